@@ -1,0 +1,77 @@
+#include "base/buffer.h"
+
+#include <assert.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* With its header the smallest block fills 1 KiB: the allocator's fast lists end there. */
+enum { SMALLEST = 1024 - sizeof(struct buffer) };
+
+static void compact(struct buffer *buffer) {
+  memmove(buffer->data, buffer->data + buffer->start, buffer->end - buffer->start);
+  buffer->end -= buffer->start;
+  buffer->start = 0;
+}
+
+/* Doubling keeps the cost of a long queue linear in its bytes. */
+static enum status grow(struct buffer **buffer, size_t needed) {
+  size_t capacity = *buffer ? (*buffer)->capacity : SMALLEST;
+  while (capacity < needed) {
+    if (capacity > SIZE_MAX / 4) return STATUS_NO_MEMORY;
+    capacity *= 2;
+  }
+  struct buffer *grown = realloc(*buffer, sizeof *grown + capacity);
+  if (!grown) return STATUS_NO_MEMORY;
+  if (!*buffer) grown->start = grown->end = 0;
+  grown->capacity = capacity;
+  *buffer = grown;
+  return STATUS_OK;
+}
+
+enum status buffer_reserve(struct buffer **buffer, size_t room, struct span *space) {
+  size_t held = buffer_bytes(*buffer).length;
+  if (room > SIZE_MAX / 4 - held) return STATUS_NO_MEMORY;
+  struct buffer *now = *buffer;
+  if (!now || now->capacity - now->end < room) {
+    /* Moving is paid for by the bytes consumed before: at least as many as are moved. */
+    if (now && now->start >= held && now->capacity - held >= room)
+      compact(now);
+    else {
+      if (now && now->start > 0) compact(now);
+      enum status status = grow(buffer, held + room);
+      if (status != STATUS_OK) return status;
+    }
+  }
+  *space = (struct span){(*buffer)->data + (*buffer)->end, (*buffer)->capacity - (*buffer)->end};
+  return STATUS_OK;
+}
+
+void buffer_commit(struct buffer *buffer, size_t length) {
+  assert(length <= buffer->capacity - buffer->end);
+  buffer->end += length;
+}
+
+enum status buffer_append(struct buffer **buffer, const char *bytes, size_t length) {
+  if (length == 0) return STATUS_OK;
+  struct span space;
+  enum status status = buffer_reserve(buffer, length, &space);
+  if (status != STATUS_OK) return status;
+  memcpy((*buffer)->data + (*buffer)->end, bytes, length);
+  (*buffer)->end += length;
+  return STATUS_OK;
+}
+
+void buffer_consume(struct buffer **buffer, size_t length) {
+  struct buffer *now = *buffer;
+  if (!now) return;
+  if (length >= now->end - now->start)
+    buffer_free(buffer);
+  else
+    now->start += length;
+}
+
+void buffer_free(struct buffer **buffer) {
+  free(*buffer);
+  *buffer = NULL;
+}

@@ -1,0 +1,266 @@
+#include "base/log.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+/* Room for the ellipsis, the closing quote and brace, and the line feed of a line that was cut. */
+enum { RESERVE = 8, LINES_PER_SECOND = 20 };
+
+static const char *const level_names[] = {"debug", "info", "warn", "error"};
+static const char *const format_names[] = {"text", "json"};
+
+static struct {
+  enum log_level level;
+  enum log_format format;
+  bool is_terminal;
+} settings = {LOG_INFO, LOG_TEXT, false};
+
+void log_configure(enum log_level level, enum log_format format) {
+  settings.level = level;
+  settings.format = format;
+  settings.is_terminal = isatty(STDERR_FILENO);
+}
+
+static bool find_name(const char *const *names, size_t count, const char *name, size_t *found) {
+  for (size_t i = 0; i < count; i++)
+    if (strcmp(names[i], name) == 0) {
+      *found = i;
+      return true;
+    }
+  return false;
+}
+
+bool log_level_named(const char *name, enum log_level *level) {
+  size_t found;
+  if (!find_name(level_names, sizeof level_names / sizeof *level_names, name, &found)) return false;
+  *level = (enum log_level)found;
+  return true;
+}
+
+bool log_format_named(const char *name, enum log_format *format) {
+  size_t found;
+  if (!find_name(format_names, sizeof format_names / sizeof *format_names, name, &found))
+    return false;
+  *format = (enum log_format)found;
+  return true;
+}
+
+/* All or nothing, so that an escape is never cut in two. */
+static void put(struct log_line *line, const char *bytes, size_t length) {
+  if (line->full || length > sizeof line->text - RESERVE - line->length) {
+    line->full = true;
+    return;
+  }
+  memcpy(line->text + line->length, bytes, length);
+  line->length += length;
+}
+
+static void put_text(struct log_line *line, const char *text) { put(line, text, strlen(text)); }
+
+__attribute__((format(printf, 2, 3))) static void put_format(struct log_line *line,
+                                                             const char *format, ...) {
+  char text[64];
+  va_list arguments;
+  va_start(arguments, format);
+  int length = vsnprintf(text, sizeof text, format, arguments);
+  va_end(arguments);
+  if (length > 0) put(line, text, (size_t)length);
+}
+
+static void put_escaped(struct log_line *line, const char *bytes, size_t length) {
+  const char *byte_escape = settings.format == LOG_JSON ? "\\u%04x" : "\\x%02x";
+  for (size_t i = 0; i < length && !line->full; i++) {
+    unsigned char byte = (unsigned char)bytes[i];
+    if (byte == '"' || byte == '\\')
+      put_format(line, "\\%c", byte);
+    else if (byte == '\n')
+      put_text(line, "\\n");
+    else if (byte == '\r')
+      put_text(line, "\\r");
+    else if (byte == '\t')
+      put_text(line, "\\t");
+    else if (byte < 0x20 || byte >= 0x7f)
+      put_format(line, byte_escape, byte);
+    else
+      put(line, bytes + i, 1);
+  }
+}
+
+static void put_quoted(struct log_line *line, const char *bytes, size_t length) {
+  put_text(line, "\"");
+  if (line->full) return;
+  put_escaped(line, bytes, length);
+  /* The reserve is for this: a cut value still ends as a value. */
+  const char *ending = line->full ? "...\"" : "\"";
+  memcpy(line->text + line->length, ending, strlen(ending));
+  line->length += strlen(ending);
+}
+
+static bool needs_quotes(const char *bytes, size_t length) {
+  if (length == 0) return true;
+  for (size_t i = 0; i < length; i++)
+    if (bytes[i] <= ' ' || bytes[i] >= 0x7f || strchr("\"\\=", bytes[i])) return true;
+  return false;
+}
+
+static void put_key(struct log_line *line, const char *key) {
+  if (settings.format == LOG_JSON) {
+    put_text(line, ",");
+    put_quoted(line, key, strlen(key));
+    put_text(line, ":");
+  } else {
+    put_text(line, " ");
+    if (needs_quotes(key, strlen(key)))
+      put_quoted(line, key, strlen(key));
+    else
+      put_text(line, key);
+    put_text(line, "=");
+  }
+}
+
+static void put_time(struct log_line *line) {
+  struct timespec now;
+  struct tm parts;
+  char text[32];
+  clock_gettime(CLOCK_REALTIME, &now);
+  gmtime_r(&now.tv_sec, &parts);
+  strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
+  put_text(line, text);
+  put_format(line, ".%03ldZ", now.tv_nsec / 1000000);
+}
+
+bool log_begin(struct log_line *line, enum log_level level, const char *event) {
+  if (level < settings.level) return false;
+  line->full = false;
+  line->length = 0;
+  bool json = settings.format == LOG_JSON;
+  if (json) put_text(line, "{\"time\":\"");
+  put_time(line);
+  put_text(line, json ? "\",\"level\":\"" : " ");
+  put_text(line, level_names[level]);
+  put_text(line, json ? "\",\"event\":\"" : " ");
+  put_escaped(line, event, strlen(event));
+  if (json) put_text(line, "\"");
+  return true;
+}
+
+bool log_begin_limited(struct log_line *line, enum log_level level, const char *event,
+                       struct log_limit *limit, int64_t now_ms) {
+  if (level < settings.level) return false;
+  if (now_ms / 1000 != limit->second) {
+    limit->second = now_ms / 1000;
+    limit->written = 0;
+  }
+  if (limit->written >= LINES_PER_SECOND) {
+    limit->suppressed++;
+    return false;
+  }
+  limit->written++;
+  log_begin(line, level, event);
+  if (limit->suppressed > 0) {
+    log_integer(line, "suppressed_before", (int64_t)limit->suppressed);
+    limit->suppressed = 0;
+  }
+  return true;
+}
+
+/* Takes back a field whose key or bare value did not fit whole. */
+static void drop_cut_field(struct log_line *line, size_t start) {
+  if (line->full) line->length = start;
+}
+
+void log_bytes(struct log_line *line, const char *key, const char *bytes, size_t length) {
+  if (line->full) return;
+  size_t start = line->length;
+  put_key(line, key);
+  drop_cut_field(line, start);
+  if (line->full) return;
+  if (settings.format == LOG_JSON || needs_quotes(bytes, length)) {
+    if (line->length + 1 > sizeof line->text - RESERVE) {
+      line->full = true;
+      drop_cut_field(line, start);
+    } else
+      put_quoted(line, bytes, length);
+  } else {
+    put(line, bytes, length);
+    drop_cut_field(line, start);
+  }
+}
+
+void log_text(struct log_line *line, const char *key, const char *value) {
+  log_bytes(line, key, value, strlen(value));
+}
+
+void log_block(struct log_line *line, const char *key, const char *text) {
+  if (settings.format == LOG_JSON || !settings.is_terminal || !strchr(text, '\n')) {
+    log_text(line, key, text);
+    return;
+  }
+  if (line->full) return;
+  put_key(line, key);
+  for (; *text && !line->full; text++) {
+    if (*text == '\n')
+      put_text(line, "\n    ");
+    else
+      put_escaped(line, text, 1);
+  }
+}
+
+void log_hex(struct log_line *line, const char *key, const char *bytes, size_t length) {
+  char text[3 * 64 + 1] = "";
+  if (length > 64) length = 64;
+  for (size_t i = 0; i < length; i++)
+    snprintf(text + 3 * i, 4, "%02x ", (unsigned)(unsigned char)bytes[i]);
+  log_bytes(line, key, text, length ? 3 * length - 1 : 0);
+}
+
+static void put_bare(struct log_line *line, const char *key, const char *text, int length) {
+  if (line->full || length < 0) return;
+  size_t start = line->length;
+  put_key(line, key);
+  put(line, text, (size_t)length);
+  drop_cut_field(line, start);
+}
+
+void log_integer(struct log_line *line, const char *key, int64_t value) {
+  char text[24];
+  int length = snprintf(text, sizeof text, "%lld", (long long)value);
+  put_bare(line, key, text, length);
+}
+
+void log_number(struct log_line *line, const char *key, double value) {
+  char text[32];
+  if (!isfinite(value)) { /* JSON has no number for these */
+    log_text(line, key, isnan(value) ? "nan" : value > 0 ? "inf" : "-inf");
+    return;
+  }
+  int length = snprintf(text, sizeof text, "%.6g", value);
+  put_bare(line, key, text, length);
+}
+
+void log_end(struct log_line *line) {
+  if (settings.format == LOG_JSON) line->text[line->length++] = '}';
+  line->text[line->length++] = '\n';
+  /* A log that cannot be written must not stop the server; what a pipe took in part goes on. */
+  const char *rest = line->text;
+  size_t left = line->length;
+  while (left > 0) {
+    ssize_t written = write(STDERR_FILENO, rest, left);
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) return;
+    rest += written;
+    left -= (size_t)written;
+  }
+}
+
+void log_event(enum log_level level, const char *event, const char *key, const char *value) {
+  struct log_line line;
+  if (!log_begin(&line, level, event)) return;
+  if (key) log_text(&line, key, value);
+  log_end(&line);
+}

@@ -1,0 +1,273 @@
+#include "cli/options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <math.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+const char options_help[] =
+    "usage: parlance [options] SCRIPT [[options] SCRIPT ...]\n"
+    "       parlance check [options] SCRIPT ...\n"
+    "\n"
+    "Serves the protocol that a Lua script describes. `check` only loads and validates.\n"
+    "\n"
+    "For the script that follows:\n"
+    "  -l, --listen ADDRESS      host:port, [ipv6]:port, :port or unix:PATH; repeatable; port 0\n"
+    "                            takes a free one. Default: the script's `listen`, else\n"
+    "                            localhost:8888\n"
+    "      --max-connections N   others wait in the backlog (default: what descriptors allow)\n"
+    "      --max-request BYTES   of one request (default 1M)\n"
+    "      --request-timeout S   from a request's first byte to its last (default 30)\n"
+    "      --idle-timeout S      between requests (default 300)\n"
+    "      --write-timeout S     without progress of a peer that should read (default 30)\n"
+    "      --call-timeout S      for one call into the script (default 1)\n"
+    "      --memory-limit BYTES  of the script's Lua state (default: none)\n"
+    "\n"
+    "For the server:\n"
+    "      --poller NAME         epoll (default) or select\n"
+    "      --resolve-names       look up the names of peers for `self.host`\n"
+    "      --name-server ADDRESS host:port to ask for them, instead of the system's\n"
+    "      --log-level LEVEL     debug, info (default), warn or error\n"
+    "      --log-format FORMAT   text (default) or json\n"
+    "      --version, --help\n"
+    "\n"
+    "BYTES may end in K, M or G; S is in seconds, such as 0.5, and 0 means no limit.\n"
+    "Exit status: 0 after a clean stop, 2 for a wrong command line or a script that does not "
+    "load,\n"
+    "1 otherwise.\n";
+
+enum answer {
+  OPTION_SCRIPT = 1, /* what getopt_long() answers for an argument that is no option */
+  OPTION_LISTEN = 'l',
+  OPTION_MAX_CONNECTIONS = 256,
+  OPTION_MAX_REQUEST,
+  OPTION_REQUEST_TIMEOUT,
+  OPTION_IDLE_TIMEOUT,
+  OPTION_WRITE_TIMEOUT,
+  OPTION_CALL_TIMEOUT,
+  OPTION_MEMORY_LIMIT,
+  OPTION_POLLER,
+  OPTION_RESOLVE_NAMES,
+  OPTION_NAME_SERVER,
+  OPTION_LOG_LEVEL,
+  OPTION_LOG_FORMAT,
+  OPTION_VERSION,
+  OPTION_HELP
+};
+
+static const struct option long_options[] = {
+    {"listen", required_argument, NULL, OPTION_LISTEN},
+    {"max-connections", required_argument, NULL, OPTION_MAX_CONNECTIONS},
+    {"max-request", required_argument, NULL, OPTION_MAX_REQUEST},
+    {"request-timeout", required_argument, NULL, OPTION_REQUEST_TIMEOUT},
+    {"idle-timeout", required_argument, NULL, OPTION_IDLE_TIMEOUT},
+    {"write-timeout", required_argument, NULL, OPTION_WRITE_TIMEOUT},
+    {"call-timeout", required_argument, NULL, OPTION_CALL_TIMEOUT},
+    {"memory-limit", required_argument, NULL, OPTION_MEMORY_LIMIT},
+    {"poller", required_argument, NULL, OPTION_POLLER},
+    {"resolve-names", no_argument, NULL, OPTION_RESOLVE_NAMES},
+    {"name-server", required_argument, NULL, OPTION_NAME_SERVER},
+    {"log-level", required_argument, NULL, OPTION_LOG_LEVEL},
+    {"log-format", required_argument, NULL, OPTION_LOG_FORMAT},
+    {"version", no_argument, NULL, OPTION_VERSION},
+    {"help", no_argument, NULL, OPTION_HELP},
+    {NULL, 0, NULL, 0},
+};
+
+enum { DEFAULT_CALL_TIMEOUT = 1000 };
+
+/* A memory limit that Lua itself and a script's code fit in. */
+static const int64_t min_memory = 256 * 1024;
+static const int64_t max_bytes = INT64_MAX / 4;
+static const double max_seconds = 1e9;
+
+static bool complain(const char *name, const char *value, const char *wanted) {
+  fprintf(stderr, "parlance: --%s %s: not %s\n", name, value, wanted);
+  return false;
+}
+
+static bool parse_whole(const char *name, const char *text, int64_t low, int64_t high,
+                        bool with_unit, const char *wanted, int64_t *value) {
+  char *end;
+  errno = 0;
+  if (*text < '0' || *text > '9') return complain(name, text, wanted);
+  long long number = strtoll(text, &end, 10);
+  if (errno != 0) return complain(name, text, wanted);
+  int shift = 0;
+  if (with_unit && *end != '\0') {
+    const char *units = "KMG", *unit = strchr(units, *end >= 'a' ? *end - ('a' - 'A') : *end);
+    if (!unit || *++end != '\0') return complain(name, text, wanted);
+    shift = 10 * ((int)(unit - units) + 1);
+  }
+  if (*end != '\0' || number > (high >> shift) || (number << shift) < low)
+    return complain(name, text, wanted);
+  *value = (int64_t)number << shift;
+  return true;
+}
+
+static bool parse_bytes(const char *name, const char *text, int64_t low, int64_t *value) {
+  const char *wanted = low > 1 ? "a number of bytes from 256K up" : "a number of bytes from 1 up";
+  return parse_whole(name, text, low, max_bytes, true, wanted, value);
+}
+
+/* Seconds to milliseconds, rounded up, so that a small limit does not become none. */
+static bool parse_seconds(const char *name, const char *text, int64_t *value) {
+  char *end;
+  double seconds = strtod(text, &end);
+  bool is_plain = strspn(text, "0123456789.") == strlen(text);
+  if (*text == '\0' || *end != '\0' || !is_plain || !(seconds >= 0 && seconds <= max_seconds))
+    return complain(name, text, "a number of seconds, such as 0.5");
+  *value = (int64_t)ceil(seconds * 1000);
+  return true;
+}
+
+static struct script_entry fresh_entry(void) {
+  return (struct script_entry){.script = {.call_timeout = DEFAULT_CALL_TIMEOUT,
+                                          .max_request = LIMIT_NOT_GIVEN,
+                                          .request_timeout = LIMIT_NOT_GIVEN,
+                                          .idle_timeout = LIMIT_NOT_GIVEN,
+                                          .write_timeout = LIMIT_NOT_GIVEN}};
+}
+
+static bool out_of_memory(void) {
+  fputs("parlance: not enough memory\n", stderr);
+  return false;
+}
+
+static bool add_address(struct script_entry *entry, const char *text) {
+  struct address address;
+  const char *why;
+  if (address_parse(text, &address, &why) != STATUS_OK) {
+    fprintf(stderr, "parlance: --listen %s: %s\n", text, why);
+    return false;
+  }
+  struct address *grown =
+      realloc(entry->addresses, (entry->address_count + 1) * sizeof *entry->addresses);
+  if (!grown) return out_of_memory();
+  grown[entry->address_count++] = address;
+  entry->addresses = grown;
+  return true;
+}
+
+static bool add_script(struct options *options, struct script_entry *entry, const char *path) {
+  struct script_entry *grown =
+      realloc(options->scripts, (options->script_count + 1) * sizeof *options->scripts);
+  if (!grown) return out_of_memory();
+  entry->script.path = path;
+  grown[options->script_count++] = *entry;
+  options->scripts = grown;
+  *entry = fresh_entry();
+  return true;
+}
+
+/* An option of the script that follows. */
+static bool set_for_script(struct script_entry *entry, int option, const char *name) {
+  struct script_options *script = &entry->script;
+  int64_t value = 0;
+  bool ok;
+  switch (option) {
+  case OPTION_LISTEN: return add_address(entry, optarg);
+  case OPTION_MAX_REQUEST: return parse_bytes(name, optarg, 1, &script->max_request);
+  case OPTION_REQUEST_TIMEOUT: return parse_seconds(name, optarg, &script->request_timeout);
+  case OPTION_IDLE_TIMEOUT: return parse_seconds(name, optarg, &script->idle_timeout);
+  case OPTION_WRITE_TIMEOUT: return parse_seconds(name, optarg, &script->write_timeout);
+  case OPTION_CALL_TIMEOUT: return parse_seconds(name, optarg, &script->call_timeout);
+  case OPTION_MEMORY_LIMIT:
+    ok = parse_bytes(name, optarg, min_memory, &value);
+    script->memory_limit = (size_t)value;
+    return ok;
+  default:
+    ok = parse_whole(name, optarg, 1, INT32_MAX, false, "a whole number from 1 up", &value);
+    entry->max_connections = (size_t)value;
+    return ok;
+  }
+}
+
+/* An option of the whole server. */
+static bool set_for_server(struct options *options, int option) {
+  struct address address;
+  const char *why;
+  switch (option) {
+  case OPTION_POLLER:
+    options->server.poller = optarg;
+    return strcmp(optarg, "epoll") == 0 || strcmp(optarg, "select") == 0 ||
+           complain("poller", optarg, "epoll or select");
+  case OPTION_RESOLVE_NAMES: options->server.resolve_names = true; return true;
+  case OPTION_NAME_SERVER:
+    options->server.name_server = optarg;
+    if (address_parse(optarg, &address, &why) == STATUS_OK && !address.is_unix) return true;
+    return complain("name-server", optarg, "a numeric address and a port");
+  case OPTION_LOG_LEVEL:
+    return log_level_named(optarg, &options->log_level) ||
+           complain("log-level", optarg, "debug, info, warn or error");
+  case OPTION_LOG_FORMAT:
+    return log_format_named(optarg, &options->log_format) ||
+           complain("log-format", optarg, "text or json");
+  case OPTION_VERSION: options->version = true; return true;
+  default: options->help = true; return true;
+  }
+}
+
+static bool refuse_option(char **argv, int answer) {
+  const char *text = argv[optind - 1];
+  if (answer == ':')
+    fprintf(stderr, "parlance: %s needs a value; see parlance --help\n", text);
+  else if (optopt > 0 && optopt < OPTION_MAX_CONNECTIONS)
+    fprintf(stderr, "parlance: unknown option -%c; see parlance --help\n", optopt);
+  else
+    fprintf(stderr, "parlance: unknown option %s; see parlance --help\n", text);
+  return false;
+}
+
+static bool check_rest(const struct options *options, const char *last_option) {
+  if (options->help || options->version) return true;
+  if (options->script_count == 0) {
+    fputs("parlance: no script is given; see parlance --help\n", stderr);
+    return false;
+  }
+  if (!last_option) return true;
+  fprintf(stderr,
+          "parlance: --%s stands behind the last script; it must stand before the one it is for\n",
+          last_option);
+  return false;
+}
+
+static bool parse_all(struct options *options, struct script_entry *entry, int argc, char **argv) {
+  const char *last_option = NULL; /* of a script that has not come yet */
+  int index = 0, answer;
+  while ((answer = getopt_long(argc, argv, "-:l:", long_options, &index)) != -1) {
+    if (answer == '?' || answer == ':') return refuse_option(argv, answer);
+    if (answer == OPTION_SCRIPT) {
+      if (!add_script(options, entry, optarg)) return false;
+      last_option = NULL;
+    } else if (answer >= OPTION_POLLER) {
+      if (!set_for_server(options, answer)) return false;
+    } else {
+      last_option = answer == OPTION_LISTEN ? "listen" : long_options[index].name;
+      if (!set_for_script(entry, answer, last_option)) return false;
+    }
+  }
+  for (; optind < argc; optind++) { /* behind "--" */
+    if (!add_script(options, entry, argv[optind])) return false;
+    last_option = NULL;
+  }
+  return check_rest(options, last_option);
+}
+
+bool options_parse(struct options *options, int argc, char **argv, int first) {
+  *options = (struct options){.server = {.poller = "epoll"}, .log_level = LOG_INFO};
+  struct script_entry entry = fresh_entry();
+  opterr = 0;
+  optind = first;
+  bool ok = parse_all(options, &entry, argc, argv);
+  free(entry.addresses);
+  return ok;
+}
+
+void options_deinit(struct options *options) {
+  for (size_t i = 0; i < options->script_count; i++) free(options->scripts[i].addresses);
+  free(options->scripts);
+}

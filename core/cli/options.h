@@ -1,0 +1,42 @@
+/* options.h: the command line, parsed.
+ *
+ * Options for a script stand before it and hold for it alone; options for the whole server may
+ * stand anywhere. Mistakes are reported on standard error in one line each. */
+#ifndef CLI_OPTIONS_H
+#define CLI_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/log.h"
+#include "io/address.h"
+#include "script/script.h"
+#include "server/server.h"
+
+struct script_entry {
+  struct script_options script;
+  struct address *addresses;
+  size_t address_count;
+  size_t max_connections;
+};
+
+struct options {
+  struct server_options server;
+  enum log_level log_level;
+  enum log_format log_format;
+  bool help;
+  bool version;
+  struct script_entry *scripts;
+  size_t script_count;
+};
+
+/* Parses argv[first..]; the texts in options point into argv. False: a mistake, which was reported.
+ * options_deinit() is to be called in either case. */
+bool options_parse(struct options *options, int argc, char **argv, int first);
+
+/* What --help prints. */
+extern const char options_help[];
+
+void options_deinit(struct options *options);
+
+#endif

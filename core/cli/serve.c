@@ -1,0 +1,156 @@
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "cli/banner.h"
+#include "cli/commands.h"
+#include "script/script.h"
+#include "server/server.h"
+
+/* Descriptors that connections leave for everything else: listeners, logs, files of responses. */
+enum { RESERVED_DESCRIPTORS = 64 };
+
+/* A script that is loaded, and where it is to listen. */
+struct served {
+  const struct script_entry *entry;
+  struct script *script;
+  struct address own; /* its `listen`, or the default */
+  const struct address *addresses;
+  size_t address_count;
+};
+
+/* As many descriptors as the system lets us have. */
+static size_t connection_capacity(void) {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return 256;
+  if (limit.rlim_cur < limit.rlim_max) {
+    rlim_t soft = limit.rlim_cur;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0) limit.rlim_cur = soft;
+  }
+  if (limit.rlim_cur > INT32_MAX) return INT32_MAX;
+  size_t all = (size_t)limit.rlim_cur;
+  return all > 2 * RESERVED_DESCRIPTORS ? all - RESERVED_DESCRIPTORS : all / 2 + 1;
+}
+
+static bool choose_addresses(struct served *served) {
+  const char *why, *listen = script_listen(served->script);
+  served->addresses = served->entry->addresses;
+  served->address_count = served->entry->address_count;
+  if (served->address_count > 0) return true;
+  if (listen[0] == '\0') listen = "localhost:8888";
+  served->addresses = &served->own;
+  served->address_count = 1;
+  if (address_parse(listen, &served->own, &why) == STATUS_OK) return true;
+  fprintf(stderr, "parlance: %s: listen is \"%s\": %s\n", served->entry->script.path, listen, why);
+  return false;
+}
+
+static int load(struct served *served) {
+  const char *error;
+  if (script_create(&served->entry->script, &served->script) != STATUS_OK) {
+    fprintf(stderr, "parlance: %s: not enough memory\n", served->entry->script.path);
+    return EXIT_FAILED;
+  }
+  if (!script_load(served->script, &error)) {
+    fprintf(stderr, "parlance: %s\n", error);
+    return EXIT_REFUSED;
+  }
+  return choose_addresses(served) ? EXIT_STOPPED : EXIT_REFUSED;
+}
+
+static void complain_of_address(const struct address *address, const char *why) {
+  char text[ADDRESS_TEXT_MAX * 3];
+  int error = errno;
+  if (!address) {
+    fprintf(stderr, "parlance: %s: %s\n", why, strerror(error));
+    return;
+  }
+  if (address->is_unix)
+    snprintf(text, sizeof text, "unix:%s", address->host);
+  else
+    address_format(address->host, address->port, text);
+  if (error != 0)
+    fprintf(stderr, "parlance: cannot listen on %s: %s: %s\n", text, why, strerror(error));
+  else
+    fprintf(stderr, "parlance: cannot listen on %s: %s\n", text, why);
+}
+
+static bool listen_all(struct server *server, const struct served *served, size_t count) {
+  for (size_t i = 0; i < count; i++) {
+    const struct address *failed;
+    const char *why;
+    struct service_options service = {.name = script_name(served[i].script),
+                                      .handler = script_handler(served[i].script),
+                                      .addresses = served[i].addresses,
+                                      .address_count = served[i].address_count,
+                                      .max_connections = served[i].entry->max_connections};
+    errno = 0;
+    if (server_add_service(server, &service, &failed, &why) != STATUS_OK) {
+      complain_of_address(failed, why);
+      return false;
+    }
+  }
+  return true;
+}
+
+/* One address of a script is enough to try it with. */
+static void greet_person(const struct server *server, const struct served *served, size_t count) {
+  size_t nth = 0;
+  for (size_t i = 0; i < count; i++) {
+    const char *service, *host;
+    unsigned port = 0;
+    const char *name = script_name(served[i].script);
+    while (server_listening(server, nth, &service, &host, &port) && strcmp(service, name) != 0)
+      nth++;
+    banner_print(name, served[i].entry->script.path, &served[i].addresses[0], port,
+                 script_example(served[i].script));
+    while (server_listening(server, nth, &service, &host, &port) && strcmp(service, name) == 0)
+      nth++;
+  }
+  fputs("Ctrl-C stops it.\n", stderr);
+}
+
+static int run(const struct options *options, const struct served *served) {
+  struct server *server;
+  const char *why;
+  struct server_options server_options = options->server;
+  server_options.max_connections = connection_capacity();
+  if (server_create(&server_options, &server, &why) != STATUS_OK) {
+    complain_of_address(NULL, why);
+    return EXIT_FAILED;
+  }
+  /* In a terminal the banner says where, and in plainer words. */
+  bool is_person = isatty(STDERR_FILENO) && options->log_level >= LOG_INFO;
+  log_configure(is_person ? LOG_WARN : options->log_level, options->log_format);
+  int status = EXIT_FAILED;
+  if (listen_all(server, served, options->script_count)) {
+    if (is_person) greet_person(server, served, options->script_count);
+    log_configure(options->log_level, options->log_format);
+    if (server_run(server) == STATUS_OK) status = EXIT_STOPPED;
+  }
+  server_destroy(server);
+  return status;
+}
+
+int command_serve(const struct options *options) {
+  struct served *served = calloc(options->script_count, sizeof *served);
+  if (!served) {
+    fputs("parlance: not enough memory\n", stderr);
+    return EXIT_FAILED;
+  }
+  log_configure(options->log_level, options->log_format);
+  int status = EXIT_STOPPED;
+  for (size_t i = 0; i < options->script_count && status == EXIT_STOPPED; i++) {
+    served[i].entry = &options->scripts[i];
+    status = load(&served[i]);
+  }
+  if (status == EXIT_STOPPED) status = run(options, served);
+  for (size_t i = 0; i < options->script_count; i++)
+    if (served[i].script) script_destroy(served[i].script);
+  free(served);
+  return status;
+}

@@ -1,0 +1,102 @@
+#include "io/address.h"
+
+#include <arpa/inet.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/un.h>
+
+static enum status refuse(const char *reason, const char **why) {
+  *why = reason;
+  return STATUS_ERROR;
+}
+
+static enum status parse_path(const char *path, struct address *address, const char **why) {
+  size_t length = strlen(path);
+  if (length == 0) return refuse("the path after unix: is empty", why);
+  if (length >= sizeof((struct sockaddr_un *)0)->sun_path)
+    return refuse("the path is longer than the 107 bytes that a Unix socket can have", why);
+  address->is_unix = true;
+  memcpy(address->host, path, length + 1);
+  return STATUS_OK;
+}
+
+static enum status parse_port(const char *text, struct address *address, const char **why) {
+  unsigned port = 0;
+  if (*text == '\0') return refuse("the port is missing", why);
+  for (; *text >= '0' && *text <= '9' && port <= 65535; text++)
+    port = port * 10 + (unsigned)(*text - '0');
+  if (*text != '\0' || port > 65535) return refuse("the port is not a number from 0 to 65535", why);
+  address->port = port;
+  return STATUS_OK;
+}
+
+/* host[0..length) is what stood between the brackets: "::1", "fe80::1%eth0". */
+static bool is_ipv6(const char *host, size_t length) {
+  char text[INET6_ADDRSTRLEN + 1];
+  struct in6_addr binary;
+  const char *scope = memchr(host, '%', length);
+  if (scope) length = (size_t)(scope - host);
+  if (length >= sizeof text) return false;
+  memcpy(text, host, length);
+  text[length] = '\0';
+  return inet_pton(AF_INET6, text, &binary) == 1;
+}
+
+static enum status parse_bracketed(const char *text, struct address *address, const char **why) {
+  const char *host = text + 1;
+  const char *end = strchr(host, ']');
+  if (!end) return refuse("the bracket is not closed", why);
+  size_t length = (size_t)(end - host);
+  if (length >= sizeof address->host || !is_ipv6(host, length))
+    return refuse("what stands in brackets is not an IPv6 address", why);
+  if (end[1] != ':') return refuse("the port is missing", why);
+  memcpy(address->host, host, length);
+  return parse_port(end + 2, address, why);
+}
+
+enum status address_parse(const char *text, struct address *address, const char **why) {
+  *address = (struct address){0};
+  if (strncmp(text, "unix:", 5) == 0) return parse_path(text + 5, address, why);
+  if (*text == '[') return parse_bracketed(text, address, why);
+  const char *colon = strchr(text, ':');
+  if (!colon) return refuse("the port is missing", why);
+  if (strchr(colon + 1, ':'))
+    return refuse("an IPv6 address needs brackets, as in [::1]:8888", why);
+  size_t length = (size_t)(colon - text);
+  if (length >= sizeof address->host) return refuse("the host is too long", why);
+  memcpy(address->host, text, length);
+  return parse_port(colon + 1, address, why);
+}
+
+static void numeric_ipv6(const struct sockaddr_in6 *in6, char *host) {
+  inet_ntop(AF_INET6, &in6->sin6_addr, host, ADDRESS_TEXT_MAX);
+  if (!in6->sin6_scope_id) return;
+  /* A link-local address means nothing without its link. */
+  size_t length = strlen(host);
+  snprintf(host + length, ADDRESS_TEXT_MAX - length, "%%%u", (unsigned)in6->sin6_scope_id);
+}
+
+void address_numeric(const struct sockaddr *socket_address, char *host, unsigned *port) {
+  if (socket_address->sa_family == AF_INET) {
+    struct sockaddr_in in;
+    memcpy(&in, socket_address, sizeof in);
+    inet_ntop(AF_INET, &in.sin_addr, host, ADDRESS_TEXT_MAX);
+    *port = ntohs(in.sin_port);
+  } else if (socket_address->sa_family == AF_INET6) {
+    struct sockaddr_in6 in6;
+    memcpy(&in6, socket_address, sizeof in6);
+    numeric_ipv6(&in6, host);
+    *port = ntohs(in6.sin6_port);
+  } else {
+    memcpy(host, "unix", sizeof "unix");
+    *port = 0;
+  }
+}
+
+void address_format(const char *host, unsigned port, char *text) {
+  enum { HOST_MAX = ADDRESS_TEXT_MAX - (int)sizeof "[]:65535" };
+  const char *format = strchr(host, ':') ? "[%.*s]:%u" : "%.*s:%u";
+  snprintf(text, ADDRESS_TEXT_MAX, format, HOST_MAX, host, port & 0xffff);
+}

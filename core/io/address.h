@@ -1,0 +1,36 @@
+/* address.h: where to listen and who has connected.
+ *
+ * Texts are "host:port", "[ipv6]:port", ":port" (every interface, both families) and "unix:PATH".
+ */
+#ifndef IO_ADDRESS_H
+#define IO_ADDRESS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/socket.h>
+
+#include "base/status.h"
+
+/* Longest text that address_format() writes, with its terminator. */
+enum { ADDRESS_TEXT_MAX = 128 };
+
+/* A parsed --listen argument; the host has not been looked up yet. */
+struct address {
+  bool is_unix;
+  char host[256]; /* a name, a numeric address or "" for every interface; the path for Unix */
+  unsigned port;  /* 0 takes a free one */
+};
+
+/* Parses text. On failure *why is a static phrase ("the port is not a number from 0 to 65535"). */
+enum status address_parse(const char *text, struct address *address, const char **why);
+
+/* Host and port of a socket address in numbers ("127.0.0.1", "::1" or, with the number of its link,
+ * "fe80::1%2", never with brackets); host must hold ADDRESS_TEXT_MAX bytes. A Unix address gives
+ * "unix" and port 0. */
+void address_numeric(const struct sockaddr *socket_address, char *host, unsigned *port);
+
+/* "host:port", with brackets around an IPv6 host, into text[ADDRESS_TEXT_MAX]. A host of more than
+ * 119 bytes is cut off; numeric ones are shorter. */
+void address_format(const char *host, unsigned port, char *text);
+
+#endif

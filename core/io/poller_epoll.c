@@ -1,0 +1,89 @@
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "io/poller_backend.h"
+
+/* Events taken from the kernel at once. It keeps the rest in order of their arrival, and moves what
+ * it has reported to the end, so that a small number here starves nobody. */
+enum { BATCH = 512 };
+
+struct epoll {
+  struct poller poller;
+  int descriptor;
+  struct epoll_event batch[BATCH];
+};
+
+static struct epoll *epoll_of(struct poller *poller) { return (struct epoll *)poller; }
+
+static enum status epoll_poller_create(struct poller **poller) {
+  struct epoll *epoll = calloc(1, sizeof *epoll);
+  if (!epoll) return STATUS_NO_MEMORY;
+  epoll->descriptor = epoll_create1(EPOLL_CLOEXEC);
+  if (epoll->descriptor < 0) {
+    free(epoll);
+    return STATUS_ERROR;
+  }
+  *poller = &epoll->poller;
+  return STATUS_OK;
+}
+
+static enum status control(struct poller *poller, int operation, int fd, unsigned interest) {
+  struct epoll_event event = {.data.fd = fd};
+  if (interest & POLLER_READ) event.events |= EPOLLIN;
+  if (interest & POLLER_WRITE) event.events |= EPOLLOUT;
+  if (epoll_ctl(epoll_of(poller)->descriptor, operation, fd, &event) == 0) return STATUS_OK;
+  if (errno == ENOMEM) return STATUS_NO_MEMORY;
+  return errno == ENOSPC ? STATUS_FULL : STATUS_ERROR; /* ENOSPC: the user's limit of watches */
+}
+
+static enum status epoll_poller_add(struct poller *poller, int fd, unsigned interest) {
+  return control(poller, EPOLL_CTL_ADD, fd, interest);
+}
+
+static enum status epoll_poller_change(struct poller *poller, int fd, unsigned interest) {
+  return control(poller, EPOLL_CTL_MOD, fd, interest);
+}
+
+static void epoll_poller_remove(struct poller *poller, int fd) {
+  (void)control(poller, EPOLL_CTL_DEL, fd, POLLER_NONE);
+}
+
+/* epoll tells of errors and hang-ups whether or not it was asked to, and not always as readable. */
+static struct poller_event translate(const struct poller *poller, const struct epoll_event *event) {
+  const struct poller_watch *watch = &poller->watches[event->data.fd];
+  unsigned events = POLLER_NONE;
+  if (event->events & EPOLLIN) events |= POLLER_READ;
+  if (event->events & EPOLLOUT) events |= POLLER_WRITE;
+  if (event->events & (EPOLLERR | EPOLLHUP)) events |= watch->interest | POLLER_GONE;
+  return (struct poller_event){.owner = watch->owner, .events = events};
+}
+
+static enum status epoll_poller_wait(struct poller *poller, int timeout_ms,
+                                     struct poller_event *events, size_t capacity, size_t *count) {
+  struct epoll *epoll = epoll_of(poller);
+  int most = capacity < BATCH ? (int)capacity : BATCH;
+  int ready = epoll_wait(epoll->descriptor, epoll->batch, most, timeout_ms);
+  if (ready < 0) return errno == EINTR ? STATUS_OK : STATUS_ERROR;
+  for (int i = 0; i < ready; i++) events[i] = translate(poller, &epoll->batch[i]);
+  *count = (size_t)ready;
+  return STATUS_OK;
+}
+
+static void epoll_poller_destroy(struct poller *poller) {
+  close(epoll_of(poller)->descriptor);
+  free(epoll_of(poller));
+}
+
+const struct poller_backend poller_epoll = {
+    .name = "epoll",
+    .descriptor_limit = INT_MAX,
+    .create = epoll_poller_create,
+    .add = epoll_poller_add,
+    .change = epoll_poller_change,
+    .remove = epoll_poller_remove,
+    .wait = epoll_poller_wait,
+    .destroy = epoll_poller_destroy,
+};

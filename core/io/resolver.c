@@ -1,0 +1,276 @@
+#include "io/resolver.h"
+
+#include <ares.h>
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "io/source.h"
+
+enum {
+  LOOKUP_MS = 5000, /* what resolver.h promises, whatever the system's configuration says */
+  TRY_MS = 1200,    /* the first of two tries; c-ares doubles it for the second */
+  TRIES = 2,
+  TICK_MS = 250, /* how often c-ares may look at its own time-outs: they need not be exact */
+  NAME_MAX_LENGTH = 253
+};
+
+/* One of c-ares's sockets. */
+struct resolver_socket {
+  struct io_source source;
+  struct resolver *resolver;
+  int fd; /* -1 once c-ares has closed it */
+  struct resolver_socket *next;
+};
+
+/* Belongs to c-ares from start to on_answer(), which frees it, also when the user's part is over.
+ */
+struct resolver_lookup {
+  struct resolver *resolver;
+  resolver_callback *callback; /* NULL: answered or cancelled */
+  void *context;
+  int64_t deadline;
+  struct resolver_lookup *previous, *next; /* in the resolver's list while there is a callback */
+  bool starting;                           /* resolver_lookup_start() still holds it */
+  bool finished;
+};
+
+struct resolver {
+  struct poller *poller;
+  ares_channel channel;
+  struct resolver_socket *sockets;
+  struct resolver_socket *closed;          /* to be freed when no event can name them any more */
+  struct resolver_lookup *oldest, *newest; /* those with a callback, in order of their deadlines */
+  size_t pending;                          /* how many look-ups c-ares has */
+  int64_t tick;                            /* when c-ares looks at its time-outs next */
+};
+
+/* --- c-ares's sockets --- */
+
+static void on_ready(struct io_source *source, unsigned events) {
+  struct resolver_socket *ready = (struct resolver_socket *)source;
+  if (ready->fd < 0) return;
+  bool readable = events & (POLLER_READ | POLLER_GONE); /* reading is how c-ares sees errors */
+  bool writable = events & POLLER_WRITE;
+  ares_process_fd(ready->resolver->channel, readable ? ready->fd : ARES_SOCKET_BAD,
+                  writable ? ready->fd : ARES_SOCKET_BAD);
+}
+
+/* Without a place in the poller the socket stays unheard, and its look-ups time out. */
+static void open_socket(struct resolver *resolver, int fd, unsigned interest) {
+  struct resolver_socket *opened = malloc(sizeof *opened);
+  if (!opened) return;
+  *opened = (struct resolver_socket){
+      .source.ready = on_ready, .resolver = resolver, .fd = fd, .next = resolver->sockets};
+  if (poller_add(resolver->poller, fd, interest, &opened->source) == STATUS_OK)
+    resolver->sockets = opened;
+  else
+    free(opened);
+}
+
+static void retire_socket(struct resolver *resolver, struct resolver_socket **link) {
+  struct resolver_socket *retired = *link;
+  *link = retired->next;
+  poller_remove(resolver->poller, retired->fd);
+  retired->fd = -1;
+  retired->next = resolver->closed;
+  resolver->closed = retired;
+}
+
+static void free_closed(struct resolver *resolver) {
+  while (resolver->closed) {
+    struct resolver_socket *next = resolver->closed->next;
+    free(resolver->closed);
+    resolver->closed = next;
+  }
+}
+
+/* c-ares calls this before it closes fd (neither readable nor writable), and at every change. */
+static void on_socket_state(void *context, ares_socket_t fd, int readable, int writable) {
+  struct resolver *resolver = context;
+  unsigned interest = (readable ? POLLER_READ : 0U) | (writable ? POLLER_WRITE : 0U);
+  struct resolver_socket **link = &resolver->sockets;
+  while (*link && (*link)->fd != fd) link = &(*link)->next;
+  if (*link && !interest)
+    retire_socket(resolver, link);
+  else if (*link)
+    (void)poller_change(resolver->poller, fd, interest);
+  else if (interest)
+    open_socket(resolver, fd, interest);
+}
+
+/* --- look-ups --- */
+
+/* A peer writes its reverse DNS itself, so that what comes from there must be harmless in a log and
+ * must not pass for an address: no other characters than a host's, no "10.0.0.1" or "0x7f000001".
+ */
+static bool is_host_name(const char *name) {
+  static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+  size_t length = strlen(name);
+  if (length == 0 || length > NAME_MAX_LENGTH || strspn(name, allowed) != length) return false;
+  const char *dot = strrchr(name, '.');
+  const char *last = dot ? dot + 1 : name;
+  if (last[0] == '0' && (last[1] == 'x' || last[1] == 'X')) return false;
+  return last[strspn(last, "0123456789")] != '\0';
+}
+
+static void append(struct resolver_lookup *lookup) {
+  struct resolver *resolver = lookup->resolver;
+  lookup->previous = resolver->newest;
+  if (resolver->newest)
+    resolver->newest->next = lookup;
+  else
+    resolver->oldest = lookup;
+  resolver->newest = lookup;
+}
+
+void resolver_lookup_cancel(struct resolver_lookup *lookup) {
+  struct resolver *resolver = lookup->resolver;
+  if (lookup->previous)
+    lookup->previous->next = lookup->next;
+  else
+    resolver->oldest = lookup->next;
+  if (lookup->next)
+    lookup->next->previous = lookup->previous;
+  else
+    resolver->newest = lookup->previous;
+  lookup->callback = NULL;
+}
+
+/* Tells the user, unless that is done or cancelled. What is called may do anything to the resolver
+ * but destroy it. */
+static void answer(struct resolver_lookup *lookup, const char *name) {
+  resolver_callback *callback = lookup->callback;
+  void *context = lookup->context;
+  if (!callback) return;
+  resolver_lookup_cancel(lookup);
+  callback(context, name);
+}
+
+static void on_answer(void *context, int status, int timeouts, struct hostent *host) {
+  struct resolver_lookup *lookup = context;
+  (void)timeouts;
+  lookup->resolver->pending--;
+  lookup->finished = true;
+  bool named = status == ARES_SUCCESS && host && host->h_name && is_host_name(host->h_name);
+  answer(lookup, named ? host->h_name : NULL);
+  if (!lookup->starting) free(lookup);
+}
+
+static void ask(struct resolver_lookup *lookup, const struct sockaddr *address) {
+  ares_channel channel = lookup->resolver->channel;
+  if (address->sa_family == AF_INET) {
+    struct sockaddr_in in;
+    memcpy(&in, address, sizeof in);
+    ares_gethostbyaddr(channel, &in.sin_addr, sizeof in.sin_addr, AF_INET, on_answer, lookup);
+  } else {
+    struct sockaddr_in6 in6;
+    memcpy(&in6, address, sizeof in6);
+    ares_gethostbyaddr(channel, &in6.sin6_addr, sizeof in6.sin6_addr, AF_INET6, on_answer, lookup);
+  }
+}
+
+enum status resolver_lookup_start(struct resolver *resolver, const struct sockaddr *address,
+                                  resolver_callback *callback, void *context,
+                                  struct resolver_lookup **lookup) {
+  *lookup = NULL;
+  if (address->sa_family != AF_INET && address->sa_family != AF_INET6) {
+    callback(context, NULL);
+    return STATUS_OK;
+  }
+  if (resolver->pending >= RESOLVER_PENDING_MAX) return STATUS_FULL;
+  struct resolver_lookup *started = malloc(sizeof *started);
+  if (!started) return STATUS_NO_MEMORY;
+  *started = (struct resolver_lookup){.resolver = resolver,
+                                      .callback = callback,
+                                      .context = context,
+                                      .deadline = clock_milliseconds() + LOOKUP_MS,
+                                      .starting = true};
+  append(started);
+  resolver->pending++;
+  ask(started, address);
+  started->starting = false;
+  if (started->finished)
+    free(started);
+  else
+    *lookup = started;
+  return STATUS_OK;
+}
+
+/* --- time --- */
+
+int64_t resolver_deadline(struct resolver *resolver, int64_t now) {
+  free_closed(resolver);
+  if (!resolver->pending) {
+    resolver->tick = CLOCK_NEVER;
+    return CLOCK_NEVER;
+  }
+  if (resolver->tick == CLOCK_NEVER) resolver->tick = now + TICK_MS;
+  const struct resolver_lookup *oldest = resolver->oldest;
+  return oldest && oldest->deadline < resolver->tick ? oldest->deadline : resolver->tick;
+}
+
+void resolver_expire(struct resolver *resolver) {
+  int64_t now = clock_milliseconds();
+  if (resolver->tick <= now) {
+    resolver->tick = CLOCK_NEVER;
+    ares_process_fd(resolver->channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
+  }
+  while (resolver->oldest && resolver->oldest->deadline <= now) answer(resolver->oldest, NULL);
+}
+
+/* --- life --- */
+
+static enum status translate(int code) {
+  if (code == ARES_SUCCESS) return STATUS_OK;
+  if (code == ARES_ENOMEM) return STATUS_NO_MEMORY;
+  errno = EINVAL;
+  return STATUS_ERROR;
+}
+
+static enum status open_channel(struct resolver *resolver, const char *name_server) {
+  struct ares_options options = {.timeout = TRY_MS,
+                                 .tries = TRIES,
+                                 .sock_state_cb = on_socket_state,
+                                 .sock_state_cb_data = resolver};
+  int code = ares_init_options(&resolver->channel, &options,
+                               ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_SOCK_STATE_CB);
+  if (code != ARES_SUCCESS || !name_server) return translate(code);
+  code = ares_set_servers_ports_csv(resolver->channel, name_server);
+  if (code != ARES_SUCCESS) ares_destroy(resolver->channel);
+  return translate(code);
+}
+
+enum status resolver_create(struct poller *poller, const char *name_server,
+                            struct resolver **resolver) {
+  enum status status = translate(ares_library_init(ARES_LIB_INIT_ALL));
+  if (status != STATUS_OK) return status;
+  struct resolver *created = calloc(1, sizeof *created);
+  status = STATUS_NO_MEMORY;
+  if (!created) goto error;
+  created->poller = poller;
+  created->tick = CLOCK_NEVER;
+  status = open_channel(created, name_server);
+  if (status != STATUS_OK) goto error;
+  *resolver = created;
+  return STATUS_OK;
+error:
+  free(created);
+  ares_library_cleanup();
+  return status;
+}
+
+void resolver_destroy(struct resolver *resolver) {
+  if (!resolver) return;
+  while (resolver->oldest) resolver_lookup_cancel(resolver->oldest);
+  ares_destroy(
+      resolver->channel); /* on_answer() for every look-up, on_socket_state() for sockets */
+  while (resolver->sockets) retire_socket(resolver, &resolver->sockets);
+  free_closed(resolver);
+  free(resolver);
+  ares_library_cleanup();
+}

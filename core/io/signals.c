@@ -1,0 +1,40 @@
+#include "io/signals.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stddef.h>
+#include <unistd.h>
+
+static volatile sig_atomic_t write_end = -1;
+static volatile sig_atomic_t asked;
+
+static void on_stop(int signal_number) {
+  (void)signal_number;
+  int saved = errno;
+  if (asked) _exit(1);
+  asked = 1;
+  ssize_t written = write(write_end, "", 1);
+  (void)written; /* an empty pipe takes a byte */
+  errno = saved;
+}
+
+static void on_pipe(int signal_number) { (void)signal_number; }
+
+enum status signals_open(int *fd) {
+  int ends[2];
+  if (pipe2(ends, O_NONBLOCK | O_CLOEXEC) != 0) return STATUS_ERROR;
+  write_end = ends[1];
+  struct sigaction stop = {.sa_handler = on_stop, .sa_flags = SA_RESTART};
+  struct sigaction drop = {.sa_handler = on_pipe, .sa_flags = SA_RESTART};
+  sigemptyset(&stop.sa_mask);
+  sigemptyset(&drop.sa_mask);
+  if (sigaction(SIGTERM, &stop, NULL) != 0 || sigaction(SIGINT, &stop, NULL) != 0 ||
+      sigaction(SIGPIPE, &drop, NULL) != 0) {
+    close(ends[0]);
+    close(ends[1]);
+    return STATUS_ERROR;
+  }
+  *fd = ends[0];
+  return STATUS_OK;
+}

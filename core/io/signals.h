@@ -1,0 +1,15 @@
+/* signals.h: SIGTERM and SIGINT as bytes to read, so that the loop hears of them in its own time.
+ *
+ * There is one set of handlers in a process. A second SIGTERM or SIGINT ends the process at once
+ * with exit status 1. SIGPIPE is caught and dropped (not ignored: programs that a script starts
+ * would inherit that). */
+#ifndef IO_SIGNALS_H
+#define IO_SIGNALS_H
+
+#include "base/status.h"
+
+/* Installs the handlers; *fd becomes readable when the process is asked to stop. It belongs to the
+ * caller, and must stay open as long as the process lives. */
+enum status signals_open(int *fd);
+
+#endif

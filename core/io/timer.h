@@ -1,0 +1,45 @@
+/* timer.h: deadlines, any number of them, kept in a binary heap.
+ *
+ * A timer is part of what it times (intrusive), so that setting one fails only when the heap itself
+ * cannot grow. Adding, moving and cancelling take O(log n); looking at the next one O(1).
+ * Times are those of base/clock.h, in milliseconds. */
+#ifndef IO_TIMER_H
+#define IO_TIMER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/clock.h"
+#include "base/status.h"
+
+struct timer {
+  int64_t when;
+  size_t place; /* in the heap, counted from 1; 0 when not set. Zero-initialise. */
+};
+
+struct timer_heap {
+  struct timer **timers;
+  size_t count;
+  size_t capacity;
+};
+
+/* All zeros is an empty heap. */
+void timer_heap_init(struct timer_heap *heap);
+
+/* Sets or moves a timer. STATUS_NO_MEMORY: it is as it was before. */
+enum status timer_set(struct timer_heap *heap, struct timer *timer, int64_t when);
+
+/* Cancels a timer; one that is not set is left alone. */
+void timer_cancel(struct timer_heap *heap, struct timer *timer);
+
+/* When the next timer is due; CLOCK_NEVER if none is set. */
+int64_t timer_next(const struct timer_heap *heap);
+
+/* Takes out one timer that is due at `now` (when <= now), earliest first, and returns it; NULL if
+ * none is. */
+struct timer *timer_take_due(struct timer_heap *heap, int64_t now);
+
+/* Frees the heap; the timers themselves belong to others. */
+void timer_heap_deinit(struct timer_heap *heap);
+
+#endif

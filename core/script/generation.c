@@ -1,0 +1,184 @@
+#include "script/generation.h"
+
+#include <lauxlib.h>
+#include <math.h>
+#include <string.h>
+
+#include "script/client.h"
+#include "script/module_framing.h"
+#include "script/serve.h"
+
+enum { MAX_BLOCKSIZE = 16 * 1024 * 1024 };
+
+/* The longest time limit that makes sense, in seconds: it keeps sums of milliseconds in range. */
+enum { MAX_SECONDS = 1000000000 };
+
+static const int64_t default_max_request = 1024 * 1024;
+static const double default_request_timeout = 30, default_idle_timeout = 300,
+                    default_write_timeout = 30;
+
+const char *generation_function_name(enum function function) {
+  static const char *const names[FUNCTION_COUNT] = {
+      [FUNCTION_REQUEST_COMPLETE] = "request_complete", [FUNCTION_MAKE_RESPONSE] = "make_response",
+      [FUNCTION_HANDLE_CONNECT] = "handle_connect",     [FUNCTION_HANDLE_ERROR] = "handle_error",
+      [FUNCTION_HANDLE_CLOSE] = "handle_close",
+  };
+  return names[function];
+}
+
+/* The chunk's environment is its own; what it does not define comes from the state's globals. */
+static void run_chunk(lua_State *state, const char *path) {
+  if (luaL_loadfilex(state, path, "t") != LUA_OK) lua_error(state);
+  lua_newtable(state);
+  lua_createtable(state, 0, 1);
+  lua_pushglobaltable(state);
+  lua_setfield(state, -2, "__index");
+  lua_setmetatable(state, -2);
+  lua_setupvalue(state, -2, 1);
+  lua_call(state, 0, 1);
+  if (!lua_istable(state, -1))
+    luaL_error(state, "%s: the script returned %s, not a table (its protocol)", path,
+               luaL_typename(state, -1));
+}
+
+static int complain(lua_State *state, const char *path, const char *key, const char *wanted) {
+  return luaL_error(state, "%s: %s is %s (%s), not %s", path, key, luaL_typename(state, -1),
+                    luaL_tolstring(state, -1, NULL), wanted);
+}
+
+/* Keeps the function at `key` of the protocol at index `protocol`, if there is one. */
+static void keep_function(lua_State *state, struct generation *generation, int protocol,
+                          const char *path, enum function function) {
+  const char *name = generation_function_name(function);
+  lua_getfield(state, protocol, name);
+  const struct framing *framing = module_framing_test(state, -1);
+  if (framing && function == FUNCTION_REQUEST_COMPLETE) {
+    generation->framing = *framing;
+    generation->handler.framing = &generation->framing;
+  } else if (!lua_isfunction(state, -1) && !lua_isnil(state, -1))
+    complain(state, path, name, "a function");
+  if (lua_isnil(state, -1))
+    lua_pop(state, 1);
+  else
+    generation->functions[function] = luaL_ref(state, LUA_REGISTRYINDEX);
+}
+
+static void check_functions(lua_State *state, struct generation *generation, const char *path) {
+  bool has_request = generation->functions[FUNCTION_REQUEST_COMPLETE] != LUA_NOREF;
+  bool has_response = generation->functions[FUNCTION_MAKE_RESPONSE] != LUA_NOREF;
+  bool has_connect = generation->functions[FUNCTION_HANDLE_CONNECT] != LUA_NOREF;
+  generation->is_greeter = has_connect && !has_request && !has_response;
+  if (generation->is_greeter) return;
+  if (!has_request) luaL_error(state, "%s: the protocol lacks request_complete", path);
+  if (!has_response) luaL_error(state, "%s: the protocol lacks make_response", path);
+}
+
+/* Seconds in the script, 0 for no limit; milliseconds from here on, rounded up. */
+static int64_t time_limit(lua_State *state, int protocol, const char *path, const char *key,
+                          int64_t given, double otherwise) {
+  lua_Number seconds = otherwise;
+  if (lua_getfield(state, protocol, key) != LUA_TNIL) {
+    if (lua_type(state, -1) != LUA_TNUMBER ||
+        !((seconds = lua_tonumber(state, -1)) >= 0 && seconds <= MAX_SECONDS))
+      complain(state, path, key, "a number of seconds");
+  }
+  lua_pop(state, 1);
+  return given != LIMIT_NOT_GIVEN ? given : (int64_t)ceil(seconds * 1000);
+}
+
+static lua_Integer whole_number(lua_State *state, int protocol, const char *path, const char *key,
+                                lua_Integer otherwise, lua_Integer max) {
+  lua_Integer value = otherwise;
+  if (lua_getfield(state, protocol, key) != LUA_TNIL) {
+    int is_whole = 0;
+    if (lua_type(state, -1) == LUA_TNUMBER) value = lua_tointegerx(state, -1, &is_whole);
+    if (!is_whole || value < 1 || value > max)
+      complain(state, path, key, "a whole number of bytes in range");
+  }
+  lua_pop(state, 1);
+  return value;
+}
+
+static void read_limits(lua_State *state, struct generation *generation, int protocol,
+                        const struct script_options *options) {
+  const char *path = options->path;
+  struct limits *limits = &generation->handler.limits;
+  lua_Integer max_request =
+      whole_number(state, protocol, path, "max_request", default_max_request, PTRDIFF_MAX / 4);
+  if (options->max_request != LIMIT_NOT_GIVEN) max_request = options->max_request;
+  limits->max_request = (size_t)max_request;
+  limits->request_timeout = time_limit(state, protocol, path, "request_timeout",
+                                       options->request_timeout, default_request_timeout);
+  limits->idle_timeout = time_limit(state, protocol, path, "idle_timeout", options->idle_timeout,
+                                    default_idle_timeout);
+  limits->write_timeout = time_limit(state, protocol, path, "write_timeout", options->write_timeout,
+                                     default_write_timeout);
+  generation->blocksize = whole_number(state, protocol, path, "blocksize", 65536, MAX_BLOCKSIZE);
+}
+
+static size_t read_text(lua_State *state, int protocol, const char *path, const char *key,
+                        char *into, size_t capacity) {
+  size_t length = 0;
+  if (lua_getfield(state, protocol, key) != LUA_TNIL) {
+    if (lua_type(state, -1) != LUA_TSTRING) complain(state, path, key, "a string");
+    const char *text = lua_tolstring(state, -1, &length);
+    if (length >= capacity) luaL_error(state, "%s: %s is too long", path, key);
+    memcpy(into, text, length);
+  }
+  into[length] = '\0';
+  lua_pop(state, 1);
+  return length;
+}
+
+static void read_settings(lua_State *state, struct generation *generation, int protocol,
+                          const char *path) {
+  generation->close_when_done = true;
+  if (lua_getfield(state, protocol, "close_when_done") != LUA_TNIL) {
+    if (!lua_isboolean(state, -1)) complain(state, path, "close_when_done", "true or false");
+    generation->close_when_done = lua_toboolean(state, -1);
+  }
+  lua_pop(state, 1);
+  size_t length = read_text(state, protocol, path, "listen", generation->listen, LISTEN_MAX);
+  if (strlen(generation->listen) != length) luaL_error(state, "%s: listen holds a zero byte", path);
+  generation->example_length =
+      read_text(state, protocol, path, "example", generation->example, EXAMPLE_MAX);
+}
+
+void generation_init(struct generation *generation, struct gate *gate) {
+  *generation = (struct generation){.gate = gate, .metatable = LUA_NOREF};
+  generation->handler.work = serve_work;
+  generation->handler.release = serve_release;
+  for (int i = 0; i < FUNCTION_COUNT; i++) generation->functions[i] = LUA_NOREF;
+}
+
+void generation_load(lua_State *state, struct generation *generation,
+                     const struct script_options *options) {
+  run_chunk(state, options->path);
+  int protocol = lua_gettop(state);
+  for (int i = 0; i < FUNCTION_COUNT; i++)
+    keep_function(state, generation, protocol, options->path, (enum function)i);
+  check_functions(state, generation, options->path);
+  read_limits(state, generation, protocol, options);
+  read_settings(state, generation, protocol, options->path);
+  generation->handler.greets = generation->functions[FUNCTION_HANDLE_CONNECT] != LUA_NOREF;
+  generation->handler.apologizes = generation->functions[FUNCTION_HANDLE_ERROR] != LUA_NOREF;
+  generation->handler.mourns = generation->functions[FUNCTION_HANDLE_CLOSE] != LUA_NOREF;
+  client_push_metatable(state, protocol);
+  generation->metatable = luaL_ref(state, LUA_REGISTRYINDEX);
+}
+
+const char *generation_push_place(lua_State *state, const struct generation *generation,
+                                  enum function function) {
+  lua_Debug about;
+  lua_rawgeti(state, LUA_REGISTRYINDEX, generation->functions[function]);
+  lua_getinfo(state, ">S", &about);
+  return lua_pushfstring(state, "%s:%d: %s", about.short_src, about.linedefined,
+                         generation_function_name(function));
+}
+
+/* luaL_unref() leaves LUA_NOREF alone, and only changes fields that exist. */
+void generation_unload(lua_State *state, struct generation *generation) {
+  for (int i = 0; i < FUNCTION_COUNT; i++)
+    luaL_unref(state, LUA_REGISTRYINDEX, generation->functions[i]);
+  luaL_unref(state, LUA_REGISTRYINDEX, generation->metatable);
+}

@@ -1,0 +1,60 @@
+/* generation.h: one version of a protocol, loaded and validated.
+ *
+ * What the core needs of it at every request is looked up here once, at load. */
+#ifndef SCRIPT_GENERATION_H
+#define SCRIPT_GENERATION_H
+
+#include <lua.h>
+#include <stdbool.h>
+
+#include "script/gate.h"
+#include "script/script.h"
+#include "session/handler.h"
+
+/* The functions of a protocol, in the order of generation_functions(). */
+enum function {
+  FUNCTION_REQUEST_COMPLETE,
+  FUNCTION_MAKE_RESPONSE,
+  FUNCTION_HANDLE_CONNECT,
+  FUNCTION_HANDLE_ERROR,
+  FUNCTION_HANDLE_CLOSE,
+  FUNCTION_COUNT
+};
+
+/* Longest `listen` and `example` of a script, in bytes. */
+enum { LISTEN_MAX = 256, EXAMPLE_MAX = 4096 };
+
+struct generation {
+  struct handler handler; /* first, so that a handler is its generation */
+  struct gate *gate;
+  struct framing framing;        /* what handler.framing points to, if anything */
+  int functions[FUNCTION_COUNT]; /* references; LUA_NOREF where there is none */
+  int metatable;                 /* of every `self` */
+  bool is_greeter;               /* has handle_connect and takes no requests */
+  bool close_when_done;
+  lua_Integer blocksize;
+  char listen[LISTEN_MAX];
+  size_t example_length;
+  char example[EXAMPLE_MAX];
+};
+
+/* Nothing is loaded yet, so that generation_unload() may be called. */
+void generation_init(struct generation *generation, struct gate *gate);
+
+/* Runs the script file at options->path in a fresh environment and fills in the generation; where a
+ * limit is not given, the script's counts. Its references live until generation_unload(). To be
+ * called inside the gate: raises what is wrong, as a text that names the file. */
+void generation_load(lua_State *state, struct generation *generation,
+                     const struct script_options *options);
+
+/* Gives up the references. Cannot raise. */
+void generation_unload(lua_State *state, struct generation *generation);
+
+/* "make_response" and the like; static. */
+const char *generation_function_name(enum function function);
+
+/* Pushes where and what a function is, for a message: "echo.lua:9: make_response". May raise. */
+const char *generation_push_place(lua_State *state, const struct generation *generation,
+                                  enum function function);
+
+#endif

@@ -1,0 +1,329 @@
+#include "script/module_framing.h"
+
+#include <lauxlib.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+/* So far into a frame may a length field stand; far from where offset + width overflows. */
+enum { OFFSET_MAX = INT_MAX };
+
+static const char *const type_name = "parlance.framing";
+
+/* The registry's key for the metatable, because looking it up by name could raise. */
+static const char metatable_key = 0;
+
+/* Options: every constructor has its table, if any, at index 1. */
+
+static const char *const plain_options[] = {"max", NULL};
+static const char *const delimited_options[] = {"delimiter", "max", NULL};
+static const char *const fixed_options[] = {"size", NULL};
+static const char *const prefixed_options[] = {"adjust", "format", "max", "offset", "strip", NULL};
+
+static bool is_among(const char *const *names, const char *name) {
+  while (*names != NULL && strcmp(*names, name) != 0) names++;
+  return *names != NULL;
+}
+
+/* A value as an error message shows it. Pushes the text that it returns. */
+static const char *show(lua_State *L, int index) {
+  index = lua_absindex(L, index);
+  const char *text = luaL_tolstring(L, index, NULL);
+  return lua_type(L, index) == LUA_TSTRING ? lua_pushfstring(L, "\"%s\"", text) : text;
+}
+
+/* Makes index 1 a table that holds no option but those named. */
+static void check_options(lua_State *L, enum framing_kind kind, const char *const *names) {
+  if (lua_isnoneornil(L, 1)) {
+    lua_settop(L, 0);
+    lua_newtable(L);
+  }
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 1);
+  lua_pushnil(L);
+  while (lua_next(L, 1) != 0) {
+    if (lua_type(L, 2) != LUA_TSTRING || !is_among(names, lua_tostring(L, 2)))
+      luaL_error(L, "framing.%s has no option %s", framing_name(kind), show(L, 2));
+    lua_settop(L, 2);
+  }
+}
+
+/* Pushes the option; false, with nothing pushed, if the script leaves it out. */
+static bool push_option(lua_State *L, const char *name) {
+  if (lua_getfield(L, 1, name) != LUA_TNIL) return true;
+  lua_pop(L, 1);
+  return false;
+}
+
+/* For an option that has no default. */
+static int raise_missing(lua_State *L, enum framing_kind kind, const char *name) {
+  return luaL_error(L, "framing.%s needs the option %s", framing_name(kind), name);
+}
+
+/* Takes the option, as push_option() left it, from the stack. */
+static lua_Integer pop_integer(lua_State *L, enum framing_kind kind, const char *name,
+                               lua_Integer low, lua_Integer high) {
+  int is_integer;
+  lua_Integer value = lua_tointegerx(L, -1, &is_integer);
+  if (!is_integer || lua_type(L, -1) != LUA_TNUMBER)
+    luaL_error(L, "framing.%s: %s must be an integer, not %s", framing_name(kind), name,
+               show(L, -1));
+  if (value < low)
+    luaL_error(L, "framing.%s: %s must be at least %I, not %I", framing_name(kind), name,
+               (LUAI_UACINT)low, (LUAI_UACINT)value);
+  if (value > high)
+    luaL_error(L, "framing.%s: %s must be at most %I, not %I", framing_name(kind), name,
+               (LUAI_UACINT)high, (LUAI_UACINT)value);
+  lua_pop(L, 1);
+  return value;
+}
+
+static size_t pop_size(lua_State *L, enum framing_kind kind, const char *name, lua_Integer low,
+                       lua_Integer high) {
+  return (size_t)pop_integer(L, kind, name, low, high);
+}
+
+static size_t read_max(lua_State *L, enum framing_kind kind) {
+  return push_option(L, "max") ? pop_size(L, kind, "max", 0, PTRDIFF_MAX) : SIZE_MAX;
+}
+
+static int push_framing(lua_State *L, const struct framing *framing) {
+  struct framing *value = lua_newuserdatauv(L, sizeof *value, 0);
+  *value = *framing;
+  luaL_setmetatable(L, type_name);
+  return 1;
+}
+
+/* A framing that has no option but `max`. */
+static int create_plain(lua_State *L, enum framing_kind kind) {
+  check_options(L, kind, plain_options);
+  struct framing framing = {.kind = kind, .max = read_max(L, kind)};
+  return push_framing(L, &framing);
+}
+
+static int create_line(lua_State *L) { return create_plain(L, FRAMING_LINE); }
+
+static int create_length_line(lua_State *L) { return create_plain(L, FRAMING_LENGTH_LINE); }
+
+static int create_netstring(lua_State *L) { return create_plain(L, FRAMING_NETSTRING); }
+
+static int create_delimited(lua_State *L) {
+  static const enum framing_kind kind = FRAMING_DELIMITED;
+  check_options(L, kind, delimited_options);
+  struct framing framing = {.kind = kind, .max = read_max(L, kind)};
+  if (!push_option(L, "delimiter")) return raise_missing(L, kind, "delimiter");
+  if (lua_type(L, -1) != LUA_TSTRING)
+    return luaL_error(L, "framing.delimited: delimiter must be a string, not %s", show(L, -1));
+  size_t length;
+  const char *bytes = lua_tolstring(L, -1, &length);
+  if (length < 1 || length > FRAMING_DELIMITER_MAX)
+    return luaL_error(L, "framing.delimited: delimiter must have 1 to %d bytes, not %I: %s",
+                      FRAMING_DELIMITER_MAX, (LUAI_UACINT)length, show(L, -1));
+  framing.option.delimited.length = length;
+  memcpy(framing.option.delimited.bytes, bytes, length);
+  return push_framing(L, &framing);
+}
+
+static int create_fixed(lua_State *L) {
+  static const enum framing_kind kind = FRAMING_FIXED;
+  check_options(L, kind, fixed_options);
+  if (!push_option(L, "size")) return raise_missing(L, kind, "size");
+  struct framing framing = {.kind = kind, .max = SIZE_MAX};
+  framing.option.fixed.size = pop_size(L, kind, "size", 1, PTRDIFF_MAX);
+  return push_framing(L, &framing);
+}
+
+static bool is_big_endian(char order) {
+  static const uint16_t one = 1;
+  return order == '>' || (order != '<' && *(const unsigned char *)&one == 0);
+}
+
+/* The bytes that string.pack writes for an integer option; 0 if it is not one. */
+static size_t option_width(char option) {
+  switch (option) {
+  case 'b':
+  case 'B': return 1;
+  case 'h':
+  case 'H': return sizeof(short);
+  case 'i':
+  case 'I': return sizeof(int);
+  case 'l':
+  case 'L': return sizeof(long);
+  case 'j':
+  case 'J': return sizeof(lua_Integer);
+  case 'T': return sizeof(size_t);
+  default: return 0;
+  }
+}
+
+/* Reads a string.pack format of one integer; false if it is anything else. */
+static bool read_format(const char *format, size_t length, struct framing *framing) {
+  const char *at = format;
+  const char *end = format + length;
+  char order = at < end && memchr("<>=", *at, 3) != NULL ? *at++ : '=';
+  char option = at < end ? *at++ : 0;
+  size_t width = option_width(option);
+  if (at < end && (option == 'i' || option == 'I')) {
+    width = 0;
+    while (at < end && *at >= '0' && *at <= '9' && width <= 16)
+      width = width * 10 + (size_t)(*at++ - '0');
+  }
+  framing->option.prefixed.width = width;
+  framing->option.prefixed.big_endian = is_big_endian(order);
+  framing->option.prefixed.is_signed = memchr("bhilj", option, 5) != NULL;
+  return at == end && width >= 1 && width <= 16;
+}
+
+static int create_prefixed(lua_State *L) {
+  static const enum framing_kind kind = FRAMING_PREFIXED;
+  check_options(L, kind, prefixed_options);
+  struct framing framing = {.kind = kind, .max = read_max(L, kind)};
+  if (!push_option(L, "format")) lua_pushliteral(L, ">I4");
+  size_t length = 0;
+  const char *format = lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &length) : "";
+  if (!read_format(format, length, &framing))
+    return luaL_error(L,
+                      "framing.prefixed: format must be one integer option of string.pack, "
+                      "such as \">I4\", not %s",
+                      show(L, -1));
+  size_t offset = push_option(L, "offset") ? pop_size(L, kind, "offset", 0, OFFSET_MAX) : 0;
+  framing.option.prefixed.offset = offset;
+  if (push_option(L, "adjust"))
+    framing.option.prefixed.adjust = pop_integer(L, kind, "adjust", LUA_MININTEGER, LUA_MAXINTEGER);
+  framing.option.prefixed.strip = push_option(L, "strip")
+                                      ? pop_size(L, kind, "strip", 0, PTRDIFF_MAX)
+                                      : offset + framing.option.prefixed.width;
+  return push_framing(L, &framing);
+}
+
+/* Values */
+
+const struct framing *module_framing_test(lua_State *L, int index) {
+  if (lua_type(L, index) != LUA_TUSERDATA || lua_getmetatable(L, index) == 0) return NULL;
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &metatable_key);
+  bool is_framing = lua_rawequal(L, -1, -2);
+  lua_pop(L, 2);
+  return is_framing ? lua_touserdata(L, index) : NULL;
+}
+
+static const struct framing *check_framing(lua_State *L) {
+  const struct framing *framing = module_framing_test(L, 1);
+  if (framing == NULL) luaL_typeerror(L, 1, type_name);
+  return framing;
+}
+
+void module_framing_push_request(lua_State *L, const struct framing *framing,
+                                 const struct framing_result *result) {
+  (void)framing; /* of every kind so far, the request is the payload */
+  lua_pushlstring(L, result->payload.data, result->payload.length);
+}
+
+/* What a request_complete would return for `result`; sets the request of the table at index 2. */
+static int return_answer(lua_State *L, const struct framing *framing,
+                         const struct framing_result *result) {
+  switch (result->answer) {
+  case FRAMING_COMPLETE:
+    module_framing_push_request(L, framing, result);
+    lua_setfield(L, 2, "request");
+    lua_pushboolean(L, true);
+    lua_pushinteger(L, (lua_Integer)result->length);
+    break;
+  case FRAMING_PARTIAL:
+    lua_pushboolean(L, false);
+    lua_pushinteger(L, (lua_Integer)result->length);
+    break;
+  case FRAMING_MALFORMED:
+    lua_pushnil(L);
+    lua_pushstring(L, result->why);
+    break;
+  case FRAMING_TOO_LARGE:
+    lua_pushnil(L);
+    lua_pushfstring(L, "too large: %s", result->why);
+    break;
+  }
+  return 2;
+}
+
+static int call(lua_State *L) {
+  const struct framing *framing = check_framing(L);
+  struct framing_result result;
+  size_t length;
+  luaL_checktype(L, 2, LUA_TTABLE);
+  if (lua_getfield(L, 2, "incoming") != LUA_TSTRING)
+    return luaL_error(L, "framing.%s: incoming must be a string, not %s",
+                      framing_name(framing->kind), show(L, -1));
+  const char *bytes = lua_tolstring(L, -1, &length);
+  framing_decode(framing, bytes, length, 0, &result);
+  return return_answer(L, framing, &result);
+}
+
+/* Pushes the bytes as a Lua literal, for __tostring. */
+static const char *push_quoted(lua_State *L, const char *bytes, size_t length) {
+  luaL_Buffer buffer;
+  luaL_buffinit(L, &buffer);
+  luaL_addchar(&buffer, '"');
+  for (size_t i = 0; i < length; i++) {
+    char escaped[sizeof "\\255"];
+    unsigned char byte = (unsigned char)bytes[i];
+    bool is_plain = byte >= ' ' && byte <= '~' && byte != '"' && byte != '\\';
+    snprintf(escaped, sizeof escaped, is_plain ? "%c" : "\\%03d", byte);
+    luaL_addstring(&buffer, escaped);
+  }
+  luaL_addchar(&buffer, '"');
+  luaL_pushresult(&buffer);
+  return lua_tostring(L, -1);
+}
+
+/* Pushes the options that the kind has besides max. */
+static const char *push_options(lua_State *L, const struct framing *framing) {
+  switch (framing->kind) {
+  case FRAMING_DELIMITED:
+    push_quoted(L, framing->option.delimited.bytes, framing->option.delimited.length);
+    return lua_pushfstring(L, "delimiter = %s", lua_tostring(L, -1));
+  case FRAMING_FIXED:
+    return lua_pushfstring(L, "size = %I", (LUAI_UACINT)framing->option.fixed.size);
+  case FRAMING_PREFIXED:
+    return lua_pushfstring(
+        L, "format = \"%c%c%d\", offset = %I, adjust = %I, strip = %I",
+        framing->option.prefixed.big_endian ? '>' : '<',
+        framing->option.prefixed.is_signed ? 'i' : 'I', (int)framing->option.prefixed.width,
+        (LUAI_UACINT)framing->option.prefixed.offset, (LUAI_UACINT)framing->option.prefixed.adjust,
+        (LUAI_UACINT)framing->option.prefixed.strip);
+  default: return lua_pushliteral(L, "");
+  }
+}
+
+/* Shows the call that would make the same value again. */
+static int describe(lua_State *L) {
+  const struct framing *framing = check_framing(L);
+  const char *name = framing_name(framing->kind);
+  const char *options = push_options(L, framing);
+  if (framing->max == SIZE_MAX)
+    lua_pushfstring(L, *options != 0 ? "framing.%s { %s }" : "framing.%s {%s}", name, options);
+  else
+    lua_pushfstring(L, "framing.%s { %s%smax = %I }", name, options, *options != 0 ? ", " : "",
+                    (LUAI_UACINT)framing->max);
+  return 1;
+}
+
+/* The module */
+
+static void push_metatable(lua_State *L) {
+  static const luaL_Reg methods[] = {{"__call", call}, {"__tostring", describe}, {NULL, NULL}};
+  luaL_newmetatable(L, type_name);
+  luaL_setfuncs(L, methods, 0);
+}
+
+int module_framing_open(lua_State *L) {
+  static const luaL_Reg constructors[] = {{"line", create_line},
+                                          {"delimited", create_delimited},
+                                          {"fixed", create_fixed},
+                                          {"length_line", create_length_line},
+                                          {"prefixed", create_prefixed},
+                                          {"netstring", create_netstring},
+                                          {NULL, NULL}};
+  push_metatable(L);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &metatable_key);
+  luaL_newlib(L, constructors);
+  return 1;
+}

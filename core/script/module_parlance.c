@@ -1,0 +1,64 @@
+#include "script/module_parlance.h"
+
+#include <lauxlib.h>
+#include <stdbool.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+
+static void log_value(lua_State *state, struct log_line *line, const char *key, int index) {
+  size_t length;
+  if (lua_isinteger(state, index))
+    log_integer(line, key, lua_tointeger(state, index));
+  else if (lua_type(state, index) == LUA_TNUMBER)
+    log_number(line, key, lua_tonumber(state, index));
+  else {
+    const char *text = luaL_tolstring(state, index, &length);
+    log_bytes(line, key, text, length);
+    lua_pop(state, 1);
+  }
+}
+
+/* parlance.log(level, message, fields) */
+static int parlance_log(lua_State *state) {
+  size_t length;
+  enum log_level level;
+  struct log_line line;
+  const char *name = luaL_checkstring(state, 1);
+  if (!log_level_named(name, &level))
+    return luaL_argerror(state, 1, "the level must be debug, info, warn or error");
+  const char *message = luaL_tolstring(state, 2, &length);
+  if (!lua_isnoneornil(state, 3)) luaL_checktype(state, 3, LUA_TTABLE);
+  if (!log_begin(&line, level, "script")) return 0;
+  log_text(&line, "service", lua_tostring(state, lua_upvalueindex(1)));
+  log_bytes(&line, "message", message, length);
+  if (lua_istable(state, 3)) {
+    lua_pushnil(state);
+    while (lua_next(state, 3) != 0) {
+      lua_pushvalue(state, -2); /* converting the key itself would confuse lua_next */
+      log_value(state, &line, luaL_tolstring(state, -1, NULL), -3);
+      lua_pop(state, 3);
+    }
+  }
+  log_end(&line);
+  return 0;
+}
+
+/* parlance.now() */
+static int parlance_now(lua_State *state) {
+  lua_pushnumber(state, clock_seconds());
+  return 1;
+}
+
+void module_parlance_push(lua_State *state, const char *service) {
+  lua_createtable(state, 0, 4);
+  lua_pushstring(state, service);
+  lua_pushcclosure(state, parlance_log, 1);
+  lua_setfield(state, -2, "log");
+  lua_pushcfunction(state, parlance_now);
+  lua_setfield(state, -2, "now");
+  lua_newtable(state);
+  lua_setfield(state, -2, "shared");
+  lua_pushliteral(state, PARLANCE_VERSION);
+  lua_setfield(state, -2, "version");
+}

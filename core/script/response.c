@@ -1,0 +1,193 @@
+#include "script/response.h"
+
+#include <errno.h>
+#include <lauxlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "script/watchdog.h"
+
+/* How often in a row a function may have nothing to say before it counts as stuck. */
+enum { EMPTY_PIECES_MAX = 1000 };
+
+static void check_status(lua_State *state, enum status status) {
+  if (status == STATUS_NO_MEMORY) {
+    lua_pushliteral(state, "not enough memory for the response");
+    lua_error(state);
+  }
+}
+
+/* The open file at index, or NULL if something else is there or it has been closed. */
+static FILE *file_at(lua_State *state, int index) {
+  luaL_Stream *stream = luaL_testudata(state, index, LUA_FILEHANDLE);
+  return stream && stream->closef ? stream->f : NULL;
+}
+
+static bool is_item(lua_State *state, int index) {
+  int type = lua_type(state, index);
+  return type == LUA_TSTRING || type == LUA_TFUNCTION || file_at(state, index);
+}
+
+/* What a function of the script returned, for complaints about it. */
+struct returned {
+  const struct generation *generation;
+  enum function function;
+};
+
+/* The value on the top is not what it must be; `item` is its place in a list, or 0. */
+static void complain(lua_State *state, const struct returned *returned, lua_Integer item) {
+  const char *type = luaL_typename(state, -1);
+  if (luaL_testudata(state, -1, LUA_FILEHANDLE)) type = "closed file";
+  const char *value = luaL_tolstring(state, -1, NULL);
+  const char *place = generation_push_place(state, returned->generation, returned->function);
+  if (item > 0)
+    luaL_error(state,
+               "%s returned a list whose item %I is a %s (%s), not a string, file or function",
+               place, (LUAI_UACINT)item, type, value);
+  luaL_error(state, "%s returned a %s (%s), not a string, a list or nil", place, type, value);
+}
+
+static void send_string(lua_State *state, struct session *session) {
+  size_t length;
+  const char *bytes = lua_tolstring(state, -1, &length);
+  if (length < SESSION_HOLD_FROM) {
+    check_status(state, session_send(session, bytes, length));
+    lua_pop(state, 1);
+    return;
+  }
+  int reference = luaL_ref(state, LUA_REGISTRYINDEX);
+  enum status status = session_send_held(session, bytes, length, reference);
+  if (status != STATUS_OK) luaL_unref(state, LUA_REGISTRYINDEX, reference);
+  check_status(state, status);
+}
+
+/* How much of a regular file is left from its current offset; false for any other file, and for one
+ * that does not tell its size (as in /proc). */
+static bool measure(FILE *file, int64_t *offset, int64_t *length) {
+  struct stat about;
+  if (fstat(fileno(file), &about) != 0 || !S_ISREG(about.st_mode) || about.st_size == 0)
+    return false;
+  fflush(file); /* what the script wrote to it belongs to it */
+  *offset = ftello(file);
+  if (*offset < 0 || fstat(fileno(file), &about) != 0) return false;
+  *length = about.st_size > *offset ? about.st_size - *offset : 0;
+  return true;
+}
+
+static void send_source(lua_State *state, struct session *session) {
+  int64_t offset, length;
+  FILE *file = file_at(state, -1);
+  bool is_regular = file && measure(file, &offset, &length);
+  int reference = luaL_ref(state, LUA_REGISTRYINDEX);
+  if (is_regular && length == 0) {
+    response_close(state, reference);
+    luaL_unref(state, LUA_REGISTRYINDEX, reference);
+    return;
+  }
+  enum status status =
+      is_regular ? session_send_file(session, fileno(file), offset, (size_t)length, reference)
+                 : session_send_source(session, reference);
+  if (status != STATUS_OK) luaL_unref(state, LUA_REGISTRYINDEX, reference);
+  check_status(state, status);
+}
+
+static void send_item(lua_State *state, struct session *session) {
+  if (lua_type(state, -1) == LUA_TSTRING)
+    send_string(state, session);
+  else
+    send_source(state, session);
+}
+
+/* All or nothing: a list is looked at whole before its first item goes out. */
+static lua_Integer check_list(lua_State *state, const struct returned *returned) {
+  lua_Integer count = (lua_Integer)lua_rawlen(state, -1);
+  for (lua_Integer i = 1; i <= count; i++) {
+    lua_rawgeti(state, -1, i);
+    if (!is_item(state, -1)) complain(state, returned, i);
+    lua_pop(state, 1);
+  }
+  if (count > 0) return count;
+  lua_pushnil(state);
+  if (lua_next(state, -2) != 0)
+    luaL_error(state, "%s returned a table without list items",
+               generation_push_place(state, returned->generation, returned->function));
+  return 0;
+}
+
+void response_queue(lua_State *state, struct session *session, const struct generation *generation,
+                    enum function function) {
+  struct returned returned = {generation, function};
+  luaL_checkstack(state, 6, NULL);
+  switch (lua_type(state, -1)) {
+  case LUA_TSTRING: send_string(state, session); return;
+  case LUA_TNIL: break;
+  case LUA_TTABLE:
+    for (lua_Integer i = 1, count = check_list(state, &returned); i <= count; i++) {
+      lua_rawgeti(state, -1, i);
+      send_item(state, session);
+    }
+    break;
+  default: complain(state, &returned, 0);
+  }
+  lua_pop(state, 1);
+}
+
+static void pull_file(lua_State *state, struct session *session, FILE *file, size_t blocksize) {
+  luaL_Buffer block;
+  char *space = luaL_buffinitsize(state, &block, blocksize);
+  errno = 0;
+  size_t length = fread(space, 1, blocksize, file);
+  if (length == 0 && ferror(file)) {
+    session_fail(session, REASON_FILE_ERROR, strerror(errno));
+    return;
+  }
+  check_status(state, session_pulled(session, length > 0 ? space : NULL, length));
+}
+
+static void pull_function(lua_State *state, struct session *session) {
+  int function = lua_gettop(state);
+  for (int tries = 0; tries < EMPTY_PIECES_MAX; tries++) {
+    size_t length;
+    lua_pushvalue(state, function);
+    watchdog_renew();
+    lua_call(state, 0, 1);
+    if (lua_isnil(state, -1)) {
+      session_pulled(session, NULL, 0);
+      return;
+    }
+    if (lua_type(state, -1) != LUA_TSTRING)
+      luaL_error(state, "a function of the response returned %s (%s), not a string or nil",
+                 luaL_typename(state, -1), luaL_tolstring(state, -1, NULL));
+    const char *bytes = lua_tolstring(state, -1, &length);
+    if (length > 0) {
+      check_status(state, session_pulled(session, bytes, length));
+      return;
+    }
+    lua_pop(state, 1);
+  }
+  luaL_error(state, "a function of the response returned \"\" %d times in a row",
+             (int)EMPTY_PIECES_MAX);
+}
+
+void response_pull(lua_State *state, struct session *session, lua_Integer blocksize) {
+  int top = lua_gettop(state);
+  lua_rawgeti(state, LUA_REGISTRYINDEX, session_source(session));
+  if (lua_isfunction(state, -1))
+    pull_function(state, session);
+  else {
+    FILE *file = file_at(state, -1);
+    if (!file) luaL_error(state, "a file of the response was closed before it was sent");
+    pull_file(state, session, file, (size_t)blocksize);
+  }
+  lua_settop(state, top);
+}
+
+void response_close(lua_State *state, int reference) {
+  lua_rawgeti(state, LUA_REGISTRYINDEX, reference);
+  if (file_at(state, -1)) {
+    lua_getfield(state, -1, "close");
+    lua_pushvalue(state, -2);
+    lua_call(state, 1, 0);
+  }
+  lua_pop(state, 1);
+}

@@ -1,0 +1,25 @@
+/* response.h: what a script's function returns, turned into output of its session.
+ *
+ * A string, a list of strings, files and functions, or nil. Everything here runs inside the gate
+ * and may raise. */
+#ifndef SCRIPT_RESPONSE_H
+#define SCRIPT_RESPONSE_H
+
+#include <lua.h>
+
+#include "script/generation.h"
+#include "session/session.h"
+
+/* Queues the value on the top of the stack, which it pops, as what `function` returned. Nothing is
+ * queued when the value is not a response: then an error is raised that tells which function
+ * returned what. */
+void response_queue(lua_State *state, struct session *session, const struct generation *generation,
+                    enum function function);
+
+/* Queues the next piece of the source whose turn it is, at most `blocksize` bytes of a file. */
+void response_pull(lua_State *state, struct session *session, lua_Integer blocksize);
+
+/* Closes the file that was queued under the reference; anything else is left alone. */
+void response_close(lua_State *state, int reference);
+
+#endif

@@ -1,0 +1,154 @@
+#include "script/script.h"
+
+#include <lauxlib.h>
+#include <lualib.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "script/coroutines.h"
+#include "script/gate.h"
+#include "script/generation.h"
+#include "script/memory.h"
+#include "script/module_framing.h"
+#include "script/module_parlance.h"
+#include "script/watchdog.h"
+
+enum { NAME_MAX_LENGTH = 64 };
+
+struct script {
+  struct script_options options;
+  struct memory memory;
+  struct gate gate;
+  struct generation *generation; /* the one that serves, or NULL */
+  char name[NAME_MAX_LENGTH];
+};
+
+static void take_name(struct script *script) {
+  const char *start = strrchr(script->options.path, '/');
+  snprintf(script->name, sizeof script->name, "%s", start ? start + 1 : script->options.path);
+  char *ending = strrchr(script->name, '.');
+  if (ending && ending != script->name) *ending = '\0';
+}
+
+/* The modules beside the script come first, then those that come with the server. */
+static void set_package_path(lua_State *state, const struct script_options *options) {
+  const char *end = strrchr(options->path, '/');
+  lua_getglobal(state, LUA_LOADLIBNAME);
+  if (end)
+    lua_pushlstring(state, options->path, end == options->path ? 1 : (size_t)(end - options->path));
+  else
+    lua_pushliteral(state, ".");
+  const char *folder = lua_tostring(state, -1);
+  lua_pushfstring(state, "%s/?.lua;%s/?/init.lua;", folder, folder);
+  if (options->modules)
+    lua_pushfstring(state, "%s/?.lua;%s/?/init.lua;", options->modules, options->modules);
+  else
+    lua_pushliteral(state, "");
+  lua_getfield(state, -4, "path");
+  lua_concat(state, 3);
+  lua_setfield(state, -3, "path");
+  lua_pop(state, 2);
+}
+
+static int prepare(lua_State *state) {
+  struct script *script = lua_touserdata(state, 1);
+  luaL_openlibs(state);
+  coroutines_install(state);
+  set_package_path(state, &script->options);
+  luaL_getsubtable(state, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  module_parlance_push(state, script->name);
+  lua_setfield(state, -2, "parlance");
+  luaL_requiref(state, "parlance.framing", module_framing_open, 0);
+  return 0;
+}
+
+/* Only what runs outside of every protected call can come here, and nothing of ours that can raise
+ * does. */
+static int panic(lua_State *state) {
+  fprintf(stderr, "parlance: error outside of the gate: %s\n", lua_tostring(state, -1));
+  return 0;
+}
+
+enum status script_create(const struct script_options *options, struct script **created) {
+  struct script *script = calloc(1, sizeof *script);
+  if (!script) return STATUS_NO_MEMORY;
+  script->options = *options;
+  script->memory.limit = options->memory_limit > 0 ? options->memory_limit : SIZE_MAX;
+  take_name(script);
+  lua_State *state = lua_newstate(memory_allocate, &script->memory);
+  if (state) {
+    lua_atpanic(state, panic);
+    gate_init(&script->gate, state, options->call_timeout);
+    if (watchdog_install() && gate_run(&script->gate, prepare, script) == GATE_OK) {
+      *created = script;
+      return STATUS_OK;
+    }
+    lua_close(state);
+  }
+  free(script);
+  return STATUS_NO_MEMORY;
+}
+
+struct loading {
+  struct script *script;
+  struct generation *generation;
+};
+
+static int load(lua_State *state) {
+  struct loading *loading = lua_touserdata(state, 1);
+  generation_load(state, loading->generation, &loading->script->options);
+  return 0;
+}
+
+/* A text that does not name the script itself is given its name; the traceback is for calls. */
+static const char *first_line(struct script *script) {
+  char *error = script->gate.error;
+  error[strcspn(error, "\n")] = '\0';
+  if (strstr(error, script->options.path)) return error;
+  size_t prefix = strlen(script->options.path) + 2;
+  if (prefix + 1 >= sizeof script->gate.error) return error;
+  size_t kept = strnlen(error, sizeof script->gate.error - prefix - 1);
+  memmove(error + prefix, error, kept);
+  error[prefix + kept] = '\0';
+  memcpy(error, script->options.path, prefix - 2);
+  memcpy(error + prefix - 2, ": ", 2);
+  return error;
+}
+
+bool script_load(struct script *script, const char **error) {
+  struct generation *generation = malloc(sizeof *generation);
+  if (!generation) {
+    *error = "not enough memory";
+    return false;
+  }
+  generation_init(generation, &script->gate);
+  struct loading loading = {script, generation};
+  if (gate_run(&script->gate, load, &loading) != GATE_OK) {
+    generation_unload(script->gate.main, generation);
+    free(generation);
+    *error = first_line(script);
+    return false;
+  }
+  script->generation = generation;
+  return true;
+}
+
+struct handler *script_handler(struct script *script) {
+  return &script->generation->handler;
+}
+
+const char *script_name(const struct script *script) { return script->name; }
+
+const char *script_listen(const struct script *script) { return script->generation->listen; }
+
+struct span script_example(const struct script *script) {
+  return (struct span){script->generation->example, script->generation->example_length};
+}
+
+void script_destroy(struct script *script) {
+  if (script->generation) generation_unload(script->gate.main, script->generation);
+  free(script->generation);
+  lua_close(script->gate.main);
+  free(script);
+}

@@ -1,0 +1,54 @@
+/* script.h: one protocol script and the Lua state that it lives in.
+ *
+ * A script is a service of its own: nothing that it does, and no memory that it takes, is shared
+ * with another. Where the bytes come from is left to whoever owns the sessions; a script only hands
+ * out the handler that they are to have. */
+#ifndef SCRIPT_SCRIPT_H
+#define SCRIPT_SCRIPT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/span.h"
+#include "base/status.h"
+#include "session/handler.h"
+
+/* A limit that was not given is LIMIT_NOT_GIVEN: then the script's own counts, else the default. */
+enum { LIMIT_NOT_GIVEN = -1 };
+
+struct script_options {
+  const char *path;
+  const char *modules;  /* the folder of the modules that come with the server, or NULL */
+  size_t memory_limit;  /* bytes; 0: none */
+  int64_t call_timeout; /* ms; 0: none */
+  int64_t max_request;  /* bytes; the times are in ms */
+  int64_t request_timeout;
+  int64_t idle_timeout;
+  int64_t write_timeout;
+};
+
+struct script;
+
+/* Makes the state, without running the script. The options' texts must outlive the script. */
+enum status script_create(const struct script_options *options, struct script **created);
+
+/* Compiles, runs and validates the script. False: *error tells file, line and reason; it lives
+ * until the script is next called. */
+bool script_load(struct script *script, const char **error);
+
+/* What sessions are to be created with; lives as long as the script. */
+struct handler *script_handler(struct script *script);
+
+/* The protocol's name: its file's, without folder and ending. */
+const char *script_name(const struct script *script);
+
+/* What the script says of itself, "" where it does not: its `listen`, and its `example`: bytes that
+ * a client may send. They live as long as the script. */
+const char *script_listen(const struct script *script);
+struct span script_example(const struct script *script);
+
+/* All its sessions must have been destroyed. */
+void script_destroy(struct script *script);
+
+#endif

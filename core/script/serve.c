@@ -1,0 +1,213 @@
+#include "script/serve.h"
+
+#include <lauxlib.h>
+
+#include "script/client.h"
+#include "script/generation.h"
+#include "script/module_framing.h"
+#include "script/response.h"
+#include "script/watchdog.h"
+
+/* The stack of an entry: what it was called with, `self`, and the two results of a call. */
+enum { CALL = 1, SELF, TOP = SELF, ANSWER, DETAIL };
+
+struct call {
+  struct generation *generation;
+  struct session *session;
+  int reference; /* of serve_release() */
+};
+
+/* Calls a function of the protocol with self and the arguments on the stack above TOP. */
+static void call_function(lua_State *state, const struct generation *generation,
+                          enum function function, int results) {
+  lua_rawgeti(state, LUA_REGISTRYINDEX, generation->functions[function]);
+  lua_insert(state, TOP + 1);
+  lua_pushvalue(state, SELF);
+  lua_insert(state, TOP + 2);
+  watchdog_renew();
+  lua_call(state, lua_gettop(state) - TOP - 1, results);
+}
+
+static void set_field(lua_State *state, const char *name) { lua_setfield(state, SELF, name); }
+
+static void clear_field(lua_State *state, const char *name) {
+  lua_pushnil(state);
+  lua_setfield(state, SELF, name);
+}
+
+/* The count at DETAIL, which must be from low to high: low is 1 behind true, else over the bytes.
+ */
+static size_t check_count(lua_State *state, const struct generation *generation, size_t low,
+                          size_t high) {
+  int is_whole = 0;
+  lua_Integer count = 0;
+  if (lua_type(state, DETAIL) == LUA_TNUMBER) count = lua_tointegerx(state, DETAIL, &is_whole);
+  if (is_whole && count >= (lua_Integer)low && count <= (lua_Integer)high) return (size_t)count;
+  const char *returned = luaL_tolstring(state, DETAIL, NULL);
+  const char *place = generation_push_place(state, generation, FUNCTION_REQUEST_COMPLETE);
+  if (low == 1)
+    luaL_error(state,
+               "%s returned true, %s; the number must be a whole one from 1 to %I, the bytes that "
+               "are there",
+               place, returned, (LUAI_UACINT)high);
+  luaL_error(state,
+             "%s returned false, %s; the number must be a whole one over %I, the bytes that are "
+             "there",
+             place, returned, (LUAI_UACINT)(low - 1));
+  return 0;
+}
+
+static int complain_of_answer(lua_State *state, const struct generation *generation) {
+  const char *detail = luaL_tolstring(state, DETAIL, NULL);
+  const char *answer = luaL_tolstring(state, ANSWER, NULL);
+  return luaL_error(state, "%s returned %s, %s; it must return false, true, or nil and a reason",
+                    generation_push_place(state, generation, FUNCTION_REQUEST_COMPLETE), answer,
+                    detail);
+}
+
+/* What request_complete returned stands at ANSWER and DETAIL. */
+static void judge(lua_State *state, const struct generation *generation, struct session *session) {
+  size_t have = session_input(session).length;
+  bool has_count = !lua_isnil(state, DETAIL);
+  if (lua_isnil(state, ANSWER) && lua_type(state, DETAIL) == LUA_TSTRING)
+    session_judge(session, SESSION_MALFORMED, 0, lua_tostring(state, DETAIL));
+  else if (!lua_isboolean(state, ANSWER))
+    complain_of_answer(state, generation);
+  else if (lua_toboolean(state, ANSWER))
+    session_judge(session, SESSION_COMPLETE,
+                  has_count ? check_count(state, generation, 1, have) : have, NULL);
+  else
+    session_judge(session, SESSION_PARTIAL,
+                  has_count ? check_count(state, generation, have + 1, PTRDIFF_MAX) : 0, NULL);
+}
+
+static void ask(lua_State *state, const struct generation *generation, struct session *session) {
+  struct span input = session_input(session);
+  lua_pushlstring(state, input.data, input.length);
+  set_field(state, "incoming");
+  if (session_at_end(session)) {
+    lua_pushboolean(state, true);
+    set_field(state, "eof");
+  }
+  call_function(state, generation, FUNCTION_REQUEST_COMPLETE, 2);
+  judge(state, generation, session);
+}
+
+/* What holds for this connection: its own word, else the protocol's. */
+static bool closes_when_done(lua_State *state, const struct generation *generation) {
+  lua_pushliteral(state, "close_when_done");
+  int type = lua_rawget(state, SELF);
+  bool own = lua_toboolean(state, -1);
+  lua_pop(state, 1);
+  return type == LUA_TNIL ? generation->close_when_done : own;
+}
+
+static void answer(lua_State *state, const struct generation *generation, struct session *session) {
+  if (generation->handler.framing) {
+    module_framing_push_request(state, generation->handler.framing, session_framed(session));
+    set_field(state, "request");
+    if (session_at_end(session)) {
+      lua_pushboolean(state, true);
+      set_field(state, "eof");
+    }
+  }
+  call_function(state, generation, FUNCTION_MAKE_RESPONSE, 1);
+  response_queue(state, session, generation, FUNCTION_MAKE_RESPONSE);
+  session_answered(session, closes_when_done(state, generation));
+}
+
+/* After the greeting the conversation goes on, unless there is nothing that could follow or the
+ * script has said so on this `self`. */
+static void greet(lua_State *state, const struct generation *generation, struct session *session) {
+  call_function(state, generation, FUNCTION_HANDLE_CONNECT, 1);
+  response_queue(state, session, generation, FUNCTION_HANDLE_CONNECT);
+  lua_pushliteral(state, "close_when_done");
+  lua_rawget(state, SELF);
+  session_answered(session, generation->is_greeter || lua_toboolean(state, -1));
+}
+
+static void apologize(lua_State *state, const struct generation *generation,
+                      struct session *session) {
+  lua_pushstring(state, reason_name(session_reason(session)));
+  lua_pushstring(state, session_failure(session));
+  call_function(state, generation, FUNCTION_HANDLE_ERROR, 1);
+  response_queue(state, session, generation, FUNCTION_HANDLE_ERROR);
+  session_answered(session, true);
+}
+
+static void mourn(lua_State *state, const struct generation *generation, struct session *session) {
+  if (!generation->handler.mourns) return;
+  lua_pushstring(state, reason_name(session_reason(session)));
+  call_function(state, generation, FUNCTION_HANDLE_CLOSE, 0);
+}
+
+static lua_Integer blocksize_of(lua_State *state, const struct generation *generation) {
+  lua_pushliteral(state, "blocksize");
+  lua_rawget(state, SELF);
+  int is_whole;
+  lua_Integer own = lua_tointegerx(state, -1, &is_whole);
+  lua_pop(state, 1);
+  return is_whole && own > 0 && own <= 16 * 1024 * 1024 ? own : generation->blocksize;
+}
+
+/* What was made for one request does not stay with an idle connection. */
+static void forget_request(lua_State *state, const struct generation *generation,
+                           const struct session *session) {
+  if (!generation->handler.framing)
+    clear_field(state, "incoming");
+  else if (!session_is_responding(session))
+    clear_field(state, "request");
+}
+
+static int serve(lua_State *state) {
+  const struct call *call = lua_touserdata(state, CALL);
+  const struct generation *generation = call->generation;
+  struct session *session = call->session;
+  client_push(state, session, generation->metatable);
+  for (;;) {
+    switch (session_next(session)) {
+    case SESSION_GREET: greet(state, generation, session); break;
+    case SESSION_ASK: ask(state, generation, session); break;
+    case SESSION_ANSWER: answer(state, generation, session); break;
+    case SESSION_PULL: response_pull(state, session, blocksize_of(state, generation)); break;
+    case SESSION_APOLOGIZE: apologize(state, generation, session); break;
+    case SESSION_CLOSE: mourn(state, generation, session); return 0;
+    case SESSION_WAIT: forget_request(state, generation, session); return 0;
+    }
+    lua_settop(state, TOP);
+  }
+}
+
+static enum reason reason_of(enum gate_result result) {
+  if (result == GATE_OVERRUN) return REASON_SCRIPT_OVERRUN;
+  return result == GATE_NO_MEMORY ? REASON_OUT_OF_MEMORY : REASON_SCRIPT_ERROR;
+}
+
+void serve_work(struct handler *handler, struct session *session) {
+  struct generation *generation = (struct generation *)handler;
+  struct call call = {.generation = generation, .session = session};
+  bool is_last = session_next(session) == SESSION_CLOSE;
+  enum gate_result result = gate_run(generation->gate, serve, &call);
+  if (result != GATE_OK) session_fail(session, reason_of(result), generation->gate->error);
+  if (!is_last) return;
+  client_forget(generation->gate->main, session);
+  session_closed(session);
+}
+
+static int close_file(lua_State *state) {
+  const struct call *call = lua_touserdata(state, CALL);
+  response_close(state, call->reference);
+  return 0;
+}
+
+/* Strings and functions only lose their anchor, which cannot raise; a file is closed. */
+void serve_release(struct handler *handler, struct session *session, int reference) {
+  struct generation *generation = (struct generation *)handler;
+  lua_State *state = generation->gate->main;
+  struct call call = {.generation = generation, .session = session, .reference = reference};
+  bool is_file = lua_rawgeti(state, LUA_REGISTRYINDEX, reference) == LUA_TUSERDATA;
+  lua_pop(state, 1);
+  if (is_file && gate_run(generation->gate, close_file, &call) != GATE_OK)
+    log_event(LOG_WARN, "close_failed", "detail", generation->gate->error);
+  luaL_unref(state, LUA_REGISTRYINDEX, reference);
+}

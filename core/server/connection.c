@@ -1,0 +1,369 @@
+#include "server/connection.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/socket.h"
+#include "server/listener.h"
+#include "session/session.h"
+
+enum {
+  SPANS = 16,
+  /* What one connection may send in a turn before the others get theirs. */
+  TURN_BUDGET = 1024 * 1024,
+  /* How long a peer may go on sending after we have finished, in ms. */
+  LINGER_TIME = 5000,
+  LINGER_TIME_DRAINING = 1000
+};
+
+enum phase { PHASE_NAMING, PHASE_TALKING, PHASE_LINGERING, PHASE_ENDED };
+
+struct connection {
+  struct io_source source; /* first: a source is its connection */
+  struct session_owner owner;
+  struct session *session;
+  struct listener *listener;
+  struct connection *next;
+  struct connection *previous;
+  struct timer timer;
+  struct resolver_lookup *lookup;
+  char *name; /* NULL: not looked up, or there is none */
+  int fd;
+  unsigned interest : 8;
+  enum phase phase : 8;
+  bool peer_ended : 1;
+  uint16_t port;
+  char host[48];
+};
+
+static struct server *server_of(const struct connection *connection) {
+  return connection->listener->service->server;
+}
+
+static struct connection *of_owner(struct session_owner *owner) {
+  return (struct connection *)((char *)owner - offsetof(struct connection, owner));
+}
+
+static struct connection *of_timer(struct timer *timer) {
+  return (struct connection *)((char *)timer - offsetof(struct connection, timer));
+}
+
+static void identify(struct session_owner *owner, struct session_identity *identity) {
+  const struct connection *connection = of_owner(owner);
+  *identity =
+      (struct session_identity){.service = connection->listener->service->name,
+                                .host = connection->host,
+                                .name = connection->name ? connection->name : connection->host,
+                                .port = connection->port,
+                                .server_host = connection->listener->host,
+                                .server_port = connection->listener->port};
+}
+
+static void ignore(struct io_source *source, unsigned events) {
+  (void)source;
+  (void)events;
+}
+
+/* A timer is left where it is while it is early enough: when it fires, the deadline is looked at
+ * anew. Most deadlines only move away, and cost nothing. */
+static void schedule(struct connection *connection, int64_t when) {
+  struct timer *timer = &connection->timer;
+  if (timer->place != 0 && timer->when <= when) return;
+  if (when != CLOCK_NEVER) timer_set(&server_of(connection)->timers, timer, when);
+}
+
+static void watch(struct connection *connection, unsigned interest) {
+  if (interest == connection->interest) return;
+  if (poller_change(server_of(connection)->poller, connection->fd, interest) == STATUS_OK)
+    connection->interest = interest & 0xff;
+}
+
+/* ---- the end ------------------------------------------------------------------------------- */
+
+static void unlink_connection(struct connection *connection) {
+  struct server *server = server_of(connection);
+  if (connection->previous)
+    connection->previous->next = connection->next;
+  else
+    server->connections = connection->next;
+  if (connection->next) connection->next->previous = connection->previous;
+}
+
+/* The socket goes now; the memory when no event of this turn can name it any more. */
+static void end(struct connection *connection, bool reset) {
+  struct service *service = connection->listener->service;
+  struct server *server = service->server;
+  if (connection->phase != PHASE_NAMING) poller_remove(server->poller, connection->fd);
+  if (connection->lookup) resolver_lookup_cancel(connection->lookup);
+  timer_cancel(&server->timers, &connection->timer);
+  socket_close(connection->fd, reset);
+  connection->fd = -1;
+  connection->phase = PHASE_ENDED;
+  connection->source.ready = ignore;
+  unlink_connection(connection);
+  connection->next = server->ended;
+  server->ended = connection;
+  service->connections--;
+  server->connection_count--;
+  listener_resume(server);
+}
+
+static void log_end_of(const struct connection *connection, enum reason reason) {
+  struct log_line line;
+  if (!log_begin(&line, LOG_DEBUG, "closed")) return;
+  log_text(&line, "service", connection->listener->service->name);
+  log_text(&line, "peer", connection->host);
+  log_integer(&line, "port", connection->port);
+  log_text(&line, "reason", reason_name(reason));
+  log_integer(&line, "requests", (int64_t)session_requests(connection->session));
+  log_end(&line);
+}
+
+/* The conversation is over: its session goes, the socket may have to linger. */
+static void finish(struct connection *connection) {
+  struct service *service = connection->listener->service;
+  struct server *server = service->server;
+  enum reason reason = session_reason(connection->session);
+  log_end_of(connection, reason);
+  service->ended[reason]++;
+  service->requests += session_requests(connection->session);
+  session_destroy(connection->session, server->now);
+  connection->session = NULL;
+  bool is_broken = reason == REASON_PEER_RESET || reason == REASON_WRITE_TIMEOUT;
+  if (is_broken || connection->peer_ended || reason == REASON_STOPPED) {
+    end(connection, is_broken);
+    return;
+  }
+  connection->phase = PHASE_LINGERING;
+  socket_shutdown_write(connection->fd);
+  watch(connection, POLLER_READ);
+  schedule(connection, server->now + (server->is_draining ? LINGER_TIME_DRAINING : LINGER_TIME));
+}
+
+static void linger(struct connection *connection) {
+  size_t length;
+  struct server *server = server_of(connection);
+  enum status status =
+      socket_read(connection->fd, server->scratch, sizeof server->scratch, &length);
+  if (status == STATUS_CLOSED || status == STATUS_ERROR) end(connection, false);
+}
+
+/* ---- sending ------------------------------------------------------------------------------- */
+
+static bool is_file_error(int error) {
+  return error == EIO || error == EINVAL || error == EISDIR || error == EBADF || error == ENXIO ||
+         error == EOVERFLOW;
+}
+
+/* Sends what is next. STATUS_AGAIN: the peer takes no more for now, or the session is over. */
+static enum status send_next(struct connection *connection, size_t *budget) {
+  struct session *session = connection->session;
+  int64_t now = server_of(connection)->now;
+  struct span spans[SPANS];
+  struct session_output output;
+  size_t sent = 0, wanted = 0;
+  enum status status;
+  session_output(session, spans, SPANS, &output);
+  if (output.count > 0) {
+    for (size_t i = 0; i < output.count; i++) wanted += spans[i].length;
+    status = socket_write(connection->fd, spans, output.count, output.more, &sent);
+  } else {
+    assert(output.file >= 0); /* a source that is next has been pulled */
+    int64_t offset = output.offset;
+    wanted = output.file_length < *budget ? output.file_length : *budget;
+    status = socket_send_file(connection->fd, output.file, &offset, wanted, &sent);
+  }
+  if (status == STATUS_OK) {
+    session_sent(session, sent, now);
+    *budget -= sent < *budget ? sent : *budget;
+    return sent < wanted ? STATUS_AGAIN : STATUS_OK;
+  }
+  if (status == STATUS_AGAIN) return status;
+  if (output.count == 0 && (status == STATUS_CLOSED || is_file_error(errno)))
+    session_file_failed(session, now);
+  else
+    session_abort(session, REASON_PEER_RESET, now);
+  return STATUS_OK;
+}
+
+/* Sends, and goes on with what waited for room, until the peer takes no more or the turn is used
+ * up. */
+static void flush(struct connection *connection) {
+  struct session *session = connection->session;
+  size_t budget = TURN_BUDGET;
+  while (session_has_output(session) && budget > 0) {
+    if (send_next(connection, &budget) != STATUS_OK) return;
+    session_resume(session, server_of(connection)->now);
+  }
+}
+
+static void settle(struct connection *connection) {
+  flush(connection);
+  if (session_finished(connection->session)) {
+    finish(connection);
+    return;
+  }
+  bool reads = session_wants_input(connection->session);
+  bool writes = session_has_output(connection->session);
+  watch(connection, (reads ? POLLER_READ : 0u) | (writes ? POLLER_WRITE : 0u));
+  schedule(connection, session_deadline(connection->session));
+}
+
+/* ---- receiving ----------------------------------------------------------------------------- */
+
+static void receive(struct connection *connection) {
+  struct server *server = server_of(connection);
+  struct session *session = connection->session;
+  struct span space;
+  size_t length;
+  if (!session_space(session, &space))
+    space = (struct span){server->scratch, sizeof server->scratch};
+  switch (socket_read(connection->fd, (char *)space.data, space.length, &length)) {
+  case STATUS_OK: session_receive(session, space.data, length, server->now); break;
+  case STATUS_AGAIN: break;
+  case STATUS_CLOSED:
+    connection->peer_ended = true;
+    session_receive_end(session, server->now);
+    break;
+  default: session_abort(session, REASON_PEER_RESET, server->now);
+  }
+}
+
+static void ready(struct io_source *source, unsigned events) {
+  struct connection *connection = (struct connection *)source;
+  if (connection->phase == PHASE_LINGERING) {
+    linger(connection);
+    return;
+  }
+  if ((events & (POLLER_READ | POLLER_GONE)) && session_wants_input(connection->session))
+    receive(connection);
+  else if ((events & POLLER_GONE) && connection->interest == POLLER_NONE)
+    session_abort(connection->session, REASON_PEER_RESET, server_of(connection)->now);
+  settle(connection);
+}
+
+void connection_expire(struct timer *timer) {
+  struct connection *connection = of_timer(timer);
+  if (connection->phase == PHASE_LINGERING)
+    end(connection, false);
+  else {
+    session_expire(connection->session, server_of(connection)->now);
+    settle(connection);
+  }
+}
+
+/* ---- the beginning ------------------------------------------------------------------------- */
+
+static void refuse(struct connection *connection, const char *detail) {
+  struct service *service = connection->listener->service;
+  struct log_line line;
+  if (log_begin_limited(&line, LOG_ERROR, "refused", &service->refusals, service->server->now)) {
+    log_text(&line, "service", service->name);
+    log_text(&line, "peer", connection->host);
+    log_integer(&line, "port", connection->port);
+    log_integer(&line, "descriptor", connection->fd);
+    log_text(&line, "detail", detail);
+    log_end(&line);
+  }
+  end(connection, false);
+}
+
+static void talk(struct connection *connection) {
+  struct service *service = connection->listener->service;
+  struct server *server = service->server;
+  switch (poller_add(server->poller, connection->fd, POLLER_READ, &connection->source)) {
+  case STATUS_OK: break;
+  case STATUS_FULL:
+    refuse(connection, "the poller cannot hold a descriptor of this number");
+    return;
+  default: refuse(connection, "the poller has no memory for it"); return;
+  }
+  connection->interest = POLLER_READ;
+  connection->phase = PHASE_TALKING;
+  connection->session = session_create(service->handler, &connection->owner, server->now);
+  if (!connection->session) {
+    refuse(connection, "not enough memory");
+    return;
+  }
+  session_start(connection->session, server->now);
+  settle(connection);
+}
+
+static void named(void *context, const char *name) {
+  struct connection *connection = context;
+  connection->lookup = NULL;
+  if (name) connection->name = strdup(name);
+  talk(connection);
+}
+
+static struct connection *create(struct listener *listener, int fd, const struct sockaddr *peer) {
+  struct service *service = listener->service;
+  struct server *server = service->server;
+  struct connection *connection = calloc(1, sizeof *connection);
+  if (!connection) return NULL;
+  char host[ADDRESS_TEXT_MAX];
+  unsigned port;
+  address_numeric(peer, host, &port);
+  snprintf(connection->host, sizeof connection->host, "%.47s", host);
+  connection->port = (uint16_t)port;
+  connection->source.ready = ready;
+  connection->owner = (struct session_owner){identify, &service->failures};
+  connection->listener = listener;
+  connection->fd = fd;
+  connection->phase = PHASE_NAMING;
+  connection->next = server->connections;
+  if (server->connections) server->connections->previous = connection;
+  server->connections = connection;
+  service->connections++;
+  server->connection_count++;
+  return connection;
+}
+
+void connection_open(struct listener *listener, int fd, const struct sockaddr *peer) {
+  struct server *server = listener->service->server;
+  struct connection *connection = create(listener, fd, peer);
+  if (!connection) {
+    log_event(LOG_ERROR, "refused", "detail", "not enough memory");
+    socket_close(fd, false);
+    return;
+  }
+  if (!server->resolver)
+    talk(connection);
+  else if (resolver_lookup_start(server->resolver, peer, named, connection, &connection->lookup) !=
+           STATUS_OK)
+    named(connection, NULL);
+}
+
+void connection_drain(struct connection *connection) {
+  if (connection->phase == PHASE_NAMING)
+    end(connection, false);
+  else if (connection->phase == PHASE_TALKING) {
+    session_drain(connection->session, server_of(connection)->now);
+    settle(connection);
+  } else
+    schedule(connection, server_of(connection)->now + LINGER_TIME_DRAINING);
+}
+
+void connection_abort(struct connection *connection) {
+  if (connection->phase == PHASE_TALKING) {
+    session_abort(connection->session, REASON_STOPPED, server_of(connection)->now);
+    finish(connection);
+  } else
+    end(connection, false);
+}
+
+struct connection *connection_next(const struct connection *connection) {
+  return connection->next;
+}
+
+void connection_free_ended(struct server *server) {
+  while (server->ended) {
+    struct connection *connection = server->ended;
+    server->ended = connection->next;
+    free(connection->name);
+    free(connection);
+  }
+}

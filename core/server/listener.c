@@ -1,0 +1,179 @@
+#include "server/listener.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "io/socket.h"
+#include "server/connection.h"
+
+enum {
+  BACKLOG = 4096,   /* the kernel takes less if net.core.somaxconn says so */
+  BATCH = 64,       /* connections taken from one listener in a turn */
+  RETRY_TIME = 1000 /* ms after which accepting is tried again for want of descriptors */
+};
+
+static void pause_listener(struct listener *listener) {
+  if (listener->is_paused) return;
+  poller_change(listener->service->server->poller, listener->fd, POLLER_NONE);
+  listener->is_paused = true;
+}
+
+static bool service_is_full(const struct service *service) {
+  return service->max_connections > 0 && service->connections >= service->max_connections;
+}
+
+static bool server_is_full(const struct server *server) {
+  return server->connection_count >= server->max_connections;
+}
+
+static void log_full(const char *service, size_t connections, const char *detail) {
+  struct log_line line;
+  if (!log_begin(&line, LOG_WARN, "full")) return;
+  log_text(&line, "service", service);
+  log_integer(&line, "connections", (int64_t)connections);
+  log_text(&line, "detail", detail);
+  log_end(&line);
+}
+
+/* Whether there is room for one more; if not, says so once and pauses. */
+static bool has_room(struct listener *listener) {
+  struct service *service = listener->service;
+  struct server *server = service->server;
+  if (service_is_full(service)) {
+    if (!service->is_full)
+      log_full(service->name, service->connections,
+               "max_connections is reached; others wait until one ends");
+    service->is_full = true;
+  } else if (server_is_full(server)) {
+    if (!server->is_full)
+      log_full(service->name, server->connection_count,
+               "the descriptor limit is reached; others wait until a connection ends");
+    server->is_full = true;
+  } else
+    return true;
+  pause_listener(listener);
+  return false;
+}
+
+/* Scripts have descriptors too, so that the limit can be hit before the count says so. */
+static void run_out(struct listener *listener) {
+  struct server *server = listener->service->server;
+  if (!server->is_full)
+    log_full(listener->service->name, server->connection_count,
+             "no descriptor is left to accept with; others wait until a connection ends");
+  server->is_full = true;
+  pause_listener(listener);
+  timer_set(&server->timers, &server->retry, server->now + RETRY_TIME);
+}
+
+static void log_accept_error(const struct listener *listener) {
+  struct log_line line;
+  struct service *service = listener->service;
+  if (!log_begin_limited(&line, LOG_ERROR, "accept_failed", &service->refusals,
+                         service->server->now))
+    return;
+  log_text(&line, "service", service->name);
+  log_text(&line, "detail", strerror(errno));
+  log_end(&line);
+}
+
+static void ready(struct io_source *source, unsigned events) {
+  (void)events;
+  struct listener *listener = (struct listener *)source;
+  for (int i = 0; i < BATCH && listener->fd >= 0 && has_room(listener); i++) {
+    int fd;
+    struct sockaddr_storage peer;
+    switch (socket_accept(listener->fd, &fd, &peer)) {
+    case STATUS_OK: connection_open(listener, fd, (const struct sockaddr *)&peer); break;
+    case STATUS_AGAIN: return;
+    case STATUS_FULL: run_out(listener); return;
+    default: log_accept_error(listener); return;
+    }
+  }
+}
+
+void listener_resume(struct server *server) {
+  if (server->is_draining || server_is_full(server)) return;
+  server->is_full = false;
+  for (struct service *service = server->services; service; service = service->next) {
+    if (service_is_full(service)) continue;
+    service->is_full = false;
+    for (struct listener *listener = service->listeners; listener; listener = listener->next) {
+      if (!listener->is_paused) continue;
+      poller_change(server->poller, listener->fd, POLLER_READ);
+      listener->is_paused = false;
+    }
+  }
+}
+
+static void log_listening(const struct listener *listener) {
+  struct log_line line;
+  char text[ADDRESS_TEXT_MAX];
+  if (!log_begin(&line, LOG_INFO, "listening")) return;
+  log_text(&line, "service", listener->service->name);
+  if (listener->path)
+    snprintf(text, sizeof text, "%s", listener->host);
+  else
+    address_format(listener->host, listener->port, text);
+  log_text(&line, "address", text);
+  log_text(&line, "poller", poller_name(listener->service->server->poller));
+  log_end(&line);
+}
+
+static enum status adopt(struct service *service, const struct address *address, int fd) {
+  struct listener *listener = calloc(1, sizeof *listener);
+  struct sockaddr_storage local;
+  if (!listener) return STATUS_NO_MEMORY;
+  listener->source.ready = ready;
+  listener->service = service;
+  listener->fd = fd;
+  enum status status = socket_local_address(fd, &local);
+  if (status == STATUS_OK && address->is_unix) {
+    snprintf(listener->host, sizeof listener->host, "unix:%.120s", address->host);
+    listener->path = strdup(address->host);
+    if (!listener->path) status = STATUS_NO_MEMORY;
+  } else if (status == STATUS_OK)
+    address_numeric((const struct sockaddr *)&local, listener->host, &listener->port);
+  if (status == STATUS_OK)
+    status = poller_add(service->server->poller, fd, POLLER_READ, &listener->source);
+  if (status != STATUS_OK) {
+    free(listener->path);
+    free(listener);
+    return status;
+  }
+  struct listener **end = &service->listeners;
+  while (*end) end = &(*end)->next;
+  *end = listener;
+  log_listening(listener);
+  return STATUS_OK;
+}
+
+enum status listener_open(struct service *service, const struct address *address,
+                          const char **why) {
+  int fds[SOCKET_LISTEN_MAX];
+  size_t count;
+  enum status status = socket_listen(address, BACKLOG, fds, &count, why);
+  if (status != STATUS_OK) return status;
+  for (size_t i = 0; i < count; i++) {
+    if (status == STATUS_OK) {
+      status = adopt(service, address, fds[i]);
+      if (status == STATUS_OK) continue;
+      *why = "the poller cannot hold the listener";
+    }
+    socket_close(fds[i], false);
+  }
+  return status;
+}
+
+void listener_close_all(struct service *service) {
+  for (struct listener *listener = service->listeners; listener; listener = listener->next) {
+    if (listener->fd < 0) continue;
+    poller_remove(service->server->poller, listener->fd);
+    socket_close(listener->fd, false);
+    listener->fd = -1;
+    if (listener->path) unlink(listener->path);
+  }
+}

@@ -1,0 +1,66 @@
+/* loop.h: the inside of a server, shared by its parts. Private to the server room. */
+#ifndef SERVER_LOOP_H
+#define SERVER_LOOP_H
+
+#include <stdbool.h>
+
+#include "base/log.h"
+#include "io/poller.h"
+#include "io/resolver.h"
+#include "io/source.h"
+#include "io/timer.h"
+#include "server/server.h"
+#include "session/reason.h"
+
+/* How much is read at once; see docs/architecture.md, the hot path. */
+enum { SCRATCH_SIZE = 64 * 1024 };
+
+struct connection;
+
+struct listener {
+  struct io_source source;
+  struct service *service;
+  struct listener *next;
+  int fd;
+  bool is_paused; /* not watched: its backlog waits */
+  unsigned port;
+  char host[ADDRESS_TEXT_MAX];
+  char *path; /* of a Unix socket, to be removed at the end; else NULL */
+};
+
+struct service {
+  struct server *server;
+  struct service *next;
+  struct handler *handler;
+  struct listener *listeners;
+  size_t connections;
+  size_t max_connections;
+  bool is_full; /* this was logged, and is not logged again before it changes */
+  struct log_limit failures;
+  struct log_limit refusals;
+  uint64_t requests;
+  uint64_t ended[REASON_COUNT];
+  char name[64];
+};
+
+struct server {
+  struct poller *poller;
+  struct resolver *resolver; /* NULL: names are not looked up */
+  struct timer_heap timers;
+  struct timer retry; /* when accepting stopped for want of descriptors */
+  struct timer drain; /* when draining has taken long enough */
+  struct service *services;
+  struct connection *connections; /* all that live */
+  struct connection *ended;       /* to be freed at the end of the turn */
+  size_t connection_count;
+  size_t max_connections;
+  int64_t now; /* the turn's */
+  struct io_source signals;
+  int signal_fd;
+  bool is_stopping; /* asked to stop */
+  bool is_draining;
+  bool is_full;
+  char scratch[SCRATCH_SIZE];
+};
+
+#endif

@@ -1,0 +1,235 @@
+#include "server/server.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "io/signals.h"
+#include "server/connection.h"
+#include "server/listener.h"
+
+enum {
+  EVENTS = 256,       /* dispatched in a turn */
+  DRAIN_TIME = 10000, /* ms for the requests in hand when the server is asked to stop */
+  LONGEST_WAIT = 3600 * 1000
+};
+
+static void asked_to_stop(struct io_source *source, unsigned events) {
+  (void)events;
+  struct server *server = (struct server *)((char *)source - offsetof(struct server, signals));
+  char byte;
+  while (read(server->signal_fd, &byte, 1) > 0) server->is_stopping = true;
+}
+
+enum status server_create(const struct server_options *options, struct server **created,
+                          const char **why) {
+  struct server *server = calloc(1, sizeof *server);
+  *why = "memory";
+  if (!server) return STATUS_NO_MEMORY;
+  timer_heap_init(&server->timers);
+  server->max_connections = options->max_connections;
+  server->signals.ready = asked_to_stop;
+  server->signal_fd = -1;
+  server->now = clock_milliseconds();
+  *why = "poller";
+  enum status status = poller_create(options->poller, &server->poller);
+  if (status == STATUS_OK) {
+    *why = "signals";
+    status = signals_open(&server->signal_fd);
+  }
+  if (status == STATUS_OK)
+    status = poller_add(server->poller, server->signal_fd, POLLER_READ, &server->signals);
+  if (status == STATUS_OK && options->resolve_names) {
+    *why = "name server";
+    status = resolver_create(server->poller, options->name_server, &server->resolver);
+  }
+  if (status != STATUS_OK) {
+    int saved = errno;
+    server_destroy(server);
+    errno = saved;
+    return status;
+  }
+  *created = server;
+  return STATUS_OK;
+}
+
+enum status server_add_service(struct server *server, const struct service_options *options,
+                               const struct address **failed, const char **why) {
+  struct service *service = calloc(1, sizeof *service);
+  *failed = NULL;
+  *why = "memory";
+  if (!service) return STATUS_NO_MEMORY;
+  service->server = server;
+  service->handler = options->handler;
+  service->max_connections = options->max_connections;
+  snprintf(service->name, sizeof service->name, "%s", options->name);
+  struct service **end = &server->services;
+  while (*end) end = &(*end)->next;
+  *end = service;
+  for (size_t i = 0; i < options->address_count; i++) {
+    *failed = &options->addresses[i];
+    enum status status = listener_open(service, *failed, why);
+    if (status != STATUS_OK) return status;
+  }
+  return STATUS_OK;
+}
+
+bool server_listening(const struct server *server, size_t nth, const char **service_name,
+                      const char **host, unsigned *port) {
+  for (const struct service *service = server->services; service; service = service->next)
+    for (const struct listener *listener = service->listeners; listener; listener = listener->next)
+      if (nth-- == 0) {
+        *service_name = service->name;
+        *host = listener->host;
+        *port = listener->port;
+        return true;
+      }
+  return false;
+}
+
+/* ---- a turn -------------------------------------------------------------------------------- */
+
+static int time_to_wait(struct server *server, int64_t now) {
+  int64_t next = timer_next(&server->timers);
+  if (server->resolver) {
+    int64_t resolver = resolver_deadline(server->resolver, now);
+    if (resolver < next) next = resolver;
+  }
+  if (next <= now) return 0;
+  return next - now < LONGEST_WAIT ? (int)(next - now) : LONGEST_WAIT;
+}
+
+static void abort_all(struct server *server) {
+  struct connection *next;
+  for (struct connection *connection = server->connections; connection; connection = next) {
+    next = connection_next(connection);
+    connection_abort(connection);
+  }
+}
+
+static void expire_timers(struct server *server) {
+  struct timer *timer;
+  while ((timer = timer_take_due(&server->timers, server->now))) {
+    if (timer == &server->retry)
+      listener_resume(server);
+    else if (timer == &server->drain)
+      abort_all(server);
+    else
+      connection_expire(timer);
+  }
+  if (server->resolver && resolver_deadline(server->resolver, server->now) <= server->now)
+    resolver_expire(server->resolver);
+}
+
+static enum status turn(struct server *server, int wait_ms, size_t *count) {
+  struct poller_event events[EVENTS];
+  enum status status = poller_wait(server->poller, wait_ms, events, EVENTS, count);
+  if (status != STATUS_OK) return status;
+  server->now = clock_milliseconds();
+  for (size_t i = 0; i < *count; i++) {
+    struct io_source *source = events[i].owner;
+    source->ready(source, events[i].events);
+  }
+  expire_timers(server);
+  connection_free_ended(server);
+  return STATUS_OK;
+}
+
+static enum status wait_and_turn(struct server *server) {
+  size_t count;
+  return turn(server, time_to_wait(server, clock_milliseconds()), &count);
+}
+
+/* ---- the end ------------------------------------------------------------------------------- */
+
+static void log_stopping(const struct server *server) {
+  struct log_line line;
+  if (!log_begin(&line, LOG_INFO, "draining")) return;
+  log_integer(&line, "connections", (int64_t)server->connection_count);
+  log_end(&line);
+}
+
+static void log_stopped(const struct service *service) {
+  struct log_line line;
+  if (!log_begin(&line, LOG_INFO, "stopped")) return;
+  log_text(&line, "service", service->name);
+  log_integer(&line, "requests", (int64_t)service->requests);
+  for (int reason = 0; reason < REASON_COUNT; reason++)
+    if (service->ended[reason] > 0)
+      log_integer(&line, reason_name((enum reason)reason), (int64_t)service->ended[reason]);
+  log_end(&line);
+}
+
+/* What has already arrived is in hand, so it is read before anyone is told to finish. */
+static enum status read_what_arrived(struct server *server) {
+  size_t count;
+  enum status status;
+  size_t turns = server->connection_count / EVENTS + 1;
+  do status = turn(server, 0, &count);
+  while (status == STATUS_OK && count == EVENTS && turns-- > 0);
+  return status;
+}
+
+static enum status drain(struct server *server) {
+  log_stopping(server);
+  server->is_draining = true;
+  for (struct service *service = server->services; service; service = service->next)
+    listener_close_all(service);
+  enum status status = read_what_arrived(server);
+  struct connection *next;
+  for (struct connection *connection = server->connections; connection; connection = next) {
+    next = connection_next(connection);
+    connection_drain(connection);
+  }
+  connection_free_ended(server);
+  timer_set(&server->timers, &server->drain, server->now + DRAIN_TIME);
+  while (status == STATUS_OK && server->connections) status = wait_and_turn(server);
+  return status;
+}
+
+enum status server_run(struct server *server) {
+  enum status status = STATUS_OK;
+  while (status == STATUS_OK && !server->is_stopping) status = wait_and_turn(server);
+  if (status == STATUS_OK) status = drain(server);
+  if (status != STATUS_OK) {
+    log_event(LOG_ERROR, "loop_failed", "detail", strerror(errno));
+    abort_all(server);
+    connection_free_ended(server);
+  }
+  for (const struct service *service = server->services; service; service = service->next)
+    log_stopped(service);
+  return status;
+}
+
+static void free_service(struct service *service) {
+  listener_close_all(service);
+  while (service->listeners) {
+    struct listener *listener = service->listeners;
+    service->listeners = listener->next;
+    free(listener->path);
+    free(listener);
+  }
+  free(service);
+}
+
+void server_destroy(struct server *server) {
+  abort_all(server);
+  connection_free_ended(server);
+  while (server->services) {
+    struct service *service = server->services;
+    server->services = service->next;
+    free_service(service);
+  }
+  if (server->resolver) resolver_destroy(server->resolver);
+  if (server->signal_fd >= 0) {
+    poller_remove(server->poller, server->signal_fd);
+    close(server->signal_fd);
+  }
+  if (server->poller) poller_destroy(server->poller);
+  timer_heap_deinit(&server->timers);
+  free(server);
+}

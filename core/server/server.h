@@ -1,0 +1,54 @@
+/* server.h: services on their listeners, and the loop that runs them.
+ *
+ * A service joins listeners to a handler; what the handler does with a conversation is left to it.
+ * One turn of the loop: wait, dispatch what is ready, expire what is due, free what has ended.
+ * Nothing that an event may still name is freed before the end of the turn.
+ *
+ * Not thread-safe; one server in a process, because it takes the process's signals. */
+#ifndef SERVER_SERVER_H
+#define SERVER_SERVER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/status.h"
+#include "io/address.h"
+#include "session/handler.h"
+
+struct server;
+
+struct server_options {
+  const char *poller;      /* "epoll" or "select" */
+  size_t max_connections;  /* of all services: what the descriptors allow */
+  bool resolve_names;      /* look up the names of peers */
+  const char *name_server; /* "host:port" to ask for them, or NULL for the system's */
+};
+
+struct service_options {
+  const char *name;                /* for the log */
+  struct handler *handler;         /* must outlive the server */
+  const struct address *addresses; /* where to listen */
+  size_t address_count;
+  size_t max_connections; /* 0: no limit of its own */
+};
+
+/* On failure *why is a static phrase and errno tells the rest. */
+enum status server_create(const struct server_options *options, struct server **created,
+                          const char **why);
+
+/* Listens, and logs each address. On failure *failed is the address that could not be had. */
+enum status server_add_service(struct server *server, const struct service_options *options,
+                               const struct address **failed, const char **why);
+
+/* The nth address that is listened on, for a person; false when there are not so many. */
+bool server_listening(const struct server *server, size_t nth, const char **service,
+                      const char **host, unsigned *port);
+
+/* Serves until SIGTERM or SIGINT and then drains. STATUS_ERROR: the loop itself failed. */
+enum status server_run(struct server *server);
+
+/* Ends all connections and frees. */
+void server_destroy(struct server *server);
+
+#endif

@@ -1,0 +1,53 @@
+/* conversation.h: the inside of a session, shared by the owner's side (session.c) and the
+ * handler's (steps.c). Private to the session room. */
+#ifndef SESSION_CONVERSATION_H
+#define SESSION_CONVERSATION_H
+
+#include "session/output.h"
+#include "session/session.h"
+
+enum state {
+  STATE_GREETING,  /* before the first request */
+  STATE_READING,   /* between requests, or in the middle of one */
+  STATE_ANSWERING, /* a request is complete and wants its response */
+  STATE_FAILING,   /* the last words are due */
+  STATE_CLOSING,   /* the rest of the output goes out, nothing else is asked */
+  STATE_ENDED,     /* nothing is left to be done */
+  STATE_MOURNING   /* the handler is told */
+};
+
+struct session {
+  struct handler *handler;
+  struct session_owner *owner;
+  struct buffer *kept;  /* input of an unfinished request; NULL while there is none */
+  struct span borrowed; /* input that still lies in the owner's buffer: only during a call */
+  size_t needed;        /* bytes before which it is no use to ask again */
+  size_t seen;          /* what the framing has looked at */
+  size_t request;       /* STATE_ANSWERING: its length */
+  struct framing_result framed;
+  struct output output;
+  char *failure; /* what went wrong, until the last words are said; NULL if unknown */
+  uint64_t requests;
+  int64_t now;
+  int64_t read_since;  /* the request's first byte, or the end of the last response */
+  int64_t write_since; /* the last progress of the peer in taking output */
+  int client;
+  enum state state : 8;
+  enum reason reason : 8;
+  bool at_end : 1; /* the peer has stopped sending */
+  bool paused : 1; /* the output went over the high-water mark and not yet under the low one */
+  bool draining : 1;
+  bool queueing : 1; /* the step at hand has queued output and not yet reported */
+  bool working : 1;
+};
+
+/* Ends the conversation when its output is out. */
+void conversation_close(struct session *session, enum reason reason);
+
+/* Gives up pieces of output. */
+void conversation_release(struct session *session, struct piece *pieces);
+
+/* Drops from the input. */
+void conversation_consume(struct session *session, size_t length);
+
+#endif

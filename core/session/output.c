@@ -1,0 +1,122 @@
+#include "session/output.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+enum status output_push(struct output *output, const struct piece *piece) {
+  struct piece *copy = malloc(sizeof *copy);
+  if (!copy) return STATUS_NO_MEMORY;
+  *copy = *piece;
+  copy->next = NULL;
+  if (output->last)
+    output->last->next = copy;
+  else
+    output->first = copy;
+  output->last = copy;
+  if (piece->kind == PIECE_HELD) output->size += piece->of.held.length;
+  return STATUS_OK;
+}
+
+enum status output_append_front(struct output *output, const char *bytes, size_t length) {
+  enum status status = buffer_append(&output->front, bytes, length);
+  if (status == STATUS_OK) output->size += length;
+  return status;
+}
+
+enum status output_append(struct output *output, const char *bytes, size_t length) {
+  if (length == 0) return STATUS_OK;
+  if (!output->first) return output_append_front(output, bytes, length);
+  if (output->last->kind != PIECE_BYTES) {
+    struct piece piece = {.kind = PIECE_BYTES};
+    enum status status = output_push(output, &piece);
+    if (status != STATUS_OK) return status;
+  }
+  enum status status = buffer_append(&output->last->of.bytes, bytes, length);
+  if (status == STATUS_OK) output->size += length;
+  return status;
+}
+
+void output_next(const struct output *output, struct span *spans, size_t capacity,
+                 struct session_output *next) {
+  *next = (struct session_output){.file = -1};
+  if (output->front && capacity > 0) spans[next->count++] = buffer_bytes(output->front);
+  const struct piece *piece = output->first;
+  for (; piece && next->count < capacity; piece = piece->next) {
+    if (piece->kind == PIECE_BYTES)
+      spans[next->count++] = buffer_bytes(piece->of.bytes);
+    else if (piece->kind == PIECE_HELD)
+      spans[next->count++] = piece->of.held;
+    else
+      break;
+  }
+  /* A source may have nothing to say for a while, so nothing is held back for it. */
+  next->more = piece && piece->kind != PIECE_SOURCE;
+  if (next->count == 0 && piece && piece->kind == PIECE_FILE) {
+    next->file = piece->of.file.descriptor;
+    next->offset = piece->of.file.offset;
+    next->file_length = piece->of.file.length;
+  }
+}
+
+struct piece *output_take_first(struct output *output) {
+  struct piece *piece = output->first;
+  output->first = piece->next;
+  if (!output->first) output->last = NULL;
+  piece->next = NULL;
+  return piece;
+}
+
+/* Counts sent bytes against a piece and returns how many of them were not its own. */
+static size_t advance(struct output *output, struct piece *piece, size_t length, bool *done) {
+  size_t left = 0;
+  if (piece->kind == PIECE_BYTES)
+    left = buffer_bytes(piece->of.bytes).length;
+  else if (piece->kind == PIECE_HELD)
+    left = piece->of.held.length;
+  else if (piece->kind == PIECE_FILE)
+    left = piece->of.file.length;
+  size_t taken = length < left ? length : left;
+  *done = taken == left && piece->kind != PIECE_SOURCE;
+  if (piece->kind == PIECE_FILE) {
+    piece->of.file.offset += (int64_t)taken;
+    piece->of.file.length -= taken;
+  } else if (piece->kind != PIECE_SOURCE) {
+    output->size -= taken;
+    if (piece->kind == PIECE_BYTES)
+      buffer_consume(&piece->of.bytes, taken);
+    else {
+      piece->of.held.data += taken;
+      piece->of.held.length -= taken;
+    }
+  }
+  return length - taken;
+}
+
+struct piece *output_sent(struct output *output, size_t length) {
+  size_t front = buffer_bytes(output->front).length;
+  size_t taken = length < front ? length : front;
+  buffer_consume(&output->front, taken);
+  output->size -= taken;
+  length -= taken;
+  struct piece *done = NULL;
+  struct piece **tail = &done;
+  /* A piece of no bytes is done with as soon as it is at the head. */
+  while (output->first && !output->front) {
+    bool is_done;
+    length = advance(output, output->first, length, &is_done);
+    if (!is_done) break;
+    *tail = output_take_first(output);
+    tail = &(*tail)->next;
+  }
+  assert(length == 0);
+  return done;
+}
+
+struct piece *output_take_pieces(struct output *output) {
+  struct piece *all = output->first;
+  for (struct piece *piece = all; piece; piece = piece->next)
+    if (piece->kind == PIECE_BYTES) buffer_free(&piece->of.bytes);
+  output->first = output->last = NULL;
+  output->size = buffer_bytes(output->front).length;
+  return all;
+}

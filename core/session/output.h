@@ -1,0 +1,66 @@
+/* output.h: what a session has still to send, in order.
+ *
+ * Mostly a run of copied bytes; behind it stand pieces of other kinds, and bytes behind those.
+ * Private to the session room. Nothing here calls out: pieces that are done with are handed back,
+ * so that the session can release what they refer to. */
+#ifndef SESSION_OUTPUT_H
+#define SESSION_OUTPUT_H
+
+#include "base/buffer.h"
+#include "session/session.h"
+
+enum piece_kind { PIECE_BYTES, PIECE_HELD, PIECE_FILE, PIECE_SOURCE };
+
+struct piece {
+  struct piece *next;
+  enum piece_kind kind;
+  int reference; /* of all kinds but PIECE_BYTES */
+  union {
+    struct buffer *bytes;
+    struct span held;
+    struct {
+      int descriptor;
+      int64_t offset;
+      size_t length;
+    } file;
+  } of;
+};
+
+struct output {
+  struct buffer *front; /* goes first */
+  struct piece *first;
+  struct piece *last;
+  size_t size; /* bytes in memory that wait; parts of files do not count */
+};
+
+static inline bool output_is_empty(const struct output *output) {
+  return output->size == 0 && !output->first;
+}
+
+/* The source whose turn it is: nothing but `front` stands before it. NULL if there is none. */
+static inline const struct piece *output_source(const struct output *output) {
+  return output->first && output->first->kind == PIECE_SOURCE ? output->first : NULL;
+}
+
+enum status output_append(struct output *output, const char *bytes, size_t length);
+
+/* Queues a piece; it is copied. */
+enum status output_push(struct output *output, const struct piece *piece);
+
+/* Puts bytes before the source whose turn it is. */
+enum status output_append_front(struct output *output, const char *bytes, size_t length);
+
+/* See session_output(). */
+void output_next(const struct output *output, struct span *spans, size_t capacity,
+                 struct session_output *next);
+
+/* Takes sent bytes off the front. Returns the pieces that are done with, or NULL. */
+struct piece *output_sent(struct output *output, size_t length);
+
+/* Takes off the piece at the head, which must be there. */
+struct piece *output_take_first(struct output *output);
+
+/* Takes off every piece; the bytes at the front stay. */
+struct piece *output_take_pieces(struct output *output);
+
+#endif

@@ -1,0 +1,216 @@
+/* The owner's side of a session: its life, and what happens to it. */
+#include "session/session.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "session/conversation.h"
+
+struct session *session_create(struct handler *handler, struct session_owner *owner, int64_t now) {
+  struct session *session = calloc(1, sizeof *session);
+  if (!session) return NULL;
+  session->handler = handler;
+  session->owner = owner;
+  session->state = handler->greets ? STATE_GREETING : STATE_READING;
+  session->now = session->read_since = session->write_since = now;
+  return session;
+}
+
+void conversation_release(struct session *session, struct piece *pieces) {
+  while (pieces) {
+    struct piece *piece = pieces;
+    pieces = piece->next;
+    if (piece->kind != PIECE_BYTES)
+      session->handler->release(session->handler, session, piece->reference);
+    free(piece);
+  }
+}
+
+void conversation_consume(struct session *session, size_t length) {
+  if (session->kept)
+    buffer_consume(&session->kept, length);
+  else {
+    session->borrowed.data += length;
+    session->borrowed.length -= length;
+  }
+}
+
+static void drop_input(struct session *session) {
+  buffer_free(&session->kept);
+  session->borrowed = (struct span){NULL, 0};
+}
+
+static bool is_benign(enum reason reason) {
+  return reason == REASON_NONE || reason == REASON_DONE || reason == REASON_PEER_CLOSED ||
+         reason == REASON_DRAINED;
+}
+
+void conversation_close(struct session *session, enum reason reason) {
+  if (is_benign(session->reason)) session->reason = reason;
+  session->state = output_is_empty(&session->output) ? STATE_ENDED : STATE_CLOSING;
+  drop_input(session);
+}
+
+/* Runs the handler until nothing is left to do for now. */
+static void work(struct session *session, int64_t now) {
+  assert(!session->working);
+  bool was_empty = output_is_empty(&session->output);
+  session->now = now;
+  session->working = true;
+  while (session_next(session) != SESSION_WAIT) session->handler->work(session->handler, session);
+  session->working = false;
+  if (was_empty) session->write_since = now;
+  if (session->state == STATE_CLOSING && output_is_empty(&session->output))
+    session->state = STATE_ENDED;
+}
+
+void session_start(struct session *session, int64_t now) { work(session, now); }
+
+bool session_space(struct session *session, struct span *space) {
+  return session->kept && buffer_reserve(&session->kept, 4096, space) == STATUS_OK;
+}
+
+static bool takes_input(const struct session *session) {
+  return session->state == STATE_GREETING || session->state == STATE_READING;
+}
+
+/* Bytes either join what is kept or are only borrowed for the call. */
+static enum status take(struct session *session, const char *bytes, size_t length) {
+  if (!session->kept) {
+    session->borrowed = (struct span){bytes, length};
+    return STATUS_OK;
+  }
+  if (bytes == session->kept->data + session->kept->end) {
+    buffer_commit(session->kept, length);
+    return STATUS_OK;
+  }
+  return buffer_append(&session->kept, bytes, length);
+}
+
+/* What is left of borrowed bytes is the beginning of a request: it must outlive the call. */
+static void keep_rest(struct session *session) {
+  struct span rest = session->borrowed;
+  session->borrowed = (struct span){NULL, 0};
+  if (rest.length == 0) return;
+  if (buffer_append(&session->kept, rest.data, rest.length) == STATUS_OK) return;
+  session_fail(session, REASON_OUT_OF_MEMORY, "no memory for an unfinished request");
+  work(session, session->now);
+}
+
+void session_receive(struct session *session, const char *bytes, size_t length, int64_t now) {
+  if (!takes_input(session) || length == 0) return;
+  session->now = now;
+  if (!session->kept) session->read_since = now;
+  if (take(session, bytes, length) != STATUS_OK)
+    session_fail(session, REASON_OUT_OF_MEMORY, "no memory for an unfinished request");
+  work(session, now);
+  keep_rest(session);
+}
+
+void session_receive_end(struct session *session, int64_t now) {
+  session->at_end = true;
+  session->needed = 0; /* what is there is all that there will be: ask once more */
+  work(session, now);
+}
+
+void session_resume(struct session *session, int64_t now) { work(session, now); }
+
+bool session_wants_input(const struct session *session) {
+  return takes_input(session) && !session->at_end && !session->paused && !session->output.first;
+}
+
+void session_output(const struct session *session, struct span *spans, size_t capacity,
+                    struct session_output *output) {
+  output_next(&session->output, spans, capacity, output);
+}
+
+void session_sent(struct session *session, size_t length, int64_t now) {
+  session->write_since = now;
+  conversation_release(session, output_sent(&session->output, length));
+  if (session->output.size <= SESSION_LOW_WATER) session->paused = false;
+  if (!output_is_empty(&session->output)) return;
+  if (!session->kept) session->read_since = now;
+  if (session->state == STATE_CLOSING) session->state = STATE_ENDED;
+}
+
+void session_file_failed(struct session *session, int64_t now) {
+  session->now = now;
+  session_fail(session, REASON_FILE_ERROR, "a file of the response ended early or cannot be read");
+  work(session, now);
+}
+
+bool session_is_responding(const struct session *session) { return session->output.first; }
+
+bool session_has_output(const struct session *session) {
+  return !output_is_empty(&session->output);
+}
+
+static int64_t after(int64_t since, int64_t timeout) {
+  return timeout > 0 ? since + timeout : CLOCK_NEVER;
+}
+
+/* Which limit of time applies now, and when it is passed. */
+static int64_t deadline(const struct session *session, enum reason *reason) {
+  const struct limits *limits = &session->handler->limits;
+  *reason = REASON_WRITE_TIMEOUT;
+  if (session->state == STATE_ENDED) return CLOCK_NEVER;
+  if (!output_is_empty(&session->output)) return after(session->write_since, limits->write_timeout);
+  *reason = REASON_REQUEST_TIMEOUT;
+  if (session->kept) return after(session->read_since, limits->request_timeout);
+  *reason = REASON_IDLE_TIMEOUT;
+  return after(session->read_since, limits->idle_timeout);
+}
+
+int64_t session_deadline(const struct session *session) {
+  enum reason reason;
+  return deadline(session, &reason);
+}
+
+/* Ends it at once; what has not been sent never will be. */
+static void end(struct session *session, enum reason reason) {
+  conversation_release(session, output_take_pieces(&session->output));
+  buffer_free(&session->output.front);
+  session->output.size = 0;
+  conversation_close(session, reason);
+}
+
+void session_expire(struct session *session, int64_t now) {
+  enum reason reason;
+  if (deadline(session, &reason) > now) return;
+  session->now = now;
+  if (reason == REASON_REQUEST_TIMEOUT)
+    session_fail(session, reason, "the request did not get complete within request_timeout");
+  else if (reason == REASON_WRITE_TIMEOUT) {
+    session_fail(session, reason, "the peer took no byte of its response within write_timeout");
+    end(session, reason);
+  } else
+    conversation_close(session, reason);
+  work(session, now);
+}
+
+void session_drain(struct session *session, int64_t now) {
+  session->draining = true;
+  work(session, now);
+}
+
+void session_abort(struct session *session, enum reason reason, int64_t now) {
+  session->now = now;
+  if (session->state != STATE_ENDED) end(session, reason);
+}
+
+bool session_finished(const struct session *session) { return session->state == STATE_ENDED; }
+
+enum reason session_reason(const struct session *session) { return session->reason; }
+
+uint64_t session_requests(const struct session *session) { return session->requests; }
+
+void session_destroy(struct session *session, int64_t now) {
+  session_abort(session, REASON_STOPPED, now);
+  if (session->handler->mourns || session->client != 0) {
+    session->state = STATE_MOURNING;
+    work(session, now);
+  }
+  free(session->failure);
+  free(session);
+}

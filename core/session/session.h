@@ -1,0 +1,194 @@
+/* session.h: one conversation, without I/O.
+ *
+ * Bytes go in, requests come of them; responses are queued, bytes come out. The session keeps the
+ * order, the limits and the close policy. Sockets and clocks are left to the server room, which
+ * feeds it; what a request means is left to the handler (handler.h). Specs feed it strings and the
+ * fuzzer noise, and all of them run this same code.
+ *
+ * Two sides use a session:
+ *   - its owner (a connection, a harness) tells it what happened (receive, end of input, sent,
+ *     resume, expire, drain, abort) and takes the output. These calls run the handler.
+ *   - its handler, from within handler->work, asks session_next() and reports what came of it.
+ * A session is not thread-safe and no call of the owner's may be made from within the handler.
+ * All times are milliseconds of the owner's clock. */
+#ifndef SESSION_SESSION_H
+#define SESSION_SESSION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buffer.h"
+#include "base/log.h"
+#include "base/span.h"
+#include "base/status.h"
+#include "session/handler.h"
+#include "session/reason.h"
+
+/* Unsent output at which a session stops reading and asking, and that at which it goes on. */
+enum { SESSION_HIGH_WATER = 256 * 1024, SESSION_LOW_WATER = 64 * 1024 };
+
+/* Strings of at least this many bytes are worth being sent from where they are. */
+enum { SESSION_HOLD_FROM = 32 * 1024 };
+
+struct session;
+
+/* Who talks to whom; the pointers live as long as the call that asked. */
+struct session_identity {
+  const char *service; /* the protocol's name, for the log */
+  const char *host;    /* the peer, numeric */
+  const char *name;    /* the peer's name if it was looked up, else the same as host */
+  unsigned port;
+  const char *server_host;
+  unsigned server_port;
+};
+
+struct session_owner {
+  /* Fills in the identity. Called seldom: for the log, and when the script wants to know. */
+  void (*identify)(struct session_owner *owner, struct session_identity *identity);
+  struct log_limit *failures; /* so that peers cannot flood the log; shared by many sessions */
+};
+
+/* ---- the owner's side ---------------------------------------------------------------------- */
+
+/* The handler and the owner must outlive the session. NULL when there is no memory. */
+struct session *session_create(struct handler *handler, struct session_owner *owner, int64_t now);
+
+/* Runs the greeting, if the handler greets. */
+void session_start(struct session *session, int64_t now);
+
+/* The session holds an unfinished request: *space is where its next bytes should be read to, to
+ * save a copy. False: read into any buffer of your own. */
+bool session_space(struct session *session, struct span *space);
+
+/* Bytes have arrived, in the space of session_space() or anywhere else; they are used up within the
+ * call. Runs the handler for every request that is complete now. */
+void session_receive(struct session *session, const char *bytes, size_t length, int64_t now);
+
+/* The peer has stopped sending; it may still read. */
+void session_receive_end(struct session *session, int64_t now);
+
+/* Does what can be done after output was sent: the next piece, the next request. */
+void session_resume(struct session *session, int64_t now);
+
+/* Whether bytes should be read for it now: false while too much output waits (back pressure). */
+bool session_wants_input(const struct session *session);
+
+/* The output that is next: up to `capacity` spans of bytes, which stay valid until the session is
+ * next called, or a part of a file. */
+struct session_output {
+  size_t count;       /* of spans */
+  bool more;          /* other output stands behind these spans */
+  int file;           /* -1, or a descriptor to send from when count is 0 */
+  int64_t offset;     /* in the file */
+  size_t file_length; /* to send from there on */
+};
+void session_output(const struct session *session, struct span *spans, size_t capacity,
+                    struct session_output *output);
+
+/* So many bytes of what session_output() gave have been sent. */
+void session_sent(struct session *session, size_t length, int64_t now);
+
+/* The file at the head of the output ended before its length, or could not be read. */
+void session_file_failed(struct session *session, int64_t now);
+
+/* Part of a response is still to be pulled, or stands where it was handed over. */
+bool session_is_responding(const struct session *session);
+
+/* Whether anything waits to be sent, or to be pulled for sending. */
+bool session_has_output(const struct session *session);
+
+/* When session_expire() should be called if nothing happens before; CLOCK_NEVER if never. */
+int64_t session_deadline(const struct session *session);
+void session_expire(struct session *session, int64_t now);
+
+/* The server is stopping: finish what is in hand, then end. */
+void session_drain(struct session *session, int64_t now);
+
+/* Ends it now, output and all. A session that has ended already keeps its first reason. */
+void session_abort(struct session *session, enum reason reason, int64_t now);
+
+/* It has ended and all its output is out: close the connection. */
+bool session_finished(const struct session *session);
+
+/* Why it ended, or is going to when its output is out; REASON_NONE while it goes on. */
+enum reason session_reason(const struct session *session);
+
+/* The requests that were answered. */
+uint64_t session_requests(const struct session *session);
+
+/* Tells the handler (SESSION_CLOSE), gives up everything, frees. Ends it with REASON_STOPPED if it
+ * has not ended. */
+void session_destroy(struct session *session, int64_t now);
+
+/* ---- the handler's side -------------------------------------------------------------------- */
+
+enum session_step {
+  SESSION_WAIT,      /* nothing to do before something happens */
+  SESSION_GREET,     /* first words; report with session_answered() */
+  SESSION_ASK,       /* is session_input() a request? report with session_judge() */
+  SESSION_ANSWER,    /* respond to the request; report with session_answered() */
+  SESSION_PULL,      /* the source session_source() has its turn: session_pulled() */
+  SESSION_APOLOGIZE, /* last words, see session_failure(); report with session_answered() */
+  SESSION_CLOSE      /* it is over, see session_reason(); report with session_closed() */
+};
+
+/* What to do now. Asking again without having done it gives the same answer. */
+enum session_step session_next(struct session *session);
+
+/* All the bytes that are buffered: at SESSION_ANSWER the request and what came behind it. */
+struct span session_input(const struct session *session);
+
+/* At SESSION_ANSWER with a framing: what it found. */
+const struct framing_result *session_framed(const struct session *session);
+
+/* The peer has stopped sending. */
+bool session_at_end(const struct session *session);
+
+enum session_verdict {
+  SESSION_PARTIAL,  /* not complete, and not before `length` bytes are there (0: unknown) */
+  SESSION_COMPLETE, /* the first `length` bytes are the request */
+  SESSION_MALFORMED /* never: `why` says so */
+};
+
+/* The answer to SESSION_ASK. `length` must be in range: at most the input for COMPLETE. */
+void session_judge(struct session *session, enum session_verdict verdict, size_t length,
+                   const char *why);
+
+/* Queue output: copied bytes; bytes that stay where they are until `reference` is released;
+ * `length` bytes of a file from `offset`; a source that is pulled when its turn comes. On failure
+ * (memory) the reference is still the caller's. */
+enum status session_send(struct session *session, const char *bytes, size_t length);
+enum status session_send_held(struct session *session, const char *bytes, size_t length,
+                              int reference);
+enum status session_send_file(struct session *session, int file, int64_t offset, size_t length,
+                              int reference);
+enum status session_send_source(struct session *session, int reference);
+
+/* The response is complete as queued; `close` ends the conversation when it is out. */
+void session_answered(struct session *session, bool close);
+
+/* At SESSION_PULL: the reference of the source whose turn it is. */
+int session_source(const struct session *session);
+
+/* Its next piece, copied; bytes NULL: it has ended and is released. */
+enum status session_pulled(struct session *session, const char *bytes, size_t length);
+
+/* The request or the response cannot be: logs it with its first bytes, then last words, then the
+ * end. What was queued before still goes out. `detail` is copied; it may hold several lines. */
+void session_fail(struct session *session, enum reason reason, const char *detail);
+
+/* At SESSION_APOLOGIZE: what went wrong; never NULL, lives until the session is next called. */
+const char *session_failure(const struct session *session);
+
+/* The answer to SESSION_CLOSE. */
+void session_closed(struct session *session);
+
+/* Who is talking. */
+void session_identify(struct session *session, struct session_identity *identity);
+
+/* A place for the handler's own record of this conversation; 0 at first. */
+int session_client(const struct session *session);
+void session_set_client(struct session *session, int client);
+
+#endif

@@ -1,0 +1,223 @@
+/* The handler's side of a session: what to do next, and what came of it. */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "session/conversation.h"
+
+/* A source is pulled while less than this waits before it: enough for a write worth its call. */
+enum { PULL_BELOW = 16 * 1024 };
+
+/* How many of the first bytes a log line shows. */
+enum { SHOWN_BYTES = 48 };
+
+struct span session_input(const struct session *session) {
+  return session->kept ? buffer_bytes(session->kept) : session->borrowed;
+}
+
+static enum session_step too_large(struct session *session, const char *why) {
+  session_fail(session, REASON_TOO_LARGE, why);
+  return session_next(session);
+}
+
+static bool over_limit(const struct session *session, size_t length) {
+  return length > session->handler->limits.max_request;
+}
+
+/* No request can come of what is there before more bytes arrive; `length` are needed in all. */
+static enum session_step incomplete(struct session *session, size_t length) {
+  size_t have = session_input(session).length;
+  session->needed = length > have ? length : have + 1;
+  if (over_limit(session, session->needed))
+    return too_large(session, length > have + 1 ? "the request is declared to be over max_request"
+                                                : "the request is over max_request");
+  if (session->at_end) conversation_close(session, REASON_PEER_CLOSED);
+  return SESSION_WAIT;
+}
+
+static enum session_step complete(struct session *session, size_t length) {
+  if (over_limit(session, length)) return too_large(session, "the request is over max_request");
+  session->request = length;
+  session->state = STATE_ANSWERING;
+  return SESSION_ANSWER;
+}
+
+static enum session_step decode(struct session *session, struct span input) {
+  struct framing_result *framed = &session->framed;
+  framing_decode(session->handler->framing, input.data, input.length, session->seen, framed);
+  switch (framed->answer) {
+  case FRAMING_COMPLETE: return complete(session, framed->length);
+  case FRAMING_PARTIAL: session->seen = framed->seen; return incomplete(session, framed->length);
+  case FRAMING_TOO_LARGE: return too_large(session, framed->why);
+  case FRAMING_MALFORMED: break;
+  }
+  session_fail(session, REASON_MALFORMED, framed->why);
+  return session_next(session);
+}
+
+static enum session_step next_request(struct session *session) {
+  if (session->paused || session->output.first) return SESSION_WAIT;
+  struct span input = session_input(session);
+  if (input.length == 0) {
+    if (session->at_end)
+      conversation_close(session, REASON_PEER_CLOSED);
+    else if (session->draining)
+      conversation_close(session, REASON_DRAINED);
+    return SESSION_WAIT;
+  }
+  if (input.length < session->needed) return SESSION_WAIT;
+  return session->handler->framing ? decode(session, input) : SESSION_ASK;
+}
+
+enum session_step session_next(struct session *session) {
+  if (session->state == STATE_MOURNING) return SESSION_CLOSE;
+  if (session->state == STATE_ENDED) return SESSION_WAIT;
+  if (output_source(&session->output) && buffer_bytes(session->output.front).length < PULL_BELOW)
+    return SESSION_PULL;
+  switch (session->state) {
+  case STATE_GREETING: return SESSION_GREET;
+  case STATE_READING: return next_request(session);
+  case STATE_ANSWERING: return SESSION_ANSWER;
+  case STATE_FAILING: return SESSION_APOLOGIZE;
+  default: return SESSION_WAIT;
+  }
+}
+
+const struct framing_result *session_framed(const struct session *session) {
+  assert(session->state == STATE_ANSWERING);
+  return &session->framed;
+}
+
+bool session_at_end(const struct session *session) { return session->at_end; }
+
+void session_judge(struct session *session, enum session_verdict verdict, size_t length,
+                   const char *why) {
+  assert(session->state == STATE_READING);
+  assert(verdict != SESSION_COMPLETE || (length > 0 && length <= session_input(session).length));
+  switch (verdict) {
+  case SESSION_PARTIAL: incomplete(session, length); break;
+  case SESSION_COMPLETE: complete(session, length); break;
+  case SESSION_MALFORMED: session_fail(session, REASON_MALFORMED, why); break;
+  }
+}
+
+static enum status queued(struct session *session, enum status status) {
+  if (status != STATUS_OK) return status;
+  session->queueing = true;
+  if (session->output.size >= SESSION_HIGH_WATER) session->paused = true;
+  return status;
+}
+
+enum status session_send(struct session *session, const char *bytes, size_t length) {
+  return queued(session, output_append(&session->output, bytes, length));
+}
+
+enum status session_send_held(struct session *session, const char *bytes, size_t length,
+                              int reference) {
+  struct piece piece = {.kind = PIECE_HELD, .reference = reference, .of.held = {bytes, length}};
+  return queued(session, output_push(&session->output, &piece));
+}
+
+enum status session_send_file(struct session *session, int file, int64_t offset, size_t length,
+                              int reference) {
+  struct piece piece = {
+      .kind = PIECE_FILE, .reference = reference, .of.file = {file, offset, length}};
+  return queued(session, output_push(&session->output, &piece));
+}
+
+enum status session_send_source(struct session *session, int reference) {
+  struct piece piece = {.kind = PIECE_SOURCE, .reference = reference};
+  return queued(session, output_push(&session->output, &piece));
+}
+
+void session_answered(struct session *session, bool close) {
+  session->queueing = false;
+  switch (session->state) {
+  case STATE_GREETING:
+    session->state = STATE_READING;
+    if (close) conversation_close(session, REASON_DONE);
+    break;
+  case STATE_ANSWERING:
+    conversation_consume(session, session->request);
+    session->requests++;
+    session->needed = session->seen = 0;
+    session->read_since = session->now;
+    session->state = STATE_READING;
+    if (close) conversation_close(session, REASON_DONE);
+    break;
+  case STATE_FAILING:
+    free(session->failure);
+    session->failure = NULL;
+    conversation_close(session, session->reason);
+    break;
+  default: assert(0 && "a report without its step");
+  }
+}
+
+int session_source(const struct session *session) {
+  return output_source(&session->output)->reference;
+}
+
+enum status session_pulled(struct session *session, const char *bytes, size_t length) {
+  if (bytes) return output_append_front(&session->output, bytes, length);
+  conversation_release(session, output_take_first(&session->output));
+  return STATUS_OK;
+}
+
+static void log_failure(struct session *session, enum reason reason, const char *detail) {
+  bool is_peers = reason == REASON_MALFORMED || reason == REASON_TOO_LARGE ||
+                  reason == REASON_REQUEST_TIMEOUT || reason == REASON_WRITE_TIMEOUT;
+  struct log_line line;
+  if (!log_begin_limited(&line, is_peers ? LOG_WARN : LOG_ERROR, reason_name(reason),
+                         session->owner->failures, session->now))
+    return;
+  struct session_identity who;
+  session_identify(session, &who);
+  log_text(&line, "service", who.service);
+  log_text(&line, "peer", who.host);
+  log_integer(&line, "port", who.port);
+  struct span input = session_input(session);
+  size_t shown = input.length < SHOWN_BYTES ? input.length : SHOWN_BYTES;
+  log_integer(&line, "buffered", (int64_t)input.length);
+  if (shown > 0) {
+    log_hex(&line, "hex", input.data, shown);
+    log_bytes(&line, "text", input.data, shown);
+  }
+  log_block(&line, "detail", detail);
+  log_end(&line);
+}
+
+void session_fail(struct session *session, enum reason reason, const char *detail) {
+  log_failure(session, reason, detail);
+  if (session->state == STATE_ENDED || session->state == STATE_MOURNING) return;
+  /* Last words make sense only between two responses, never in the middle of one; and only once. */
+  bool is_between = !session->output.first && !session->queueing;
+  bool has_last_words =
+      is_between && session->handler->apologizes && session->state < STATE_FAILING;
+  session->queueing = false;
+  conversation_release(session, output_take_pieces(&session->output));
+  if (!has_last_words) {
+    conversation_close(session, reason);
+    return;
+  }
+  session->reason = reason;
+  session->state = STATE_FAILING;
+  session->failure = strdup(detail);
+}
+
+const char *session_failure(const struct session *session) {
+  return session->failure ? session->failure : reason_name(session->reason);
+}
+
+void session_closed(struct session *session) {
+  assert(session->state == STATE_MOURNING);
+  session->state = STATE_ENDED;
+}
+
+void session_identify(struct session *session, struct session_identity *identity) {
+  session->owner->identify(session->owner, identity);
+}
+
+int session_client(const struct session *session) { return session->client; }
+
+void session_set_client(struct session *session, int client) { session->client = client; }

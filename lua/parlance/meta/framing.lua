@@ -1,0 +1,72 @@
+---@meta parlance.framing
+-- For editors only: what `require "parlance.framing"` gives a script. The module itself is in C.
+
+--- Ways to frame requests, as values that stand where `request_complete` would.
+---
+---     return {
+---       request_complete = framing.line { max = 1024 },
+---       make_response = function(self) return self.request:upper() .. "\n" end,
+---     }
+---
+--- A constructor raises an error for an option that it does not have or cannot use.
+---@class parlance.framing
+local framing = {}
+
+--- A way to frame requests. It can be called as `request_complete` would be, on any table with
+--- `incoming`, and answers the same: `true, n`, and sets `request`; `false, n`; or `nil, reason`.
+---@class parlance.framing.Framing
+---@overload fun(self: { incoming: string, request: string? }): boolean?, integer|string
+
+--- The `max` of these options limits the request in bytes, without what frames it. Left out, the
+--- server's own `max_request` is the only limit.
+---@class parlance.framing.MaxOptions
+---@field max? integer
+
+---@class parlance.framing.DelimitedOptions: parlance.framing.MaxOptions
+---@field delimiter string 1 to 64 bytes that end a request
+
+---@class parlance.framing.FixedOptions
+---@field size integer bytes of every request, at least 1
+
+---@class parlance.framing.PrefixedOptions: parlance.framing.MaxOptions
+---@field format? string the length field: one integer option of `string.pack`; default ">I4"
+---@field offset? integer bytes before the length field; default 0
+---@field adjust? integer added to the length to get the bytes that follow the length field; default 0
+---@field strip? integer bytes left off the front of the request; default all up to the end of the length field
+
+--- Text up to a line feed. One carriage return before it belongs to the ending.
+---@param options? parlance.framing.MaxOptions
+---@return parlance.framing.Framing
+function framing.line(options) end
+
+--- Bytes up to a delimiter.
+---@param options parlance.framing.DelimitedOptions
+---@return parlance.framing.Framing
+function framing.delimited(options) end
+
+--- Always the same number of bytes.
+---@param options parlance.framing.FixedOptions
+---@return parlance.framing.Framing
+function framing.fixed(options) end
+
+--- A decimal length, a line feed, and that many bytes: "5\nhello".
+---@param options? parlance.framing.MaxOptions
+---@return parlance.framing.Framing
+function framing.length_line(options) end
+
+--- A binary length field in a header of fixed size, and the bytes that it counts.
+---
+---     framing.prefixed { format = ">I2" }                           -- DNS over TCP
+---     framing.prefixed { offset = 1, adjust = -4, strip = 0 }       -- PostgreSQL: a type, and a
+---                                                                   -- length that counts itself
+---@param options? parlance.framing.PrefixedOptions
+---@return parlance.framing.Framing
+function framing.prefixed(options) end
+
+--- A decimal length, a colon, that many bytes, a comma: "5:hello,".
+--- https://cr.yp.to/proto/netstrings.txt
+---@param options? parlance.framing.MaxOptions
+---@return parlance.framing.Framing
+function framing.netstring(options) end
+
+return framing

@@ -1,0 +1,122 @@
+/* fuzz_framing.c: noise for one framing, which FUZZ_KIND names.
+ *
+ * The first OPTIONS bytes of an input choose the options and the random cuts (choose_options() says
+ * how); the rest is the stream. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "framing/framing.h"
+
+enum { OPTIONS = 8 };
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* What must hold, holds, or the fuzzer has an input to show. */
+#define CHECK(condition)                                                                           \
+  do {                                                                                             \
+    if (!(condition)) {                                                                            \
+      fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition);                      \
+      abort();                                                                                     \
+    }                                                                                              \
+  } while (0)
+
+static int64_t choose_adjust(uint8_t choice) {
+  static const int64_t extremes[] = {INT64_MIN, INT64_MIN + 1, INT64_MAX - 1, INT64_MAX};
+  return choice < 4 ? extremes[choice] : (int64_t)choice - 128;
+}
+
+/* Byte 0: max, where 255 stands for none. Bytes 1 to 4: as each kind takes them. Bytes 5 to 7:
+ * where the random cuts begin. */
+static void choose_options(const uint8_t *choice, struct framing *framing) {
+  memset(framing, 0, sizeof *framing);
+  framing->kind = FUZZ_KIND;
+  framing->max = choice[0] == 255 ? SIZE_MAX : choice[0];
+  switch (framing->kind) {
+  case FRAMING_DELIMITED: /* of two letters only, so that it nearly matches itself */
+    framing->option.delimited.length = 1 + choice[1] % FRAMING_DELIMITER_MAX;
+    for (size_t i = 0; i < framing->option.delimited.length; i++)
+      framing->option.delimited.bytes[i] = "ab"[choice[2 + i / 8 % 3] >> i % 8 & 1];
+    break;
+  case FRAMING_FIXED: framing->option.fixed.size = 1 + (size_t)choice[1]; break;
+  case FRAMING_PREFIXED:
+    framing->option.prefixed.offset = choice[1] % 32;
+    framing->option.prefixed.width = 1 + choice[2] % 16;
+    framing->option.prefixed.big_endian = (choice[2] & 0x10) != 0;
+    framing->option.prefixed.is_signed = (choice[2] & 0x20) != 0;
+    framing->option.prefixed.adjust = choose_adjust(choice[3]);
+    framing->option.prefixed.strip = choice[4];
+    break;
+  default: break;
+  }
+}
+
+/* The bytes of the next piece: 1 to 16, the same for the same input. */
+static size_t next_cut(uint32_t *state) {
+  *state = *state * 1664525 + 1013904223;
+  return 1 + (*state >> 28);
+}
+
+/* Decodes a copy of just so many bytes, so that the sanitizer sees an over-read. The payload of the
+ * result lies in `bytes` again. */
+static void decode_copy(const struct framing *framing, const char *bytes, size_t length,
+                        size_t seen, struct framing_result *result) {
+  char *copy = length > 0 ? malloc(length) : NULL;
+  if (copy != NULL) memcpy(copy, bytes, length);
+  framing_decode(framing, copy, length, seen, result);
+  if (result->answer == FRAMING_COMPLETE) {
+    CHECK(result->length > 0 && result->length <= length);
+    CHECK(result->payload.data >= copy);
+    CHECK(result->payload.data + result->payload.length <= copy + result->length);
+    CHECK(result->payload.length <= framing->max);
+    result->payload.data = bytes + (result->payload.data - copy);
+  } else if (result->answer == FRAMING_PARTIAL) {
+    CHECK(result->length > length && result->length <= (size_t)PTRDIFF_MAX);
+    CHECK(result->seen <= length);
+  } else {
+    CHECK(result->why != NULL);
+  }
+  free(copy);
+}
+
+static void check_same(const struct framing_result *a, const struct framing_result *b) {
+  CHECK(a->answer == b->answer);
+  CHECK(a->length == b->length);
+  CHECK(a->payload.data == b->payload.data);
+  CHECK(a->payload.length == b->payload.length);
+  CHECK(a->why == b->why);
+}
+
+/* Feeds the stream in pieces, of one byte or random, and compares with the answer for the whole. */
+static void feed_pieces(const struct framing *framing, const char *bytes, size_t length,
+                        bool is_random, uint32_t state, const struct framing_result *whole) {
+  struct framing_result result;
+  size_t asked = 0;
+  size_t seen = 0;
+  size_t there = 0;
+  for (;;) {
+    decode_copy(framing, bytes, there, seen, &result);
+    if (result.answer != FRAMING_PARTIAL || there == length) break;
+    CHECK(result.seen >= seen);
+    if (result.length > asked) asked = result.length;
+    seen = result.seen;
+    there += is_random ? next_cut(&state) : 1;
+    if (there > length) there = length;
+  }
+  if (result.answer == FRAMING_COMPLETE) CHECK(result.length >= asked);
+  check_same(&result, whole);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+  struct framing framing;
+  struct framing_result whole;
+  if (size < OPTIONS) return 0;
+  choose_options(data, &framing);
+  uint32_t cuts = (uint32_t)data[5] << 16 | (uint32_t)data[6] << 8 | data[7];
+  const char *bytes = (const char *)data + OPTIONS;
+  size_t length = size - OPTIONS;
+  decode_copy(&framing, bytes, length, 0, &whole);
+  feed_pieces(&framing, bytes, length, false, 0, &whole);
+  feed_pieces(&framing, bytes, length, true, cuts, &whole);
+  return 0;
+}

@@ -1,0 +1,277 @@
+-- release only
+-- The floors of the house (docs/architecture.md): which room of core/ may include what. The text of
+-- the source is checked first, then that the build itself refuses what the text may not say.
+
+local json = require "dkjson" -- which busted needs too
+local lfs = require "lfs"
+
+local SOURCE <const> = assert(os.getenv "PARLANCE_SOURCE_DIR", "run me through ctest")
+local BUILD <const> = assert(os.getenv "PARLANCE_BUILD_DIR", "run me through ctest")
+
+-- A room and the rooms under it. Every folder in core/ is a room, and stands here.
+local FLOORS <const> = {
+  base = {},
+  framing = { "base" },
+  session = { "base", "framing" },
+  script = { "base", "framing", "session" },
+  io = { "base" },
+  server = { "base", "io", "session" },
+  cli = { "base", "framing", "session", "script", "io", "server" },
+}
+
+-- System headers (Lua patterns) that belong to one room.
+local OWNED <const> = {
+  { room = "script", headers = { "lua%.h", "lauxlib%.h", "lualib%.h", "luaconf%.h", "lua.*/.*%.h" } },
+  {
+    room = "io",
+    headers = {
+      "sys/socket%.h", "sys/un%.h", "sys/epoll%.h", "sys/select%.h", "sys/poll%.h", "poll%.h",
+      "sys/sendfile%.h", "sys/inotify%.h", "netinet/.*", "arpa/.*", "net/.*", "netdb%.h", "ares.*%.h",
+    },
+  },
+}
+
+-- What only cli/ may so much as mention.
+local CLI_WORDS <const> = { "argv", "getenv", "secure_getenv", "environ" }
+
+local function is_under(room, floor)
+  for _, name in ipairs(FLOORS[room]) do
+    if name == floor then return true end
+  end
+  return false
+end
+
+-- C source with its comments blanked, and its literals too if asked; every line stays in its place.
+local function blanked(text, literals_too)
+  local out, at = {}, 1
+  while true do
+    local start = text:find("[\"'/]", at)
+    if not start then break end
+    out[#out + 1] = text:sub(at, start - 1)
+    local two = text:sub(start, start + 1)
+    local stop
+    if two == "/*" then
+      stop = select(2, text:find("*/", start + 2, true)) or #text
+      out[#out + 1] = " " .. text:sub(start, stop):gsub("[^\n]+", "")
+    elseif two == "//" then
+      stop = (text:find("\n", start, true) or #text + 1) - 1
+    elseif two:sub(1, 1) == "/" then
+      stop = start
+      out[#out + 1] = "/"
+    else
+      local quote = two:sub(1, 1)
+      stop = start + 1
+      while stop <= #text and not text:find("^[" .. quote .. "\n]", stop) do
+        stop = stop + (text:sub(stop, stop) == "\\" and 2 or 1)
+      end
+      out[#out + 1] = literals_too and text:sub(start, stop):gsub("[^\n]+", quote .. quote)
+        or text:sub(start, stop)
+    end
+    at = stop + 1
+  end
+  out[#out + 1] = text:sub(at)
+  return table.concat(out)
+end
+
+-- Why `room` may not say this include, or nil.
+local function include_fault(room, form, header)
+  if header:find("..", 1, true) then return "may not include by a relative path: " .. header end
+  if form == "<" then
+    for _, owned in ipairs(OWNED) do
+      for _, pattern in ipairs(owned.headers) do
+        if room ~= owned.room and header:find("^" .. pattern .. "$") then
+          return ("may not include <%s>, which is for %s/"):format(header, owned.room)
+        end
+      end
+    end
+    return nil
+  end
+  local floor = header:match("^([%w_]+)/")
+  if not floor or not FLOORS[floor] then return "includes " .. header .. ", which names no room" end
+  if floor ~= room and not is_under(room, floor) then return "may not include " .. header end
+  return nil
+end
+
+-- Takes { ["core/io/poller.c"] = text, ... }; returns the sorted faults, "file:line: room/ may not ...".
+local function faults_of(files)
+  local faults = {}
+  for path, text in pairs(files) do
+    local room = path:match("^core/([^/]+)/")
+    local function fault(line, what)
+      faults[#faults + 1] = ("%s:%d: %s/ %s"):format(path, line, room, what)
+    end
+    if not FLOORS[room] then
+      fault(1, "is a room that has no floor: give it one in spec/house_spec.lua")
+    else
+      local line = 0
+      for code in (blanked(text) .. "\n"):gmatch("(.-)\n") do
+        line = line + 1
+        local rest = code:match("^%s*#%s*include[_%w]*%s*(.*)")
+        if rest then
+          local form, header = rest:match('^([<"])([^>"]+)[>"]')
+          local why = not form and "includes through a macro: " .. rest or include_fault(room, form, header)
+          if why then fault(line, why) end
+        end
+      end
+      line = 0
+      for code in (blanked(text, true) .. "\n"):gmatch("(.-)\n") do
+        line = line + 1
+        for _, word in ipairs(room == "cli" and {} or CLI_WORDS) do
+          if code:find("%f[%w_]" .. word .. "%f[^%w_]") then
+            fault(line, "may not mention " .. word .. ", which is for cli/")
+          end
+        end
+      end
+    end
+  end
+  table.sort(faults)
+  return faults
+end
+
+-- Every C file under a folder of the source, as { path = text }.
+local function read_tree(folder, files)
+  files = files or {}
+  for name in lfs.dir(SOURCE .. "/" .. folder) do
+    local path = folder .. "/" .. name
+    if name:sub(1, 1) ~= "." then
+      if lfs.attributes(SOURCE .. "/" .. path, "mode") == "directory" then
+        read_tree(path, files)
+      elseif name:find("%.[ch]$") and path:find("^core/[^/]+/") then
+        local file <close> = assert(io.open(SOURCE .. "/" .. path, "rb"))
+        files[path] = file:read "a"
+      end
+    end
+  end
+  return files
+end
+
+describe("the floors of core/", function()
+  it("are kept by every include", function()
+    local files = read_tree "core"
+    assert.is_not_nil(next(files))
+    assert.equal("", table.concat(faults_of(files), "\n"))
+  end)
+
+  -- What the check says about one line of one room.
+  local planted = {
+    { "base", '#include "framing/framing.h"', "may not include framing/framing.h" },
+    { "base", "#include <lua.h>", "may not include <lua.h>, which is for script/" },
+    { "framing", '#include "session/session.h"', "may not include session/session.h" },
+    { "session", '#include "io/poller.h"', "may not include io/poller.h" },
+    { "session", '  #  include"io/poller.h"', "may not include io/poller.h" },
+    { "session", '/* a */ #include "io/poller.h" // b', "may not include io/poller.h" },
+    { "session", '#include "script/script.h"', "may not include script/script.h" },
+    { "session", "#include <sys/socket.h>", "may not include <sys/socket.h>, which is for io/" },
+    { "script", '#include "io/timer.h"', "may not include io/timer.h" },
+    { "script", '#include "server/server.h"', "may not include server/server.h" },
+    { "io", '#include "session/session.h"', "may not include session/session.h" },
+    { "io", "#include <lua5.4/lauxlib.h>", "may not include <lua5.4/lauxlib.h>, which is for script/" },
+    { "server", '#include "framing/framing.h"', "may not include framing/framing.h" },
+    { "server", '#include "script/script.h"', "may not include script/script.h" },
+    { "server", "#include <netinet/in.h>", "may not include <netinet/in.h>, which is for io/" },
+    { "server", "#include <sys/epoll.h>", "may not include <sys/epoll.h>, which is for io/" },
+    { "cli", "#include <ares.h>", "may not include <ares.h>, which is for io/" },
+    { "cli", "#include <lualib.h>", "may not include <lualib.h>, which is for script/" },
+    { "cli", '#include "../io/poller.h"', "may not include by a relative path: ../io/poller.h" },
+    { "io", '#include "poller.h"', "includes poller.h, which names no room" },
+    { "io", "#include POLLER_HEADER", "includes through a macro: POLLER_HEADER" },
+    { "io", "#include_next <lua.h>", "may not include <lua.h>, which is for script/" },
+    { "io", 'const char *path = getenv("HOME");', "may not mention getenv, which is for cli/" },
+    { "script", "extern char **environ;", "may not mention environ, which is for cli/" },
+    { "base", "int f(char **argv) { return !argv; }", "may not mention argv, which is for cli/" },
+    { "attic", "int x;", "is a room that has no floor: give it one in spec/house_spec.lua" },
+  }
+  for _, case in ipairs(planted) do
+    local room, text, what = table.unpack(case)
+    it(("are broken by %s in %s/"):format(text, room), function()
+      local path = ("core/%s/planted.c"):format(room)
+      local line = FLOORS[room] and 3 or 1
+      assert.same({ ("%s:%d: %s/ %s"):format(path, line, room, what) },
+        faults_of { [path] = "/* a\n * b */\n" .. text .. "\n" })
+    end)
+  end
+
+  it("are kept by what only looks like a breach", function()
+    assert.same({}, faults_of {
+      ["core/session/session.c"] = [[
+        #include "base/status.h"
+        #include "session/session.h"
+        #include <string.h>
+        /* #include "io/poller.h"
+           getenv */
+        // #include <lua.h>
+        const char *a = "argv \" environ", b = '"', *c = "getenv"; /* ' */
+        int environment, my_argv, getenvy = 4 / 2;
+      ]],
+      ["core/script/gate.c"] = '#include <lua.h>\n#include "session/handler.h"\n',
+      ["core/io/socket.c"] = "#include <sys/socket.h>\n#include <netinet/tcp.h>\n#include <ares.h>\n",
+      ["core/cli/main.c"] = '#include "script/script.h"\nint main(int argc, char **argv) { return 0; }\n',
+    })
+  end)
+end)
+
+describe("the build", function()
+  -- How each room is compiled: the command of one of its files, without the file.
+  local commands = {}
+  do
+    local file <close> = assert(io.open(BUILD .. "/compile_commands.json", "rb"))
+    for _, entry in ipairs(json.decode(file:read "a")) do
+      local room = entry.file:sub(#SOURCE + 1):match("^/core/([^/]+)/")
+      if room then commands[room] = entry.command:gsub("%s+%-o%s.*$", "") end
+    end
+  end
+
+  -- Whether a file of `room` that holds nothing but this include compiles.
+  local function compiles(room, include)
+    return (os.execute(("echo '#include %s' | %s -fsyntax-only -x c - 2>/dev/null"):format(include, commands[room])))
+      == true
+  end
+
+  -- Every room that `room` is linked with, through others too.
+  local function reach(room, reached)
+    reached = reached or { [room] = true }
+    for _, floor in ipairs(FLOORS[room]) do
+      reached[floor] = true
+      reach(floor, reached)
+    end
+    return reached
+  end
+
+  -- Whether a file of `room` can include any header of `floor`: one that needs more than its own
+  -- room, such as Lua, is not for everyone who may see the room.
+  local function can_see(room, floor)
+    for path in pairs(read_tree("core/" .. floor)) do
+      local header = path:match "^core/(.*%.h)$"
+      if header and compiles(room, '"' .. header .. '"') then return true, header end
+    end
+    return false, floor .. "/"
+  end
+
+  for room in pairs(FLOORS) do
+    it("lets " .. room .. "/ see the rooms under it, and no others", function()
+      assert.is_string(commands[room], "CMake builds nothing of core/" .. room)
+      local reached = reach(room)
+      for floor in pairs(FLOORS) do
+        if floor == room or is_under(room, floor) then
+          assert(floor == "cli" or can_see(room, floor), room .. "/ cannot include " .. floor .. "/")
+        elseif not reached[floor] then
+          local seen, header = can_see(room, floor)
+          assert(not seen, room .. "/ can include " .. header)
+        end
+      end
+    end)
+
+    if room ~= "script" and room ~= "cli" then
+      it("lets no file of " .. room .. "/ see Lua", function()
+        assert.is_string(commands[room], "CMake builds nothing of core/" .. room)
+        assert.is_false(compiles(room, "<lua.h>"))
+      end)
+    end
+  end
+
+  it("refuses io/poller.h to session/, and gives it base/status.h", function()
+    assert.is_string(commands.session, "CMake builds nothing of core/session")
+    assert.is_false(compiles("session", '"io/poller.h"'))
+    assert.is_true(compiles("session", '"base/status.h"'))
+  end)
+end)

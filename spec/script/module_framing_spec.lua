@@ -1,0 +1,214 @@
+local rooms = require "parlance_spec"
+local feed = rooms.framing.feed
+local framing = rooms.framing.open()
+
+local KINDS <const> = { "delimited", "fixed", "length_line", "line", "netstring", "prefixed" }
+
+-- The least that each constructor takes.
+local LEAST <const> = { delimited = { delimiter = "\n" }, fixed = { size = 1 } }
+
+-- The message of the error that framing[kind](options) must raise, without the place.
+local function refusal(kind, options)
+  local is_made, message = pcall(function() return framing[kind](options) end)
+  assert.is_false(is_made)
+  return (message:gsub("^[^:]+:%d+: ", ""))
+end
+
+describe("parlance.framing", function()
+  describe("constructors", function()
+    it("are all there is in the module", function()
+      local names = {}
+      for name in pairs(framing) do names[#names + 1] = name end
+      table.sort(names)
+      assert.are.same(KINDS, names)
+    end)
+
+    for _, kind in ipairs { "length_line", "line", "netstring", "prefixed" } do
+      it(kind .. " needs no options", function()
+        local first = tostring(framing[kind] {})
+        assert.are.equal(first, tostring(framing[kind]()))
+        assert.are.equal(first, tostring(framing[kind](nil)))
+      end)
+    end
+
+    it("do not change the table of options", function()
+      local options = { format = "B", max = 5 }
+      framing.prefixed(options)
+      assert.are.same({ format = "B", max = 5 }, options)
+    end)
+
+    it("take a float that is a whole number", function()
+      assert.are.equal("framing.line { max = 1000 }", tostring(framing.line { max = 1e3 }))
+    end)
+
+    it("find options that a table inherits", function()
+      local options = setmetatable({}, { __index = { size = 3 } })
+      assert.are.equal("framing.fixed { size = 3 }", tostring(framing.fixed(options)))
+    end)
+  end)
+
+  describe("refusals", function()
+    it("blame the line of the script", function()
+      local chunk = assert(load("local framing = ...\n\nreturn framing.line { size = 1 }", "=script.lua"))
+      local is_made, message = pcall(chunk, framing)
+      assert.is_false(is_made)
+      assert.are.equal('script.lua:3: framing.line has no option "size"', message)
+    end)
+
+    it("name what is not a table of options", function()
+      local is_made, message = pcall(function() return framing.delimited "\0" end)
+      assert.is_false(is_made)
+      assert.truthy(message:find("bad argument #1 to 'delimited' (table expected, got string)", 1, true), message)
+    end)
+
+    for _, kind in ipairs(KINDS) do
+      it("name an option that " .. kind .. " does not have", function()
+        local options = { maximum = 1 }
+        for name, value in pairs(LEAST[kind] or {}) do options[name] = value end
+        assert.are.equal(("framing.%s has no option \"maximum\""):format(kind), refusal(kind, options))
+      end)
+    end
+
+    for _, case in ipairs {
+      { "line", { "x" }, "framing.line has no option 1" },
+      { "line", { max = "12" }, 'framing.line: max must be an integer, not "12"' },
+      { "line", { max = 1.5 }, "framing.line: max must be an integer, not 1.5" },
+      { "line", { max = math.huge }, "framing.line: max must be an integer, not inf" },
+      { "line", { max = false }, "framing.line: max must be an integer, not false" },
+      { "line", { max = -1 }, "framing.line: max must be at least 0, not -1" },
+      { "length_line", { max = -2 }, "framing.length_line: max must be at least 0, not -2" },
+      { "netstring", { max = -3 }, "framing.netstring: max must be at least 0, not -3" },
+      { "delimited", { delimiter = "x", max = -4 }, "framing.delimited: max must be at least 0, not -4" },
+      { "delimited", {}, "framing.delimited needs the option delimiter" },
+      { "delimited", { delimiter = 10 }, "framing.delimited: delimiter must be a string, not 10" },
+      { "delimited", { delimiter = "" }, 'framing.delimited: delimiter must have 1 to 64 bytes, not 0: ""' },
+      {
+        "delimited", { delimiter = ("x"):rep(65) },
+        'framing.delimited: delimiter must have 1 to 64 bytes, not 65: "' .. ("x"):rep(65) .. '"',
+      },
+      { "fixed", nil, "framing.fixed needs the option size" },
+      { "fixed", { size = "four" }, 'framing.fixed: size must be an integer, not "four"' },
+      { "fixed", { size = 0 }, "framing.fixed: size must be at least 1, not 0" },
+      { "fixed", { size = 4, max = 4 }, 'framing.fixed has no option "max"' },
+      { "prefixed", { offset = -1 }, "framing.prefixed: offset must be at least 0, not -1" },
+      { "prefixed", { offset = 1 << 31 }, "framing.prefixed: offset must be at most 2147483647, not 2147483648" },
+      { "prefixed", { adjust = "4" }, 'framing.prefixed: adjust must be an integer, not "4"' },
+      { "prefixed", { strip = -1 }, "framing.prefixed: strip must be at least 0, not -1" },
+    } do
+      local kind, options, message = table.unpack(case, 1, 3)
+      it("say " .. message:sub(1, 80), function() assert.are.equal(message, refusal(kind, options)) end)
+    end
+
+    it("show a format that is not one integer", function()
+      local formats <const> = {
+        "", "<", ">", "I0", "I17", "i99", "I4294967300", "I-4", "4", ">I4I4", "I4 ", " I4", "><I4", "!I4", "s4", "z",
+        "f", "d", "n", "x", "b1", "j8", "\0I4", "I4\0", ">\0",
+      }
+      for _, format in ipairs(formats) do
+        assert.are.equal(
+          'framing.prefixed: format must be one integer option of string.pack, such as ">I4", not "'
+            .. format:gsub("%z.*", "") .. '"',
+          refusal("prefixed", { format = format })
+        )
+      end
+      assert.truthy(refusal("prefixed", { format = 4 }):find("not 4", 1, true))
+    end)
+  end)
+
+  describe("a framing", function()
+    it("shows the call that made it", function()
+      for text, value in pairs {
+        ["framing.line {}"] = framing.line {},
+        ["framing.line { max = 1024 }"] = framing.line { max = 1024 },
+        ["framing.length_line { max = 0 }"] = framing.length_line { max = 0 },
+        ["framing.netstring {}"] = framing.netstring {},
+        ["framing.fixed { size = 12 }"] = framing.fixed { size = 12 },
+        ['framing.delimited { delimiter = "--", max = 9 }'] = framing.delimited { delimiter = "--", max = 9 },
+        ['framing.delimited { delimiter = "\\013\\010\\000\\255\\034\\092" }'] = framing.delimited {
+          delimiter = "\r\n\0\255\"\\",
+        },
+        ['framing.prefixed { format = ">I4", offset = 0, adjust = 0, strip = 4 }'] = framing.prefixed {},
+        ['framing.prefixed { format = "<i2", offset = 3, adjust = -2, strip = 1, max = 7 }'] = framing.prefixed {
+          format = "<h", offset = 3, adjust = -2, strip = 1, max = 7,
+        },
+      } do
+        assert.are.equal(text, tostring(value))
+      end
+    end)
+
+    it("is made again by what it shows", function()
+      for _, value in ipairs {
+        framing.delimited { delimiter = "\r\n\0001\"\\", max = 9 },
+        framing.prefixed { format = "j", offset = 3, adjust = math.mininteger, strip = 0 },
+      } do
+        local again = load("local framing = ... return " .. tostring(value))(framing)
+        assert.are.equal(tostring(value), tostring(again))
+      end
+    end)
+
+    it("is a userdata of the type parlance.framing", function()
+      local value = framing.line {}
+      assert.are.equal("userdata", type(value))
+      assert.are.equal("parlance.framing", getmetatable(value).__name)
+    end)
+
+    it("keeps its type when the module is opened again", function()
+      local value = framing.line {}
+      rooms.framing.open()
+      assert.are.equal("a", feed(value, "a\n").payload)
+    end)
+
+    it("is told from other userdata", function()
+      assert.has_error(function() feed(io.stdout, "a\n") end)
+      assert.has_error(function() getmetatable(framing.line {}).__call(io.stdout, { incoming = "" }) end)
+      assert.has_error(function() getmetatable(framing.line {}).__tostring {} end)
+    end)
+  end)
+
+  describe("called as a function", function()
+    it("answers true and the length, and sets the request", function()
+      local t = { incoming = "one\r\ntwo\n" }
+      assert.are.same({ true, 5 }, { framing.line {}(t) })
+      assert.are.same({ incoming = "one\r\ntwo\n", request = "one" }, t)
+    end)
+
+    it("answers false and how many bytes there must be", function()
+      local t = { incoming = "5\nhe" }
+      assert.are.same({ false, 7 }, { framing.length_line {}(t) })
+      assert.are.same({ incoming = "5\nhe" }, t)
+    end)
+
+    it("answers nil and why", function()
+      local done, reason = framing.length_line {} { incoming = "05\n" }
+      assert.is_nil(done)
+      assert.are.equal("the length has a leading zero", reason)
+    end)
+
+    it("answers nil and that it is too large", function()
+      local done, reason = framing.netstring { max = 4 } { incoming = "5:" }
+      assert.is_nil(done)
+      assert.are.equal("too large: the length is larger than allowed", reason)
+    end)
+
+    it("stands where request_complete would", function()
+      local protocol = { request_complete = framing.delimited { delimiter = "\0" } }
+      protocol.__index = protocol
+      local client = setmetatable({ incoming = "a\nb\0" }, protocol)
+      assert.are.same({ true, 4 }, { client:request_complete() })
+      assert.are.equal("a\nb", client.request)
+      assert.is_nil(rawget(protocol, "request"))
+    end)
+
+    it("refuses what has no bytes", function()
+      for _, case in ipairs {
+        { {}, "framing.line: incoming must be a string, not nil" },
+        { { incoming = 12 }, "framing.line: incoming must be a string, not 12" },
+        { "a\n", "table expected, got string" },
+      } do
+        local is_done, message = pcall(framing.line {}, case[1])
+        assert.is_false(is_done)
+        assert.truthy(message:find(case[2], 1, true), message)
+      end
+    end)
+  end)
+end)

@@ -1,0 +1,434 @@
+-- The server as its users meet it: a process behind sockets. Starts the binary on free ports, waits
+-- for what it says, talks to it, and sees that it goes away again; every wait has a deadline.
+--
+--     local server = require "support.server"
+--     server.for_each_poller(function(poller)
+--       it("answers", function()
+--         local echo = server.start("protocols/echo.lua", { poller = poller })
+--         assert.equal("hello\n", echo:connect():exchange("hello\n", 6))
+--       end)
+--     end)
+--
+-- What goes wrong in here is an error that tells what was waited for and what the server's log says.
+
+local busted = require "busted"
+local lfs = require "lfs"
+local process = require("parlance_spec").process
+local socket = require "socket"
+local unix = require "socket.unix"
+
+local BINARY <const> = assert(os.getenv "PARLANCE_BINARY", "run me through ctest")
+local SOURCE <const> = assert(os.getenv "PARLANCE_SOURCE_DIR", "run me through ctest")
+local SERVER_ENV <const> = os.getenv "PARLANCE_SERVER_ENV" or ""
+
+-- Long enough for a slow machine with other tests beside this one; only failures take so long.
+local DEADLINE <const> = 20
+local TERM <const> = 15
+
+local server = {
+  DEADLINE = DEADLINE,
+  SOURCE = SOURCE,
+  is_sanitized = SERVER_ENV ~= "", -- memory and speed are not those that users get
+}
+
+-- ---- waiting ----------------------------------------------------------------------------------
+
+--- Asks until the answer is true and returns it; an error when the time is up.
+---@generic T
+---@param what string what is waited for, for the error
+---@param ask fun(): T?
+---@param seconds? number
+---@return T
+function server.wait_until(what, ask, seconds)
+  local deadline = process.now() + (seconds or DEADLINE)
+  local pause = 0.001
+  while true do
+    local answer = ask()
+    if answer then return answer end
+    if process.now() > deadline then error("waited in vain for " .. what, 2) end
+    socket.sleep(pause)
+    pause = math.min(pause * 2, 0.02)
+  end
+end
+
+-- ---- clients ----------------------------------------------------------------------------------
+
+---@class spec.Client
+---@field socket any of luasocket
+local Client = {}
+Client.__index = Client
+
+-- At most this much of what came is shown in an error.
+local function shown(bytes)
+  return #bytes <= 200 and ("%q"):format(bytes) or ("%q... (%d bytes)"):format(bytes:sub(1, 200), #bytes)
+end
+
+local function new_client(connected)
+  connected:settimeout(DEADLINE, "t")
+  return setmetatable({ socket = connected }, Client)
+end
+
+--- Sends all of it, or raises.
+function Client:send(bytes)
+  local sent, why, count = self.socket:send(bytes)
+  if sent ~= #bytes then error(("sent %d of %d bytes: %s"):format(count or sent, #bytes, why), 2) end
+  return self
+end
+
+--- Sends each item in a segment of its own: the next only when the kernel at the other end has
+--- acknowledged the last one, so that the server may read it alone.
+function Client:send_pieces(pieces)
+  self.socket:setoption("tcp-nodelay", true)
+  for _, piece in ipairs(pieces) do
+    self:send(piece)
+    socket.sleep(0)
+  end
+  return self
+end
+
+--- Exactly so many bytes, or raises.
+function Client:receive(count)
+  if count == 0 then return "" end
+  local bytes, why, part = self.socket:receive(count)
+  if not bytes then
+    error(("wanted %d bytes, %s after %s"):format(count, why, shown(part)), 2)
+  end
+  return bytes
+end
+
+--- Everything until the server closes; raises if it does not, or if the connection is reset.
+function Client:receive_all()
+  local bytes, why, part = self.socket:receive("*a")
+  if not bytes and why ~= "closed" then
+    error(("wanted the end, %s after %s"):format(why, shown(part)), 2)
+  end
+  return bytes or part
+end
+
+--- Everything until the connection ends in whatever way; then the way ("closed" is an orderly one).
+function Client:receive_rest(seconds)
+  self.socket:settimeout(seconds or DEADLINE, "t")
+  local bytes, why, part = self.socket:receive("*a")
+  self.socket:settimeout(DEADLINE, "t")
+  return bytes or part, bytes and "closed" or why
+end
+
+--- Whether there is nothing to read within so many seconds, not even the end.
+function Client:is_quiet(seconds)
+  self.socket:settimeout(seconds, "t")
+  local byte, why = self.socket:receive(1)
+  self.socket:settimeout(DEADLINE, "t")
+  return not byte and why == "timeout"
+end
+
+--- Sends, and returns the so many bytes that come back.
+function Client:exchange(bytes, count)
+  self:send(bytes)
+  return self:receive(count)
+end
+
+--- Sends, says that this is all, and returns everything that comes back.
+function Client:exchange_all(bytes)
+  self:send(bytes)
+  self:half_close()
+  return self:receive_all()
+end
+
+--- Sends as much as the server takes until it takes no more for so many seconds, from a function
+--- that returns the next piece; returns how many bytes that were.
+function Client:send_until_full(next_piece, seconds)
+  local total = 0
+  self.socket:settimeout(seconds)
+  while true do
+    local piece = next_piece()
+    local sent, _, count = self.socket:send(piece)
+    total = total + (sent or count)
+    if not sent then break end
+  end
+  self.socket:settimeout(DEADLINE, "t")
+  return total
+end
+
+function Client:half_close()
+  assert(self.socket:shutdown("send"))
+end
+
+--- Ends the connection with a RST.
+function Client:reset()
+  assert(self.socket:setoption("linger", { on = true, timeout = 0 }))
+  self.socket:close()
+end
+
+function Client:close()
+  self.socket:close()
+end
+
+-- ---- servers ----------------------------------------------------------------------------------
+
+---@class spec.Server
+---@field addresses spec.Address[] in the order in which they were logged
+---@field folder string for the scripts and whatever else the spec wants to put there
+local Server = {}
+Server.__index = Server
+
+---@class spec.Address
+---@field service string
+---@field text string as it was logged
+---@field host? string
+---@field port? integer
+---@field path? string of a Unix socket
+
+---@class spec.Options
+---@field poller? "epoll"|"select"
+---@field name? string the file's name, without ".lua"
+---@field listen? string[] addresses; a free port of 127.0.0.1 without it
+---@field [integer] string command line options that stand before the script
+---@field rlimit_nofile? integer
+
+local running = {}
+
+local function words_to_table(text)
+  local environment = {}
+  for name, value in text:gmatch "(%S-)=(%S*)" do environment[name] = value end
+  return environment
+end
+
+local function read_file(path)
+  local file <close> = assert(io.open(path, "rb"))
+  return file:read "a"
+end
+
+local function write_file(path, text)
+  local file <close> = assert(io.open(path, "wb"))
+  assert(file:write(text))
+end
+
+local function remove_folder(folder)
+  for name in lfs.dir(folder) do
+    if name ~= "." and name ~= ".." then os.remove(folder .. "/" .. name) end
+  end
+  lfs.rmdir(folder)
+end
+
+local function new_folder()
+  local path = os.tmpname()
+  assert(os.remove(path))
+  assert(lfs.mkdir(path))
+  return path
+end
+
+-- A script is a path below the source, or the text of one, which then gets a file.
+local function path_of(script, folder, name)
+  if not script:find "\n" and script:find "%.lua$" then
+    return script:sub(1, 1) == "/" and script or SOURCE .. "/" .. script
+  end
+  local path = ("%s/%s.lua"):format(folder, name)
+  write_file(path, script)
+  return path
+end
+
+local function add_service(argv, folder, script, options, place)
+  for _, word in ipairs(options) do argv[#argv + 1] = tostring(word) end
+  local listen = options.listen or { "127.0.0.1:0" }
+  for _, address in ipairs(listen) do
+    argv[#argv + 1] = "--listen"
+    argv[#argv + 1] = address
+  end
+  argv[#argv + 1] = path_of(script, folder, options.name or "script" .. place)
+  return #listen
+end
+
+local function parse_address(service, text)
+  local path = text:match "^unix:(.*)$"
+  local host, port = text:match "^%[?([^%]]-)%]?:(%d+)$"
+  return { service = service, text = text, path = path, host = host, port = tonumber(port) }
+end
+
+--- Runs the binary with just these arguments, to its end.
+---@param argv string[]
+---@param options? { rlimit_nofile?: integer, seconds?: number, stdout?: string }
+---@return integer? status, string stdout, string stderr
+function server.run(argv, options)
+  options = options or {}
+  local folder = new_folder()
+  local words = { BINARY, table.unpack(argv) }
+  local out, err = options.stdout or folder .. "/out", folder .. "/err"
+  local child <close> = assert(process.spawn(words, {
+    stdout = out, stderr = err, env = words_to_table(SERVER_ENV), rlimit_nofile = options.rlimit_nofile,
+  }))
+  local status = child:wait(options.seconds or DEADLINE)
+  child:close()
+  local said, complained = options.stdout and "" or read_file(out), read_file(err)
+  remove_folder(folder)
+  return status, said, complained
+end
+
+--- Starts a server and waits until it listens. It is stopped after the test, and must then end with
+--- status 0, which it does not if a sanitizer has found something.
+---@param scripts string|{ [1]: string, options: spec.Options }[] one script, or several
+---@param options? spec.Options
+---@return spec.Server
+function server.start(scripts, options)
+  options = options or {}
+  local folder = new_folder()
+  local argv, listeners = { BINARY, "--log-level", "debug" }, 0
+  if options.poller then
+    argv[#argv + 1] = "--poller"
+    argv[#argv + 1] = options.poller
+  end
+  if type(scripts) == "string" then scripts = { { scripts, options = options } } end
+  for place, script in ipairs(scripts) do
+    listeners = listeners + add_service(argv, folder, script[1], script.options or {}, place)
+  end
+  local self = setmetatable({ folder = folder, addresses = {}, clients = {} }, Server)
+  self.process = assert(process.spawn(argv, {
+    stdout = folder .. "/stdout", stderr = folder .. "/log",
+    env = words_to_table(SERVER_ENV), rlimit_nofile = options.rlimit_nofile,
+  }))
+  running[#running + 1] = self
+  server.wait_until("the server to listen", function()
+    local count = 0
+    for service, text in self:log():gmatch "listening service=(%S+) address=(%S+) poller=%S+\n" do
+      count = count + 1
+      self.addresses[count] = parse_address(service, text)
+    end
+    if self.process:wait(0) then error("the server did not start: " .. self:log(), 0) end
+    return count >= listeners
+  end)
+  return self
+end
+
+--- What it has logged so far.
+function Server:log()
+  return read_file(self.folder .. "/log")
+end
+
+--- What its scripts have printed so far.
+function Server:output()
+  return read_file(self.folder .. "/stdout")
+end
+
+--- Waits until the log holds the pattern; returns what string.match() does.
+function Server:wait_for_log(pattern, seconds)
+  local found
+  local deadline = process.now() + (seconds or DEADLINE)
+  repeat
+    found = table.pack(self:log():match(pattern))
+    if found[1] then return table.unpack(found) end
+    socket.sleep(0.002)
+  until process.now() > deadline
+  error(("waited in vain for %q in the log:\n%s"):format(pattern, self:log()), 2)
+end
+
+--- How often the pattern stands in the log.
+function Server:count_in_log(pattern)
+  return select(2, self:log():gsub(pattern, ""))
+end
+
+--- Connects to the nth address; `from` is the client's own address.
+---@param nth? integer
+---@param from? string
+---@return spec.Client
+function Server:connect(nth, from)
+  local address = self.addresses[nth or 1]
+  local connected
+  if address.path then
+    connected = unix.stream()
+    connected:settimeout(DEADLINE)
+    assert(connected:connect(address.path))
+  else
+    connected = address.host:find(":", 1, true) and socket.tcp6() or socket.tcp4()
+    connected:settimeout(DEADLINE)
+    if from then assert(connected:bind(from, 0)) end
+    assert(connected:connect(address.host, address.port))
+    connected:setoption("tcp-nodelay", true)
+  end
+  local client = new_client(connected)
+  self.clients[#self.clients + 1] = client
+  return client
+end
+
+--- Resident KiB.
+function Server:memory()
+  return assert(self.process:memory())
+end
+
+--- Seconds of processor time.
+function Server:cpu()
+  return assert(self.process:cpu())
+end
+
+function Server:descriptors()
+  return assert(self.process:descriptors())
+end
+
+function Server:terminate()
+  assert(self.process:signal(TERM), "the server is gone already")
+end
+
+--- Waits for its end; returns the exit status.
+function Server:wait(seconds)
+  local status, how = self.process:wait(seconds or DEADLINE)
+  if not status then error("the server does not stop; its log:\n" .. self:log(), 2) end
+  return status, how
+end
+
+--- Asks it to stop and waits for that; returns the exit status.
+function Server:stop(seconds)
+  self:terminate()
+  return self:wait(seconds)
+end
+
+local function close_clients(self)
+  for _, client in ipairs(self.clients) do client:close() end
+  self.clients = {}
+end
+
+-- Takes the process and the files away; returns what is to be complained of, or nil.
+local function clean(self)
+  close_clients(self)
+  local was_running = self.process:signal(TERM)
+  local status, how = self.process:wait(DEADLINE)
+  local log = self:log()
+  self.process:close()
+  remove_folder(self.folder)
+  if not was_running and self.may_have_ended then return nil end
+  if status ~= 0 then return ("the server ended with %s %s; its log:\n%s"):format(how, status, log) end
+end
+
+--- Stops all servers; raises if one of them has ended badly.
+function server.stop_all()
+  local all, faults = running, {}
+  running = {}
+  for _, each in ipairs(all) do faults[#faults + 1] = clean(each) end
+  if #faults > 0 then error(table.concat(faults, "\n"), 0) end
+end
+
+--- A server may have ended in whatever way when the test is over.
+function Server:expect_end()
+  self.may_have_ended = true
+end
+
+--- In a describe(): no server outlives its test.
+function server.cleans_up()
+  busted.after_each(server.stop_all)
+end
+
+--- Describes the same facts for both pollers; no server outlives its test.
+---@param body fun(poller: "epoll"|"select")
+function server.for_each_poller(body)
+  for _, poller in ipairs { "epoll", "select" } do
+    busted.describe("with " .. poller, function()
+      server.cleans_up()
+      body(poller)
+    end)
+  end
+end
+
+server.now = process.now
+server.new_folder = new_folder
+server.remove_folder = remove_folder
+server.read_file = read_file
+server.write_file = write_file
+
+return server

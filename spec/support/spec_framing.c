@@ -1,0 +1,150 @@
+/* spec_framing.c: lets the specs call the decoders as the core does, with bytes that end at an
+ * unreadable page, so that an over-read ends the run even without a sanitizer. */
+#include <lauxlib.h>
+#include <lua.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "framing/framing.h"
+#include "script/module_framing.h"
+#include "spec_module.h"
+
+static const char *const answer_names[] = {[FRAMING_COMPLETE] = "complete",
+                                           [FRAMING_PARTIAL] = "partial",
+                                           [FRAMING_MALFORMED] = "malformed",
+                                           [FRAMING_TOO_LARGE] = "too_large"};
+
+/* Pages of which the last may not be touched. */
+struct fence {
+  char *pages;
+  size_t size;
+  char *end; /* the unreadable page */
+};
+
+static void build_fence(lua_State *L, struct fence *fence, size_t length) {
+  size_t page = (size_t)sysconf(_SC_PAGESIZE);
+  size_t readable = (length + page - 1) / page * page;
+  fence->size = readable + page;
+  fence->pages = mmap(NULL, fence->size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (fence->pages == MAP_FAILED) luaL_error(L, "no pages for %I bytes", (LUAI_UACINT)length);
+  fence->end = fence->pages + readable;
+  if (readable == 0 || mprotect(fence->pages, readable, PROT_READ | PROT_WRITE) == 0) return;
+  munmap(fence->pages, fence->size);
+  luaL_error(L, "cannot write to %I bytes", (LUAI_UACINT)length);
+}
+
+/* Decodes a copy that ends at the fence; the payload of the result lies in `bytes` again. */
+static void decode_fenced(const struct fence *fence, const struct framing *framing,
+                          const char *bytes, size_t length, size_t seen,
+                          struct framing_result *result) {
+  char *copy = fence->end - length;
+  memcpy(copy, bytes, length);
+  framing_decode(framing, copy, length, seen, result);
+  if (result->answer == FRAMING_COMPLETE)
+    result->payload.data = bytes + (result->payload.data - copy);
+}
+
+static const struct framing *check_framing(lua_State *L) {
+  const struct framing *framing = module_framing_test(L, 1);
+  luaL_argexpected(L, framing != NULL, 1, "parlance.framing");
+  return framing;
+}
+
+static int push_result(lua_State *L, const struct framing_result *result) {
+  lua_newtable(L);
+  lua_pushstring(L, answer_names[result->answer]);
+  lua_setfield(L, -2, "answer");
+  lua_pushinteger(L, (lua_Integer)result->length);
+  lua_setfield(L, -2, "length");
+  lua_pushinteger(L, (lua_Integer)result->seen);
+  lua_setfield(L, -2, "seen");
+  lua_pushstring(L, result->why);
+  lua_setfield(L, -2, "why");
+  if (result->answer == FRAMING_COMPLETE)
+    lua_pushlstring(L, result->payload.data, result->payload.length);
+  else
+    lua_pushnil(L);
+  lua_setfield(L, -2, "payload");
+  return 1;
+}
+
+/* decode(framing, bytes, seen): one call of framing_decode() as a table; `seen` defaults to 0. */
+static int decode(lua_State *L) {
+  const struct framing *framing = check_framing(L);
+  size_t length;
+  const char *bytes = luaL_checklstring(L, 2, &length);
+  size_t seen = (size_t)luaL_optinteger(L, 3, 0);
+  struct framing_result result;
+  struct fence fence;
+  luaL_argcheck(L, seen <= length, 3, "more than there is");
+  build_fence(L, &fence, length);
+  decode_fenced(&fence, framing, bytes, length, seen, &result);
+  munmap(fence.pages, fence.size);
+  return push_result(L, &result);
+}
+
+static bool is_same(const struct framing_result *a, const struct framing_result *b) {
+  return a->answer == b->answer && a->length == b->length && a->why == b->why &&
+         a->payload.data == b->payload.data && a->payload.length == b->payload.length;
+}
+
+/* Feeds up to `first` bytes, then `step` more at a time, as a session does: it stops at an answer
+ * that is final. Returns what is wrong with the answers, or NULL. */
+static const char *feed_pieces(const struct fence *fence, const struct framing *framing,
+                               struct span all, size_t first, size_t step,
+                               struct framing_result *result) {
+  size_t asked = 0;
+  size_t seen = 0;
+  for (size_t there = first;; there += step) {
+    if (there > all.length) there = all.length;
+    decode_fenced(fence, framing, all.data, there, seen, result);
+    if (result->answer == FRAMING_COMPLETE && result->length < asked)
+      return "was complete before it had as many bytes as it asked for";
+    if (result->answer == FRAMING_PARTIAL && result->length <= there)
+      return "asked for no more bytes than were there";
+    if (result->answer != FRAMING_PARTIAL || there == all.length) return NULL;
+    if (result->length > asked) asked = result->length;
+    seen = result->seen;
+  }
+}
+
+static const char *feed_all_ways(const struct fence *fence, const struct framing *framing,
+                                 struct span all, struct framing_result *whole) {
+  struct framing_result result;
+  const char *fault = feed_pieces(fence, framing, all, all.length, 1, whole);
+  if (fault == NULL) fault = feed_pieces(fence, framing, all, 0, 1, &result);
+  if (fault == NULL && !is_same(whole, &result)) fault = "answered otherwise byte by byte";
+  for (size_t cut = 0; fault == NULL && cut <= all.length; cut++) {
+    fault = feed_pieces(fence, framing, all, cut, all.length, &result);
+    if (fault == NULL && !is_same(whole, &result)) fault = "answered otherwise in two pieces";
+  }
+  return fault;
+}
+
+/* feed(framing, bytes): the answer for all the bytes, having checked that it is the same when they
+ * come whole, byte by byte, and in two pieces cut anywhere. */
+static int feed(lua_State *L) {
+  const struct framing *framing = check_framing(L);
+  struct span all;
+  all.data = luaL_checklstring(L, 2, &all.length);
+  struct framing_result result;
+  struct fence fence;
+  build_fence(L, &fence, all.length);
+  const char *fault = feed_all_ways(&fence, framing, all, &result);
+  munmap(fence.pages, fence.size);
+  if (fault != NULL) return luaL_error(L, "framing.%s %s", framing_name(framing->kind), fault);
+  return push_result(L, &result);
+}
+
+static int open(lua_State *L) {
+  luaL_requiref(L, "parlance.framing", module_framing_open, 0);
+  return 1;
+}
+
+int spec_open_framing(lua_State *L) {
+  static const luaL_Reg functions[] = {
+      {"decode", decode}, {"feed", feed}, {"open", open}, {NULL, NULL}};
+  luaL_newlib(L, functions);
+  return 1;
+}

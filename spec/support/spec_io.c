@@ -1,0 +1,259 @@
+/* io.poller, io.timers and io.address_*; the rest of io is in spec_socket.c and spec_resolver.c. */
+#include <netdb.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "io/address.h"
+#include "io/poller.h"
+#include "io/timer.h"
+#include "spec_module.h"
+
+/* --- io.poller(name) -> poller: owners are integers, interests the letters of "rw" --- */
+
+static const char poller_class[] = "parlance_spec.poller";
+enum { EVENTS_MAX = 1024 };
+
+static struct poller *check_poller(lua_State *L) {
+  struct poller **box = luaL_checkudata(L, 1, poller_class);
+  luaL_argcheck(L, *box, 1, "the poller is closed");
+  return *box;
+}
+
+static unsigned check_interest(lua_State *L, int index) {
+  const char *letters = luaL_checkstring(L, index);
+  unsigned interest = POLLER_NONE;
+  if (strchr(letters, 'r')) interest |= POLLER_READ;
+  if (strchr(letters, 'w')) interest |= POLLER_WRITE;
+  return interest;
+}
+
+static int open_poller(lua_State *L) {
+  const char *name = luaL_checkstring(L, 1);
+  struct poller **box = lua_newuserdatauv(L, sizeof(struct poller *), 0);
+  *box = NULL;
+  luaL_setmetatable(L, poller_class);
+  enum status status = poller_create(name, box);
+  return status == STATUS_OK ? 1 : spec_failure(L, status);
+}
+
+static int close_poller(lua_State *L) {
+  struct poller **box = luaL_checkudata(L, 1, poller_class);
+  poller_destroy(*box);
+  *box = NULL;
+  return 0;
+}
+
+static int name_of_poller(lua_State *L) {
+  lua_pushstring(L, poller_name(check_poller(L)));
+  return 1;
+}
+
+static int limit_of_poller(lua_State *L) {
+  lua_pushinteger(L, poller_descriptor_limit(check_poller(L)));
+  return 1;
+}
+
+static int add_to_poller(lua_State *L) {
+  struct poller *poller = check_poller(L);
+  int fd = (int)luaL_checkinteger(L, 2);
+  unsigned interest = check_interest(L, 3);
+  void *owner = (void *)(intptr_t)luaL_checkinteger(L, 4);
+  return spec_outcome(L, poller_add(poller, fd, interest, owner));
+}
+
+static int change_in_poller(lua_State *L) {
+  struct poller *poller = check_poller(L);
+  int fd = (int)luaL_checkinteger(L, 2);
+  return spec_outcome(L, poller_change(poller, fd, check_interest(L, 3)));
+}
+
+static int remove_from_poller(lua_State *L) {
+  poller_remove(check_poller(L), (int)luaL_checkinteger(L, 2));
+  return 0;
+}
+
+static void set_flag(lua_State *L, const char *name, unsigned flag) {
+  lua_pushboolean(L, flag != 0);
+  lua_setfield(L, -2, name);
+}
+
+static void push_event(lua_State *L, const struct poller_event *event) {
+  lua_createtable(L, 0, 4);
+  lua_pushinteger(L, (lua_Integer)(intptr_t)event->owner);
+  lua_setfield(L, -2, "owner");
+  set_flag(L, "read", event->events & POLLER_READ);
+  set_flag(L, "write", event->events & POLLER_WRITE);
+  set_flag(L, "gone", event->events & POLLER_GONE);
+}
+
+/* poller:wait(milliseconds [, capacity]) -> a list of { owner =, read =, write =, gone = } */
+static int wait_for_poller(lua_State *L) {
+  struct poller *poller = check_poller(L);
+  int timeout = (int)luaL_checkinteger(L, 2);
+  lua_Integer capacity = luaL_optinteger(L, 3, EVENTS_MAX);
+  luaL_argcheck(L, capacity >= 1 && capacity <= EVENTS_MAX, 3, "out of range");
+  struct poller_event events[EVENTS_MAX];
+  size_t count;
+  enum status status = poller_wait(poller, timeout, events, (size_t)capacity, &count);
+  if (status != STATUS_OK) return spec_failure(L, status);
+  lua_createtable(L, (int)count, 0);
+  for (size_t i = 0; i < count; i++) {
+    push_event(L, &events[i]);
+    lua_rawseti(L, -2, (lua_Integer)i + 1);
+  }
+  return 1;
+}
+
+static const luaL_Reg poller_methods[] = {
+    {"name", name_of_poller},       {"descriptor_limit", limit_of_poller},
+    {"add", add_to_poller},         {"change", change_in_poller},
+    {"remove", remove_from_poller}, {"wait", wait_for_poller},
+    {"close", close_poller},        {NULL, NULL},
+};
+
+void spec_add_pollers(lua_State *L) {
+  spec_new_class(L, poller_class, poller_methods, close_poller);
+  lua_pushcfunction(L, open_poller);
+  lua_setfield(L, -2, "poller");
+}
+
+/* --- io.timers() -> a heap of timers, each named by an integer --- */
+
+static const char timers_class[] = "parlance_spec.timers";
+
+struct named_timer {
+  struct timer timer; /* first, so that what comes out of the heap is the named timer too */
+  lua_Integer name;
+};
+
+static struct timer_heap *check_timers(lua_State *L) { return luaL_checkudata(L, 1, timers_class); }
+
+static int open_timers(lua_State *L) {
+  timer_heap_init(lua_newuserdatauv(L, sizeof(struct timer_heap), 1));
+  lua_newtable(L); /* name -> timer */
+  lua_setiuservalue(L, -2, 1);
+  luaL_setmetatable(L, timers_class);
+  return 1;
+}
+
+static int close_timers(lua_State *L) {
+  timer_heap_deinit(check_timers(L));
+  return 0;
+}
+
+/* The timer of the name at index 2; it lives as long as the heap. */
+static struct named_timer *find_timer(lua_State *L) {
+  lua_Integer name = luaL_checkinteger(L, 2);
+  lua_getiuservalue(L, 1, 1);
+  if (lua_rawgeti(L, -1, name) == LUA_TNIL) {
+    struct named_timer *made = lua_newuserdatauv(L, sizeof *made, 0);
+    *made = (struct named_timer){.name = name};
+    lua_rawseti(L, -3, name);
+    lua_rawgeti(L, -2, name);
+  }
+  return lua_touserdata(L, -1);
+}
+
+static int set_timer(lua_State *L) {
+  struct timer_heap *heap = check_timers(L);
+  int64_t when = luaL_checkinteger(L, 3);
+  return spec_outcome(L, timer_set(heap, &find_timer(L)->timer, when));
+}
+
+static int cancel_timer(lua_State *L) {
+  struct timer_heap *heap = check_timers(L);
+  timer_cancel(heap, &find_timer(L)->timer);
+  return 0;
+}
+
+/* timers:next() -> a time, or nil for never */
+static int next_timer(lua_State *L) {
+  int64_t next = timer_next(check_timers(L));
+  if (next == CLOCK_NEVER) return 0;
+  lua_pushinteger(L, next);
+  return 1;
+}
+
+/* timers:take(now) -> the name of a timer that is due, or nil */
+static int take_timer(lua_State *L) {
+  struct timer_heap *heap = check_timers(L);
+  struct timer *timer = timer_take_due(heap, luaL_checkinteger(L, 2));
+  if (!timer) return 0;
+  lua_pushinteger(L, ((struct named_timer *)timer)->name);
+  return 1;
+}
+
+static const luaL_Reg timers_methods[] = {
+    {"set", set_timer},   {"cancel", cancel_timer}, {"next", next_timer},
+    {"take", take_timer}, {"close", close_timers},  {NULL, NULL},
+};
+
+void spec_add_timers(lua_State *L) {
+  spec_new_class(L, timers_class, timers_methods, close_timers);
+  lua_pushcfunction(L, open_timers);
+  lua_setfield(L, -2, "timers");
+}
+
+/* --- addresses --- */
+
+/* io.address_parse(text) -> { host =, port =, is_unix = }, or nil and why */
+static int parse_address(lua_State *L) {
+  struct address address;
+  const char *why = "?";
+  if (address_parse(luaL_checkstring(L, 1), &address, &why) != STATUS_OK) {
+    lua_pushnil(L);
+    lua_pushstring(L, why);
+    return 2;
+  }
+  lua_createtable(L, 0, 3);
+  lua_pushstring(L, address.host);
+  lua_setfield(L, -2, "host");
+  lua_pushinteger(L, address.port);
+  lua_setfield(L, -2, "port");
+  set_flag(L, "is_unix", address.is_unix);
+  return 1;
+}
+
+static int format_address(lua_State *L) {
+  char text[ADDRESS_TEXT_MAX];
+  address_format(luaL_checkstring(L, 1), (unsigned)luaL_checkinteger(L, 2), text);
+  lua_pushstring(L, text);
+  return 1;
+}
+
+/* io.address_numeric(host, port) -> host and port after a journey through a sockaddr */
+static int numeric_address(lua_State *L) {
+  const char *host = luaL_checkstring(L, 1);
+  const char *service = luaL_checkstring(L, 2);
+  const struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV,
+                                 .ai_socktype = SOCK_STREAM};
+  struct addrinfo *list;
+  char text[ADDRESS_TEXT_MAX];
+  unsigned port;
+  if (getaddrinfo(host, service, &hints, &list) != 0) return luaL_error(L, "not numeric: %s", host);
+  address_numeric(list->ai_addr, text, &port);
+  freeaddrinfo(list);
+  lua_pushstring(L, text);
+  lua_pushinteger(L, port);
+  return 2;
+}
+
+void spec_add_addresses(lua_State *L) {
+  static const luaL_Reg functions[] = {
+      {"address_parse", parse_address},
+      {"address_format", format_address},
+      {"address_numeric", numeric_address},
+      {NULL, NULL},
+  };
+  luaL_setfuncs(L, functions, 0);
+}
+
+int spec_open_io(lua_State *L) {
+  lua_newtable(L);
+  spec_add_pollers(L);
+  spec_add_timers(L);
+  spec_add_addresses(L);
+  spec_add_sockets(L);
+  spec_add_resolver(L);
+  return 1;
+}

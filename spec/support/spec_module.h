@@ -1,0 +1,39 @@
+/* spec_module.h: the rooms of the core as the specs see them: require "parlance_spec".
+ *
+ * Each spec_open_*() pushes one table of functions, a field of the module. What the world does
+ * wrong comes back as nil, a status in lower case ("full") and the name of errno ("EMFILE"); what a
+ * spec does wrong is a Lua error. Nothing raises while C owns a descriptor, a process or memory. */
+#ifndef SPEC_MODULE_H
+#define SPEC_MODULE_H
+
+#include <lauxlib.h>
+#include <lua.h>
+
+#include "base/status.h"
+
+int luaopen_parlance_spec(lua_State *L);
+
+int spec_open_io(lua_State *L);
+int spec_open_process(lua_State *L);
+
+/* A room that is not linked in has no field. */
+__attribute__((weak)) int spec_open_framing(lua_State *L);
+__attribute__((weak)) int spec_open_session(lua_State *L);
+
+/* For spec_open_io(): each adds its functions to the table on top of the stack. */
+void spec_add_pollers(lua_State *L);
+void spec_add_timers(lua_State *L);
+void spec_add_addresses(lua_State *L);
+void spec_add_sockets(lua_State *L);
+void spec_add_resolver(lua_State *L);
+
+/* Pushes nil, the status and errno's name, and returns 3. */
+int spec_failure(lua_State *L, enum status status);
+
+/* Pushes true, or a failure; returns how many values that are. */
+int spec_outcome(lua_State *L, enum status status);
+
+/* Makes the metatable `name`: its methods, and `close` as __gc and __close. */
+void spec_new_class(lua_State *L, const char *name, const luaL_Reg *methods, lua_CFunction close);
+
+#endif
