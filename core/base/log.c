@@ -1,10 +1,12 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -18,13 +20,9 @@ static struct {
   enum log_level level;
   enum log_format format;
   bool is_terminal;
-} settings = {LOG_INFO, LOG_TEXT, false};
-
-void log_configure(enum log_level level, enum log_format format) {
-  settings.level = level;
-  settings.format = format;
-  settings.is_terminal = isatty(STDERR_FILENO);
-}
+  int fd;
+  int64_t dropped; /* lines that could not be written, since the last that could */
+} settings = {LOG_INFO, LOG_TEXT, false, STDERR_FILENO, 0};
 
 static bool find_name(const char *const *names, size_t count, const char *name, size_t *found) {
   for (size_t i = 0; i < count; i++)
@@ -52,7 +50,7 @@ bool log_format_named(const char *name, enum log_format *format) {
 
 /* All or nothing, so that an escape is never cut in two. */
 static void put(struct log_line *line, const char *bytes, size_t length) {
-  if (line->full || length > sizeof line->text - RESERVE - line->length) {
+  if (line->full || line->length + length > sizeof line->text - RESERVE) {
     line->full = true;
     return;
   }
@@ -243,19 +241,31 @@ void log_number(struct log_line *line, const char *key, double value) {
   put_bare(line, key, text, length);
 }
 
+/* It is opened anew, so that writing without waiting is ours alone and not that of everyone who has
+ * the descriptor. */
+void log_never_wait(void) {
+  struct stat about;
+  if (fstat(STDERR_FILENO, &about) != 0 || !(S_ISFIFO(about.st_mode) || S_ISCHR(about.st_mode)))
+    return;
+  int fd = open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+  if (fd >= 0) settings.fd = fd;
+}
+
+void log_configure(enum log_level level, enum log_format format) {
+  settings.level = level;
+  settings.format = format;
+  settings.is_terminal = isatty(STDERR_FILENO);
+}
+
+/* A log that cannot be written must not stop the server: the line is lost, and counted. */
 void log_end(struct log_line *line) {
+  if (settings.dropped > 0) log_integer(line, "lines_lost_before", settings.dropped);
   if (settings.format == LOG_JSON) line->text[line->length++] = '}';
   line->text[line->length++] = '\n';
-  /* A log that cannot be written must not stop the server; what a pipe took in part goes on. */
-  const char *rest = line->text;
-  size_t left = line->length;
-  while (left > 0) {
-    ssize_t written = write(STDERR_FILENO, rest, left);
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) return;
-    rest += written;
-    left -= (size_t)written;
-  }
+  ssize_t written;
+  do written = write(settings.fd, line->text, line->length);
+  while (written < 0 && errno == EINTR);
+  settings.dropped = written < 0 ? settings.dropped + 1 : 0;
 }
 
 void log_event(enum log_level level, const char *event, const char *key, const char *value) {

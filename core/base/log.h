@@ -24,7 +24,7 @@ enum log_format { LOG_TEXT, LOG_JSON };
 struct log_line {
   bool full;
   size_t length;
-  char text[8192];
+  char text[4096]; /* no more than a pipe takes whole or not at all */
 };
 
 /* How many events of one kind a second are worth their lines; the rest is counted. All zeros at
@@ -37,6 +37,11 @@ struct log_limit {
 
 /* Sets what is written from now on; the default is text from LOG_INFO up. */
 void log_configure(enum log_level level, enum log_format format);
+
+/* From now on a line that a pipe or a terminal does not take at once, because its reader has
+ * stalled, is lost; the next one tells how many were. For a server, which must not stop for that.
+ */
+void log_never_wait(void);
 
 /* The level or format of a name ("warn", "json"). False: no such name. */
 bool log_level_named(const char *name, enum log_level *level);

@@ -13,4 +13,9 @@ int command_serve(const struct options *options);
 /* Loads and validates the scripts. */
 int command_check(const struct options *options);
 
+/* Where a script that is loaded wants to listen: its own word, else the default. False: its word is
+ * no address, which was reported. */
+bool commands_own_address(const struct script_options *options, const struct script *script,
+                          struct address *address);
+
 #endif

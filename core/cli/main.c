@@ -1,3 +1,4 @@
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -24,19 +25,33 @@ static const char *find_modules(void) {
   return NULL;
 }
 
+/* A server started with a standard stream closed would take its number for a socket. */
+static void open_standard_streams(void) {
+  int fd;
+  do fd = open("/dev/null", O_RDWR);
+  while (fd >= 0 && fd <= STDERR_FILENO);
+  if (fd >= 0) close(fd);
+}
+
+/* What was to be printed has been; a full disk is no success. */
+static int printed(void) { return fflush(stdout) == 0 ? EXIT_STOPPED : EXIT_FAILED; }
+
 int main(int argc, char **argv) {
   struct options options;
+  open_standard_streams();
   bool is_check = argc > 1 && strcmp(argv[1], "check") == 0;
   int status = EXIT_REFUSED;
   if (options_parse(&options, argc, argv, is_check ? 2 : 1)) {
     const char *modules = find_modules();
     for (size_t i = 0; i < options.script_count; i++) options.scripts[i].script.modules = modules;
     if (options.help)
-      status = fputs(options_help, stdout) < 0 ? EXIT_FAILED : EXIT_STOPPED;
+      fputs(options_help, stdout);
     else if (options.version)
-      status = puts("parlance " PARLANCE_VERSION) < 0 ? EXIT_FAILED : EXIT_STOPPED;
-    else
+      puts("parlance " PARLANCE_VERSION);
+    status = EXIT_STOPPED;
+    if (!options.help && !options.version)
       status = is_check ? command_check(&options) : command_serve(&options);
+    if (status == EXIT_STOPPED) status = printed();
   }
   options_deinit(&options);
   return status;

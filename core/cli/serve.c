@@ -37,16 +37,13 @@ static size_t connection_capacity(void) {
 }
 
 static bool choose_addresses(struct served *served) {
-  const char *why, *listen = script_listen(served->script);
   served->addresses = served->entry->addresses;
   served->address_count = served->entry->address_count;
+  if (!commands_own_address(&served->entry->script, served->script, &served->own)) return false;
   if (served->address_count > 0) return true;
-  if (listen[0] == '\0') listen = "localhost:8888";
   served->addresses = &served->own;
   served->address_count = 1;
-  if (address_parse(listen, &served->own, &why) == STATUS_OK) return true;
-  fprintf(stderr, "parlance: %s: listen is \"%s\": %s\n", served->entry->script.path, listen, why);
-  return false;
+  return true;
 }
 
 static int load(struct served *served) {
@@ -99,18 +96,9 @@ static bool listen_all(struct server *server, const struct served *served, size_
 
 /* One address of a script is enough to try it with. */
 static void greet_person(const struct server *server, const struct served *served, size_t count) {
-  size_t nth = 0;
-  for (size_t i = 0; i < count; i++) {
-    const char *service, *host;
-    unsigned port = 0;
-    const char *name = script_name(served[i].script);
-    while (server_listening(server, nth, &service, &host, &port) && strcmp(service, name) != 0)
-      nth++;
-    banner_print(name, served[i].entry->script.path, &served[i].addresses[0], port,
-                 script_example(served[i].script));
-    while (server_listening(server, nth, &service, &host, &port) && strcmp(service, name) == 0)
-      nth++;
-  }
+  for (size_t i = 0; i < count; i++)
+    banner_print(script_name(served[i].script), served[i].entry->script.path,
+                 &served[i].addresses[0], server_port(server, i), script_example(served[i].script));
   fputs("Ctrl-C stops it.\n", stderr);
 }
 
@@ -143,6 +131,7 @@ int command_serve(const struct options *options) {
     return EXIT_FAILED;
   }
   log_configure(options->log_level, options->log_format);
+  log_never_wait();
   int status = EXIT_STOPPED;
   for (size_t i = 0; i < options->script_count && status == EXIT_STOPPED; i++) {
     served[i].entry = &options->scripts[i];

@@ -21,6 +21,8 @@ static void on_stop(int signal_number) {
 
 static void on_pipe(int signal_number) { (void)signal_number; }
 
+bool signals_asked_to_stop(void) { return asked; }
+
 enum status signals_open(int *fd) {
   int ends[2];
   if (pipe2(ends, O_NONBLOCK | O_CLOEXEC) != 0) return STATUS_ERROR;

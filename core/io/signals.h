@@ -6,10 +6,15 @@
 #ifndef IO_SIGNALS_H
 #define IO_SIGNALS_H
 
+#include <stdbool.h>
+
 #include "base/status.h"
 
 /* Installs the handlers; *fd becomes readable when the process is asked to stop. It belongs to the
  * caller, and must stay open as long as the process lives. */
 enum status signals_open(int *fd);
+
+/* Whether the process has been asked to stop, for those who cannot wait for the descriptor. */
+bool signals_asked_to_stop(void);
 
 #endif

@@ -3,19 +3,20 @@
 #include <lauxlib.h>
 #include <string.h>
 
-/* The key under which a `self` has its session, as a light userdata: no name of a script's can be
- * the same. */
-static const char session_key;
+/* The registry's key of a table from every `self` to its session. That is kept apart from the
+ * `self`: a script may look at all its fields, and a copy of them is no client. */
+static const char sessions_key;
 
-/* The fields that are made when they are asked for: upvalues of index(), whose texts are compared
- * by address, since Lua keeps one copy of a short string. */
-enum { PROTOCOL = 1, CLIENT_ADDRESS, HOST, SERVER, INCOMING, UPVALUES = INCOMING };
+/* The upvalues of index_client(): the protocol, and the names of the fields that are made when they
+ * are asked for. They are compared by address, since Lua keeps one copy of a short string. */
+enum { PROTOCOL = 1, CLIENT_ADDRESS, HOST, SERVER, INCOMING, AT_END, UPVALUES = AT_END };
 
 static struct session *session_of(lua_State *state, int self) {
-  if (!lua_istable(state, self)) return NULL;
-  lua_rawgetp(state, self, &session_key);
+  lua_rawgetp(state, LUA_REGISTRYINDEX, &sessions_key);
+  lua_pushvalue(state, self);
+  lua_rawget(state, -2);
   struct session *session = lua_touserdata(state, -1);
-  lua_pop(state, 1);
+  lua_pop(state, 2);
   return session;
 }
 
@@ -41,31 +42,37 @@ static int inherit(lua_State *state) {
   return 1;
 }
 
-static bool is_upvalue(lua_State *state, const char *key, int upvalue) {
-  return key == lua_tostring(state, lua_upvalueindex(upvalue));
+/* Which of the fields made here has this name; PROTOCOL if none has. */
+static int field_named(lua_State *state, int key) {
+  if (lua_type(state, key) != LUA_TSTRING) return PROTOCOL;
+  const char *name = lua_tostring(state, key);
+  int field = UPVALUES;
+  while (field > PROTOCOL && name != lua_tostring(state, lua_upvalueindex(field))) field--;
+  return field;
+}
+
+static int push_input(lua_State *state, const struct session *session) {
+  struct span input = session_input(session);
+  lua_pushlstring(state, input.data ? input.data : "", input.length);
+  return 1;
 }
 
 /* __index(self, key) */
 static int index_client(lua_State *state) {
-  if (lua_type(state, 2) != LUA_TSTRING) return inherit(state);
-  const char *key = lua_tostring(state, 2);
-  bool is_peer = is_upvalue(state, key, CLIENT_ADDRESS);
-  bool is_host = is_upvalue(state, key, HOST);
-  bool is_server = is_upvalue(state, key, SERVER);
-  if (!is_peer && !is_host && !is_server && !is_upvalue(state, key, INCOMING))
-    return inherit(state);
-  struct session *session = session_of(state, 1);
+  int field = field_named(state, 2);
+  struct session *session = field == PROTOCOL ? NULL : session_of(state, 1);
   if (!session) return inherit(state);
-  if (!is_peer && !is_host && !is_server) {
-    struct span input = session_input(session);
-    lua_pushlstring(state, input.data ? input.data : "", input.length);
+  if (field == INCOMING) return push_input(state, session);
+  if (field == AT_END) {
+    if (!session_at_end(session)) return inherit(state);
+    lua_pushboolean(state, true);
     return 1;
   }
   struct session_identity who;
   session_identify(session, &who);
-  if (is_peer)
+  if (field == CLIENT_ADDRESS)
     push_address(state, who.host, who.port);
-  else if (is_host)
+  else if (field == HOST)
     lua_pushstring(state, who.name);
   else
     push_address(state, who.server_host, who.server_port);
@@ -79,8 +86,17 @@ void client_push_metatable(lua_State *state, int protocol) {
   lua_pushliteral(state, "host");
   lua_pushliteral(state, "server");
   lua_pushliteral(state, "incoming");
+  lua_pushliteral(state, "eof");
   lua_pushcclosure(state, index_client, UPVALUES);
   lua_setfield(state, -2, "__index");
+}
+
+static void push_sessions(lua_State *state) {
+  if (lua_rawgetp(state, LUA_REGISTRYINDEX, &sessions_key) == LUA_TTABLE) return;
+  lua_pop(state, 1);
+  lua_newtable(state);
+  lua_pushvalue(state, -1);
+  lua_rawsetp(state, LUA_REGISTRYINDEX, &sessions_key);
 }
 
 void client_push(lua_State *state, struct session *session, int metatable) {
@@ -88,22 +104,27 @@ void client_push(lua_State *state, struct session *session, int metatable) {
     lua_rawgeti(state, LUA_REGISTRYINDEX, session_client(session));
     return;
   }
-  lua_createtable(state, 0, 2);
+  push_sessions(state);
+  lua_newtable(state);
   lua_rawgeti(state, LUA_REGISTRYINDEX, metatable);
   lua_setmetatable(state, -2);
-  lua_pushlightuserdata(state, session);
-  lua_rawsetp(state, -2, &session_key);
   lua_pushvalue(state, -1);
   session_set_client(session, luaL_ref(state, LUA_REGISTRYINDEX));
+  lua_pushvalue(state, -1);
+  lua_pushlightuserdata(state, session);
+  lua_rawset(state, -4);
+  lua_replace(state, -2);
 }
 
 /* Only fields that exist are changed. */
 void client_forget(lua_State *state, struct session *session) {
-  if (session_client(session) == 0) return;
-  lua_rawgeti(state, LUA_REGISTRYINDEX, session_client(session));
+  int reference = session_client(session);
+  if (reference == 0) return;
+  lua_rawgetp(state, LUA_REGISTRYINDEX, &sessions_key);
+  lua_rawgeti(state, LUA_REGISTRYINDEX, reference);
   lua_pushnil(state);
-  lua_rawsetp(state, -2, &session_key);
+  lua_rawset(state, -3);
   lua_pop(state, 1);
-  luaL_unref(state, LUA_REGISTRYINDEX, session_client(session));
+  luaL_unref(state, LUA_REGISTRYINDEX, reference);
   session_set_client(session, 0);
 }

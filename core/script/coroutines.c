@@ -7,7 +7,7 @@
 
 static lua_State *check_coroutine(lua_State *state) {
   lua_State *coroutine = lua_tothread(state, 1);
-  luaL_argexpected(state, coroutine, 1, "coroutine");
+  luaL_argexpected(state, coroutine, 1, "thread");
   return coroutine;
 }
 
@@ -68,8 +68,9 @@ static int call_wrapped(lua_State *state) {
   int results = resume(state, coroutine, lua_gettop(state));
   if (results >= 0) return results;
   int status = lua_status(coroutine);
-  if (status != LUA_OK && status != LUA_YIELD) {
-    reset(coroutine);
+  /* What was stopped is not run again: Lua calls no hook on a coroutine that failed within one. */
+  if (status != LUA_OK && status != LUA_YIELD && !watchdog_is_stopping()) {
+    status = reset(coroutine);
     lua_xmove(coroutine, state, 1);
   }
   if (status != LUA_ERRMEM && lua_type(state, -1) == LUA_TSTRING) {

@@ -45,28 +45,73 @@ static void give_coroutine(struct gate *gate, lua_State *coroutine, int referenc
     luaL_unref(gate->main, LUA_REGISTRYINDEX, reference);
 }
 
+/* What gate_raise_no_memory() raises: its address. */
+static const char no_memory;
+
+static bool is_no_memory(lua_State *failed) {
+  return lua_touserdata(failed, -1) == (const void *)&no_memory;
+}
+
+int gate_raise_no_memory(lua_State *state) {
+  lua_pushlightuserdata(state, (void *)&no_memory);
+  return lua_error(state);
+}
+
+/* An entry that failed, and the coroutine that it failed on. */
+struct failure {
+  struct gate *gate;
+  lua_State *failed;
+  bool was_stopped;
+};
+
+/* Pushes what the watchdog has no place to say: where the call was, and why it is no more. */
+static const char *push_stopped(lua_State *state, const struct failure *failure) {
+  lua_Debug place = {.currentline = 0};
+  for (int level = 0; lua_getstack(failure->failed, level, &place); level++) {
+    lua_getinfo(failure->failed, "Sl", &place);
+    if (place.currentline > 0) break;
+  }
+  if (place.currentline > 0)
+    lua_pushfstring(state, "%s:%d: ", place.short_src, place.currentline);
+  else
+    lua_pushliteral(state, "");
+  lua_pushfstring(state, "the call took longer than %f s (--call-timeout) and was stopped",
+                  (lua_Number)failure->gate->call_timeout / 1000);
+  lua_concat(state, 2);
+  return lua_tostring(state, -1);
+}
+
 /* Runs protected, since making the text takes memory and may call a __tostring. */
 static int describe_error(lua_State *state) {
-  struct gate *gate = lua_touserdata(state, 1);
-  lua_State *failed = lua_touserdata(state, 2);
+  const struct failure *failure = lua_touserdata(state, 1);
+  struct gate *gate = failure->gate;
   lua_settop(state, 0);
-  if (!lua_checkstack(failed, 1)) return 0;
-  lua_pushvalue(failed, -1);
-  lua_xmove(failed, state, 1);
-  luaL_traceback(state, failed, luaL_tolstring(state, 1, NULL), 0);
+  if (!lua_checkstack(failure->failed, 1)) return 0;
+  lua_pushvalue(failure->failed, -1);
+  lua_xmove(failure->failed, state, 1);
+  const char *text =
+      failure->was_stopped ? push_stopped(state, failure) : luaL_tolstring(state, 1, NULL);
+  luaL_traceback(state, failure->failed, text, 0);
   snprintf(gate->error, sizeof gate->error, "%s", lua_tostring(state, -1));
   return 0;
 }
 
-static void keep_error(struct gate *gate, lua_State *failed) {
-  const char *plain = lua_type(failed, -1) == LUA_TSTRING ? lua_tostring(failed, -1) : "an error";
-  snprintf(gate->error, sizeof gate->error, "%s", plain);
-  lua_pushcfunction(gate->main, describe_error);
-  lua_pushlightuserdata(gate->main, gate);
-  lua_pushlightuserdata(gate->main, failed);
+static void keep_error(struct gate *gate, lua_State *failed, bool was_stopped) {
+  struct failure failure = {gate, failed, was_stopped};
   struct watch outer;
+  const char *plain = "an error";
+  if (was_stopped)
+    plain = "the call took too long and was stopped";
+  else if (is_no_memory(failed))
+    plain = "not enough memory";
+  else if (lua_type(failed, -1) == LUA_TSTRING)
+    plain = lua_tostring(failed, -1);
+  snprintf(gate->error, sizeof gate->error, "%s", plain);
+  if (is_no_memory(failed)) return;
+  lua_pushcfunction(gate->main, describe_error);
+  lua_pushlightuserdata(gate->main, &failure);
   watchdog_enter(&outer, gate->main, gate->call_timeout);
-  if (lua_pcall(gate->main, 2, 0, 0) != LUA_OK) lua_pop(gate->main, 1);
+  if (lua_pcall(gate->main, 1, 0, 0) != LUA_OK) lua_pop(gate->main, 1);
   watchdog_leave(&outer);
 }
 
@@ -89,8 +134,12 @@ enum gate_result gate_run(struct gate *gate, lua_CFunction body, void *argument)
    * continuation, so that a yield comes back as an error of the script's. */
   assert(status != LUA_YIELD);
   if (status != LUA_OK) {
-    keep_error(gate, coroutine);
-    /* Its pending variables are closed, which runs code of the script's. */
+    if (is_no_memory(coroutine)) status = LUA_ERRMEM;
+    keep_error(gate, coroutine, was_stopped);
+  }
+  /* Its pending variables are closed, which runs code of the script's; not after a stop, since Lua
+   * calls no hook on a coroutine that failed within one, so that this could not be stopped. */
+  if (status != LUA_OK && !was_stopped) {
     watchdog_enter(&outer, coroutine, gate->call_timeout);
     lua_resetthread(coroutine);
     watchdog_leave(&outer);

@@ -11,7 +11,8 @@
 
 enum gate_result { GATE_OK, GATE_ERROR, GATE_OVERRUN, GATE_NO_MEMORY };
 
-enum { GATE_ERROR_MAX = 4096 };
+/* What is over this is cut, so that it fits into a line of the log with what else stands there. */
+enum { GATE_ERROR_MAX = 3072 };
 
 struct gate {
   lua_State *main;
@@ -26,5 +27,9 @@ void gate_init(struct gate *gate, lua_State *main, int64_t call_timeout);
 /* Calls body with `argument` as a light userdata at index 1. What body returns is dropped.
  * On failure gate->error holds what was raised, as text; nothing is left on any stack. */
 enum gate_result gate_run(struct gate *gate, lua_CFunction body, void *argument);
+
+/* For use within the gate, by what is not called by a script: an allocation outside of Lua has
+ * failed. Ends the entry with GATE_NO_MEMORY. */
+int gate_raise_no_memory(lua_State *state);
 
 #endif

@@ -42,7 +42,8 @@ static void run_chunk(lua_State *state, const char *path) {
 }
 
 static int complain(lua_State *state, const char *path, const char *key, const char *wanted) {
-  return luaL_error(state, "%s: %s is %s (%s), not %s", path, key, luaL_typename(state, -1),
+  const char *type = luaL_typename(state, -1);
+  return luaL_error(state, "%s: %s is %s (%s), not %s", path, key, type,
                     luaL_tolstring(state, -1, NULL), wanted);
 }
 

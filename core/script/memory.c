@@ -12,8 +12,10 @@ void *memory_allocate(void *context, void *block, size_t old_size, size_t new_si
   }
   if (new_size > old_size && new_size - old_size > memory->limit - memory->used) return NULL;
   void *moved = realloc(block, new_size);
-  /* Lua takes for granted that a block can always shrink. */
-  if (!moved) return new_size <= old_size ? block : NULL;
+  if (!moved) {
+    if (new_size > old_size) return NULL;
+    moved = block; /* Lua takes for granted that a block can always shrink */
+  }
   memory->used += new_size;
   memory->used -= old_size;
   return moved;

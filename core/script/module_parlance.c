@@ -25,6 +25,7 @@ static int parlance_log(lua_State *state) {
   enum log_level level;
   struct log_line line;
   const char *name = luaL_checkstring(state, 1);
+  lua_settop(state, 3);
   if (!log_level_named(name, &level))
     return luaL_argerror(state, 1, "the level must be debug, info, warn or error");
   const char *message = luaL_tolstring(state, 2, &length);

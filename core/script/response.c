@@ -5,27 +5,25 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "script/gate.h"
 #include "script/watchdog.h"
 
 /* How often in a row a function may have nothing to say before it counts as stuck. */
 enum { EMPTY_PIECES_MAX = 1000 };
 
 static void check_status(lua_State *state, enum status status) {
-  if (status == STATUS_NO_MEMORY) {
-    lua_pushliteral(state, "not enough memory for the response");
-    lua_error(state);
-  }
+  if (status == STATUS_NO_MEMORY) gate_raise_no_memory(state);
 }
 
 /* The open file at index, or NULL if something else is there or it has been closed. */
-static FILE *file_at(lua_State *state, int index) {
+static luaL_Stream *stream_at(lua_State *state, int index) {
   luaL_Stream *stream = luaL_testudata(state, index, LUA_FILEHANDLE);
-  return stream && stream->closef ? stream->f : NULL;
+  return stream && stream->closef ? stream : NULL;
 }
 
 static bool is_item(lua_State *state, int index) {
   int type = lua_type(state, index);
-  return type == LUA_TSTRING || type == LUA_TFUNCTION || file_at(state, index);
+  return type == LUA_TSTRING || type == LUA_TFUNCTION || stream_at(state, index);
 }
 
 /* What a function of the script returned, for complaints about it. */
@@ -37,7 +35,8 @@ struct returned {
 /* The value on the top is not what it must be; `item` is its place in a list, or 0. */
 static void complain(lua_State *state, const struct returned *returned, lua_Integer item) {
   const char *type = luaL_typename(state, -1);
-  if (luaL_testudata(state, -1, LUA_FILEHANDLE)) type = "closed file";
+  if (luaL_testudata(state, -1, LUA_FILEHANDLE))
+    type = stream_at(state, -1) ? "file" : "closed file";
   const char *value = luaL_tolstring(state, -1, NULL);
   const char *place = generation_push_place(state, returned->generation, returned->function);
   if (item > 0)
@@ -74,9 +73,23 @@ static bool measure(FILE *file, int64_t *offset, int64_t *length) {
   return true;
 }
 
+/* Puts a file of the core's own in the place of the script's on the top, which is closed for the
+ * script from here on: it can neither close it while it is being sent nor send it twice. */
+static FILE *take_file(lua_State *state) {
+  luaL_Stream *theirs = stream_at(state, -1);
+  if (!theirs) return NULL;
+  luaL_Stream *ours = lua_newuserdatauv(state, sizeof *ours, 0);
+  ours->closef = NULL;
+  luaL_setmetatable(state, LUA_FILEHANDLE);
+  *ours = *theirs;
+  theirs->closef = NULL;
+  lua_replace(state, -2);
+  return ours->f;
+}
+
 static void send_source(lua_State *state, struct session *session) {
   int64_t offset, length;
-  FILE *file = file_at(state, -1);
+  FILE *file = take_file(state);
   bool is_regular = file && measure(file, &offset, &length);
   int reference = luaL_ref(state, LUA_REGISTRYINDEX);
   if (is_regular && length == 0) {
@@ -98,12 +111,26 @@ static void send_item(lua_State *state, struct session *session) {
     send_source(state, session);
 }
 
+/* Whether the file on the top also stands in the list below it, before `place`. */
+static bool is_repeated(lua_State *state, lua_Integer place) {
+  bool found = false;
+  for (lua_Integer i = 1; i < place && !found; i++) {
+    lua_rawgeti(state, -2, i);
+    found = lua_rawequal(state, -1, -2);
+    lua_pop(state, 1);
+  }
+  return found;
+}
+
 /* All or nothing: a list is looked at whole before its first item goes out. */
 static lua_Integer check_list(lua_State *state, const struct returned *returned) {
   lua_Integer count = (lua_Integer)lua_rawlen(state, -1);
   for (lua_Integer i = 1; i <= count; i++) {
     lua_rawgeti(state, -1, i);
     if (!is_item(state, -1)) complain(state, returned, i);
+    if (stream_at(state, -1) && is_repeated(state, i))
+      luaL_error(state, "%s returned a list with the same file twice",
+                 generation_push_place(state, returned->generation, returned->function));
     lua_pop(state, 1);
   }
   if (count > 0) return count;
@@ -155,9 +182,10 @@ static void pull_function(lua_State *state, struct session *session) {
       session_pulled(session, NULL, 0);
       return;
     }
+    const char *type = luaL_typename(state, -1);
     if (lua_type(state, -1) != LUA_TSTRING)
-      luaL_error(state, "a function of the response returned %s (%s), not a string or nil",
-                 luaL_typename(state, -1), luaL_tolstring(state, -1, NULL));
+      luaL_error(state, "a function of the response returned %s (%s), not a string or nil", type,
+                 luaL_tolstring(state, -1, NULL));
     const char *bytes = lua_tolstring(state, -1, &length);
     if (length > 0) {
       check_status(state, session_pulled(session, bytes, length));
@@ -174,18 +202,19 @@ void response_pull(lua_State *state, struct session *session, lua_Integer blocks
   lua_rawgeti(state, LUA_REGISTRYINDEX, session_source(session));
   if (lua_isfunction(state, -1))
     pull_function(state, session);
-  else {
-    FILE *file = file_at(state, -1);
-    if (!file) luaL_error(state, "a file of the response was closed before it was sent");
-    pull_file(state, session, file, (size_t)blocksize);
-  }
+  else
+    pull_file(state, session, stream_at(state, -1)->f, (size_t)blocksize);
   lua_settop(state, top);
 }
 
+/* As a file's own `close` does, which a script may have replaced. */
 void response_close(lua_State *state, int reference) {
   lua_rawgeti(state, LUA_REGISTRYINDEX, reference);
-  if (file_at(state, -1)) {
-    lua_getfield(state, -1, "close");
+  luaL_Stream *stream = stream_at(state, -1);
+  if (stream) {
+    lua_CFunction close = stream->closef;
+    stream->closef = NULL;
+    lua_pushcfunction(state, close);
     lua_pushvalue(state, -2);
     lua_call(state, 1, 0);
   }

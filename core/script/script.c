@@ -51,10 +51,19 @@ static void set_package_path(lua_State *state, const struct script_options *opti
   lua_pop(state, 2);
 }
 
+/* Lua calls no hook while it runs another, so that a script's own hook could not be stopped. */
+static void remove_sethook(lua_State *state) {
+  lua_getglobal(state, LUA_DBLIBNAME);
+  lua_pushnil(state);
+  lua_setfield(state, -2, "sethook");
+  lua_pop(state, 1);
+}
+
 static int prepare(lua_State *state) {
   struct script *script = lua_touserdata(state, 1);
   luaL_openlibs(state);
   coroutines_install(state);
+  remove_sethook(state);
   set_package_path(state, &script->options);
   luaL_getsubtable(state, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   module_parlance_push(state, script->name);
@@ -101,10 +110,17 @@ static int load(lua_State *state) {
   return 0;
 }
 
-/* A text that does not name the script itself is given its name; the traceback is for calls. */
+/* A text that does not name the script itself is given its name; the traceback is for calls. What
+ * is wrong with a module that the script requires stands in the second line. */
 static const char *first_line(struct script *script) {
   char *error = script->gate.error;
-  error[strcspn(error, "\n")] = '\0';
+  char *end = error + strcspn(error, "\n");
+  if (strstr(error, "error loading module") && end > error && strncmp(end - 1, ":\n\t", 3) == 0) {
+    *end = ' ';
+    memmove(end + 1, end + 2, strlen(end + 2) + 1);
+    end += strcspn(end, "\n");
+  }
+  *end = '\0';
   if (strstr(error, script->options.path)) return error;
   size_t prefix = strlen(script->options.path) + 2;
   if (prefix + 1 >= sizeof script->gate.error) return error;

@@ -2,14 +2,26 @@
 
 #include <lauxlib.h>
 
+#include "base/clock.h"
 #include "script/client.h"
 #include "script/generation.h"
 #include "script/module_framing.h"
 #include "script/response.h"
 #include "script/watchdog.h"
 
-/* The stack of an entry: what it was called with, `self`, and the two results of a call. */
-enum { CALL = 1, SELF, TOP = SELF, ANSWER, DETAIL };
+/* The stack of an entry: what it was called with, `self`, and what every request needs, which is
+ * looked up once for all of them; above that, the two results of a call. */
+enum {
+  CALL = 1,
+  SELF,
+  REQUEST_COMPLETE, /* the function, or the framing in its place */
+  MAKE_RESPONSE,
+  INPUT_KEY, /* "incoming", or "request" with a framing */
+  CLOSE_KEY, /* "close_when_done" */
+  TOP = CLOSE_KEY,
+  ANSWER,
+  DETAIL
+};
 
 struct call {
   struct generation *generation;
@@ -17,22 +29,16 @@ struct call {
   int reference; /* of serve_release() */
 };
 
-/* Calls a function of the protocol with self and the arguments on the stack above TOP. */
-static void call_function(lua_State *state, const struct generation *generation,
-                          enum function function, int results) {
+static void push_function(lua_State *state, const struct generation *generation,
+                          enum function function) {
   lua_rawgeti(state, LUA_REGISTRYINDEX, generation->functions[function]);
-  lua_insert(state, TOP + 1);
-  lua_pushvalue(state, SELF);
-  lua_insert(state, TOP + 2);
-  watchdog_renew();
-  lua_call(state, lua_gettop(state) - TOP - 1, results);
 }
 
-static void set_field(lua_State *state, const char *name) { lua_setfield(state, SELF, name); }
-
-static void clear_field(lua_State *state, const char *name) {
-  lua_pushnil(state);
-  lua_setfield(state, SELF, name);
+/* Calls the function on the top with self. */
+static void call_with_self(lua_State *state, int results) {
+  lua_pushvalue(state, SELF);
+  watchdog_renew();
+  lua_call(state, 1, results);
 }
 
 /* The count at DETAIL, which must be from low to high: low is 1 behind true, else over the bytes.
@@ -83,35 +89,30 @@ static void judge(lua_State *state, const struct generation *generation, struct 
 
 static void ask(lua_State *state, const struct generation *generation, struct session *session) {
   struct span input = session_input(session);
+  lua_pushvalue(state, INPUT_KEY);
   lua_pushlstring(state, input.data, input.length);
-  set_field(state, "incoming");
-  if (session_at_end(session)) {
-    lua_pushboolean(state, true);
-    set_field(state, "eof");
-  }
-  call_function(state, generation, FUNCTION_REQUEST_COMPLETE, 2);
+  lua_rawset(state, SELF);
+  lua_pushvalue(state, REQUEST_COMPLETE);
+  call_with_self(state, 2);
   judge(state, generation, session);
 }
 
 /* What holds for this connection: its own word, else the protocol's. */
 static bool closes_when_done(lua_State *state, const struct generation *generation) {
-  lua_pushliteral(state, "close_when_done");
+  lua_pushvalue(state, CLOSE_KEY);
   int type = lua_rawget(state, SELF);
-  bool own = lua_toboolean(state, -1);
-  lua_pop(state, 1);
-  return type == LUA_TNIL ? generation->close_when_done : own;
+  return type == LUA_TNIL ? generation->close_when_done : lua_toboolean(state, -1);
 }
 
 static void answer(lua_State *state, const struct generation *generation, struct session *session) {
-  if (generation->handler.framing) {
-    module_framing_push_request(state, generation->handler.framing, session_framed(session));
-    set_field(state, "request");
-    if (session_at_end(session)) {
-      lua_pushboolean(state, true);
-      set_field(state, "eof");
-    }
+  const struct framing *framing = generation->handler.framing;
+  if (framing) {
+    lua_pushvalue(state, INPUT_KEY);
+    module_framing_push_request(state, framing, session_framed(session));
+    lua_rawset(state, SELF);
   }
-  call_function(state, generation, FUNCTION_MAKE_RESPONSE, 1);
+  lua_pushvalue(state, MAKE_RESPONSE);
+  call_with_self(state, 1);
   response_queue(state, session, generation, FUNCTION_MAKE_RESPONSE);
   session_answered(session, closes_when_done(state, generation));
 }
@@ -119,26 +120,33 @@ static void answer(lua_State *state, const struct generation *generation, struct
 /* After the greeting the conversation goes on, unless there is nothing that could follow or the
  * script has said so on this `self`. */
 static void greet(lua_State *state, const struct generation *generation, struct session *session) {
-  call_function(state, generation, FUNCTION_HANDLE_CONNECT, 1);
+  push_function(state, generation, FUNCTION_HANDLE_CONNECT);
+  call_with_self(state, 1);
   response_queue(state, session, generation, FUNCTION_HANDLE_CONNECT);
-  lua_pushliteral(state, "close_when_done");
+  lua_pushvalue(state, CLOSE_KEY);
   lua_rawget(state, SELF);
   session_answered(session, generation->is_greeter || lua_toboolean(state, -1));
 }
 
 static void apologize(lua_State *state, const struct generation *generation,
                       struct session *session) {
+  push_function(state, generation, FUNCTION_HANDLE_ERROR);
+  lua_pushvalue(state, SELF);
   lua_pushstring(state, reason_name(session_reason(session)));
   lua_pushstring(state, session_failure(session));
-  call_function(state, generation, FUNCTION_HANDLE_ERROR, 1);
+  watchdog_renew();
+  lua_call(state, 3, 1);
   response_queue(state, session, generation, FUNCTION_HANDLE_ERROR);
   session_answered(session, true);
 }
 
 static void mourn(lua_State *state, const struct generation *generation, struct session *session) {
   if (!generation->handler.mourns) return;
+  push_function(state, generation, FUNCTION_HANDLE_CLOSE);
+  lua_pushvalue(state, SELF);
   lua_pushstring(state, reason_name(session_reason(session)));
-  call_function(state, generation, FUNCTION_HANDLE_CLOSE, 0);
+  watchdog_renew();
+  lua_call(state, 2, 0);
 }
 
 static lua_Integer blocksize_of(lua_State *state, const struct generation *generation) {
@@ -151,19 +159,26 @@ static lua_Integer blocksize_of(lua_State *state, const struct generation *gener
 }
 
 /* What was made for one request does not stay with an idle connection. */
-static void forget_request(lua_State *state, const struct generation *generation,
-                           const struct session *session) {
-  if (!generation->handler.framing)
-    clear_field(state, "incoming");
-  else if (!session_is_responding(session))
-    clear_field(state, "request");
+static void forget_request(lua_State *state, const struct session *session) {
+  if (session_is_responding(session)) return;
+  lua_pushvalue(state, INPUT_KEY);
+  lua_pushnil(state);
+  lua_rawset(state, SELF);
 }
+
+/* How long one conversation may keep the others waiting, in ms, if it has more and more to do. */
+enum { SHARE_OF_TIME = 20 };
 
 static int serve(lua_State *state) {
   const struct call *call = lua_touserdata(state, CALL);
   const struct generation *generation = call->generation;
   struct session *session = call->session;
   client_push(state, session, generation->metatable);
+  push_function(state, generation, FUNCTION_REQUEST_COMPLETE);
+  push_function(state, generation, FUNCTION_MAKE_RESPONSE);
+  lua_pushstring(state, generation->handler.framing ? "request" : "incoming");
+  lua_pushliteral(state, "close_when_done");
+  int64_t started = clock_coarse_milliseconds();
   for (;;) {
     switch (session_next(session)) {
     case SESSION_GREET: greet(state, generation, session); break;
@@ -172,9 +187,10 @@ static int serve(lua_State *state) {
     case SESSION_PULL: response_pull(state, session, blocksize_of(state, generation)); break;
     case SESSION_APOLOGIZE: apologize(state, generation, session); break;
     case SESSION_CLOSE: mourn(state, generation, session); return 0;
-    case SESSION_WAIT: forget_request(state, generation, session); return 0;
+    case SESSION_WAIT: forget_request(state, session); return 0;
     }
     lua_settop(state, TOP);
+    if (watchdog_renewed() - started >= SHARE_OF_TIME) session_yield(session);
   }
 }
 

@@ -13,24 +13,27 @@ static struct {
   lua_State *volatile running;
   volatile int64_t started;
   volatile int64_t timeout;
-  volatile sig_atomic_t armed;    /* the timer runs */
+  volatile int64_t due;           /* when the timer fires; CLOCK_NEVER: it does not run */
   volatile sig_atomic_t stopping; /* the call at hand has overrun */
   bool installed;
   timer_t timer;
-} watchdog;
+} watchdog = {.due = CLOCK_NEVER};
 
 static void start_timer(int64_t milliseconds) {
   if (milliseconds < 1) milliseconds = 1;
   struct itimerspec when = {
       .it_value = {.tv_sec = milliseconds / 1000, .tv_nsec = (milliseconds % 1000) * 1000000}};
-  watchdog.armed = 1;
+  watchdog.due = clock_coarse_milliseconds() + milliseconds;
   timer_settime(watchdog.timer, 0, &when, NULL);
 }
 
+/* lua_error() takes this very text for a lack of memory, and that passes every message handler by:
+ * one would be called from within the hook, where Lua calls no other hook, and could not be
+ * stopped. */
 static void stop(lua_State *state, lua_Debug *activation) {
   (void)activation;
-  luaL_error(state, "the call took longer than %f s (--call-timeout) and was stopped",
-             (lua_Number)watchdog.timeout / 1000);
+  lua_pushliteral(state, "not enough memory");
+  lua_error(state);
 }
 
 /* The hook stays, so that a pcall around the error only brings the next one. */
@@ -43,7 +46,7 @@ static void clear_hook(lua_State *state) { lua_sethook(state, NULL, 0, 0); }
 static void on_timer(int signal_number) {
   (void)signal_number;
   int saved = errno;
-  watchdog.armed = 0;
+  watchdog.due = CLOCK_NEVER;
   if (watchdog.running && watchdog.timeout > 0) {
     int64_t left = watchdog.started + watchdog.timeout - clock_coarse_milliseconds();
     if (left <= 0) {
@@ -75,29 +78,41 @@ void watchdog_renew(void) {
   if (watchdog.stopping) forget_stop();
 }
 
+int64_t watchdog_renewed(void) { return watchdog.started; }
+
 void watchdog_enter(struct watch *outer, lua_State *state, int64_t timeout) {
-  *outer = (struct watch){watchdog.running, watchdog.started, watchdog.timeout};
-  watchdog.running = NULL;
+  *outer = (struct watch){watchdog.running, watchdog.started, watchdog.timeout, false};
+  watchdog.running = NULL; /* from here on no signal changes anything */
+  outer->stopping = watchdog.stopping;
+  watchdog.stopping = 0;
   watchdog.timeout = timeout;
   watchdog.started = clock_coarse_milliseconds();
   watchdog.running = state;
-  if (timeout > 0 && !watchdog.armed && watchdog.installed) start_timer(timeout);
+  if (timeout > 0 && watchdog.started + timeout < watchdog.due && watchdog.installed)
+    start_timer(timeout);
 }
 
 bool watchdog_leave(const struct watch *outer) {
+  lua_State *state = watchdog.running;
+  watchdog.running = NULL; /* from here on no signal changes anything */
   bool was_stopped = watchdog.stopping;
-  if (was_stopped) forget_stop();
-  watchdog.running = NULL;
+  if (was_stopped) clear_hook(state);
   watchdog.started = outer->started;
   watchdog.timeout = outer->timeout;
+  watchdog.stopping = outer->stopping;
   watchdog.running = outer->running;
+  if (outer->running && outer->timeout > 0 && outer->started + outer->timeout < watchdog.due)
+    start_timer(1);
   return was_stopped;
 }
 
 lua_State *watchdog_switch(lua_State *state) {
   lua_State *outer = watchdog.running;
   watchdog.running = state;
-  if (watchdog.stopping) set_hook(state);
+  if (watchdog.stopping)
+    set_hook(state);
+  else if (lua_gethook(state) == stop) /* inherited from one that was being stopped */
+    clear_hook(state);
   return outer;
 }
 

@@ -6,7 +6,8 @@
  * started at most once per time limit, not per call.
  *
  * What it cannot stop, because Lua gives no place to: a C function that takes long (a pathological
- * pattern of string.find, a blocking read), and a finalizer (__gc).
+ * pattern of string.find, a blocking read), a finalizer (__gc), and a coroutine that a C module
+ * resumes on its own.
  *
  * There is one watchdog in a process, and the calls are made by one thread. */
 #ifndef SCRIPT_WATCHDOG_H
@@ -21,6 +22,7 @@ struct watch {
   lua_State *running;
   int64_t started;
   int64_t timeout;
+  bool stopping;
 };
 
 /* Installs the signal handler (SIGALRM) and the timer. False: the system refused, errno says why.
@@ -35,6 +37,9 @@ bool watchdog_leave(const struct watch *outer);
 
 /* The time limit starts anew: one call after another within one entry. */
 void watchdog_renew(void);
+
+/* When that was last done, in ms of the coarse clock. */
+int64_t watchdog_renewed(void);
 
 /* The call at hand goes on in another coroutine of the same state, and comes back from it. */
 lua_State *watchdog_switch(lua_State *state);

@@ -14,6 +14,8 @@ enum {
   SPANS = 16,
   /* What one connection may send in a turn before the others get theirs. */
   TURN_BUDGET = 1024 * 1024,
+  /* How often it is read from in a turn to find out that nothing is left in hand. */
+  DRAIN_READS = 16,
   /* How long a peer may go on sending after we have finished, in ms. */
   LINGER_TIME = 5000,
   LINGER_TIME_DRAINING = 1000
@@ -96,7 +98,10 @@ static void unlink_connection(struct connection *connection) {
 static void end(struct connection *connection, bool reset) {
   struct service *service = connection->listener->service;
   struct server *server = service->server;
-  if (connection->phase != PHASE_NAMING) poller_remove(server->poller, connection->fd);
+  if (connection->phase == PHASE_NAMING)
+    service->ended[REASON_STOPPED]++;
+  else
+    poller_remove(server->poller, connection->fd);
   if (connection->lookup) resolver_lookup_cancel(connection->lookup);
   timer_cancel(&server->timers, &connection->timer);
   socket_close(connection->fd, reset);
@@ -111,15 +116,23 @@ static void end(struct connection *connection, bool reset) {
   listener_resume(server);
 }
 
-static void log_end_of(const struct connection *connection, enum reason reason) {
+static void log_end_of(const struct connection *connection, enum reason reason, uint64_t requests) {
   struct log_line line;
   if (!log_begin(&line, LOG_DEBUG, "closed")) return;
   log_text(&line, "service", connection->listener->service->name);
   log_text(&line, "peer", connection->host);
   log_integer(&line, "port", connection->port);
   log_text(&line, "reason", reason_name(reason));
-  log_integer(&line, "requests", (int64_t)session_requests(connection->session));
+  log_integer(&line, "requests", (int64_t)requests);
   log_end(&line);
+}
+
+/* Unlike schedule() this moves the timer also when it was earlier: it may have been set for an end
+ * of the conversation that did not come. */
+static void linger_until(struct connection *connection, int64_t time) {
+  struct server *server = server_of(connection);
+  if (timer_set(&server->timers, &connection->timer, server->now + time) != STATUS_OK)
+    end(connection, false);
 }
 
 /* The conversation is over: its session goes, the socket may have to linger. */
@@ -127,11 +140,12 @@ static void finish(struct connection *connection) {
   struct service *service = connection->listener->service;
   struct server *server = service->server;
   enum reason reason = session_reason(connection->session);
-  log_end_of(connection, reason);
-  service->ended[reason]++;
-  service->requests += session_requests(connection->session);
+  uint64_t requests = session_requests(connection->session);
   session_destroy(connection->session, server->now);
   connection->session = NULL;
+  service->ended[reason]++;
+  service->requests += requests;
+  log_end_of(connection, reason, requests);
   bool is_broken = reason == REASON_PEER_RESET || reason == REASON_WRITE_TIMEOUT;
   if (is_broken || connection->peer_ended || reason == REASON_STOPPED) {
     end(connection, is_broken);
@@ -140,7 +154,7 @@ static void finish(struct connection *connection) {
   connection->phase = PHASE_LINGERING;
   socket_shutdown_write(connection->fd);
   watch(connection, POLLER_READ);
-  schedule(connection, server->now + (server->is_draining ? LINGER_TIME_DRAINING : LINGER_TIME));
+  linger_until(connection, server->is_draining ? LINGER_TIME_DRAINING : LINGER_TIME);
 }
 
 static void linger(struct connection *connection) {
@@ -196,12 +210,49 @@ static void flush(struct connection *connection) {
   size_t budget = TURN_BUDGET;
   while (session_has_output(session) && budget > 0) {
     if (send_next(connection, &budget) != STATUS_OK) return;
+    if (session_wants_turn(session)) return;
     session_resume(session, server_of(connection)->now);
   }
 }
 
+/* ---- receiving ----------------------------------------------------------------------------- */
+
+/* Reads once, and hands on what came. STATUS_AGAIN: nothing is there now. */
+static enum status receive(struct connection *connection) {
+  struct server *server = server_of(connection);
+  struct session *session = connection->session;
+  struct span space;
+  size_t length;
+  if (!session_space(session, &space))
+    space = (struct span){server->scratch, sizeof server->scratch};
+  else if (space.length > sizeof server->scratch)
+    space.length = sizeof server->scratch;
+  enum status status = socket_read(connection->fd, (char *)space.data, space.length, &length);
+  if (status == STATUS_OK)
+    session_receive(session, space.data, length, server->now);
+  else if (status == STATUS_CLOSED) {
+    connection->peer_ended = true;
+    session_receive_end(session, server->now);
+  } else if (status != STATUS_AGAIN)
+    session_abort(session, REASON_PEER_RESET, server->now);
+  return status;
+}
+
+/* What has arrived before the server was asked to stop is in hand: the conversation may end only
+ * when nothing more is to be read. */
+static void read_in_hand(struct connection *connection) {
+  struct session *session = connection->session;
+  for (int reads = 0; reads < DRAIN_READS && session_wants_input(session); reads++) {
+    if (receive(connection) == STATUS_AGAIN) session_drain(session, server_of(connection)->now);
+    flush(connection);
+    if (session_finished(session)) return;
+  }
+}
+
 static void settle(struct connection *connection) {
+  struct server *server = server_of(connection);
   flush(connection);
+  if (server->is_draining && !session_finished(connection->session)) read_in_hand(connection);
   if (session_finished(connection->session)) {
     finish(connection);
     return;
@@ -209,28 +260,13 @@ static void settle(struct connection *connection) {
   bool reads = session_wants_input(connection->session);
   bool writes = session_has_output(connection->session);
   watch(connection, (reads ? POLLER_READ : 0u) | (writes ? POLLER_WRITE : 0u));
-  schedule(connection, session_deadline(connection->session));
+  /* A conversation that has had its share of this turn goes on in one of the next. */
+  schedule(connection, session_wants_turn(connection->session)
+                           ? server->now + 1
+                           : session_deadline(connection->session));
 }
 
-/* ---- receiving ----------------------------------------------------------------------------- */
-
-static void receive(struct connection *connection) {
-  struct server *server = server_of(connection);
-  struct session *session = connection->session;
-  struct span space;
-  size_t length;
-  if (!session_space(session, &space))
-    space = (struct span){server->scratch, sizeof server->scratch};
-  switch (socket_read(connection->fd, (char *)space.data, space.length, &length)) {
-  case STATUS_OK: session_receive(session, space.data, length, server->now); break;
-  case STATUS_AGAIN: break;
-  case STATUS_CLOSED:
-    connection->peer_ended = true;
-    session_receive_end(session, server->now);
-    break;
-  default: session_abort(session, REASON_PEER_RESET, server->now);
-  }
-}
+/* ---- events -------------------------------------------------------------------------------- */
 
 static void ready(struct io_source *source, unsigned events) {
   struct connection *connection = (struct connection *)source;
@@ -251,6 +287,8 @@ void connection_expire(struct timer *timer) {
     end(connection, false);
   else {
     session_expire(connection->session, server_of(connection)->now);
+    if (session_wants_turn(connection->session))
+      session_resume(connection->session, server_of(connection)->now);
     settle(connection);
   }
 }
@@ -340,10 +378,9 @@ void connection_open(struct listener *listener, int fd, const struct sockaddr *p
 void connection_drain(struct connection *connection) {
   if (connection->phase == PHASE_NAMING)
     end(connection, false);
-  else if (connection->phase == PHASE_TALKING) {
-    session_drain(connection->session, server_of(connection)->now);
+  else if (connection->phase == PHASE_TALKING)
     settle(connection);
-  } else
+  else
     schedule(connection, server_of(connection)->now + LINGER_TIME_DRAINING);
 }
 

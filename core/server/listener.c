@@ -10,9 +10,10 @@
 #include "server/connection.h"
 
 enum {
-  BACKLOG = 4096,   /* the kernel takes less if net.core.somaxconn says so */
-  BATCH = 64,       /* connections taken from one listener in a turn */
-  RETRY_TIME = 1000 /* ms after which accepting is tried again for want of descriptors */
+  BACKLOG = 4096,    /* the kernel takes less if net.core.somaxconn says so */
+  BATCH = 64,        /* connections taken from one listener in a turn */
+  RETRY_TIME = 1000, /* ms after which accepting is tried again for want of descriptors */
+  QUIET_TIME = 60000 /* ms without being full, after which being full is worth a line again */
 };
 
 static void pause_listener(struct listener *listener) {
@@ -29,10 +30,17 @@ static bool server_is_full(const struct server *server) {
   return server->connection_count >= server->max_connections;
 }
 
-static void log_full(const char *service, size_t connections, const char *detail) {
+/* A server that is full stays so, on and off: it is news only after a quiet time. */
+static bool is_news(int64_t *last, int64_t now) {
+  bool is_first = *last == 0 || now - *last > QUIET_TIME;
+  *last = now;
+  return is_first;
+}
+
+static void log_full(const struct service *service, size_t connections, const char *detail) {
   struct log_line line;
   if (!log_begin(&line, LOG_WARN, "full")) return;
-  log_text(&line, "service", service);
+  log_text(&line, "service", service->name);
   log_integer(&line, "connections", (int64_t)connections);
   log_text(&line, "detail", detail);
   log_end(&line);
@@ -43,15 +51,13 @@ static bool has_room(struct listener *listener) {
   struct service *service = listener->service;
   struct server *server = service->server;
   if (service_is_full(service)) {
-    if (!service->is_full)
-      log_full(service->name, service->connections,
+    if (is_news(&service->full_at, server->now))
+      log_full(service, service->connections,
                "max_connections is reached; others wait until one ends");
-    service->is_full = true;
   } else if (server_is_full(server)) {
-    if (!server->is_full)
-      log_full(service->name, server->connection_count,
+    if (is_news(&server->full_at, server->now))
+      log_full(service, server->connection_count,
                "the descriptor limit is reached; others wait until a connection ends");
-    server->is_full = true;
   } else
     return true;
   pause_listener(listener);
@@ -61,10 +67,9 @@ static bool has_room(struct listener *listener) {
 /* Scripts have descriptors too, so that the limit can be hit before the count says so. */
 static void run_out(struct listener *listener) {
   struct server *server = listener->service->server;
-  if (!server->is_full)
-    log_full(listener->service->name, server->connection_count,
+  if (is_news(&server->full_at, server->now))
+    log_full(listener->service, server->connection_count,
              "no descriptor is left to accept with; others wait until a connection ends");
-  server->is_full = true;
   pause_listener(listener);
   timer_set(&server->timers, &server->retry, server->now + RETRY_TIME);
 }
@@ -97,10 +102,8 @@ static void ready(struct io_source *source, unsigned events) {
 
 void listener_resume(struct server *server) {
   if (server->is_draining || server_is_full(server)) return;
-  server->is_full = false;
   for (struct service *service = server->services; service; service = service->next) {
     if (service_is_full(service)) continue;
-    service->is_full = false;
     for (struct listener *listener = service->listeners; listener; listener = listener->next) {
       if (!listener->is_paused) continue;
       poller_change(server->poller, listener->fd, POLLER_READ);
@@ -134,7 +137,7 @@ static enum status adopt(struct service *service, const struct address *address,
   if (status == STATUS_OK && address->is_unix) {
     snprintf(listener->host, sizeof listener->host, "unix:%.120s", address->host);
     listener->path = strdup(address->host);
-    if (!listener->path) status = STATUS_NO_MEMORY;
+    if (!listener->path || stat(listener->path, &listener->file) != 0) status = STATUS_NO_MEMORY;
   } else if (status == STATUS_OK)
     address_numeric((const struct sockaddr *)&local, listener->host, &listener->port);
   if (status == STATUS_OK)
@@ -168,12 +171,20 @@ enum status listener_open(struct service *service, const struct address *address
   return status;
 }
 
+/* Another server may have taken over the path meanwhile. */
+static void remove_socket(const struct listener *listener) {
+  struct stat now;
+  if (stat(listener->path, &now) == 0 && now.st_ino == listener->file.st_ino &&
+      now.st_dev == listener->file.st_dev)
+    unlink(listener->path);
+}
+
 void listener_close_all(struct service *service) {
   for (struct listener *listener = service->listeners; listener; listener = listener->next) {
     if (listener->fd < 0) continue;
     poller_remove(service->server->poller, listener->fd);
     socket_close(listener->fd, false);
     listener->fd = -1;
-    if (listener->path) unlink(listener->path);
+    if (listener->path) remove_socket(listener);
   }
 }

@@ -3,6 +3,7 @@
 #define SERVER_LOOP_H
 
 #include <stdbool.h>
+#include <sys/stat.h>
 
 #include "base/log.h"
 #include "io/poller.h"
@@ -25,7 +26,8 @@ struct listener {
   bool is_paused; /* not watched: its backlog waits */
   unsigned port;
   char host[ADDRESS_TEXT_MAX];
-  char *path; /* of a Unix socket, to be removed at the end; else NULL */
+  char *path;       /* of a Unix socket, to be removed at the end; else NULL */
+  struct stat file; /* what stood there when we had bound it */
 };
 
 struct service {
@@ -35,7 +37,7 @@ struct service {
   struct listener *listeners;
   size_t connections;
   size_t max_connections;
-  bool is_full; /* this was logged, and is not logged again before it changes */
+  int64_t full_at; /* when that was last so; 0: never */
   struct log_limit failures;
   struct log_limit refusals;
   uint64_t requests;
@@ -59,7 +61,8 @@ struct server {
   int signal_fd;
   bool is_stopping; /* asked to stop */
   bool is_draining;
-  bool is_full;
+  int64_t full_at; /* when no descriptor was left for the last time; 0: never */
+  unsigned full_turns;
   char scratch[SCRATCH_SIZE];
 };
 

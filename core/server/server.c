@@ -15,6 +15,7 @@
 enum {
   EVENTS = 256,       /* dispatched in a turn */
   DRAIN_TIME = 10000, /* ms for the requests in hand when the server is asked to stop */
+  FULL_TURNS = 16,    /* so many turns without a free place are followed by a look at the timers */
   LONGEST_WAIT = 3600 * 1000
 };
 
@@ -78,17 +79,10 @@ enum status server_add_service(struct server *server, const struct service_optio
   return STATUS_OK;
 }
 
-bool server_listening(const struct server *server, size_t nth, const char **service_name,
-                      const char **host, unsigned *port) {
-  for (const struct service *service = server->services; service; service = service->next)
-    for (const struct listener *listener = service->listeners; listener; listener = listener->next)
-      if (nth-- == 0) {
-        *service_name = service->name;
-        *host = listener->host;
-        *port = listener->port;
-        return true;
-      }
-  return false;
+unsigned server_port(const struct server *server, size_t nth) {
+  const struct service *service = server->services;
+  while (service && nth-- > 0) service = service->next;
+  return service && service->listeners ? service->listeners->port : 0;
 }
 
 /* ---- a turn -------------------------------------------------------------------------------- */
@@ -125,16 +119,25 @@ static void expire_timers(struct server *server) {
     resolver_expire(server->resolver);
 }
 
+/* A single event can take as long as the call timeout: a stop does not wait for all of a turn. What
+ * is left is reported again. */
+static bool must_break_off(struct server *server) {
+  if (server->is_draining) return clock_coarse_milliseconds() >= server->drain.when;
+  server->is_stopping = server->is_stopping || signals_asked_to_stop();
+  return server->is_stopping;
+}
+
 static enum status turn(struct server *server, int wait_ms, size_t *count) {
   struct poller_event events[EVENTS];
   enum status status = poller_wait(server->poller, wait_ms, events, EVENTS, count);
   if (status != STATUS_OK) return status;
   server->now = clock_milliseconds();
-  for (size_t i = 0; i < *count; i++) {
+  for (size_t i = 0; i < *count && !must_break_off(server); i++) {
     struct io_source *source = events[i].owner;
     source->ready(source, events[i].events);
   }
-  expire_timers(server);
+  /* After a long stall the bytes that keep a connection alive may not have been read yet. */
+  if (*count < EVENTS || ++server->full_turns % FULL_TURNS == 0) expire_timers(server);
   connection_free_ended(server);
   return STATUS_OK;
 }
@@ -164,29 +167,21 @@ static void log_stopped(const struct service *service) {
   log_end(&line);
 }
 
-/* What has already arrived is in hand, so it is read before anyone is told to finish. */
-static enum status read_what_arrived(struct server *server) {
-  size_t count;
-  enum status status;
-  size_t turns = server->connection_count / EVENTS + 1;
-  do status = turn(server, 0, &count);
-  while (status == STATUS_OK && count == EVENTS && turns-- > 0);
-  return status;
-}
-
 static enum status drain(struct server *server) {
   log_stopping(server);
   server->is_draining = true;
+  server->now = clock_milliseconds();
+  timer_set(&server->timers, &server->drain, server->now + DRAIN_TIME);
   for (struct service *service = server->services; service; service = service->next)
     listener_close_all(service);
-  enum status status = read_what_arrived(server);
   struct connection *next;
-  for (struct connection *connection = server->connections; connection; connection = next) {
+  for (struct connection *connection = server->connections; connection && !must_break_off(server);
+       connection = next) {
     next = connection_next(connection);
     connection_drain(connection);
   }
   connection_free_ended(server);
-  timer_set(&server->timers, &server->drain, server->now + DRAIN_TIME);
+  enum status status = STATUS_OK;
   while (status == STATUS_OK && server->connections) status = wait_and_turn(server);
   return status;
 }

@@ -41,9 +41,8 @@ enum status server_create(const struct server_options *options, struct server **
 enum status server_add_service(struct server *server, const struct service_options *options,
                                const struct address **failed, const char **why);
 
-/* The nth address that is listened on, for a person; false when there are not so many. */
-bool server_listening(const struct server *server, size_t nth, const char **service,
-                      const char **host, unsigned *port);
+/* The port that the first listener of the nth service has, for a person; 0 for a Unix socket. */
+unsigned server_port(const struct server *server, size_t nth);
 
 /* Serves until SIGTERM or SIGINT and then drains. STATUS_ERROR: the loop itself failed. */
 enum status server_run(struct server *server);

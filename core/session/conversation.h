@@ -24,6 +24,7 @@ struct session {
   size_t needed;        /* bytes before which it is no use to ask again */
   size_t seen;          /* what the framing has looked at */
   size_t request;       /* STATE_ANSWERING: its length */
+  size_t window;        /* how much of the input the handler is shown; 0: all */
   struct framing_result framed;
   struct output output;
   char *failure; /* what went wrong, until the last words are said; NULL if unknown */
@@ -38,6 +39,7 @@ struct session {
   bool paused : 1; /* the output went over the high-water mark and not yet under the low one */
   bool draining : 1;
   bool queueing : 1; /* the step at hand has queued output and not yet reported */
+  bool yielded : 1;  /* the handler has had its share of time and has not done everything */
   bool working : 1;
 };
 

@@ -57,9 +57,11 @@ static void work(struct session *session, int64_t now) {
   assert(!session->working);
   bool was_empty = output_is_empty(&session->output);
   session->now = now;
+  session->yielded = false;
   session->working = true;
   while (session_next(session) != SESSION_WAIT) session->handler->work(session->handler, session);
   session->working = false;
+  if (session->state == STATE_ENDED) session->yielded = false;
   if (was_empty) session->write_since = now;
   if (session->state == STATE_CLOSING && output_is_empty(&session->output))
     session->state = STATE_ENDED;
@@ -116,8 +118,11 @@ void session_receive_end(struct session *session, int64_t now) {
 
 void session_resume(struct session *session, int64_t now) { work(session, now); }
 
+bool session_wants_turn(const struct session *session) { return session->yielded; }
+
 bool session_wants_input(const struct session *session) {
-  return takes_input(session) && !session->at_end && !session->paused && !session->output.first;
+  return takes_input(session) && !session->at_end && !session->paused && !session->yielded &&
+         !session->output.first;
 }
 
 void session_output(const struct session *session, struct span *spans, size_t capacity,
@@ -130,7 +135,7 @@ void session_sent(struct session *session, size_t length, int64_t now) {
   conversation_release(session, output_sent(&session->output, length));
   if (session->output.size <= SESSION_LOW_WATER) session->paused = false;
   if (!output_is_empty(&session->output)) return;
-  if (!session->kept) session->read_since = now;
+  session->read_since = now; /* while output waits, the peer may not have been listened to */
   if (session->state == STATE_CLOSING) session->state = STATE_ENDED;
 }
 
@@ -143,7 +148,8 @@ void session_file_failed(struct session *session, int64_t now) {
 bool session_is_responding(const struct session *session) { return session->output.first; }
 
 bool session_has_output(const struct session *session) {
-  return !output_is_empty(&session->output);
+  const struct output *output = &session->output;
+  return output->front || (output->first && output->first->kind != PIECE_SOURCE);
 }
 
 static int64_t after(int64_t since, int64_t timeout) {

@@ -71,6 +71,10 @@ void session_receive_end(struct session *session, int64_t now);
 /* Does what can be done after output was sent: the next piece, the next request. */
 void session_resume(struct session *session, int64_t now);
 
+/* The handler has had its share of time, and something is left to be done that waits for nothing:
+ * session_resume() should be called when the others have had their turn. */
+bool session_wants_turn(const struct session *session);
+
 /* Whether bytes should be read for it now: false while too much output waits (back pressure). */
 bool session_wants_input(const struct session *session);
 
@@ -95,7 +99,7 @@ void session_file_failed(struct session *session, int64_t now);
 /* Part of a response is still to be pulled, or stands where it was handed over. */
 bool session_is_responding(const struct session *session);
 
-/* Whether anything waits to be sent, or to be pulled for sending. */
+/* Whether session_output() has something to send. */
 bool session_has_output(const struct session *session);
 
 /* When session_expire() should be called if nothing happens before; CLOCK_NEVER if never. */
@@ -136,13 +140,19 @@ enum session_step {
 /* What to do now. Asking again without having done it gives the same answer. */
 enum session_step session_next(struct session *session);
 
-/* All the bytes that are buffered: at SESSION_ANSWER the request and what came behind it. */
+/* The handler has worked long enough on end: session_next() is SESSION_WAIT until the owner calls
+ * session_resume(). */
+void session_yield(struct session *session);
+
+/* The bytes that are buffered: at SESSION_ANSWER the request and what came behind it. Where many
+ * small requests are buffered, SESSION_ASK shows the first of them only, as if no more had arrived
+ * yet: whoever copies what is shown would otherwise copy all of it for each request. */
 struct span session_input(const struct session *session);
 
 /* At SESSION_ANSWER with a framing: what it found. */
 const struct framing_result *session_framed(const struct session *session);
 
-/* The peer has stopped sending. */
+/* The peer has stopped sending, and session_input() is all that there is. */
 bool session_at_end(const struct session *session);
 
 enum session_verdict {

@@ -11,8 +11,19 @@ enum { PULL_BELOW = 16 * 1024 };
 /* How many of the first bytes a log line shows. */
 enum { SHOWN_BYTES = 48 };
 
-struct span session_input(const struct session *session) {
+/* The handler is shown at least so much of what is there, and so many times the last request. */
+enum { WINDOW_MIN = 256, WINDOW_REQUESTS = 4 };
+
+static struct span buffered(const struct session *session) {
   return session->kept ? buffer_bytes(session->kept) : session->borrowed;
+}
+
+struct span session_input(const struct session *session) {
+  struct span input = buffered(session);
+  bool is_limited =
+      session->window > 0 && (session->state == STATE_READING || session->state == STATE_ANSWERING);
+  if (is_limited && input.length > session->window) input.length = session->window;
+  return input;
 }
 
 static enum session_step too_large(struct session *session, const char *why) {
@@ -26,9 +37,9 @@ static bool over_limit(const struct session *session, size_t length) {
 
 /* No request can come of what is there before more bytes arrive; `length` are needed in all. */
 static enum session_step incomplete(struct session *session, size_t length) {
-  size_t have = session_input(session).length;
+  size_t have = buffered(session).length;
   session->needed = length > have ? length : have + 1;
-  if (over_limit(session, session->needed))
+  if (over_limit(session, session->needed) && (length > have + 1 || !session->at_end))
     return too_large(session, length > have + 1 ? "the request is declared to be over max_request"
                                                 : "the request is over max_request");
   if (session->at_end) conversation_close(session, REASON_PEER_CLOSED);
@@ -57,7 +68,7 @@ static enum session_step decode(struct session *session, struct span input) {
 
 static enum session_step next_request(struct session *session) {
   if (session->paused || session->output.first) return SESSION_WAIT;
-  struct span input = session_input(session);
+  struct span input = buffered(session);
   if (input.length == 0) {
     if (session->at_end)
       conversation_close(session, REASON_PEER_CLOSED);
@@ -71,7 +82,7 @@ static enum session_step next_request(struct session *session) {
 
 enum session_step session_next(struct session *session) {
   if (session->state == STATE_MOURNING) return SESSION_CLOSE;
-  if (session->state == STATE_ENDED) return SESSION_WAIT;
+  if (session->state == STATE_ENDED || session->yielded) return SESSION_WAIT;
   if (output_source(&session->output) && buffer_bytes(session->output.front).length < PULL_BELOW)
     return SESSION_PULL;
   switch (session->state) {
@@ -88,14 +99,34 @@ const struct framing_result *session_framed(const struct session *session) {
   return &session->framed;
 }
 
-bool session_at_end(const struct session *session) { return session->at_end; }
+void session_yield(struct session *session) { session->yielded = true; }
+
+bool session_at_end(const struct session *session) {
+  return session->at_end && session_input(session).length == buffered(session).length;
+}
+
+/* Behind a request that is small for what was shown, others like it are to be expected. */
+static void narrow(struct session *session, size_t request) {
+  size_t enough = request < WINDOW_MIN / WINDOW_REQUESTS ? WINDOW_MIN : request * WINDOW_REQUESTS;
+  if (session_input(session).length > enough) session->window = enough;
+}
+
+/* What was shown is no request; true if there is more to show before more is needed. */
+static bool widen(struct session *session, size_t needed) {
+  size_t shown = session_input(session).length, have = buffered(session).length;
+  if (shown == have || needed > have) return false;
+  session->window = needed > 2 * shown ? needed : 2 * shown;
+  return true;
+}
 
 void session_judge(struct session *session, enum session_verdict verdict, size_t length,
                    const char *why) {
   assert(session->state == STATE_READING);
   assert(verdict != SESSION_COMPLETE || (length > 0 && length <= session_input(session).length));
   switch (verdict) {
-  case SESSION_PARTIAL: incomplete(session, length); break;
+  case SESSION_PARTIAL:
+    if (!widen(session, length)) incomplete(session, length);
+    break;
   case SESSION_COMPLETE: complete(session, length); break;
   case SESSION_MALFORMED: session_fail(session, REASON_MALFORMED, why); break;
   }
@@ -138,6 +169,7 @@ void session_answered(struct session *session, bool close) {
     if (close) conversation_close(session, REASON_DONE);
     break;
   case STATE_ANSWERING:
+    if (!session->handler->framing) narrow(session, session->request);
     conversation_consume(session, session->request);
     session->requests++;
     session->needed = session->seen = 0;
@@ -176,7 +208,7 @@ static void log_failure(struct session *session, enum reason reason, const char 
   log_text(&line, "service", who.service);
   log_text(&line, "peer", who.host);
   log_integer(&line, "port", who.port);
-  struct span input = session_input(session);
+  struct span input = buffered(session);
   size_t shown = input.length < SHOWN_BYTES ? input.length : SHOWN_BYTES;
   log_integer(&line, "buffered", (int64_t)input.length);
   if (shown > 0) {
