@@ -12,27 +12,26 @@ local LengthSepBody = {
   example = "5\nhello",
 }
 
--- No length that fits into a Lua integer has more digits than this.
+-- No length that fits into a Lua integer has more digits than this, or leaves less room beside it.
 local MAX_DIGITS <const> = 19
+local MAX_LENGTH <const> = math.maxinteger - MAX_DIGITS - 1
 
 function LengthSepBody:request_complete()
-  local line_feed = self.incoming:find("\n", 1, true)
-  local digits = self.incoming:sub(1, line_feed and line_feed - 1 or MAX_DIGITS + 1)
+  local incoming = self.incoming
   -- Only decimal digits are a length: no sign, no space, no "0x10", no "1e3", no "007".
-  if digits:find("%D") or digits:find("^0.") or #digits > MAX_DIGITS then
+  local digits, body = incoming:match("^(%d+)\n()")
+  if incoming:find("^0%d") or not digits and (#incoming > MAX_DIGITS or incoming:find("%D")) then
     return nil, "the length is not a plain decimal number"
   end
-  if not line_feed then return false end
+  if not digits then return false end
+  local length = tonumber(digits)
+  if length > MAX_LENGTH then return nil, "the length is too large" end
 
-  local length = math.tointeger(tonumber(digits))
-  if not length or length > math.maxinteger - line_feed then
-    return nil, "the length is empty or too large"
-  end
-  local needed = line_feed + length
+  local last = body + length - 1
   -- Saying how many bytes are needed saves being asked again before they are there.
-  if #self.incoming < needed then return false, needed end
-  self.msg_body = self.incoming:sub(line_feed + 1, needed)
-  return true, needed
+  if #incoming < last then return false, last end
+  self.msg_body = incoming:sub(body, last)
+  return true, last
 end
 
 function LengthSepBody:make_response()

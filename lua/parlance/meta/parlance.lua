@@ -3,7 +3,7 @@
 ---What a script has from its server.
 ---@class parlance
 ---@field version string the server's version, such as "0.1.0"
----@field shared table belongs to the server, not to a version of the script
+---@field shared table the service's own, for what is to outlive a version of the script
 local parlance = {}
 
 ---Writes an event to the server's log.
