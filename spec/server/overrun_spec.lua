@@ -2,7 +2,7 @@
 
 local server = require "support.server"
 
-local TIMEOUT <const> = 0.3
+local TIMEOUT <const> = 0.2
 
 -- Requests are lines; `ok` is answered at once, every other one runs into the trap.
 local SCRIPT <const> = [[
@@ -14,7 +14,7 @@ return {
   request_complete = framing.line { max = 100 },
   make_response = function(self)
     if self.request == "ok" then return "fine\n" end
-    %s
+    do %s end
     return "got through\n"
   end,
   handle_close = function(_, reason) print(reason) io.flush() end,
@@ -57,10 +57,9 @@ local TRAPS <const> = {
       .. "while true do pcall(function() return setmetatable({}, m).x end) end" },
   { "an __eq that loops", "local m = { __eq = forever } return setmetatable({}, m) == setmetatable({}, m)" },
   { "a __tostring that loops", "tostring(setmetatable({}, { __tostring = forever }))" },
-  { "a __tostring of the error that loops", "error(setmetatable({}, { __tostring = forever }))" },
   { "load with a reader that loops", "load(forever)" },
   { "require of a module that loops", "package.preload.trap = forever require 'trap'" },
-  { "the response's own function", "return forever" },
+  { "the response's own function", "return { forever }" },
   { "many short calls", "local function f() end while true do for i = 1, 1000 do f() end end" },
   { "a goto", "::top:: goto top" },
 }
@@ -73,47 +72,60 @@ end
 local function fall_into_trap(client, request)
   local begin = server.now()
   client:send(request)
-  local rest = client:receive_rest(5 + TIMEOUT)
+  local rest = client:receive_rest(3 + TIMEOUT)
   return rest, server.now() - begin
 end
 
--- A server that cannot be stopped is killed here, so that one failure does not wait for the others.
+-- A server that cannot be stopped is killed here, so that nothing waits for it.
 local function kill_if_stuck(running)
-  local begin = server.now()
   local other = running:connect()
-  other.socket:settimeout(5, "t")
   other:send "ok\n"
-  local answer = other.socket:receive(5)
-  if answer then return server.now() - begin end
+  other.socket:settimeout(2, "t")
+  if other.socket:receive(5) then return end
   running.process:signal(9)
   running:expect_end()
   error "the server is stuck: nobody else is answered"
 end
 
+local function stops(trap, poller)
+  local name, code = table.unpack(trap)
+  it("is stopped in " .. name, function()
+    local running = start(SCRIPT:format(code), poller)
+    local trapped, witness = running:connect(), running:connect()
+    assert.equal("fine\n", witness:exchange("ok\n", 5))
+    local rest, took = fall_into_trap(trapped, "trap\n")
+    kill_if_stuck(running)
+    assert.equal("", rest)
+    assert.is_true(took >= TIMEOUT * 0.9, "stopped after " .. took)
+    assert.is_true(took < TIMEOUT + 1, "stopped after " .. took)
+    assert.equal("fine\n", witness:exchange("ok\n", 5))
+    running:wait_for_log "script_overrun service=script1 "
+    running:wait_for_log "closed service=script1 [^\n]*reason=script_overrun "
+    assert.equal("script_overrun\n", running:output())
+  end)
+end
+
 describe("a call that overruns", function()
+  describe("whatever it does", function()
+    server.cleans_up()
+    for _, trap in ipairs(TRAPS) do stops(trap) end
+  end)
+
   server.for_each_poller(function(poller)
-    for _, trap in ipairs(TRAPS) do
-      local name, code = table.unpack(trap)
-      it("is stopped in " .. name, function()
-        local running = start(SCRIPT:format(code), poller)
-        local trapped, witness = running:connect(), running:connect()
-        assert.equal("fine\n", witness:exchange("ok\n", 5))
-        local rest, took = fall_into_trap(trapped, "trap\n")
-        kill_if_stuck(running)
-        assert.equal("", rest)
-        assert.is_true(took >= TIMEOUT * 0.9, "stopped after " .. took)
-        assert.is_true(took < 2 * TIMEOUT + 1, "stopped after " .. took)
-        assert.equal("fine\n", witness:exchange("ok\n", 5))
-        running:wait_for_log "script_overrun service=script1 "
-        running:wait_for_log "closed service=script1 %C-reason=script_overrun "
-        assert.equal("script_overrun\n", running:output())
-      end)
-    end
+    stops({ "a loop of pcall", "while true do pcall(error) end" }, poller)
   end)
 end)
 
 describe("the call timeout", function()
   server.cleans_up()
+
+  it("holds for describing an error, which stays a script_error", function()
+    local running = start(SCRIPT:format "error(setmetatable({}, { __tostring = forever }))")
+    local rest, took = fall_into_trap(running:connect(), "trap\n")
+    assert.equal("", rest)
+    assert.is_true(took < TIMEOUT + 1)
+    running:wait_for_log "script_error service=script1 "
+  end)
 
   it("stops handle_error as well, and the connection ends without its words", function()
     local running = start([[
@@ -187,17 +199,35 @@ describe("the call timeout", function()
         request_complete = function() return true end,
         make_response = function()
           local count = 0
-          return function()
+          return { function()
             local until_then = parlance.now() + 0.2
             while parlance.now() < until_then do end
             count = count + 1
             return count <= 5 and "x" or nil
-          end
+          end }
         end,
       }
     ]], nil, 0.5)
     assert.equal("xxxxx", running:connect():exchange("x", 5))
     assert.equal(0, running:count_in_log "script_overrun")
+  end)
+
+  it("is each service's own, also when a call with a longer one went before", function()
+    for _, longer in ipairs { 8, 0 } do
+      local script <const> = SCRIPT:format "while true do pcall(error) end"
+      local running = server.start {
+        { script, options = { "--call-timeout", longer } },
+        { script, options = { "--call-timeout", 0.3, name = "shorter" } },
+      }
+      assert.equal("fine\n", running:connect(1):exchange("ok\n", 5))
+      for _ = 1, 2 do
+        local rest, took = fall_into_trap(running:connect(2), "trap\n")
+        assert.equal("", rest)
+        assert.is_true(took >= 0.27 and took < 1.3, "stopped after " .. took)
+        assert.equal("fine\n", running:connect(1):exchange("ok\n", 5))
+      end
+      assert.equal(2, running:count_in_log "script_overrun service=shorter ")
+    end
   end)
 
   it("does not wake up a call after one that was stopped", function()
@@ -234,6 +264,6 @@ describe("the call timeout", function()
     local status, _, complaint = server.run { "--call-timeout", "0.3", "--listen", "127.0.0.1:0", path }
     assert.is_true(server.now() - begin < TIMEOUT + 1)
     assert.equal(2, status)
-    assert.is_truthy(complaint:find("^parlance: [^\n]*" .. path:gsub("%p", "%%%0") .. "[^\n]*call timeout[^\n]*\n$"))
+    assert.is_truthy(complaint:find("^parlance: [^\n]*" .. path:gsub("%p", "%%%0") .. "[^\n]*call[- ]timeout[^\n]*\n$"))
   end)
 end)

@@ -22,7 +22,7 @@ local SOURCE <const> = assert(os.getenv "PARLANCE_SOURCE_DIR", "run me through c
 local SERVER_ENV <const> = os.getenv "PARLANCE_SERVER_ENV" or ""
 
 -- Long enough for a slow machine with other tests beside this one; only failures take so long.
-local DEADLINE <const> = 20
+local DEADLINE <const> = 10
 local TERM <const> = 15
 
 local server = {
@@ -63,9 +63,9 @@ local function shown(bytes)
   return #bytes <= 200 and ("%q"):format(bytes) or ("%q... (%d bytes)"):format(bytes:sub(1, 200), #bytes)
 end
 
-local function new_client(connected)
+local function new_client(connected, running)
   connected:settimeout(DEADLINE, "t")
-  return setmetatable({ socket = connected }, Client)
+  return setmetatable({ socket = connected, server = running }, Client)
 end
 
 --- Sends all of it, or raises.
@@ -75,15 +75,20 @@ function Client:send(bytes)
   return self
 end
 
---- Sends each item in a segment of its own: the next only when the kernel at the other end has
---- acknowledged the last one, so that the server may read it alone.
+--- Sends each piece when the server has read the one before: see Server:turn().
 function Client:send_pieces(pieces)
-  self.socket:setoption("tcp-nodelay", true)
   for _, piece in ipairs(pieces) do
     self:send(piece)
-    socket.sleep(0)
+    self.server:turn()
   end
   return self
+end
+
+--- Sends the bytes one by one.
+function Client:send_bytes(bytes)
+  local pieces = {}
+  for place = 1, #bytes do pieces[place] = bytes:sub(place, place) end
+  return self:send_pieces(pieces)
 end
 
 --- Exactly so many bytes, or raises.
@@ -134,13 +139,14 @@ function Client:exchange_all(bytes)
   return self:receive_all()
 end
 
---- Sends as much as the server takes until it takes no more for so many seconds, from a function
---- that returns the next piece; returns how many bytes that were.
+--- Sends what a function returns, piece by piece, until that is nil or the server has taken nothing
+--- for so many seconds; returns how many bytes it took.
 function Client:send_until_full(next_piece, seconds)
   local total = 0
   self.socket:settimeout(seconds)
   while true do
     local piece = next_piece()
+    if not piece then break end
     local sent, _, count = self.socket:send(piece)
     total = total + (sent or count)
     if not sent then break end
@@ -184,6 +190,7 @@ Server.__index = Server
 ---@field listen? string[] addresses; a free port of 127.0.0.1 without it
 ---@field [integer] string command line options that stand before the script
 ---@field rlimit_nofile? integer
+---@field turns? boolean there is to be a Server:turn()
 
 local running = {}
 
@@ -280,6 +287,9 @@ function server.start(scripts, options)
   for place, script in ipairs(scripts) do
     listeners = listeners + add_service(argv, folder, script[1], script.options or {}, place)
   end
+  if options.turns then
+    listeners = listeners + add_service(argv, folder, "protocols/echo.lua", {}, 0)
+  end
   local self = setmetatable({ folder = folder, addresses = {}, clients = {} }, Server)
   self.process = assert(process.spawn(argv, {
     stdout = folder .. "/stdout", stderr = folder .. "/log",
@@ -343,9 +353,17 @@ function Server:connect(nth, from)
     assert(connected:connect(address.host, address.port))
     connected:setoption("tcp-nodelay", true)
   end
-  local client = new_client(connected)
+  local client = new_client(connected, self)
   self.clients[#self.clients + 1] = client
   return client
+end
+
+--- Returns when the server has read all that was sent to it before, as long as it reads: what it is
+--- sent now comes behind that, on a connection to a second service, and the answer to this may come
+--- from the same turn of its loop, but the next one cannot.
+function Server:turn()
+  self.turner = self.turner or self:connect(#self.addresses)
+  for _ = 1, 2 do self.turner:exchange("\n", 1) end
 end
 
 --- Resident KiB.
@@ -353,9 +371,11 @@ function Server:memory()
   return assert(self.process:memory())
 end
 
---- Seconds of processor time.
+--- Seconds of processor time; in nanoseconds where the kernel counts them, else in hundredths.
 function Server:cpu()
-  return assert(self.process:cpu())
+  local file <close> = io.open(("/proc/%d/schedstat"):format(self.process:pid()))
+  local nanoseconds = file and file:read "n"
+  return nanoseconds and nanoseconds > 0 and nanoseconds / 1e9 or assert(self.process:cpu())
 end
 
 function Server:descriptors()
@@ -379,20 +399,21 @@ function Server:stop(seconds)
   return self:wait(seconds)
 end
 
-local function close_clients(self)
+--- Ends all connections that it was asked for here, so that it has nobody to wait for.
+function Server:close_clients()
   for _, client in ipairs(self.clients) do client:close() end
   self.clients = {}
 end
 
 -- Takes the process and the files away; returns what is to be complained of, or nil.
 local function clean(self)
-  close_clients(self)
-  local was_running = self.process:signal(TERM)
-  local status, how = self.process:wait(DEADLINE)
+  self:close_clients()
+  if not self.looks_after_its_end then self.process:signal(TERM) end
+  local status, how = self.process:wait(self.looks_after_its_end and 0 or DEADLINE)
   local log = self:log()
   self.process:close()
   remove_folder(self.folder)
-  if not was_running and self.may_have_ended then return nil end
+  if self.looks_after_its_end then return nil end
   if status ~= 0 then return ("the server ended with %s %s; its log:\n%s"):format(how, status, log) end
 end
 
@@ -404,9 +425,9 @@ function server.stop_all()
   if #faults > 0 then error(table.concat(faults, "\n"), 0) end
 end
 
---- A server may have ended in whatever way when the test is over.
+--- The test itself sees to it how the server ends.
 function Server:expect_end()
-  self.may_have_ended = true
+  self.looks_after_its_end = true
 end
 
 --- In a describe(): no server outlives its test.

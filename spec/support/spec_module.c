@@ -50,6 +50,7 @@ static void add_field(lua_State *L, const char *name, lua_CFunction open) {
 
 int luaopen_parlance_spec(lua_State *L) {
   lua_newtable(L);
+  add_field(L, "base", spec_open_base);
   add_field(L, "io", spec_open_io);
   add_field(L, "process", spec_open_process);
   add_field(L, "framing", spec_open_framing);

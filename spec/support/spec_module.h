@@ -13,6 +13,7 @@
 
 int luaopen_parlance_spec(lua_State *L);
 
+int spec_open_base(lua_State *L);
 int spec_open_io(lua_State *L);
 int spec_open_process(lua_State *L);
 

@@ -91,6 +91,7 @@ static int read_from(lua_State *L) {
 static int write_to(lua_State *L) {
   int fd = check_fd(L, 1);
   luaL_checktype(L, 2, LUA_TTABLE);
+  lua_settop(L, 3);
   size_t count = (size_t)lua_rawlen(L, 2);
   struct span *spans = lua_newuserdatauv(L, (count + 1) * sizeof *spans, 0);
   for (size_t i = 0; i < count; i++) { /* the list keeps the strings alive */

@@ -1,0 +1,142 @@
+-- `parlance check`: loads and validates scripts, without a server.
+
+local server = require "support.server"
+
+local folder
+
+before_each(function() folder = server.new_folder() end)
+after_each(function() server.remove_folder(folder) end)
+
+local function write(name, text)
+  local path = folder .. "/" .. name
+  server.write_file(path, text)
+  return path
+end
+
+local function check(...)
+  return server.run { "check", ... }
+end
+
+local FUNCTIONS <const> = "request_complete = function() return true end, make_response = function() end"
+
+describe("check", function()
+  for _, name in ipairs { "length_sep_body", "echo", "daytime", "upper" } do
+    it("finds protocols/" .. name .. ".lua valid", function()
+      local path = ("%s/protocols/%s.lua"):format(server.SOURCE, name)
+      local status, said, complaint = check(path)
+      assert.equal("", complaint)
+      assert.equal(path .. ": valid\n", said)
+      assert.equal(0, status)
+    end)
+  end
+
+  -- What a script may get wrong; `where` is what the complaint says besides the file's name.
+  for _, case in ipairs {
+    { "a syntax error", "local x = = 1\nreturn {}", ":1:" },
+    { "a syntax error in a later line", "local x = 1\n\nreturn {", ":3:" },
+    { "no table", "return 42", "number" },
+    { "nothing", "", "nil" },
+    { "a function", "return function() end", "function" },
+    { "an error while it loads", "local x\n\nx.y = 1\nreturn {}", ":3:" },
+    { "an error of its own while it loads", "error 'on purpose'", "on purpose" },
+    { "an error that is a table", "error {}", "table" },
+    { "an error that is nil", "error(nil)", "nil" },
+    { "neither function", "return {}", "request_complete" },
+    { "no request_complete", "return { make_response = print }", "request_complete" },
+    { "no make_response", "return { request_complete = print }", "make_response" },
+    { "a request_complete that is no function", "return { request_complete = 5, make_response = print }",
+      "request_complete" },
+    { "a make_response that is no function", "return { request_complete = print, make_response = 'x' }",
+      "make_response" },
+    { "a handle_error that is no function", "return { handle_error = {}, " .. FUNCTIONS .. " }", "handle_error" },
+    { "a handle_close that is no function", "return { handle_close = true, " .. FUNCTIONS .. " }", "handle_close" },
+    { "a handle_connect that is no function", "return { handle_connect = 1, " .. FUNCTIONS .. " }", "handle_connect" },
+    { "a module that is not there", "require 'no.such.module' return {}", "no.such.module" },
+    { "a max_request that is no number", "return { max_request = 'x', " .. FUNCTIONS .. " }", "max_request" },
+    { "a max_request of 0", "return { max_request = 0, " .. FUNCTIONS .. " }", "max_request" },
+    { "a fraction for max_request", "return { max_request = 1.5, " .. FUNCTIONS .. " }", "max_request" },
+    { "a negative time", "return { idle_timeout = -1, " .. FUNCTIONS .. " }", "idle_timeout" },
+    { "a time that is no number", "return { request_timeout = '5', " .. FUNCTIONS .. " }", "request_timeout" },
+    { "a time that is not a number", "return { write_timeout = 0/0, " .. FUNCTIONS .. " }", "write_timeout" },
+    { "a blocksize of 0", "return { blocksize = 0, " .. FUNCTIONS .. " }", "blocksize" },
+    { "a close_when_done that is no boolean", "return { close_when_done = 'no', " .. FUNCTIONS .. " }",
+      "close_when_done" },
+    { "a listen that is no string", "return { listen = 8888, " .. FUNCTIONS .. " }", "listen" },
+    { "a listen that is no address", "return { listen = 'nowhere', " .. FUNCTIONS .. " }", "listen" },
+    { "a framing that does not exist", "return { request_complete = require('parlance.framing').lines {} }", ":1:" },
+    { "a framing with a wrong option", "return { request_complete = require('parlance.framing').line { max = -1 } }",
+      ":1:" },
+    { "bytes that are not Lua at all", "\27Lua\x54\0\1\2\3", "" },
+  } do
+    local name, text, where = table.unpack(case)
+    it("tells in one line of a script with " .. name, function()
+      local path = write("faulty.lua", text)
+      local status, said, complaint = check(path)
+      assert.equal(2, status)
+      assert.equal("", said)
+      assert.is_truthy(complaint:find "^parlance: [^\n]+\n$", complaint)
+      assert.is_truthy(complaint:find(path, 1, true), complaint)
+      assert.is_truthy(complaint:find(where, 1, true), complaint)
+      assert.is_nil(complaint:find("stack traceback", 1, true))
+    end)
+  end
+
+  it("tells of a script that is not there, and of a folder", function()
+    for _, path in ipairs { folder .. "/missing.lua", folder } do
+      local status, _, complaint = check(path)
+      assert.equal(2, status)
+      assert.is_truthy(complaint:find "^parlance: [^\n]+\n$", complaint)
+      assert.is_truthy(complaint:find(path, 1, true))
+    end
+  end)
+
+  it("names a script whole, however long its path is", function()
+    local path = write(("x"):rep(200) .. ".lua", "x.y = 1")
+    local _, _, complaint = check(path)
+    assert.is_truthy(complaint:find(path, 1, true), complaint)
+    assert.is_truthy(complaint:find(":1:", 1, true), complaint)
+    assert.is_truthy(complaint:find "^parlance: [^\n]+\n$", complaint)
+  end)
+
+  it("tells of a script that loops for ever", function()
+    local path = write("endless.lua", "while true do pcall(error) end")
+    local begin = server.now()
+    local status, _, complaint = check("--call-timeout", "0.2", path)
+    assert.equal(2, status)
+    assert.is_true(server.now() - begin < 2)
+    assert.is_truthy(complaint:find "^parlance: [^\n]+\n$", complaint)
+    assert.is_truthy(complaint:find(path, 1, true), complaint)
+  end)
+
+  it("tells of a script that takes more memory than it may", function()
+    local path = write("hungry.lua", "return { ('x'):rep(1 << 24) }")
+    local status, _, complaint = check("--memory-limit", "1M", path)
+    assert.equal(2, status)
+    assert.is_truthy(complaint:find "^parlance: [^\n]+\n$", complaint)
+    assert.is_truthy(complaint:find(path, 1, true), complaint)
+    assert.is_truthy(complaint:find("memory", 1, true), complaint)
+  end)
+
+  it("looks at all scripts, and fails if one of them does", function()
+    local good, bad = write("good.lua", "return { " .. FUNCTIONS .. " }"), write("bad.lua", "return 1")
+    local status, said, complaint = check(bad, good, bad)
+    assert.equal(2, status)
+    assert.equal(good .. ": valid\n", said)
+    assert.equal(2, select(2, complaint:gsub("\n", "")))
+  end)
+
+  it("lets a script require modules beside it, the server's, and C modules of the system", function()
+    write("beside.lua", "return { name = 'beside' }")
+    local path = write("good.lua", [[
+      assert(require("beside").name == "beside")
+      assert(require("parlance").version)
+      assert(require("parlance.framing").line)
+      assert(require("lpeg").P(1))
+      assert(require("cjson").encode {} == "{}")
+      return { request_complete = function() return true end, make_response = function() end }
+    ]])
+    local status, _, complaint = check(path)
+    assert.equal("", complaint)
+    assert.equal(0, status)
+  end)
+end)

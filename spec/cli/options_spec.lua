@@ -1,0 +1,168 @@
+-- The command line: mistakes are told in one line that names the option and the value.
+
+local server = require "support.server"
+
+local ECHO <const> = server.SOURCE .. "/protocols/echo.lua"
+
+-- Exactly one line on standard error, which holds each of these texts; nothing on standard output.
+local function refuses(argv, ...)
+  local status, said, complaint = server.run(argv, { seconds = 5 })
+  assert.equal(2, status)
+  assert.equal("", said)
+  assert.is_truthy(complaint:find "^parlance: [^\n]+\n$", complaint)
+  for _, text in ipairs { ... } do
+    assert.is_truthy(complaint:find(text, 1, true), ("%q is not in %q"):format(text, complaint))
+  end
+  return complaint
+end
+
+describe("the command line", function()
+  local BYTES <const> = {
+    "", "x", "-1", "+1", "0", "1.5", "0x10", "1e6", "10T", "10KB", " 10", "10 ", "99999999999999999999", "9999999999G",
+  }
+  local SECONDS <const> = {
+    "", "x", "-1", "-0.5", "+1", "1e3", "0x10", "inf", "nan", "1s", " 1", "1..5", ".", "9999999999999",
+  }
+
+  for option, values in pairs {
+    ["--max-connections"] = { "", "x", "-1", "0", "1.5", "10K", "0x10", "99999999999999999999" },
+    ["--max-request"] = BYTES,
+    ["--memory-limit"] = { "x", "-1", "0", "1", "1K", "99999999999999999999", "1.5M" },
+    ["--request-timeout"] = SECONDS,
+    ["--idle-timeout"] = SECONDS,
+    ["--write-timeout"] = SECONDS,
+    ["--call-timeout"] = SECONDS,
+    ["--poller"] = { "", "poll", "EPOLL", "epoll " },
+    ["--log-level"] = { "", "loud", "INFO" },
+    ["--log-format"] = { "", "xml" },
+    ["--name-server"] = { "", "x", "127.0.0.1", "unix:/tmp/x", ":", "127.0.0.1:99999" },
+    ["--listen"] = {
+      "", "x", "127.0.0.1", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:-1", "127.0.0.1:65536", "127.0.0.1: 80",
+      "[::1]", "[::1", "[::1]:", "::1:80", "[localhost]:80", "unix:", "unix:" .. ("x"):rep(108),
+    },
+  } do
+    for _, value in ipairs(values) do
+      it(("refuses %s %q"):format(option, value), function()
+        refuses({ option, value, ECHO }, option, value)
+      end)
+    end
+  end
+
+  it("refuses a value that is joined to its option in the same way", function()
+    refuses({ "--max-request=0", ECHO }, "--max-request", "0")
+    refuses({ "-lx", ECHO }, "--listen", "x")
+  end)
+
+  for _, option in ipairs {
+    "--listen", "-l", "--max-connections", "--max-request", "--request-timeout", "--idle-timeout", "--write-timeout",
+    "--call-timeout", "--memory-limit", "--poller", "--name-server", "--log-level", "--log-format",
+  } do
+    it("tells that a value is missing behind " .. option, function()
+      refuses({ ECHO, option }, option, "value")
+    end)
+  end
+
+  it("refuses options that it does not know", function()
+    refuses({ "--frobnicate", ECHO }, "--frobnicate")
+    refuses({ "--frobnicate=5", ECHO }, "--frobnicate")
+    refuses({ "-x", ECHO }, "-x")
+    refuses({ "-xl", ECHO }, "-x")
+  end)
+
+  it("refuses a value for an option that takes none", function()
+    refuses({ "--resolve-names=yes", ECHO }, "--resolve-names")
+  end)
+
+  it("refuses options behind the last script, because they are for none", function()
+    refuses({ ECHO, "--max-request", "10" }, "--max-request", "behind")
+    refuses({ ECHO, "-l", "127.0.0.1:0" }, "--listen", "behind")
+    refuses({ ECHO, "--idle-timeout", "1", ECHO, "--call-timeout", "1" }, "--call-timeout", "behind")
+  end)
+
+  it("needs a script", function()
+    refuses({}, "no script")
+    refuses({ "--poller", "select" }, "no script")
+    refuses({ "check" }, "no script")
+  end)
+
+  it("points to --help where that helps", function()
+    for _, argv in ipairs { {}, { "--frobnicate", ECHO }, { ECHO, "--listen" } } do refuses(argv, "--help") end
+  end)
+end)
+
+describe("--help", function()
+  it("tells every option on standard output, and ends with 0", function()
+    local status, said, complaint = server.run { "--help" }
+    assert.equal(0, status)
+    assert.equal("", complaint)
+    for _, option in ipairs {
+      "--listen", "--max-connections", "--max-request", "--request-timeout", "--idle-timeout", "--write-timeout",
+      "--call-timeout", "--memory-limit", "--poller", "--resolve-names", "--name-server", "--log-level",
+      "--log-format", "--version", "--help",
+    } do
+      assert.is_truthy(said:find(option, 1, true), option)
+    end
+    for line in said:gmatch "[^\n]+" do assert.is_true(#line <= 100, line) end
+  end)
+
+  it("may stand beside anything that is right", function()
+    assert.equal(0, (server.run { "--poller", "select", "--help" }))
+    assert.equal(0, (server.run { ECHO, "--help" }))
+  end)
+
+  it("fails with 1 when nobody can read it", function()
+    assert.equal(1, (server.run({ "--help" }, { stdout = "/dev/full" })))
+  end)
+end)
+
+describe("--version", function()
+  it("is the name and three numbers", function()
+    local status, said, complaint = server.run { "--version" }
+    assert.equal(0, status)
+    assert.equal("", complaint)
+    assert.is_truthy(said:find "^parlance %d+%.%d+%.%d+\n$")
+  end)
+end)
+
+describe("an option", function()
+  server.cleans_up()
+
+  it("stands before the script that it is for, and holds for no other", function()
+    local text = "return {\n request_complete = function() return false end, make_response = print }"
+    local running = server.start {
+      { text, options = { "--max-request=1K" } },
+      { text },
+    }
+    local first, second = running:connect(1), running:connect(2)
+    first:send(("x"):rep(2000))
+    second:send(("x"):rep(2000))
+    first:receive_rest()
+    assert.is_true(second:is_quiet(0.05))
+  end)
+
+  for unit, factor in pairs { [""] = 1, K = 1 << 10, k = 1 << 10, M = 1 << 20, m = 1 << 20 } do
+    it(("of bytes may end in %q"):format(unit), function()
+      local running = server.start("protocols/length_sep_body.lua", { "--max-request", "10" .. unit })
+      local largest = 10 * factor
+      local body = largest - #tostring(largest) - 1
+      if #tostring(body) < #tostring(largest) then body = largest - #tostring(body) - 1 end
+      local client = running:connect()
+      client:send(body .. "\n")
+      assert.is_true(client:is_quiet(0.02))
+      client = running:connect()
+      client:send(body + 1 .. "\n")
+      assert.equal("", client:receive_all())
+    end)
+  end
+
+  it("of the log writes JSON, an event a line", function()
+    local json = require "dkjson"
+    local running = server.start("protocols/echo.lua")
+    local taken = running.addresses[1].text
+    local _, _, complaint = server.run { "--log-format", "json", "-l", "127.0.0.1:0", "-l", taken, ECHO }
+    local event = json.decode(complaint:match "^[^\n]+")
+    assert.equal("listening", event.event)
+    assert.equal("info", event.level)
+    assert.equal("echo", event.service)
+  end)
+end)

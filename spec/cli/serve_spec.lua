@@ -1,0 +1,150 @@
+-- `parlance SCRIPT`: what it says when it cannot serve, and what to a person when it can.
+
+local process = require("parlance_spec").process
+local server = require "support.server"
+
+local ECHO <const> = server.SOURCE .. "/protocols/echo.lua"
+
+local folder
+
+before_each(function() folder = server.new_folder() end)
+after_each(function() server.remove_folder(folder) end)
+server.cleans_up()
+
+local function write(name, text)
+  local path = folder .. "/" .. name
+  server.write_file(path, text)
+  return path
+end
+
+-- Ends with this status and one line on standard error that holds each of the texts.
+local function refuses(expected, argv, ...)
+  local status, said, complaint = server.run(argv, { seconds = 5 })
+  assert.equal("", said)
+  assert.is_truthy(complaint:find "^parlance: [^\n]+\n$", complaint)
+  assert.is_nil(complaint:find("stack traceback", 1, true))
+  for _, text in ipairs { ... } do
+    assert.is_truthy(complaint:find(text, 1, true), ("%q is not in %q"):format(text, complaint))
+  end
+  assert.equal(expected, status)
+end
+
+describe("a server", function()
+  for _, case in ipairs {
+    { "has a syntax error", "return {", ":1:" },
+    { "returns no table", "return 42", "number" },
+    { "lacks a function", "return { make_response = print }", "request_complete" },
+    { "raises while it loads", "\nerror 'on purpose'", ":2: on purpose" },
+    { "listens nowhere that there is",
+      "return { listen = 'nowhere', request_complete = print, make_response = print }", "nowhere" },
+  } do
+    local name, text, where = table.unpack(case)
+    it("does not start with a script that " .. name, function()
+      local path = write("faulty.lua", text)
+      refuses(2, { path }, path, where)
+    end)
+  end
+
+  it("does not start with a script that is not there", function()
+    refuses(2, { folder .. "/missing.lua" }, folder .. "/missing.lua", "No such file")
+    refuses(2, { folder }, folder)
+  end)
+
+  it("does not start with a script that loops for ever", function()
+    local path = write("endless.lua", "while true do end")
+    refuses(2, { "--call-timeout", "0.2", path }, path)
+  end)
+
+  it("does not start when one of several scripts is faulty", function()
+    local path = write("faulty.lua", "return 42")
+    refuses(2, { "-l", "127.0.0.1:0", ECHO, path }, path)
+  end)
+
+  it("tells of an address that is in use", function()
+    local running = server.start "protocols/echo.lua"
+    local address = running.addresses[1].text
+    refuses(1, { "-l", address, "--log-level", "warn", ECHO }, address, "in use")
+  end)
+
+  it("tells of an address that is not ours", function()
+    refuses(1, { "-l", "192.0.2.1:0", ECHO }, "192.0.2.1", "annot assign requested address")
+  end)
+
+  it("tells of a Unix socket that a living server has", function()
+    local path = folder .. "/socket"
+    local running = server.start("protocols/echo.lua", { listen = { "unix:" .. path } })
+    refuses(1, { "-l", "unix:" .. path, ECHO }, path)
+    assert.equal("x\n", running:connect():exchange("x\n", 2))
+  end)
+
+  it("leaves a file alone that is no socket", function()
+    local path = write("precious", "do not lose me")
+    refuses(1, { "-l", "unix:" .. path, ECHO }, path)
+    assert.equal("do not lose me", server.read_file(path))
+  end)
+
+  it("tells of a folder that is not there", function()
+    refuses(1, { "-l", "unix:/nonexistent/socket", ECHO }, "/nonexistent/socket", "No such file")
+  end)
+
+  it("tells of a port that it may not have, by the second address too", function()
+    local running = server.start "protocols/echo.lua"
+    local address = running.addresses[1].text
+    local status, _, complaint = server.run { "--log-level", "warn", "-l", "127.0.0.1:0", "-l", address, ECHO }
+    assert.equal(1, status)
+    assert.is_truthy(complaint:find "^parlance: [^\n]+\n$", complaint)
+    assert.is_truthy(complaint:find(address, 1, true))
+  end)
+
+  it("logs to standard error, an event a line, without a banner", function()
+    local running = server.start "protocols/echo.lua"
+    for line in running:log():gmatch "[^\n]+" do
+      assert.is_truthy(line:find "^%d%d%d%d%-%d%d%-%d%dT%d%d:%d%d:%d%d%.%d%d%dZ %l+ %l+ ", line)
+    end
+  end)
+end)
+
+describe("a server in a terminal", function()
+  local function has_script()
+    return os.execute "command -v script >/dev/null 2>&1 && script --version >/dev/null 2>&1" == true
+  end
+
+  -- What a person sees who starts this and stops it again.
+  local function typescript(arguments)
+    local path = folder .. "/typescript"
+    local env = os.getenv "PARLANCE_SERVER_ENV" or ""
+    -- It writes its own number, so that it and nobody else gets the signal.
+    local command = ("echo $$ >%s/pid; exec env %s %s %s"):format(folder, env, os.getenv "PARLANCE_BINARY", arguments)
+    local child <close> = assert(process.spawn({ "script", "-qefc", command, "/dev/null" },
+      { stdout = path, stderr = folder .. "/err", env = { SHELL = "/bin/sh", LD_PRELOAD = "" } }))
+    server.wait_until("the banner", function() return server.read_file(path):find "stops it%." end)
+    local pid <const> = server.read_file(folder .. "/pid"):match "%d+"
+    assert(process.spawn { "kill", "-TERM", pid }):wait(5)
+    assert.equal(0, child:wait(server.DEADLINE))
+    return (server.read_file(path):gsub("\r", ""))
+  end
+
+  it("says first what is served, where, and a command to try it with", function()
+    if not has_script() then
+      pending "needs the program script"
+      return
+    end
+    local text = typescript("-l 127.0.0.1:0 " .. ECHO)
+    local version, port, again = text:match("^parlance ([%d.]+) serves echo %([^\n]*echo%.lua%)\n"
+      .. "  on   127%.0%.0%.1:(%d+)\n"
+      .. "  try  printf 'hello\\n' | nc %-N 127%.0%.0%.1 (%d+)\nCtrl%-C stops it%.\n")
+    assert.is_truthy(version, text)
+    assert.equal(port, again)
+  end)
+
+  it("says so for each script", function()
+    if not has_script() then
+      pending "needs the program script"
+      return
+    end
+    local text = typescript(("-l unix:%s/a %s -l '[::1]:0' %s/protocols/daytime.lua")
+      :format(folder, ECHO, server.SOURCE))
+    assert.is_truthy(text:find(("nc -N -U %s/a\n"):format(folder), 1, true), text)
+    assert.is_truthy(text:find "serves daytime [^\n]*\n  on   %[::1%]:%d+\n  try  nc ::1 %d+\n", text)
+  end)
+end)

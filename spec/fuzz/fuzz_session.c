@@ -1,0 +1,493 @@
+/* fuzz_session.c: one conversation whose two sides, the owner and the handler, do what an input
+ * says, next to a model of what the peer must get to see.
+ *
+ * The first SETTINGS bytes choose the protocol; what follows are things that happen to the session,
+ * a byte each and its operands behind it (happen() says which). A byte of a request is a piece of
+ * its response (queue_item()). */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "session/session.h"
+
+enum {
+  SETTINGS = 6,
+  PATTERN = 64 * 1024,  /* bytes that responses are made of */
+  ITEMS_MAX = 24,       /* of a response */
+  REFERENCES_MAX = 512, /* more than a conversation can use */
+  EXPECTED_MAX = 8 * 1024 * 1024,
+  MAX_REQUEST = 64
+};
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* What must hold, holds, or the fuzzer has an input to show. */
+#define CHECK(condition)                                                                           \
+  do {                                                                                             \
+    if (!(condition)) {                                                                            \
+      fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition);                      \
+      abort();                                                                                     \
+    }                                                                                              \
+  } while (0)
+
+struct reference {
+  bool is_alive;
+  char *held;    /* of a held string */
+  int pieces;    /* left of a source */
+  bool is_wrong; /* the source fails at its end */
+};
+
+struct world {
+  struct handler handler; /* first, so that a handler is its world */
+  struct session_owner owner;
+  struct log_limit failures;
+  struct framing framing;
+  struct session *session;
+  const uint8_t *input;
+  size_t left;
+  int64_t now;
+  struct reference references[REFERENCES_MAX]; /* 0 is none */
+  int reference_count;
+  int alive;
+  size_t expected; /* bytes in expected_bytes */
+  size_t seen;     /* of them, by the peer */
+  uint64_t answered;
+  bool is_cut;        /* something was lost on purpose: the peer sees a beginning */
+  bool is_full;       /* the model has no more room */
+  enum reason reason; /* at the last look */
+  bool is_at_end;     /* the peer has stopped sending */
+  bool has_greeted, has_apologized, has_closed, is_over, is_ended;
+};
+
+static char pattern[PATTERN];
+static char expected_bytes[EXPECTED_MAX];
+static int file = -1;
+
+static uint8_t take(struct world *world) {
+  if (world->left == 0) return 0;
+  world->left--;
+  return *world->input++;
+}
+
+static void expect(struct world *world, const char *bytes, size_t length) {
+  CHECK(world->expected + length <= EXPECTED_MAX);
+  memcpy(expected_bytes + world->expected, bytes, length);
+  world->expected += length;
+}
+
+/* ---- the handler's side -------------------------------------------------------------------- */
+
+static int retain(struct world *world) {
+  CHECK(world->reference_count + 1 < REFERENCES_MAX);
+  int reference = ++world->reference_count;
+  world->references[reference] = (struct reference){.is_alive = true};
+  world->alive++;
+  return reference;
+}
+
+static void release(struct handler *handler, struct session *session, int number) {
+  struct world *world = (struct world *)handler;
+  (void)session;
+  CHECK(number > 0 && number <= world->reference_count);
+  struct reference *reference = &world->references[number];
+  CHECK(reference->is_alive);
+  reference->is_alive = false;
+  world->alive--;
+  free(reference->held);
+  reference->held = NULL;
+}
+
+/* Lengths from one byte to some more than the high-water mark takes four of. */
+static size_t length_of(uint8_t item) { return (size_t)1 << (item >> 4 & 15); }
+
+static void queue_held(struct world *world, const char *bytes, size_t length) {
+  int reference = retain(world);
+  char *held = malloc(length);
+  memcpy(held, bytes, length);
+  world->references[reference].held = held;
+  CHECK(session_send_held(world->session, held, length, reference) == STATUS_OK);
+}
+
+/* A file may end before it should. */
+static void queue_file(struct world *world, size_t offset, size_t length, bool is_short) {
+  CHECK(session_send_file(world->session, file, (int64_t)offset,
+                          is_short ? length + PATTERN : length, retain(world)) == STATUS_OK);
+  if (is_short) expect(world, pattern + offset, PATTERN - offset);
+}
+
+static void queue_source(struct world *world, int pieces, bool is_wrong) {
+  int reference = retain(world);
+  world->references[reference].pieces = pieces;
+  world->references[reference].is_wrong = is_wrong;
+  CHECK(session_send_source(world->session, reference) == STATUS_OK);
+  for (int i = pieces; i > 0; i--) expect(world, pattern + i, (size_t)i * 100);
+}
+
+/* The low four bits choose the kind, the high ones the length. False: the response has failed. */
+static bool queue_item(struct world *world, uint8_t item, size_t place) {
+  size_t length = length_of(item);
+  size_t offset = (item * 251u + place * 17) % (PATTERN - length);
+  switch (item & 15) {
+  case 1: session_fail(world->session, REASON_SCRIPT_ERROR, "on\npurpose"); return false;
+  case 2: session_fail(world->session, REASON_OUT_OF_MEMORY, ""); return false;
+  case 3:
+  case 4: queue_held(world, pattern + offset, length); break;
+  case 5:
+  case 6: queue_file(world, offset, length, false); break;
+  case 7: queue_file(world, offset, length, true); return true;
+  case 8:
+  case 9: queue_source(world, item >> 4, false); return true;
+  case 10: queue_source(world, item >> 4, true); return true;
+  case 11: CHECK(session_send(world->session, NULL, 0) == STATUS_OK); return true;
+  default: CHECK(session_send(world->session, pattern + offset, length) == STATUS_OK); break;
+  }
+  expect(world, pattern + offset, length);
+  return true;
+}
+
+static void fail_is_loss(struct world *world, size_t before) {
+  if (world->expected > before || world->alive > 0) world->is_cut = true;
+}
+
+/* The response to a request: an item for each of its bytes. */
+static void answer(struct world *world, struct span request) {
+  size_t before = world->expected;
+  size_t count = request.length < ITEMS_MAX ? request.length : ITEMS_MAX;
+  if (before > EXPECTED_MAX / 2 || world->reference_count > REFERENCES_MAX / 2) count = 0;
+  for (size_t i = 0; i < count; i++)
+    if (!queue_item(world, (uint8_t)request.data[i], i)) {
+      fail_is_loss(world, before);
+      return;
+    }
+  world->answered++;
+  bool closes = request.length > 0 && request.data[0] == 'q';
+  session_answered(world->session, closes);
+  if (closes) world->is_over = true;
+}
+
+static void greet(struct world *world) {
+  CHECK(!world->has_greeted && world->handler.greets && world->answered == 0);
+  world->has_greeted = true;
+  expect(world, "hello", 5);
+  CHECK(session_send(world->session, "hello", 5) == STATUS_OK);
+  session_answered(world->session, false);
+}
+
+static void apologize(struct world *world) {
+  CHECK(!world->has_apologized && world->handler.apologizes && !world->is_cut);
+  CHECK(world->alive == 0);
+  CHECK(session_failure(world->session) != NULL);
+  CHECK(session_reason(world->session) != REASON_NONE);
+  world->has_apologized = true;
+  expect(world, "sorry", 5);
+  CHECK(session_send(world->session, "sorry", 5) == STATUS_OK);
+  if (session_failure(world->session)[0] == 'o')
+    session_answered(world->session, true);
+  else
+    session_fail(world->session, REASON_SCRIPT_ERROR, "no words");
+}
+
+/* A full stop ends a request, a '!' is none, a digit declares how much is still to come. */
+static void ask(struct world *world) {
+  struct span input = session_input(world->session);
+  CHECK(input.length > 0 && input.data != NULL);
+  for (size_t i = 0; i < input.length; i++) {
+    char byte = input.data[i];
+    if (byte == '.') {
+      session_judge(world->session, SESSION_COMPLETE, i + 1, NULL);
+      return;
+    }
+    if (byte == '!') {
+      session_judge(world->session, SESSION_MALFORMED, 0, "shouting");
+      return;
+    }
+  }
+  uint8_t last = (uint8_t)input.data[input.length - 1];
+  size_t more = last >= '0' && last <= '9' ? last - (size_t)'0' : 0;
+  session_judge(world->session, SESSION_PARTIAL, more > 0 ? input.length + more : 0, NULL);
+}
+
+static void pull(struct world *world) {
+  int number = session_source(world->session);
+  struct reference *source = &world->references[number];
+  CHECK(source->is_alive);
+  int piece = source->pieces--;
+  if (piece > 0)
+    CHECK(session_pulled(world->session, pattern + piece, (size_t)piece * 100) == STATUS_OK);
+  else if (source->is_wrong) {
+    world->is_cut = true;
+    session_fail(world->session, REASON_SCRIPT_ERROR, "at the end of a source");
+  } else
+    CHECK(session_pulled(world->session, NULL, 0) == STATUS_OK);
+}
+
+static void work(struct handler *handler, struct session *session) {
+  struct world *world = (struct world *)handler;
+  CHECK(session == world->session || world->session == NULL);
+  world->session = session;
+  for (;;) {
+    enum session_step step = session_next(session);
+    CHECK(step == session_next(session));
+    CHECK(!world->is_ended || step == SESSION_CLOSE);
+    CHECK(!world->is_over || step == SESSION_WAIT || step == SESSION_PULL || step == SESSION_CLOSE);
+    switch (step) {
+    case SESSION_WAIT: return;
+    case SESSION_GREET: greet(world); break;
+    case SESSION_ASK: ask(world); break;
+    case SESSION_ANSWER:
+      answer(world, handler->framing ? session_framed(session)->payload : session_input(session));
+      break;
+    case SESSION_PULL: pull(world); break;
+    case SESSION_APOLOGIZE: apologize(world); break;
+    case SESSION_CLOSE:
+      CHECK(world->is_ended && !world->has_closed && handler->mourns);
+      world->has_closed = true;
+      session_closed(session);
+      return;
+    }
+  }
+}
+
+/* ---- the owner's side ---------------------------------------------------------------------- */
+
+static void identify(struct session_owner *owner, struct session_identity *identity) {
+  (void)owner;
+  *identity = (struct session_identity){
+      .service = "fuzz", .host = "", .name = "", .port = 1, .server_host = "", .server_port = 2};
+}
+
+static void receive(struct world *world, size_t length) {
+  if (length > world->left) length = world->left;
+  char *bytes = malloc(length ? length : 1); /* of just this size, and gone afterwards */
+  memcpy(bytes, world->input, length);
+  world->input += length;
+  world->left -= length;
+  session_receive(world->session, bytes, length, world->now);
+  free(bytes);
+}
+
+static void receive_in_place(struct world *world, size_t length) {
+  struct span space;
+  if (!session_space(world->session, &space)) {
+    receive(world, length);
+    return;
+  }
+  CHECK(space.length >= 4096);
+  if (length > world->left) length = world->left;
+  memcpy((char *)space.data, world->input, length);
+  world->input += length;
+  world->left -= length;
+  session_receive(world->session, space.data, length, world->now);
+}
+
+static void end_input(struct world *world) {
+  world->is_at_end = true;
+  session_receive_end(world->session, world->now);
+}
+
+static void see(struct world *world, const char *bytes, size_t length) {
+  CHECK(world->seen + length <= world->expected);
+  CHECK(memcmp(expected_bytes + world->seen, bytes, length) == 0);
+  world->seen += length;
+}
+
+/* The peer takes at most `room` bytes. */
+static void send_some(struct world *world, size_t room) {
+  static char block[PATTERN];
+  struct span spans[3];
+  struct session_output output;
+  size_t sent = 0;
+  if (!session_has_output(world->session)) return;
+  session_output(world->session, spans, 3, &output);
+  for (size_t i = 0; i < output.count && sent < room; i++) {
+    size_t taken = spans[i].length < room - sent ? spans[i].length : room - sent;
+    if (taken > 0) see(world, spans[i].data, taken);
+    sent += taken;
+  }
+  if (output.count == 0) {
+    CHECK(output.file == file);
+    if (room > sizeof block) room = sizeof block;
+    ssize_t got = pread(file, block, output.file_length < room ? output.file_length : room,
+                        (off_t)output.offset);
+    if (got <= 0 && room > 0) {
+      world->is_cut = true;
+      session_file_failed(world->session, world->now);
+      return;
+    }
+    sent = got > 0 ? (size_t)got : 0;
+    see(world, block, sent);
+  }
+  session_sent(world->session, sent, world->now);
+  session_resume(world->session, world->now);
+}
+
+static void expire(struct world *world, int64_t now) {
+  bool had_output = session_has_output(world->session);
+  if (now < world->now) now = world->now;
+  bool is_due = session_deadline(world->session) <= now;
+  world->now = now;
+  session_expire(world->session, now);
+  if (!is_due) return;
+  CHECK(session_reason(world->session) != REASON_NONE);
+  if (had_output) {
+    world->is_cut = true;
+    CHECK(session_finished(world->session) && !session_has_output(world->session));
+  }
+}
+
+static void happen(struct world *world, uint8_t what) {
+  /* The log is filled already: it has its own specs. */
+  world->failures = (struct log_limit){.second = world->now / 1000, .written = 1000000};
+  switch (what & 15) {
+  case 0:
+  case 1:
+  case 2:
+  case 3: receive(world, take(world) % 48); break;
+  case 4: receive_in_place(world, take(world) % 48); break;
+  case 5: receive(world, 1); break;
+  case 6: end_input(world); break;
+  case 7:
+  case 8: send_some(world, (size_t)take(world) << (what >> 4)); break;
+  case 9: world->now += (int64_t)take(world) * 10; break;
+  case 10: expire(world, world->now + take(world)); break;
+  case 11: {
+    int64_t deadline = session_deadline(world->session);
+    if (deadline != CLOCK_NEVER) expire(world, deadline - (what >> 4 & 1));
+    break;
+  }
+  case 12: session_drain(world->session, world->now); break;
+  case 13: {
+    bool was_finished = session_finished(world->session);
+    enum reason reason = (enum reason)(1 + take(world) % (REASON_COUNT - 1));
+    enum reason before = session_reason(world->session);
+    world->is_cut = world->is_cut || !was_finished;
+    session_abort(world->session, reason, world->now);
+    CHECK(session_finished(world->session));
+    CHECK(!was_finished || session_reason(world->session) == before);
+    break;
+  }
+  case 14: session_resume(world->session, world->now); break;
+  default: receive(world, world->left); break;
+  }
+}
+
+/* The first reason that is a failure stays; the others may yet give way to one. */
+static void check_reason(struct world *world) {
+  enum reason before = world->reason;
+  world->reason = session_reason(world->session);
+  if (before != REASON_NONE && before != REASON_DONE && before != REASON_PEER_CLOSED &&
+      before != REASON_DRAINED)
+    CHECK(world->reason == before);
+}
+
+/* Nothing is in the way of a request: so there is none. */
+static void check_idle(struct world *world) {
+  struct framing_result result;
+  struct span input = session_input(world->session);
+  if (!world->is_at_end) CHECK(session_wants_input(world->session));
+  CHECK(input.length <= world->handler.limits.max_request);
+  if (!world->handler.framing || input.length == 0) return;
+  framing_decode(world->handler.framing, input.data, input.length, 0, &result);
+  CHECK(result.answer == FRAMING_PARTIAL);
+}
+
+static void check(struct world *world) {
+  const struct session *session = world->session;
+  const struct limits *limits = &world->handler.limits;
+  size_t waiting = world->expected - world->seen;
+  int64_t deadline = session_deadline(session);
+  CHECK(session_requests(session) == world->answered);
+  check_reason(world);
+  if (session_finished(session)) {
+    CHECK(!session_has_output(session) && !session_wants_input(session));
+    CHECK(session_reason(session) != REASON_NONE && deadline == CLOCK_NEVER);
+    CHECK(world->alive == 0);
+    CHECK(world->is_cut || waiting == 0);
+    return;
+  }
+  /* What waits, and no piece has failed: then it is on its way. */
+  if (!world->is_cut) CHECK((waiting > 0) <= session_has_output(session));
+  if (!world->is_cut && waiting >= SESSION_HIGH_WATER) CHECK(!session_wants_input(session));
+  if (!session_has_output(session)) check_idle(world);
+  int64_t longest = limits->write_timeout;
+  if (limits->idle_timeout > longest) longest = limits->idle_timeout;
+  if (limits->request_timeout > longest) longest = limits->request_timeout;
+  CHECK(deadline == CLOCK_NEVER || deadline <= world->now + longest);
+  if (limits->write_timeout > 0 && limits->idle_timeout > 0 && limits->request_timeout > 0)
+    CHECK(deadline != CLOCK_NEVER);
+}
+
+static void choose_settings(struct world *world, const uint8_t *choice) {
+  static const enum framing_kind kinds[] = {FRAMING_LINE, FRAMING_LENGTH_LINE, FRAMING_NETSTRING,
+                                            FRAMING_FIXED};
+  world->owner = (struct session_owner){identify, &world->failures};
+  world->framing = (struct framing){.kind = kinds[choice[0] % 4], .max = SIZE_MAX};
+  if (world->framing.kind == FRAMING_FIXED) world->framing.option.fixed.size = 3;
+  world->handler = (struct handler){.framing = choice[0] & 4 ? &world->framing : NULL,
+                                    .limits = {.max_request = 1 + choice[1] % MAX_REQUEST,
+                                               .request_timeout = choice[2] * 4,
+                                               .idle_timeout = choice[3] * 8,
+                                               .write_timeout = choice[4] * 2},
+                                    .greets = choice[5] & 1,
+                                    .apologizes = choice[5] & 2,
+                                    .mourns = choice[5] & 4,
+                                    .work = work,
+                                    .release = release};
+}
+
+/* Whatever has happened, a peer that reads and a clock that goes on bring it to its end. */
+static void bring_to_end(struct world *world, bool peer_reads) {
+  for (int turns = 0; !session_finished(world->session); turns++) {
+    CHECK(turns < 100000);
+    if (peer_reads && session_has_output(world->session))
+      send_some(world, PATTERN);
+    else if (session_deadline(world->session) != CLOCK_NEVER)
+      expire(world, session_deadline(world->session));
+    else if (turns < 90000 && !session_has_output(world->session))
+      end_input(world);
+    else {
+      world->is_cut = true;
+      session_abort(world->session, REASON_STOPPED, world->now);
+    }
+    check(world);
+  }
+}
+
+static void set_up(void) {
+  uint32_t state = 1;
+  for (size_t i = 0; i < PATTERN; i++) {
+    state = state * 1664525 + 1013904223;
+    pattern[i] = (char)(state >> 24);
+  }
+  file = memfd_create("fuzz", MFD_CLOEXEC);
+  CHECK(file >= 0 && write(file, pattern, PATTERN) == PATTERN);
+  log_configure(LOG_ERROR, LOG_JSON);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+  static struct world world;
+  if (size < SETTINGS || size > 4096) return 0;
+  if (file < 0) set_up();
+  memset(&world, 0, sizeof world);
+  choose_settings(&world, data);
+  world.input = data + SETTINGS;
+  world.left = size - SETTINGS;
+  world.session = session_create(&world.handler, &world.owner, 0);
+  CHECK(world.session != NULL);
+  session_start(world.session, 0);
+  check(&world);
+  while (world.left > 0) {
+    happen(&world, take(&world));
+    check(&world);
+  }
+  bool ends_itself = data[5] & 8;
+  if (ends_itself) bring_to_end(&world, data[5] & 16);
+  world.is_ended = true;
+  session_destroy(world.session, world.now);
+  CHECK(world.alive == 0);
+  CHECK(world.has_closed == world.handler.mourns);
+  return 0;
+}

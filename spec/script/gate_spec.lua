@@ -1,0 +1,90 @@
+-- The one way into Lua: what is raised comes out as a text, and nothing is left behind.
+local conversation = require "support.conversation"
+local rooms = require "parlance_spec"
+
+local function converse(script, bytes)
+  local session <close> = script:open()
+  local log, out = rooms.base.capture(function() return conversation.feed(session, { bytes }) end)
+  return out, session:reason(), log
+end
+
+describe("gate", function()
+  after_each(conversation.clean)
+
+  for body, wanted in pairs {
+    ["error 'text'"] = 'detail="[^"]*protocol.lua:3: text\\nstack traceback:\\n\\t%[C%]: in function',
+    ["error('text', 0)"] = 'detail="text\\nstack traceback:',
+    ["error(5)"] = 'detail="5\\nstack traceback:',
+    ["error()"] = 'detail="nil\\nstack traceback:',
+    ["error {}"] = 'detail="table: 0x%x+\\nstack traceback:',
+    ["error(setmetatable({}, { __tostring = function() return 'shown' end }))"] = 'detail="shown\\nstack traceback:',
+    ["error(setmetatable({}, { __tostring = function() error 'again' end }))"] = 'detail="an error"',
+    ["error(setmetatable({}, { __tostring = function() return {} end }))"] = 'detail="an error"',
+    ["error(setmetatable({}, { __name = 'Thing' }))"] = 'detail="Thing: 0x%x+\\nstack traceback:',
+    ["error(('x'):rep(10000))"] = 'detail="[^"]*xxx"',
+    ["error 'a\\0b'"] = 'protocol.lua:3: a',
+    ["local function f() return (('x'):gsub('x', f)) end f()"] = "C stack overflow",
+    ["string.rep()"] = "protocol.lua:3: bad argument #1 to 'rep' %(string expected, got no value%)",
+    ["coroutine.yield()"] = "attempt to yield across a C%-call boundary",
+    ["coroutine.wrap(function() error 'inner' end)()"] = "protocol.lua:3: [^ ]*protocol.lua:3: inner",
+    ["local x = nil + 1"] = "attempt to perform arithmetic on a nil value",
+    ["table.unpack({}, 1, 1e8)"] = "too many results to unpack",
+  } do
+    it("tells of " .. body:sub(1, 60), function()
+      local script = conversation.lines("if self.request == 'fine' then return 'fine' end " .. body)
+      for _ = 1, 3 do
+        local out, reason, log = converse(script, "fine\nfail\n")
+        assert.equal("fine", out)
+        assert.equal("script_error", reason)
+        assert.truthy(log:find(wanted), log)
+        assert.equal(1, select(2, log:gsub("\n", "")))
+      end
+    end)
+  end
+
+  it("closes the variables of a call that failed", function()
+    local script = conversation.lines [[
+      local shared = require "parlance".shared
+      if self.request == "closed" then return tostring(shared.closed) end
+      local function close(_, reason) shared.closed = reason:match "on purpose" end
+      local a <close> = setmetatable({}, { __close = close })
+      error "on purpose" ]]
+    converse(script, "fail\n")
+    assert.equal("on purpose", converse(script, "closed\n"))
+  end)
+
+  it("outlives an error in such a variable", function()
+    local script = conversation.lines [[
+      if self.request == "fine" then return "fine" end
+      local a <close> = setmetatable({}, { __close = function() error "in close" end })
+      error "on purpose" ]]
+    local _, reason, log = converse(script, "fail\n")
+    assert.equal("script_error", reason)
+    assert.truthy(log:find("on purpose", 1, true), log)
+    assert.equal("fine", converse(script, "fine\n"))
+  end)
+
+  it("is entered again when a file is closed in the middle of an entry", function()
+    local script = conversation.lines [[
+      return { "a", io.popen "printf b", io.open "/proc/self/comm", "c" } ]]
+    local comm <close> = assert(io.open "/proc/self/comm")
+    local name <const> = comm:read "a"
+    assert.equal(("ab" .. name .. "c"):rep(3), converse(script, "\n\n\n"))
+  end)
+
+  it("leaves as much memory as it found", function()
+    local script = conversation.lines [[
+      if self.request == "fail" then error {} end
+      if self.request == "count" then
+        collectgarbage()
+        collectgarbage()
+        return collectgarbage "count" .. ""
+      end
+      return { "x", function() end } ]]
+    local function count() return tonumber((converse(script, "count\n"))) end
+    for _ = 1, 20 do converse(script, "x\nfail\n") end
+    local before = count()
+    for _ = 1, 200 do converse(script, "x\nfail\n") end
+    assert.is_true(count() - before < 2)
+  end)
+end)

@@ -1,0 +1,215 @@
+local conversation = require "support.conversation"
+
+-- The least that is a protocol, with these fields.
+local function protocol(fields)
+  return ([[
+    return {
+      request_complete = function() return true end, make_response = function() end,
+      %s
+    }]]):format(fields)
+end
+
+-- Why a script is not valid; its path, where the reason has it, stands as "PATH".
+local function refusal(text, options, beside)
+  local script, reason, path = conversation.load(text, options, beside)
+  assert.is_nil(script)
+  assert.is_nil(reason:find("\n", 1, true), reason)
+  local folder <const> = path:match "^(.*)/"
+  reason = reason:gsub("%f[%w/]" .. path:gsub("%p", "%%%0"), "PATH")
+  return (reason:gsub(folder:gsub("%p", "%%%0"), "FOLDER"))
+end
+
+describe("generation", function()
+  after_each(conversation.clean)
+
+  describe("refuses", function()
+    for _, case in ipairs {
+      { "a syntax error", "return {\n  a = = 1\n}", "PATH:2: unexpected symbol near '='" },
+      { "an empty script", "", "PATH: the script returned nil, not a table (its protocol)" },
+      { "one that returns something else", "return 5", "PATH: the script returned number, not a table (its protocol)" },
+      { "one that raises", "\n\nerror 'on purpose'", "PATH:3: on purpose" },
+      { "one that raises a table", "error {}", "PATH: table: 0x" },
+      { "bytecode", "\27Lua", "PATH: attempt to load a binary chunk (mode is 't')" },
+      { "a table without functions", "return {}", "PATH: the protocol lacks request_complete" },
+      { "one without make_response", "return { request_complete = function() end }",
+        "PATH: the protocol lacks make_response" },
+      { "one without request_complete", "return { make_response = function() end, handle_connect = function() end }",
+        "PATH: the protocol lacks request_complete" },
+      { "a missing module", "return require 'no.such'", "PATH:1: module 'no.such' not found:" },
+    } do
+      local fact, text, wanted = table.unpack(case)
+      it(fact, function()
+        local reason = refusal(text)
+        assert.equal(wanted, wanted:find("0x$") and reason:sub(1, #wanted) or reason)
+      end)
+    end
+
+    it("a file that is not there", function()
+      local script, reason = require("parlance_spec").session.load "/no/such/script.lua"
+      assert.is_nil(script)
+      assert.equal("cannot open /no/such/script.lua: No such file or directory", reason)
+    end)
+
+    it("a module beside it that does not compile, with its file and line", function()
+      assert.equal("PATH: error loading module 'helper' from file 'FOLDER/helper.lua': FOLDER/helper.lua:2: "
+        .. "unexpected symbol near '='",
+        refusal("return require 'helper'", nil, { ["helper.lua"] = "return {\n = }" }))
+    end)
+
+    it("a module beside it that raises, with its file and line", function()
+      assert.equal("PATH: FOLDER/helper.lua:1: no",
+        refusal("return require 'helper'", nil, { ["helper.lua"] = "error 'no'" }))
+    end)
+
+    for _, case in ipairs {
+      { "request_complete = 1", "request_complete is number (1), not a function" },
+      { "make_response = 'x'", "make_response is string (x), not a function" },
+      { "make_response = framing", "make_response is userdata (framing.line {}), not a function" },
+      { "handle_connect = true", "handle_connect is boolean (true), not a function" },
+      { "handle_error = 5", "handle_error is number (5), not a function" },
+      { "handle_close = ''", "handle_close is string (), not a function" },
+      { "max_request = '10'", "max_request is string (10), not a whole number of bytes in range" },
+      { "max_request = 0", "max_request is number (0), not a whole number of bytes in range" },
+      { "max_request = 1.5", "max_request is number (1.5), not a whole number of bytes in range" },
+      { "max_request = -1", "max_request is number (-1), not a whole number of bytes in range" },
+      { "max_request = math.maxinteger",
+        "max_request is number (9223372036854775807), not a whole number of bytes in range" },
+      { "blocksize = 1 << 25", "blocksize is number (33554432), not a whole number of bytes in range" },
+      { "blocksize = false", "blocksize is boolean (false), not a whole number of bytes in range" },
+      { "request_timeout = -1", "request_timeout is number (-1), not a number of seconds" },
+      { "idle_timeout = 0/0", "idle_timeout is number (" .. tostring(0 / 0) .. "), not a number of seconds" },
+      { "write_timeout = math.huge", "write_timeout is number (inf), not a number of seconds" },
+      { "write_timeout = '5'", "write_timeout is string (5), not a number of seconds" },
+      { "close_when_done = 1", "close_when_done is number (1), not true or false" },
+      { "listen = 8888", "listen is number (8888), not a string" },
+      { "listen = 'a\\0b'", "listen holds a zero byte" },
+      { "listen = ('x'):rep(256)", "listen is too long" },
+      { "example = {}", nil },
+      { "example = ('x'):rep(4096)", "example is too long" },
+    } do
+      local field, wanted = table.unpack(case, 1, 2)
+      it(field, function()
+        local reason = refusal("local framing = require 'parlance.framing'.line {}\nlocal P = {}\n"
+          .. "P.request_complete, P.make_response = print, print\nP." .. field .. "\nreturn P")
+        assert.truthy(reason:find("^PATH"), reason)
+        if wanted then assert.truthy(reason:find(wanted, 1, true), reason) end
+      end)
+    end
+  end)
+
+  describe("takes", function()
+    local function handler(fields, options)
+      return conversation.script(protocol(fields), options):handler()
+    end
+
+    it("the default limits", function()
+      assert.same({
+        max_request = 1048576, request_timeout = 30000, idle_timeout = 300000, write_timeout = 30000,
+        greets = false, apologizes = false, mourns = false,
+      }, handler "")
+    end)
+
+    it("the script's limits, in seconds and fractions, rounded up", function()
+      local limits = handler "max_request = 1e3, request_timeout = 1.5, idle_timeout = 0.0001, write_timeout = 0"
+      assert.same({ 1000, 1500, 1, 0 },
+        { limits.max_request, limits.request_timeout, limits.idle_timeout, limits.write_timeout })
+    end)
+
+    it("the limits that were given before the script's", function()
+      local limits = handler("max_request = 5, request_timeout = 5, idle_timeout = 5, write_timeout = 5",
+        { max_request = 10, request_timeout = 20, idle_timeout = 0 })
+      assert.same({ 10, 20, 0, 5000 },
+        { limits.max_request, limits.request_timeout, limits.idle_timeout, limits.write_timeout })
+    end)
+
+    it("which functions there are", function()
+      local all = handler "handle_connect = print, handle_error = print, handle_close = print"
+      assert.same({ true, true, true }, { all.greets, all.apologizes, all.mourns })
+    end)
+
+    it("a framing as request_complete", function()
+      assert.equal("netstring", conversation.script([[
+        return { request_complete = require("parlance.framing").netstring {}, make_response = function() end }
+      ]]):handler().framing)
+    end)
+
+    it("what a protocol inherits", function()
+      local script = conversation.script [[
+        local Base = {
+          listen = ":1", max_request = 7,
+          request_complete = function(self) return true end, make_response = function() return "base" end,
+        }
+        return setmetatable({}, { __index = Base })]]
+      assert.equal(":1", script:listen())
+      assert.equal(7, script:handler().max_request)
+      assert.equal("base", conversation.feed(script:open(), { "x" }))
+    end)
+
+    it("the name of its file, its listen and its example with every byte", function()
+      local script = conversation.script(protocol "listen = 'unix:/x', example = 'a\\0b\\n'")
+      assert.same({ "protocol", "unix:/x", "a\0b\n" }, { script:name(), script:listen(), script:example() })
+      script = conversation.script(protocol "")
+      assert.same({ "", "" }, { script:listen(), script:example() })
+    end)
+  end)
+
+  describe("the environment", function()
+    it("is a script's own: globals do not leak into another", function()
+      local text = [[
+        local before = leaked
+        leaked = "mine"
+        string.leaked = "mine too"
+        return {
+          request_complete = function() return true end,
+          make_response = function() return tostring(before) .. tostring(leaked) .. tostring(string.leaked) end,
+        }]]
+      local first = conversation.script(text)
+      local second = conversation.script(text:gsub("string.leaked = \"mine too\"", ""), nil)
+      assert.equal("nilminemine too", conversation.feed(first:open(), { "x" }))
+      assert.equal("nilminenil", conversation.feed(second:open(), { "x" }))
+    end)
+
+    it("keeps a script's globals from the modules that it requires", function()
+      local script = conversation.script([[
+        mine = "script's"
+        local helper = require "helper"
+        return {
+          request_complete = function() return true end,
+          make_response = function() return tostring(helper.seen) .. tostring(mine) end,
+        }]], nil, { ["helper.lua"] = "return { seen = mine }" })
+      assert.equal("nilscript's", conversation.feed(script:open(), { "x" }))
+    end)
+
+    it("has the modules beside the script first", function()
+      local script = conversation.script([[
+        local dkjson = require "dkjson"
+        return {
+          request_complete = function() return true end,
+          make_response = function() return dkjson.name end,
+        }]], nil, { ["dkjson.lua"] = "return { name = 'the one beside it' }" })
+      assert.equal("the one beside it", conversation.feed(script:open(), { "x" }))
+    end)
+
+    it("has then the modules that come with the server", function()
+      local folder = conversation.folder { ["extra.lua"] = "return 'from the server'" }
+      local script = conversation.script([[
+        local extra = require "extra"
+        return { request_complete = function() return true end, make_response = function() return extra end }
+      ]], { modules = folder })
+      assert.equal("from the server", conversation.feed(script:open(), { "x" }))
+    end)
+
+    for _, name in ipairs { "lpeg", "cjson" } do
+      it("finds the C module " .. name, function()
+        if not package.searchpath(name, package.cpath) then pending(name .. " is not installed") end
+        local script = conversation.script(([[
+          local module = require "%s"
+          return {
+            request_complete = function() return true end,
+            make_response = function() return type(module) end,
+          }]]):format(name))
+        assert.equal("table", conversation.feed(script:open(), { "x" }))
+      end)
+    end
+  end)
+end)

@@ -1,0 +1,90 @@
+-- The limit on the memory of a script: it costs a call, not the server.
+local conversation = require "support.conversation"
+local rooms = require "parlance_spec"
+
+local LIMIT <const> = 2 * 1024 * 1024
+
+local function script(body, more)
+  return conversation.script(([[
+    local framing = require "parlance.framing"
+    local P = { close_when_done = false, request_complete = framing.netstring {}, max_request = 1 << 30 }
+    function P:make_response()
+      if self.request == "fine" then return "fine\n" end
+      %s
+    end
+    %s
+    return P]]):format(body, more or ""), { memory_limit = LIMIT })
+end
+
+local function converse(service, pieces)
+  local session <close> = service:open()
+  local log, out = rooms.base.capture(function() return conversation.feed(session, pieces) end)
+  return out, session:reason(), log
+end
+
+describe("memory limit", function()
+  after_each(conversation.clean)
+
+  for fact, body in pairs {
+    ["a long string"] = "return ('x'):rep(4 << 20)",
+    ["a table that grows"] = "local t = {} while true do t[#t + 1] = #t end",
+    ["many small strings"] = "local t = {} for i = 1, 1e9 do t[i] = 'number ' .. i end",
+    ["many coroutines"] = "local t = {} for i = 1, 1e9 do t[i] = coroutine.wrap(print) end",
+    ["a concatenation"] = "local s = 'x' while true do s = s .. s end",
+    ["a coroutine that takes it"] = "return coroutine.wrap(function() return ('x'):rep(4 << 20) end)()",
+    ["a function of the response"] = "return { function() return ('x'):rep(4 << 20) end }",
+  } do
+    it("fails a call that takes too much: " .. fact, function()
+      local service = script(body)
+      for _ = 1, 3 do
+        local out, reason, log = converse(service, { "4:fine,4:much,4:fine," })
+        assert.equal("fine\n", out)
+        assert.equal("out_of_memory", reason)
+        assert.truthy(log:find(" error out_of_memory .*not enough memory"), log)
+        assert.equal("fine\nfine\n", converse(service, { "4:fine,4:fine," }))
+      end
+    end)
+  end
+
+  it("is told to the last words", function()
+    local service = script("return ('x'):rep(4 << 20)", "function P:handle_error(reason) return reason end")
+    assert.equal("out_of_memory", (converse(service, { "4:much," })))
+  end)
+
+  it("can be caught by the script like any error", function()
+    local service = script("return tostring(select(2, pcall(string.rep, 'x', 4 << 20)))")
+    assert.equal("not enough memory", (converse(service, { "4:much," })))
+  end)
+
+  it("holds for a request that does not fit into the script's memory", function()
+    local service = script "return #self.request .. ''"
+    local body <const> = ("x"):rep(3 << 20)
+    local out, reason = converse(service, { #body .. ":" .. body .. "," })
+    assert.equal("", out)
+    assert.equal("out_of_memory", reason)
+    assert.equal("fine\n", converse(service, { "4:fine," }))
+  end)
+
+  it("lets garbage go before it refuses", function()
+    local service = script "local n = 0 for _ = 1, 50 do n = n + #('x'):rep(1 << 19) end return n .. ''"
+    assert.equal(tostring(50 << 19), (converse(service, { "4:much," })))
+  end)
+
+  it("is not reached by conversations that come and go", function()
+    local service = script "self.kept = ('x'):rep(100000) return ''"
+    for _ = 1, 100 do
+      local out, reason = converse(service, { "4:much,4:fine," })
+      assert.equal("fine\n", out)
+      assert.equal("none", reason)
+    end
+  end)
+
+  it("that is too small for the script at all is told when it is loaded", function()
+    local service, reason = conversation.load("return {}", { memory_limit = 20000 })
+    assert.is_nil(service)
+    assert.truthy(reason:find("not enough memory", 1, true), reason)
+    service, reason = conversation.load("local t = {} while true do t[#t + 1] = {} end", { memory_limit = LIMIT })
+    assert.is_nil(service)
+    assert.truthy(reason:find("not enough memory", 1, true), reason)
+  end)
+end)

@@ -1,0 +1,174 @@
+-- What make_response returns, and what it must not.
+local conversation = require "support.conversation"
+local rooms = require "parlance_spec"
+
+local function say(body, step)
+  local session <close> = conversation.lines(body):open()
+  local log, out = rooms.base.capture(function()
+    session:receive "\n"
+    return (conversation.output(session, step))
+  end)
+  return out, session:reason(), log
+end
+
+describe("response", function()
+  after_each(conversation.clean)
+
+  for value, message in pairs {
+    ["5"] = "make_response returned a number %(5%)",
+    ["true"] = "make_response returned a boolean %(true%)",
+    ["false"] = "make_response returned a boolean %(false%)",
+    ["print"] = "make_response returned a function %(",
+    ["io.stdout"] = "make_response returned a file %(",
+    ["coroutine.create(print)"] = "make_response returned a thread %(",
+    ["{ 'a', 5 }"] = "item 2 is a number %(5%)",
+    ["{ 'a', false, 'b' }"] = "item 2 is a boolean %(false%)",
+    ["{ {} }"] = "item 1 is a table %(",
+    ["{ a = 1 }"] = "without list items",
+    ["(function() local f = io.open '/dev/null' f:close() return { 'a', f } end)()"] = "item 2 is a closed file",
+    ["setmetatable({}, { __tostring = function() return 'itself' end }), nil"] = false,
+    ["{ 'x', setmetatable({}, { __tostring = function() return 'itself' end }) }"] = "item 2 is a table %(itself%)",
+  } do
+    it(message and "refuses " .. value or "takes " .. value, function()
+      local out, reason, log = say("return " .. value)
+      assert.equal("", out)
+      assert.equal(message and "script_error" or "none", reason)
+      if message then assert.truthy(log:find(message), log) end
+    end)
+  end
+
+  it("may be raised about by what it wanted to show", function()
+    local out, reason = say "return { setmetatable({}, { __tostring = function() error 'x' end }) }"
+    assert.same({ "", "script_error" }, { out, reason })
+  end)
+
+  it("has every byte", function()
+    local every = {}
+    for byte = 0, 255 do every[#every + 1] = string.char(byte) end
+    every = table.concat(every)
+    assert.equal(every, say(("return %q"):format(every)))
+    assert.equal(every .. every:rep(200), say(("local s = %q return { s, s:rep(200) }"):format(every), 1000))
+  end)
+
+  it("may have the same strings and functions again and again", function()
+    assert.equal(("xy"):rep(3) .. ("z"):rep(80000), say [[
+      local n = 0
+      local function f() n = n + 1 return n < 3 and "xy" or nil end
+      local z = ("z"):rep(40000)
+      return { "xy", f, f, z, z } ]])
+  end)
+
+  describe("a function", function()
+    it("is called until it returns nil", function()
+      assert.equal("12", say [[ local n = 0 return { function() n = n + 1 return n < 3 and "" .. n or nil end } ]])
+    end)
+
+    it("may have nothing to say for a while", function()
+      assert.equal("end", say [[
+        local n = 0
+        return { function() n = n + 1 if n > 900 then return n == 901 and "end" or nil end return "" end } ]])
+    end)
+
+    it("that never has anything to say is an error", function()
+      local out, reason, log = say [[ return { "a", function() return "" end } ]]
+      assert.same({ "a", "script_error" }, { out, reason })
+      assert.truthy(log:find("1000 times in a row", 1, true), log)
+    end)
+
+    for value, shown in pairs {
+      ["5"] = "number %(5%)", ["false"] = "boolean %(false%)", ["{}"] = "table %(", ["print"] = "function %(",
+    } do
+      it("must not return " .. value, function()
+        local out, reason, log = say(("return { 'a', function() return %s end, 'b' }"):format(value))
+        assert.same({ "a", "script_error" }, { out, reason })
+        assert.truthy(log:find("a function of the response returned " .. shown), log)
+      end)
+    end
+
+    it("that raises ends the response where it is", function()
+      local out, reason = say [[
+        local n = 0
+        return { "a", function() n = n + 1 if n == 3 then error "x" end return n .. "" end, "b" } ]]
+      assert.same({ "a12", "script_error" }, { out, reason })
+    end)
+  end)
+
+  describe("a file", function()
+    local function with_file(text, body)
+      local folder <const> = conversation.folder { file = text }
+      return (body:gsub("FILE", folder .. "/file"))
+    end
+
+    it("goes out from where it stands", function()
+      assert.equal("cdef", say(with_file("abcdef", [[
+        local f = io.open "FILE" f:read(2) return { f } ]])))
+    end)
+
+    it("has what the script has written to it", function()
+      assert.equal("new", say(with_file("", [[
+        local f = io.open("FILE", "w+") f:write "new" f:seek "set" return { f } ]])))
+    end)
+
+    it("at its end is nothing", function()
+      assert.equal("ab", say(with_file("xx", [[
+        local f = io.open "FILE" f:seek "end" return { "a", f, "b" } ]])))
+    end)
+
+    it("is closed afterwards, and when it is not sent", function()
+      local script = conversation.lines(with_file(("x"):rep(100), [[
+        local shared = require "parlance".shared
+        if self.request == "closed" then
+          local state = io.type(shared.file)
+          shared.file = nil
+          return state
+        end
+        shared.file = io.open(self.request)
+        return { "<", shared.file, ">" } ]]))
+      for _, name in ipairs { "/proc/self/comm", "/proc/self/exe" } do
+        local session, other = script:open(), script:open()
+        session:receive(name .. "\n")
+        if name:find "exe" then session:abort "peer_reset" else conversation.output(session) end
+        assert.equal("closed file", conversation.feed(other, { "closed\n" }))
+      end
+    end)
+
+    it("that is none on the disk is read piece by piece", function()
+      local comm <close> = assert(io.open "/proc/self/comm")
+      assert.equal("<" .. comm:read "a" .. ">", say [[ return { "<", io.open "/proc/self/comm", ">" } ]])
+      assert.equal(("0123456789"):rep(1000), say([[
+        self.blocksize = 7
+        return { io.popen "for i in $(seq 1000); do printf 0123456789; done" } ]], 333))
+    end)
+
+    it("that cannot be read is an error of the file", function()
+      local out, reason = say [[ return { "a", io.open "/proc/self/mem", "b" } ]]
+      assert.same({ "a", "file_error" }, { out, reason })
+    end)
+
+    it("belongs to the core from when it is returned: the script has a closed one", function()
+      local out, reason, log = say [[
+        local f = io.open "/proc/self/comm"
+        return { function() if f then f:close() f = nil return "a" end end, f } ]]
+      assert.same({ "", "script_error" }, { out, reason })
+      assert.truthy(log:find("attempt to use a closed file", 1, true), log)
+    end)
+
+    it("cannot be returned twice, in one list or in two responses", function()
+      local out, reason, log = say [[
+        local f = io.open "/proc/self/comm"
+        return { f, "-", f } ]]
+      assert.same({ "", "script_error" }, { out, reason })
+      assert.truthy(log:find("returned a list with the same file twice", 1, true), log)
+      out, reason, log = say [[
+        local shared = require "parlance".shared
+        shared.file = shared.file or io.open "/proc/self/comm"
+        if shared.used then return { shared.file } end
+        shared.used = { shared.file }
+        return { function() shared.again = not shared.again return shared.again and "a" or nil end, shared.file,
+                 function() return shared.file:read() end } ]]
+      assert.equal("script_error", reason)
+      assert.truthy(log:find("attempt to use a closed file", 1, true), log)
+      assert.equal("a", out:sub(1, 1))
+    end)
+  end)
+end)

@@ -1,0 +1,187 @@
+-- SIGTERM: what is in hand is finished, nothing new is begun.
+
+local server = require "support.server"
+
+local MiB <const> = 1024 * 1024
+local INT <const> = 2
+
+-- A line of a number gets so many MiB; other lines come back. Standard output tells how each ended.
+local SCRIPT <const> = [[
+io.stdout:setvbuf "no"
+local framing = require "parlance.framing"
+local parlance = require "parlance"
+return {
+  close_when_done = false,
+  request_complete = framing.line {},
+  make_response = function(self)
+    local left = tonumber(self.request)
+    if self.request:find "^busy" then
+      print "busy"
+      local until_then = parlance.now() + 0.4
+      while parlance.now() < until_then do end
+    end
+    if not left then return self.request .. "\n" end
+    return { function()
+      if left == 0 then return nil end
+      left = left - 0.0625
+      return ("x"):rep(65536)
+    end }
+  end,
+  handle_close = function(_, reason) print(reason) end,
+}
+]]
+
+server.for_each_poller(function(poller)
+  local running
+
+  before_each(function()
+    running = server.start(SCRIPT, { poller = poller, turns = true })
+    running:expect_end()
+  end)
+
+  -- It is to have ended well when all is said.
+  local function ends_well()
+    running:close_clients()
+    assert.equal(0, running:wait())
+    assert.is_truthy(running:log():find " stopped service=script1 ")
+  end
+
+  describe("a server that is asked to stop", function()
+    it("finishes a response to a slow reader", function()
+      local client = running:connect()
+      client:send "24\n"
+      client:receive(MiB)
+      running:terminate()
+      running:wait_for_log " draining connections="
+      for _ = 1, 23 do
+        client:receive(MiB)
+        assert.is_nil((running.process:wait(0.01)))
+      end
+      assert.equal("", client:receive_all())
+      ends_well()
+      assert.equal("drained\n", running:output())
+    end)
+
+    it("closes idle connections as drained", function()
+      local fresh, used = running:connect(), running:connect()
+      assert.equal("a\n", used:exchange("a\n", 2))
+      running:terminate()
+      assert.equal("", fresh:receive_all())
+      assert.equal("", used:receive_all())
+      ends_well()
+      assert.equal("drained\ndrained\n", running:output())
+    end)
+
+    it("answers a request that had come in half, and then closes", function()
+      local client = running:connect():send_pieces { "hel" }
+      running:terminate()
+      running:wait_for_log " draining "
+      assert.equal("hello\n", client:exchange("lo\n", 6))
+      assert.equal("", client:receive_all())
+      ends_well()
+      assert.equal("drained\n", running:output())
+    end)
+
+    it("answers what lies unread in the kernel's buffer", function()
+      local busy, client = running:connect(), running:connect()
+      running:turn()
+      busy:send "busy\n"
+      server.wait_until("the call", function() return running:output():find "busy" end)
+      client:send "one\ntwo\nthree\n"
+      running:terminate()
+      assert.equal("busy\n", busy:receive_all())
+      assert.equal("one\ntwo\nthree\n", client:receive_all())
+      ends_well()
+    end)
+
+    it("answers it also where that is more than one read takes", function()
+      local busy, client = running:connect(), running:connect()
+      running:turn()
+      busy:send "busy\n"
+      server.wait_until("the call", function() return running:output():find "busy" end)
+      local batch = (("y"):rep(99) .. "\n"):rep(3000)
+      client:send(batch)
+      running:terminate()
+      local answer = client:receive_all()
+      assert.equal(#batch, #answer)
+      ends_well()
+    end)
+
+    it("answers pipelined requests that wait behind a response", function()
+      local client = running:connect()
+      client:send "16\n"
+      client:receive(MiB)
+      client:send_pieces { "one\ntwo\n" }
+      running:terminate()
+      running:wait_for_log " draining "
+      client:receive(15 * MiB)
+      assert.equal("one\ntwo\n", client:receive_all())
+      ends_well()
+    end)
+
+    it("accepts nobody any more", function()
+      local client = running:connect():send_pieces { "hel" }
+      running:terminate()
+      running:wait_for_log " draining "
+      running.addresses[2] = running.addresses[1]
+      local ok, why = pcall(running.connect, running)
+      assert.is_false(ok)
+      assert.is_truthy(tostring(why):find "refused")
+      assert.equal("hello\n", client:exchange("lo\n", 6))
+      ends_well()
+    end)
+
+    it("does the same for SIGINT", function()
+      local client = running:connect():send_pieces { "hel" }
+      running.process:signal(INT)
+      running:wait_for_log " draining "
+      assert.equal("hello\n", client:exchange("lo\n", 6))
+      ends_well()
+    end)
+
+    it("exits at once with 1 at a second signal", function()
+      local client = running:connect():send_pieces { "hel" }
+      running:terminate()
+      running:wait_for_log " draining "
+      local begin = server.now()
+      running:terminate()
+      assert.equal(1, running:wait())
+      assert.is_true(server.now() - begin < 1)
+      client:receive_rest()
+    end)
+
+    it("ends with 0 when nobody is there", function()
+      running:close_clients()
+      assert.equal(0, running:stop())
+    end)
+
+    it("does not wait for a peer that does not close its end", function()
+      local client = running:connect()
+      assert.equal("a\n", client:exchange("a\n", 2))
+      local begin = server.now()
+      running:terminate()
+      assert.equal(0, running:wait())
+      assert.is_true(server.now() - begin < 3)
+      assert.equal("", client:receive_all())
+    end)
+  end)
+end)
+
+describe("a server that is asked to stop", function()
+  server.cleans_up()
+
+  it("stops after ten seconds whatever is still in hand", function()
+    local running = server.start(SCRIPT)
+    running:expect_end()
+    local reading, writing = running:connect(), running:connect()
+    reading:send "unfinished"
+    writing:send "1000\n"
+    writing:receive(1)
+    local begin = server.now()
+    running:terminate()
+    assert.equal(0, running:wait(15))
+    local took = server.now() - begin
+    assert.is_true(took > 9 and took < 12, took)
+    assert.equal("stopped\nstopped\n", running:output())
+  end)
+end)

@@ -1,0 +1,160 @@
+-- timeout 300
+-- What happens when memory runs out: every scenario is run again and again, and each time another
+-- allocation of the core fails, from the first to the last; alone, with the next one, and with all
+-- that follow. (A Lua state that is refused collects its garbage and asks once more, so it takes two
+-- in a row to make a script feel it.)
+local conversation = require "support.conversation"
+local rooms = require "parlance_spec"
+
+local IN_A_ROW <const> = { 1, 2, 1 << 30 }
+
+-- How an ended conversation may have ended because of it. A script that runs out of memory inside
+-- a pcall, or that is stopped by its own assertion, ends as script_error.
+local REASONS <const> = { none = true, out_of_memory = true, done = true, peer_closed = true, stopped = true }
+
+-- Runs play(open) with the n-th allocation failing until none fails any more. play returns what the
+-- conversation said, which must be a beginning of `wanted`, and why it ended.
+local function torture(script, wanted, play)
+  for _, count in ipairs(IN_A_ROW) do
+    local n = 0
+    repeat
+      n = n + 1
+      local log, out, reason, last = rooms.base.capture(function()
+        rooms.session.fail_allocations(n, count)
+        local session <close> = script:open { now = n * 1000 } -- a second has only so many lines
+        local said, why = "", "none"
+        if session then said, why = play(session) end
+        local asked_for = rooms.session.allocations()
+        return said, why, asked_for
+      end)
+      rooms.session.fail_allocations()
+      assert.equal(wanted:sub(1, #out), out, "at allocation " .. n)
+      assert.is_true(REASONS[reason] or false, n .. ", " .. count .. ": " .. reason .. "\n" .. log)
+      if reason == "out_of_memory" then assert.truthy(log:find("out_of_memory", 1, true), log) end
+      -- Whatever happened, the next conversation is served as if nothing had.
+      if n % 7 == 0 then
+        local session <close> = script:open()
+        local again = play(session)
+        assert.equal(wanted, again)
+      end
+    until n > last
+    assert.is_true(n > 3)
+  end
+end
+
+local function converse(pieces)
+  return function(session)
+    return conversation.feed(session, pieces, true), session:reason()
+  end
+end
+
+describe("a failing allocation", function()
+  local blocks
+
+  before_each(function() blocks = rooms.session.blocks() end)
+
+  after_each(function()
+    conversation.clean()
+    assert.equal(blocks, rooms.session.blocks(), "blocks that nobody freed")
+  end)
+
+  it("costs at most its conversation", function()
+    local script = conversation.lines [[return self.request:upper() .. "\n"]]
+    torture(script, "ONE\nTWO\nTHREE\n", converse { "one\ntw", "o\nthr", "ee\n" })
+  end)
+
+  it("does not lose a piece of a response", function()
+    local folder = conversation.folder { file = ("f"):rep(100) }
+    -- The long string is made beforehand: a buffer of lauxlib's leaks when there is no memory to call
+    -- its __close and its __gc.
+    local script = conversation.lines(([[
+      local n = 0
+      return {
+        "a", self.long, "b", assert(io.open "%s/file"), "c",
+        function() n = n + 1 return n < 4 and n .. ";" or nil end, io.open "/proc/self/comm", "e",
+      }]]):format(folder), [[Lines.long = ("h"):rep(40000)]])
+    local comm <close> = assert(io.open "/proc/self/comm")
+    local wanted <const> = "a" .. ("h"):rep(40000) .. "b" .. ("f"):rep(100) .. "c1;2;3;" .. comm:read "a" .. "e"
+    torture(script, wanted, converse { "x\n" })
+  end)
+
+  it("in a request that grows ends it", function()
+    local script = conversation.script [[
+      local framing = require "parlance.framing"
+      return {
+        request_complete = framing.netstring {},
+        make_response = function(self) return #self.request .. "" end,
+      }]]
+    local body <const> = ("x"):rep(1000)
+    torture(script, "8000", converse { "8000:", body, body, body, body, body, body, body, body, "," })
+  end)
+
+  it("is no reason to forget the last words or the end", function()
+    local script = conversation.script [[
+      local closed = {}
+      return {
+        close_when_done = false,
+        handle_connect = function(self) self.mine = self.host return "hi " end,
+        request_complete = function(self)
+          if self.incoming:find "!" then return nil, "shouting" end
+          return false
+        end,
+        make_response = function() end,
+        handle_error = function(_, reason) return reason end,
+        handle_close = function(_, reason) closed[#closed + 1] = reason end,
+      }]]
+    for _, count in ipairs(IN_A_ROW) do
+      local n = 0
+      repeat
+        n = n + 1
+        local _, reason, last = rooms.base.capture(function()
+          rooms.session.fail_allocations(n, count)
+          local session = script:open()
+          if not session then return "none", rooms.session.allocations() end
+          session:receive("abc"):receive("!")
+          local out = conversation.output(session)
+          local why = session:reason()
+          session:close()
+          local allocations = rooms.session.allocations()
+          rooms.session.fail_allocations()
+          local said <const> = {
+            ["hi malformed"] = true, ["hi out_of_memory"] = true, ["out_of_memory"] = true, ["hi "] = true, [""] = true,
+          }
+          assert.is_true(said[out] or false, out)
+          return why, allocations
+        end)
+        assert.is_true(reason == "none" or reason == "malformed" or reason == "out_of_memory", reason)
+      until n > last
+    end
+  end)
+
+  it("while a script is loaded is a refusal or nothing", function()
+    local folder = conversation.folder {
+      ["p.lua"] = [[
+        local framing = require "parlance.framing"
+        local helper = require "helper"
+        return {
+          listen = "localhost:1", example = "x\n",
+          request_complete = framing.line {}, make_response = helper.answer,
+        }]],
+      ["helper.lua"] = [[return { answer = function(self) return self.request end }]],
+    }
+    for _, count in ipairs { 2, 1 << 30 } do
+      local n = 0
+      repeat
+        n = n + 1
+        rooms.session.fail_allocations(n, count)
+        local script, reason = rooms.session.load(folder .. "/p.lua")
+        local last = rooms.session.allocations()
+        rooms.session.fail_allocations()
+        if script then
+          local session <close> = script:open()
+          assert.equal("abc", conversation.feed(session, { "abc\n" }))
+          script:close()
+        else
+          assert.truthy(reason:find("not enough memory", 1, true), reason)
+        end
+      until n > last
+    end
+  end)
+end)

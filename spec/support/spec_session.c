@@ -1,0 +1,435 @@
+/* spec_session.c: conversations without sockets. A script lives in a Lua state of its own, as in
+ * the server; the spec that drives it only hands over strings and times. */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "script/script.h"
+#include "session/session.h"
+#include "spec_memory.h"
+#include "spec_module.h"
+
+static const char script_class[] = "parlance_spec.script";
+static const char session_class[] = "parlance_spec.session";
+
+/* How many spans an owner asks for at once. */
+enum { SPANS = 4 };
+
+struct peer;
+
+struct service {
+  struct script *script; /* NULL once it is closed */
+  struct peer *peers;    /* those whose sessions live */
+  struct log_limit failures;
+};
+
+struct peer {
+  struct session_owner owner; /* first, so that an owner is its peer */
+  struct service *service;
+  struct session *session; /* NULL once it is closed */
+  struct peer *next;
+  struct session_identity who;
+  int64_t now; /* the last time that was told */
+};
+
+/* ---- scripts ------------------------------------------------------------------------------- */
+
+static struct service *check_service(lua_State *L) {
+  struct service *service = luaL_checkudata(L, 1, script_class);
+  luaL_argcheck(L, service->script != NULL, 1, "the script was closed");
+  return service;
+}
+
+static lua_Integer integer_field(lua_State *L, int table, const char *name, lua_Integer otherwise) {
+  lua_Integer value = otherwise;
+  if (lua_getfield(L, table, name) != LUA_TNIL) value = luaL_checkinteger(L, -1);
+  lua_pop(L, 1);
+  return value;
+}
+
+/* The text lives as long as the table has it. */
+static const char *text_field(lua_State *L, int table, const char *name, const char *otherwise) {
+  const char *value = otherwise;
+  if (lua_getfield(L, table, name) != LUA_TNIL) value = luaL_checkstring(L, -1);
+  lua_pop(L, 1);
+  return value;
+}
+
+static void read_options(lua_State *L, struct script_options *options) {
+  *options = (struct script_options){
+      .path = luaL_checkstring(L, 1),
+      .modules = text_field(L, 2, "modules", NULL),
+      .memory_limit = (size_t)integer_field(L, 2, "memory_limit", 0),
+      .call_timeout = integer_field(L, 2, "call_timeout", 1000),
+      .max_request = integer_field(L, 2, "max_request", LIMIT_NOT_GIVEN),
+      .request_timeout = integer_field(L, 2, "request_timeout", LIMIT_NOT_GIVEN),
+      .idle_timeout = integer_field(L, 2, "idle_timeout", LIMIT_NOT_GIVEN),
+      .write_timeout = integer_field(L, 2, "write_timeout", LIMIT_NOT_GIVEN)};
+}
+
+/* load(path, options): a script, or nil and why not. The times are in ms. */
+static int load(lua_State *L) {
+  struct script_options options;
+  lua_settop(L, 2);
+  if (lua_isnil(L, 2)) {
+    lua_newtable(L);
+    lua_replace(L, 2);
+  }
+  read_options(L, &options);
+  struct service *service = lua_newuserdatauv(L, sizeof *service, 2);
+  memset(service, 0, sizeof *service);
+  luaL_setmetatable(L, script_class);
+  for (int i = 1; i <= 2; i++) { /* the options' texts must outlive the script */
+    lua_pushvalue(L, i);
+    lua_setiuservalue(L, -2, i);
+  }
+  const char *error = "not enough memory";
+  struct script *script;
+  bool is_loaded = script_create(&options, &script) == STATUS_OK;
+  if (is_loaded) {
+    service->script = script;
+    is_loaded = script_load(script, &error);
+  }
+  if (is_loaded) return 1;
+  lua_pushnil(L);
+  lua_pushstring(L, error);
+  if (service->script) script_destroy(service->script);
+  service->script = NULL;
+  return 2;
+}
+
+static void destroy_session(struct peer *peer, int64_t now) {
+  struct peer **link = &peer->service->peers;
+  while (*link != peer) link = &(*link)->next;
+  *link = peer->next;
+  session_destroy(peer->session, now);
+  peer->session = NULL;
+}
+
+static int service_close(lua_State *L) {
+  struct service *service = luaL_checkudata(L, 1, script_class);
+  while (service->peers) destroy_session(service->peers, service->peers->now);
+  if (service->script) script_destroy(service->script);
+  service->script = NULL;
+  return 0;
+}
+
+static int service_name(lua_State *L) {
+  lua_pushstring(L, script_name(check_service(L)->script));
+  return 1;
+}
+
+static int service_listen(lua_State *L) {
+  lua_pushstring(L, script_listen(check_service(L)->script));
+  return 1;
+}
+
+static int service_example(lua_State *L) {
+  struct span example = script_example(check_service(L)->script);
+  lua_pushlstring(L, example.data, example.length);
+  return 1;
+}
+
+static void set_integer(lua_State *L, const char *name, int64_t value) {
+  lua_pushinteger(L, value);
+  lua_setfield(L, -2, name);
+}
+
+static void set_boolean(lua_State *L, const char *name, bool value) {
+  lua_pushboolean(L, value);
+  lua_setfield(L, -2, name);
+}
+
+/* handler(): what the core knows of the protocol, as a table. */
+static int service_handler(lua_State *L) {
+  const struct handler *handler = script_handler(check_service(L)->script);
+  lua_newtable(L);
+  set_integer(L, "max_request", (int64_t)handler->limits.max_request);
+  set_integer(L, "request_timeout", handler->limits.request_timeout);
+  set_integer(L, "idle_timeout", handler->limits.idle_timeout);
+  set_integer(L, "write_timeout", handler->limits.write_timeout);
+  set_boolean(L, "greets", handler->greets);
+  set_boolean(L, "apologizes", handler->apologizes);
+  set_boolean(L, "mourns", handler->mourns);
+  if (handler->framing) {
+    lua_pushstring(L, framing_name(handler->framing->kind));
+    lua_setfield(L, -2, "framing");
+  }
+  return 1;
+}
+
+/* ---- sessions ------------------------------------------------------------------------------ */
+
+static void identify(struct session_owner *owner, struct session_identity *identity) {
+  *identity = ((struct peer *)owner)->who;
+}
+
+/* open { now =, host =, port =, name =, server_host =, server_port = }: nil if there is no memory.
+ */
+static int service_open(lua_State *L) {
+  struct service *service = check_service(L);
+  lua_settop(L, 2);
+  if (lua_isnil(L, 2)) {
+    lua_newtable(L);
+    lua_replace(L, 2);
+  }
+  int64_t now = integer_field(L, 2, "now", 0);
+  struct session_identity who = {
+      .service = script_name(service->script),
+      .host = text_field(L, 2, "host", "192.0.2.1"),
+      .name = text_field(L, 2, "name", text_field(L, 2, "host", "192.0.2.1")),
+      .port = (unsigned)integer_field(L, 2, "port", 50000),
+      .server_host = text_field(L, 2, "server_host", "127.0.0.1"),
+      .server_port = (unsigned)integer_field(L, 2, "server_port", 8888)};
+  struct peer *peer = lua_newuserdatauv(L, sizeof *peer, 2);
+  *peer = (struct peer){
+      .owner = {identify, &service->failures}, .service = service, .who = who, .now = now};
+  luaL_setmetatable(L, session_class);
+  for (int i = 1; i <= 2; i++) { /* the script and the texts outlive the session */
+    lua_pushvalue(L, i);
+    lua_setiuservalue(L, -2, i);
+  }
+  peer->session = session_create(script_handler(service->script), &peer->owner, now);
+  if (!peer->session) return 0;
+  peer->next = service->peers;
+  service->peers = peer;
+  session_start(peer->session, now);
+  return 1;
+}
+
+static struct peer *check_peer(lua_State *L) {
+  struct peer *peer = luaL_checkudata(L, 1, session_class);
+  luaL_argcheck(L, peer->session != NULL, 1, "the session was closed");
+  return peer;
+}
+
+/* The time stands still where none is given. */
+static int64_t take_now(lua_State *L, struct peer *peer, int index) {
+  peer->now = luaL_optinteger(L, index, peer->now);
+  return peer->now;
+}
+
+/* For chaining: conversation:receive(...):receive(...) */
+static int push_self(lua_State *L) {
+  lua_settop(L, 1);
+  return 1;
+}
+
+/* As a server does when the others have had their turn. */
+static void take_turns(struct peer *peer, int64_t now) {
+  while (session_wants_turn(peer->session)) session_resume(peer->session, now);
+}
+
+/* receive(bytes, now): from a block of just this size that is gone afterwards, so that a sanitizer
+ * sees whoever reads past it or keeps a pointer to it. */
+static int session_receive_copy(lua_State *L) {
+  size_t length;
+  struct peer *peer = check_peer(L);
+  const char *bytes = luaL_checklstring(L, 2, &length);
+  int64_t now = take_now(L, peer, 3);
+  char *copy = memory_real_malloc(length);
+  if (!copy && length > 0) return luaL_error(L, "no memory for %I bytes", (LUAI_UACINT)length);
+  if (length > 0) memcpy(copy, bytes, length);
+  session_receive(peer->session, copy, length, now);
+  take_turns(peer, now);
+  if (length > 0) memset(copy, '!', length); /* for a run without the sanitizer */
+  memory_real_free(copy);
+  return push_self(L);
+}
+
+/* receive_in_place(bytes, now): through session_space(), where it gives any, as a socket is read.
+ * Returns how many bytes went there. */
+static int session_receive_in_place(lua_State *L) {
+  size_t length;
+  struct span space;
+  struct peer *peer = check_peer(L);
+  const char *bytes = luaL_checklstring(L, 2, &length);
+  int64_t now = take_now(L, peer, 3);
+  lua_Integer in_place = 0;
+  while (length > 0 && session_space(peer->session, &space)) {
+    size_t taken = length < space.length ? length : space.length;
+    memcpy((char *)space.data, bytes, taken);
+    session_receive(peer->session, space.data, taken, now);
+    take_turns(peer, now);
+    bytes += taken;
+    length -= taken;
+    in_place += (lua_Integer)taken;
+  }
+  if (length > 0) session_receive(peer->session, bytes, length, now);
+  take_turns(peer, now);
+  lua_pushinteger(L, in_place);
+  return 1;
+}
+
+static int session_finish(lua_State *L) {
+  struct peer *peer = check_peer(L);
+  int64_t now = take_now(L, peer, 2);
+  session_receive_end(peer->session, now);
+  take_turns(peer, now);
+  return push_self(L);
+}
+
+/* At most `room` bytes of the spans, joined. */
+static size_t push_spans(lua_State *L, const struct span *spans, size_t count, size_t room) {
+  luaL_Buffer joined;
+  size_t total = 0;
+  luaL_buffinit(L, &joined);
+  for (size_t i = 0; i < count && total < room; i++) {
+    size_t taken = spans[i].length < room - total ? spans[i].length : room - total;
+    if (taken > 0) luaL_addlstring(&joined, spans[i].data, taken);
+    total += taken;
+  }
+  luaL_pushresult(&joined);
+  return total;
+}
+
+/* Bytes of the file, or false when it cannot give any. */
+static bool push_file(lua_State *L, const struct session_output *output, size_t room,
+                      size_t *length) {
+  luaL_Buffer block;
+  size_t wanted = output->file_length < room ? output->file_length : room;
+  char *space = luaL_buffinitsize(L, &block, wanted);
+  ssize_t got = pread(output->file, space, wanted, output->offset);
+  *length = got > 0 ? (size_t)got : 0;
+  luaL_pushresultsize(&block, *length);
+  return got > 0 || output->file_length == 0;
+}
+
+/* take(n, now): what a peer reads that takes at most n bytes at once: bytes and their kind, "bytes"
+ * or "file", and whether more is known to stand behind them. Nil when there is nothing to read. A
+ * file that cannot be read gives "" and "failed". */
+static int session_take(lua_State *L) {
+  struct peer *peer = check_peer(L);
+  size_t room = (size_t)luaL_checkinteger(L, 2), length = 0;
+  int64_t now = take_now(L, peer, 3);
+  struct span spans[SPANS];
+  struct session_output output;
+  if (!session_has_output(peer->session)) return 0;
+  session_output(peer->session, spans, SPANS, &output);
+  bool is_readable = true;
+  if (output.count > 0)
+    length = push_spans(L, spans, output.count, room);
+  else if (output.file >= 0)
+    is_readable = push_file(L, &output, room, &length);
+  else
+    return luaL_error(L, "a source stands first and was not pulled");
+  if (is_readable) {
+    session_sent(peer->session, length, now);
+    session_resume(peer->session, now);
+    take_turns(peer, now);
+  } else
+    session_file_failed(peer->session, now);
+  lua_pushstring(L, output.count > 0 ? "bytes" : is_readable ? "file" : "failed");
+  lua_pushboolean(L, output.more);
+  return 3;
+}
+
+static int session_wants(lua_State *L) {
+  lua_pushboolean(L, session_wants_input(check_peer(L)->session));
+  return 1;
+}
+
+static int session_has(lua_State *L) {
+  lua_pushboolean(L, session_has_output(check_peer(L)->session));
+  return 1;
+}
+
+static int session_responding(lua_State *L) {
+  lua_pushboolean(L, session_is_responding(check_peer(L)->session));
+  return 1;
+}
+
+static int session_when(lua_State *L) {
+  int64_t deadline = session_deadline(check_peer(L)->session);
+  if (deadline == CLOCK_NEVER) return 0;
+  lua_pushinteger(L, deadline);
+  return 1;
+}
+
+static int session_passed(lua_State *L) {
+  struct peer *peer = check_peer(L);
+  session_expire(peer->session, take_now(L, peer, 2));
+  return push_self(L);
+}
+
+static int session_drained(lua_State *L) {
+  struct peer *peer = check_peer(L);
+  session_drain(peer->session, take_now(L, peer, 2));
+  return push_self(L);
+}
+
+/* abort(reason, now), with the reason's word. */
+static int session_broken(lua_State *L) {
+  struct peer *peer = check_peer(L);
+  const char *word = luaL_checkstring(L, 2);
+  int64_t now = take_now(L, peer, 3);
+  int reason = REASON_NONE;
+  while (reason < REASON_COUNT && strcmp(reason_name((enum reason)reason), word) != 0) reason++;
+  luaL_argcheck(L, reason < REASON_COUNT, 2, "no such reason");
+  session_abort(peer->session, (enum reason)reason, now);
+  return push_self(L);
+}
+
+static int session_over(lua_State *L) {
+  lua_pushboolean(L, session_finished(check_peer(L)->session));
+  return 1;
+}
+
+static int session_why(lua_State *L) {
+  lua_pushstring(L, reason_name(session_reason(check_peer(L)->session)));
+  return 1;
+}
+
+static int session_count(lua_State *L) {
+  lua_pushinteger(L, (lua_Integer)session_requests(check_peer(L)->session));
+  return 1;
+}
+
+static int session_close(lua_State *L) {
+  struct peer *peer = luaL_checkudata(L, 1, session_class);
+  if (!peer->session) return 0;
+  /* As __close it is called with an error where the time could stand. */
+  destroy_session(peer, lua_isinteger(L, 2) ? lua_tointeger(L, 2) : peer->now);
+  return 0;
+}
+
+/* folder(): a new, empty folder of this spec's own. */
+static int make_folder(lua_State *L) {
+  char path[] = "/tmp/parlance-spec-XXXXXX";
+  if (!mkdtemp(path)) return spec_failure(L, STATUS_ERROR);
+  lua_pushstring(L, path);
+  return 1;
+}
+
+int spec_open_session(lua_State *L) {
+  static const luaL_Reg functions[] = {{"load", load}, {"folder", make_folder}, {NULL, NULL}};
+  static const luaL_Reg script_methods[] = {{"open", service_open},
+                                            {"name", service_name},
+                                            {"listen", service_listen},
+                                            {"example", service_example},
+                                            {"close", service_close},
+                                            {"handler", service_handler},
+                                            {NULL, NULL}};
+  static const luaL_Reg session_methods[] = {{"receive", session_receive_copy},
+                                             {"receive_in_place", session_receive_in_place},
+                                             {"finish", session_finish},
+                                             {"take", session_take},
+                                             {"wants_input", session_wants},
+                                             {"has_output", session_has},
+                                             {"is_responding", session_responding},
+                                             {"deadline", session_when},
+                                             {"expire", session_passed},
+                                             {"drain", session_drained},
+                                             {"abort", session_broken},
+                                             {"finished", session_over},
+                                             {"reason", session_why},
+                                             {"requests", session_count},
+                                             {"close", session_close},
+                                             {NULL, NULL}};
+  spec_new_class(L, script_class, script_methods, service_close);
+  spec_new_class(L, session_class, session_methods, session_close);
+  luaL_newlib(L, functions);
+  spec_add_memory(L);
+  return 1;
+}
