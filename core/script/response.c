@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/clock.h"
 #include "script/gate.h"
 #include "script/watchdog.h"
 
@@ -171,8 +172,10 @@ static void pull_file(lua_State *state, struct session *session, FILE *file, siz
   check_status(state, session_pulled(session, length > 0 ? space : NULL, length));
 }
 
-static void pull_function(lua_State *state, struct session *session) {
+/* A function that has nothing to say is asked again, at once and then in another turn. */
+static void pull_function(lua_State *state, struct session *session, int64_t patience) {
   int function = lua_gettop(state);
+  int64_t started = clock_coarse_milliseconds();
   for (int tries = 0; tries < EMPTY_PIECES_MAX; tries++) {
     size_t length;
     lua_pushvalue(state, function);
@@ -192,16 +195,18 @@ static void pull_function(lua_State *state, struct session *session) {
       return;
     }
     lua_pop(state, 1);
+    if (watchdog_renewed() - started >= patience) return;
   }
   luaL_error(state, "a function of the response returned \"\" %d times in a row",
              (int)EMPTY_PIECES_MAX);
 }
 
-void response_pull(lua_State *state, struct session *session, lua_Integer blocksize) {
+void response_pull(lua_State *state, struct session *session, lua_Integer blocksize,
+                   int64_t patience) {
   int top = lua_gettop(state);
   lua_rawgeti(state, LUA_REGISTRYINDEX, session_source(session));
   if (lua_isfunction(state, -1))
-    pull_function(state, session);
+    pull_function(state, session, patience);
   else
     pull_file(state, session, stream_at(state, -1)->f, (size_t)blocksize);
   lua_settop(state, top);

@@ -16,8 +16,10 @@
 void response_queue(lua_State *state, struct session *session, const struct generation *generation,
                     enum function function);
 
-/* Queues the next piece of the source whose turn it is, at most `blocksize` bytes of a file. */
-void response_pull(lua_State *state, struct session *session, lua_Integer blocksize);
+/* Queues the next piece of the source whose turn it is, at most `blocksize` bytes of a file. After
+ * `patience` ms in which a function has nothing to say it may queue none. */
+void response_pull(lua_State *state, struct session *session, lua_Integer blocksize,
+                   int64_t patience);
 
 /* Closes the file that was queued under the reference; anything else is left alone. */
 void response_close(lua_State *state, int reference);

@@ -184,7 +184,9 @@ static int serve(lua_State *state) {
     case SESSION_GREET: greet(state, generation, session); break;
     case SESSION_ASK: ask(state, generation, session); break;
     case SESSION_ANSWER: answer(state, generation, session); break;
-    case SESSION_PULL: response_pull(state, session, blocksize_of(state, generation)); break;
+    case SESSION_PULL:
+      response_pull(state, session, blocksize_of(state, generation), SHARE_OF_TIME);
+      break;
     case SESSION_APOLOGIZE: apologize(state, generation, session); break;
     case SESSION_CLOSE: mourn(state, generation, session); return 0;
     case SESSION_WAIT: forget_request(state, session); return 0;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "io/socket.h"
 #include "server/listener.h"
 #include "session/session.h"
@@ -14,6 +15,8 @@ enum {
   SPANS = 16,
   /* What one connection may send in a turn before the others get theirs. */
   TURN_BUDGET = 1024 * 1024,
+  /* And how long that may take, in ms, when its pieces are slow to be made. */
+  TURN_TIME = 20,
   /* How often it is read from in a turn to find out that nothing is left in hand. */
   DRAIN_READS = 16,
   /* How long a peer may go on sending after we have finished, in ms. */
@@ -204,15 +207,20 @@ static enum status send_next(struct connection *connection, size_t *budget) {
 }
 
 /* Sends, and goes on with what waited for room, until the peer takes no more or the turn is used
- * up. */
-static void flush(struct connection *connection) {
+ * up: then true, if what is left waits for nothing but the next turn. */
+static bool flush(struct connection *connection) {
   struct session *session = connection->session;
   size_t budget = TURN_BUDGET;
+  int64_t started = 0;
   while (session_has_output(session) && budget > 0) {
-    if (send_next(connection, &budget) != STATUS_OK) return;
-    if (session_wants_turn(session)) return;
+    if (send_next(connection, &budget) != STATUS_OK) break;
+    if (session_wants_turn(session)) break;
+    int64_t now = clock_coarse_milliseconds();
+    if (started == 0) started = now;
+    if (now - started >= TURN_TIME) return true;
     session_resume(session, server_of(connection)->now);
   }
+  return session_wants_turn(session);
 }
 
 /* ---- receiving ----------------------------------------------------------------------------- */
@@ -251,7 +259,7 @@ static void read_in_hand(struct connection *connection) {
 
 static void settle(struct connection *connection) {
   struct server *server = server_of(connection);
-  flush(connection);
+  bool has_more = flush(connection);
   if (server->is_draining && !session_finished(connection->session)) read_in_hand(connection);
   if (session_finished(connection->session)) {
     finish(connection);
@@ -261,7 +269,7 @@ static void settle(struct connection *connection) {
   bool writes = session_has_output(connection->session);
   watch(connection, (reads ? POLLER_READ : 0u) | (writes ? POLLER_WRITE : 0u));
   /* A conversation that has had its share of this turn goes on in one of the next. */
-  schedule(connection, session_wants_turn(connection->session)
+  schedule(connection, has_more || session_wants_turn(connection->session)
                            ? server->now + 1
                            : session_deadline(connection->session));
 }
@@ -287,8 +295,7 @@ void connection_expire(struct timer *timer) {
     end(connection, false);
   else {
     session_expire(connection->session, server_of(connection)->now);
-    if (session_wants_turn(connection->session))
-      session_resume(connection->session, server_of(connection)->now);
+    session_resume(connection->session, server_of(connection)->now);
     settle(connection);
   }
 }

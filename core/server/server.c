@@ -105,26 +105,25 @@ static void abort_all(struct server *server) {
   }
 }
 
-static void expire_timers(struct server *server) {
-  struct timer *timer;
-  while ((timer = timer_take_due(&server->timers, server->now))) {
-    if (timer == &server->retry)
-      listener_resume(server);
-    else if (timer == &server->drain)
-      abort_all(server);
-    else
-      connection_expire(timer);
-  }
-  if (server->resolver && resolver_deadline(server->resolver, server->now) <= server->now)
-    resolver_expire(server->resolver);
-}
-
 /* A single event can take as long as the call timeout: a stop does not wait for all of a turn. What
  * is left is reported again. */
 static bool must_break_off(struct server *server) {
   if (server->is_draining) return clock_coarse_milliseconds() >= server->drain.when;
   server->is_stopping = server->is_stopping || signals_asked_to_stop();
   return server->is_stopping;
+}
+
+static void expire_timers(struct server *server) {
+  struct timer *timer;
+  while (!must_break_off(server) && (timer = timer_take_due(&server->timers, server->now))) {
+    if (timer == &server->retry)
+      listener_resume(server);
+    else if (timer != &server->drain) /* which only ends the wait: must_break_off() */
+      connection_expire(timer);
+  }
+  if (server->is_draining && must_break_off(server)) abort_all(server);
+  if (server->resolver && resolver_deadline(server->resolver, server->now) <= server->now)
+    resolver_expire(server->resolver);
 }
 
 static enum status turn(struct server *server, int wait_ms, size_t *count) {
@@ -137,7 +136,8 @@ static enum status turn(struct server *server, int wait_ms, size_t *count) {
     source->ready(source, events[i].events);
   }
   /* After a long stall the bytes that keep a connection alive may not have been read yet. */
-  if (*count < EVENTS || ++server->full_turns % FULL_TURNS == 0) expire_timers(server);
+  if (*count < EVENTS || server->is_draining || ++server->full_turns % FULL_TURNS == 0)
+    expire_timers(server);
   connection_free_ended(server);
   return STATUS_OK;
 }

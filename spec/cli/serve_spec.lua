@@ -2,6 +2,8 @@
 
 local process = require("parlance_spec").process
 local server = require "support.server"
+local socket = require "socket"
+local unix = require "socket.unix"
 
 local ECHO <const> = server.SOURCE .. "/protocols/echo.lua"
 
@@ -104,13 +106,60 @@ describe("a server", function()
   end)
 end)
 
+describe("a server without standard streams", function()
+  it("serves, and stops", function()
+    local path <const> = folder .. "/socket"
+    local script = write("noisy.lua", [[
+      local parlance = require "parlance"
+      local framing = require "parlance.framing"
+      return {
+        close_when_done = false,
+        request_complete = framing.line {},
+        make_response = function(self)
+          print "to standard output"
+          io.stderr:write "to standard error\n"
+          parlance.log("error", "to the log")
+          io.stdout:flush()
+          if self.request == "fail" then error "on purpose" end
+          return (io.read "l" or "nothing to read") .. "\n"
+        end,
+      }
+    ]])
+    local command = ("exec env %s %s -l unix:%s %s <&- >&- 2>&-")
+      :format(os.getenv "PARLANCE_SERVER_ENV" or "", os.getenv "PARLANCE_BINARY", path, script)
+    local child <close> = assert(process.spawn { "sh", "-c", command })
+    local function connect()
+      local client = unix.stream()
+      client:settimeout(5, "t")
+      if client:connect(path) then return client end
+      client:close()
+    end
+    local client = server.wait_until("somebody to listen", connect)
+    for _ = 1, 3 do
+      assert(client:send "a\n")
+      assert.equal("nothing to read", client:receive "*l")
+    end
+    local failing = assert(connect())
+    failing:send "fail\n"
+    local answer, why, rest = failing:receive "*a"
+    assert.equal("", answer or rest, why)
+    assert(client:send "a\n")
+    assert.equal("nothing to read", client:receive "*l")
+    client:close()
+    failing:close()
+    assert(child:signal(15))
+    assert.equal(0, (child:wait(server.DEADLINE)))
+    assert.is_nil(connect())
+  end)
+end)
+
 describe("a server in a terminal", function()
   local function has_script()
     return os.execute "command -v script >/dev/null 2>&1 && script --version >/dev/null 2>&1" == true
   end
 
-  -- What a person sees who starts this and stops it again.
-  local function typescript(arguments)
+  -- What a person sees who starts this and stops it again; meanwhile this is done with it.
+  local function typescript(arguments, act)
     local path = folder .. "/typescript"
     local env = os.getenv "PARLANCE_SERVER_ENV" or ""
     -- It writes its own number, so that it and nobody else gets the signal.
@@ -118,6 +167,7 @@ describe("a server in a terminal", function()
     local child <close> = assert(process.spawn({ "script", "-qefc", command, "/dev/null" },
       { stdout = path, stderr = folder .. "/err", env = { SHELL = "/bin/sh", LD_PRELOAD = "" } }))
     server.wait_until("the banner", function() return server.read_file(path):find "stops it%." end)
+    if act then act(server.read_file(path)) end
     local pid <const> = server.read_file(folder .. "/pid"):match "%d+"
     assert(process.spawn { "kill", "-TERM", pid }):wait(5)
     assert.equal(0, child:wait(server.DEADLINE))
@@ -135,6 +185,31 @@ describe("a server in a terminal", function()
       .. "  try  printf 'hello\\n' | nc %-N 127%.0%.0%.1 (%d+)\nCtrl%-C stops it%.\n")
     assert.is_truthy(version, text)
     assert.equal(port, again)
+  end)
+
+  it("tells scripts of the same name apart", function()
+    if not has_script() then
+      pending "needs the program script"
+      return
+    end
+    local other = server.new_folder()
+    finally(function() server.remove_folder(other) end)
+    local GREETER <const> = "return { handle_connect = function() return %q end }\n"
+    local first, second = write("same.lua", GREETER:format "first"), other .. "/same.lua"
+    server.write_file(second, GREETER:format "second")
+    typescript(("-l 127.0.0.1:0 %s -l 127.0.0.1:0 %s"):format(first, second), function(text)
+      for path, greeting in pairs { [first] = "first", [second] = "second" } do
+        local place = select(2, text:find(("serves same (%s)"):format(path), 1, true))
+        assert.is_truthy(place, text)
+        local on, try = text:match("on   127%.0%.0%.1:(%d+)%s+try  nc 127%.0%.0%.1 (%d+)", place)
+        assert.equal(on, try)
+        local client = socket.tcp4()
+        client:settimeout(5, "t")
+        assert(client:connect("127.0.0.1", tonumber(on)))
+        assert.equal(greeting, client:receive "*a")
+        client:close()
+      end
+    end)
   end)
 
   it("says so for each script", function()

@@ -13,7 +13,7 @@ local function script(body, more)
       %s
     end
     %s
-    return P]]):format(body, more or ""), { memory_limit = LIMIT })
+    return P]]):format(body, more or ""), { memory_limit = LIMIT, call_timeout = 20000 })
 end
 
 local function converse(service, pieces)
@@ -83,7 +83,7 @@ describe("memory limit", function()
     local service, reason = conversation.load("return {}", { memory_limit = 20000 })
     assert.is_nil(service)
     assert.truthy(reason:find("not enough memory", 1, true), reason)
-    service, reason = conversation.load("local t = {} while true do t[#t + 1] = {} end", { memory_limit = LIMIT })
+    service, reason = conversation.load("local t = {} while true do t[#t + 1] = {} end", { memory_limit = LIMIT, call_timeout = 20000 })
     assert.is_nil(service)
     assert.truthy(reason:find("not enough memory", 1, true), reason)
   end)

@@ -184,4 +184,43 @@ describe("a server that is asked to stop", function()
     assert.is_true(took > 9 and took < 12, took)
     assert.equal("stopped\nstopped\n", running:output())
   end)
+
+  -- Each of them keeps the server busy for as long as a call may take, and all of them at once are
+  -- three times as long as a stop may take.
+  local STUBBORN <const> = [[
+    local framing = require "parlance.framing"
+    local parlance = require "parlance"
+    return {
+      close_when_done = false,
+      request_complete = framing.line {},
+      make_response = function(self)
+        if self.request == "overrun" then while true do pcall(error) end end
+        return { function()
+          local until_then = parlance.now() + 0.4
+          while parlance.now() < until_then do end
+          return "x"
+        end }
+      end,
+    }
+  ]]
+
+  it("stops in time whatever many connections keep it busy with", function()
+    local stopping = {}
+    for _, request in ipairs { "overrun\n", "slow\n" } do
+      for _, poller in ipairs { "epoll", "select" } do
+        local running = server.start(STUBBORN, { poller = poller, "--call-timeout", 0.5 })
+        running:expect_end()
+        for _ = 1, 60 do running:connect():send(request) end
+        stopping[#stopping + 1] = { running, ("%s with %s"):format(request:sub(1, -2), poller) }
+      end
+    end
+    local begin = server.now()
+    for _, each in ipairs(stopping) do each[1]:terminate() end
+    local late = {}
+    for _, each in ipairs(stopping) do
+      local status = each[1].process:wait(math.max(0, begin + 12.5 - server.now()))
+      if status ~= 0 then late[#late + 1] = each[2] end
+    end
+    assert.same({}, late)
+  end)
 end)

@@ -23,7 +23,7 @@ local SERVER_ENV <const> = os.getenv "PARLANCE_SERVER_ENV" or ""
 
 -- Long enough for a slow machine with other tests beside this one; only failures take so long.
 local DEADLINE <const> = 10
-local TERM <const> = 15
+local CONT <const>, STOP <const>, TERM <const> = 18, 19, 15
 
 local server = {
   DEADLINE = DEADLINE,
@@ -191,6 +191,7 @@ Server.__index = Server
 ---@field [integer] string command line options that stand before the script
 ---@field rlimit_nofile? integer
 ---@field turns? boolean there is to be a Server:turn()
+---@field log_pipe? boolean its standard error is a pipe, see Server:read_log()
 
 local running = {}
 
@@ -270,6 +271,14 @@ function server.run(argv, options)
   return status, said, complained
 end
 
+-- What comes out of the pipe goes into the log by way of a process of its own.
+local function open_log_pipe(self)
+  local pipe = self.folder .. "/pipe"
+  assert(assert(process.spawn { "mkfifo", pipe }):wait(DEADLINE) == 0, "there is no pipe")
+  self.log_reader = assert(process.spawn({ "cat", pipe }, { stdout = self.folder .. "/log" }))
+  return pipe
+end
+
 --- Starts a server and waits until it listens. It is stopped after the test, and must then end with
 --- status 0, which it does not if a sanitizer has found something.
 ---@param scripts string|{ [1]: string, options: spec.Options }[] one script, or several
@@ -292,7 +301,7 @@ function server.start(scripts, options)
   end
   local self = setmetatable({ folder = folder, addresses = {}, clients = {} }, Server)
   self.process = assert(process.spawn(argv, {
-    stdout = folder .. "/stdout", stderr = folder .. "/log",
+    stdout = folder .. "/stdout", stderr = options.log_pipe and open_log_pipe(self) or folder .. "/log",
     env = words_to_table(SERVER_ENV), rlimit_nofile = options.rlimit_nofile,
   }))
   running[#running + 1] = self
@@ -311,6 +320,12 @@ end
 --- What it has logged so far.
 function Server:log()
   return read_file(self.folder .. "/log")
+end
+
+--- Whether somebody reads the pipe that its log goes to; somebody does at first.
+---@param reads boolean
+function Server:read_log(reads)
+  assert(self.log_reader:signal(reads and CONT or STOP))
 end
 
 --- What its scripts have printed so far.
@@ -411,6 +426,7 @@ local function clean(self)
   if not self.looks_after_its_end then self.process:signal(TERM) end
   local status, how = self.process:wait(self.looks_after_its_end and 0 or DEADLINE)
   local log = self:log()
+  if self.log_reader then self.log_reader:close() end
   self.process:close()
   remove_folder(self.folder)
   if self.looks_after_its_end then return nil end
