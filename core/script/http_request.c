@@ -1,6 +1,7 @@
 #include "script/http_request.h"
 
 #include <lauxlib.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "framing/http.h"
@@ -8,6 +9,8 @@
 /* Where a request keeps its field lines until `headers` is made of them, and where the registry has
  * the metatable that does it. */
 static const char fields_key, metatable_key;
+
+static const char default_version[] = "1.1", default_body[] = "";
 
 /* Strings that are kept, so that they need not be made for every request. */
 static const char *const common_names[] = {
@@ -51,16 +54,32 @@ static void add_field(lua_State *L, const struct http_field *field) {
   lua_rawset(L, -3);
 }
 
-/* Makes the request at index 1 a plain table, with headers. */
-static void make_headers(lua_State *L) {
+/* Sets the field of the request at index 1 if it is nil. */
+static void set_default(lua_State *L, const char *name, const char *value) {
+  lua_pushstring(L, name);
+  if (lua_rawget(L, 1) == LUA_TNIL) {
+    lua_pushstring(L, name);
+    lua_pushstring(L, value);
+    lua_rawset(L, 1);
+  }
+  lua_pop(L, 1);
+}
+
+/* Makes the request at index 1 a plain table, with all its fields. */
+static void complete(lua_State *L) {
   struct http_field field;
   struct span fields;
   luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 1);
+  set_default(L, "version", default_version);
+  set_default(L, "body", default_body);
   if (lua_rawgetp(L, 1, &fields_key) == LUA_TSTRING) {
     fields.data = lua_tolstring(L, -1, &fields.length);
     lua_newtable(L);
     while (http_next_field(&fields, &field)) add_field(L, &field);
-    lua_setfield(L, 1, "headers");
+    lua_pushliteral(L, "headers");
+    lua_insert(L, -2);
+    lua_rawset(L, 1);
     lua_pushnil(L);
     lua_rawsetp(L, 1, &fields_key);
   }
@@ -70,15 +89,23 @@ static void make_headers(lua_State *L) {
 
 /* __index(request, key) */
 static int index_request(lua_State *L) {
-  if (lua_type(L, 2) != LUA_TSTRING || strcmp(lua_tostring(L, 2), "headers") != 0) return 0;
-  make_headers(L);
-  lua_getfield(L, 1, "headers");
+  const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
+  if (strcmp(key, "body") == 0) {
+    lua_pushstring(L, default_body);
+  } else if (strcmp(key, "version") == 0) {
+    lua_pushstring(L, default_version);
+  } else if (strcmp(key, "headers") == 0) {
+    complete(L);
+    lua_getfield(L, 1, "headers");
+  } else {
+    return 0;
+  }
   return 1;
 }
 
 /* __pairs(request) */
 static int pairs_of_request(lua_State *L) {
-  make_headers(L);
+  complete(L);
   lua_getglobal(L, "next");
   lua_pushvalue(L, 1);
   return 2;
@@ -116,15 +143,18 @@ static void push_body(lua_State *L, const struct framing_result *result) {
 void http_request_push(lua_State *L, const struct framing_result *result) {
   struct http_request request;
   http_read_request(result, &request);
-  lua_createtable(L, 0, 8); /* the six, one of them later, and the field lines */
+  bool is_common = result->payload.length == 0 && request.minor > 0;
+  lua_createtable(L, 0, is_common ? 4 : 8);
   lua_pushlstring(L, request.method.data, request.method.length);
   lua_setfield(L, -2, "method");
   lua_pushlstring(L, request.target.data, request.target.length);
   lua_setfield(L, -2, "target");
-  lua_pushstring(L, request.minor > 0 ? "1.1" : "1.0");
-  lua_setfield(L, -2, "version");
-  push_body(L, result);
-  lua_setfield(L, -2, "body");
+  if (!is_common) {
+    lua_pushstring(L, request.minor > 0 ? default_version : "1.0");
+    lua_setfield(L, -2, "version");
+    push_body(L, result);
+    lua_setfield(L, -2, "body");
+  }
   lua_pushboolean(L, (result->note & HTTP_KEEP_ALIVE) != 0);
   lua_setfield(L, -2, "keep_alive");
   lua_pushlstring(L, request.fields.data, request.fields.length);

@@ -1,7 +1,8 @@
 /* http_request.h: the table that a script finds in self.request behind framing.http.
  *
  * { method, target, version, headers, body, keep_alive }. Most scripts look at few headers or none,
- * so `headers` is made when it is first asked for, from a copy of the field lines. */
+ * so `headers` is made when it is first asked for, from a copy of the field lines; and what nearly
+ * every request has, the version "1.1" and an empty body, is given when it is asked for. */
 #ifndef SCRIPT_HTTP_REQUEST_H
 #define SCRIPT_HTTP_REQUEST_H
 
