@@ -124,7 +124,7 @@ static bool is_no_request(const char *bytes, size_t length) {
   return !http_is_token_byte(bytes[start]);
 }
 
-enum progress { WHOLE, UNFINISHED, UNSOUND };
+enum progress { WHOLE, UNFINISHED, UNSOUND, EXCESSIVE };
 
 /* The line at bytes[at..length), in which no line feed stands before `from`. *why only if UNSOUND.
  */
@@ -227,10 +227,9 @@ static enum progress read_trailers(const struct framing *framing, const char *by
   if (progress != WHOLE) return progress;
   *why = NULL;
   for (size_t count = 0; *why == NULL; count++) {
-    find_line(bytes, *end, at, at, &line, why);
-    if (line.length == 0) return WHOLE;
-    *why = count < framing->option.http.max_headers ? http_read_field(line, &field)
-                                                    : "431 too many trailer fields";
+    if (find_line(bytes, *end, at, at, &line, why) != WHOLE || line.length == 0) return WHOLE;
+    if (count == framing->option.http.max_headers) return EXCESSIVE;
+    *why = http_read_field(line, &field);
     at += line.length + 2;
   }
   return UNSOUND;
@@ -264,6 +263,7 @@ static void decode_trailers(const struct framing *framing, const char *bytes, si
       read_trailers(framing, bytes, is_cut ? trailers + max_head : length, trailers, &end, &why)) {
   case WHOLE: finish_chunks(framing, bytes, end, result); break;
   case UNSOUND: answer_malformed(result, why); break;
+  case EXCESSIVE: answer_too_large(result, "431 more trailer fields than allowed"); break;
   case UNFINISHED:
     if (is_cut)
       answer_too_large(result, "431 the trailers are longer than allowed");
@@ -369,7 +369,7 @@ void http_decode(const struct framing *framing, const char *bytes, size_t length
   switch (progress) {
   case WHOLE: decode_body(framing, bytes, length, &head, result); break;
   case UNSOUND: answer_malformed(result, why); break;
-  case UNFINISHED: answer_unfinished_head(bytes, length, max_head, result); break;
+  default: answer_unfinished_head(bytes, length, max_head, result); break;
   }
 }
 
