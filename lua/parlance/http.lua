@@ -39,9 +39,20 @@ http.methods = {
   TRACE = true, PATCH = true,
 }
 
+-- The dates that were written last: the same ones come again and again.
+local MOST_DATES <const> = 1000
+local dates, date_count = {}, 0
+
 --- A time in seconds since 1970 (default: now) as HTTP writes it: "Sun, 06 Nov 1994 08:49:37 GMT".
 function http.date(time)
-  return os.date("!%a, %d %b %Y %H:%M:%S GMT", time)
+  time = time or os.time()
+  local date = dates[time]
+  if not date then
+    if date_count == MOST_DATES then dates, date_count = {}, 0 end
+    date = os.date("!%a, %d %b %Y %H:%M:%S GMT", time)
+    dates[time], date_count = date, date_count + 1
+  end
+  return date
 end
 
 local MONTHS <const> = {
@@ -144,13 +155,37 @@ end
 -- These say how the bytes are laid out, so they are not the script's business.
 local OURS <const> = { ["content-length"] = true, ["transfer-encoding"] = true, date = true }
 
-local function add_field(lines, name, value)
-  if type(value) == "number" then value = tostring(value) end
+-- Lines that were made before, by name and value: a server says the same few things most of the time,
+-- and looking at every byte of them takes longer than anything else here.
+local MOST_LINES <const>, LONGEST <const> = 2000, 200
+local known, known_count = {}, 0
+
+local function check_name(name)
+  if type(name) ~= "string" or name:find "[^%w!#$%%&'*+.^_`|~-]" or name == "" then
+    error(("%q is no name of a header"):format(tostring(name)), 0)
+  end
+  if OURS[name:lower()] then error(("the header %s is made by parlance.http"):format(name), 0) end
+end
+
+local function new_line(name, value)
+  check_name(name)
+  local text = type(value) == "number" and tostring(value) or value
   -- A line ending in a value would be the beginning of another header.
-  if type(value) ~= "string" or value:find "[%c\x7f]" and value:gsub("\t", ""):find "[%c\x7f]" then
+  if type(text) ~= "string" or text:find "%c" and text:gsub("\t", ""):find "%c" then
     error(("the header %s cannot have the value %q"):format(name, tostring(value)), 0)
   end
-  lines[#lines + 1] = name .. ": " .. value .. "\r\n"
+  local line = name .. ": " .. text .. "\r\n"
+  if #line <= LONGEST and value == value then -- NaN is no key
+    if known_count == MOST_LINES then known, known_count = {}, 0 end
+    known[name], known_count = known[name] or {}, known_count + 1
+    known[name][value] = line
+  end
+  return line
+end
+
+local function add_field(lines, name, value)
+  local of_name = known[name]
+  lines[#lines + 1] = of_name and of_name[value] or new_line(name, value)
 end
 
 -- Adds the script's headers to the lines. Returns whether one of them speaks of the connection, and
@@ -158,16 +193,12 @@ end
 local function add_headers(lines, headers)
   local connection
   for name, value in pairs(headers) do
-    if type(name) ~= "string" or name:find "[^%w!#$%%&'*+.^_`|~-]" or name == "" then
-      error(("%q is no name of a header"):format(tostring(name)), 0)
-    end
-    local lower = name:lower()
-    if OURS[lower] then error(("the header %s is made by parlance.http"):format(name), 0) end
     if type(value) == "table" then
+      check_name(name)
       for _, each in ipairs(value) do add_field(lines, name, each) end
     else
       add_field(lines, name, value)
-      if lower == "connection" then connection = tostring(value):lower() end
+      if #name == 10 and name:lower() == "connection" then connection = tostring(value):lower() end
     end
   end
   return connection ~= nil, connection and connection:find("close", 1, true) ~= nil
@@ -205,8 +236,15 @@ local function items_of(body)
   local items, total = {}, 0
   for place, item in ipairs(body) do
     if is_file(item) then item = measured(item) end
+    local length
+    if type(item) == "string" then
+      length = #item
+    elseif type(item) == "table" and is_file(item.file) and math.type(item.length) == "integer" then
+      length = item.length
+    elseif not is_file(item) and type(item) ~= "function" then
+      error(("a body cannot be made of a %s"):format(io.type(item) or type(item)), 0)
+    end
     items[place] = item
-    local length = type(item) == "string" and #item or type(item) == "table" and item.length
     total = total and length and total + length or nil
   end
   return items, total
@@ -268,7 +306,7 @@ local function respond(request, status, headers, body)
   if has_no_body and (length == nil or length > 0) then
     error(("a response with status %d has no body"):format(status), 0)
   elseif length and not has_no_body and not (request.method == "HEAD" and body == nil) then
-    lines[#lines + 1] = ("Content-Length: %d\r\n"):format(length)
+    lines[#lines + 1] = "Content-Length: " .. length .. "\r\n"
   elseif is_chunked then
     lines[#lines + 1] = "Transfer-Encoding: chunked\r\n"
   end
@@ -285,6 +323,7 @@ local function respond(request, status, headers, body)
   end
   if type(body) == "string" then return head .. body, closes end
   local list = is_chunked and chunked(items) or items
+  if #list == 1 then return { head, list[1] }, closes end
   table.insert(list, 1, head)
   return list, closes
 end

@@ -157,6 +157,9 @@ describe("http.serve", function()
     { "a status of 100", { 100 }, "the status must be a whole number from 200 to 599, not 100" },
     { "a status of 1000", { 1000, nil, "" }, "the status must be" },
     { "a text for a status", { "200", nil, "" }, "the status must be" },
+    { "a number for a body", { 200, nil, 5 }, "a body cannot be made of a number" },
+    { "a table for a body", { 200, nil, { { length = 5 } } }, "a body cannot be made of a table" },
+    { "a part of a file without a length", { 200, nil, { file = io.stdin } }, "a body cannot be made of a table" },
     { "a body for 204", { 204, nil, "x" }, "a response with status 204 has no body" },
   } do
     local fact, values, message = table.unpack(case)

@@ -248,7 +248,8 @@ describe("protocols/http.lua", function()
       started = server.start(script_for(folder.tree.path))
       local url = ("http://%s:%d"):format(started.addresses[1].host, started.addresses[1].port)
       local function curl(arguments)
-        local pipe <close> = assert(io.popen("curl --silent --show-error --max-time 20 " .. arguments .. " 2>&1"))
+        -- Without what a build with the sanitizers has in LD_PRELOAD: curl does not get on with it.
+        local pipe <close> = assert(io.popen("LD_PRELOAD= curl --silent --show-error --max-time 20 " .. arguments .. " 2>&1"))
         return pipe:read "a"
       end
       assert.are.equal("one 1two 0", curl(("-w ' %%{num_connects}' %s/a %s/b"):format(url, url)))
