@@ -30,7 +30,9 @@ local function names_of(target)
   if path:sub(1, 1) ~= "/" then return nil, 400, "the target is no path" end
   for segment in path:gmatch "[^/]+" do
     local name = http.decode(segment)
-    if not name or name:find "[/\0]" then return nil, 400, "the path is not encoded properly" end
+    if not name or name:find("/", 1, true) or name:find("\0", 1, true) then
+      return nil, 400, "the path is not encoded properly"
+    end
     if name == ".." then return nil, 403, "the path leads upwards" end
     if name ~= "." then names[#names + 1] = name end
   end

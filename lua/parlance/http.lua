@@ -105,11 +105,12 @@ end
 
 --- The path of a request's target, still encoded, and what stands behind the "?" or nil.
 function http.split(target)
-  local path, query = target:match "^([^?]*)%??(.*)$"
+  local mark = target:find("?", 1, true)
+  local path = mark and target:sub(1, mark - 1) or target
   -- The whole address of the page is also allowed (RFC 9112, 3.2.2).
   if path:sub(1, 1) ~= "/" then path = path:match "^%a[%w+.-]*://[^/]*(.*)$" or path end
   if path == "" then path = "/" end
-  return path, target:find("?", 1, true) and query or nil
+  return path, mark and target:sub(mark + 1) or nil
 end
 
 --- "a=1&b=x+y" as { a = "1", b = "x y" }; of fields with one name the last counts. What is not

@@ -249,7 +249,8 @@ describe("protocols/http.lua", function()
       local url = ("http://%s:%d"):format(started.addresses[1].host, started.addresses[1].port)
       local function curl(arguments)
         -- Without what a build with the sanitizers has in LD_PRELOAD: curl does not get on with it.
-        local pipe <close> = assert(io.popen("LD_PRELOAD= curl --silent --show-error --max-time 20 " .. arguments .. " 2>&1"))
+        local command = "LD_PRELOAD= curl --silent --show-error --max-time 20 " .. arguments .. " 2>&1"
+        local pipe <close> = assert(io.popen(command))
         return pipe:read "a"
       end
       assert.are.equal("one 1two 0", curl(("-w ' %%{num_connects}' %s/a %s/b"):format(url, url)))

@@ -19,6 +19,6 @@ local types = {
 
 --- The type that goes with the name; that of bytes of any kind for a name it does not know.
 return function(name)
-  local ending = name:match "[^/]%.(%w+)$"
+  local ending = name:match "^.*[^/]%.(%w+)$"
   return ending and types[ending:lower()] or "application/octet-stream"
 end
