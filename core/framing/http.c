@@ -395,9 +395,12 @@ void http_read_request(const struct framing_result *result, struct http_request 
 }
 
 bool http_next_field(struct span *fields, struct http_field *field) {
-  if (fields->length == 0) return false;
-  http_read_field(take_line(fields), field);
-  return true;
+  struct span line;
+  const char *why;
+  if (find_line(fields->data, fields->length, 0, 0, &line, &why) != WHOLE) return false;
+  fields->data += line.length + 2;
+  fields->length -= line.length + 2;
+  return http_read_field(line, field) == NULL;
 }
 
 bool http_next_chunk(struct span *body, struct span *data) {

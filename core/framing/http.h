@@ -42,7 +42,8 @@ struct http_field {
  * there. */
 void http_read_request(const struct framing_result *result, struct http_request *request);
 
-/* Takes the first line off *fields and reads it; false when none is left. */
+/* Takes the first line off *fields and reads it; false when none is left, or if it is none: a
+ * script may have had the lines in its hands. */
 bool http_next_field(struct span *fields, struct http_field *field);
 
 /* Takes the first chunk off *body, which is the payload of a chunked request; false when none with

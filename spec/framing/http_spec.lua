@@ -373,6 +373,22 @@ describe("self.request behind framing.http", function()
     end)
   end
 
+  it("stays sound when a script meddles with what it is made of", function()
+    for _, lines in ipairs { "", "x", "\n", "\r\n", "a: b\n", "a b\r\n", "a: b\r\n\r\n", "\0\r\n" } do
+      local request = request_of(get())
+      for key, value in next, request do
+        if type(key) == "userdata" then
+          assert.are.equal("Host: a\r\n", value)
+          request[key] = lines
+        end
+      end
+      assert.are.equal("table", type(request.headers))
+    end
+    local index = getmetatable(request_of(get())).__index
+    assert.is_nil(index({}, "headers"))
+    assert.has_error(function() index(1, "headers") end)
+  end)
+
   it("takes the bytes of an empty line before it for nothing", function()
     assert.are.equal("/", request_of("\r\n" .. get()).target)
   end)

@@ -16,6 +16,10 @@ end
 
 --- The status to answer with instead of the representation, 304 or 412; nil to go on. In the order
 --- of RFC 9110, 13.2.2, for GET and HEAD.
+---@param headers table<string, string> of the request
+---@param etag string with its quotes
+---@param mtime integer seconds since 1970
+---@return 304|412|nil status
 function conditions.check(headers, etag, mtime)
   local match, none_match = headers["if-match"], headers["if-none-match"]
   local modified, unmodified = headers["if-modified-since"], headers["if-unmodified-since"]
@@ -44,6 +48,12 @@ end
 --- The first and the last byte that are asked for, counted from 0; nil for all of them; false if
 --- there are none of the bytes that are asked for (416). More than one range, and what is not
 --- understood, is left aside, as it may be.
+---@param headers table<string, string> of the request
+---@param size integer bytes of the whole
+---@param etag string
+---@param mtime integer
+---@return integer|false|nil first
+---@return integer? last
 function conditions.range(headers, size, etag, mtime)
   local first, last = (headers.range or ""):match "^bytes=(%d*)%-(%d*)$"
   if not first or first == "" and last == "" or not is_current(headers["if-range"], etag, mtime) then

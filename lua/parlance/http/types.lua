@@ -18,6 +18,8 @@ local types = {
 }
 
 --- The type that goes with the name; that of bytes of any kind for a name it does not know.
+---@param name string may be a path
+---@return string
 return function(name)
   local ending = name:match "^.*[^/]%.(%w+)$"
   return ending and types[ending:lower()] or "application/octet-stream"
