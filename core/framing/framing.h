@@ -58,7 +58,7 @@ struct framing {
       size_t strip;   /* bytes left off the front of the frame to get the payload */
     } prefixed;
     struct {
-      size_t max_head;    /* bytes of a head, and of the trailers; 1 to FRAMING_HEAD_MAX */
+      size_t max_head;    /* bytes of a head; 1 to FRAMING_HEAD_MAX */
       size_t max_headers; /* header fields, and trailer fields */
     } http;
   } option;

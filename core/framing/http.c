@@ -12,7 +12,7 @@
  *     known to be sound. The byte before it is never a line feed.
  *   - In a chunked body it is where a chunk (its size line) begins, all before which is known to be
  *     sound: the byte before it is always a line feed. The lines behind the last chunk, no more
- * than max_head, are looked at again for their end.
+ *     than TRAILERS_MAX bytes, are looked at again for their end.
  *   - With a Content-Length it is the last byte of the head, which is read again when the body is
  *     there.
  * What the header fields mean together is judged when the head is whole, in one pass over it. So a
@@ -20,6 +20,10 @@
 
 /* The framing of a chunked body may take so many bytes more than the body may have. */
 enum { CHUNK_ROOM = 16 * 1024 };
+
+/* So many bytes may the lines behind the last chunk have; they are few, and read again and again
+ * until the last one is there. */
+enum { TRAILERS_MAX = 4096 };
 
 /* "0", CR LF, CR LF: what must still come behind a chunk. */
 enum { LAST_CHUNK = 5 };
@@ -257,10 +261,10 @@ static void finish_chunks(const struct framing *framing, const char *bytes, size
 static void decode_trailers(const struct framing *framing, const char *bytes, size_t length,
                             size_t at, size_t trailers, struct framing_result *result) {
   const char *why;
-  size_t end, max_head = framing->option.http.max_head;
-  bool is_cut = length - trailers >= max_head;
-  switch (
-      read_trailers(framing, bytes, is_cut ? trailers + max_head : length, trailers, &end, &why)) {
+  size_t end, max = framing->option.http.max_head;
+  if (max > TRAILERS_MAX) max = TRAILERS_MAX;
+  bool is_cut = length - trailers >= max;
+  switch (read_trailers(framing, bytes, is_cut ? trailers + max : length, trailers, &end, &why)) {
   case WHOLE: finish_chunks(framing, bytes, end, result); break;
   case UNSOUND: answer_malformed(result, why); break;
   case EXCESSIVE: answer_too_large(result, "431 more trailer fields than allowed"); break;

@@ -304,6 +304,11 @@ describe("framing.http", function()
       assert.are.equal("complete", feed(framing.http { max = 5 }, post "Content-Length: 5" .. "hello").answer)
     end)
 
+    it("hold for trailers also where a head may be long", function()
+      local long = chunked("0\r\n" .. ("A: b\r\n"):rep(683))
+      assert.are.equal(trailers, decode(framing.http { max_headers = 10000 }, long).why)
+    end)
+
     it("hold for what chunks take besides their data", function()
       local limited <const> = framing.http { max = 1000, max_head = 100 }
       local tiny = chunked(("1;" .. ("a"):rep(200) .. "\r\nx\r\n"):rep(100))
