@@ -21,7 +21,8 @@ enum framing_kind {
   FRAMING_FIXED,     /* always the same number of bytes */
   FRAMING_LENGTH_LINE, /* a decimal length, a line feed, that many bytes: the recipe's */
   FRAMING_PREFIXED,    /* a binary length field somewhere in a header of fixed size */
-  FRAMING_NETSTRING    /* "5:hello,": https://cr.yp.to/proto/netstrings.txt */
+  FRAMING_NETSTRING,   /* "5:hello,": https://cr.yp.to/proto/netstrings.txt */
+  FRAMING_HTTP         /* a request of HTTP/1.0 or 1.1: http.h */
 };
 
 enum framing_answer {
@@ -33,6 +34,9 @@ enum framing_answer {
 
 /* The longest delimiter that framing.delimited takes, in bytes. */
 enum { FRAMING_DELIMITER_MAX = 64 };
+
+/* The most that framing.http takes for max_head, in bytes. */
+enum { FRAMING_HEAD_MAX = 16 * 1024 * 1024 };
 
 struct framing {
   enum framing_kind kind;
@@ -53,11 +57,16 @@ struct framing {
       int64_t adjust; /* added to the length to get the bytes that follow the length field */
       size_t strip;   /* bytes left off the front of the frame to get the payload */
     } prefixed;
+    struct {
+      size_t max_head;    /* bytes of a head; 1 to FRAMING_HEAD_MAX */
+      size_t max_headers; /* header fields, and trailer fields */
+    } http;
   } option;
 };
 
 struct framing_result {
   enum framing_answer answer;
+  unsigned note; /* COMPLETE: of FRAMING_HTTP, what http.h says; else 0 */
   size_t length; /* COMPLETE: bytes of the whole frame. PARTIAL: bytes needed, > those there */
   struct span payload; /* COMPLETE: the request, inside the caller's bytes */
   size_t seen;         /* PARTIAL: to be handed in again with the same bytes and more behind them */

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "script/http_request.h"
+
 /* So far into a frame may a length field stand; far from where offset + width overflows. */
 enum { OFFSET_MAX = INT_MAX };
 
@@ -18,6 +20,7 @@ static const char metatable_key = 0;
 static const char *const plain_options[] = {"max", NULL};
 static const char *const delimited_options[] = {"delimiter", "max", NULL};
 static const char *const fixed_options[] = {"size", NULL};
+static const char *const http_options[] = {"max", "max_head", "max_headers", NULL};
 static const char *const prefixed_options[] = {"adjust", "format", "max", "offset", "strip", NULL};
 
 static bool is_among(const char *const *names, const char *name) {
@@ -196,6 +199,22 @@ static int create_prefixed(lua_State *L) {
   return push_framing(L, &framing);
 }
 
+/* The limits that common servers have, more or less. */
+enum { DEFAULT_MAX_HEAD = 16 * 1024, DEFAULT_MAX_HEADERS = 100 };
+
+static int create_http(lua_State *L) {
+  static const enum framing_kind kind = FRAMING_HTTP;
+  check_options(L, kind, http_options);
+  struct framing framing = {.kind = kind, .max = read_max(L, kind)};
+  framing.option.http.max_head = push_option(L, "max_head")
+                                     ? pop_size(L, kind, "max_head", 1, FRAMING_HEAD_MAX)
+                                     : DEFAULT_MAX_HEAD;
+  framing.option.http.max_headers = push_option(L, "max_headers")
+                                        ? pop_size(L, kind, "max_headers", 0, INT_MAX)
+                                        : DEFAULT_MAX_HEADERS;
+  return push_framing(L, &framing);
+}
+
 /* Values */
 
 const struct framing *module_framing_test(lua_State *L, int index) {
@@ -214,8 +233,10 @@ static const struct framing *check_framing(lua_State *L) {
 
 void module_framing_push_request(lua_State *L, const struct framing *framing,
                                  const struct framing_result *result) {
-  (void)framing; /* of every kind so far, the request is the payload */
-  lua_pushlstring(L, result->payload.data, result->payload.length);
+  if (framing->kind == FRAMING_HTTP)
+    http_request_push(L, result);
+  else
+    lua_pushlstring(L, result->payload.data, result->payload.length);
 }
 
 /* What a request_complete would return for `result`; sets the request of the table at index 2. */
@@ -289,6 +310,10 @@ static const char *push_options(lua_State *L, const struct framing *framing) {
         framing->option.prefixed.is_signed ? 'i' : 'I', (int)framing->option.prefixed.width,
         (LUAI_UACINT)framing->option.prefixed.offset, (LUAI_UACINT)framing->option.prefixed.adjust,
         (LUAI_UACINT)framing->option.prefixed.strip);
+  case FRAMING_HTTP:
+    return lua_pushfstring(L, "max_head = %I, max_headers = %I",
+                           (LUAI_UACINT)framing->option.http.max_head,
+                           (LUAI_UACINT)framing->option.http.max_headers);
   default: return lua_pushliteral(L, "");
   }
 }
@@ -315,13 +340,12 @@ static void push_metatable(lua_State *L) {
 }
 
 int module_framing_open(lua_State *L) {
-  static const luaL_Reg constructors[] = {{"line", create_line},
-                                          {"delimited", create_delimited},
-                                          {"fixed", create_fixed},
-                                          {"length_line", create_length_line},
-                                          {"prefixed", create_prefixed},
-                                          {"netstring", create_netstring},
-                                          {NULL, NULL}};
+  static const luaL_Reg constructors[] = {
+      {"line", create_line},         {"delimited", create_delimited},
+      {"fixed", create_fixed},       {"length_line", create_length_line},
+      {"prefixed", create_prefixed}, {"netstring", create_netstring},
+      {"http", create_http},         {NULL, NULL}};
+  http_request_open(L);
   push_metatable(L);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &metatable_key);
   luaL_newlib(L, constructors);

@@ -2,7 +2,7 @@ local rooms = require "parlance_spec"
 local feed = rooms.framing.feed
 local framing = rooms.framing.open()
 
-local KINDS <const> = { "delimited", "fixed", "length_line", "line", "netstring", "prefixed" }
+local KINDS <const> = { "delimited", "fixed", "http", "length_line", "line", "netstring", "prefixed" }
 
 -- The least that each constructor takes.
 local LEAST <const> = { delimited = { delimiter = "\n" }, fixed = { size = 1 } }
@@ -23,7 +23,7 @@ describe("parlance.framing", function()
       assert.are.same(KINDS, names)
     end)
 
-    for _, kind in ipairs { "length_line", "line", "netstring", "prefixed" } do
+    for _, kind in ipairs { "http", "length_line", "line", "netstring", "prefixed" } do
       it(kind .. " needs no options", function()
         local first = tostring(framing[kind] {})
         assert.are.equal(first, tostring(framing[kind]()))
@@ -90,6 +90,9 @@ describe("parlance.framing", function()
       { "fixed", { size = "four" }, 'framing.fixed: size must be an integer, not "four"' },
       { "fixed", { size = 0 }, "framing.fixed: size must be at least 1, not 0" },
       { "fixed", { size = 4, max = 4 }, 'framing.fixed has no option "max"' },
+      { "http", { max_head = 0 }, "framing.http: max_head must be at least 1, not 0" },
+      { "http", { max_head = 1 << 25 }, "framing.http: max_head must be at most 16777216, not 33554432" },
+      { "http", { max_headers = -1 }, "framing.http: max_headers must be at least 0, not -1" },
       { "prefixed", { offset = -1 }, "framing.prefixed: offset must be at least 0, not -1" },
       { "prefixed", { offset = 1 << 31 }, "framing.prefixed: offset must be at most 2147483647, not 2147483648" },
       { "prefixed", { adjust = "4" }, 'framing.prefixed: adjust must be an integer, not "4"' },
@@ -122,6 +125,10 @@ describe("parlance.framing", function()
         ["framing.line { max = 1024 }"] = framing.line { max = 1024 },
         ["framing.length_line { max = 0 }"] = framing.length_line { max = 0 },
         ["framing.netstring {}"] = framing.netstring {},
+        ["framing.http { max_head = 16384, max_headers = 100 }"] = framing.http {},
+        ["framing.http { max_head = 1, max_headers = 0, max = 7 }"] = framing.http {
+          max = 7, max_head = 1, max_headers = 0,
+        },
         ["framing.fixed { size = 12 }"] = framing.fixed { size = 12 },
         ['framing.delimited { delimiter = "--", max = 9 }'] = framing.delimited { delimiter = "--", max = 9 },
         ['framing.delimited { delimiter = "\\013\\010\\000\\255\\034\\092" }'] = framing.delimited {
