@@ -1,0 +1,78 @@
+-- What Redis answers, as bytes: https://redis.io/docs/latest/develop/reference/protocol-spec/ (RESP2).
+local reply = {
+  OK = "+OK\r\n",
+  QUEUED = "+QUEUED\r\n",
+  NOTHING = "$-1\r\n", -- no such value
+  NO_LIST = "*-1\r\n", -- no such list
+  EMPTY = "*0\r\n",
+  WRONG_TYPE = "-WRONGTYPE Operation against a key holding the wrong kind of value\r\n",
+  SYNTAX = "-ERR syntax error\r\n",
+  NO_INTEGER = "-ERR value is not an integer or out of range\r\n",
+  NOT_POSITIVE = "-ERR value is out of range, must be positive\r\n",
+  NO_KEY = "-ERR no such key\r\n",
+  OVERFLOW = "-ERR increment or decrement would overflow\r\n",
+}
+
+-- "$5\r\n" by length: made once, for the lengths that come again and again.
+local HEADERS <const> = setmetatable({}, {
+  __index = function(headers, length)
+    local header = "$" .. length .. "\r\n"
+    if length < 1024 then headers[length] = header end
+    return header
+  end,
+})
+
+-- ":5\r\n" likewise.
+local INTEGERS <const> = setmetatable({}, {
+  __index = function(integers, value)
+    local text = ":" .. value .. "\r\n"
+    if value >= 0 and value < 1024 then integers[value] = text end
+    return text
+  end,
+})
+
+function reply.integer(value)
+  return INTEGERS[value]
+end
+
+--- A string or a number.
+function reply.bulk(value)
+  return HEADERS[#value] .. value .. "\r\n"
+end
+
+--- A list of strings and numbers, of which some may be false: those are not there. It is answered as
+--- a list of pieces, which the core sends one after the other; joining them here would be one more
+--- copy of everything.
+function reply.array(values, count)
+  local pieces = { "*" .. count .. "\r\n" }
+  for i = 1, count do
+    local value = values[i]
+    if value then
+      value = tostring(value)
+      pieces[#pieces + 1] = HEADERS[#value]
+      pieces[#pieces + 1] = value
+      pieces[#pieces + 1] = "\r\n"
+    else
+      pieces[#pieces + 1] = reply.NOTHING
+    end
+  end
+  return pieces
+end
+
+--- What makes a command fail, in one line.
+function reply.error(format, ...)
+  return "-" .. format:format(...):gsub("[\r\n]", " ") .. "\r\n"
+end
+
+function reply.wrong_arguments(name)
+  return reply.error("ERR wrong number of arguments for '%s' command", name)
+end
+
+--- The integer that an argument holds, or nil. One is an integer when it is written as Lua writes it:
+--- no "+1", " 1", "01", "1.0" or "0x1", and nothing over 64 bits.
+function reply.to_integer(text)
+  local value = math.tointeger(tonumber(text))
+  return value and tostring(value) == text and value or nil
+end
+
+return reply
