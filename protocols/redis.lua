@@ -32,8 +32,8 @@ local Redis = {
 -- ---- the commands -------------------------------------------------------------------------------
 
 -- Each row: the function; how many arguments, the name included, or at least so many if negative; "w"
--- if it writes; then the first and the last argument that is a key (-1 is the last of all), and the
--- step between keys.
+-- if it writes; then the first and the last argument that is a key, counted from the name, which is 0
+-- (-1 is the last of all), and the step between keys. COMMAND tells clients the same.
 local ROWS <const> = {
   ping = { connection.ping, -1 },
   echo = { connection.echo, 2 },

@@ -95,8 +95,9 @@ function transactions.touch(command, request, count)
     end
     return
   end
-  local last = command.last < 0 and count + 1 + command.last or command.last
-  for i = command.first, last, command.step do spoil(store.database.watchers[request[i]]) end
+  -- The places of keys count from 0, which is the command's name.
+  local last = command.last < 0 and count + command.last or command.last
+  for i = command.first, last, command.step do spoil(store.database.watchers[request[i + 1]]) end
 end
 
 --- The connection is as it was when it was new.

@@ -34,6 +34,9 @@ local framing = {}
 ---@field adjust? integer added to the length to get the bytes that follow the length field; default 0
 ---@field strip? integer bytes left off the front of the request; default all up to the end of the length field
 
+---@class parlance.framing.RespOptions: parlance.framing.MaxOptions
+---@field max_arguments? integer 1 to 1048576, which is the default
+
 --- Text up to a line feed. One carriage return before it belongs to the ending.
 ---@param options? parlance.framing.MaxOptions
 ---@return parlance.framing.Framing
@@ -68,5 +71,12 @@ function framing.prefixed(options) end
 ---@param options? parlance.framing.MaxOptions
 ---@return parlance.framing.Framing
 function framing.netstring(options) end
+
+--- A Redis command: an array of bulk strings ("*1\r\n$4\r\nPING\r\n"), or an inline command ("PING\r\n").
+--- The request is the list of its arguments, `string[]`, empty for an empty line or array.
+--- https://redis.io/docs/latest/develop/reference/protocol-spec/
+---@param options? parlance.framing.RespOptions
+---@return parlance.framing.Framing
+function framing.resp(options) end
 
 return framing
