@@ -194,6 +194,8 @@ add_command("exec", transactions.exec_with(function(request, self)
   return run(find(request, count), request, count, self)
 end), 1).in_transaction = false
 
+local is_elsewhere = false -- whether the store has been told to work on another database than the first
+
 -- For a connection that has a database of its own, or is in a transaction.
 local function run_for_client(client, command, request, count, self)
   if client.queue and command.in_transaction then
@@ -201,6 +203,7 @@ local function run_for_client(client, command, request, count, self)
     return reply.QUEUED
   end
   store.select(client.database)
+  is_elsewhere = true
   return run(command, request, count, self)
 end
 
@@ -228,7 +231,10 @@ function Redis:make_response()
     command = found
   end
   if client then return run_for_client(client, command, request, count, self) end
-  store.database = databases[0]
+  if is_elsewhere then
+    store.select(0)
+    is_elsewhere = false
+  end
   if databases.watches > 0 then return run(command, request, count, self) end
   return command.run(request, count, self)
 end

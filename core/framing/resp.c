@@ -296,9 +296,9 @@ void resp_decode(const struct framing *framing, const char *bytes, size_t length
 /* The cursor */
 
 void resp_open(struct resp_cursor *cursor, struct span request) {
-  size_t count;
   *cursor = (struct resp_cursor){request.data, request.data + request.length, *request.data != '*'};
-  if (!cursor->is_inline) (void)read_count(&cursor->at, cursor->end, &count);
+  if (!cursor->is_inline)
+    while (*cursor->at++ != '\n') continue; /* the count has been read */
 }
 
 bool resp_next(struct resp_cursor *cursor, struct resp_argument *argument) {

@@ -1,5 +1,7 @@
--- Commands for lists. A list has its items at [first] to [last]; both ends move, also below zero, so
--- that pushing and popping take the same time at either end however long it is.
+-- Commands for lists. A list has its items at the places `first` to `last`; both ends move, also to zero
+-- and below, so that pushing and popping take the same time at either end however long it is. Lua keeps
+-- whole numbers from 1 up in an array, and others in a hash table, which takes four times as long to
+-- fill: so place 1 is [1] of the table `up`, and place 0 is [1] of the table `down`.
 local reply = require "redis.reply"
 local store = require "redis.store"
 
@@ -11,10 +13,23 @@ local function find(key)
   return store.find(key, "list")
 end
 
+local function new_list()
+  return { type = "list", first = 1, last = 0, up = {}, down = {} }
+end
+
+local function get(list, place)
+  if place > 0 then return list.up[place] end
+  return list.down[1 - place]
+end
+
+local function put(list, place, item)
+  if place > 0 then list.up[place] = item else list.down[1 - place] = item end
+end
+
 local function find_or_create(key)
-  local list, fault = find(key)
+  local list, fault = store.find(key, "list")
   if not list and not fault then
-    list = { type = "list", first = 1, last = 0 }
+    list = new_list()
     store.write(key, list)
   end
   return list, fault
@@ -35,7 +50,7 @@ function lists.lpush(request, count)
   local first = list.first
   for i = 3, count do
     first = first - 1
-    list[first] = request[i]
+    if first > 0 then list.up[first] = request[i] else list.down[1 - first] = request[i] end
   end
   list.first = first
   return integer(list.last - first + 1)
@@ -47,7 +62,7 @@ function lists.rpush(request, count)
   local last = list.last
   for i = 3, count do
     last = last + 1
-    list[last] = request[i]
+    if last > 0 then list.up[last] = request[i] else list.down[1 - last] = request[i] end
   end
   list.last = last
   return integer(last - list.first + 1)
@@ -65,16 +80,16 @@ end
 
 local function pop_left(list)
   local first = list.first
-  local item = list[first]
-  list[first] = nil
+  local item = get(list, first)
+  put(list, first, nil)
   list.first = first + 1
   return item
 end
 
 local function pop_right(list)
   local last = list.last
-  local item = list[last]
-  list[last] = nil
+  local item = get(list, last)
+  put(list, last, nil)
   list.last = last - 1
   return item
 end
@@ -129,7 +144,9 @@ function lists.lrange(request)
   if not list then return fault or reply.EMPTY end
   local first, last = range_of(list, start, stop)
   if first > last then return reply.EMPTY end
-  return reply.array(table.move(list, first, last, 1, {}), last - first + 1)
+  local items = {}
+  for place = first, last do items[#items + 1] = get(list, place) end
+  return reply.array(items, #items)
 end
 
 function lists.lindex(request)
@@ -137,7 +154,7 @@ function lists.lindex(request)
   if not list then return fault or reply.NOTHING end
   local index = to_integer(request[3])
   if not index then return reply.NO_INTEGER end
-  local item = list[place_of(list, index)]
+  local item = get(list, place_of(list, index))
   return item and reply.bulk(item) or reply.NOTHING
 end
 
@@ -147,14 +164,18 @@ function lists.lset(request)
   local index = to_integer(request[3])
   if not index then return reply.NO_INTEGER end
   local place = place_of(list, index)
-  if not list[place] then return reply.error "ERR index out of range" end
-  list[place] = request[4]
+  if not get(list, place) then return reply.error "ERR index out of range" end
+  put(list, place, request[4])
   return reply.OK
 end
 
 -- The items from place `from` to `to` become the list.
 local function keep(key, list, from, to)
-  local kept = table.move(list, from, to, 1, { type = "list", first = 1, last = math.max(to - from + 1, 0) })
+  local kept = new_list()
+  for place = from, to do
+    kept.last = kept.last + 1
+    put(kept, kept.last, get(list, place))
+  end
   store.write(key, kept)
   remove_if_empty(key, kept)
 end
@@ -178,17 +199,18 @@ function lists.lrem(request)
   local from, to, step = list.first, list.last, 1
   if wanted < 0 then from, to, step = to, from, -1 end
   local left = wanted == 0 and length(list) or math.abs(wanted)
-  local removed, put = 0, from
+  local removed, free = 0, from
   for place = from, to, step do
-    if removed ~= left and list[place] == item then
+    local here = get(list, place)
+    if removed ~= left and here == item then
       removed = removed + 1
     else
-      list[put] = list[place]
-      put = put + step
+      put(list, free, here)
+      free = free + step
     end
   end
-  for place = put, to, step do list[place] = nil end
-  if step > 0 then list.last = put - 1 else list.first = put + 1 end
+  for place = free, to, step do put(list, place, nil) end
+  if step > 0 then list.last = free - 1 else list.first = free + 1 end
   remove_if_empty(key, list)
   return integer(removed)
 end

@@ -22,17 +22,27 @@ local HEADERS <const> = setmetatable({}, {
   end,
 })
 
--- ":5\r\n" likewise.
-local INTEGERS <const> = setmetatable({}, {
-  __index = function(integers, value)
-    local text = ":" .. value .. "\r\n"
-    if value >= 0 and value < 1024 then integers[value] = text end
-    return text
-  end,
-})
+reply.HEADERS = HEADERS
+
+-- Turning a number into text is slow: what stands before and behind the last three digits is made once
+-- for each of the numbers below a million.
+local function remember(make)
+  return setmetatable({}, {
+    __index = function(texts, number)
+      texts[number] = make(number)
+      return texts[number]
+    end,
+  })
+end
+
+local SMALL <const> = remember(function(number) return ":" .. number .. "\r\n" end)
+local THOUSANDS <const> = remember(function(number) return ":" .. number end)
+local LAST <const> = remember(function(number) return ("%03d\r\n"):format(number) end)
 
 function reply.integer(value)
-  return INTEGERS[value]
+  if value < 0 or value >= 1000000 then return ":" .. value .. "\r\n" end
+  if value < 1000 then return SMALL[value] end
+  return THOUSANDS[value // 1000] .. LAST[value % 1000]
 end
 
 --- A string or a number.

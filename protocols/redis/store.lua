@@ -11,6 +11,8 @@ if not has_server then parlance = { shared = {}, now = os.time } end
 
 local DATABASES <const> = 16
 
+local type = type
+
 local WRONG_TYPE <const> = require("redis.reply").WRONG_TYPE
 
 local function new_database()
@@ -78,8 +80,13 @@ end
 
 --- The table of that type at the key, or nil. The second result is an error to answer with.
 function store.find(key, kind)
-  local value = store.read(key)
+  local database = store.database
+  local value = database.data[key]
   if value == nil then return nil end
+  if database.deadlines[key] then
+    value = store.read(key)
+    if value == nil then return nil end
+  end
   if type(value) ~= "table" or value.type ~= kind then return nil, WRONG_TYPE end
   return value
 end
