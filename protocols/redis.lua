@@ -239,8 +239,9 @@ function Redis:make_response()
   return command.run(request, count, self)
 end
 
-function Redis:handle_error(_, detail)
-  return reply.error("ERR %s", detail)
+function Redis:handle_error(reason, detail)
+  local is_their_fault = reason == "malformed" or reason == "too_large"
+  return reply.error("ERR %s", is_their_fault and detail or reason)
 end
 
 function Redis:handle_close()

@@ -167,7 +167,7 @@ function sections.Server()
 end
 
 function sections.Memory()
-  return { "used_memory:" .. (collectgarbage "count" * 1024) // 1 | 0, "maxmemory:0" }
+  return { "used_memory:" .. math.floor(collectgarbage "count" * 1024), "maxmemory:0" }
 end
 
 function sections.Replication()

@@ -48,7 +48,7 @@ end
 
 --- ms since 1970
 function store.now()
-  return ((databases.clock_start + parlance.now()) * 1000) // 1 | 0
+  return math.floor((databases.clock_start + parlance.now()) * 1000)
 end
 
 function store.remove(key)
