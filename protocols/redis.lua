@@ -5,7 +5,7 @@
 --
 -- A request is a list of strings, the name of a command first: the framing "resp" gives it. This file
 -- has the table of the commands and runs them; what they do is in protocols/redis/, by what they work
--- on. Each is a function (request, count, self) that returns the answer as bytes: a string or a list.
+-- on. Each is a function (request, count, self) that returns the answer as bytes, in one string.
 -- Nothing is written to a disk.
 local framing = require "parlance.framing"
 

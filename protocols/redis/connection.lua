@@ -242,7 +242,7 @@ function connection.describe(commands)
       local command = commands[request[i]:lower()]
       pieces[#pieces + 1] = command and describe(command) or reply.NO_LIST
     end
-    return pieces
+    return table.concat(pieces)
   end
 
   -- A text for people, which redis-cli does without.

@@ -193,9 +193,7 @@ function keys.scan(request, count)
     if matches and not matches(key) or not exists(key) or kind and type_of(key) ~= kind then return end
     found[#found + 1] = key
   end)
-  local pieces = reply.array(found, #found)
-  table.insert(pieces, 1, "*2\r\n" .. reply.bulk(tostring(rest)))
-  return pieces
+  return "*2\r\n" .. reply.bulk(tostring(rest)) .. reply.array(found, #found)
 end
 
 -- ASYNC and SYNC make no difference here: the garbage collector takes its time in any case.

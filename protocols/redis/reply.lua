@@ -45,28 +45,35 @@ function reply.integer(value)
   return THOUSANDS[value // 1000] .. LAST[value % 1000]
 end
 
---- A string or a number.
 function reply.bulk(value)
   return HEADERS[#value] .. value .. "\r\n"
 end
 
---- A list of strings and numbers, of which some may be false: those are not there. It is answered as
---- a list of pieces, which the core sends one after the other; joining them here would be one more
---- copy of everything.
+-- The end of what stands before, and the header: so each string of a list takes two pieces, not three.
+local NEXT_HEADERS <const> = setmetatable({}, {
+  __index = function(headers, length)
+    local header = "\r\n" .. HEADERS[length]
+    if length < 1024 then headers[length] = header end
+    return header
+  end,
+})
+
+--- A list of strings, of which some may be false: those are not there.
 function reply.array(values, count)
-  local pieces = { "*" .. count .. "\r\n" }
+  local pieces, last = { "*" .. count }, 1
   for i = 1, count do
     local value = values[i]
     if value then
-      value = tostring(value)
-      pieces[#pieces + 1] = HEADERS[#value]
-      pieces[#pieces + 1] = value
-      pieces[#pieces + 1] = "\r\n"
+      pieces[last + 1] = NEXT_HEADERS[#value]
+      pieces[last + 2] = value
+      last = last + 2
     else
-      pieces[#pieces + 1] = reply.NOTHING
+      pieces[last + 1] = "\r\n$-1"
+      last = last + 1
     end
   end
-  return pieces
+  pieces[last + 1] = "\r\n"
+  return table.concat(pieces)
 end
 
 --- What makes a command fail, in one line.

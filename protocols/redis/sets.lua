@@ -61,7 +61,7 @@ function sets.smismember(request, count)
   if fault then return fault end
   local pieces = { "*" .. count - 2 .. "\r\n" }
   for i = 3, count do pieces[i - 1] = integer(set and set.at[request[i]] and 1 or 0) end
-  return pieces
+  return table.concat(pieces)
 end
 
 function sets.scard(request)

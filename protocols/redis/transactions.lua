@@ -48,14 +48,9 @@ function transactions.exec_with(run)
     local pieces = { "*" .. #queue .. "\r\n" }
     for _, request in ipairs(queue) do
       store.select(client.database) -- which a request before may have changed
-      local answer = run(request, self)
-      if type(answer) == "string" then
-        pieces[#pieces + 1] = answer
-      else
-        table.move(answer, 1, #answer, #pieces + 1, pieces)
-      end
+      pieces[#pieces + 1] = run(request, self)
     end
-    return pieces
+    return table.concat(pieces)
   end
 end
 
