@@ -16,6 +16,7 @@ void framing_decode(const struct framing *framing, const char *bytes, size_t len
   case FRAMING_PREFIXED: prefixed_decode(framing, bytes, length, seen, result); break;
   case FRAMING_NETSTRING: netstring_decode(framing, bytes, length, seen, result); break;
   case FRAMING_HTTP: http_decode(framing, bytes, length, seen, result); break;
+  case FRAMING_RESP: resp_decode(framing, bytes, length, seen, result); break;
   }
 }
 
@@ -28,6 +29,7 @@ const char *framing_name(enum framing_kind kind) {
   case FRAMING_PREFIXED: return "prefixed";
   case FRAMING_NETSTRING: return "netstring";
   case FRAMING_HTTP: return "http";
+  case FRAMING_RESP: return "resp";
   }
   return "unknown";
 }

@@ -8,6 +8,7 @@
 
 #include "framing/framing.h"
 #include "framing/http.h"
+#include "framing/resp.h"
 
 enum { OPTIONS = 8 };
 
@@ -51,6 +52,9 @@ static void choose_options(const uint8_t *choice, struct framing *framing) {
   case FRAMING_HTTP:
     framing->option.http.max_head = 16 + (size_t)choice[1] * 16;
     framing->option.http.max_headers = choice[2] % 16;
+    break;
+  case FRAMING_RESP:
+    framing->option.resp.max_arguments = choice[1] == 255 ? RESP_ARGUMENTS_MAX : 1 + choice[1];
     break;
   default: break;
   }
@@ -96,6 +100,29 @@ static size_t read_http(const struct framing *framing, const struct framing_resu
   return body;
 }
 
+/* Takes a Redis request apart: its arguments lie in it one after the other, are as many as the
+ * answer said, and have no more bytes than are allowed. */
+static void check_arguments(const struct framing *framing, const struct framing_result *result) {
+  struct resp_cursor cursor;
+  struct resp_argument argument;
+  const char *behind = result->payload.data;
+  const char *end = behind + result->payload.length;
+  size_t count = 0;
+  size_t total = 0;
+  CHECK(result->payload.length == result->length);
+  for (resp_open(&cursor, result->payload); resp_next(&cursor, &argument); count++) {
+    CHECK(argument.raw.data >= behind && argument.raw.length <= (size_t)(end - argument.raw.data));
+    CHECK(argument.length <= argument.raw.length);
+    behind = argument.raw.data + argument.raw.length;
+    total += argument.length;
+    char *text = malloc(argument.length);
+    if (text != NULL && argument.length < argument.raw.length) resp_unquote(&argument, text);
+    free(text);
+  }
+  CHECK(count == result->arguments && count <= framing->option.resp.max_arguments);
+  CHECK(total <= framing->max);
+}
+
 /* Decodes a copy of just so many bytes, so that the sanitizer sees an over-read. The payload of the
  * result lies in `bytes` again. */
 static void decode_copy(const struct framing *framing, const char *bytes, size_t length,
@@ -107,9 +134,12 @@ static void decode_copy(const struct framing *framing, const char *bytes, size_t
     CHECK(result->length > 0 && result->length <= length);
     CHECK(result->payload.data >= copy);
     CHECK(result->payload.data + result->payload.length <= copy + result->length);
-    size_t size =
-        framing->kind == FRAMING_HTTP ? read_http(framing, result) : result->payload.length;
-    CHECK(size <= framing->max);
+    if (framing->kind == FRAMING_RESP)
+      check_arguments(framing, result);
+    else if (framing->kind == FRAMING_HTTP)
+      CHECK(read_http(framing, result) <= framing->max);
+    else
+      CHECK(result->payload.length <= framing->max);
     result->payload.data = bytes + (result->payload.data - copy);
   } else if (result->answer == FRAMING_PARTIAL) {
     CHECK(result->length > length && result->length <= (size_t)PTRDIFF_MAX);
@@ -123,7 +153,7 @@ static void decode_copy(const struct framing *framing, const char *bytes, size_t
 static void check_same(const struct framing_result *a, const struct framing_result *b) {
   CHECK(a->answer == b->answer);
   CHECK(a->length == b->length);
-  CHECK(a->note == b->note);
+  CHECK(a->arguments == b->arguments);
   CHECK(a->payload.data == b->payload.data);
   CHECK(a->payload.length == b->payload.length);
   CHECK(a->why == b->why);

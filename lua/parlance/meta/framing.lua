@@ -48,6 +48,9 @@ local framing = {}
 ---@field body string "" if there is none
 ---@field keep_alive boolean whether the client wants to go on after the response
 
+---@class parlance.framing.RespOptions: parlance.framing.MaxOptions
+---@field max_arguments? integer 1 to 1048576, which is the default
+
 --- Text up to a line feed. One carriage return before it belongs to the ending.
 ---@param options? parlance.framing.MaxOptions
 ---@return parlance.framing.Framing
@@ -88,5 +91,12 @@ function framing.netstring(options) end
 ---@param options? parlance.framing.HttpOptions
 ---@return parlance.framing.Framing
 function framing.http(options) end
+
+--- A Redis command: an array of bulk strings ("*1\r\n$4\r\nPING\r\n"), or an inline command ("PING\r\n").
+--- The request is the list of its arguments, `string[]`, empty for an empty line or array.
+--- https://redis.io/docs/latest/develop/reference/protocol-spec/
+---@param options? parlance.framing.RespOptions
+---@return parlance.framing.Framing
+function framing.resp(options) end
 
 return framing
