@@ -22,6 +22,10 @@ void prefixed_decode(const struct framing *framing, const char *bytes, size_t le
                      struct framing_result *result);
 void netstring_decode(const struct framing *framing, const char *bytes, size_t length, size_t seen,
                       struct framing_result *result);
+void http_decode(const struct framing *framing, const char *bytes, size_t length, size_t seen,
+                 struct framing_result *result);
+void resp_decode(const struct framing *framing, const char *bytes, size_t length, size_t seen,
+                 struct framing_result *result);
 
 /* How many of `length` bytes it takes to tell whether an ending of `ending` bytes comes in time for
  * a payload of at most `max`. */

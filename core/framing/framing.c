@@ -15,6 +15,8 @@ void framing_decode(const struct framing *framing, const char *bytes, size_t len
   case FRAMING_LENGTH_LINE: length_line_decode(framing, bytes, length, seen, result); break;
   case FRAMING_PREFIXED: prefixed_decode(framing, bytes, length, seen, result); break;
   case FRAMING_NETSTRING: netstring_decode(framing, bytes, length, seen, result); break;
+  case FRAMING_HTTP: http_decode(framing, bytes, length, seen, result); break;
+  case FRAMING_RESP: resp_decode(framing, bytes, length, seen, result); break;
   }
 }
 
@@ -26,6 +28,8 @@ const char *framing_name(enum framing_kind kind) {
   case FRAMING_LENGTH_LINE: return "length_line";
   case FRAMING_PREFIXED: return "prefixed";
   case FRAMING_NETSTRING: return "netstring";
+  case FRAMING_HTTP: return "http";
+  case FRAMING_RESP: return "resp";
   }
   return "unknown";
 }

@@ -21,7 +21,9 @@ enum framing_kind {
   FRAMING_FIXED,     /* always the same number of bytes */
   FRAMING_LENGTH_LINE, /* a decimal length, a line feed, that many bytes: the recipe's */
   FRAMING_PREFIXED,    /* a binary length field somewhere in a header of fixed size */
-  FRAMING_NETSTRING    /* "5:hello,": https://cr.yp.to/proto/netstrings.txt */
+  FRAMING_NETSTRING,   /* "5:hello,": https://cr.yp.to/proto/netstrings.txt */
+  FRAMING_HTTP,        /* a request of HTTP/1.0 or 1.1: http.h */
+  FRAMING_RESP         /* Redis: an array of bulk strings, or an inline command; see resp.h */
 };
 
 enum framing_answer {
@@ -33,6 +35,9 @@ enum framing_answer {
 
 /* The longest delimiter that framing.delimited takes, in bytes. */
 enum { FRAMING_DELIMITER_MAX = 64 };
+
+/* The most that framing.http takes for max_head, in bytes. */
+enum { FRAMING_HEAD_MAX = 16 * 1024 * 1024 };
 
 struct framing {
   enum framing_kind kind;
@@ -53,19 +58,32 @@ struct framing {
       int64_t adjust; /* added to the length to get the bytes that follow the length field */
       size_t strip;   /* bytes left off the front of the frame to get the payload */
     } prefixed;
+    struct {
+      size_t max_head;    /* bytes of a head; 1 to FRAMING_HEAD_MAX */
+      size_t max_headers; /* header fields, and trailer fields */
+    } http;
+    struct {
+      size_t max_arguments; /* at most RESP_ARGUMENTS_MAX; `max` is for the bytes of them all */
+    } resp;
   } option;
 };
 
 struct framing_result {
   enum framing_answer answer;
+  union {
+    unsigned note;      /* HTTP. COMPLETE: what http.h says */
+    uint32_t arguments; /* RESP. COMPLETE: how many there are; PARTIAL: how many are to come */
+  };
   size_t length; /* COMPLETE: bytes of the whole frame. PARTIAL: bytes needed, > those there */
-  struct span payload; /* COMPLETE: the request, inside the caller's bytes */
+  struct span payload; /* COMPLETE: the request, inside the caller's bytes; RESP: all of it.
+                        * PARTIAL: nothing, but in RESP the length of the arguments so far */
   size_t seen;         /* PARTIAL: to be handed in again with the same bytes and more behind them */
   const char *why;     /* MALFORMED, TOO_LARGE: a static text, for a log line and handle_error */
 };
 
 /* Looks for one frame at the front of bytes[0..length). `seen` is 0 for a new frame and otherwise
  * the `seen` of the last PARTIAL answer for the same frame, so that no byte is looked at twice.
+ * `result` is then still what that answer left there, because some kinds have more to remember.
  * The answer does not depend on how the bytes were cut into calls. Nothing is read outside of the
  * given bytes; `bytes` may be NULL when length is 0. */
 void framing_decode(const struct framing *framing, const char *bytes, size_t length, size_t seen,

@@ -5,6 +5,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "framing/resp.h"
+#include "script/http_request.h"
+
 /* So far into a frame may a length field stand; far from where offset + width overflows. */
 enum { OFFSET_MAX = INT_MAX };
 
@@ -18,7 +21,9 @@ static const char metatable_key = 0;
 static const char *const plain_options[] = {"max", NULL};
 static const char *const delimited_options[] = {"delimiter", "max", NULL};
 static const char *const fixed_options[] = {"size", NULL};
+static const char *const http_options[] = {"max", "max_head", "max_headers", NULL};
 static const char *const prefixed_options[] = {"adjust", "format", "max", "offset", "strip", NULL};
+static const char *const resp_options[] = {"max", "max_arguments", NULL};
 
 static bool is_among(const char *const *names, const char *name) {
   while (*names != NULL && strcmp(*names, name) != 0) names++;
@@ -196,6 +201,33 @@ static int create_prefixed(lua_State *L) {
   return push_framing(L, &framing);
 }
 
+/* The limits that common servers have, more or less. */
+enum { DEFAULT_MAX_HEAD = 16 * 1024, DEFAULT_MAX_HEADERS = 100 };
+
+static int create_http(lua_State *L) {
+  static const enum framing_kind kind = FRAMING_HTTP;
+  check_options(L, kind, http_options);
+  struct framing framing = {.kind = kind, .max = read_max(L, kind)};
+  framing.option.http.max_head = push_option(L, "max_head")
+                                     ? pop_size(L, kind, "max_head", 1, FRAMING_HEAD_MAX)
+                                     : DEFAULT_MAX_HEAD;
+  framing.option.http.max_headers = push_option(L, "max_headers")
+                                        ? pop_size(L, kind, "max_headers", 0, INT_MAX)
+                                        : DEFAULT_MAX_HEADERS;
+  return push_framing(L, &framing);
+}
+
+static int create_resp(lua_State *L) {
+  static const enum framing_kind kind = FRAMING_RESP;
+  check_options(L, kind, resp_options);
+  struct framing framing = {.kind = kind, .max = read_max(L, kind)};
+  framing.option.resp.max_arguments =
+      push_option(L, "max_arguments")
+          ? pop_size(L, kind, "max_arguments", 1, (lua_Integer)RESP_ARGUMENTS_MAX)
+          : RESP_ARGUMENTS_MAX;
+  return push_framing(L, &framing);
+}
+
 /* Values */
 
 const struct framing *module_framing_test(lua_State *L, int index) {
@@ -212,10 +244,36 @@ static const struct framing *check_framing(lua_State *L) {
   return framing;
 }
 
+static void push_argument(lua_State *L, const struct resp_argument *argument) {
+  if (argument->length == argument->raw.length) {
+    lua_pushlstring(L, argument->raw.data, argument->raw.length);
+    return;
+  }
+  luaL_Buffer buffer;
+  resp_unquote(argument, luaL_buffinitsize(L, &buffer, argument->length));
+  luaL_pushresultsize(&buffer, argument->length);
+}
+
+/* The list of the arguments. */
+static void push_arguments(lua_State *L, const struct framing_result *result) {
+  struct resp_cursor cursor;
+  struct resp_argument argument;
+  lua_createtable(L, (int)result->arguments, 0);
+  resp_open(&cursor, result->payload);
+  for (lua_Integer i = 1; resp_next(&cursor, &argument); i++) {
+    push_argument(L, &argument);
+    lua_rawseti(L, -2, i);
+  }
+}
+
 void module_framing_push_request(lua_State *L, const struct framing *framing,
                                  const struct framing_result *result) {
-  (void)framing; /* of every kind so far, the request is the payload */
-  lua_pushlstring(L, result->payload.data, result->payload.length);
+  if (framing->kind == FRAMING_HTTP)
+    http_request_push(L, result);
+  else if (framing->kind == FRAMING_RESP)
+    push_arguments(L, result);
+  else
+    lua_pushlstring(L, result->payload.data, result->payload.length);
 }
 
 /* What a request_complete would return for `result`; sets the request of the table at index 2. */
@@ -289,6 +347,13 @@ static const char *push_options(lua_State *L, const struct framing *framing) {
         framing->option.prefixed.is_signed ? 'i' : 'I', (int)framing->option.prefixed.width,
         (LUAI_UACINT)framing->option.prefixed.offset, (LUAI_UACINT)framing->option.prefixed.adjust,
         (LUAI_UACINT)framing->option.prefixed.strip);
+  case FRAMING_HTTP:
+    return lua_pushfstring(L, "max_head = %I, max_headers = %I",
+                           (LUAI_UACINT)framing->option.http.max_head,
+                           (LUAI_UACINT)framing->option.http.max_headers);
+  case FRAMING_RESP:
+    return lua_pushfstring(L, "max_arguments = %I",
+                           (LUAI_UACINT)framing->option.resp.max_arguments);
   default: return lua_pushliteral(L, "");
   }
 }
@@ -321,7 +386,10 @@ int module_framing_open(lua_State *L) {
                                           {"length_line", create_length_line},
                                           {"prefixed", create_prefixed},
                                           {"netstring", create_netstring},
+                                          {"http", create_http},
+                                          {"resp", create_resp},
                                           {NULL, NULL}};
+  http_request_open(L);
   push_metatable(L);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &metatable_key);
   luaL_newlib(L, constructors);

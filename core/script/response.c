@@ -22,8 +22,33 @@ static luaL_Stream *stream_at(lua_State *state, int index) {
   return stream && stream->closef ? stream : NULL;
 }
 
+/* Pushes the two fields of a part of a file; false, with nothing pushed, if the table at index is
+ * not { file = f, length = n } and nothing else. */
+static bool push_part(lua_State *state, int index) {
+  int fields = 0;
+  index = lua_absindex(state, index);
+  lua_pushnil(state);
+  while (lua_next(state, index) != 0) {
+    lua_pop(state, 1);
+    fields++;
+  }
+  lua_pushliteral(state, "file");
+  lua_rawget(state, index);
+  lua_pushliteral(state, "length");
+  lua_rawget(state, index);
+  if (fields == 2 && stream_at(state, -2) && lua_isinteger(state, -1) &&
+      lua_tointeger(state, -1) >= 0)
+    return true;
+  lua_pop(state, 2);
+  return false;
+}
+
 static bool is_item(lua_State *state, int index) {
   int type = lua_type(state, index);
+  if (type == LUA_TTABLE && push_part(state, index)) {
+    lua_pop(state, 2);
+    return true;
+  }
   return type == LUA_TSTRING || type == LUA_TFUNCTION || stream_at(state, index);
 }
 
@@ -42,7 +67,8 @@ static void complain(lua_State *state, const struct returned *returned, lua_Inte
   const char *place = generation_push_place(state, returned->generation, returned->function);
   if (item > 0)
     luaL_error(state,
-               "%s returned a list whose item %I is a %s (%s), not a string, file or function",
+               "%s returned a list whose item %I is a %s (%s), not a string, file, function or { "
+               "file, length }",
                place, (LUAI_UACINT)item, type, value);
   luaL_error(state, "%s returned a %s (%s), not a string, a list or nil", place, type, value);
 }
@@ -105,33 +131,93 @@ static void send_source(lua_State *state, struct session *session) {
   check_status(state, status);
 }
 
+/* Takes a part of a file. That it has so many bytes left is seen when it is sent; until then it may
+ * get shorter anyway. */
+static void send_part(lua_State *state, struct session *session) {
+  push_part(state, -1);
+  size_t length = (size_t)lua_tointeger(state, -1);
+  lua_pop(state, 1);
+  lua_remove(state, -2);
+  FILE *file = take_file(state);
+  int64_t offset = ftello(file);
+  int reference = luaL_ref(state, LUA_REGISTRYINDEX);
+  if (length == 0) {
+    response_close(state, reference);
+    luaL_unref(state, LUA_REGISTRYINDEX, reference);
+    return;
+  }
+  enum status status = session_send_file(session, fileno(file), offset, length, reference);
+  if (status != STATUS_OK) luaL_unref(state, LUA_REGISTRYINDEX, reference);
+  check_status(state, status);
+}
+
 static void send_item(lua_State *state, struct session *session) {
   if (lua_type(state, -1) == LUA_TSTRING)
     send_string(state, session);
+  else if (lua_type(state, -1) == LUA_TTABLE)
+    send_part(state, session);
   else
     send_source(state, session);
 }
 
-/* Whether the file on the top also stands in the list below it, before `place`. */
-static bool is_repeated(lua_State *state, lua_Integer place) {
-  bool found = false;
-  for (lua_Integer i = 1; i < place && !found; i++) {
-    lua_rawgeti(state, -2, i);
-    found = lua_rawequal(state, -1, -2);
+/* Only a regular file has a part, and one that ends within the file. */
+static void check_part(lua_State *state, const struct returned *returned, lua_Integer item) {
+  struct stat about;
+  push_part(state, -1);
+  FILE *file = stream_at(state, -2)->f;
+  lua_Integer length = lua_tointeger(state, -1);
+  fflush(file); /* what the script wrote to it belongs to it */
+  int64_t offset = ftello(file);
+  if (fstat(fileno(file), &about) != 0 || !S_ISREG(about.st_mode) || offset < 0)
+    luaL_error(state, "%s returned a list whose item %I is a part of a file that is no regular one",
+               generation_push_place(state, returned->generation, returned->function),
+               (LUAI_UACINT)item);
+  if (length > about.st_size - offset)
+    luaL_error(state, "%s returned a list whose item %I is %I bytes of a file that has %I left",
+               generation_push_place(state, returned->generation, returned->function),
+               (LUAI_UACINT)item, (LUAI_UACINT)length,
+               (LUAI_UACINT)(about.st_size > offset ? about.st_size - offset : 0));
+  lua_pop(state, 2);
+}
+
+/* Pushes the file of the item at index, be it whole or a part; false, with nothing pushed, if the
+ * item is something else. */
+static bool push_file_of(lua_State *state, int index) {
+  int type = lua_type(state, index);
+  if (type == LUA_TUSERDATA) lua_pushvalue(state, index);
+  if (type == LUA_TTABLE) lua_getfield(state, index, "file");
+  return type == LUA_TUSERDATA || type == LUA_TTABLE;
+}
+
+/* A file is closed when it has been sent, so it cannot stand in a list (at index) twice. `files`
+ * items before the one on the top are files. */
+static void check_only_once(lua_State *state, const struct returned *returned, int list,
+                            lua_Integer item, lua_Integer files) {
+  if (files == 0 || !push_file_of(state, -1)) return;
+  for (lua_Integer i = 1; i < item; i++) {
+    lua_rawgeti(state, list, i);
+    if (push_file_of(state, -1)) {
+      if (lua_rawequal(state, -1, -3))
+        luaL_error(state, "%s returned a list whose items %I and %I are the same file",
+                   generation_push_place(state, returned->generation, returned->function),
+                   (LUAI_UACINT)i, (LUAI_UACINT)item);
+      lua_pop(state, 1);
+    }
     lua_pop(state, 1);
   }
-  return found;
+  lua_pop(state, 1);
 }
 
 /* All or nothing: a list is looked at whole before its first item goes out. */
 static lua_Integer check_list(lua_State *state, const struct returned *returned) {
-  lua_Integer count = (lua_Integer)lua_rawlen(state, -1);
+  lua_Integer count = (lua_Integer)lua_rawlen(state, -1), files = 0;
+  int list = lua_gettop(state);
   for (lua_Integer i = 1; i <= count; i++) {
     lua_rawgeti(state, -1, i);
     if (!is_item(state, -1)) complain(state, returned, i);
-    if (stream_at(state, -1) && is_repeated(state, i))
-      luaL_error(state, "%s returned a list with the same file twice",
-                 generation_push_place(state, returned->generation, returned->function));
+    if (lua_type(state, -1) == LUA_TTABLE) check_part(state, returned, i);
+    check_only_once(state, returned, list, i, files);
+    if (!lua_isstring(state, -1) && !lua_isfunction(state, -1)) files++;
     lua_pop(state, 1);
   }
   if (count > 0) return count;
@@ -145,7 +231,7 @@ static lua_Integer check_list(lua_State *state, const struct returned *returned)
 void response_queue(lua_State *state, struct session *session, const struct generation *generation,
                     enum function function) {
   struct returned returned = {generation, function};
-  luaL_checkstack(state, 6, NULL);
+  luaL_checkstack(state, 10, NULL);
   switch (lua_type(state, -1)) {
   case LUA_TSTRING: send_string(state, session); return;
   case LUA_TNIL: break;

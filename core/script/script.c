@@ -10,6 +10,7 @@
 #include "script/gate.h"
 #include "script/generation.h"
 #include "script/memory.h"
+#include "script/module_files.h"
 #include "script/module_framing.h"
 #include "script/module_parlance.h"
 #include "script/watchdog.h"
@@ -69,6 +70,7 @@ static int prepare(lua_State *state) {
   module_parlance_push(state, script->name);
   lua_setfield(state, -2, "parlance");
   luaL_requiref(state, "parlance.framing", module_framing_open, 0);
+  luaL_requiref(state, "parlance.files", module_files_open, 0);
   return 0;
 }
 

@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "framing/framing.h"
+#include "framing/http.h"
+#include "framing/resp.h"
 
 enum { OPTIONS = 8 };
 
@@ -47,6 +49,13 @@ static void choose_options(const uint8_t *choice, struct framing *framing) {
     framing->option.prefixed.adjust = choose_adjust(choice[3]);
     framing->option.prefixed.strip = choice[4];
     break;
+  case FRAMING_HTTP:
+    framing->option.http.max_head = 16 + (size_t)choice[1] * 16;
+    framing->option.http.max_headers = choice[2] % 16;
+    break;
+  case FRAMING_RESP:
+    framing->option.resp.max_arguments = choice[1] == 255 ? RESP_ARGUMENTS_MAX : 1 + choice[1];
+    break;
   default: break;
   }
 }
@@ -55,6 +64,63 @@ static void choose_options(const uint8_t *choice, struct framing *framing) {
 static size_t next_cut(uint32_t *state) {
   *state = *state * 1664525 + 1013904223;
   return 1 + (*state >> 28);
+}
+
+static bool lies_in(struct span inner, struct span outer) {
+  return inner.data >= outer.data && inner.data + inner.length <= outer.data + outer.length;
+}
+
+/* What can be read of a sound request lies in it; returns the bytes of its body. */
+static size_t read_http(const struct framing *framing, const struct framing_result *result) {
+  struct span data, rest = result->payload;
+  struct span frame = {result->payload.data + result->payload.length - result->length,
+                       result->length};
+  struct http_request request;
+  struct http_field field;
+  size_t count = 0;
+  size_t body = 0;
+  http_read_request(result, &request);
+  CHECK(lies_in(request.method, frame) && request.method.length > 0);
+  CHECK(lies_in(request.target, frame) && request.target.length > 0);
+  CHECK(lies_in(request.fields, frame));
+  while (http_next_field(&request.fields, &field)) {
+    count++;
+    CHECK(lies_in(field.name, frame) && field.name.length > 0);
+    CHECK(lies_in(field.value, frame));
+    CHECK(memchr(field.value.data, '\n', field.value.length) == NULL);
+    CHECK(memchr(field.value.data, '\r', field.value.length) == NULL);
+    CHECK(memchr(field.value.data, '\0', field.value.length) == NULL);
+  }
+  CHECK(count <= framing->option.http.max_headers);
+  if ((result->note & HTTP_CHUNKED) == 0) return rest.length;
+  while (http_next_chunk(&rest, &data)) {
+    CHECK(lies_in(data, result->payload) && data.length > 0);
+    body += data.length;
+  }
+  return body;
+}
+
+/* Takes a Redis request apart: its arguments lie in it one after the other, are as many as the
+ * answer said, and have no more bytes than are allowed. */
+static void check_arguments(const struct framing *framing, const struct framing_result *result) {
+  struct resp_cursor cursor;
+  struct resp_argument argument;
+  const char *behind = result->payload.data;
+  const char *end = behind + result->payload.length;
+  size_t count = 0;
+  size_t total = 0;
+  CHECK(result->payload.length == result->length);
+  for (resp_open(&cursor, result->payload); resp_next(&cursor, &argument); count++) {
+    CHECK(argument.raw.data >= behind && argument.raw.length <= (size_t)(end - argument.raw.data));
+    CHECK(argument.length <= argument.raw.length);
+    behind = argument.raw.data + argument.raw.length;
+    total += argument.length;
+    char *text = malloc(argument.length);
+    if (text != NULL && argument.length < argument.raw.length) resp_unquote(&argument, text);
+    free(text);
+  }
+  CHECK(count == result->arguments && count <= framing->option.resp.max_arguments);
+  CHECK(total <= framing->max);
 }
 
 /* Decodes a copy of just so many bytes, so that the sanitizer sees an over-read. The payload of the
@@ -68,7 +134,12 @@ static void decode_copy(const struct framing *framing, const char *bytes, size_t
     CHECK(result->length > 0 && result->length <= length);
     CHECK(result->payload.data >= copy);
     CHECK(result->payload.data + result->payload.length <= copy + result->length);
-    CHECK(result->payload.length <= framing->max);
+    if (framing->kind == FRAMING_RESP)
+      check_arguments(framing, result);
+    else if (framing->kind == FRAMING_HTTP)
+      CHECK(read_http(framing, result) <= framing->max);
+    else
+      CHECK(result->payload.length <= framing->max);
     result->payload.data = bytes + (result->payload.data - copy);
   } else if (result->answer == FRAMING_PARTIAL) {
     CHECK(result->length > length && result->length <= (size_t)PTRDIFF_MAX);
@@ -82,6 +153,7 @@ static void decode_copy(const struct framing *framing, const char *bytes, size_t
 static void check_same(const struct framing_result *a, const struct framing_result *b) {
   CHECK(a->answer == b->answer);
   CHECK(a->length == b->length);
+  CHECK(a->arguments == b->arguments);
   CHECK(a->payload.data == b->payload.data);
   CHECK(a->payload.length == b->payload.length);
   CHECK(a->why == b->why);

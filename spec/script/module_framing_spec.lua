@@ -2,7 +2,7 @@ local rooms = require "parlance_spec"
 local feed = rooms.framing.feed
 local framing = rooms.framing.open()
 
-local KINDS <const> = { "delimited", "fixed", "length_line", "line", "netstring", "prefixed" }
+local KINDS <const> = { "delimited", "fixed", "http", "length_line", "line", "netstring", "prefixed", "resp" }
 
 -- The least that each constructor takes.
 local LEAST <const> = { delimited = { delimiter = "\n" }, fixed = { size = 1 } }
@@ -23,7 +23,7 @@ describe("parlance.framing", function()
       assert.are.same(KINDS, names)
     end)
 
-    for _, kind in ipairs { "length_line", "line", "netstring", "prefixed" } do
+    for _, kind in ipairs { "http", "length_line", "line", "netstring", "prefixed", "resp" } do
       it(kind .. " needs no options", function()
         local first = tostring(framing[kind] {})
         assert.are.equal(first, tostring(framing[kind]()))
@@ -90,10 +90,19 @@ describe("parlance.framing", function()
       { "fixed", { size = "four" }, 'framing.fixed: size must be an integer, not "four"' },
       { "fixed", { size = 0 }, "framing.fixed: size must be at least 1, not 0" },
       { "fixed", { size = 4, max = 4 }, 'framing.fixed has no option "max"' },
+      { "http", { max_head = 0 }, "framing.http: max_head must be at least 1, not 0" },
+      { "http", { max_head = 1 << 25 }, "framing.http: max_head must be at most 16777216, not 33554432" },
+      { "http", { max_headers = -1 }, "framing.http: max_headers must be at least 0, not -1" },
       { "prefixed", { offset = -1 }, "framing.prefixed: offset must be at least 0, not -1" },
       { "prefixed", { offset = 1 << 31 }, "framing.prefixed: offset must be at most 2147483647, not 2147483648" },
       { "prefixed", { adjust = "4" }, 'framing.prefixed: adjust must be an integer, not "4"' },
       { "prefixed", { strip = -1 }, "framing.prefixed: strip must be at least 0, not -1" },
+      { "resp", { max = -5 }, "framing.resp: max must be at least 0, not -5" },
+      { "resp", { max_arguments = 0 }, "framing.resp: max_arguments must be at least 1, not 0" },
+      {
+        "resp", { max_arguments = 1048577 },
+        "framing.resp: max_arguments must be at most 1048576, not 1048577",
+      },
     } do
       local kind, options, message = table.unpack(case, 1, 3)
       it("say " .. message:sub(1, 80), function() assert.are.equal(message, refusal(kind, options)) end)
@@ -122,6 +131,12 @@ describe("parlance.framing", function()
         ["framing.line { max = 1024 }"] = framing.line { max = 1024 },
         ["framing.length_line { max = 0 }"] = framing.length_line { max = 0 },
         ["framing.netstring {}"] = framing.netstring {},
+        ["framing.http { max_head = 16384, max_headers = 100 }"] = framing.http {},
+        ["framing.http { max_head = 1, max_headers = 0, max = 7 }"] = framing.http {
+          max = 7, max_head = 1, max_headers = 0,
+        },
+        ["framing.resp { max_arguments = 1048576 }"] = framing.resp {},
+        ["framing.resp { max_arguments = 3, max = 9 }"] = framing.resp { max_arguments = 3, max = 9 },
         ["framing.fixed { size = 12 }"] = framing.fixed { size = 12 },
         ['framing.delimited { delimiter = "--", max = 9 }'] = framing.delimited { delimiter = "--", max = 9 },
         ['framing.delimited { delimiter = "\\013\\010\\000\\255\\034\\092" }'] = framing.delimited {
@@ -170,6 +185,12 @@ describe("parlance.framing", function()
       local t = { incoming = "one\r\ntwo\n" }
       assert.are.same({ true, 5 }, { framing.line {}(t) })
       assert.are.same({ incoming = "one\r\ntwo\n", request = "one" }, t)
+    end)
+
+    it("sets the list of arguments where that is the request", function()
+      local t = { incoming = "*2\r\n$3\r\nGET\r\n$0\r\n\r\nPING\r\n" }
+      assert.are.same({ true, 19 }, { framing.resp {}(t) })
+      assert.are.same({ "GET", "" }, t.request)
     end)
 
     it("answers false and how many bytes there must be", function()

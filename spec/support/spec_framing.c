@@ -69,6 +69,26 @@ static int push_result(lua_State *L, const struct framing_result *result) {
   return 1;
 }
 
+/* forget(framing, bytes, more): the answer for both when, after the bytes, all that was seen of
+ * them behind the first line is overwritten: a decoder must not look at it again. */
+static int forget(lua_State *L) {
+  const struct framing *framing = check_framing(L);
+  size_t length, more;
+  struct framing_result result;
+  const char *bytes = luaL_checklstring(L, 2, &length);
+  luaL_checklstring(L, 3, &more);
+  framing_decode(framing, bytes, length, 0, &result);
+  luaL_argcheck(L, result.answer == FRAMING_PARTIAL, 2, "not partial");
+  lua_concat(L, 2);
+  char *copy = lua_newuserdatauv(L, length + more, 0);
+  memcpy(copy, lua_tostring(L, 2), length + more);
+  const char *line = memchr(copy, '\n', result.seen);
+  size_t from = line != NULL ? (size_t)(line - copy) + 1 : 0;
+  memset(copy + from, '?', result.seen - from);
+  framing_decode(framing, copy, length + more, result.seen, &result);
+  return push_result(L, &result);
+}
+
 /* decode(framing, bytes, seen): one call of framing_decode() as a table; `seen` defaults to 0. */
 static int decode(lua_State *L) {
   const struct framing *framing = check_framing(L);
@@ -144,7 +164,7 @@ static int open(lua_State *L) {
 
 int spec_open_framing(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"decode", decode}, {"feed", feed}, {"open", open}, {NULL, NULL}};
+      {"decode", decode}, {"feed", feed}, {"forget", forget}, {"open", open}, {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;
 }

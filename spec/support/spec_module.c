@@ -55,5 +55,6 @@ int luaopen_parlance_spec(lua_State *L) {
   add_field(L, "process", spec_open_process);
   add_field(L, "framing", spec_open_framing);
   add_field(L, "session", spec_open_session);
+  add_field(L, "script", spec_open_script);
   return 1;
 }

@@ -20,6 +20,7 @@ int spec_open_process(lua_State *L);
 /* A room that is not linked in has no field. */
 __attribute__((weak)) int spec_open_framing(lua_State *L);
 __attribute__((weak)) int spec_open_session(lua_State *L);
+__attribute__((weak)) int spec_open_script(lua_State *L);
 
 /* For spec_open_io(): each adds its functions to the table on top of the stack. */
 void spec_add_pollers(lua_State *L);

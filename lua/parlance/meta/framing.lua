@@ -34,6 +34,23 @@ local framing = {}
 ---@field adjust? integer added to the length to get the bytes that follow the length field; default 0
 ---@field strip? integer bytes left off the front of the request; default all up to the end of the length field
 
+---@class parlance.framing.HttpOptions
+---@field max? integer bytes of a body
+---@field max_head? integer bytes of the request line and the header fields; default 16384
+---@field max_headers? integer header fields; default 100
+
+--- What `self.request` is behind `framing.http`.
+---@class parlance.http.Request
+---@field method string such as "GET"
+---@field target string as it was sent, such as "/a%20b?c=d"
+---@field version "1.0"|"1.1"
+---@field headers table<string, string> by lower-case names; repeated fields are joined with ", " (cookie: "; ")
+---@field body string "" if there is none
+---@field keep_alive boolean whether the client wants to go on after the response
+
+---@class parlance.framing.RespOptions: parlance.framing.MaxOptions
+---@field max_arguments? integer 1 to 1048576, which is the default
+
 --- Text up to a line feed. One carriage return before it belongs to the ending.
 ---@param options? parlance.framing.MaxOptions
 ---@return parlance.framing.Framing
@@ -68,5 +85,18 @@ function framing.prefixed(options) end
 ---@param options? parlance.framing.MaxOptions
 ---@return parlance.framing.Framing
 function framing.netstring(options) end
+
+--- A request of HTTP/1.0 or HTTP/1.1, strictly by RFC 9112; its body by Content-Length or in chunks.
+--- What is wrong with one is told to handle_error with the status code that it deserves in front.
+---@param options? parlance.framing.HttpOptions
+---@return parlance.framing.Framing
+function framing.http(options) end
+
+--- A Redis command: an array of bulk strings ("*1\r\n$4\r\nPING\r\n"), or an inline command ("PING\r\n").
+--- The request is the list of its arguments, `string[]`, empty for an empty line or array.
+--- https://redis.io/docs/latest/develop/reference/protocol-spec/
+---@param options? parlance.framing.RespOptions
+---@return parlance.framing.Framing
+function framing.resp(options) end
 
 return framing

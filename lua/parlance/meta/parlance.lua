@@ -20,9 +20,14 @@ function parlance.now() end
 ---@field host string numeric; "unix" for a client on a Unix socket
 ---@field port integer 0 for a Unix socket
 
----What a response can be made of: a string; a list of strings, open files and functions that are
----called for the next piece until they return nil; or nothing.
----@alias parlance.Response string|(string|file*|fun(): string?)[]|nil
+---So many bytes of a regular file, from where it stands.
+---@class parlance.FilePart
+---@field file file*
+---@field length integer
+
+---What a response can be made of: a string; a list of strings, open files, parts of files and
+---functions that are called for the next piece until they return nil; or nothing.
+---@alias parlance.Response string|(string|file*|parlance.FilePart|fun(): string?)[]|nil
 
 ---@alias parlance.Reason
 ---| "done"            # the response was sent and close_when_done holds

@@ -1,0 +1,56 @@
+/* http.h: requests of HTTP/1.0 and HTTP/1.1, read strictly by RFC 9112.
+ *
+ * One reader for every byte: the decoder uses it to find where a request ends and whether it is
+ * one, and whoever wants to know what stands in it (the script room) uses it again on the bytes of
+ * a COMPLETE answer, which then cannot fail. What a request means is left to others.
+ *
+ * Where RFC 9112 lets a recipient choose, this one refuses: two recipients that choose differently
+ * are what request smuggling is made of. So a line ends with CR LF and never with LF alone, there
+ * is one Content-Length or none, and no white space where the grammar has none. Every `why` begins
+ * with the status code of the response that it deserves ("431 too many header fields"). */
+#ifndef FRAMING_HTTP_H
+#define FRAMING_HTTP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/span.h"
+
+struct framing_result;
+
+/* What framing_result.note of a COMPLETE request holds. */
+enum {
+  HTTP_CHUNKED = 1,   /* the payload is a chunked body, still in its chunks */
+  HTTP_KEEP_ALIVE = 2 /* the client wants to go on after the response */
+};
+
+struct http_request {
+  struct span method;
+  struct span target;
+  unsigned minor;     /* of the version: 0 or 1; a higher one is spoken to as 1 (RFC 9110, 2.5) */
+  struct span fields; /* the field lines, each with its CR LF */
+};
+
+/* The spans of a name and its value lie in the field line; the value has no white space around it.
+ */
+struct http_field {
+  struct span name;
+  struct span value;
+};
+
+/* The parts of a request for which framing_decode() answered COMPLETE; the bytes must still be
+ * there. */
+void http_read_request(const struct framing_result *result, struct http_request *request);
+
+/* Takes the first line off *fields and reads it; false when none is left, or if it is none: a
+ * script may have had the lines in its hands. */
+bool http_next_field(struct span *fields, struct http_field *field);
+
+/* Takes the first chunk off *body, which is the payload of a chunked request; false when none with
+ * data is left. */
+bool http_next_chunk(struct span *body, struct span *data);
+
+/* Whether `text` is `lower`, which holds lower-case letters, digits and hyphens, in any case. */
+bool http_is_word(struct span text, const char *lower);
+
+#endif

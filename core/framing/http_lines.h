@@ -1,0 +1,33 @@
+/* http_lines.h: what the lines of an HTTP request may hold, whatever they mean together.
+ *
+ * Private to the room. A `why` is NULL or a static text, as in http.h. */
+#ifndef FRAMING_HTTP_LINES_H
+#define FRAMING_HTTP_LINES_H
+
+#include "framing/http.h"
+
+/* Whether a method or a field name may hold this byte (RFC 9110, 5.6.2). */
+bool http_is_token_byte(char byte);
+
+/* Whether a Host field may hold this: uri-host [ ":" port ], or nothing (RFC 9112, 3.2). */
+bool http_is_host(struct span value);
+
+/* Reads a request line without its CR LF. */
+const char *http_read_request_line(struct span line, struct http_request *request);
+
+/* Reads a field line without its CR LF. */
+const char *http_read_field(struct span line, struct http_field *field);
+
+struct http_chunk_line {
+  size_t size;   /* of the data; 0 for the last chunk */
+  size_t length; /* of the line, with its CR LF; 0 while it is not all there */
+};
+
+/* Longest line before a chunk's data, chunk extensions and CR LF included (RFC 9112, 7.1.1). */
+enum { HTTP_CHUNK_LINE_MAX = 256 };
+
+/* Reads the line before a chunk's data at the front of `bytes`, of which it looks at no more than
+ * HTTP_CHUNK_LINE_MAX. */
+const char *http_read_chunk_line(struct span bytes, struct http_chunk_line *line);
+
+#endif

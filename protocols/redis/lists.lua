@@ -1,0 +1,218 @@
+-- Commands for lists. A list has its items at the places `first` to `last`; both ends move, also to zero
+-- and below, so that pushing and popping take the same time at either end however long it is. Lua keeps
+-- whole numbers from 1 up in an array, and others in a hash table, which takes four times as long to
+-- fill: so place 1 is [1] of the table `up`, and place 0 is [1] of the table `down`.
+local reply = require "redis.reply"
+local store = require "redis.store"
+
+local integer, to_integer = reply.integer, reply.to_integer
+
+local lists = {}
+
+local function find(key)
+  return store.find(key, "list")
+end
+
+local function new_list()
+  return { type = "list", first = 1, last = 0, up = {}, down = {} }
+end
+
+local function get(list, place)
+  if place > 0 then return list.up[place] end
+  return list.down[1 - place]
+end
+
+local function put(list, place, item)
+  if place > 0 then list.up[place] = item else list.down[1 - place] = item end
+end
+
+local function find_or_create(key)
+  local list, fault = store.find(key, "list")
+  if not list and not fault then
+    list = new_list()
+    store.write(key, list)
+  end
+  return list, fault
+end
+
+local function length(list)
+  return list.last - list.first + 1
+end
+
+-- No key holds an empty list.
+local function remove_if_empty(key, list)
+  if list.last < list.first then store.remove(key) end
+end
+
+function lists.lpush(request, count)
+  local list, fault = find_or_create(request[2])
+  if fault then return fault end
+  local first = list.first
+  for i = 3, count do
+    first = first - 1
+    if first > 0 then list.up[first] = request[i] else list.down[1 - first] = request[i] end
+  end
+  list.first = first
+  return integer(list.last - first + 1)
+end
+
+function lists.rpush(request, count)
+  local list, fault = find_or_create(request[2])
+  if fault then return fault end
+  local last = list.last
+  for i = 3, count do
+    last = last + 1
+    if last > 0 then list.up[last] = request[i] else list.down[1 - last] = request[i] end
+  end
+  list.last = last
+  return integer(last - list.first + 1)
+end
+
+function lists.lpushx(request, count)
+  local list, fault = find(request[2])
+  return fault or list and lists.lpush(request, count) or integer(0)
+end
+
+function lists.rpushx(request, count)
+  local list, fault = find(request[2])
+  return fault or list and lists.rpush(request, count) or integer(0)
+end
+
+local function pop_left(list)
+  local first = list.first
+  local item = get(list, first)
+  put(list, first, nil)
+  list.first = first + 1
+  return item
+end
+
+local function pop_right(list)
+  local last = list.last
+  local item = get(list, last)
+  put(list, last, nil)
+  list.last = last - 1
+  return item
+end
+
+local function pop_some(list, wanted, pop_item)
+  local items = {}
+  for i = 1, math.min(wanted, length(list)) do items[i] = pop_item(list) end
+  return reply.array(items, #items)
+end
+
+-- LPOP and RPOP, of one item or of a number of them
+local function pop_with(name, pop_item)
+  return function(request, count)
+    if count > 3 then return reply.wrong_arguments(name) end
+    local key, wanted = request[2], nil
+    if count == 3 then
+      wanted = to_integer(request[3])
+      if not wanted or wanted < 0 then return reply.NOT_POSITIVE end
+    end
+    local list, fault = find(key)
+    if not list then return fault or wanted and reply.NO_LIST or reply.NOTHING end
+    local answer = wanted and pop_some(list, wanted, pop_item) or reply.bulk(pop_item(list))
+    remove_if_empty(key, list)
+    return answer
+  end
+end
+
+lists.lpop = pop_with("lpop", pop_left)
+lists.rpop = pop_with("rpop", pop_right)
+
+function lists.llen(request)
+  local list, fault = find(request[2])
+  return fault or integer(list and length(list) or 0)
+end
+
+-- Where in the list an index lies that counts from 0, or from the end if it is negative. It may be
+-- outside.
+local function place_of(list, index)
+  if index < 0 then return list.last + 1 + math.max(index, -length(list) - 1) end
+  return list.first + math.min(index, length(list))
+end
+
+-- The places of a range of indexes, cut to what is there.
+local function range_of(list, start, stop)
+  return math.max(place_of(list, start), list.first), math.min(place_of(list, stop), list.last)
+end
+
+function lists.lrange(request)
+  local start, stop = to_integer(request[3]), to_integer(request[4])
+  if not start or not stop then return reply.NO_INTEGER end
+  local list, fault = find(request[2])
+  if not list then return fault or reply.EMPTY end
+  local first, last = range_of(list, start, stop)
+  if first > last then return reply.EMPTY end
+  local items = {}
+  for place = first, last do items[#items + 1] = get(list, place) end
+  return reply.array(items, #items)
+end
+
+function lists.lindex(request)
+  local list, fault = find(request[2])
+  if not list then return fault or reply.NOTHING end
+  local index = to_integer(request[3])
+  if not index then return reply.NO_INTEGER end
+  local item = get(list, place_of(list, index))
+  return item and reply.bulk(item) or reply.NOTHING
+end
+
+function lists.lset(request)
+  local list, fault = find(request[2])
+  if not list then return fault or reply.NO_KEY end
+  local index = to_integer(request[3])
+  if not index then return reply.NO_INTEGER end
+  local place = place_of(list, index)
+  if not get(list, place) then return reply.error "ERR index out of range" end
+  put(list, place, request[4])
+  return reply.OK
+end
+
+-- The items from place `from` to `to` become the list.
+local function keep(key, list, from, to)
+  local kept = new_list()
+  for place = from, to do
+    kept.last = kept.last + 1
+    put(kept, kept.last, get(list, place))
+  end
+  store.write(key, kept)
+  remove_if_empty(key, kept)
+end
+
+function lists.ltrim(request)
+  local start, stop = to_integer(request[3]), to_integer(request[4])
+  if not start or not stop then return reply.NO_INTEGER end
+  local list, fault = find(request[2])
+  if not list then return fault or reply.OK end
+  local first, last = range_of(list, start, stop)
+  keep(request[2], list, first, last)
+  return reply.OK
+end
+
+-- Removes items that are equal: all, or so many from the front, or from the back if negative.
+function lists.lrem(request)
+  local key, wanted, item = request[2], to_integer(request[3]), request[4]
+  if not wanted then return reply.NO_INTEGER end
+  local list, fault = find(key)
+  if not list then return fault or integer(0) end
+  local from, to, step = list.first, list.last, 1
+  if wanted < 0 then from, to, step = to, from, -1 end
+  local left = wanted == 0 and length(list) or math.abs(wanted)
+  local removed, free = 0, from
+  for place = from, to, step do
+    local here = get(list, place)
+    if removed ~= left and here == item then
+      removed = removed + 1
+    else
+      put(list, free, here)
+      free = free + step
+    end
+  end
+  for place = free, to, step do put(list, place, nil) end
+  if step > 0 then list.last = free - 1 else list.first = free + 1 end
+  remove_if_empty(key, list)
+  return integer(removed)
+end
+
+return lists

@@ -1,0 +1,95 @@
+-- What Redis answers, as bytes: https://redis.io/docs/latest/develop/reference/protocol-spec/ (RESP2).
+local reply = {
+  OK = "+OK\r\n",
+  QUEUED = "+QUEUED\r\n",
+  NOTHING = "$-1\r\n", -- no such value
+  NO_LIST = "*-1\r\n", -- no such list
+  EMPTY = "*0\r\n",
+  WRONG_TYPE = "-WRONGTYPE Operation against a key holding the wrong kind of value\r\n",
+  SYNTAX = "-ERR syntax error\r\n",
+  NO_INTEGER = "-ERR value is not an integer or out of range\r\n",
+  NOT_POSITIVE = "-ERR value is out of range, must be positive\r\n",
+  NO_KEY = "-ERR no such key\r\n",
+  OVERFLOW = "-ERR increment or decrement would overflow\r\n",
+}
+
+-- "$5\r\n" by length: made once, for the lengths that come again and again.
+local HEADERS <const> = setmetatable({}, {
+  __index = function(headers, length)
+    local header = "$" .. length .. "\r\n"
+    if length < 1024 then headers[length] = header end
+    return header
+  end,
+})
+
+reply.HEADERS = HEADERS
+
+-- Turning a number into text is slow: what stands before and behind the last three digits is made once
+-- for each of the numbers below a million.
+local function remember(make)
+  return setmetatable({}, {
+    __index = function(texts, number)
+      texts[number] = make(number)
+      return texts[number]
+    end,
+  })
+end
+
+local SMALL <const> = remember(function(number) return ":" .. number .. "\r\n" end)
+local THOUSANDS <const> = remember(function(number) return ":" .. number end)
+local LAST <const> = remember(function(number) return ("%03d\r\n"):format(number) end)
+
+function reply.integer(value)
+  if value < 0 or value >= 1000000 then return ":" .. value .. "\r\n" end
+  if value < 1000 then return SMALL[value] end
+  return THOUSANDS[value // 1000] .. LAST[value % 1000]
+end
+
+function reply.bulk(value)
+  return HEADERS[#value] .. value .. "\r\n"
+end
+
+-- The end of what stands before, and the header: so each string of a list takes two pieces, not three.
+local NEXT_HEADERS <const> = setmetatable({}, {
+  __index = function(headers, length)
+    local header = "\r\n" .. HEADERS[length]
+    if length < 1024 then headers[length] = header end
+    return header
+  end,
+})
+
+--- A list of strings, of which some may be false: those are not there.
+function reply.array(values, count)
+  local pieces, last = { "*" .. count }, 1
+  for i = 1, count do
+    local value = values[i]
+    if value then
+      pieces[last + 1] = NEXT_HEADERS[#value]
+      pieces[last + 2] = value
+      last = last + 2
+    else
+      pieces[last + 1] = "\r\n$-1"
+      last = last + 1
+    end
+  end
+  pieces[last + 1] = "\r\n"
+  return table.concat(pieces)
+end
+
+--- What makes a command fail, in one line.
+function reply.error(format, ...)
+  return "-" .. format:format(...):gsub("[\r\n]", " ") .. "\r\n"
+end
+
+function reply.wrong_arguments(name)
+  return reply.error("ERR wrong number of arguments for '%s' command", name)
+end
+
+--- The integer that an argument holds, or nil. One is an integer when it is written as Lua writes it:
+--- no "+1", " 1", "01", "1.0" or "0x1", and nothing over 64 bits.
+function reply.to_integer(text)
+  local value = math.tointeger(tonumber(text))
+  return value and tostring(value) == text and value or nil
+end
+
+return reply

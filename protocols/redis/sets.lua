@@ -1,0 +1,216 @@
+-- Commands for sets, which are rosters.
+local reply = require "redis.reply"
+local roster = require "redis.roster"
+local store = require "redis.store"
+
+local integer, to_integer = reply.integer, reply.to_integer
+local add, remove = roster.add, roster.remove
+
+local sets = {}
+
+local EMPTY <const> = roster.new()
+
+local function find(key)
+  return store.find(key, "set")
+end
+
+local function find_or_create(key)
+  local set, fault = find(key)
+  if not set and not fault then
+    set = roster.new()
+    set.type = "set"
+    store.write(key, set)
+  end
+  return set, fault
+end
+
+-- Removes a member, and the key with the last one.
+local function take(key, set, member)
+  local is_removed = remove(set, member)
+  if set.count == 0 then store.remove(key) end
+  return is_removed
+end
+
+function sets.sadd(request, count)
+  local set, fault = find_or_create(request[2])
+  if fault then return fault end
+  local new = 0
+  for i = 3, count do
+    if add(set, request[i]) then new = new + 1 end
+  end
+  return integer(new)
+end
+
+function sets.srem(request, count)
+  local set, fault = find(request[2])
+  if not set then return fault or integer(0) end
+  local removed = 0
+  for i = 3, count do
+    if take(request[2], set, request[i]) then removed = removed + 1 end
+  end
+  return integer(removed)
+end
+
+function sets.sismember(request)
+  local set, fault = find(request[2])
+  return fault or integer(set and set.at[request[3]] and 1 or 0)
+end
+
+function sets.smismember(request, count)
+  local set, fault = find(request[2])
+  if fault then return fault end
+  local pieces = { "*" .. count - 2 .. "\r\n" }
+  for i = 3, count do pieces[i - 1] = integer(set and set.at[request[i]] and 1 or 0) end
+  return table.concat(pieces)
+end
+
+function sets.scard(request)
+  local set, fault = find(request[2])
+  return fault or integer(set and set.count or 0)
+end
+
+function sets.smembers(request)
+  local set, fault = find(request[2])
+  if not set then return fault or reply.EMPTY end
+  return reply.array(set, set.count)
+end
+
+function sets.smove(request)
+  local from, fault = find(request[2])
+  if not from then return fault or integer(0) end
+  local to, other_fault = find(request[3])
+  if other_fault then return other_fault end
+  local member = request[4]
+  if not from.at[member] then return integer(0) end
+  if from ~= to then
+    take(request[2], from, member)
+    add(to or find_or_create(request[3]), member)
+  end
+  return integer(1)
+end
+
+-- ---- at random ----------------------------------------------------------------------------------
+
+local function draw(set)
+  return set[math.random(set.count)]
+end
+
+function sets.spop(request, count)
+  if count > 3 then return reply.SYNTAX end
+  local key, wanted = request[2], nil
+  if count == 3 then
+    wanted = to_integer(request[3])
+    if not wanted or wanted < 0 then return reply.NOT_POSITIVE end
+  end
+  local set, fault = find(key)
+  if not set then return fault or wanted and reply.EMPTY or reply.NOTHING end
+  local members = {}
+  for i = 1, math.min(wanted or 1, set.count) do
+    members[i] = draw(set)
+    take(key, set, members[i])
+  end
+  return wanted and reply.array(members, #members) or reply.bulk(members[1])
+end
+
+-- So many different members, or all: the first of a shuffle of the places.
+local function draw_different(set, wanted)
+  local places, members = {}, {}
+  for i = 1, math.min(wanted, set.count) do
+    local other = math.random(i, set.count)
+    members[i] = set[places[other] or other]
+    places[other] = places[i] or i
+  end
+  return reply.array(members, #members)
+end
+
+-- A negative number asks for just as many, of which some may be the same.
+function sets.srandmember(request, count)
+  if count > 3 then return reply.SYNTAX end
+  local wanted = nil
+  if count == 3 then
+    wanted = to_integer(request[3])
+    if not wanted then return reply.NO_INTEGER end
+    if wanted < -math.maxinteger // 2 then return reply.error "ERR value is out of range" end
+  end
+  local set, fault = find(request[2])
+  if not set then return fault or wanted and reply.EMPTY or reply.NOTHING end
+  if not wanted then return reply.bulk(draw(set)) end
+  if wanted >= 0 then return draw_different(set, wanted) end
+  local members = {}
+  for i = 1, -wanted do members[i] = draw(set) end
+  return reply.array(members, #members)
+end
+
+-- ---- several of them ----------------------------------------------------------------------------
+
+-- The sets of the request from its nth argument on; an error if one of them is none.
+local function read_sets(request, count, from)
+  local all = {}
+  for i = from, count do
+    local set, fault = find(request[i])
+    if fault then return nil, fault end
+    all[#all + 1] = set or EMPTY
+  end
+  return all
+end
+
+local function intersect(all)
+  local result, smallest = roster.new(), all[1]
+  for _, set in ipairs(all) do
+    if set.count < smallest.count then smallest = set end
+  end
+  for i = 1, smallest.count do
+    local is_in_all = true
+    for _, set in ipairs(all) do is_in_all = is_in_all and set.at[smallest[i]] end
+    if is_in_all then add(result, smallest[i]) end
+  end
+  return result
+end
+
+local function unite(all)
+  local result = roster.new()
+  for _, set in ipairs(all) do
+    for i = 1, set.count do add(result, set[i]) end
+  end
+  return result
+end
+
+local function subtract(all)
+  local result = roster.new()
+  for i = 1, all[1].count do
+    local is_in_other = false
+    for other = 2, #all do is_in_other = is_in_other or all[other].at[all[1][i]] end
+    if not is_in_other then add(result, all[1][i]) end
+  end
+  return result
+end
+
+local function combine_with(combine)
+  return function(request, count)
+    local all, fault = read_sets(request, count, 2)
+    if not all then return fault end
+    local result = combine(all)
+    return reply.array(result, result.count)
+  end
+end
+
+-- SINTERSTORE and the like: the result becomes what the first key holds.
+local function store_with(combine)
+  return function(request, count)
+    local all, fault = read_sets(request, count, 3)
+    if not all then return fault end
+    local result = combine(all)
+    store.remove(request[2])
+    if result.count > 0 then
+      result.type = "set"
+      store.write(request[2], result)
+    end
+    return integer(result.count)
+  end
+end
+
+sets.sinter, sets.sinterstore = combine_with(intersect), store_with(intersect)
+sets.sunion, sets.sunionstore = combine_with(unite), store_with(unite)
+sets.sdiff, sets.sdiffstore = combine_with(subtract), store_with(subtract)
+
+return sets

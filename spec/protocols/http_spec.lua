@@ -1,0 +1,265 @@
+-- protocols/http.lua as browsers and worse meet it. What parlance.http and parlance.files promise is
+-- told in their own specs.
+
+local server = require "support.server"
+local tree = require "support.tree"
+
+-- The protocol, for a folder of its own.
+local function script_for(folder)
+  return ([[
+local getenv = os.getenv
+os.getenv = function(name) return name == "PARLANCE_ROOT" and %q or getenv(name) end
+return dofile %q
+]]):format(folder, server.SOURCE .. "/protocols/http.lua")
+end
+
+-- Reads one response; `method` tells whether there is a body.
+local function read_response(client, method)
+  local response = { headers = {} }
+  local line = assert(client.socket:receive "*l")
+  response.status = tonumber(line:match "^HTTP/1.1 (%d%d%d) ")
+  for field in function() return assert(client.socket:receive "*l") end do
+    if field == "" then break end
+    local name, value = field:match "^([^:]+): (.*)$"
+    response.headers[name:lower()] = value
+  end
+  local length = response.headers["content-length"]
+  if method ~= "HEAD" and length then response.body = client:receive(tonumber(length)) end
+  return response
+end
+
+local function ask(client, method, target, headers)
+  local lines = { ("%s %s HTTP/1.1\r\nHost: localhost\r\n"):format(method, target) }
+  for name, value in pairs(headers or {}) do lines[#lines + 1] = name .. ": " .. value .. "\r\n" end
+  client:send(table.concat(lines) .. "\r\n")
+  return read_response(client, method)
+end
+
+local BIG <const> = ("0123456789abcdef"):rep(64 * 1024)
+
+describe("protocols/http.lua", function()
+  local outside, inside, client, started
+
+  server.for_each_poller(function(poller)
+    before_each(function()
+      outside = tree.new { ["secret.txt"] = "secret" }
+      inside = tree.new {
+        ["a.txt"] = "hello\n", ["digits"] = "0123456789", ["big.bin"] = BIG, ["empty.html"] = "",
+        ["sub/b.txt"] = "bye", ["sub/z/"] = "", ["sub/a/"] = "", ["site/index.html"] = "<p>index",
+        ["sub/<b>&\"'.txt"] = "odd", ["sub/100%.txt"] = "percent", ["sub/in>"] = "../a.txt",
+        ["sub/out>"] = outside.path .. "/secret.txt", ["out>"] = outside.path .. "/secret.txt",
+        ["folder>"] = outside.path, ["sub/c\nd"] = "line", ["sub/\u{e4}"] = "umlaut",
+      }
+      assert(os.execute("mkfifo " .. inside.path .. "/fifo"))
+      started = server.start(script_for(inside.path), { poller = poller })
+      client = started:connect()
+    end)
+    after_each(function()
+      inside:remove()
+      outside:remove()
+    end)
+
+    local function get(target, headers) return ask(client, "GET", target, headers) end
+
+    it("serves files, one after the other on one connection", function()
+      local first = get "/a.txt"
+      assert.are.same({ 200, "hello\n", "text/plain; charset=utf-8", "bytes" },
+        { first.status, first.body, first.headers["content-type"], first.headers["accept-ranges"] })
+      assert.are.equal("bye", get("/sub/b.txt").body)
+      assert.are.equal("", get("/empty.html").body)
+      assert.are.equal(BIG, get("/big.bin").body)
+      assert.are.equal("hello\n", get("/%61.txt?x=y").body)
+      assert.are.equal("hello\n", get("http://localhost/./a.txt").body)
+      assert.are.equal("percent", get("/sub/100%25.txt").body)
+      assert.are.equal("hello\n", get("/sub/in").body)
+    end)
+
+    it("answers pipelined requests in order", function()
+      local wanted = { "/a.txt", "/digits", "/nothing", "/big.bin", "/sub/b.txt" }
+      for _, target in ipairs(wanted) do client:send("GET " .. target .. " HTTP/1.1\r\nHost: a\r\n\r\n") end
+      local bodies = {}
+      for place in ipairs(wanted) do bodies[place] = read_response(client).body end
+      assert.are.same({ "hello\n", "0123456789", "404 Not Found\n", BIG, "bye" }, bodies)
+    end)
+
+    it("tells of a file without sending it", function()
+      local full, head = get "/digits", ask(client, "HEAD", "/digits")
+      assert.are.same(full.headers, head.headers)
+      assert.are.equal("10", head.headers["content-length"])
+      assert.are.equal("hello\n", get("/a.txt").body)
+    end)
+
+    it("closes when the client wants it to, and for HTTP/1.0", function()
+      assert.are.equal("close", get("/a.txt", { Connection = "close" }).headers.connection)
+      assert.are.equal("", client:receive_all())
+      client = started:connect():send "GET /a.txt HTTP/1.0\r\n\r\n"
+      assert.truthy(client:receive_all():find "\r\n\r\nhello\n$")
+      client = started:connect():send "GET /a.txt HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"
+      assert.are.equal("keep-alive", read_response(client).headers.connection)
+      assert.are.equal(200, get("/a.txt").status)
+    end)
+
+    it("lists a folder", function()
+      local page = get "/sub/"
+      assert.are.same({ 200, "text/html; charset=utf-8" }, { page.status, page.headers["content-type"] })
+      local links = {}
+      for link, name in page.body:gmatch '<a href="([^"]*)">(.-)</a>' do links[#links + 1] = link .. " " .. name end
+      assert.are.same({
+        "../ ../", "a/ a/", "z/ z/", "100%25.txt 100%.txt",
+        "%3Cb%3E%26%22%27.txt &lt;b&gt;&amp;&quot;&#39;.txt", "b.txt b.txt", "c%0Ad c\nd", "in in", "%C3%A4 \u{e4}",
+      }, links)
+    end)
+
+    it("lists the root without a way up", function()
+      local page = get "/"
+      assert.is_nil(page.body:find('href="../"', 1, true))
+      assert.is_nil(page.body:find("out", 1, true))
+      assert.is_nil(page.body:find("fifo", 1, true))
+    end)
+
+    it("serves every link of a listing", function()
+      for link in get("/sub/").body:gmatch '<a href="([^"]*)">' do
+        assert.are.equal(200, get("/sub/" .. (link == "../" and "./" or link)).status)
+      end
+    end)
+
+    it("prefers an index", function()
+      assert.are.same({ "<p>index", "text/html; charset=utf-8" },
+        { get("/site/").body, get("/site/").headers["content-type"] })
+    end)
+
+    it("sends to the folder with a slash, and nowhere else", function()
+      for target, location in pairs {
+        ["/sub"] = "/sub/", ["/sub?a=b"] = "/sub/?a=b", ["/sub/a"] = "/sub/a/", ["//sub"] = "/sub/",
+        ["/%73ub"] = "/sub/", ["/./sub"] = "/sub/",
+      } do
+        local response = get(target)
+        assert.are.same({ 301, location }, { response.status, response.headers.location })
+      end
+    end)
+
+    for target, status in pairs {
+      ["/.."] = 403, ["/../secret.txt"] = 403, ["/sub/../../secret.txt"] = 403, ["/sub/../a.txt"] = 403,
+      ["/%2e%2e/secret.txt"] = 403, ["/.%2E/secret.txt"] = 403, ["/..%2fsecret.txt"] = 400,
+      ["/sub%2f..%2f..%2fsecret.txt"] = 400, ["/%2fetc/passwd"] = 400, ["//etc/passwd"] = 404,
+      ["/a.txt%00"] = 400, ["/%00"] = 400, ["/%"] = 400, ["/%zz"] = 400, ["/%252e%252e/secret.txt"] = 404,
+      ["/%c0%ae%c0%ae/secret.txt"] = 404, ["/%e0%80%ae%e0%80%ae/"] = 404, ["/..%5csecret.txt"] = 404,
+      ["/..\\secret.txt"] = 404, ["/..;/secret.txt"] = 404, ["/out"] = 404, ["/folder"] = 404,
+      ["/folder/"] = 404, ["/folder/secret.txt"] = 404, ["/sub/out"] = 404, ["/fifo"] = 403,
+      ["/nothing"] = 404, ["/a.txt/"] = 404, ["/a.txt/b"] = 404, ["/.../a.txt"] = 404,
+      ["http://localhost/../secret.txt"] = 403, ["/" .. ("x"):rep(300)] = 404,
+    } do
+      it(("refuses %s"):format(target:sub(1, 40)), function()
+        local response = get(target)
+        assert.are.equal(status, response.status)
+        assert.is_nil(response.body:find("secret", 1, true))
+        assert.are.equal("hello\n", get("/a.txt").body)
+      end)
+    end
+
+    it("answers nothing to those who know it already", function()
+      local known = get("/a.txt").headers
+      assert.truthy(known.etag)
+      for _, headers in ipairs {
+        { ["If-None-Match"] = known.etag }, { ["If-None-Match"] = 'W/' .. known.etag }, { ["If-None-Match"] = "*" },
+        { ["If-Modified-Since"] = known["last-modified"] },
+      } do
+        local response = get("/a.txt", headers)
+        assert.are.same({ 304, known.etag }, { response.status, response.headers.etag })
+      end
+      assert.are.equal(200, get("/a.txt", { ["If-None-Match"] = '"x"' }).status)
+      assert.are.equal(412, get("/a.txt", { ["If-Match"] = '"x"' }).status)
+    end)
+
+    it("has another tag for another content", function()
+      local before = get("/a.txt").headers.etag
+      inside:add("a.txt", "HELLO\n")
+      assert.are_not.equal(before, get("/a.txt").headers.etag)
+    end)
+
+    it("serves ranges", function()
+      for range, expected in pairs {
+        ["bytes=2-4"] = { 206, "234", "bytes 2-4/10" }, ["bytes=7-"] = { 206, "789", "bytes 7-9/10" },
+        ["bytes=-2"] = { 206, "89", "bytes 8-9/10" }, ["bytes=0-99"] = { 206, "0123456789", "bytes 0-9/10" },
+        ["bytes=4-2"] = { 200, "0123456789" }, ["bytes=0-1,3-4"] = { 200, "0123456789" },
+        ["bytes=10-"] = { 416, "416 Range Not Satisfiable\n", "bytes */10" },
+      } do
+        local response = get("/digits", { Range = range })
+        assert.are.same(expected, { response.status, response.body, response.headers["content-range"] })
+      end
+      assert.are.equal(BIG:sub(100001, 900000), get("/big.bin", { Range = "bytes=100000-899999" }).body)
+      assert.are.equal(200, get("/digits", { Range = "bytes=1-2", ["If-Range"] = '"x"' }).status)
+      assert.are.equal(200, ask(client, "HEAD", "/digits", { Range = "bytes=1-2" }).status)
+    end)
+
+    it("only reads", function()
+      for _, method in ipairs { "POST", "PUT", "DELETE", "OPTIONS", "TRACE", "PATCH" } do
+        local response = ask(client, method, "/a.txt")
+        assert.are.same({ 405, "GET, HEAD" }, { response.status, response.headers.allow })
+      end
+      assert.are.equal(501, ask(client, "BREW", "/a.txt").status)
+    end)
+
+    it("takes the body of what it refuses, also in chunks", function()
+      client:send "PUT /a.txt HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
+      assert.are.equal(405, read_response(client).status)
+      assert.are.equal(200, get("/a.txt").status)
+    end)
+
+    for bytes, status in pairs {
+      ["GET / HTTP/1.1\r\n\r\n"] = 400, ["GET / HTTP/2.0\r\n\r\n"] = 505, ["\22\3\1"] = 400,
+      ["GET /" .. ("a"):rep(20000)] = 414, ["GET / HTTP/1.1\r\nHost: a\r\nX: " .. ("a"):rep(20000)] = 431,
+      ["GET / HTTP/1.1\r\n" .. ("A: b\r\n"):rep(101) .. "\r\n"] = 431,
+      ["PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 65537\r\n\r\n"] = 413,
+      ["PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n10001\r\n"] = 413,
+      ["PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n"] = 501,
+      ["PUT / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n"] = 400,
+    } do
+      it(("answers %s with %d and closes"):format((bytes:sub(1, 60):gsub("%c", ".")), status), function()
+        client:send(bytes)
+        local response = read_response(client)
+        assert.are.same({ status, "close" }, { response.status, response.headers.connection })
+        assert.are.equal("", client:receive_all())
+      end)
+    end
+
+    it("keeps no descriptor", function()
+      get "/a.txt"
+      local before = started:descriptors()
+      for _ = 1, 10 do
+        for _, target in ipairs { "/a.txt", "/", "/sub/", "/site/", "/out", "/fifo", "/a.txt/", "/big.bin" } do
+          get(target)
+          get(target, { Range = "bytes=1-2" })
+          get(target, { ["If-None-Match"] = "*" })
+          ask(client, "HEAD", target)
+        end
+      end
+      -- The last file may be closed a moment after its last byte has come.
+      server.wait_until("the files to be closed", function() return started:descriptors() <= before end)
+    end)
+  end)
+
+  describe("with curl", function()
+    server.cleans_up()
+
+    it("is content", function()
+      local folder <close> = setmetatable({ tree = tree.new { a = "one", b = "two" } },
+        { __close = function(self) self.tree:remove() end })
+      started = server.start(script_for(folder.tree.path))
+      local url = ("http://%s:%d"):format(started.addresses[1].host, started.addresses[1].port)
+      local function curl(arguments)
+        -- Without what a build with the sanitizers has in LD_PRELOAD: curl does not get on with it.
+        local command = "LD_PRELOAD= curl --silent --show-error --max-time 20 " .. arguments .. " 2>&1"
+        local pipe <close> = assert(io.popen(command))
+        return pipe:read "a"
+      end
+      assert.are.equal("one 1two 0", curl(("-w ' %%{num_connects}' %s/a %s/b"):format(url, url)))
+      assert.are.equal("ne", curl("-r 1- " .. url .. "/a"))
+      assert.are.equal("one", curl("--http1.0 " .. url .. "/a"))
+      assert.truthy(curl("-I " .. url .. "/a"):find "^HTTP/1.1 200 OK\r\n")
+      local upload = "-o /dev/null -w '%{http_code}' -H 'Expect:' -T "
+      assert.are.equal("405", curl(upload .. folder.tree.path .. "/a " .. url))
+      assert.are.equal("405", curl(upload .. "- " .. url .. "/c <" .. folder.tree.path .. "/a"))
+    end)
+  end)
+end)

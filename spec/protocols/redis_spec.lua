@@ -1,0 +1,439 @@
+-- protocols/redis.lua: what it answers to one request after another, without a server and through one,
+-- and whether the real Redis says the same.
+local cases = require "support.redis_cases"
+local process = require("parlance_spec").process
+local rooms = require "parlance_spec"
+local server = require "support.server"
+local unix = require "socket.unix"
+
+rooms.framing.open()
+
+-- A list of words as a client sends them.
+local function encode(words)
+  local out = { "*" .. #words .. "\r\n" }
+  for i, word in ipairs(words) do out[i + 1] = "$" .. #word .. "\r\n" .. word .. "\r\n" end
+  return table.concat(out)
+end
+
+-- ---- without a server ---------------------------------------------------------------------------
+
+local protocol
+local clock
+
+-- A protocol of its own for each test, with a clock that stands still.
+local function load_protocol()
+  for name in pairs(package.loaded) do
+    if name:find "^redis%." then package.loaded[name] = nil end
+  end
+  clock = 1000
+  package.loaded.parlance = { now = function() return clock end, shared = {}, version = "spec" }
+  protocol = dofile(server.SOURCE .. "/protocols/redis.lua")
+  protocol.__index = protocol
+end
+
+local function new_client()
+  return setmetatable({}, protocol)
+end
+
+local function text_of(response)
+  return type(response) == "table" and table.concat(response) or response or ""
+end
+
+-- What the core would send back for all these bytes.
+local function answer(client, bytes)
+  local out = ""
+  client.incoming = bytes
+  while #client.incoming > 0 do
+    local is_complete, count = client:request_complete()
+    if is_complete == nil then return out .. client:handle_error("malformed", count) end
+    assert(is_complete, "more is needed")
+    out = out .. text_of(client:make_response())
+    client.incoming = client.incoming:sub(count + 1)
+  end
+  return out
+end
+
+local function say(client, line)
+  return answer(client, line .. "\r\n")
+end
+
+-- Takes apart the list of strings that is a reply, for those whose order is not told.
+local function sorted(reply)
+  local items = {}
+  for item in reply:gmatch "%$%d+\r\n([^\r]*)\r\n" do items[#items + 1] = item end
+  table.sort(items)
+  return table.concat(items, " ")
+end
+
+-- A word that Redis says before it closes the connection.
+local function is_last_word(reply)
+  return reply:find("^%-ERR Protocol error") ~= nil
+end
+
+describe("protocols/redis", function()
+  local path, loaded = package.path, package.loaded.parlance
+
+  before_each(function()
+    package.path = server.SOURCE .. "/protocols/?.lua;" .. path
+    load_protocol()
+  end)
+
+  after_each(function()
+    package.path, package.loaded.parlance = path, loaded
+  end)
+
+  describe("answers as Redis does:", function()
+    for _, group in ipairs(cases) do
+      it(group[1], function()
+        local client = new_client()
+        for _, case in ipairs(group[2]) do
+          assert.are.equal(case[2], say(client, case[1]), case[1])
+          if is_last_word(case[2]) then client = new_client() end
+        end
+      end)
+
+      it(group[1] .. " (as arrays)", function()
+        local client, words = new_client(), new_client()
+        for _, case in ipairs(group[2]) do
+          if is_last_word(case[2]) then return end
+          words.incoming = case[1] .. "\r\n"
+          assert(words:request_complete())
+          assert.are.equal(case[2], answer(client, encode(words.request)), case[1])
+        end
+      end)
+    end
+
+    it("nothing to an empty request", function()
+      assert.are.equal("", answer(new_client(), "\r\n*0\r\n*-1\r\n\n"))
+    end)
+
+    it("two requests at once, in their order", function()
+      assert.are.equal("+OK\r\n$1\r\n1\r\n", answer(new_client(), encode { "SET", "a", "1" } .. encode { "GET", "a" }))
+    end)
+
+    it("last words about an array that is none", function()
+      assert.are.equal(
+        "+PONG\r\n-ERR Protocol error: expected '$', got ':'\r\n", answer(new_client(), "PING\r\n*1\r\n:5")
+      )
+    end)
+  end)
+
+  describe("tells of itself", function()
+    it("in INFO", function()
+      local client = new_client()
+      answer(client, "SET a 1\r\nSET b 1 EX 9\r\n")
+      local all = say(client, "INFO")
+      assert.truthy(all:find "# Server\r\nredis_version:%d+%.%d+%.%d+\r\n")
+      assert.truthy(all:find "\r\nused_memory:%d+\r\n")
+      assert.are.equal("$44\r\n# Keyspace\r\ndb0:keys=2,expires=1,avg_ttl=0\r\n\r\n", say(client, "INFO keyspace"))
+      assert.are.equal("$0\r\n\r\n", say(client, "INFO nothing"))
+    end)
+
+    it("in COMMAND", function()
+      local client = new_client()
+      local count = tonumber(say(client, "COMMAND COUNT"):match "^:(%d+)")
+      assert.are.equal(count, tonumber(say(client, "COMMAND"):match "^%*(%d+)"))
+      assert.are.equal(
+        "*1\r\n*10\r\n$3\r\nget\r\n:2\r\n*1\r\n+readonly\r\n:1\r\n:1\r\n:1\r\n*0\r\n*0\r\n*0\r\n*0\r\n",
+        say(client, "COMMAND INFO get")
+      )
+      assert.are.equal("*0\r\n", say(client, "COMMAND DOCS"))
+    end)
+
+    it("in HELLO, for the older of two protocols", function()
+      local client = new_client()
+      assert.truthy(say(client, "HELLO 2 SETNAME x"):find "^%*14\r\n%$6\r\nserver\r\n%$5\r\nredis\r\n")
+      assert.are.equal("$1\r\nx\r\n", say(client, "CLIENT GETNAME"))
+      assert.are.equal("-NOPROTO unsupported protocol version\r\n", say(client, "HELLO 3"))
+    end)
+
+    it("in CLIENT", function()
+      local one, other = new_client(), new_client()
+      assert.are.equal(":1\r\n:1\r\n", answer(one, "CLIENT ID\r\nCLIENT ID\r\n"))
+      assert.are.equal(":2\r\n+OK\r\n", answer(other, "CLIENT ID\r\nCLIENT SETINFO LIB-NAME x\r\n"))
+      assert.truthy(say(one, "CLIENT LIST"):find "id=1 ")
+    end)
+  end)
+
+  it("does not show its errors to clients", function()
+    assert.are.equal("-ERR script_error\r\n", new_client():handle_error("script_error", "redis.lua:1: secret"))
+  end)
+
+  describe("time", function()
+    it("ends keys", function()
+      local client = new_client()
+      answer(client, "SET a 1 PX 1500\r\nSET b 2\r\nRPUSH l x\r\nEXPIRE l 2\r\n")
+      clock = clock + 1
+      assert.are.equal(":500\r\n:1\r\n:3\r\n", answer(client, "PTTL a\r\nTTL l\r\nDBSIZE\r\n"))
+      clock = clock + 0.5
+      assert.are.equal("$-1\r\n:-2\r\n$1\r\n2\r\n:1\r\n", answer(client, "GET a\r\nTTL a\r\nGET b\r\nLLEN l\r\n"))
+      clock = clock + 0.5
+      assert.are.equal("*1\r\n$1\r\nb\r\n", say(client, "KEYS *"))
+    end)
+
+    it("is carried along by RENAME and INCR, and dropped by SET", function()
+      local client = new_client()
+      answer(client, "SET a 1 EX 10\r\nINCR a\r\nRENAME a b\r\n")
+      assert.are.equal(":10\r\n", say(client, "TTL b"))
+      assert.are.equal("+OK\r\n:-1\r\n", answer(client, "SET b 1\r\nTTL b\r\n"))
+    end)
+
+    it("takes away what nobody asks for", function()
+      local client = new_client()
+      for i = 1, 500 do say(client, "SET key" .. i .. " x EX 5") end
+      say(client, "SET stays x")
+      clock = clock + 5
+      for _ = 1, 100000 do
+        if say(client, "DBSIZE") == ":1\r\n" then return end
+      end
+      error("there still is " .. say(client, "DBSIZE"))
+    end)
+  end)
+
+  describe("SCAN", function()
+    it("misses no key that stays, whatever else comes and goes", function()
+      local client = new_client()
+      for i = 1, 300 do say(client, "SET stays" .. i .. " x") end
+      for i = 1, 300 do say(client, "SET goes" .. i .. " x") end
+      local cursor, seen, count, steps = "0", {}, 0, 0
+      repeat
+        local reply = say(client, "SCAN " .. cursor .. " COUNT 7")
+        cursor = reply:match "^%*2\r\n%$%d+\r\n(%d+)\r\n"
+        for key in reply:gmatch "\r\n(stays%d+)" do
+          count = count + (seen[key] and 0 or 1)
+          seen[key] = true
+        end
+        steps = steps + 1
+        say(client, "DEL goes" .. steps * 3)
+        say(client, "SET comes" .. steps .. " x")
+      until cursor == "0"
+      assert.are.equal(300, count)
+    end)
+
+    it("finds by pattern and type", function()
+      local client = new_client()
+      answer(client, "SET aa 1\r\nSET ab 1\r\nRPUSH ac 1\r\nSET b 1\r\n")
+      assert.are.equal("0 aa ab", sorted(say(client, "SCAN 0 MATCH a* TYPE string COUNT 100")))
+    end)
+  end)
+
+  describe("sets", function()
+    it("give each member once to SPOP", function()
+      local client, members = new_client(), {}
+      for i = 1, 100 do say(client, "SADD s " .. i) end
+      for _ = 1, 100 do members[say(client, "SPOP s")] = true end
+      local count = 0
+      for _ in pairs(members) do count = count + 1 end
+      assert.are.equal(100, count)
+      assert.are.equal(":0\r\n", say(client, "EXISTS s"))
+    end)
+
+    it("are combined", function()
+      local client = new_client()
+      answer(client, "SADD a 1 2 3 4\r\nSADD b 3 4 5\r\nSADD c 4\r\n")
+      assert.are.equal("3 4", sorted(say(client, "SINTER a b")))
+      assert.are.equal("1 2 3 4 5", sorted(say(client, "SUNION a b c")))
+      assert.are.equal("1 2", sorted(say(client, "SDIFF a b c")))
+      assert.are.equal("1 2 3 4", sorted(say(client, "SRANDMEMBER a 10")))
+      assert.are.equal("1 2 3 4", sorted(say(client, "SPOP a 10")))
+      assert.truthy(say(client, "SRANDMEMBER c -3"):find "^%*3\r\n")
+    end)
+  end)
+
+  it("hashes have all their fields", function()
+    local client = new_client()
+    say(client, "HSET h a 1 b 2 c 3")
+    assert.are.equal("1 2 3 a b c", sorted(say(client, "HGETALL h")))
+    assert.are.equal("a b c", sorted(say(client, "HKEYS h")))
+    assert.are.equal("1 2 3", sorted(say(client, "HVALS h")))
+  end)
+
+  it("lists are the same as a table, whatever is done at both ends", function()
+    local client, list = new_client(), {}
+    for i = 1, 3000 do
+      local choice = math.random(4)
+      if choice == 1 then
+        table.insert(list, 1, tostring(i))
+        say(client, "LPUSH l " .. i)
+      elseif choice == 2 then
+        list[#list + 1] = tostring(i)
+        say(client, "RPUSH l " .. i)
+      else
+        local item = table.remove(list, #list > 0 and choice == 3 and 1 or #list)
+        local expected = item and ("$%d\r\n%s\r\n"):format(#item, item) or "$-1\r\n"
+        assert.are.equal(expected, say(client, choice == 3 and "LPOP l" or "RPOP l"))
+      end
+    end
+    assert.are.equal(#list > 0 and encode(list) or "*0\r\n", say(client, "LRANGE l 0 -1"))
+  end)
+
+  it("sorted sets give their members from the lowest up", function()
+    local client, members = new_client(), {}
+    for i = 1, 500 do
+      local member, score = "m" .. math.random(300), math.random(100)
+      members[member] = score
+      say(client, "ZADD z " .. score .. " " .. member)
+      if i % 5 == 0 then
+        members["m" .. i] = nil
+        say(client, "ZREM z m" .. i)
+      end
+    end
+    local order = {}
+    for member in pairs(members) do order[#order + 1] = member end
+    table.sort(order, function(a, b)
+      if members[a] ~= members[b] then return members[a] < members[b] end
+      return a < b
+    end)
+    for _, member in ipairs(order) do
+      assert.are.equal(encode { member, tostring(members[member]) }, say(client, "ZPOPMIN z"))
+    end
+    assert.are.equal(":0\r\n", say(client, "EXISTS z"))
+  end)
+
+  describe("connections", function()
+    it("each have a database of their own", function()
+      local one, other = new_client(), new_client()
+      answer(one, "SELECT 1\r\nSET a 1\r\n")
+      assert.are.equal("$-1\r\n", say(other, "GET a"))
+      assert.are.equal("$1\r\n1\r\n", say(one, "GET a"))
+    end)
+
+    it("each have a transaction of their own", function()
+      local one, other = new_client(), new_client()
+      answer(one, "MULTI\r\nSET a 1\r\n")
+      assert.are.equal("$-1\r\n", say(other, "GET a"))
+      assert.are.equal("*1\r\n+OK\r\n", say(one, "EXEC"))
+    end)
+
+    for _, line in ipairs { "SET a 2", "DEL x a", "MSET b 1 a 2", "FLUSHALL", "RENAME b a", "LPUSH a x" } do
+      it("that watch see " .. line .. " by others", function()
+        local one, other = new_client(), new_client()
+        answer(one, "SET b 1\r\nWATCH a\r\n")
+        say(other, line)
+        assert.are.equal("+OK\r\n+QUEUED\r\n*-1\r\n", answer(one, "MULTI\r\nPING\r\nEXEC\r\n"))
+        assert.are.equal("+OK\r\n+QUEUED\r\n*1\r\n+PONG\r\n", answer(one, "MULTI\r\nPING\r\nEXEC\r\n"))
+      end)
+    end
+
+    it("that watch do not see what others do to other keys, or only read", function()
+      local one, other = new_client(), new_client()
+      say(one, "WATCH a")
+      answer(other, "SET b 1\r\nGET a\r\nSELECT 1\r\nSET a 1\r\n")
+      assert.are.equal("+OK\r\n*0\r\n", answer(one, "MULTI\r\nEXEC\r\n"))
+    end)
+
+    it("leave nothing behind", function()
+      local client = new_client()
+      answer(client, "SELECT 2\r\nWATCH a b\r\nMULTI\r\n")
+      client:handle_close("done")
+      local store = require "redis.store"
+      assert.are.same({ nil, 0 }, { store.clients[client], store.databases.watches })
+      assert.is_nil(next(store.databases[2].watchers))
+    end)
+  end)
+
+  it("keeps its keys when it is loaded again", function()
+    local parlance = package.loaded.parlance
+    say(new_client(), "SET a 1 EX 10")
+    load_protocol()
+    package.loaded.parlance = parlance
+    for name in pairs(package.loaded) do
+      if name:find "^redis%." then package.loaded[name] = nil end
+    end
+    protocol = dofile(server.SOURCE .. "/protocols/redis.lua")
+    protocol.__index = protocol
+    assert.are.equal("$1\r\n1\r\n:10\r\n", answer(new_client(), "GET a\r\nTTL a\r\n"))
+  end)
+
+  it("loads without a server", function()
+    package.loaded.parlance = nil
+    for name in pairs(package.loaded) do
+      if name:find "^redis%." then package.loaded[name] = nil end
+    end
+    protocol = dofile(server.SOURCE .. "/protocols/redis.lua")
+    protocol.__index = protocol
+    assert.are.equal("+OK\r\n$1\r\n1\r\n", answer(new_client(), "SET a 1 EX 100\r\nGET a\r\n"))
+  end)
+end)
+
+-- ---- with one -----------------------------------------------------------------------------------
+
+-- All requests of a group at once, up to one that ends the connection, and all their replies.
+local function join(group)
+  local requests, replies = { "FLUSHALL\r\n" }, { "+OK\r\n" }
+  for _, case in ipairs(group) do
+    requests[#requests + 1] = case[1] .. "\r\n"
+    replies[#replies + 1] = case[2]
+    if is_last_word(case[2]) then break end
+  end
+  return table.concat(requests), table.concat(replies)
+end
+
+describe("protocols/redis behind a socket", function()
+  server.cleans_up()
+
+  it("answers the same, pipelined", function()
+    local redis = server.start "protocols/redis.lua"
+    for _, group in ipairs(cases) do
+      local requests, replies = join(group[2])
+      assert.are.equal(replies, redis:connect():exchange_all(requests), group[1])
+    end
+  end)
+
+  it("answers the same, byte by byte", function()
+    local redis = server.start "protocols/redis.lua"
+    local client = redis:connect()
+    local request = encode { "MSET", "a", "1", "b", ("x"):rep(50) } .. encode { "MGET", "a", "b" } .. "PING\r\n"
+    local reply = "+OK\r\n" .. encode { "1", ("x"):rep(50) } .. "+PONG\r\n"
+    for byte in request:gmatch "." do client:send(byte) end
+    assert.are.equal(reply, client:receive(#reply))
+  end)
+
+  it("closes after QUIT and after what is no request", function()
+    local redis = server.start "protocols/redis.lua"
+    assert.are.equal("+OK\r\n", redis:connect():send("QUIT\r\nPING\r\n"):receive_all())
+    assert.are.equal(
+      "-ERR Protocol error: invalid bulk length\r\n", redis:connect():send("*1\r\n$-1\r\n"):receive_all()
+    )
+  end)
+end)
+
+-- ---- the real one -------------------------------------------------------------------------------
+
+local function has_redis()
+  return os.execute "command -v redis-server >/dev/null 2>&1" == true
+end
+
+-- Connects once it is there; no port is taken.
+local function connect_to(path)
+  return server.wait_until("redis-server", function()
+    local client = unix.stream()
+    client:settimeout(server.DEADLINE)
+    if client:connect(path) then return client end
+    client:close()
+  end)
+end
+
+describe("Redis itself", function()
+  it("answers as is said here", function()
+    if not has_redis() then return pending "redis-server is not installed" end
+    local folder = server.new_folder()
+    local redis <close> = setmetatable({}, { __close = function(self)
+      self.process:signal(15)
+      self.process:wait(server.DEADLINE)
+      self.process:close()
+      server.remove_folder(folder)
+    end })
+    local path = folder .. "/redis"
+    redis.process = assert(process.spawn({
+      "redis-server", "--port", "0", "--unixsocket", path, "--save", "", "--appendonly", "no", "--dir", folder,
+    }, { stdout = folder .. "/stdout", stderr = folder .. "/log" }))
+    for _, group in ipairs(cases) do
+      local requests, replies = join(group[2])
+      local client = connect_to(path)
+      assert(client:send(requests))
+      assert.are.equal(replies, assert(client:receive(#replies)), group[1])
+      client:close()
+    end
+  end)
+end)

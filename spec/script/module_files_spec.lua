@@ -1,0 +1,175 @@
+local lfs = require "lfs"
+local rooms = require "parlance_spec"
+local tree = require "support.tree"
+
+local files = rooms.script.open_files()
+
+local function open_descriptors()
+  local count = 0
+  for _ in lfs.dir "/proc/self/fd" do count = count + 1 end
+  return count
+end
+
+describe("parlance.files", function()
+  local outside, inside
+
+  before_each(function()
+    outside = tree.new { ["secret.txt"] = "secret", ["folder/secret.txt"] = "secret" }
+    inside = tree.new {
+      ["a.txt"] = "hello", ["sub/b.txt"] = "bye", ["sub/deep/c.txt"] = "", ["empty/"] = "",
+      ["..a"] = "dots", ["link>"] = "a.txt", ["sub/up>"] = "../a.txt", ["folder-link>"] = "sub",
+      ["out>"] = outside.path .. "/secret.txt", ["out-folder>"] = outside.path,
+      ["up-and-out>"] = "../" .. outside.path:match "[^/]+$" .. "/secret.txt",
+      ["dangling>"] = "nothing", ["loop>"] = "loop", ["proc>"] = "/proc/self/root",
+    }
+    assert(os.execute("mkfifo " .. inside.path .. "/fifo"))
+  end)
+  after_each(function()
+    inside:remove()
+    outside:remove()
+  end)
+
+  local function content(root, path)
+    local about, file, why = root:open(path)
+    if not about then return nil, file, why end
+    if not file then return about.kind end
+    local bytes = file:read "a"
+    file:close()
+    return bytes
+  end
+
+  for _, follows in ipairs { true, false } do
+    describe(follows and "with links" or "without links", function()
+      local root
+      before_each(function() root = assert(files.root(inside.path, { links = follows })) end)
+      after_each(function() root:close() end)
+
+      it("opens files", function()
+        assert.are.equal("hello", content(root, "a.txt"))
+        assert.are.equal("bye", content(root, "sub/b.txt"))
+        assert.are.equal("", content(root, "sub/deep/c.txt"))
+        assert.are.equal("dots", content(root, "..a"))
+      end)
+
+      it("tells folders", function()
+        for _, path in ipairs { "", ".", "sub", "sub/", "sub/deep", "empty" } do
+          assert.are.equal("folder", content(root, path))
+        end
+      end)
+
+      it("gives a file as io.open does", function()
+        local about, file = root:open "a.txt"
+        assert.are.equal("file", io.type(file))
+        assert.are.equal(2, file:seek("set", 2))
+        assert.are.equal("llo", file:read "a")
+        assert.is_true(file:close())
+        assert.are.equal("closed file", io.type(file))
+        local expected = lfs.attributes(inside.path .. "/a.txt")
+        assert.are.same({ "file", 5, expected.modification, expected.ino },
+          { about.kind, about.size, about.mtime, about.inode })
+      end)
+
+      for path, word in pairs {
+        ["nothing"] = "absent", ["a.txt/b"] = "absent", ["a.txt/"] = "absent", ["sub/nothing"] = "absent",
+        [".."] = "absent", ["../x"] = "absent", ["sub/.."] = "absent", ["sub/../a.txt"] = "absent",
+        ["sub/../../x"] = "absent", ["/etc/passwd"] = "absent", ["/"] = "absent",
+        ["a.txt\0"] = "absent", ["\0"] = "absent", ["out"] = "absent", ["out-folder/secret.txt"] = "absent",
+        ["out-folder"] = "absent", ["out-folder/folder"] = "absent", ["up-and-out"] = "absent",
+        ["dangling"] = "absent", ["loop"] = "absent", ["proc/etc/passwd"] = "absent",
+        [("x"):rep(300)] = "absent", [("x/"):rep(5000)] = "absent", ["fifo"] = "unfit",
+      } do
+        it(("does not open %q"):format(path:sub(1, 40)), function()
+          local opened, answer, why = root:open(path)
+          assert.is_nil(opened)
+          assert.are.equal(word, answer)
+          assert.are.equal("string", type(why))
+        end)
+      end
+
+      it(follows and "follows links that stay inside" or "follows no link at all", function()
+        for path, bytes in pairs { ["link"] = "hello", ["sub/up"] = "hello", ["folder-link/b.txt"] = "bye" } do
+          local found, word = content(root, path)
+          if follows then
+            assert.are.equal(bytes, found)
+          else
+            assert.are.same({ nil, "absent" }, { found, word })
+          end
+        end
+      end)
+
+      it("leaves no descriptor open", function()
+        collectgarbage()
+        local before = open_descriptors()
+        for _ = 1, 20 do
+          for _, path in ipairs { "a.txt", "sub", "sub/deep/c.txt", "out", "nothing", "fifo", "a.txt/b", "sub/x/y" } do
+            content(root, path)
+            root:stat(path)
+            root:list(path)
+          end
+        end
+        assert.are.equal(before, open_descriptors())
+      end)
+    end)
+  end
+
+  it("keeps to the folder that was opened, whatever becomes of its name", function()
+    local root <close> = assert(files.root(inside.path))
+    local moved = inside.path .. "-moved"
+    assert(os.rename(inside.path, moved))
+    assert(lfs.link(outside.path, inside.path, true))
+    assert.are.equal("hello", content(root, "a.txt"))
+    assert.is_nil(content(root, "secret.txt"))
+    os.remove(inside.path)
+    assert(os.rename(moved, inside.path))
+  end)
+
+  describe("stat", function()
+    it("tells what a name stands for", function()
+      local root <close> = assert(files.root(inside.path))
+      assert.are.equal("file", root:stat("link").kind)
+      assert.are.equal(3, root:stat("sub/b.txt").size)
+      assert.are.equal("folder", root:stat("folder-link").kind)
+      assert.are.equal("other", root:stat("fifo").kind)
+      assert.is_nil(root:stat "out")
+    end)
+  end)
+
+  describe("list", function()
+    local function names(list)
+      local kinds = {}
+      for _, entry in ipairs(list) do kinds[entry.name] = entry.kind end
+      return kinds
+    end
+
+    it("tells what is in a folder", function()
+      local root <close> = assert(files.root(inside.path))
+      assert.are.same({ ["b.txt"] = "file", deep = "folder", up = "link" }, names(root:list "sub"))
+      assert.are.same({}, root:list "empty")
+      assert.are.equal("other", names(root:list "").fifo)
+    end)
+
+    it("stops at a limit", function()
+      local root <close> = assert(files.root(inside.path))
+      assert.are.equal(2, #root:list("sub", 2))
+    end)
+
+    it("refuses what is no folder, and what is outside", function()
+      local root <close> = assert(files.root(inside.path))
+      for _, path in ipairs { "a.txt", "out-folder", "..", "nothing" } do
+        assert.are.same({ nil, "absent" }, { (root:list(path)), (select(2, root:list(path))) })
+      end
+    end)
+  end)
+
+  it("opens only folders as roots", function()
+    assert.is_nil(files.root(inside.path .. "/a.txt"))
+    assert.is_nil(files.root(inside.path .. "/nothing"))
+  end)
+
+  it("raises when a root is used that was closed", function()
+    local root = files.root(inside.path)
+    root:close()
+    root:close()
+    assert.has_error(function() root:open "a.txt" end)
+  end)
+end)
