@@ -391,8 +391,9 @@ void connection_drain(struct connection *connection) {
     schedule(connection, server_of(connection)->now + LINGER_TIME_DRAINING);
 }
 
-void connection_abort(struct connection *connection) {
+void connection_abort(struct connection *connection, bool tells) {
   if (connection->phase == PHASE_TALKING) {
+    if (!tells) session_abandon(connection->session);
     session_abort(connection->session, REASON_STOPPED, server_of(connection)->now);
     finish(connection);
   } else

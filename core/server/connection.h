@@ -18,8 +18,8 @@ void connection_expire(struct timer *timer);
 /* The server is stopping: see session_drain(). */
 void connection_drain(struct connection *connection);
 
-/* Ends it now. It is freed by connection_free_ended(). */
-void connection_abort(struct connection *connection);
+/* Ends it now; the script is told only if `tells`. It is freed by connection_free_ended(). */
+void connection_abort(struct connection *connection, bool tells);
 
 struct connection *connection_next(const struct connection *connection);
 

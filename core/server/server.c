@@ -13,9 +13,10 @@
 #include "server/listener.h"
 
 enum {
-  EVENTS = 256,       /* dispatched in a turn */
-  DRAIN_TIME = 10000, /* ms for the requests in hand when the server is asked to stop */
-  FULL_TURNS = 16,    /* so many turns without a free place are followed by a look at the timers */
+  EVENTS = 256,         /* dispatched in a turn */
+  FAREWELL_TIME = 1000, /* ms for telling scripts of connections that are cut off at the end */
+  DRAIN_TIME = 10000,   /* ms for the requests in hand when the server is asked to stop */
+  FULL_TURNS = 16, /* so many turns without a free place are followed by a look at the timers */
   LONGEST_WAIT = 3600 * 1000
 };
 
@@ -97,11 +98,13 @@ static int time_to_wait(struct server *server, int64_t now) {
   return next - now < LONGEST_WAIT ? (int)(next - now) : LONGEST_WAIT;
 }
 
+/* Scripts are told of the end of each, but a stop cannot wait for all of them if they take long. */
 static void abort_all(struct server *server) {
+  int64_t patience = clock_milliseconds() + FAREWELL_TIME;
   struct connection *next;
   for (struct connection *connection = server->connections; connection; connection = next) {
     next = connection_next(connection);
-    connection_abort(connection);
+    connection_abort(connection, clock_milliseconds() < patience);
   }
 }
 

@@ -40,6 +40,7 @@ struct session {
   bool draining : 1;
   bool queueing : 1; /* the step at hand has queued output and not yet reported */
   bool yielded : 1;  /* the handler has had its share of time and has not done everything */
+  bool abandoned : 1;
   bool working : 1;
 };
 

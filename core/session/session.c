@@ -205,6 +205,8 @@ void session_abort(struct session *session, enum reason reason, int64_t now) {
   if (session->state != STATE_ENDED) end(session, reason);
 }
 
+void session_abandon(struct session *session) { session->abandoned = true; }
+
 bool session_finished(const struct session *session) { return session->state == STATE_ENDED; }
 
 enum reason session_reason(const struct session *session) { return session->reason; }
@@ -213,7 +215,7 @@ uint64_t session_requests(const struct session *session) { return session->reque
 
 void session_destroy(struct session *session, int64_t now) {
   session_abort(session, REASON_STOPPED, now);
-  if (session->handler->mourns || session->client != 0) {
+  if (!session->abandoned && (session->handler->mourns || session->client != 0)) {
     session->state = STATE_MOURNING;
     work(session, now);
   }

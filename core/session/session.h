@@ -112,6 +112,9 @@ void session_drain(struct session *session, int64_t now);
 /* Ends it now, output and all. A session that has ended already keeps its first reason. */
 void session_abort(struct session *session, enum reason reason, int64_t now);
 
+/* Nobody may wait for it any more: session_destroy() will not tell the handler. */
+void session_abandon(struct session *session);
+
 /* It has ended and all its output is out: close the connection. */
 bool session_finished(const struct session *session);
 
@@ -121,8 +124,8 @@ enum reason session_reason(const struct session *session);
 /* The requests that were answered. */
 uint64_t session_requests(const struct session *session);
 
-/* Tells the handler (SESSION_CLOSE), gives up everything, frees. Ends it with REASON_STOPPED if it
- * has not ended. */
+/* Tells the handler (SESSION_CLOSE) unless it was abandoned, gives up everything, frees. Ends it
+ * with REASON_STOPPED if it has not ended. */
 void session_destroy(struct session *session, int64_t now);
 
 /* ---- the handler's side -------------------------------------------------------------------- */

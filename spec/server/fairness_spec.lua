@@ -164,7 +164,8 @@ server.for_each_poller(function(poller)
       local framed = converse(1)
       start "protocols/length_sep_body.lua"
       local by_hand = converse(1000000)
-      assert.is_true(by_hand < 10 * framed + 0.2, ("%.3f s, and with a framing %.3f s"):format(by_hand, framed))
+      assert.is_true(server.is_sanitized or by_hand < 10 * framed + 0.2,
+        ("%.3f s, and with a framing %.3f s"):format(by_hand, framed))
     end)
   end)
 end)
