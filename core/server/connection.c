@@ -14,7 +14,7 @@
 enum {
   SPANS = 16,
   /* What one connection may send in a turn before the others get theirs. */
-  TURN_BUDGET = 1024 * 1024,
+  TURN_BUDGET = 4 * 1024 * 1024,
   /* And how long that may take, in ms, when its pieces are slow to be made. */
   TURN_TIME = 20,
   /* How often it is read from in a turn to find out that nothing is left in hand. */

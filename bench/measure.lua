@@ -1,0 +1,127 @@
+-- Starts servers, drives clients, and counts the processor time of a server from /proc.
+
+local socket = require "socket"
+
+local measure = {}
+
+local SERVER_CORE <const>, CLIENT_CORE <const> = 0, 1
+local TICKS <const> = 100 -- of /proc/PID/stat in a second: USER_HZ
+
+---Whether a program can be run.
+function measure.has(program)
+  return os.execute("command -v " .. program .. " >/dev/null 2>&1") == true
+end
+
+---The output of a shell command, without its last line feed.
+function measure.output(command)
+  local pipe <close> = assert(io.popen(command))
+  return (pipe:read("a"):gsub("\n$", ""))
+end
+
+local function read(path)
+  local file <close> = io.open(path)
+  return file and file:read("a")
+end
+
+---A process and all its descendants (nginx has workers).
+local function family(pid)
+  local pids = { pid }
+  for child in measure.output("pgrep -P " .. pid):gmatch("%d+") do
+    for _, descendant in ipairs(family(child)) do pids[#pids + 1] = descendant end
+  end
+  return pids
+end
+
+---Seconds of processor time, user and system.
+function measure.cpu(server)
+  local ticks = 0
+  for _, pid in ipairs(family(server.pid)) do
+    local stat = read("/proc/" .. pid .. "/stat")
+    if stat then
+      local user, system = stat:match("%) %S" .. (" %S+"):rep(10) .. " (%d+) (%d+)")
+      ticks = ticks + tonumber(user) + tonumber(system)
+    end
+  end
+  return ticks / TICKS
+end
+
+---Bytes of resident memory.
+function measure.memory(server)
+  local total = 0
+  for _, pid in ipairs(family(server.pid)) do
+    local status = read("/proc/" .. pid .. "/status") or ""
+    total = total + 1024 * tonumber(status:match("VmRSS:%s+(%d+)") or 0)
+  end
+  return total
+end
+
+---A port that nobody listens on now.
+function measure.free_port()
+  local listener <const> = assert(socket.bind("127.0.0.1", 0))
+  local _, port = listener:getsockname()
+  listener:close()
+  return port
+end
+
+---Waits until somebody listens on the port.
+local function await(port, name)
+  for _ = 1, 500 do
+    local client = socket.connect("127.0.0.1", port)
+    if client then
+      client:close()
+      return
+    end
+    socket.sleep(0.02)
+  end
+  error(name .. " did not come up on port " .. port)
+end
+
+---Starts a server on its own core. `command` is a shell command that stays in the foreground.
+function measure.start(name, command, port, folder)
+  local log = folder .. "/" .. name:gsub("%W", "_") .. ".log"
+  local pid = measure.output(("ulimit -n 20000; cd %s; exec taskset -c %d %s >%s 2>&1 & echo $!")
+    :format(folder, SERVER_CORE, command, log))
+  local server = { name = name, pid = pid, port = port, log = log }
+  await(port, name)
+  return server
+end
+
+function measure.stop(server)
+  for _, pid in ipairs(family(server.pid)) do os.execute("kill " .. pid .. " 2>/dev/null") end
+  for _ = 1, 200 do
+    if not read("/proc/" .. server.pid .. "/stat") then return end
+    socket.sleep(0.02)
+  end
+  for _, pid in ipairs(family(server.pid)) do os.execute("kill -9 " .. pid .. " 2>/dev/null") end
+end
+
+---Runs a client on its own core and returns what it printed.
+function measure.client(command)
+  return measure.output(("ulimit -n 20000; taskset -c %d %s 2>&1"):format(CLIENT_CORE, command))
+end
+
+---Runs a client in the background; read its output from the returned pipe.
+function measure.client_start(command)
+  return assert(io.popen(("ulimit -n 20000; exec taskset -c %d %s 2>&1"):format(CLIENT_CORE, command)))
+end
+
+---How many bytes a server answers to one request.
+function measure.response_length(port, request)
+  local client = assert(socket.connect("127.0.0.1", port))
+  client:settimeout(0.3)
+  client:send(request)
+  local whole, _, part = client:receive(1 << 20)
+  client:close()
+  return #(whole or part)
+end
+
+function measure.median(values)
+  local sorted = table.move(values, 1, #values, 1, {})
+  table.sort(sorted)
+  local middle = #sorted // 2
+  return #sorted % 2 == 1 and sorted[middle + 1] or (sorted[middle] + sorted[middle + 1]) / 2
+end
+
+measure.sleep = socket.sleep
+
+return measure

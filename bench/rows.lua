@@ -1,0 +1,118 @@
+-- What is measured: our server against another, by the same client.
+--
+-- A row's `run(server)` drives one server once and returns its figure. With `low = true` smaller is
+-- better, and the goal is a most; else it is a least. The ratio is always ours over the other's.
+
+local measure = require "measure"
+
+local folder = os.getenv("PARLANCE_BENCH_FOLDER")
+local SECONDS <const> = 3
+
+local BODY <const> = "0123456789abcdef0123456789abcdef"
+local LENGTH_LINE <const> = "32\\n" .. BODY
+
+---Microseconds of the server's processor time for each request that `client` made.
+local function cpu_per_request(server, client)
+  local before = measure.cpu(server)
+  local requests, rate = client()
+  return (measure.cpu(server) - before) / requests * 1e6, rate
+end
+
+local function load_client(server, options, request, length)
+  local output = measure.client(("%s/load %s -s %d %d '%s' %d")
+    :format(folder, options, SECONDS, server.port, request, length))
+  local rate, requests = output:match("^(%d+) (%d+)$")
+  if not rate then error(server.name .. ": " .. output) end
+  return tonumber(requests), tonumber(rate)
+end
+
+local function length_line(depth)
+  return function(server)
+    return cpu_per_request(server, function()
+      return load_client(server, "-p " .. depth, LENGTH_LINE, #BODY)
+    end)
+  end
+end
+
+local function wrk(path, connections)
+  return function(server)
+    return cpu_per_request(server, function()
+      local output = measure.client(("wrk -t1 -c%d -d%ds http://127.0.0.1:%d%s")
+        :format(connections, SECONDS, server.port, path))
+      local requests, rate = output:match("(%d+) requests in"), output:match("Requests/sec:%s+([%d.]+)")
+      if not requests or output:find("Non%-2xx") then error(server.name .. ": " .. output) end
+      return tonumber(requests), tonumber(rate)
+    end)
+  end
+end
+
+local function redis_benchmark(depth)
+  return function(server)
+    local output = measure.client(("redis-benchmark -p %d -t set,get -r 10000 -c 50 -P %d -n %d --csv")
+      :format(server.port, depth, depth == 1 and 200000 or 1000000))
+    local set, get = output:match('"SET","([%d.]+)"'), output:match('"GET","([%d.]+)"')
+    if not get then error(server.name .. ": " .. output) end
+    return 2 / (1 / tonumber(set) + 1 / tonumber(get))
+  end
+end
+
+local IDLE <const> = 4000
+
+local function idle_memory(request)
+  return function(server)
+    local length = measure.response_length(server.port, (request:gsub("\\(.)", { n = "\n", r = "\r" })))
+    local before = measure.memory(server)
+    local client <close> = measure.client_start(("%s/load -c 1 -i %d -s %d %d '%s' %d")
+      :format(folder, IDLE, SECONDS, server.port, request, length))
+    measure.sleep(SECONDS - 1)
+    local memory = (measure.memory(server) - before) / IDLE
+    client:read("a")
+    return memory
+  end
+end
+
+local function among_idle(idle)
+  return function(server)
+    local _, rate = load_client(server, ("-c 100 -i %d"):format(idle), LENGTH_LINE, #BODY)
+    return rate
+  end
+end
+
+local GET <const> = "GET / HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n"
+
+return {
+  { "length_sep_body 32 B, framing in C", "us of CPU a request", low = true, run = length_line(1),
+    ours = "parlance, framing in C",
+    { "bare C, epoll", goal = 1.10 }, { "Python recipe, select" }, { "Node, net" }, { "luv" },
+    { "HAProxy, Lua service" } },
+  { "the same, 16 deep", "us of CPU a request", low = true, run = length_line(16),
+    ours = "parlance, framing in C",
+    { "bare C, epoll", goal = 1.25 }, { "Python recipe, select" }, { "Node, net" }, { "luv" } },
+  { "the same, request_complete in Lua, 16 deep", "us of CPU a request", low = true,
+    run = length_line(16), ours = "parlance, request_complete in Lua",
+    { "bare C, epoll", goal = 2.0 } },
+  { "redis-benchmark -t set,get -r 10000", "requests/s", run = redis_benchmark(1),
+    ours = "parlance, redis", { "redis-server", goal = 1.05 } },
+  { "the same with -P 16", "requests/s", run = redis_benchmark(16),
+    ours = "parlance, redis", { "redis-server", goal = 1.0 } },
+  { "hello over HTTP, wrk -t1 -c50", "us of CPU a request", low = true, run = wrk("/", 50),
+    ours = "parlance, hello",
+    { "nginx, return 200", goal = 0.85 }, { "nginx, content_by_lua", goal = 0.65 },
+    { "Node, http" } },
+  { "a 100 KiB file over HTTP", "us of CPU a request", low = true, run = wrk("/100K", 50),
+    ours = "parlance, files", { "nginx, files", goal = 1.0 } },
+  { "a 100 MiB file over HTTP", "us of CPU a request", low = true, run = wrk("/100M", 4),
+    ours = "parlance, files", { "nginx, files", goal = 1.0 } },
+  { "memory of an idle connection, length_sep_body", "bytes", low = true, goal = 512,
+    run = idle_memory(LENGTH_LINE), fresh = true, ours = "parlance, framing in C", { "Node, net" } },
+  { "memory of an idle connection, HTTP", "bytes", low = true, run = idle_memory(GET), fresh = true,
+    ours = "parlance, hello", { "nginx, return 200" } },
+  { "memory of an idle connection, Redis and memcached", "bytes", low = true, fresh = true,
+    run = function(server)
+      return idle_memory(server.name == "memcached" and "version\\r\\n" or "PING\\r\\n")(server)
+    end,
+    ours = "parlance, redis", { "redis-server" }, { "memcached" } },
+  { "100 busy connections among 10,000, against 100 alone", "requests/s", run = among_idle(9900),
+    other_run = among_idle(0), ours = "parlance, framing in C",
+    { "parlance, framing in C", goal = 0.95 } },
+}

@@ -1,0 +1,137 @@
+-- The servers of the benchmark: how each is started on a port, and what it needs to be there.
+
+local measure = require "measure"
+
+local servers = {}
+
+local root = os.getenv("PARLANCE_BENCH_ROOT")
+local folder = os.getenv("PARLANCE_BENCH_FOLDER")
+
+local function write(name, text)
+  local path = folder .. "/" .. name
+  local file <close> = assert(io.open(path, "w"))
+  file:write(text)
+  return path
+end
+
+local function parlance(script, environment)
+  return {
+    program = root .. "/build/release/parlance",
+    command = function(port)
+      return ("env %s %s/build/release/parlance --log-level error -l 127.0.0.1:%d %s/%s")
+        :format(environment or "", root, port, root, script)
+    end,
+  }
+end
+
+-- nginx as in its documentation for static files, without logs and without an end to keep-alive.
+local function nginx(location)
+  return {
+    program = "nginx",
+    package = "nginx libnginx-mod-http-lua",
+    command = function(port)
+      local modules = location:find("lua", 1, true)
+        and "load_module modules/ndk_http_module.so;\nload_module modules/ngx_http_lua_module.so;\n" or ""
+      local path = write("nginx" .. port .. ".conf", ([[
+user root;
+worker_processes 1;
+daemon off;
+pid %s/nginx%d.pid;
+error_log %s/nginx%d.error;
+%sevents { worker_connections 10000; }
+http {
+  access_log off;
+  sendfile on;
+  tcp_nopush on;
+  keepalive_requests 1000000000;
+  default_type text/plain;
+  server { listen 127.0.0.1:%d backlog=4096; location / { %s } }
+}
+]]):format(folder, port, folder, port, modules, port, location))
+      return "nginx -p " .. folder .. " -c " .. path
+    end,
+  }
+end
+
+servers["parlance, framing in C"] = parlance("bench/peers/length_line.lua")
+servers["parlance, request_complete in Lua"] = parlance("protocols/length_sep_body.lua")
+servers["parlance, redis"] = parlance("protocols/redis.lua")
+servers["parlance, hello"] = parlance("bench/peers/hello.lua")
+servers["parlance, files"] = parlance("protocols/http.lua", "PARLANCE_ROOT=" .. (folder or "") .. "/files")
+
+servers["bare C, epoll"] = {
+  program = "cc",
+  package = "gcc",
+  command = function(port) return folder .. "/floor " .. port end,
+}
+servers["Python recipe, select"] = {
+  program = "python3",
+  package = "python3",
+  command = function(port) return ("python3 %s/bench/peers/recipe.py %d"):format(root, port) end,
+}
+servers["Node, net"] = {
+  program = "node",
+  package = "nodejs",
+  command = function(port) return ("node %s/bench/peers/net.js %d"):format(root, port) end,
+}
+servers["Node, http"] = {
+  program = "node",
+  package = "nodejs",
+  command = function(port) return ("node %s/bench/peers/http.js %d"):format(root, port) end,
+}
+servers["luv"] = {
+  module = "luv",
+  program = "lua5.4",
+  package = "lua-luv",
+  command = function(port) return ("lua5.4 %s/bench/peers/luv.lua %d"):format(root, port) end,
+}
+servers["HAProxy, Lua service"] = {
+  program = "haproxy",
+  package = "haproxy",
+  command = function(port)
+    local path = write("haproxy" .. port .. ".cfg", ([[
+global
+  lua-load %s/bench/peers/haproxy.lua
+  nbthread 1
+  maxconn 8000
+defaults
+  mode tcp
+  timeout client 60s
+  timeout server 60s
+  timeout connect 5s
+listen bench
+  bind 127.0.0.1:%d
+  tcp-request content use-service lua.length_sep_body
+]]):format(root, port))
+    return "haproxy -q -f " .. path
+  end,
+}
+servers["redis-server"] = {
+  program = "redis-server",
+  package = "redis-server redis-tools",
+  command = function(port)
+    return "redis-server --bind 127.0.0.1 --save '' --appendonly no --port " .. port
+  end,
+}
+servers["memcached"] = {
+  program = "memcached",
+  package = "memcached",
+  command = function(port) return "memcached -u root -l 127.0.0.1 -t 1 -c 12000 -p " .. port end,
+}
+servers["nginx, return 200"] = nginx('return 200 "hello\\n";')
+servers["nginx, content_by_lua"] = nginx('content_by_lua_block { ngx.print("hello\\n") }')
+servers["nginx, files"] = nginx("root " .. (folder or "") .. "/files;")
+
+---Whether the server can be started here.
+function servers.is_here(name)
+  local server = servers[name]
+  return measure.has(server.program) and (not server.module or (pcall(require, server.module)))
+end
+
+---Starts the server of that name on a free port.
+function servers.start(name)
+  local port = measure.free_port()
+  return measure.start(name, servers[name].command(port), port, folder)
+end
+
+return servers
