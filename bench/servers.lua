@@ -30,8 +30,12 @@ local function nginx(location)
     program = "nginx",
     package = "nginx libnginx-mod-http-lua",
     command = function(port)
-      local modules = location:find("lua", 1, true)
-        and "load_module modules/ndk_http_module.so;\nload_module modules/ngx_http_lua_module.so;\n" or ""
+      local modules = ""
+      if location:find("lua", 1, true) then
+        local place = measure.output("nginx -V 2>&1"):match("modules%-path=(%S+)")
+        modules = ("load_module %s/ndk_http_module.so;\nload_module %s/ngx_http_lua_module.so;\n")
+          :format(place, place)
+      end
       local path = write("nginx" .. port .. ".conf", ([[
 user root;
 worker_processes 1;
