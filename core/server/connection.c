@@ -247,20 +247,23 @@ static enum status receive(struct connection *connection) {
 }
 
 /* What has arrived before the server was asked to stop is in hand: the conversation may end only
- * when nothing more is to be read. */
-static void read_in_hand(struct connection *connection) {
+ * when nothing more is to be read. Returns what the last flush() did. */
+static bool read_in_hand(struct connection *connection) {
   struct session *session = connection->session;
+  bool has_more = false;
   for (int reads = 0; reads < DRAIN_READS && session_wants_input(session); reads++) {
     if (receive(connection) == STATUS_AGAIN) session_drain(session, server_of(connection)->now);
-    flush(connection);
-    if (session_finished(session)) return;
+    has_more = flush(connection);
+    if (session_finished(session)) break;
   }
+  return has_more;
 }
 
 static void settle(struct connection *connection) {
   struct server *server = server_of(connection);
   bool has_more = flush(connection);
-  if (server->is_draining && !session_finished(connection->session)) read_in_hand(connection);
+  if (server->is_draining && !session_finished(connection->session))
+    has_more = read_in_hand(connection) || has_more;
   if (session_finished(connection->session)) {
     finish(connection);
     return;

@@ -20,6 +20,15 @@ return {
       local until_then = parlance.now() + 0.4
       while parlance.now() < until_then do end
     end
+    if self.request == "trickle" then -- slower than one conversation may go on in a turn
+      left = 4
+      return { function()
+        local until_then = parlance.now() + 0.015
+        while parlance.now() < until_then do end
+        left = left - 1
+        return left >= 0 and ("x"):rep(20000) or nil
+      end }
+    end
     if not left then return self.request .. "\n" end
     return { function()
       if left == 0 then return nil end
@@ -91,6 +100,19 @@ server.for_each_poller(function(poller)
       running:terminate()
       assert.equal("busy\n", busy:receive_all())
       assert.equal("one\ntwo\nthree\n", client:receive_all())
+      ends_well()
+    end)
+
+    it("answers it also where that takes more than one turn", function()
+      local busy, client = running:connect(), running:connect()
+      running:turn()
+      busy:send "busy\n"
+      server.wait_until("the call", function() return running:output():find "busy" end)
+      client:send "trickle\none\n"
+      running:terminate()
+      local begin = server.now()
+      assert.equal(("x"):rep(80000) .. "one\n", client:receive_all())
+      assert.is_true(server.now() - begin < 5)
       ends_well()
     end)
 
