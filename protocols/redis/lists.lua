@@ -1,7 +1,7 @@
 -- Commands for lists. A list has its items at the places `first` to `last`; both ends move, also to zero
 -- and below, so that pushing and popping take the same time at either end however long it is. Lua keeps
--- whole numbers from 1 up in an array, and others in a hash table, which takes four times as long to
--- fill: so place 1 is [1] of the table `up`, and place 0 is [1] of the table `down`.
+-- whole numbers from 1 up in an array, and others in a hash table, which takes more memory: so place 1
+-- is [1] of the table `up`, and place 0 is [1] of the table `down`.
 local reply = require "redis.reply"
 local store = require "redis.store"
 
