@@ -8,8 +8,6 @@
 #include "script/module_framing.h"
 #include "script/serve.h"
 
-enum { MAX_BLOCKSIZE = 16 * 1024 * 1024 };
-
 /* The longest time limit that makes sense, in seconds: it keeps sums of milliseconds in range. */
 enum { MAX_SECONDS = 1000000000 };
 
@@ -114,7 +112,7 @@ static void read_limits(lua_State *state, struct generation *generation, int pro
                                     default_idle_timeout);
   limits->write_timeout = time_limit(state, protocol, path, "write_timeout", options->write_timeout,
                                      default_write_timeout);
-  generation->blocksize = whole_number(state, protocol, path, "blocksize", 65536, MAX_BLOCKSIZE);
+  generation->blocksize = whole_number(state, protocol, path, "blocksize", 65536, BLOCKSIZE_MAX);
 }
 
 static size_t read_text(lua_State *state, int protocol, const char *path, const char *key,

@@ -24,6 +24,9 @@ enum function {
 /* Longest `listen` and `example` of a script, in bytes. */
 enum { LISTEN_MAX = 256, EXAMPLE_MAX = 4096 };
 
+/* The most that one read of a file response may take, in bytes. */
+enum { BLOCKSIZE_MAX = 16 * 1024 * 1024 };
+
 struct generation {
   struct handler handler; /* first, so that a handler is its generation */
   struct gate *gate;

@@ -155,7 +155,7 @@ static lua_Integer blocksize_of(lua_State *state, const struct generation *gener
   int is_whole;
   lua_Integer own = lua_tointegerx(state, -1, &is_whole);
   lua_pop(state, 1);
-  return is_whole && own > 0 && own <= 16 * 1024 * 1024 ? own : generation->blocksize;
+  return is_whole && own > 0 && own <= BLOCKSIZE_MAX ? own : generation->blocksize;
 }
 
 /* What was made for one request does not stay with an idle connection. */
