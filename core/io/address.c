@@ -95,6 +95,14 @@ void address_numeric(const struct sockaddr *socket_address, char *host, unsigned
   }
 }
 
+void address_keep(const struct sockaddr *socket_address, union address_of_peer *peer) {
+  *peer = (union address_of_peer){.any.sa_family = socket_address->sa_family};
+  if (socket_address->sa_family == AF_INET)
+    memcpy(&peer->ipv4, socket_address, sizeof peer->ipv4);
+  else if (socket_address->sa_family == AF_INET6)
+    memcpy(&peer->ipv6, socket_address, sizeof peer->ipv6);
+}
+
 void address_format(const char *host, unsigned port, char *text) {
   enum { HOST_MAX = ADDRESS_TEXT_MAX - (int)sizeof "[]:65535" };
   const char *format = strchr(host, ':') ? "[%.*s]:%u" : "%.*s:%u";

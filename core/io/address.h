@@ -5,6 +5,7 @@
 #ifndef IO_ADDRESS_H
 #define IO_ADDRESS_H
 
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/socket.h>
@@ -21,6 +22,13 @@ struct address {
   unsigned port;  /* 0 takes a free one */
 };
 
+/* The address of a peer, no larger than it must be. */
+union address_of_peer {
+  struct sockaddr any;
+  struct sockaddr_in ipv4;
+  struct sockaddr_in6 ipv6;
+};
+
 /* Parses text. On failure *why is a static phrase ("the port is not a number from 0 to 65535"). */
 enum status address_parse(const char *text, struct address *address, const char **why);
 
@@ -28,6 +36,9 @@ enum status address_parse(const char *text, struct address *address, const char 
  * "fe80::1%2", never with brackets); host must hold ADDRESS_TEXT_MAX bytes. A Unix address gives
  * "unix" and port 0. */
 void address_numeric(const struct sockaddr *socket_address, char *host, unsigned *port);
+
+/* Keeps the address of a peer; of a Unix address only that it is one. */
+void address_keep(const struct sockaddr *socket_address, union address_of_peer *peer);
 
 /* "host:port", with brackets around an IPv6 host, into text[ADDRESS_TEXT_MAX]. A host of more than
  * 119 bytes is cut off; numeric ones are shorter. */

@@ -40,8 +40,7 @@ struct connection {
   unsigned interest : 8;
   enum phase phase : 8;
   bool peer_ended : 1;
-  uint16_t port;
-  char host[48];
+  union address_of_peer peer;
 };
 
 static struct server *server_of(const struct connection *connection) {
@@ -56,15 +55,18 @@ static struct connection *of_timer(struct timer *timer) {
   return (struct connection *)((char *)timer - offsetof(struct connection, timer));
 }
 
+/* Its text is made when somebody asks for it: most peers are never named. */
 static void identify(struct session_owner *owner, struct session_identity *identity) {
   const struct connection *connection = of_owner(owner);
-  *identity =
-      (struct session_identity){.service = connection->listener->service->name,
-                                .host = connection->host,
-                                .name = connection->name ? connection->name : connection->host,
-                                .port = connection->port,
-                                .server_host = connection->listener->host,
-                                .server_port = connection->listener->port};
+  char *host = server_of(connection)->peer_host;
+  unsigned port;
+  address_numeric(&connection->peer.any, host, &port);
+  *identity = (struct session_identity){.service = connection->listener->service->name,
+                                        .host = host,
+                                        .name = connection->name ? connection->name : host,
+                                        .port = port,
+                                        .server_host = connection->listener->host,
+                                        .server_port = connection->listener->port};
 }
 
 static void ignore(struct io_source *source, unsigned events) {
@@ -119,12 +121,18 @@ static void end(struct connection *connection, bool reset) {
   listener_resume(server);
 }
 
-static void log_end_of(const struct connection *connection, enum reason reason, uint64_t requests) {
+static void log_peer(struct connection *connection, struct log_line *line) {
+  struct session_identity who;
+  identify(&connection->owner, &who);
+  log_text(line, "service", who.service);
+  log_text(line, "peer", who.host);
+  log_integer(line, "port", who.port);
+}
+
+static void log_end_of(struct connection *connection, enum reason reason, uint64_t requests) {
   struct log_line line;
   if (!log_begin(&line, LOG_DEBUG, "closed")) return;
-  log_text(&line, "service", connection->listener->service->name);
-  log_text(&line, "peer", connection->host);
-  log_integer(&line, "port", connection->port);
+  log_peer(connection, &line);
   log_text(&line, "reason", reason_name(reason));
   log_integer(&line, "requests", (int64_t)requests);
   log_end(&line);
@@ -215,10 +223,11 @@ static bool flush(struct connection *connection) {
   while (session_has_output(session) && budget > 0) {
     if (send_next(connection, &budget) != STATUS_OK) break;
     if (session_wants_turn(session)) break;
+    session_resume(session, server_of(connection)->now);
+    if (!session_has_output(session)) break; /* as nearly always: no clock need be read for it */
     int64_t now = clock_coarse_milliseconds();
     if (started == 0) started = now;
     if (now - started >= TURN_TIME) return true;
-    session_resume(session, server_of(connection)->now);
   }
   return session_wants_turn(session);
 }
@@ -309,9 +318,7 @@ static void refuse(struct connection *connection, const char *detail) {
   struct service *service = connection->listener->service;
   struct log_line line;
   if (log_begin_limited(&line, LOG_ERROR, "refused", &service->refusals, service->server->now)) {
-    log_text(&line, "service", service->name);
-    log_text(&line, "peer", connection->host);
-    log_integer(&line, "port", connection->port);
+    log_peer(connection, &line);
     log_integer(&line, "descriptor", connection->fd);
     log_text(&line, "detail", detail);
     log_end(&line);
@@ -352,11 +359,7 @@ static struct connection *create(struct listener *listener, int fd, const struct
   struct server *server = service->server;
   struct connection *connection = calloc(1, sizeof *connection);
   if (!connection) return NULL;
-  char host[ADDRESS_TEXT_MAX];
-  unsigned port;
-  address_numeric(peer, host, &port);
-  snprintf(connection->host, sizeof connection->host, "%.47s", host);
-  connection->port = (uint16_t)port;
+  address_keep(peer, &connection->peer);
   connection->source.ready = ready;
   connection->owner = (struct session_owner){identify, &service->failures};
   connection->listener = listener;

@@ -63,6 +63,7 @@ struct server {
   bool is_draining;
   int64_t full_at; /* when no descriptor was left for the last time; 0: never */
   unsigned full_turns;
+  char peer_host[ADDRESS_TEXT_MAX]; /* of the peer that was identified last */
   char scratch[SCRATCH_SIZE];
 };
 

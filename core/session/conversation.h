@@ -21,10 +21,9 @@ struct session {
   struct session_owner *owner;
   struct buffer *kept;  /* input of an unfinished request; NULL while there is none */
   struct span borrowed; /* input that still lies in the owner's buffer: only during a call */
-  size_t needed;        /* bytes before which it is no use to ask again */
-  size_t seen;          /* what the framing has looked at */
-  size_t request;       /* STATE_ANSWERING: its length */
   size_t window;        /* how much of the input the handler is shown; 0: all */
+  /* What the framing said last. Without one its length alone counts: in STATE_ANSWERING that of the
+   * request, else that before which it is no use to ask again. */
   struct framing_result framed;
   struct output output;
   char *failure; /* what went wrong, until the last words are said; NULL if unknown */

@@ -112,7 +112,8 @@ void session_receive(struct session *session, const char *bytes, size_t length, 
 
 void session_receive_end(struct session *session, int64_t now) {
   session->at_end = true;
-  session->needed = 0; /* what is there is all that there will be: ask once more */
+  /* What is there is all that there will be: ask once more. */
+  if (session->state == STATE_READING) session->framed.length = 0;
   work(session, now);
 }
 

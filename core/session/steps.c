@@ -38,8 +38,8 @@ static bool over_limit(const struct session *session, size_t length) {
 /* No request can come of what is there before more bytes arrive; `length` are needed in all. */
 static enum session_step incomplete(struct session *session, size_t length) {
   size_t have = buffered(session).length;
-  session->needed = length > have ? length : have + 1;
-  if (over_limit(session, session->needed) && (length > have + 1 || !session->at_end))
+  size_t needed = session->framed.length = length > have ? length : have + 1;
+  if (over_limit(session, needed) && (length > have + 1 || !session->at_end))
     return too_large(session, length > have + 1 ? "the request is declared to be over max_request"
                                                 : "the request is over max_request");
   if (session->at_end) conversation_close(session, REASON_PEER_CLOSED);
@@ -48,17 +48,17 @@ static enum session_step incomplete(struct session *session, size_t length) {
 
 static enum session_step complete(struct session *session, size_t length) {
   if (over_limit(session, length)) return too_large(session, "the request is over max_request");
-  session->request = length;
+  session->framed.length = length;
   session->state = STATE_ANSWERING;
   return SESSION_ANSWER;
 }
 
 static enum session_step decode(struct session *session, struct span input) {
   struct framing_result *framed = &session->framed;
-  framing_decode(session->handler->framing, input.data, input.length, session->seen, framed);
+  framing_decode(session->handler->framing, input.data, input.length, framed->seen, framed);
   switch (framed->answer) {
   case FRAMING_COMPLETE: return complete(session, framed->length);
-  case FRAMING_PARTIAL: session->seen = framed->seen; return incomplete(session, framed->length);
+  case FRAMING_PARTIAL: return incomplete(session, framed->length);
   case FRAMING_TOO_LARGE: return too_large(session, framed->why);
   case FRAMING_MALFORMED: break;
   }
@@ -76,7 +76,7 @@ static enum session_step next_request(struct session *session) {
       conversation_close(session, REASON_DRAINED);
     return SESSION_WAIT;
   }
-  if (input.length < session->needed) return SESSION_WAIT;
+  if (input.length < session->framed.length) return SESSION_WAIT;
   return session->handler->framing ? decode(session, input) : SESSION_ASK;
 }
 
@@ -169,10 +169,10 @@ void session_answered(struct session *session, bool close) {
     if (close) conversation_close(session, REASON_DONE);
     break;
   case STATE_ANSWERING:
-    if (!session->handler->framing) narrow(session, session->request);
-    conversation_consume(session, session->request);
+    if (!session->handler->framing) narrow(session, session->framed.length);
+    conversation_consume(session, session->framed.length);
     session->requests++;
-    session->needed = session->seen = 0;
+    session->framed.length = session->framed.seen = 0;
     session->read_since = session->now;
     session->state = STATE_READING;
     if (close) conversation_close(session, REASON_DONE);
