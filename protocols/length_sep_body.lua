@@ -16,26 +16,33 @@ local LengthSepBody = {
 local MAX_DIGITS <const> = 19
 local MAX_LENGTH <const> = math.maxinteger - MAX_DIGITS - 1
 
+local match, sub, tonumber = string.match, string.sub, tonumber
+
+-- Only decimal digits are a length: no sign, no space, no "0x10", no "1e3", no "007".
+local function may_become_length(incoming)
+  return incoming == "0" or #incoming <= MAX_DIGITS and match(incoming, "^[1-9]%d*$")
+end
+
 function LengthSepBody:request_complete()
   local incoming = self.incoming
-  -- Only decimal digits are a length: no sign, no space, no "0x10", no "1e3", no "007".
-  local digits, body = incoming:match("^(%d+)\n()")
-  if incoming:find("^0%d") or not digits and (#incoming > MAX_DIGITS or incoming:find("%D")) then
-    return nil, "the length is not a plain decimal number"
+  local digits, body = match(incoming, "^([1-9]%d*)\n()")
+  if not digits then
+    digits, body = match(incoming, "^(0)\n()")
+    if not digits and may_become_length(incoming) then return false end
+    if not digits then return nil, "the length is not a plain decimal number" end
   end
-  if not digits then return false end
   local length = tonumber(digits)
   if length > MAX_LENGTH then return nil, "the length is too large" end
 
   local last = body + length - 1
   -- Saying how many bytes are needed saves being asked again before they are there.
   if #incoming < last then return false, last end
-  self.msg_body = incoming:sub(body, last)
+  self.msg_body = sub(incoming, body, last)
   return true, last
 end
 
 function LengthSepBody:make_response()
-  return { self.msg_body }
+  return self.msg_body
 end
 
 return LengthSepBody

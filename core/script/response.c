@@ -231,7 +231,6 @@ static lua_Integer check_list(lua_State *state, const struct returned *returned)
 void response_queue(lua_State *state, struct session *session, const struct generation *generation,
                     enum function function) {
   struct returned returned = {generation, function};
-  luaL_checkstack(state, 10, NULL);
   switch (lua_type(state, -1)) {
   case LUA_TSTRING: send_string(state, session); return;
   case LUA_TNIL: break;

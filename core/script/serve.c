@@ -23,6 +23,9 @@ enum {
   DETAIL
 };
 
+/* What one step may need on the stack at most. */
+enum { SLOTS = 30 };
+
 struct call {
   struct generation *generation;
   struct session *session;
@@ -173,6 +176,7 @@ static int serve(lua_State *state) {
   const struct call *call = lua_touserdata(state, CALL);
   const struct generation *generation = call->generation;
   struct session *session = call->session;
+  luaL_checkstack(state, SLOTS, NULL);
   client_push(state, session, generation->metatable);
   push_function(state, generation, FUNCTION_REQUEST_COMPLETE);
   push_function(state, generation, FUNCTION_MAKE_RESPONSE);
