@@ -133,31 +133,30 @@ end
 
 -- ---- the head of a response ---------------------------------------------------------------------
 
--- The status line and the date, by the status; and the whole of a head that has nothing but a length
--- besides them, by the length, for a status of 200. They are good for a second.
-local starts, heads, made = {}, {}, 0
+-- The status line and the date, by the status. They are good for a second.
+local starts, made = {}, 0
 
-local function forget_old_heads()
-  local now = os.time()
-  if now ~= made then starts, heads, made = {}, {}, now end
-end
-
-local function start_of(status)
-  local start = starts[status]
-  if start then return start end
+local function new_start(status)
   if math.type(status) ~= "integer" or status < 200 or status > 599 then
     error(("the status must be a whole number from 200 to 599, not %s"):format(status), 0)
   end
-  start = ("HTTP/1.1 %d %s\r\nDate: %s\r\n"):format(status, http.status[status] or "", http.date(made))
+  local start = ("HTTP/1.1 %d %s\r\nDate: %s\r\n"):format(status, http.status[status] or "", http.date(made))
   starts[status] = start
   return start
+end
+
+local function start_of(status)
+  local now = os.time()
+  if now ~= made then starts, made = {}, now end
+  return starts[status] or new_start(status)
 end
 
 -- These say how the bytes are laid out, so they are not the script's business.
 local OURS <const> = { ["content-length"] = true, ["transfer-encoding"] = true, date = true }
 
 -- Lines that were made before, by name and value: a server says the same few things most of the time,
--- and looking at every byte of them takes longer than anything else here.
+-- and looking at every byte of them takes longer than anything else here. None of them speaks of the
+-- connection, so that a response of which all lines are known needs no thought.
 local MOST_LINES <const>, LONGEST <const> = 2000, 200
 local known, known_count = {}, 0
 
@@ -176,7 +175,7 @@ local function new_line(name, value)
     error(("the header %s cannot have the value %q"):format(name, tostring(value)), 0)
   end
   local line = name .. ": " .. text .. "\r\n"
-  if #line <= LONGEST and value == value then -- NaN is no key
+  if #line <= LONGEST and value == value and name:lower() ~= "connection" then -- NaN is no key
     if known_count == MOST_LINES then known, known_count = {}, 0 end
     known[name], known_count = known[name] or {}, known_count + 1
     known[name][value] = line
@@ -184,32 +183,36 @@ local function new_line(name, value)
   return line
 end
 
-local function add_field(lines, name, value)
-  local of_name = known[name]
-  lines[#lines + 1] = of_name and of_name[value] or new_line(name, value)
+-- The line of a header; or several, if its value is a list.
+local function new_lines(name, value)
+  if type(value) ~= "table" then return new_line(name, value) end
+  check_name(name)
+  local lines, of_name = {}, known[name] or {}
+  for place, each in ipairs(value) do lines[place] = of_name[each] or new_line(name, each) end
+  return table.concat(lines)
 end
 
--- Adds the script's headers to the lines. Returns whether one of them speaks of the connection, and
--- whether it says that it is to close.
-local function add_headers(lines, headers)
-  local connection
+-- The lines of the script's headers; whether one of them speaks of the connection, and whether it says
+-- that it is to close.
+local function lines_of(headers)
+  local lines, connection = "", nil
   for name, value in pairs(headers) do
-    if type(value) == "table" then
-      check_name(name)
-      for _, each in ipairs(value) do add_field(lines, name, each) end
-    else
-      add_field(lines, name, value)
-      if #name == 10 and name:lower() == "connection" then connection = tostring(value):lower() end
+    local of_name = known[name]
+    lines = lines .. (of_name and of_name[value] or new_lines(name, value))
+    if #name == 10 and type(value) ~= "table" and name:lower() == "connection" then
+      connection = tostring(value):lower()
     end
   end
-  return connection ~= nil, connection and connection:find("close", 1, true) ~= nil
+  return lines, connection ~= nil, connection and connection:find("close", 1, true) ~= nil
 end
 
--- The head of a response to which nothing applies that is out of the ordinary.
-local function plain_head(length)
-  local head = start_of(200) .. "Content-Length: " .. length .. "\r\n\r\n"
-  if length < 10000 then heads[length] = head end
-  return head
+-- The end of a head, by the length of the body.
+local endings = {}
+
+local function new_ending(length)
+  local ending = "Content-Length: " .. length .. "\r\n\r\n"
+  if length < 10000 then endings[length] = ending end
+  return ending
 end
 
 -- ---- the body of a response ---------------------------------------------------------------------
@@ -296,28 +299,28 @@ end
 
 -- The whole of a response, as make_response may return it; true if the connection is to close.
 local function respond(request, status, headers, body)
-  forget_old_heads()
-  local lines = { start_of(status) }
-  local has_connection, closes = false, false
-  if headers then has_connection, closes = add_headers(lines, headers) end
-  local items, length = items_of(body)
+  local start = start_of(status)
+  local lines, has_connection, closes = "", false, false
+  if headers then lines, has_connection, closes = lines_of(headers) end
   local is_old = request.version == "1.0"
+  local items, length = items_of(body)
   local has_no_body = status == 204 or status == 304 -- RFC 9110, 6.4.1
   local is_chunked = not length and not is_old
+  local layout = ""
   if has_no_body and (length == nil or length > 0) then
     error(("a response with status %d has no body"):format(status), 0)
   elseif length and not has_no_body and not (request.method == "HEAD" and body == nil) then
-    lines[#lines + 1] = "Content-Length: " .. length .. "\r\n"
+    layout = "Content-Length: " .. length .. "\r\n"
   elseif is_chunked then
-    lines[#lines + 1] = "Transfer-Encoding: chunked\r\n"
+    layout = "Transfer-Encoding: chunked\r\n"
   end
   -- In HTTP/1.0 a body of unknown length ends with the connection.
   closes = closes or not request.keep_alive or not length and is_old and request.method ~= "HEAD"
+  local connection = ""
   if closes ~= is_old and not has_connection then
-    lines[#lines + 1] = closes and "Connection: close\r\n" or "Connection: keep-alive\r\n"
+    connection = closes and "Connection: close\r\n" or "Connection: keep-alive\r\n"
   end
-  lines[#lines + 1] = "\r\n"
-  local head = table.concat(lines)
+  local head = start .. lines .. layout .. connection .. "\r\n"
   if request.method == "HEAD" or length == 0 then
     close_files(items)
     return head, closes
@@ -386,11 +389,21 @@ function http.serve(handler, options)
     local request <const> = self.request
     local status, headers, body = handler(request, self)
     -- The short way for what is most common. (A version that is "1.1" may be left unsaid.)
-    if status == 200 and headers == nil and type(body) == "string" and request.keep_alive
+    if type(body) == "string" and status ~= 204 and status ~= 304 and request.keep_alive
       and request.method ~= "HEAD" and rawget(request, "version") ~= "1.0" then
-      forget_old_heads()
-      return (heads[#body] or plain_head(#body)) .. body
+      local start <const> = start_of(status)
+      local ending <const> = endings[#body] or new_ending(#body)
+      if not headers then return start .. ending .. body end
+      local lines
+      for name, value in pairs(headers) do
+        local of_name = known[name]
+        local line = of_name and of_name[value]
+        if not line then goto long_way end
+        lines = lines and lines .. line or line
+      end
+      return start .. (lines or "") .. ending .. body
     end
+    ::long_way::
     local response, closes = respond(request, status, headers, body)
     if closes then self.close_when_done = true end
     return response

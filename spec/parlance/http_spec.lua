@@ -62,6 +62,57 @@ describe("http.serve", function()
     end)
   end
 
+  -- What was said before is said in a shorter way, which must be the same.
+  local TEXT <const>, ORDINARY <const> = { ["Content-Type"] = "text/plain" }, { method = "GET", keep_alive = true }
+  for _, case in ipairs {
+    { "a header", ORDINARY, { 200, TEXT, "hi" },
+      "200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nhi" },
+    { "another status", ORDINARY, { 404, TEXT, "hi" },
+      "404 Not Found\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nhi" },
+    { "a long body", ORDINARY, { 200, {}, ("x"):rep(20000) },
+      "200 OK\r\nContent-Length: 20000\r\n\r\n" .. ("x"):rep(20000) },
+    { "an empty body", ORDINARY, { 200, TEXT, "" },
+      "200 OK\r\nContent-Type: text/plain\r\nContent-Length: 0\r\n\r\n" },
+    { "no body", ORDINARY, { 204, TEXT, "" }, "204 No Content\r\nContent-Type: text/plain\r\n\r\n" },
+    { "a table of no headers", ORDINARY, { 200, {}, "hi" }, "200 OK\r\nContent-Length: 2\r\n\r\nhi" },
+    { "false for headers", ORDINARY, { 200, false, "hi" }, "200 OK\r\nContent-Length: 2\r\n\r\nhi" },
+    { "a list of values", ORDINARY, { 200, { A = { "a", 1 } }, "hi" },
+      "200 OK\r\nA: a\r\nA: 1\r\nContent-Length: 2\r\n\r\nhi" },
+    { "a connection that stays", ORDINARY, { 200, { Connection = "Upgrade" }, "hi" },
+      "200 OK\r\nConnection: Upgrade\r\nContent-Length: 2\r\n\r\nhi" },
+    { "a connection to close", ORDINARY, { 200, { CONNECTION = "Close" }, "hi" },
+      "200 OK\r\nCONNECTION: Close\r\nContent-Length: 2\r\n\r\nhi", true },
+    { "a client that closes", { method = "GET" }, { 200, TEXT, "hi" },
+      "200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi", true },
+    { "HEAD", { method = "HEAD", keep_alive = true }, { 200, TEXT, "hi" },
+      "200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\n" },
+    { "HTTP/1.0", { method = "GET", keep_alive = true, version = "1.0" }, { 200, TEXT, "hi" },
+      "200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\nConnection: keep-alive\r\n\r\nhi" },
+  } do
+    local fact, request, values, expected, closes = table.unpack(case, 1, 5)
+    it("says the same every time with " .. fact, function()
+      for _ = 1, 3 do
+        local text, self = answer(returning(table.unpack(values)), request)
+        assert.are.equal("HTTP/1.1 " .. expected, text)
+        assert.are.equal(closes or false, self.close_when_done)
+      end
+    end)
+  end
+
+  it("has several headers, known or new, each once", function()
+    local headers = { ["Content-Type"] = "text/plain", ["Cache-Control"] = "no-store", ["Set-Cookie"] = { "a", "b" } }
+    for round = 1, 3 do
+      if round == 3 then headers["X-Round"], headers["Set-Cookie"] = round, nil end
+      local text, lines = answer(returning(200, headers, "hi")), {}
+      for line in text:match("^(.*\r\n)\r\nhi$"):gmatch "(.-)\r\n" do lines[#lines + 1] = line end
+      table.sort(lines)
+      local expected = { "Cache-Control: no-store", "Content-Length: 2", "Content-Type: text/plain",
+        "HTTP/1.1 200 OK", "Set-Cookie: a", "Set-Cookie: b" }
+      if round == 3 then expected[5], expected[6] = "X-Round: 3", nil end
+      assert.are.same(expected, lines)
+    end
+  end)
+
   it("gives the same head twice, and another for another length", function()
     local body = "a"
     local protocol = http.serve(function() return 200, nil, body end)
