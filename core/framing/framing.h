@@ -77,8 +77,13 @@ struct framing_result {
   size_t length; /* COMPLETE: bytes of the whole frame. PARTIAL: bytes needed, > those there */
   struct span payload; /* COMPLETE: the request, inside the caller's bytes; RESP: all of it.
                         * PARTIAL: nothing, but in RESP the length of the arguments so far */
-  size_t seen;         /* PARTIAL: to be handed in again with the same bytes and more behind them */
-  const char *why;     /* MALFORMED, TOO_LARGE: a static text, for a log line and handle_error */
+  union {
+    size_t seen; /* PARTIAL: to be handed in again with the same bytes and more behind them */
+    struct {
+      uint32_t method, target;
+    } lengths; /* HTTP. COMPLETE: of these parts of the request line, for http_read_request() */
+  };
+  const char *why; /* MALFORMED, TOO_LARGE: a static text, for a log line and handle_error */
 };
 
 /* Looks for one frame at the front of bytes[0..length). `seen` is 0 for a new frame and otherwise

@@ -1,6 +1,5 @@
 #include "framing/http.h"
 
-#include <assert.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -239,6 +238,13 @@ static enum progress read_trailers(const struct framing *framing, const char *by
   return UNSOUND;
 }
 
+/* The head's part of the answer. No head is so long that a length in it would not fit. */
+static void note_request(const struct head *head, struct framing_result *result) {
+  result->lengths.method = (uint32_t)head->request.method.length;
+  result->lengths.target = (uint32_t)head->request.target.length;
+  if ((head->request.minor > 0 || head->keeps) && !head->closes) result->note |= HTTP_KEEP_ALIVE;
+}
+
 /* The whole of the chunks is there, and sound; what is left to know is how much data they have. */
 static void finish_chunks(const struct framing *framing, const char *bytes, size_t length,
                           struct framing_result *result) {
@@ -254,7 +260,7 @@ static void finish_chunks(const struct framing *framing, const char *bytes, size
   }
   answer_complete(result, bytes + head.length, length - head.length, length);
   result->note = HTTP_CHUNKED;
-  if (head.request.minor > 0 && !head.closes) result->note |= HTTP_KEEP_ALIVE;
+  note_request(&head, result);
 }
 
 /* bytes[at] is where the last chunk begins, and bytes[trailers] where it ends. */
@@ -342,10 +348,9 @@ static void decode_body(const struct framing *framing, const char *bytes, size_t
   } else if (length - head->length < head->body) {
     answer_partial(result, head->length + (size_t)head->body, head->length - 1);
   } else {
-    bool keeps = head->request.minor > 0 || head->keeps;
     answer_complete(result, bytes + head->length, (size_t)head->body,
                     head->length + (size_t)head->body);
-    result->note = keeps && !head->closes ? HTTP_KEEP_ALIVE : 0;
+    note_request(head, result);
   }
 }
 
@@ -379,23 +384,17 @@ void http_decode(const struct framing *framing, const char *bytes, size_t length
 
 /* ---- reading what was decoded -------------------------------------------------------------- */
 
-/* A line of a sound request; its CR LF is taken off with it. */
-static struct span take_line(struct span *lines) {
-  const char *feed = memchr(lines->data, '\n', lines->length);
-  assert(feed != NULL);
-  struct span line = {lines->data, (size_t)(feed - lines->data) - 1};
-  lines->length -= line.length + 2;
-  lines->data += line.length + 2;
-  return line;
-}
-
 void http_read_request(const struct framing_result *result, struct http_request *request) {
-  const char *end = result->payload.data + result->payload.length;
-  const char *bytes = end - result->length;
-  struct span head = {bytes, result->length - result->payload.length};
-  if (bytes[0] == '\r') take_line(&head);
-  http_read_request_line(take_line(&head), request);
-  request->fields = (struct span){head.data, head.length - 2};
+  const char *body = result->payload.data;
+  const char *at = body + result->payload.length - result->length;
+  at += request_start(at, result->length);
+  request->method = (struct span){at, result->lengths.method};
+  at += request->method.length + 1;
+  request->target = (struct span){at, result->lengths.target};
+  at += request->target.length + sizeof " HTTP/1.1" - 1;
+  request->minor = at[-1] != '0';
+  at += 2;
+  request->fields = (struct span){at, (size_t)(body - at) - 2};
 }
 
 bool http_next_field(struct span *fields, struct http_field *field) {

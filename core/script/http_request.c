@@ -10,6 +10,9 @@
  * the metatable that does it. */
 static const char fields_key, metatable_key;
 
+/* The user values of a framing: what every request of it is made with. */
+enum { METATABLE = 1, METHOD, TARGET, KEEP_ALIVE, VERSION, BODY };
+
 static const char default_version[] = "1.1", default_body[] = "";
 
 /* Strings that are kept, so that they need not be made for every request. */
@@ -65,6 +68,14 @@ static void set_default(lua_State *L, const char *name, const char *value) {
   lua_pop(L, 1);
 }
 
+static int count_lines(struct span lines) {
+  int count = 0;
+  const char *end = lines.data + lines.length;
+  for (const char *at = lines.data; (at = memchr(at, '\n', (size_t)(end - at))) != NULL; at++)
+    count++;
+  return count;
+}
+
 /* Makes the request at index 1 a plain table, with all its fields. */
 static void complete(lua_State *L) {
   struct http_field field;
@@ -75,7 +86,7 @@ static void complete(lua_State *L) {
   set_default(L, "body", default_body);
   if (lua_rawgetp(L, 1, &fields_key) == LUA_TSTRING) {
     fields.data = lua_tolstring(L, -1, &fields.length);
-    lua_newtable(L);
+    lua_createtable(L, 0, count_lines(fields));
     while (http_next_field(&fields, &field)) add_field(L, &field);
     lua_pushliteral(L, "headers");
     lua_insert(L, -2);
@@ -140,25 +151,46 @@ static void push_body(lua_State *L, const struct framing_result *result) {
   luaL_pushresultsize(&buffer, length);
 }
 
-void http_request_push(lua_State *L, const struct framing_result *result) {
+static void keep_string(lua_State *L, int framing, int place, const char *string) {
+  lua_pushstring(L, string);
+  lua_setiuservalue(L, framing, place);
+}
+
+void http_request_prepare(lua_State *L, int framing) {
+  framing = lua_absindex(L, framing);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &metatable_key);
+  lua_setiuservalue(L, framing, METATABLE);
+  keep_string(L, framing, METHOD, "method");
+  keep_string(L, framing, TARGET, "target");
+  keep_string(L, framing, KEEP_ALIVE, "keep_alive");
+  keep_string(L, framing, VERSION, "version");
+  keep_string(L, framing, BODY, "body");
+}
+
+void http_request_push(lua_State *L, int framing, const struct framing_result *result) {
   struct http_request request;
   http_read_request(result, &request);
   bool is_common = result->payload.length == 0 && request.minor > 0;
   lua_createtable(L, 0, is_common ? 4 : 8);
+  lua_getiuservalue(L, framing, METHOD);
   lua_pushlstring(L, request.method.data, request.method.length);
-  lua_setfield(L, -2, "method");
+  lua_rawset(L, -3);
+  lua_getiuservalue(L, framing, TARGET);
   lua_pushlstring(L, request.target.data, request.target.length);
-  lua_setfield(L, -2, "target");
-  if (!is_common) {
-    lua_pushstring(L, request.minor > 0 ? default_version : "1.0");
-    lua_setfield(L, -2, "version");
-    push_body(L, result);
-    lua_setfield(L, -2, "body");
-  }
+  lua_rawset(L, -3);
+  lua_getiuservalue(L, framing, KEEP_ALIVE);
   lua_pushboolean(L, (result->note & HTTP_KEEP_ALIVE) != 0);
-  lua_setfield(L, -2, "keep_alive");
+  lua_rawset(L, -3);
+  if (!is_common) {
+    lua_getiuservalue(L, framing, VERSION);
+    lua_pushstring(L, request.minor > 0 ? default_version : "1.0");
+    lua_rawset(L, -3);
+    lua_getiuservalue(L, framing, BODY);
+    push_body(L, result);
+    lua_rawset(L, -3);
+  }
   lua_pushlstring(L, request.fields.data, request.fields.length);
   lua_rawsetp(L, -2, &fields_key);
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &metatable_key);
+  lua_getiuservalue(L, framing, METATABLE);
   lua_setmetatable(L, -2);
 }

@@ -13,8 +13,15 @@
 /* Prepares the state; may be called again. May raise (memory). */
 void http_request_open(lua_State *L);
 
-/* Pushes the request of a COMPLETE result, the bytes of which are still there. May raise (memory).
- */
-void http_request_push(lua_State *L, const struct framing_result *result);
+/* So many user values has the userdata of an HTTP framing, for what is kept from one request to the
+ * next. */
+enum { HTTP_REQUEST_VALUES = 6 };
+
+/* Sets the user values of the framing at the index, once. May raise (memory). */
+void http_request_prepare(lua_State *L, int framing);
+
+/* Pushes the request of a COMPLETE result of the framing at the index (which is no relative one);
+ * the bytes of it are still there. May raise (memory). */
+void http_request_push(lua_State *L, int framing, const struct framing_result *result);
 
 #endif

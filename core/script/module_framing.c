@@ -93,9 +93,11 @@ static size_t read_max(lua_State *L, enum framing_kind kind) {
 }
 
 static int push_framing(lua_State *L, const struct framing *framing) {
-  struct framing *value = lua_newuserdatauv(L, sizeof *value, 0);
+  bool is_http = framing->kind == FRAMING_HTTP;
+  struct framing *value = lua_newuserdatauv(L, sizeof *value, is_http ? HTTP_REQUEST_VALUES : 0);
   *value = *framing;
   luaL_setmetatable(L, type_name);
+  if (is_http) http_request_prepare(L, -1);
   return 1;
 }
 
@@ -266,22 +268,22 @@ static void push_arguments(lua_State *L, const struct framing_result *result) {
   }
 }
 
-void module_framing_push_request(lua_State *L, const struct framing *framing,
-                                 const struct framing_result *result) {
+void module_framing_push_request(lua_State *L, int index, const struct framing_result *result) {
+  const struct framing *framing = lua_touserdata(L, index);
   if (framing->kind == FRAMING_HTTP)
-    http_request_push(L, result);
+    http_request_push(L, index, result);
   else if (framing->kind == FRAMING_RESP)
     push_arguments(L, result);
   else
     lua_pushlstring(L, result->payload.data, result->payload.length);
 }
 
-/* What a request_complete would return for `result`; sets the request of the table at index 2. */
-static int return_answer(lua_State *L, const struct framing *framing,
-                         const struct framing_result *result) {
+/* What a request_complete would return for `result` of the framing at index 1; sets the request of
+ * the table at index 2. */
+static int return_answer(lua_State *L, const struct framing_result *result) {
   switch (result->answer) {
   case FRAMING_COMPLETE:
-    module_framing_push_request(L, framing, result);
+    module_framing_push_request(L, 1, result);
     lua_setfield(L, 2, "request");
     lua_pushboolean(L, true);
     lua_pushinteger(L, (lua_Integer)result->length);
@@ -312,7 +314,7 @@ static int call(lua_State *L) {
                       framing_name(framing->kind), show(L, -1));
   const char *bytes = lua_tolstring(L, -1, &length);
   framing_decode(framing, bytes, length, 0, &result);
-  return return_answer(L, framing, &result);
+  return return_answer(L, &result);
 }
 
 /* Pushes the bytes as a Lua literal, for __tostring. */

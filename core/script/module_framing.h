@@ -17,9 +17,9 @@ int module_framing_open(lua_State *L);
  * is there. Never raises; needs two free stack slots. */
 const struct framing *module_framing_test(lua_State *L, int index);
 
-/* Pushes what the script is to find in self.request. `result` is COMPLETE, and the bytes that it
- * was decoded from are still there. May raise a Lua error (memory). */
-void module_framing_push_request(lua_State *L, const struct framing *framing,
-                                 const struct framing_result *result);
+/* Pushes what the script is to find in self.request. A framing stands at the index, which is no
+ * relative one; `result` is COMPLETE, and the bytes that it was decoded from are still there. May
+ * raise a Lua error (memory). */
+void module_framing_push_request(lua_State *L, int index, const struct framing_result *result);
 
 #endif

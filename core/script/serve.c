@@ -108,10 +108,9 @@ static bool closes_when_done(lua_State *state, const struct generation *generati
 }
 
 static void answer(lua_State *state, const struct generation *generation, struct session *session) {
-  const struct framing *framing = generation->handler.framing;
-  if (framing) {
+  if (generation->handler.framing) {
     lua_pushvalue(state, INPUT_KEY);
-    module_framing_push_request(state, framing, session_framed(session));
+    module_framing_push_request(state, REQUEST_COMPLETE, session_framed(session));
     lua_rawset(state, SELF);
   }
   lua_pushvalue(state, MAKE_RESPONSE);
