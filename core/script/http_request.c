@@ -68,11 +68,16 @@ static void set_default(lua_State *L, const char *name, const char *value) {
   lua_pop(L, 1);
 }
 
+/* So that the table of headers need not grow; a script may have had the lines in its hands, so that
+ * there may be any number of them. */
 static int count_lines(struct span lines) {
+  enum { ENOUGH = 128 };
   int count = 0;
   const char *end = lines.data + lines.length;
-  for (const char *at = lines.data; (at = memchr(at, '\n', (size_t)(end - at))) != NULL; at++)
-    count++;
+  for (const char *at = lines.data; count < ENOUGH; at++, count++) {
+    at = memchr(at, '\n', (size_t)(end - at));
+    if (at == NULL) break;
+  }
   return count;
 }
 
