@@ -155,10 +155,10 @@ end
 local OURS <const> = { ["content-length"] = true, ["transfer-encoding"] = true, date = true }
 
 -- Lines that were made before, by name and value: a server says the same few things most of the time,
--- and looking at every byte of them takes longer than anything else here. None of them speaks of the
--- connection, so that a response of which all lines are known needs no thought.
+-- and looking at every byte of them takes longer than anything else here. Those that speak of the
+-- connection are kept apart, so that a response of which all lines are in `known` needs no thought.
 local MOST_LINES <const>, LONGEST <const> = 2000, 200
-local known, known_count = {}, 0
+local known, of_connection, known_count = {}, {}, 0
 
 local function check_name(name)
   if type(name) ~= "string" or name:find "[^%w!#$%%&'*+.^_`|~-]" or name == "" then
@@ -175,10 +175,11 @@ local function new_line(name, value)
     error(("the header %s cannot have the value %q"):format(name, tostring(value)), 0)
   end
   local line = name .. ": " .. text .. "\r\n"
-  if #line <= LONGEST and value == value and name:lower() ~= "connection" then -- NaN is no key
-    if known_count == MOST_LINES then known, known_count = {}, 0 end
-    known[name], known_count = known[name] or {}, known_count + 1
-    known[name][value] = line
+  if #line <= LONGEST and value == value then -- NaN is no key
+    if known_count == MOST_LINES then known, of_connection, known_count = {}, {}, 0 end
+    local place = name:lower() == "connection" and of_connection or known
+    place[name], known_count = place[name] or {}, known_count + 1
+    place[name][value] = line
   end
   return line
 end
@@ -197,7 +198,7 @@ end
 local function lines_of(headers)
   local lines, connection = "", nil
   for name, value in pairs(headers) do
-    local of_name = known[name]
+    local of_name = known[name] or of_connection[name]
     lines = lines .. (of_name and of_name[value] or new_lines(name, value))
     if #name == 10 and type(value) ~= "table" and name:lower() == "connection" then
       connection = tostring(value):lower()
