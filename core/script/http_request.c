@@ -81,14 +81,10 @@ static int count_lines(struct span lines) {
   return count;
 }
 
-/* Makes the request at index 1 a plain table, with all its fields. */
-static void complete(lua_State *L) {
+/* Makes the `headers` of the request at index 1, unless it has them. */
+static void make_headers(lua_State *L) {
   struct http_field field;
   struct span fields;
-  luaL_checktype(L, 1, LUA_TTABLE);
-  lua_settop(L, 1);
-  set_default(L, "version", default_version);
-  set_default(L, "body", default_body);
   if (lua_rawgetp(L, 1, &fields_key) == LUA_TSTRING) {
     fields.data = lua_tolstring(L, -1, &fields.length);
     lua_createtable(L, 0, count_lines(fields));
@@ -99,6 +95,16 @@ static void complete(lua_State *L) {
     lua_pushnil(L);
     lua_rawsetp(L, 1, &fields_key);
   }
+  lua_pop(L, 1);
+}
+
+/* Makes the request at index 1 a plain table, with all its fields. */
+static void complete(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 1);
+  set_default(L, "version", default_version);
+  set_default(L, "body", default_body);
+  make_headers(L);
   lua_pushnil(L);
   lua_setmetatable(L, 1);
 }
@@ -111,8 +117,10 @@ static int index_request(lua_State *L) {
   } else if (strcmp(key, "version") == 0) {
     lua_pushstring(L, default_version);
   } else if (strcmp(key, "headers") == 0) {
-    complete(L);
-    lua_getfield(L, 1, "headers");
+    luaL_checktype(L, 1, LUA_TTABLE);
+    make_headers(L);
+    lua_pushliteral(L, "headers");
+    lua_rawget(L, 1);
   } else {
     return 0;
   }
