@@ -237,6 +237,10 @@ local function items_of(body)
   local kind = type(body)
   if body == nil then return {}, 0 end
   if kind == "string" then return { body }, #body end
+  -- The short way for what is most common of files.
+  if kind == "table" and is_file(body.file) and math.type(body.length) == "integer" then
+    return { body }, body.length
+  end
   if kind ~= "table" or body.file then body = { body } end
   local items, total = {}, 0
   for place, item in ipairs(body) do
