@@ -6,6 +6,7 @@
 #include <lauxlib.h>
 #include <limits.h>
 #include <linux/openat2.h>
+#include <lualib.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -14,6 +15,7 @@
 
 static const char *const root_type = "parlance.files.Root";
 static const char *const folder_type = "parlance.files.Folder";
+static const char *const file_type = "parlance.files.File";
 
 /* A FIFO without a writer must not block the server, nor a child inherit what is open. */
 enum { READING = O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY };
@@ -27,6 +29,13 @@ enum { DEFAULT_ENTRIES = 10000 };
 struct root {
   int fd; /* -1 once it is closed */
   bool follows_links;
+};
+
+/* What root:open() gives. Its metatable is file_type's while it is no more than a descriptor. */
+struct file {
+  luaL_Stream stream; /* at the beginning, as the io library has it */
+  int fd;             /* -1 if there is none */
+  int64_t size;       /* when it was opened */
 };
 
 /* ---- opening beneath a root ---------------------------------------------------------------- */
@@ -132,18 +141,138 @@ static void push_about(lua_State *state, const struct stat *about) {
   set_integer(state, "device", (lua_Integer)about->st_dev);
 }
 
+static bool has_integer(lua_State *state, int index, const char *name, lua_Integer value) {
+  lua_getfield(state, index, name);
+  bool is_same = lua_isinteger(state, -1) && lua_tointeger(state, -1) == value;
+  lua_pop(state, 1);
+  return is_same;
+}
+
+/* As push_about() for a regular file, but with the table at index again if that tells the same. */
+static void push_about_again(lua_State *state, const struct stat *about, int index) {
+  if (lua_istable(state, index) && has_integer(state, index, "mtime_ns", about->st_mtim.tv_nsec) &&
+      has_integer(state, index, "mtime", about->st_mtim.tv_sec) &&
+      has_integer(state, index, "size", about->st_size) &&
+      has_integer(state, index, "inode", (lua_Integer)about->st_ino) &&
+      has_integer(state, index, "device", (lua_Integer)about->st_dev))
+    lua_pushvalue(state, index);
+  else
+    push_about(state, about);
+}
+
 static const struct root *check_root(lua_State *state) {
   const struct root *root = luaL_checkudata(state, 1, root_type);
   luaL_argcheck(state, root->fd >= 0, 1, "the root is closed");
   return root;
 }
 
-/* ---- root:open(path) and root:stat(path) --------------------------------------------------- */
+/* ---- files --------------------------------------------------------------------------------- */
 
 static int close_stream(lua_State *state) {
   luaL_Stream *stream = luaL_checkudata(state, 1, LUA_FILEHANDLE);
   return luaL_fileresult(state, fclose(stream->f) == 0, NULL);
 }
+
+/* Makes the file at index what the io library has for one: an open file if `stream` is one, else a
+ * closed one. The descriptor is no longer its own. */
+static void become_stream(lua_State *state, int index, FILE *stream) {
+  struct file *file = lua_touserdata(state, index);
+  file->fd = -1;
+  file->stream.f = stream;
+  file->stream.closef = stream != NULL ? close_stream : NULL;
+  lua_pushvalue(state, index);
+  luaL_setmetatable(state, LUA_FILEHANDLE);
+  lua_pop(state, 1);
+}
+
+void module_files_make_stream(lua_State *state, int index) {
+  const struct file *file = luaL_testudata(state, index, file_type);
+  if (file == NULL) return;
+  FILE *stream = file->fd >= 0 ? fdopen(file->fd, "rb") : NULL;
+  if (file->fd >= 0 && stream == NULL)
+    luaL_error(state, "a file cannot be used: %s", strerror(errno));
+  become_stream(state, index, stream);
+}
+
+bool module_files_look(lua_State *state, int index, int *fd, int64_t *size) {
+  const struct file *file = luaL_testudata(state, index, file_type);
+  if (file == NULL || file->fd < 0) return false;
+  *fd = file->fd;
+  *size = file->size;
+  return true;
+}
+
+void module_files_take(lua_State *state, int index) { become_stream(state, index, NULL); }
+
+/* file[key], for whatever a script wants of it. */
+static int index_file(lua_State *state) {
+  luaL_checkudata(state, 1, file_type);
+  module_files_make_stream(state, 1);
+  lua_gettable(state, 1);
+  return 1;
+}
+
+static int file_to_string(lua_State *state) {
+  luaL_checkudata(state, 1, file_type);
+  module_files_make_stream(state, 1);
+  luaL_tolstring(state, 1, NULL);
+  return 1;
+}
+
+static int collect_file(lua_State *state) {
+  struct file *file = luaL_checkudata(state, 1, file_type);
+  if (file->fd >= 0) close(file->fd);
+  file->fd = -1;
+  return 0;
+}
+
+static int close_file(lua_State *state) {
+  collect_file(state);
+  become_stream(state, 1, NULL);
+  return 0;
+}
+
+/* Calls a function of the io library, which is the upvalue, with all the arguments. */
+static int call_upvalue(lua_State *state) {
+  lua_pushvalue(state, lua_upvalueindex(1));
+  lua_insert(state, 1);
+  lua_call(state, lua_gettop(state) - 1, LUA_MULTRET);
+  return lua_gettop(state);
+}
+
+/* io.type(value) */
+static int type_of_value(lua_State *state) {
+  luaL_checkany(state, 1);
+  const struct file *file = luaL_testudata(state, 1, file_type);
+  if (file == NULL) return call_upvalue(state);
+  lua_pushstring(state, file->fd >= 0 ? "file" : "closed file");
+  return 1;
+}
+
+/* io.close(file), io.input(file), io.output(file) */
+static int use_as_stream(lua_State *state) {
+  module_files_make_stream(state, 1);
+  return call_upvalue(state);
+}
+
+/* Puts functions that know our files in the place of the io library's own. */
+static void replace_in_io(lua_State *state) {
+  static const luaL_Reg functions[] = {{"type", type_of_value},
+                                       {"close", use_as_stream},
+                                       {"input", use_as_stream},
+                                       {"output", use_as_stream},
+                                       {NULL, NULL}};
+  lua_getglobal(state, LUA_IOLIBNAME);
+  for (const luaL_Reg *each = functions; each->name != NULL; each++) {
+    lua_getfield(state, -1, each->name);
+    lua_pushcclosure(state, each->func, 1);
+    lua_setfield(state, -2, each->name);
+  }
+  lua_pop(state, 1);
+}
+
+/* ---- root:open(path, last) and root:stat(path)
+ * --------------------------------------------------- */
 
 /* Opens and looks at what was opened. -1 and errno if it is neither a file nor a folder. */
 static int open_served(const struct root *root, const char *path, size_t length,
@@ -160,15 +289,17 @@ static int open_served(const struct root *root, const char *path, size_t length,
   return -1;
 }
 
-/* The stream exists before the descriptor does, so that no error on the way can lose it. */
+/* The userdata exists before the descriptor does, so that no error on the way can lose it. */
 static int root_open(lua_State *state) {
   size_t length;
   struct stat about;
   const struct root *root = check_root(state);
   const char *path = luaL_checklstring(state, 2, &length);
-  luaL_Stream *stream = lua_newuserdatauv(state, sizeof *stream, 0);
-  stream->closef = NULL; /* what the metatable takes for closed */
-  luaL_setmetatable(state, LUA_FILEHANDLE);
+  lua_settop(state, 3);
+  if (!lua_isnil(state, 3)) luaL_checktype(state, 3, LUA_TTABLE);
+  struct file *file = lua_newuserdatauv(state, sizeof *file, 0);
+  *file = (struct file){.fd = -1};
+  luaL_setmetatable(state, file_type);
   int fd = open_served(root, path, length, &about);
   if (fd < 0) return push_failure(state);
   if (S_ISDIR(about.st_mode)) {
@@ -176,13 +307,9 @@ static int root_open(lua_State *state) {
     push_about(state, &about);
     return 1;
   }
-  stream->f = fdopen(fd, "rb");
-  if (stream->f == NULL) {
-    close(fd);
-    return push_failure(state);
-  }
-  stream->closef = close_stream;
-  push_about(state, &about);
+  file->fd = fd;
+  file->size = about.st_size;
+  push_about_again(state, &about, 3);
   lua_insert(state, -2);
   return 2;
 }
@@ -291,6 +418,17 @@ static void push_class(lua_State *state, const char *name, const luaL_Reg *metho
   lua_pop(state, 1);
 }
 
+static void make_file_class(lua_State *state) {
+  static const luaL_Reg methods[] = {{"__index", index_file},
+                                     {"__tostring", file_to_string},
+                                     {"__gc", collect_file},
+                                     {"__close", close_file},
+                                     {NULL, NULL}};
+  luaL_newmetatable(state, file_type);
+  luaL_setfuncs(state, methods, 0);
+  lua_pop(state, 1);
+}
+
 int module_files_open(lua_State *state) {
   static const luaL_Reg functions[] = {{"root", open_root}, {NULL, NULL}};
   static const luaL_Reg none[] = {{NULL, NULL}};
@@ -301,6 +439,8 @@ int module_files_open(lua_State *state) {
                                      {NULL, NULL}};
   push_class(state, root_type, methods, close_root);
   push_class(state, folder_type, none, close_folder);
+  make_file_class(state);
+  replace_in_io(state);
   luaL_newlib(state, functions);
   return 1;
 }

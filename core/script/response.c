@@ -4,9 +4,11 @@
 #include <lauxlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "script/gate.h"
+#include "script/module_files.h"
 #include "script/watchdog.h"
 
 /* How often in a row a function may have nothing to say before it counts as stuck. */
@@ -16,15 +18,31 @@ static void check_status(lua_State *state, enum status status) {
   if (status == STATUS_NO_MEMORY) gate_raise_no_memory(state);
 }
 
-/* The open file at index, or NULL if something else is there or it has been closed. */
+/* The open stream at index, or NULL if something else is there or it has been closed. */
 static luaL_Stream *stream_at(lua_State *state, int index) {
   luaL_Stream *stream = luaL_testudata(state, index, LUA_FILEHANDLE);
   return stream && stream->closef ? stream : NULL;
 }
 
-/* Pushes the two fields of a part of a file; false, with nothing pushed, if the table at index is
- * not { file = f, length = n } and nothing else. */
-static bool push_part(lua_State *state, int index) {
+/* Whether an open file is at index: a stream, or one of parlance.files that is none yet. */
+static bool is_file(lua_State *state, int index) {
+  int fd;
+  int64_t size;
+  return module_files_look(state, index, &fd, &size) || stream_at(state, index);
+}
+
+/* Pushes the two fields of a part of a file, { file = f, length = n }. */
+static void push_part(lua_State *state, int index) {
+  index = lua_absindex(state, index);
+  lua_pushliteral(state, "file");
+  lua_rawget(state, index);
+  lua_pushliteral(state, "length");
+  lua_rawget(state, index);
+}
+
+/* Pushes them if the table at index is a part of a file and nothing else; false, with nothing
+ * pushed, if it is not. */
+static bool push_if_part(lua_State *state, int index) {
   int fields = 0;
   index = lua_absindex(state, index);
   lua_pushnil(state);
@@ -32,24 +50,12 @@ static bool push_part(lua_State *state, int index) {
     lua_pop(state, 1);
     fields++;
   }
-  lua_pushliteral(state, "file");
-  lua_rawget(state, index);
-  lua_pushliteral(state, "length");
-  lua_rawget(state, index);
-  if (fields == 2 && stream_at(state, -2) && lua_isinteger(state, -1) &&
-      lua_tointeger(state, -1) >= 0)
+  push_part(state, index);
+  if (fields == 2 && lua_isinteger(state, -1) && lua_tointeger(state, -1) >= 0 &&
+      is_file(state, -2))
     return true;
   lua_pop(state, 2);
   return false;
-}
-
-static bool is_item(lua_State *state, int index) {
-  int type = lua_type(state, index);
-  if (type == LUA_TTABLE && push_part(state, index)) {
-    lua_pop(state, 2);
-    return true;
-  }
-  return type == LUA_TSTRING || type == LUA_TFUNCTION || stream_at(state, index);
 }
 
 /* What a function of the script returned, for complaints about it. */
@@ -61,6 +67,7 @@ struct returned {
 /* The value on the top is not what it must be; `item` is its place in a list, or 0. */
 static void complain(lua_State *state, const struct returned *returned, lua_Integer item) {
   const char *type = luaL_typename(state, -1);
+  module_files_make_stream(state, -1);
   if (luaL_testudata(state, -1, LUA_FILEHANDLE))
     type = stream_at(state, -1) ? "file" : "closed file";
   const char *value = luaL_tolstring(state, -1, NULL);
@@ -116,6 +123,7 @@ static FILE *take_file(lua_State *state) {
 
 static void send_source(lua_State *state, struct session *session) {
   int64_t offset, length;
+  module_files_make_stream(state, -1);
   FILE *file = take_file(state);
   bool is_regular = file && measure(file, &offset, &length);
   int reference = luaL_ref(state, LUA_REGISTRYINDEX);
@@ -131,13 +139,39 @@ static void send_source(lua_State *state, struct session *session) {
   check_status(state, status);
 }
 
+/* A descriptor that no value of Lua's owns has a negative reference, unlike what luaL_ref() gives.
+ */
+static int reference_of(int fd) { return -1 - fd; }
+
+bool response_close_descriptor(int reference) {
+  if (reference >= 0) return false;
+  close(-1 - reference);
+  return true;
+}
+
+/* Takes the descriptor itself, and nothing is left that would have to be collected. */
+static void send_descriptor(lua_State *state, struct session *session, int fd, size_t length) {
+  enum status status = STATUS_OK;
+  module_files_take(state, -1);
+  if (length > 0) status = session_send_file(session, fd, 0, length, reference_of(fd));
+  if (length == 0 || status != STATUS_OK) close(fd);
+  check_status(state, status);
+  lua_pop(state, 1);
+}
+
 /* Takes a part of a file. That it has so many bytes left is seen when it is sent; until then it may
  * get shorter anyway. */
 static void send_part(lua_State *state, struct session *session) {
+  int fd;
+  int64_t size;
   push_part(state, -1);
   size_t length = (size_t)lua_tointeger(state, -1);
   lua_pop(state, 1);
   lua_remove(state, -2);
+  if (module_files_look(state, -1, &fd, &size)) {
+    send_descriptor(state, session, fd, length);
+    return;
+  }
   FILE *file = take_file(state);
   int64_t offset = ftello(file);
   int reference = luaL_ref(state, LUA_REGISTRYINDEX);
@@ -160,12 +194,20 @@ static void send_item(lua_State *state, struct session *session) {
     send_source(state, session);
 }
 
-/* Only a regular file has a part, and one that ends within the file. */
+/* Only a regular file has a part, and one that ends within the file. What parlance.files has opened
+ * is regular, and was looked at when it was opened. */
 static void check_part(lua_State *state, const struct returned *returned, lua_Integer item) {
   struct stat about;
-  push_part(state, -1);
-  FILE *file = stream_at(state, -2)->f;
+  int fd;
+  int64_t size;
+  if (!push_if_part(state, -1)) complain(state, returned, item);
   lua_Integer length = lua_tointeger(state, -1);
+  if (module_files_look(state, -2, &fd, &size) && length <= size) {
+    lua_pop(state, 2);
+    return;
+  }
+  module_files_make_stream(state, -2);
+  FILE *file = stream_at(state, -2)->f;
   fflush(file); /* what the script wrote to it belongs to it */
   int64_t offset = ftello(file);
   if (fstat(fileno(file), &about) != 0 || !S_ISREG(about.st_mode) || offset < 0)
@@ -214,10 +256,13 @@ static lua_Integer check_list(lua_State *state, const struct returned *returned)
   int list = lua_gettop(state);
   for (lua_Integer i = 1; i <= count; i++) {
     lua_rawgeti(state, -1, i);
-    if (!is_item(state, -1)) complain(state, returned, i);
-    if (lua_type(state, -1) == LUA_TTABLE) check_part(state, returned, i);
+    int type = lua_type(state, -1);
+    if (type == LUA_TTABLE)
+      check_part(state, returned, i);
+    else if (type != LUA_TSTRING && type != LUA_TFUNCTION && !is_file(state, -1))
+      complain(state, returned, i);
     check_only_once(state, returned, list, i, files);
-    if (!lua_isstring(state, -1) && !lua_isfunction(state, -1)) files++;
+    if (type != LUA_TSTRING && type != LUA_TFUNCTION) files++;
     lua_pop(state, 1);
   }
   if (count > 0) return count;

@@ -6,6 +6,7 @@
 #define SCRIPT_RESPONSE_H
 
 #include <lua.h>
+#include <stdbool.h>
 
 #include "script/generation.h"
 #include "session/session.h"
@@ -20,6 +21,10 @@ void response_queue(lua_State *state, struct session *session, const struct gene
  * `patience` ms in which a function has nothing to say it may queue none. */
 void response_pull(lua_State *state, struct session *session, lua_Integer blocksize,
                    int64_t patience);
+
+/* Closes the descriptor if the reference is that of one and of nothing in Lua, outside of the gate
+ * as well; false if it is not. */
+bool response_close_descriptor(int reference);
 
 /* Closes the file that was queued under the reference; anything else is left alone. */
 void response_close(lua_State *state, int reference);

@@ -223,6 +223,7 @@ static int close_file(lua_State *state) {
 
 /* Strings and functions only lose their anchor, which cannot raise; a file is closed. */
 void serve_release(struct handler *handler, struct session *session, int reference) {
+  if (response_close_descriptor(reference)) return;
   struct generation *generation = (struct generation *)handler;
   lua_State *state = generation->gate->main;
   struct call call = {.generation = generation, .session = session, .reference = reference};

@@ -69,6 +69,63 @@ describe("parlance.files", function()
           { about.kind, about.size, about.mtime, about.inode })
       end)
 
+      it("gives a file that any function of io takes, before anything else was done with it", function()
+        local function opened() return (select(2, root:open "a.txt")) end
+        assert.are.equal("file", io.type(opened()))
+        assert.truthy(tostring(opened()):find "^file %(0x")
+        assert.are.equal("hello", opened():read "a")
+        assert.are.equal("hello", opened():lines()())
+        assert.is_true(io.close(opened()))
+        local standard <const>, file <close> = io.input(), opened()
+        io.input(file)
+        local bytes = io.read "a"
+        io.input(standard)
+        assert.are.equal("hello", bytes)
+        assert.is_nil(opened().nothing)
+      end)
+
+      it("closes a file at the end of its scope, or when it is forgotten", function()
+        collectgarbage()
+        local before = open_descriptors()
+        local escaped
+        do
+          local _, file <close> = root:open "a.txt"
+          escaped = file
+          assert.are.equal(before + 1, open_descriptors())
+        end
+        assert.are.equal(before, open_descriptors())
+        assert.are.equal("closed file", io.type(escaped))
+        assert.has_error(function() escaped:read() end, "attempt to use a closed file")
+        for _ = 1, 20 do root:open "a.txt" end
+        collectgarbage()
+        assert.are.equal(before, open_descriptors())
+      end)
+
+      it("tells again what it told before, as long as that is true", function()
+        local function open(last)
+          local about, file = root:open("a.txt", last)
+          if file then file:close() end
+          return about
+        end
+        local first = open()
+        assert.is_false(rawequal(first, open()))
+        assert.is_true(rawequal(first, open(first)))
+        for _, field in ipairs { "size", "mtime", "mtime_ns", "inode", "device" } do
+          local other = {}
+          for name, value in pairs(first) do other[name] = value end
+          other[field] = other[field] + 1
+          assert.are.same(first, open(other))
+          other[field] = nil
+          assert.are.same(first, open(other))
+        end
+        local grown <close> = assert(io.open(inside.path .. "/a.txt", "a"))
+        grown:write "more"
+        grown:flush()
+        assert.are.equal(9, open(first).size)
+        assert.are.equal("folder", (root:open("sub", first)).kind)
+        assert.has_error(function() root:open("a.txt", "first") end)
+      end)
+
       for path, word in pairs {
         ["nothing"] = "absent", ["a.txt/b"] = "absent", ["a.txt/"] = "absent", ["sub/nothing"] = "absent",
         [".."] = "absent", ["../x"] = "absent", ["sub/.."] = "absent", ["sub/../a.txt"] = "absent",

@@ -132,6 +132,81 @@ describe("response", function()
       end
     end)
 
+    describe("of parlance.files", function()
+      local PARTS <const> = [[
+        local root = require "parlance.files".root "FOLDER"
+        local about, f = root:open "file"
+      ]]
+
+      local function parts(body, step)
+        local folder <const> = conversation.folder { file = "0123456789" }
+        return say((PARTS .. body):gsub("FOLDER", folder), step)
+      end
+
+      it("goes out whole, or a part of it", function()
+        assert.equal("<0123456789>", parts [[ return { "<", f, ">" } ]])
+        assert.equal("<0123456789>", parts [[ return { "<", { file = f, length = about.size }, ">" } ]])
+        assert.equal("<01>", parts [[ return { "<", { file = f, length = 2 }, ">" } ]])
+        assert.equal("<>", parts [[ return { "<", { file = f, length = 0 }, ">" } ]])
+        assert.equal("<23>", parts [[ f:seek("set", 2) return { "<", { file = f, length = 2 }, ">" } ]])
+        assert.equal("<1234>", parts [[ f:read(1) return { "<", { file = f, length = 4 }, ">" } ]])
+      end)
+
+      it("has as many bytes as it has when it is returned", function()
+        assert.equal("0123456789+", parts [[
+          local more <close> = io.open("FOLDER/file", "a")
+          more:write "+" more:flush()
+          return { { file = f, length = 11 } } ]])
+        local out, reason, log = parts [[ return { "<", { file = f, length = 11 } } ]]
+        assert.same({ "", "script_error" }, { out, reason })
+        assert.truthy(log:find("item 2 is 11 bytes of a file that has 10 left", 1, true), log)
+      end)
+
+      it("is the core's from when it is returned", function()
+        for _, item in ipairs { "f", "{ file = f, length = 10 }" } do
+          local out, reason, log = parts(([[
+            return { function() if f then f:close() f = nil return "a" end end, %s } ]]):format(item))
+          assert.same({ "", "script_error" }, { out, reason })
+          assert.truthy(log:find("attempt to use a closed file", 1, true), log)
+          out, reason, log = parts(("return { %s, '-', %s }"):format(item, item))
+          assert.same({ "", "script_error" }, { out, reason })
+          assert.truthy(log:find("items 1 and 3 are the same file", 1, true), log)
+        end
+      end)
+
+      it("cannot be returned once it is closed, nor on its own", function()
+        for _, close in ipairs { "f:close()", "io.close(f)", "do local g <close> = f end" } do
+          local _, reason, log = parts(close .. " return { { file = f, length = 1 } }")
+          assert.equal("script_error", reason)
+          assert.truthy(log:find("item 1 is a table (", 1, true), log)
+        end
+        local _, reason, log = parts "return f"
+        assert.equal("script_error", reason)
+        assert.truthy(log:find("returned a file (file (0x", 1, true), log)
+      end)
+
+      it("is closed afterwards, and when it is not sent", function()
+        local folder <const> = conversation.folder { file = "0123456789" }
+        local script = conversation.lines([[
+          local _, f = self.root:open "file"
+          return { "<", { file = f, length = 10 }, ">" } ]],
+          ([[Lines.root = assert(require "parlance.files".root %q)]]):format(folder))
+        local count <const> = rooms.process.descriptors
+        local before <const> = count()
+        for _ = 1, 3 do
+          local session <close> = script:open()
+          local other <close> = script:open()
+          session:receive "\n"
+          other:receive "\n"
+          assert.equal(before + 2, count())
+          assert.equal("<0123456789>", conversation.output(session))
+          assert.equal(before + 1, count())
+          other:abort "peer_reset"
+          assert.equal(before, count())
+        end
+      end)
+    end)
+
     it("that is none on the disk is read piece by piece", function()
       local comm <close> = assert(io.open "/proc/self/comm")
       assert.equal("<" .. comm:read "a" .. ">", say [[ return { "<", io.open "/proc/self/comm", ">" } ]])

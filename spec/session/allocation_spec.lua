@@ -78,6 +78,16 @@ describe("a failing allocation", function()
     torture(script, wanted, converse { "x\n" })
   end)
 
+  it("does not lose a file of parlance.files", function()
+    local folder = conversation.folder { file = ("f"):rep(100) }
+    local script = conversation.lines([[
+      local about, f = self.root:open("file", self.about)
+      self.about = about
+      return { "a", { file = f, length = 100 }, "b" } ]],
+      ([[Lines.root = assert(require "parlance.files".root %q)]]):format(folder))
+    torture(script, ("a" .. ("f"):rep(100) .. "b"):rep(2), converse { "x\n", "y\n" })
+  end)
+
   it("in a request that grows ends it", function()
     local script = conversation.script [[
       local framing = require "parlance.framing"

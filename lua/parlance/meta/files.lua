@@ -37,12 +37,14 @@ local Root = {}
 function files.root(path, options) end
 
 --- Opens a regular file for reading, or finds a folder (without a file then). Never waits, not even
---- for a FIFO.
+--- for a FIFO. The file is one as from io.open; a part of it, { file = f, length = n }, costs least in
+--- a response if nothing was done with it before.
 ---@param path string relative to the root; "" is the root
+---@param last? parlance.files.About of an earlier call: this table comes back if the file has not changed
 ---@return parlance.files.About?
 ---@return file*|parlance.files.Word?
 ---@return string? message
-function Root:open(path) end
+function Root:open(path, last) end
 
 --- What a path stands for, of whatever kind, behind its links.
 ---@param path string
