@@ -39,6 +39,28 @@ local function names_of(target)
   return names, path:sub(-1) == "/"
 end
 
+local function join(path, name)
+  return path == "" and name or path .. "/" .. name
+end
+
+-- What the targets stand for that were asked for last: the same ones come again and again.
+local MOST_PLACES <const>, LONGEST_TARGET <const> = 1000, 200
+local places, place_count = {}, 0
+
+-- What names_of() tells of a target, with the path of what is to be opened.
+local function place_of(target)
+  local place = places[target]
+  if place then return place end
+  local names, is_folder, why = names_of(target)
+  if not names then return nil, is_folder, why end
+  place = { names = names, is_folder = is_folder, path = table.concat(names, "/") }
+  if #target <= LONGEST_TARGET then
+    if place_count == MOST_PLACES then places, place_count = {}, 0 end
+    places[target], place_count = place, place_count + 1
+  end
+  return place
+end
+
 -- What root:open() could not open, as a response.
 local STATUS_OF <const> = { absent = 404, denied = 403, unfit = 403, failed = 500 }
 
@@ -48,10 +70,6 @@ local function encoded(names)
   local parts = {}
   for i, name in ipairs(names) do parts[i] = http.encode(name) end
   return "/" .. table.concat(parts, "/")
-end
-
-local function join(path, name)
-  return path == "" and name or path .. "/" .. name
 end
 
 -- What is served of a folder: files and folders, and links to such that do not lead out.
@@ -98,27 +116,42 @@ end
 
 -- ---- files --------------------------------------------------------------------------------------
 
-local function send(request, name, about, file)
-  local etag = ('"%x-%x-%x.%x"'):format(about.inode, about.size, about.mtime, about.mtime_ns)
-  local headers = { ETag = etag, ["Last-Modified"] = http.date(about.mtime) }
-  local status = conditions.check(request.headers, etag, about.mtime)
+-- The headers of the file at a place, made anew when it is another one than the last time. They are
+-- for reading only.
+local function headers_of(place, about)
+  if about ~= place.about then
+    place.about = about
+    place.headers = {
+      ETag = ('"%x-%x-%x.%x"'):format(about.inode, about.size, about.mtime, about.mtime_ns),
+      ["Last-Modified"] = http.date(about.mtime),
+      ["Content-Type"] = type_of(place.is_folder and INDEX or place.path),
+      ["Accept-Ranges"] = "bytes",
+    }
+  end
+  return place.headers
+end
+
+local function send_part(headers, file, first, last, size)
+  local more = { ["Content-Range"] = ("bytes %d-%d/%d"):format(first, last, size) }
+  for name, value in pairs(headers) do more[name] = value end
+  file:seek("set", first)
+  return 206, more, { file = file, length = last - first + 1 }
+end
+
+local function send(request, place, about, file)
+  local headers, fields = headers_of(place, about), request.headers
+  local status = conditions.check(fields, headers.ETag, about.mtime)
   if status then
     file:close()
-    return status, headers
+    return status, { ETag = headers.ETag, ["Last-Modified"] = headers["Last-Modified"] }
   end
-  headers["Content-Type"] = type_of(name)
-  headers["Accept-Ranges"] = "bytes"
-  local first, last
-  if request.method == "GET" then
-    first, last = conditions.range(request.headers, about.size, etag, about.mtime)
-  end
-  if first == false then
-    file:close()
-    return say(416, nil, { ["Content-Range"] = ("bytes */%d"):format(about.size) })
-  elseif first then
-    file:seek("set", first)
-    headers["Content-Range"] = ("bytes %d-%d/%d"):format(first, last, about.size)
-    return 206, headers, { file = file, length = last - first + 1 }
+  if request.method == "GET" and fields.range then
+    local first, last = conditions.range(fields, about.size, headers.ETag, about.mtime)
+    if first then return send_part(headers, file, first, last, about.size) end
+    if first == false then
+      file:close()
+      return say(416, nil, { ["Content-Range"] = ("bytes */%d"):format(about.size) })
+    end
   end
   return 200, headers, { file = file, length = about.size }
 end
@@ -130,25 +163,24 @@ local function serve(request)
     if not http.methods[request.method] then return say(501, "the method is not known") end
     return say(405, "a folder is only read", { Allow = "GET, HEAD" })
   end
-  local names, is_folder, why = names_of(request.target)
-  if not names then return say(is_folder, why) end
+  local place, status, why = place_of(request.target)
+  if not place then return say(status, why) end
 
-  local path = table.concat(names, "/")
-  local about, file, message = root:open(path)
+  local about, file, message = root:open(place.path, place.about)
   if not about then return say(STATUS_OF[file], file == "failed" and message or nil) end
   if about.kind == "file" then
-    if not is_folder then return send(request, path, about, file) end
+    if not place.is_folder then return send(request, place, about, file) end
     file:close()
     return say(404)
   end
 
-  if not is_folder then
+  if not place.is_folder then
     local _, query = http.split(request.target)
-    return say(301, nil, { Location = encoded(names) .. "/" .. (query and "?" .. query or "") })
+    return say(301, nil, { Location = encoded(place.names) .. "/" .. (query and "?" .. query or "") })
   end
-  about, file = root:open(join(path, INDEX))
-  if file and about and about.kind == "file" then return send(request, INDEX, about, file) end
-  return show(names)
+  about, file = root:open(join(place.path, INDEX), place.about)
+  if file and about and about.kind == "file" then return send(request, place, about, file) end
+  return show(place.names)
 end
 
 return http.serve(serve, { max = 64 * 1024 })

@@ -1,6 +1,7 @@
 -- protocols/http.lua as browsers and worse meet it. What parlance.http and parlance.files promise is
 -- told in their own specs.
 
+local lfs = require "lfs"
 local server = require "support.server"
 local tree = require "support.tree"
 
@@ -72,6 +73,30 @@ describe("protocols/http.lua", function()
       assert.are.equal("hello\n", get("http://localhost/./a.txt").body)
       assert.are.equal("percent", get("/sub/100%25.txt").body)
       assert.are.equal("hello\n", get("/sub/in").body)
+    end)
+
+    it("notices that a file has changed since it was asked for last", function()
+      local first, again = get "/a.txt", get "/a.txt"
+      assert.are.same(first.headers.etag, again.headers.etag)
+      server.write_file(inside.path .. "/a.txt", "goodbye\n")
+      local changed = get "/a.txt"
+      assert.are.same({ 200, "goodbye\n" }, { changed.status, changed.body })
+      assert.are_not.equal(first.headers.etag, changed.headers.etag)
+      assert.are.equal(200, get("/a.txt", { ["If-None-Match"] = first.headers.etag }).status)
+      assert.are.equal(304, get("/a.txt", { ["If-None-Match"] = changed.headers.etag }).status)
+      os.remove(inside.path .. "/a.txt")
+      assert.are.equal(404, get("/a.txt").status)
+      assert(lfs.mkdir(inside.path .. "/a.txt"))
+      assert.are.equal(301, get("/a.txt").status)
+      assert(lfs.rmdir(inside.path .. "/a.txt"))
+      server.write_file(inside.path .. "/a.txt", "back\n")
+      assert.are.equal("back\n", get("/a.txt").body)
+    end)
+
+    it("serves more targets than it keeps in mind", function()
+      for number = 1, 1100 do client:send(("GET /digits?%d HTTP/1.1\r\nHost: a\r\n\r\n"):format(number)) end
+      for _ = 1, 1100 do assert.are.equal("0123456789", read_response(client).body) end
+      assert.are.equal("0123456789", get("/" .. ("./"):rep(200) .. "digits").body)
     end)
 
     it("answers pipelined requests in order", function()
