@@ -15,13 +15,16 @@
 
 static const char *const root_type = "parlance.files.Root";
 static const char *const folder_type = "parlance.files.Folder";
-static const char *const file_type = "parlance.files.File";
 
 /* A FIFO without a writer must not block the server, nor a child inherit what is open. */
 enum { READING = O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY };
 
 /* How often a look-up is tried again that met with a rename. */
 enum { TRIES = 8 };
+
+/* Where the registry has the metatable of files: a response looks for it several times, and finds
+ * it sooner than by a name. */
+static const char file_key;
 
 /* Entries of a folder that list() returns if it is not told otherwise. */
 enum { DEFAULT_ENTRIES = 10000 };
@@ -31,7 +34,7 @@ struct root {
   bool follows_links;
 };
 
-/* What root:open() gives. Its metatable is file_type's while it is no more than a descriptor. */
+/* What root:open() gives. Its metatable is that of streams once it is one. */
 struct file {
   luaL_Stream stream; /* at the beginning, as the io library has it */
   int fd;             /* -1 if there is none */
@@ -173,6 +176,22 @@ static int close_stream(lua_State *state) {
   return luaL_fileresult(state, fclose(stream->f) == 0, NULL);
 }
 
+/* NULL if the value at index is no file, or one that has become a stream. */
+static struct file *file_at(lua_State *state, int index) {
+  struct file *file = lua_touserdata(state, index);
+  if (file == NULL || !lua_getmetatable(state, index)) return NULL;
+  lua_rawgetp(state, LUA_REGISTRYINDEX, &file_key);
+  bool is_file = lua_rawequal(state, -1, -2);
+  lua_pop(state, 2);
+  return is_file ? file : NULL;
+}
+
+static struct file *check_file(lua_State *state) {
+  struct file *file = file_at(state, 1);
+  luaL_argexpected(state, file, 1, "file");
+  return file;
+}
+
 /* Makes the file at index what the io library has for one: an open file if `stream` is one, else a
  * closed one. The descriptor is no longer its own. */
 static void become_stream(lua_State *state, int index, FILE *stream) {
@@ -186,7 +205,7 @@ static void become_stream(lua_State *state, int index, FILE *stream) {
 }
 
 void module_files_make_stream(lua_State *state, int index) {
-  const struct file *file = luaL_testudata(state, index, file_type);
+  const struct file *file = file_at(state, index);
   if (file == NULL) return;
   FILE *stream = file->fd >= 0 ? fdopen(file->fd, "rb") : NULL;
   if (file->fd >= 0 && stream == NULL)
@@ -195,7 +214,7 @@ void module_files_make_stream(lua_State *state, int index) {
 }
 
 bool module_files_look(lua_State *state, int index, int *fd, int64_t *size) {
-  const struct file *file = luaL_testudata(state, index, file_type);
+  const struct file *file = file_at(state, index);
   if (file == NULL || file->fd < 0) return false;
   *fd = file->fd;
   *size = file->size;
@@ -206,21 +225,21 @@ void module_files_take(lua_State *state, int index) { become_stream(state, index
 
 /* file[key], for whatever a script wants of it. */
 static int index_file(lua_State *state) {
-  luaL_checkudata(state, 1, file_type);
+  check_file(state);
   module_files_make_stream(state, 1);
   lua_gettable(state, 1);
   return 1;
 }
 
 static int file_to_string(lua_State *state) {
-  luaL_checkudata(state, 1, file_type);
+  check_file(state);
   module_files_make_stream(state, 1);
   luaL_tolstring(state, 1, NULL);
   return 1;
 }
 
 static int collect_file(lua_State *state) {
-  struct file *file = luaL_checkudata(state, 1, file_type);
+  struct file *file = check_file(state);
   if (file->fd >= 0) close(file->fd);
   file->fd = -1;
   return 0;
@@ -243,7 +262,7 @@ static int call_upvalue(lua_State *state) {
 /* io.type(value) */
 static int type_of_value(lua_State *state) {
   luaL_checkany(state, 1);
-  const struct file *file = luaL_testudata(state, 1, file_type);
+  const struct file *file = file_at(state, 1);
   if (file == NULL) return call_upvalue(state);
   lua_pushstring(state, file->fd >= 0 ? "file" : "closed file");
   return 1;
@@ -299,7 +318,8 @@ static int root_open(lua_State *state) {
   if (!lua_isnil(state, 3)) luaL_checktype(state, 3, LUA_TTABLE);
   struct file *file = lua_newuserdatauv(state, sizeof *file, 0);
   *file = (struct file){.fd = -1};
-  luaL_setmetatable(state, file_type);
+  lua_rawgetp(state, LUA_REGISTRYINDEX, &file_key);
+  lua_setmetatable(state, -2);
   int fd = open_served(root, path, length, &about);
   if (fd < 0) return push_failure(state);
   if (S_ISDIR(about.st_mode)) {
@@ -424,9 +444,8 @@ static void make_file_class(lua_State *state) {
                                      {"__gc", collect_file},
                                      {"__close", close_file},
                                      {NULL, NULL}};
-  luaL_newmetatable(state, file_type);
-  luaL_setfuncs(state, methods, 0);
-  lua_pop(state, 1);
+  luaL_newlib(state, methods);
+  lua_rawsetp(state, LUA_REGISTRYINDEX, &file_key);
 }
 
 int module_files_open(lua_State *state) {
