@@ -55,8 +55,9 @@ static enum reading read_number(const char **at, const char *end, uint64_t max, 
     unsigned figure = (unsigned char)*digit - (unsigned)'0';
     if (figure > 9) break;
     if (value == 0 && digit > *at) return READING_BAD;
-    if (value > (max - figure) / 10) return READING_BAD;
+    if (value > max / 10) return READING_BAD; /* so that the next line cannot overflow */
     value = value * 10 + figure;
+    if (value > max) return READING_BAD;
   }
   if (digit == end) return READING_SHORT;
   if (*digit != '\r' || digit == *at) return READING_BAD;
@@ -81,9 +82,23 @@ static enum reading read_count(const char **at, const char *end, size_t *count) 
   return reading;
 }
 
-/* Reads "$5\r\n"; then *body has where the argument is to stand, and its length. */
-static enum reading read_header(const char *at, const char *end, struct span *body,
-                                const char **why) {
+/* Reads the "5\r\n" or "16\r\n" of nearly every argument; false if it is anything else. There are
+ * at least so many bytes that none has to be counted. */
+static inline bool read_short_length(const char *at, struct span *body) {
+  unsigned figure = (unsigned char)at[0] - (unsigned)'0';
+  unsigned next = (unsigned char)at[1] - (unsigned)'0';
+  if (figure > 9) return false;
+  if (at[1] == '\r' && at[2] == '\n') {
+    *body = (struct span){at + 3, figure};
+    return true;
+  }
+  if (figure == 0 || next > 9 || at[2] != '\r' || at[3] != '\n') return false;
+  *body = (struct span){at + 4, figure * 10 + next};
+  return true;
+}
+
+static enum reading read_any_header(const char *at, const char *end, struct span *body,
+                                    const char **why) {
   uint64_t length = 0;
   if (at == end) return READING_SHORT;
   *why = *at == '$' ? bad_length : bad_type(*at);
@@ -91,6 +106,14 @@ static enum reading read_header(const char *at, const char *end, struct span *bo
   enum reading reading = read_number(&at, end, RESP_BULK_MAX, &length);
   *body = (struct span){at, (size_t)length};
   return reading;
+}
+
+/* Reads "$5\r\n"; then *body has where the argument is to stand, and its length. */
+static inline enum reading read_header(const char *at, const char *end, struct span *body,
+                                       const char **why) {
+  if (end - at >= ARGUMENT_SIZE_MIN && *at == '$' && read_short_length(at + 1, body))
+    return READING_DONE;
+  return read_any_header(at, end, body, why);
 }
 
 /* Checks that a body is there, and the CRLF behind it. */
