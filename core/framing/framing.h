@@ -64,6 +64,7 @@ struct framing {
     } http;
     struct {
       size_t max_arguments; /* at most RESP_ARGUMENTS_MAX; `max` is for the bytes of them all */
+      bool reuse;           /* for the script room: whether a list of arguments is used again */
     } resp;
   } option;
 };

@@ -23,7 +23,7 @@ static const char *const delimited_options[] = {"delimiter", "max", NULL};
 static const char *const fixed_options[] = {"size", NULL};
 static const char *const http_options[] = {"max", "max_head", "max_headers", NULL};
 static const char *const prefixed_options[] = {"adjust", "format", "max", "offset", "strip", NULL};
-static const char *const resp_options[] = {"max", "max_arguments", NULL};
+static const char *const resp_options[] = {"max", "max_arguments", "reuse", NULL};
 
 static bool is_among(const char *const *names, const char *name) {
   while (*names != NULL && strcmp(*names, name) != 0) names++;
@@ -86,6 +86,17 @@ static lua_Integer pop_integer(lua_State *L, enum framing_kind kind, const char 
 static size_t pop_size(lua_State *L, enum framing_kind kind, const char *name, lua_Integer low,
                        lua_Integer high) {
   return (size_t)pop_integer(L, kind, name, low, high);
+}
+
+/* An option that is false where it is left out. */
+static bool read_flag(lua_State *L, enum framing_kind kind, const char *name) {
+  if (!push_option(L, name)) return false;
+  if (!lua_isboolean(L, -1))
+    luaL_error(L, "framing.%s: %s must be true or false, not %s", framing_name(kind), name,
+               show(L, -1));
+  bool flag = lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  return flag;
 }
 
 static size_t read_max(lua_State *L, enum framing_kind kind) {
@@ -227,6 +238,7 @@ static int create_resp(lua_State *L) {
       push_option(L, "max_arguments")
           ? pop_size(L, kind, "max_arguments", 1, (lua_Integer)RESP_ARGUMENTS_MAX)
           : RESP_ARGUMENTS_MAX;
+  framing.option.resp.reuse = read_flag(L, kind, "reuse");
   return push_framing(L, &framing);
 }
 
@@ -256,11 +268,35 @@ static void push_argument(lua_State *L, const struct resp_argument *argument) {
   luaL_pushresultsize(&buffer, argument->length);
 }
 
+/* A script that takes small requests in lists that are used again is given one for each number of
+ * arguments, so that a list is always full. What they keep alive between requests is bounded. */
+enum { REUSED_ARGUMENTS_MAX = 8, REUSED_BYTES_MAX = 4096 };
+
+/* The registry's keys for these lists. */
+static const char list_keys[REUSED_ARGUMENTS_MAX + 1];
+
+/* Pushes a list that has room for the arguments. */
+static void push_list(lua_State *L, const struct framing *framing,
+                      const struct framing_result *result) {
+  uint32_t count = result->arguments;
+  bool is_reused = framing->option.resp.reuse && count <= REUSED_ARGUMENTS_MAX &&
+                   result->payload.length <= REUSED_BYTES_MAX;
+  if (is_reused) {
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &list_keys[count]) == LUA_TTABLE) return;
+    lua_pop(L, 1);
+  }
+  lua_createtable(L, (int)count, 0);
+  if (!is_reused) return;
+  lua_pushvalue(L, -1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &list_keys[count]);
+}
+
 /* The list of the arguments. */
-static void push_arguments(lua_State *L, const struct framing_result *result) {
+static void push_arguments(lua_State *L, const struct framing *framing,
+                           const struct framing_result *result) {
   struct resp_cursor cursor;
   struct resp_argument argument;
-  lua_createtable(L, (int)result->arguments, 0);
+  push_list(L, framing, result);
   resp_open(&cursor, result->payload);
   for (lua_Integer i = 1; resp_next(&cursor, &argument); i++) {
     push_argument(L, &argument);
@@ -273,7 +309,7 @@ void module_framing_push_request(lua_State *L, int index, const struct framing_r
   if (framing->kind == FRAMING_HTTP)
     http_request_push(L, index, result);
   else if (framing->kind == FRAMING_RESP)
-    push_arguments(L, result);
+    push_arguments(L, framing, result);
   else
     lua_pushlstring(L, result->payload.data, result->payload.length);
 }
@@ -354,8 +390,9 @@ static const char *push_options(lua_State *L, const struct framing *framing) {
                            (LUAI_UACINT)framing->option.http.max_head,
                            (LUAI_UACINT)framing->option.http.max_headers);
   case FRAMING_RESP:
-    return lua_pushfstring(L, "max_arguments = %I",
-                           (LUAI_UACINT)framing->option.resp.max_arguments);
+    return lua_pushfstring(L, "max_arguments = %I%s",
+                           (LUAI_UACINT)framing->option.resp.max_arguments,
+                           framing->option.resp.reuse ? ", reuse = true" : "");
   default: return lua_pushliteral(L, "");
   }
 }

@@ -103,6 +103,7 @@ describe("parlance.framing", function()
         "resp", { max_arguments = 1048577 },
         "framing.resp: max_arguments must be at most 1048576, not 1048577",
       },
+      { "resp", { reuse = 1 }, "framing.resp: reuse must be true or false, not 1" },
     } do
       local kind, options, message = table.unpack(case, 1, 3)
       it("say " .. message:sub(1, 80), function() assert.are.equal(message, refusal(kind, options)) end)
@@ -137,6 +138,8 @@ describe("parlance.framing", function()
         },
         ["framing.resp { max_arguments = 1048576 }"] = framing.resp {},
         ["framing.resp { max_arguments = 3, max = 9 }"] = framing.resp { max_arguments = 3, max = 9 },
+        ["framing.resp { max_arguments = 1048576, reuse = true }"] = framing.resp { reuse = true },
+        ["framing.resp { max_arguments = 1 }"] = framing.resp { max_arguments = 1, reuse = false },
         ["framing.fixed { size = 12 }"] = framing.fixed { size = 12 },
         ['framing.delimited { delimiter = "--", max = 9 }'] = framing.delimited { delimiter = "--", max = 9 },
         ['framing.delimited { delimiter = "\\013\\010\\000\\255\\034\\092" }'] = framing.delimited {
@@ -191,6 +194,51 @@ describe("parlance.framing", function()
       local t = { incoming = "*2\r\n$3\r\nGET\r\n$0\r\n\r\nPING\r\n" }
       assert.are.same({ true, 19 }, { framing.resp {}(t) })
       assert.are.same({ "GET", "" }, t.request)
+    end)
+
+    it("makes a new list each time", function()
+      local one, other = { incoming = "GET a\n" }, { incoming = "GET b\n" }
+      framing.resp {}(one)
+      framing.resp {}(other)
+      assert.are.same({ "GET", "a" }, one.request)
+      assert.are.same({ "GET", "b" }, other.request)
+    end)
+
+    describe("with reuse", function()
+      local resp = framing.resp { reuse = true }
+
+      local function list_of(bytes)
+        local t = { incoming = bytes }
+        assert.is_true((resp(t)))
+        return t.request
+      end
+
+      it("uses a list again for as many arguments", function()
+        local list = list_of "GET a\n"
+        assert.are.same({ "GET", "a" }, list)
+        assert.are.equal(list, list_of "*2\r\n$3\r\nDEL\r\n$0\r\n\r\n")
+        assert.are.same({ "DEL", "" }, list)
+      end)
+
+      it("has another list for each number of arguments", function()
+        for _, words in ipairs { "a b c d e f g h", "a", "a b c", "", "a b" } do
+          local list, count = list_of(words .. "\n"), 0
+          for word in words:gmatch "%a" do
+            count = count + 1
+            assert.are.equal(word, list[count])
+          end
+          assert.are.equal(count, #list)
+          assert.is_nil(next(list, count > 0 and count or nil))
+        end
+      end)
+
+      it("keeps no list of many arguments, or of large ones", function()
+        for _, words in ipairs { ("a "):rep(9), "SET " .. ("x"):rep(4096) } do
+          local list = setmetatable({ list_of(words .. "\n") }, { __mode = "v" })
+          collectgarbage()
+          assert.is_nil(list[1])
+        end
+      end)
     end)
 
     it("answers false and how many bytes there must be", function()

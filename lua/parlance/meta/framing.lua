@@ -50,6 +50,7 @@ local framing = {}
 
 ---@class parlance.framing.RespOptions: parlance.framing.MaxOptions
 ---@field max_arguments? integer 1 to 1048576, which is the default
+---@field reuse? boolean whether the list of a small request is used again for a later one; default false
 
 --- Text up to a line feed. One carriage return before it belongs to the ending.
 ---@param options? parlance.framing.MaxOptions
