@@ -24,7 +24,7 @@ local Redis = {
   close_when_done = false,
   listen = "localhost:6379",
   example = "PING\r\n",
-  request_complete = framing.resp {},
+  request_complete = framing.resp { reuse = true }, -- so `self.request` is only lent: nothing here keeps it
   max_request = 512 * 1024 * 1024,
   idle_timeout = 0,
 }
@@ -140,6 +140,12 @@ local ROWS <const> = {
 -- The commands by their names, in small and in capital letters.
 local commands <const> = {}
 
+-- The functions of the commands once more, by how many arguments a request has and then by its name: so one
+-- look tells what to run, and that the number of arguments is right.
+local MANY <const> = 8
+local runs <const> = {}
+for count = 0, MANY do runs[count] = {} end
+
 local function add_command(name, run, arity, kind, first, last, step)
   local command = {
     name = name,
@@ -153,8 +159,10 @@ local function add_command(name, run, arity, kind, first, last, step)
     step = step or 0,
     in_transaction = true, -- is kept for EXEC
   }
-  commands[name] = command
-  commands[name:upper()] = command
+  for _, written in ipairs { name, name:upper() } do
+    commands[written] = command
+    for count = command.least, math.min(command.most, MANY) do runs[count][written] = run end
+  end
   return command
 end
 
@@ -199,7 +207,7 @@ local is_elsewhere = false -- whether the store has been told to work on another
 -- For a connection that has a database of its own, or is in a transaction.
 local function run_for_client(client, command, request, count, self)
   if client.queue and command.in_transaction then
-    client.queue[#client.queue + 1] = request
+    client.queue[#client.queue + 1] = table.move(request, 1, count, 1, {}) -- the list itself is used again
     return reply.QUEUED
   end
   store.select(client.database)
@@ -207,36 +215,56 @@ local function run_for_client(client, command, request, count, self)
   return run(command, request, count, self)
 end
 
--- How many commands lie between two sweeps for keys whose time is over, and how many keys one looks at.
-local SWEEP_AFTER <const>, SWEEP_STEPS <const> = 100, 20
-local until_sweep = SWEEP_AFTER
-
-function Redis:make_response()
-  local request = self.request
-  local count = #request
+-- Any request of any connection.
+local function answer_any(self, request, count)
   if count == 0 then return nil end
-  until_sweep = until_sweep - 1
-  if until_sweep == 0 then
-    until_sweep = SWEEP_AFTER
-    store.sweep(SWEEP_STEPS)
-  end
   local client = clients[self]
-  local command = commands[request[1]]
-  if not command or count < command.least or count > command.most then
-    local found, fault = find(request, count)
-    if not found then
-      if client and client.queue then client.is_faulty = true end
-      return fault
-    end
-    command = found
-  end
-  if client then return run_for_client(client, command, request, count, self) end
-  if is_elsewhere then
+  if is_elsewhere and not client then
     store.select(0)
     is_elsewhere = false
   end
-  if databases.watches > 0 then return run(command, request, count, self) end
-  return command.run(request, count, self)
+  local command, fault = find(request, count)
+  if not command then
+    if client and client.queue then client.is_faulty = true end
+    return fault
+  end
+  if client then return run_for_client(client, command, request, count, self) end
+  return run(command, request, count, self)
+end
+
+-- How many commands lie between two sweeps for keys whose time is over, and how many keys one looks at.
+local SWEEP_AFTER <const> = 100
+local SWEEP_STEPS <const> = 20
+local until_sweep = SWEEP_AFTER
+
+local function sweep()
+  until_sweep = SWEEP_AFTER
+  store.sweep(SWEEP_STEPS)
+  store.find_plain()
+  if not store.has_clients then
+    store.select(0)
+    is_elsewhere = false
+  end
+end
+
+-- For a store that is not plain: whether it is so only because keys have deadlines.
+local function is_plain_but_for_time()
+  until_sweep = until_sweep - 1
+  if until_sweep == 0 then sweep() end
+  return not store.has_clients
+end
+
+store.find_plain()
+
+-- Mostly there is nothing to heed but the command, and it is found at once.
+function Redis:make_response()
+  local request = self.request
+  local count = #request
+  if (store.is_plain or is_plain_but_for_time()) and count <= MANY then
+    local run_plain = runs[count][request[1]]
+    if run_plain then return run_plain(request, count, self) end
+  end
+  return answer_any(self, request, count)
 end
 
 function Redis:handle_error(reason, detail)

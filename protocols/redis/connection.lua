@@ -17,7 +17,7 @@ function connection.client_of(self)
   local client = store.clients[self]
   if not client then
     client = { database = 0, name = "" }
-    store.clients[self] = client
+    store.add_client(self, client)
   end
   return client
 end

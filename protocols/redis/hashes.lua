@@ -11,33 +11,32 @@ local function find(key)
   return store.find(key, "hash")
 end
 
-local function find_or_create(key)
-  local hash, fault = find(key)
-  if not hash and not fault then
-    hash = { type = "hash", count = 0, fields = {} }
-    store.write(key, hash)
-  end
-  return hash, fault
+local function new_hash()
+  return { type = "hash", count = 0, fields = {} }
 end
 
--- Whether the field is new.
+local function find_or_create(key)
+  return store.find_or_create(key, "hash", new_hash)
+end
+
 local function set_field(hash, field, value)
   local fields = hash.fields
-  local is_new = fields[field] == nil
+  if not fields[field] then hash.count = hash.count + 1 end
   fields[field] = value
-  if is_new then hash.count = hash.count + 1 end
-  return is_new
 end
 
 -- Sets the pairs of the request; returns how many fields are new, or nil and an error.
 local function set_fields(name, request, count)
   if count % 2 == 1 then return nil, reply.wrong_arguments(name) end
-  local hash, fault = find_or_create(request[2])
+  local hash, fault = store.find_or_create(request[2], "hash", new_hash)
   if fault then return nil, fault end
-  local new = 0
+  local fields, new = hash.fields, 0
   for i = 3, count, 2 do
-    if set_field(hash, request[i], request[i + 1]) then new = new + 1 end
+    local field = request[i]
+    if not fields[field] then new = new + 1 end
+    fields[field] = request[i + 1]
   end
+  hash.count = hash.count + new
   return new
 end
 

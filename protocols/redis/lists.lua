@@ -6,6 +6,8 @@ local reply = require "redis.reply"
 local store = require "redis.store"
 
 local integer, to_integer = reply.integer, reply.to_integer
+local find_or_create = store.find_or_create
+local HEADERS <const> = reply.HEADERS
 
 local lists = {}
 
@@ -26,15 +28,6 @@ local function put(list, place, item)
   if place > 0 then list.up[place] = item else list.down[1 - place] = item end
 end
 
-local function find_or_create(key)
-  local list, fault = store.find(key, "list")
-  if not list and not fault then
-    list = new_list()
-    store.write(key, list)
-  end
-  return list, fault
-end
-
 local function length(list)
   return list.last - list.first + 1
 end
@@ -45,7 +38,7 @@ local function remove_if_empty(key, list)
 end
 
 function lists.lpush(request, count)
-  local list, fault = find_or_create(request[2])
+  local list, fault = find_or_create(request[2], "list", new_list)
   if fault then return fault end
   local first = list.first
   for i = 3, count do
@@ -57,7 +50,7 @@ function lists.lpush(request, count)
 end
 
 function lists.rpush(request, count)
-  local list, fault = find_or_create(request[2])
+  local list, fault = find_or_create(request[2], "list", new_list)
   if fault then return fault end
   local last = list.last
   for i = 3, count do
@@ -78,18 +71,23 @@ function lists.rpushx(request, count)
   return fault or list and lists.rpush(request, count) or integer(0)
 end
 
+-- The next two are get() and put() in one.
 local function pop_left(list)
   local first = list.first
-  local item = get(list, first)
-  put(list, first, nil)
+  local side, place = list.up, first
+  if first <= 0 then side, place = list.down, 1 - first end
+  local item = side[place]
+  side[place] = nil
   list.first = first + 1
   return item
 end
 
 local function pop_right(list)
   local last = list.last
-  local item = get(list, last)
-  put(list, last, nil)
+  local side, place = list.up, last
+  if last <= 0 then side, place = list.down, 1 - last end
+  local item = side[place]
+  side[place] = nil
   list.last = last - 1
   return item
 end
@@ -109,10 +107,16 @@ local function pop_with(name, pop_item)
       wanted = to_integer(request[3])
       if not wanted or wanted < 0 then return reply.NOT_POSITIVE end
     end
-    local list, fault = find(key)
+    local list, fault = store.find(key, "list")
     if not list then return fault or wanted and reply.NO_LIST or reply.NOTHING end
-    local answer = wanted and pop_some(list, wanted, pop_item) or reply.bulk(pop_item(list))
-    remove_if_empty(key, list)
+    local answer
+    if wanted then
+      answer = pop_some(list, wanted, pop_item)
+    else
+      local item = pop_item(list)
+      answer = HEADERS[#item] .. item .. "\r\n"
+    end
+    if list.last < list.first then store.remove(key) end
     return answer
   end
 end
@@ -144,9 +148,12 @@ function lists.lrange(request)
   if not list then return fault or reply.EMPTY end
   local first, last = range_of(list, start, stop)
   if first > last then return reply.EMPTY end
-  local items = {}
-  for place = first, last do items[#items + 1] = get(list, place) end
-  return reply.array(items, #items)
+  local count = last - first + 1
+  if first > 0 then return reply.array(list.up, count, first) end
+  if last <= 0 then return reply.array(list.down, count, 1 - first, -1) end
+  local items = table.move(list.up, 1, last, 2 - first, {})
+  for place = first, 0 do items[place - first + 1] = list.down[1 - place] end
+  return reply.array(items, count)
 end
 
 function lists.lindex(request)

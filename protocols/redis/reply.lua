@@ -22,6 +22,8 @@ local HEADERS <const> = setmetatable({}, {
   end,
 })
 
+for length = 1, 128 do HEADERS[length] = "$" .. length .. "\r\n" end -- which Lua then keeps in an array
+
 reply.HEADERS = HEADERS
 
 -- Turning a number into text is slow: what stands before and behind the last three digits is made once
@@ -58,11 +60,13 @@ local NEXT_HEADERS <const> = setmetatable({}, {
   end,
 })
 
---- A list of strings, of which some may be false: those are not there.
-function reply.array(values, count)
+--- A list of strings, of which some may be false: those are not there. They stand at places that are
+--- `step` apart, from place `from` on; both are 1 if they are not given.
+function reply.array(values, count, from, step)
+  from, step = from or 1, step or 1
   local pieces, last = { "*" .. count }, 1
-  for i = 1, count do
-    local value = values[i]
+  for place = from, from + (count - 1) * step, step do
+    local value = values[place]
     if value then
       pieces[last + 1] = NEXT_HEADERS[#value]
       pieces[last + 2] = value

@@ -14,14 +14,14 @@ local function find(key)
   return store.find(key, "set")
 end
 
+local function new_set()
+  local set = roster.new()
+  set.type = "set"
+  return set
+end
+
 local function find_or_create(key)
-  local set, fault = find(key)
-  if not set and not fault then
-    set = roster.new()
-    set.type = "set"
-    store.write(key, set)
-  end
-  return set, fault
+  return store.find_or_create(key, "set", new_set)
 end
 
 -- Removes a member, and the key with the last one.
@@ -32,7 +32,7 @@ local function take(key, set, member)
 end
 
 function sets.sadd(request, count)
-  local set, fault = find_or_create(request[2])
+  local set, fault = store.find_or_create(request[2], "set", new_set)
   if fault then return fault end
   local new = 0
   for i = 3, count do

@@ -24,28 +24,28 @@ end
 -- Sets a string as if there had been nothing.
 local function replace(key, value)
   local database = store.database
-  if database.data[key] == nil then
-    write(key, value)
+  if database.data[key] and not database.kinds[key] then
+    database.data[key] = value -- a string instead of a string
   else
-    database.data[key] = value
-    if database.deadlines[key] then clear_deadline(key) end
+    write(key, value)
+    clear_deadline(key)
   end
 end
 
--- GET, SET and INCR look into the database themselves: a call of store.read() would take as long as the
+-- GET, SET and INCR look into the database themselves: a call of a function would take as long as the
 -- rest of them.
 function strings.get(request)
   local key, database = request[2], store.database
-  local value = database.data[key]
-  if value == nil then return NOTHING end
-  if database.deadlines[key] then
-    value = read(key)
-    if value == nil then return NOTHING end
+  local value
+  if database.kinds[key] then
+    local fault
+    value, fault = text_at(key)
+    if fault then return fault end
+  else
+    value = database.data[key]
   end
-  local kind = type(value)
-  if kind == "string" then return HEADERS[#value] .. value .. "\r\n" end
-  if kind == "number" then return bulk(tostring(value)) end
-  return WRONG_TYPE
+  if not value then return NOTHING end
+  return HEADERS[#value] .. value .. "\r\n"
 end
 
 -- The ms that each option counts in, and whether it counts from now.
@@ -109,7 +109,13 @@ end
 
 function strings.set(request, count)
   if count > 3 then return set_with_options(request, count) end
-  replace(request[2], request[3])
+  local key, database = request[2], store.database
+  local data = database.data
+  if data[key] and not database.kinds[key] then
+    data[key] = request[3]
+  else
+    replace(key, request[3])
+  end
   return OK
 end
 
@@ -182,26 +188,31 @@ function strings.can_add(a, b)
   return a >= math.mininteger - b
 end
 
-local can_add = strings.can_add
+-- The integer at a key, 0 if there is nothing. The second result is an error to answer with.
+local function integer_at(key)
+  local value = read(key)
+  local kind = type(value)
+  if kind == "number" then return value end
+  if value == nil then return 0 end
+  if kind ~= "string" then return nil, WRONG_TYPE end
+  value = to_integer(value)
+  return value, not value and reply.NO_INTEGER or nil
+end
 
 local function count_by(key, amount)
   local database = store.database
-  local value = database.data[key]
-  if database.deadlines[key] then value = read(key) end
-  local kind = type(value)
-  if kind == "string" then
-    value = to_integer(value)
-    if not value then return reply.NO_INTEGER end
-  elseif value == nil then
-    write(key, 0)
-    value = 0
-  elseif kind ~= "number" then
-    return WRONG_TYPE
+  local is_counter = database.kinds[key] == "integer"
+  local value, fault
+  if is_counter then
+    value = database.data[key]
+  else
+    value, fault = integer_at(key)
+    if fault then return fault end
   end
-  if not can_add(value, amount) then return reply.OVERFLOW end
-  value = value + amount
-  database.data[key] = value
-  return integer(value)
+  local sum = value + amount
+  if (sum < value) ~= (amount < 0) then return reply.OVERFLOW end -- it has gone round
+  if is_counter then database.data[key] = sum else write(key, sum) end
+  return integer(sum)
 end
 
 function strings.incr(request)

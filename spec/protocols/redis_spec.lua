@@ -92,6 +92,15 @@ describe("protocols/redis", function()
         end
       end)
 
+      it(group[1] .. " (while another connection has a name)", function()
+        local other, client = new_client(), new_client()
+        say(other, "CLIENT SETNAME x")
+        for _, case in ipairs(group[2]) do
+          assert.are.equal(case[2], say(client, case[1]), case[1])
+          if is_last_word(case[2]) then client = new_client() end
+        end
+      end)
+
       it(group[1] .. " (as arrays)", function()
         local client, words = new_client(), new_client()
         for _, case in ipairs(group[2]) do
@@ -169,6 +178,18 @@ describe("protocols/redis", function()
       assert.are.equal("$-1\r\n:-2\r\n$1\r\n2\r\n:1\r\n", answer(client, "GET a\r\nTTL a\r\nGET b\r\nLLEN l\r\n"))
       clock = clock + 0.5
       assert.are.equal("*1\r\n$1\r\nb\r\n", say(client, "KEYS *"))
+    end)
+
+    it("does not change what a key holds", function()
+      local client = new_client()
+      answer(client, "SET n 1\r\nINCR n\r\nRPUSH l a\r\nSET s x\r\n")
+      answer(client, "EXPIRE n 9\r\nEXPIRE l 9\r\nEXPIRE s 9\r\n")
+      answer(client, "INCR n\r\nRPUSH l b\r\n")
+      assert.are.equal("$1\r\n3\r\n:2\r\n$1\r\nx\r\n", answer(client, "GET n\r\nLLEN l\r\nGET s\r\n"))
+      answer(client, "PERSIST n\r\nPERSIST l\r\nPERSIST s\r\n")
+      answer(client, "INCR n\r\nRPUSH l c\r\n")
+      assert.are.equal("$1\r\n4\r\n:3\r\n$1\r\nx\r\n", answer(client, "GET n\r\nLLEN l\r\nGET s\r\n"))
+      assert.are.equal("*3\r\n$1\r\na\r\n$1\r\nb\r\n$1\r\nc\r\n", say(client, "LRANGE l 0 -1"))
     end)
 
     it("is carried along by RENAME and INCR, and dropped by SET", function()
@@ -296,6 +317,22 @@ describe("protocols/redis", function()
       answer(one, "SELECT 1\r\nSET a 1\r\n")
       assert.are.equal("$-1\r\n", say(other, "GET a"))
       assert.are.equal("$1\r\n1\r\n", say(one, "GET a"))
+    end)
+
+    it("work on the first database when one that chose another has gone", function()
+      local one, other = new_client(), new_client()
+      answer(one, "SELECT 1\r\nSET a 1\r\n")
+      one:handle_close("done")
+      for _ = 1, 300 do assert.are.equal("-ERR unknown", say(other, "NOTHING"):sub(1, 12)) end
+      assert.are.equal("$-1\r\n+OK\r\n$1\r\n2\r\n", answer(other, "GET a\r\nSET a 2\r\nGET a\r\n"))
+    end)
+
+    it("keep each request of a transaction, also those of the same length", function()
+      local one, other = new_client(), new_client()
+      answer(one, "MULTI\r\nSET a 1\r\nSET b 2\r\n")
+      answer(other, "SET c 3\r\n")
+      answer(one, "SET d 4\r\nEXEC\r\n")
+      assert.are.equal("*4\r\n$1\r\n1\r\n$1\r\n2\r\n$1\r\n3\r\n$1\r\n4\r\n", say(other, "MGET a b c d"))
     end)
 
     it("each have a transaction of their own", function()
