@@ -6,7 +6,10 @@ local report = {}
 
 local function ratio_of(result) return result.ours / result.theirs end
 
+-- A row may have a goal for our own figure, which must not be more; else it is one for the ratio.
 local function meets(result)
+  local most = result.row.most
+  if most then return ("ours <= %d"):format(most) .. (result.ours <= most and " met" or " MISSED") end
   if not result.goal then return "" end
   local ratio = ratio_of(result)
   local met = result.row.low and ratio <= result.goal or not result.row.low and ratio >= result.goal

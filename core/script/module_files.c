@@ -290,8 +290,7 @@ static void replace_in_io(lua_State *state) {
   lua_pop(state, 1);
 }
 
-/* ---- root:open(path, last) and root:stat(path)
- * --------------------------------------------------- */
+/* ---- root:open(path, last), root:stat(path) ------------------------------------------------- */
 
 /* Opens and looks at what was opened. -1 and errno if it is neither a file nor a folder. */
 static int open_served(const struct root *root, const char *path, size_t length,
