@@ -1,4 +1,5 @@
-/* io.poller, io.timers and io.address_*; the rest of io is in spec_socket.c and spec_resolver.c. */
+/* io.poller, io.timers and io.address_*; the rest of io is in spec_socket.c, spec_resolver.c
+ * and spec_watcher.c. */
 #include <netdb.h>
 #include <stdint.h>
 #include <string.h>
@@ -255,5 +256,6 @@ int spec_open_io(lua_State *L) {
   spec_add_addresses(L);
   spec_add_sockets(L);
   spec_add_resolver(L);
+  spec_add_watcher(L);
   return 1;
 }
