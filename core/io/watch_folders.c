@@ -233,8 +233,7 @@ static void take(struct watch_folders *folders, const struct inotify_event *even
     if (name) take_named(folder, name, event->mask, news);
     return;
   }
-  *news = all;
-  if (event->mask & IN_IGNORED) drop(folders, folder);
+  *news = all; /* of the folder itself: the walk that follows drops it if it is gone */
 }
 
 struct watch_news watch_folders_read(struct watch_folders *folders) {

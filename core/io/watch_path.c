@@ -95,6 +95,7 @@ static bool take_name(struct walk *walk, char name[NAME_MAX + 1]) {
 
 static bool start(struct walk *walk, const char *path) {
   char here[PATH_MAX] = "";
+  if (*path == '\0') return false;
   if (*path != '/' && !getcwd(here, sizeof here)) return false;
   if (!fits(snprintf(walk->way, sizeof walk->way, "%s/%s", here, path))) return false;
   walk->rest = walk->way;

@@ -2,8 +2,9 @@
  *
  * Whether their contents differ is the caller's to find out: it reads the files *after*
  * watcher_settled() has said true, and then misses nothing, for whatever is changed later is told
- * again. A save is told once it is complete, as far as that can be seen; a burst of saves is told a
- * few times, the last time after its end.
+ * again. A save is told 10 ms after it is complete, as far as that can be seen, and 200 ms after
+ * the last write where nobody closes the file; a burst of saves is told ten times a second at most,
+ * and after its end.
  *
  * A file is watched by the folders on its path (inotify), so that it is found however it was
  * replaced: written in place or renamed over, missing for a while, behind links that come to lead
