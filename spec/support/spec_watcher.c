@@ -1,7 +1,8 @@
-/* io.watcher(polls) -> watcher, and what a file system's type means to it. */
+/* io.watcher(polls) -> watcher, io.walk_path(), and what a file system's type means to them. */
 #include <stdint.h>
 
 #include "io/watch_look.h"
+#include "io/watch_path.h"
 #include "io/watcher.h"
 #include "spec_module.h"
 
@@ -79,6 +80,30 @@ static int is_shared_type(lua_State *L) {
   return 1;
 }
 
+static bool on_visit(void *context, enum watch_reason reason, const char *folder,
+                     const char *name) {
+  static const char *const reasons[] = {
+      [WATCH_WAY] = "way", [WATCH_LOSS] = "loss", [WATCH_NAME] = "name"};
+  lua_State *L = context;
+  lua_pushvalue(L, 2);
+  lua_pushstring(L, reasons[reason]);
+  lua_pushstring(L, folder);
+  lua_pushstring(L, name);
+  lua_call(L, 3, 1);
+  bool stops = lua_isboolean(L, -1) && !lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  return !stops;
+}
+
+/* io.walk_path(path, visit) -> whether it was walked; visit(reason, folder, name) may return false
+ * to stop. The walk owns nothing that an error of the visitor could leak. */
+static int walk_path(lua_State *L) {
+  const char *path = luaL_checkstring(L, 1);
+  luaL_checktype(L, 2, LUA_TFUNCTION);
+  lua_pushboolean(L, watch_path_walk(path, on_visit, L));
+  return 1;
+}
+
 void spec_add_watcher(lua_State *L) {
   static const luaL_Reg methods[] = {
       {"watch", watch},       {"descriptor", descriptor}, {"polls", polls},
@@ -88,6 +113,8 @@ void spec_add_watcher(lua_State *L) {
   spec_new_class(L, watcher_class, methods, close_watcher);
   lua_pushcfunction(L, open_watcher);
   lua_setfield(L, -2, "watcher");
+  lua_pushcfunction(L, walk_path);
+  lua_setfield(L, -2, "walk_path");
   lua_pushcfunction(L, is_shared_type);
   lua_setfield(L, -2, "is_shared_type");
 }
