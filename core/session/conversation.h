@@ -41,6 +41,7 @@ struct session {
   bool yielded : 1;  /* the handler has had its share of time and has not done everything */
   bool abandoned : 1;
   bool working : 1;
+  bool begun : 1; /* a request was looked at and is not answered yet */
 };
 
 /* Ends the conversation when its output is out. */
@@ -51,5 +52,18 @@ void conversation_release(struct session *session, struct piece *pieces);
 
 /* Drops from the input. */
 void conversation_consume(struct session *session, size_t length);
+
+/* Whether the conversation has nothing in hand that is its handler's. */
+static inline bool conversation_is_between(const struct session *session) {
+  if (session->state == STATE_READING) return !session->begun && !session->output.first;
+  return session->state == STATE_GREETING;
+}
+
+/* Gives it the newest handler, which there must be, and may free the one that it had. Not from
+ * within work(). */
+void conversation_move(struct session *session);
+
+/* A handler has got a conversation less; may free the handler. */
+void conversation_leave(struct handler *handler);
 
 #endif

@@ -1,6 +1,12 @@
 /* handler.h: what a session asks of a protocol.
  *
- * The script room implements it with Lua; the fuzzer with a few lines of C. */
+ * The script room implements it with Lua; the fuzzer with a few lines of C.
+ *
+ * A handler may get a successor: then each of its conversations moves over when it is between two
+ * requests, or before its greeting. What a conversation has in hand (a request of which a byte was
+ * looked at, a response of which a file, a held string or a source is still to go out, last words)
+ * is finished by the handler that it began with. A conversation that ends without another request
+ * is mourned by the handler that it has then. */
 #ifndef SESSION_HANDLER_H
 #define SESSION_HANDLER_H
 
@@ -34,6 +40,23 @@ struct handler {
   /* Gives up something that was handed to the session by reference (a held string, a file, a
    * source): it has been sent, or will never be. */
   void (*release)(struct handler *handler, struct session *session, int reference);
+
+  /* Who takes over; NULL: nobody. The handler's owner sets it, and only between two calls of any
+   * session, work() included: always to the newest, and not back to NULL. A handler that has no
+   * conversations at that moment is not heard of again. */
+  struct handler *successor;
+
+  size_t sessions; /* conversations that have this handler; the session room counts them */
+
+  /* The conversation is about to change its handler: carries its client over (session_client()). It
+   * has nothing in hand, so that nothing of it is left to be released here. Called from without
+   * work(), and cannot fail. `successor` is the newest. NULL: the client is left as it is. */
+  void (*move)(struct handler *handler, struct session *session, struct handler *successor);
+
+  /* The last conversation of a handler that has a successor has left. Called from without work();
+   * nothing in here touches the handler afterwards, so that it may be freed. NULL: nobody is told.
+   */
+  void (*vacant)(struct handler *handler);
 };
 
 #endif

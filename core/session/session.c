@@ -12,6 +12,7 @@ struct session *session_create(struct handler *handler, struct session_owner *ow
   if (!session) return NULL;
   session->handler = handler;
   session->owner = owner;
+  handler->sessions++;
   session->state = handler->greets ? STATE_GREETING : STATE_READING;
   session->now = session->read_since = session->write_since = now;
   return session;
@@ -52,6 +53,12 @@ void conversation_close(struct session *session, enum reason reason) {
   drop_input(session);
 }
 
+/* The handler changes here and nowhere within work(), which has things of its own at hand. */
+static bool has_step(struct session *session) {
+  if (session->handler->successor && conversation_is_between(session)) conversation_move(session);
+  return session_next(session) != SESSION_WAIT;
+}
+
 /* Runs the handler until nothing is left to do for now. */
 static void work(struct session *session, int64_t now) {
   assert(!session->working);
@@ -59,7 +66,7 @@ static void work(struct session *session, int64_t now) {
   session->now = now;
   session->yielded = false;
   session->working = true;
-  while (session_next(session) != SESSION_WAIT) session->handler->work(session->handler, session);
+  while (has_step(session)) session->handler->work(session->handler, session);
   session->working = false;
   if (session->state == STATE_ENDED) session->yielded = false;
   if (was_empty) session->write_since = now;
@@ -220,6 +227,8 @@ void session_destroy(struct session *session, int64_t now) {
     session->state = STATE_MOURNING;
     work(session, now);
   }
+  struct handler *handler = session->handler;
   free(session->failure);
   free(session);
+  conversation_leave(handler);
 }

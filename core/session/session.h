@@ -51,7 +51,8 @@ struct session_owner {
 
 /* ---- the owner's side ---------------------------------------------------------------------- */
 
-/* The handler and the owner must outlive the session. NULL when there is no memory. */
+/* The owner must outlive the session, and so must the handler unless it gets a successor. NULL when
+ * there is no memory. */
 struct session *session_create(struct handler *handler, struct session_owner *owner, int64_t now);
 
 /* Runs the greeting, if the handler greets. */
@@ -105,6 +106,13 @@ bool session_has_output(const struct session *session);
 /* When session_expire() should be called if nothing happens before; CLOCK_NEVER if never. */
 int64_t session_deadline(const struct session *session);
 void session_expire(struct session *session, int64_t now);
+
+/* The handler has a successor (handler.h): moves the conversation over if it has nothing in hand,
+ * and else leaves that to the call in which it has finished. It costs next to nothing where there
+ * is nothing to do, and never runs the handler; what was the last conversation of a handler may
+ * free that. True: it has the newest handler, or is over and keeps the one it has. A move can
+ * change what session_deadline() and session_wants_turn() say. */
+bool session_move(struct session *session, int64_t now);
 
 /* The server is stopping: finish what is in hand, then end. */
 void session_drain(struct session *session, int64_t now);

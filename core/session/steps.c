@@ -68,6 +68,8 @@ static enum session_step decode(struct session *session, struct span input) {
 
 static enum session_step next_request(struct session *session) {
   if (session->paused || session->output.first) return SESSION_WAIT;
+  /* Here it moves, when the handler is back from work(). */
+  if (!session->begun && session->handler->successor) return SESSION_WAIT;
   struct span input = buffered(session);
   if (input.length == 0) {
     if (session->at_end)
@@ -77,6 +79,7 @@ static enum session_step next_request(struct session *session) {
     return SESSION_WAIT;
   }
   if (input.length < session->framed.length) return SESSION_WAIT;
+  session->begun = true;
   return session->handler->framing ? decode(session, input) : SESSION_ASK;
 }
 
@@ -171,6 +174,7 @@ void session_answered(struct session *session, bool close) {
   case STATE_ANSWERING:
     if (!session->handler->framing) narrow(session, session->framed.length);
     conversation_consume(session, session->framed.length);
+    session->begun = false;
     session->requests++;
     session->framed.length = session->framed.seen = 0;
     session->read_since = session->now;

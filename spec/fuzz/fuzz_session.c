@@ -3,7 +3,8 @@
  *
  * The first SETTINGS bytes choose the protocol; what follows are things that happen to the session,
  * a byte each and its operands behind it (happen() says which). A byte of a request is a piece of
- * its response (queue_item()). */
+ * its response (queue_item()). Meanwhile handlers get successors (renew()): a handler is freed when
+ * it is vacant, so that the sanitizer sees whoever uses it afterwards. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,16 +36,30 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 struct reference {
   bool is_alive;
+  struct handler *owner;
   char *held;    /* of a held string */
   int pieces;    /* left of a source */
   bool is_wrong; /* the source fails at its end */
 };
 
+struct world;
+
+struct generation {
+  struct handler handler; /* first, so that a handler is its generation */
+  struct world *world;
+  struct generation *next; /* of those that live */
+  struct framing framing;
+};
+
 struct world {
-  struct handler handler; /* first, so that a handler is its world */
+  struct generation *generations;
+  struct handler *newest;
+  struct handler *holder;   /* whom the conversation has */
+  struct handler *working;  /* whose work() is under way */
+  struct handler *beginner; /* who was shown the request in hand; NULL: nobody was */
+  int client;
   struct session_owner owner;
   struct log_limit failures;
-  struct framing framing;
   struct session *session;
   const uint8_t *input;
   size_t left;
@@ -59,6 +74,7 @@ struct world {
   bool is_full;       /* the model has no more room */
   enum reason reason; /* at the last look */
   bool is_at_end;     /* the peer has stopped sending */
+  bool has_clients;   /* every conversation that is answered gets one */
   bool has_greeted, has_apologized, has_closed, is_over, is_ended;
 };
 
@@ -78,22 +94,60 @@ static void expect(struct world *world, const char *bytes, size_t length) {
   world->expected += length;
 }
 
+/* ---- generations --------------------------------------------------------------------------- */
+
+static struct world *world_of(struct handler *handler) {
+  return ((struct generation *)handler)->world;
+}
+
+static void free_generation(struct handler *handler) {
+  struct generation **link = &world_of(handler)->generations;
+  while (&(*link)->handler != handler) link = &(*link)->next;
+  *link = (*link)->next;
+  free(handler);
+}
+
+static void move(struct handler *handler, struct session *session, struct handler *successor) {
+  struct world *world = world_of(handler);
+  CHECK(handler == world->holder && successor == world->newest && handler != successor);
+  CHECK(!world->working && !world->beginner && world->alive == 0);
+  CHECK(session_reason(session) == REASON_NONE && !session_is_responding(session));
+  CHECK(session_client(session) == world->client);
+  if (world->client != 0) session_set_client(session, ++world->client);
+  world->holder = successor;
+}
+
+static void vacant(struct handler *handler) {
+  struct world *world = world_of(handler);
+  CHECK(handler->sessions == 0 && handler->successor && !world->working);
+  CHECK(handler != world->holder || world->is_ended);
+  if (handler == world->holder) world->holder = NULL;
+  free_generation(handler);
+}
+
+/* Each conversation is counted once, by the handler that it has. */
+static void check_counts(const struct world *world) {
+  for (const struct generation *generation = world->generations; generation;
+       generation = generation->next)
+    CHECK(generation->handler.sessions == (&generation->handler == world->holder));
+}
+
 /* ---- the handler's side -------------------------------------------------------------------- */
 
 static int retain(struct world *world) {
   CHECK(world->reference_count + 1 < REFERENCES_MAX);
   int reference = ++world->reference_count;
-  world->references[reference] = (struct reference){.is_alive = true};
+  world->references[reference] = (struct reference){.is_alive = true, .owner = world->working};
   world->alive++;
   return reference;
 }
 
 static void release(struct handler *handler, struct session *session, int number) {
-  struct world *world = (struct world *)handler;
+  struct world *world = world_of(handler);
   (void)session;
   CHECK(number > 0 && number <= world->reference_count);
   struct reference *reference = &world->references[number];
-  CHECK(reference->is_alive);
+  CHECK(reference->is_alive && reference->owner == handler);
   reference->is_alive = false;
   world->alive--;
   free(reference->held);
@@ -152,8 +206,16 @@ static void fail_is_loss(struct world *world, size_t before) {
   if (world->expected > before || world->alive > 0) world->is_cut = true;
 }
 
+/* Whoever has begun with a request answers it; nobody begins who has a successor. */
+static void check_beginner(const struct world *world) {
+  CHECK(world->working == (world->beginner ? world->beginner : world->newest));
+}
+
 /* The response to a request: an item for each of its bytes. */
 static void answer(struct world *world, struct span request) {
+  check_beginner(world);
+  if (world->has_clients && world->client == 0) session_set_client(world->session, ++world->client);
+  CHECK(session_client(world->session) == world->client);
   size_t before = world->expected;
   size_t count = request.length < ITEMS_MAX ? request.length : ITEMS_MAX;
   if (before > EXPECTED_MAX / 2 || world->reference_count > REFERENCES_MAX / 2) count = 0;
@@ -163,13 +225,17 @@ static void answer(struct world *world, struct span request) {
       return;
     }
   world->answered++;
+  world->beginner = NULL;
+  bool yields = request.length > 0 && request.data[0] == 'y';
   bool closes = request.length > 0 && request.data[0] == 'q';
   session_answered(world->session, closes);
   if (closes) world->is_over = true;
+  if (yields) session_yield(world->session);
 }
 
 static void greet(struct world *world) {
-  CHECK(!world->has_greeted && world->handler.greets && world->answered == 0);
+  CHECK(!world->has_greeted && world->working->greets && world->answered == 0);
+  CHECK(world->working == world->newest);
   world->has_greeted = true;
   expect(world, "hello", 5);
   CHECK(session_send(world->session, "hello", 5) == STATUS_OK);
@@ -177,7 +243,7 @@ static void greet(struct world *world) {
 }
 
 static void apologize(struct world *world) {
-  CHECK(!world->has_apologized && world->handler.apologizes && !world->is_cut);
+  CHECK(!world->has_apologized && world->working->apologizes && !world->is_cut);
   CHECK(world->alive == 0);
   CHECK(session_failure(world->session) != NULL);
   CHECK(session_reason(world->session) != REASON_NONE);
@@ -193,6 +259,8 @@ static void apologize(struct world *world) {
 /* A full stop ends a request, a '!' is none, a digit declares how much is still to come. */
 static void ask(struct world *world) {
   struct span input = session_input(world->session);
+  check_beginner(world);
+  world->beginner = world->working;
   CHECK(input.length > 0 && input.data != NULL);
   for (size_t i = 0; i < input.length; i++) {
     char byte = input.data[i];
@@ -224,10 +292,7 @@ static void pull(struct world *world) {
     CHECK(session_pulled(world->session, NULL, 0) == STATUS_OK);
 }
 
-static void work(struct handler *handler, struct session *session) {
-  struct world *world = (struct world *)handler;
-  CHECK(session == world->session || world->session == NULL);
-  world->session = session;
+static void do_steps(struct world *world, struct handler *handler, struct session *session) {
   for (;;) {
     enum session_step step = session_next(session);
     CHECK(step == session_next(session));
@@ -243,12 +308,23 @@ static void work(struct handler *handler, struct session *session) {
     case SESSION_PULL: pull(world); break;
     case SESSION_APOLOGIZE: apologize(world); break;
     case SESSION_CLOSE:
-      CHECK(world->is_ended && !world->has_closed && handler->mourns);
+      CHECK(world->is_ended && !world->has_closed);
+      CHECK(handler->mourns || world->client != 0);
       world->has_closed = true;
       session_closed(session);
       return;
     }
   }
+}
+
+static void work(struct handler *handler, struct session *session) {
+  struct world *world = world_of(handler);
+  CHECK(session == world->session);
+  CHECK(handler == world->holder && !world->working);
+  world->working = handler;
+  do_steps(world, handler, session);
+  CHECK(handler == world->holder);
+  world->working = NULL;
 }
 
 /* ---- the owner's side ---------------------------------------------------------------------- */
@@ -325,7 +401,7 @@ static void send_some(struct world *world, size_t room) {
 }
 
 static void expire(struct world *world, int64_t now) {
-  bool had_output = session_has_output(world->session);
+  bool had_output = session_has_output(world->session) || session_is_responding(world->session);
   if (now < world->now) now = world->now;
   bool is_due = session_deadline(world->session) <= now;
   world->now = now;
@@ -338,14 +414,63 @@ static void expire(struct world *world, int64_t now) {
   }
 }
 
+static struct handler *create_generation(struct world *world, const uint8_t *choice) {
+  static const enum framing_kind kinds[] = {FRAMING_LINE, FRAMING_LENGTH_LINE, FRAMING_NETSTRING,
+                                            FRAMING_FIXED};
+  struct generation *generation = calloc(1, sizeof *generation);
+  CHECK(generation != NULL);
+  generation->world = world;
+  generation->next = world->generations;
+  world->generations = generation;
+  generation->framing = (struct framing){.kind = kinds[choice[0] % 4], .max = SIZE_MAX};
+  if (generation->framing.kind == FRAMING_FIXED) generation->framing.option.fixed.size = 3;
+  generation->handler = (struct handler){.framing = choice[0] & 4 ? &generation->framing : NULL,
+                                         .limits = {.max_request = 1 + choice[1] % MAX_REQUEST,
+                                                    .request_timeout = choice[2] * 4,
+                                                    .idle_timeout = choice[3] * 8,
+                                                    .write_timeout = choice[4] * 2},
+                                         .greets = choice[5] & 1,
+                                         .apologizes = choice[5] & 2,
+                                         .mourns = choice[5] & 4,
+                                         .work = work,
+                                         .release = release,
+                                         .move = move,
+                                         .vacant = vacant};
+  return &generation->handler;
+}
+
+/* As the owner should, every handler is given the newest; or the last one only, and then the others
+ * have to find it through that. */
+static void renew(struct world *world, bool is_chained) {
+  uint8_t choice[SETTINGS];
+  for (size_t i = 0; i < SETTINGS; i++) choice[i] = take(world);
+  struct handler *before = world->newest;
+  world->newest = create_generation(world, choice);
+  before->successor = world->newest;
+  if (is_chained || before == world->holder) return;
+  world->holder->successor = world->newest;
+  free_generation(before);
+}
+
+static void be_moved(struct world *world) {
+  bool is_moved = session_move(world->session, world->now);
+  bool is_over = session_reason(world->session) != REASON_NONE;
+  bool has_in_hand = world->beginner || session_is_responding(world->session);
+  CHECK(is_moved == (is_over || !has_in_hand || world->holder == world->newest));
+  CHECK(!is_moved || is_over || world->holder == world->newest);
+}
+
 static void happen(struct world *world, uint8_t what) {
   /* The log is filled already: it has its own specs. */
   world->failures = (struct log_limit){.second = world->now / 1000, .written = 1000000};
   switch (what & 15) {
   case 0:
   case 1:
-  case 2:
-  case 3: receive(world, take(world) % 48); break;
+  case 2: receive(world, take(world) % 48); break;
+  case 3:
+    renew(world, what & 16);
+    if (what & 32) be_moved(world);
+    break;
   case 4: receive_in_place(world, take(world) % 48); break;
   case 5: receive(world, 1); break;
   case 6: end_input(world); break;
@@ -388,19 +513,23 @@ static void check_idle(struct world *world) {
   struct framing_result result;
   struct span input = session_input(world->session);
   if (!world->is_at_end) CHECK(session_wants_input(world->session));
-  CHECK(input.length <= world->handler.limits.max_request);
-  if (!world->handler.framing || input.length == 0) return;
-  framing_decode(world->handler.framing, input.data, input.length, 0, &result);
+  CHECK(input.length <= world->holder->limits.max_request);
+  if (!world->holder->framing || input.length == 0) return;
+  framing_decode(world->holder->framing, input.data, input.length, 0, &result);
   CHECK(result.answer == FRAMING_PARTIAL);
 }
 
 static void check(struct world *world) {
   const struct session *session = world->session;
-  const struct limits *limits = &world->handler.limits;
+  const struct limits *limits = &world->holder->limits;
   size_t waiting = world->expected - world->seen;
   int64_t deadline = session_deadline(session);
   CHECK(session_requests(session) == world->answered);
   check_reason(world);
+  check_counts(world);
+  /* Nothing is in its way: so it was looked at. */
+  if (session_wants_input(session) && session_input(session).length > 0 && !world->beginner)
+    world->beginner = world->holder;
   if (session_finished(session)) {
     CHECK(!session_has_output(session) && !session_wants_input(session));
     CHECK(session_reason(session) != REASON_NONE && deadline == CLOCK_NEVER);
@@ -409,9 +538,10 @@ static void check(struct world *world) {
     return;
   }
   /* What waits, and no piece has failed: then it is on its way. */
-  if (!world->is_cut) CHECK((waiting > 0) <= session_has_output(session));
+  bool waits_for_turn = session_wants_turn(session);
+  if (!world->is_cut) CHECK((waiting > 0) <= (session_has_output(session) || waits_for_turn));
   if (!world->is_cut && waiting >= SESSION_HIGH_WATER) CHECK(!session_wants_input(session));
-  if (!session_has_output(session)) check_idle(world);
+  if (!session_has_output(session) && !waits_for_turn) check_idle(world);
   int64_t longest = limits->write_timeout;
   if (limits->idle_timeout > longest) longest = limits->idle_timeout;
   if (limits->request_timeout > longest) longest = limits->request_timeout;
@@ -420,29 +550,13 @@ static void check(struct world *world) {
     CHECK(deadline != CLOCK_NEVER);
 }
 
-static void choose_settings(struct world *world, const uint8_t *choice) {
-  static const enum framing_kind kinds[] = {FRAMING_LINE, FRAMING_LENGTH_LINE, FRAMING_NETSTRING,
-                                            FRAMING_FIXED};
-  world->owner = (struct session_owner){identify, &world->failures};
-  world->framing = (struct framing){.kind = kinds[choice[0] % 4], .max = SIZE_MAX};
-  if (world->framing.kind == FRAMING_FIXED) world->framing.option.fixed.size = 3;
-  world->handler = (struct handler){.framing = choice[0] & 4 ? &world->framing : NULL,
-                                    .limits = {.max_request = 1 + choice[1] % MAX_REQUEST,
-                                               .request_timeout = choice[2] * 4,
-                                               .idle_timeout = choice[3] * 8,
-                                               .write_timeout = choice[4] * 2},
-                                    .greets = choice[5] & 1,
-                                    .apologizes = choice[5] & 2,
-                                    .mourns = choice[5] & 4,
-                                    .work = work,
-                                    .release = release};
-}
-
 /* Whatever has happened, a peer that reads and a clock that goes on bring it to its end. */
 static void bring_to_end(struct world *world, bool peer_reads) {
   for (int turns = 0; !session_finished(world->session); turns++) {
     CHECK(turns < 100000);
-    if (peer_reads && session_has_output(world->session))
+    if (session_wants_turn(world->session))
+      session_resume(world->session, world->now);
+    else if (peer_reads && session_has_output(world->session))
       send_some(world, PATTERN);
     else if (session_deadline(world->session) != CLOCK_NEVER)
       expire(world, session_deadline(world->session));
@@ -472,11 +586,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   if (size < SETTINGS || size > 4096) return 0;
   if (file < 0) set_up();
   memset(&world, 0, sizeof world);
-  choose_settings(&world, data);
+  world.owner = (struct session_owner){identify, &world.failures};
+  world.newest = world.holder = create_generation(&world, data);
+  world.has_clients = data[5] & 32;
   world.input = data + SETTINGS;
   world.left = size - SETTINGS;
-  world.session = session_create(&world.handler, &world.owner, 0);
+  world.session = session_create(world.holder, &world.owner, 0);
   CHECK(world.session != NULL);
+  if (data[5] & 64) renew(&world, false);
   session_start(world.session, 0);
   check(&world);
   while (world.left > 0) {
@@ -486,8 +603,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   bool ends_itself = data[5] & 8;
   if (ends_itself) bring_to_end(&world, data[5] & 16);
   world.is_ended = true;
+  bool is_mourned = world.holder->mourns || world.client != 0;
   session_destroy(world.session, world.now);
   CHECK(world.alive == 0);
-  CHECK(world.has_closed == world.handler.mourns);
+  CHECK(world.has_closed == is_mourned);
+  CHECK(!world.holder || !world.holder->successor); /* else it was vacant */
+  world.holder = NULL;
+  check_counts(&world);
+  while (world.generations) free_generation(&world.generations->handler);
   return 0;
 }

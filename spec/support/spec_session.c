@@ -9,6 +9,7 @@
 #include "session/session.h"
 #include "spec_memory.h"
 #include "spec_module.h"
+#include "spec_session.h"
 
 static const char script_class[] = "parlance_spec.script";
 static const char session_class[] = "parlance_spec.session";
@@ -16,17 +17,14 @@ static const char session_class[] = "parlance_spec.session";
 /* How many spans an owner asks for at once. */
 enum { SPANS = 4 };
 
-struct peer;
-
 struct service {
   struct script *script; /* NULL once it is closed */
-  struct peer *peers;    /* those whose sessions live */
-  struct log_limit failures;
+  struct spec_peers peers;
 };
 
 struct peer {
   struct session_owner owner; /* first, so that an owner is its peer */
-  struct service *service;
+  struct spec_peers *all;
   struct session *session; /* NULL once it is closed */
   struct peer *next;
   struct session_identity who;
@@ -100,16 +98,20 @@ static int load(lua_State *L) {
 }
 
 static void destroy_session(struct peer *peer, int64_t now) {
-  struct peer **link = &peer->service->peers;
+  struct peer **link = &peer->all->first;
   while (*link != peer) link = &(*link)->next;
   *link = peer->next;
   session_destroy(peer->session, now);
   peer->session = NULL;
 }
 
+void spec_close_peers(struct spec_peers *peers) {
+  while (peers->first) destroy_session(peers->first, peers->first->now);
+}
+
 static int service_close(lua_State *L) {
   struct service *service = luaL_checkudata(L, 1, script_class);
-  while (service->peers) destroy_session(service->peers, service->peers->now);
+  spec_close_peers(&service->peers);
   if (service->script) script_destroy(service->script);
   service->script = NULL;
   return 0;
@@ -165,36 +167,43 @@ static void identify(struct session_owner *owner, struct session_identity *ident
   *identity = ((struct peer *)owner)->who;
 }
 
-/* open { now =, host =, port =, name =, server_host =, server_port = }: nil if there is no memory.
- */
+/* open { now =, host =, port =, name =, server_host =, server_port =, starts = false }: nil if
+ * there is no memory. */
 static int service_open(lua_State *L) {
   struct service *service = check_service(L);
   lua_settop(L, 2);
+  return spec_open_peer(L, &service->peers, script_name(service->script),
+                        script_handler(service->script));
+}
+
+int spec_open_peer(lua_State *L, struct spec_peers *all, const char *name,
+                   struct handler *handler) {
   if (lua_isnil(L, 2)) {
     lua_newtable(L);
     lua_replace(L, 2);
   }
   int64_t now = integer_field(L, 2, "now", 0);
   struct session_identity who = {
-      .service = script_name(service->script),
+      .service = name,
       .host = text_field(L, 2, "host", "192.0.2.1"),
       .name = text_field(L, 2, "name", text_field(L, 2, "host", "192.0.2.1")),
       .port = (unsigned)integer_field(L, 2, "port", 50000),
       .server_host = text_field(L, 2, "server_host", "127.0.0.1"),
       .server_port = (unsigned)integer_field(L, 2, "server_port", 8888)};
   struct peer *peer = lua_newuserdatauv(L, sizeof *peer, 2);
-  *peer = (struct peer){
-      .owner = {identify, &service->failures}, .service = service, .who = who, .now = now};
+  *peer = (struct peer){.owner = {identify, &all->failures}, .all = all, .who = who, .now = now};
   luaL_setmetatable(L, session_class);
   for (int i = 1; i <= 2; i++) { /* the script and the texts outlive the session */
     lua_pushvalue(L, i);
     lua_setiuservalue(L, -2, i);
   }
-  peer->session = session_create(script_handler(service->script), &peer->owner, now);
+  peer->session = session_create(handler, &peer->owner, now);
   if (!peer->session) return 0;
-  peer->next = service->peers;
-  service->peers = peer;
-  session_start(peer->session, now);
+  peer->next = all->first;
+  all->first = peer;
+  lua_getfield(L, 2, "starts");
+  if (lua_isnil(L, -1) || lua_toboolean(L, -1)) session_start(peer->session, now);
+  lua_pop(L, 1);
   return 1;
 }
 
@@ -353,6 +362,27 @@ static int session_passed(lua_State *L) {
   return push_self(L);
 }
 
+static int session_starts(lua_State *L) {
+  struct peer *peer = check_peer(L);
+  session_start(peer->session, take_now(L, peer, 2));
+  return push_self(L);
+}
+
+static int session_moves(lua_State *L) {
+  struct peer *peer = check_peer(L);
+  lua_pushboolean(L, session_move(peer->session, take_now(L, peer, 2)));
+  return 1;
+}
+
+/* Without the turns that a handler has asked for. */
+static int session_receive_only(lua_State *L) {
+  size_t length;
+  struct peer *peer = check_peer(L);
+  const char *bytes = luaL_checklstring(L, 2, &length);
+  session_receive(peer->session, bytes, length, take_now(L, peer, 3));
+  return push_self(L);
+}
+
 static int session_drained(lua_State *L) {
   struct peer *peer = check_peer(L);
   session_drain(peer->session, take_now(L, peer, 2));
@@ -403,7 +433,8 @@ static int make_folder(lua_State *L) {
 }
 
 int spec_open_session(lua_State *L) {
-  static const luaL_Reg functions[] = {{"load", load}, {"folder", make_folder}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"load", load}, {"folder", make_folder}, {"handlers", spec_new_handlers}, {NULL, NULL}};
   static const luaL_Reg script_methods[] = {{"open", service_open},
                                             {"name", service_name},
                                             {"listen", service_listen},
@@ -420,6 +451,9 @@ int spec_open_session(lua_State *L) {
                                              {"is_responding", session_responding},
                                              {"deadline", session_when},
                                              {"expire", session_passed},
+                                             {"start", session_starts},
+                                             {"move", session_moves},
+                                             {"receive_only", session_receive_only},
                                              {"drain", session_drained},
                                              {"abort", session_broken},
                                              {"finished", session_over},
@@ -429,6 +463,7 @@ int spec_open_session(lua_State *L) {
                                              {NULL, NULL}};
   spec_new_class(L, script_class, script_methods, service_close);
   spec_new_class(L, session_class, session_methods, session_close);
+  spec_register_handlers(L);
   luaL_newlib(L, functions);
   spec_add_memory(L);
   return 1;

@@ -1,0 +1,337 @@
+/* spec_handlers.c: handlers that do what a request says, for specs of what becomes of conversations
+ * when a handler gets a successor. No script is behind them, and all that happens to them is
+ * written down, in order, by their names.
+ *
+ *     handlers = rooms.session.handlers()
+ *     handlers:add("old", { framing = true, greets = true, idle_timeout = 10 })
+ *     session = handlers:open("old")
+ *     handlers:succeed("old", "new")
+ *     handlers:log() --> "old greets; old moves to new; old vacant; ..."
+ */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "session/session.h"
+#include "spec_module.h"
+#include "spec_session.h"
+
+static const char handlers_class[] = "parlance_spec.handlers";
+
+enum { HANDLERS_MAX = 8, NAME_MAX_LENGTH = 16, LOG_MAX = 16384, HELD = 4, PULLS = 2 };
+
+/* What a client's number grows by at a move: so that who carried it over can be told. */
+enum { CARRIED = 100 };
+
+struct handlers;
+
+struct actor {
+  struct handler handler; /* first, so that a handler is its actor */
+  struct handlers *all;
+  struct framing framing;
+  char name[NAME_MAX_LENGTH];
+  int pulls; /* left of its source */
+  bool is_working;
+};
+
+struct handlers {
+  struct spec_peers peers;
+  struct actor *actors[HANDLERS_MAX]; /* NULL: none, or gone */
+  int file;
+  size_t logged;
+  char log[LOG_MAX];
+};
+
+static struct actor *actor_of(struct handler *handler) { return (struct actor *)handler; }
+
+__attribute__((format(printf, 2, 3))) static void note(struct actor *actor, const char *format,
+                                                       ...) {
+  struct handlers *all = actor->all;
+  va_list arguments;
+  va_start(arguments, format);
+  all->logged += (size_t)snprintf(all->log + all->logged, LOG_MAX - all->logged, "%s%s ",
+                                  all->logged > 0 ? "; " : "", actor->name);
+  if (all->logged < LOG_MAX)
+    all->logged +=
+        (size_t)vsnprintf(all->log + all->logged, LOG_MAX - all->logged, format, arguments);
+  if (all->logged >= LOG_MAX) abort();
+  va_end(arguments);
+}
+
+/* ---- what a handler does ------------------------------------------------------------------- */
+
+static void say(struct session *session, const char *bytes, size_t length) {
+  if (session_send(session, bytes, length) != STATUS_OK) abort();
+}
+
+static void say_words(struct session *session, const struct actor *actor, const char *words) {
+  char text[64];
+  int length = snprintf(text, sizeof text, "%s %s;", actor->name, words);
+  say(session, text, (size_t)length);
+}
+
+/* Up to a full stop, or to the end of the input. */
+static void ask(struct actor *actor, struct session *session) {
+  struct span input = session_input(session);
+  const char *stop = memchr(input.data, '.', input.length);
+  note(actor, "asked %.*s", (int)input.length, input.data);
+  if (stop)
+    session_judge(session, SESSION_COMPLETE, (size_t)(stop - input.data) + 1, NULL);
+  else if (memchr(input.data, '!', input.length))
+    session_judge(session, SESSION_MALFORMED, 0, "shouting");
+  else if (session_at_end(session))
+    session_judge(session, SESSION_COMPLETE, input.length, NULL);
+  else
+    session_judge(session, SESSION_PARTIAL, 0, NULL);
+}
+
+static bool is_word(struct span request, const char *word) {
+  return request.length >= strlen(word) && memcmp(request.data, word, strlen(word)) == 0;
+}
+
+static void say_many(struct session *session) {
+  static char many[SESSION_HIGH_WATER];
+  memset(many, 'm', sizeof many);
+  say(session, many, sizeof many);
+}
+
+static void say_client(struct session *session, const struct actor *actor) {
+  char words[32];
+  snprintf(words, sizeof words, "client %d", session_client(session));
+  say_words(session, actor, words);
+}
+
+/* False: the response has failed. */
+static bool respond(struct actor *actor, struct session *session, struct span request) {
+  enum status status = STATUS_OK;
+  if (is_word(request, "fail")) {
+    session_fail(session, REASON_SCRIPT_ERROR, "on purpose");
+    return false;
+  }
+  if (is_word(request, "client"))
+    say_client(session, actor);
+  else if (is_word(request, "many"))
+    say_many(session);
+  else if (is_word(request, "file"))
+    status = session_send_file(session, actor->all->file, 0, 4, 1);
+  else if (is_word(request, "held"))
+    status = session_send_held(session, "held", HELD, 1);
+  else if (is_word(request, "source")) {
+    actor->pulls = PULLS;
+    status = session_send_source(session, 1);
+  } else
+    say_words(session, actor, "answered");
+  return status == STATUS_OK;
+}
+
+static void answer(struct actor *actor, struct session *session) {
+  struct span request =
+      actor->handler.framing ? session_framed(session)->payload : session_input(session);
+  const char *stop = memchr(request.data, '.', request.length);
+  size_t length = stop ? (size_t)(stop - request.data) : request.length;
+  note(actor, "answers %.*s", (int)length, request.data);
+  bool yields = is_word(request, "yield"), quits = is_word(request, "quit");
+  if (session_client(session) == 0) session_set_client(session, 1);
+  if (!respond(actor, session, request)) return;
+  session_answered(session, quits);
+  if (yields) session_yield(session);
+}
+
+/* A piece takes all its share of time. */
+static void pull(struct actor *actor, struct session *session) {
+  note(actor, "pulled");
+  session_yield(session);
+  if (actor->pulls-- > 0)
+    session_pulled(session, "piece;", 6);
+  else
+    session_pulled(session, NULL, 0);
+}
+
+static void speak(struct actor *actor, struct session *session, const char *what) {
+  note(actor, "%s", what);
+  say_words(session, actor, what);
+  session_answered(session, false);
+}
+
+static void work(struct handler *handler, struct session *session) {
+  struct actor *actor = actor_of(handler);
+  actor->is_working = true;
+  for (;;) {
+    switch (session_next(session)) {
+    case SESSION_WAIT: actor->is_working = false; return;
+    case SESSION_GREET: speak(actor, session, "greets"); break;
+    case SESSION_ASK: ask(actor, session); break;
+    case SESSION_ANSWER: answer(actor, session); break;
+    case SESSION_PULL: pull(actor, session); break;
+    case SESSION_APOLOGIZE: speak(actor, session, "apologizes"); break;
+    case SESSION_CLOSE:
+      note(actor, "mourns %s", reason_name(session_reason(session)));
+      session_closed(session);
+      break;
+    }
+  }
+}
+
+static void release(struct handler *handler, struct session *session, int reference) {
+  (void)session;
+  (void)reference;
+  note(actor_of(handler), "releases");
+}
+
+static void move(struct handler *handler, struct session *session, struct handler *successor) {
+  struct actor *actor = actor_of(handler);
+  if (actor->is_working) note(actor, "MOVES WITHIN WORK");
+  note(actor, "moves to %s", actor_of(successor)->name);
+  if (session_client(session) != 0) session_set_client(session, session_client(session) + CARRIED);
+}
+
+static void forget(struct actor *actor) {
+  for (int i = 0; i < HANDLERS_MAX; i++)
+    if (actor->all->actors[i] == actor) actor->all->actors[i] = NULL;
+  free(actor);
+}
+
+static void vacant(struct handler *handler) {
+  struct actor *actor = actor_of(handler);
+  if (actor->is_working) note(actor, "VACANT WITHIN WORK");
+  if (handler->sessions != 0) note(actor, "VACANT WITH SESSIONS");
+  note(actor, "vacant");
+  forget(actor);
+}
+
+/* ---- as the specs see them ----------------------------------------------------------------- */
+
+static struct handlers *check_handlers(lua_State *L) {
+  return luaL_checkudata(L, 1, handlers_class);
+}
+
+static struct actor *find(const struct handlers *all, const char *name) {
+  for (int i = 0; i < HANDLERS_MAX; i++)
+    if (all->actors[i] && strcmp(all->actors[i]->name, name) == 0) return all->actors[i];
+  return NULL;
+}
+
+static struct actor *check_actor(lua_State *L, const struct handlers *all, int index) {
+  struct actor *actor = find(all, luaL_checkstring(L, index));
+  luaL_argcheck(L, actor != NULL, index, "no such handler any more");
+  return actor;
+}
+
+static bool flag(lua_State *L, const char *name) {
+  lua_getfield(L, 3, name);
+  bool is_set = lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  return is_set;
+}
+
+static int64_t number(lua_State *L, const char *name, int64_t otherwise) {
+  lua_getfield(L, 3, name);
+  int64_t value = luaL_optinteger(L, -1, otherwise);
+  lua_pop(L, 1);
+  return value;
+}
+
+/* add(name, { framing =, greets =, apologizes =, mourns =, leaves_client = true, max_request =,
+ * request_timeout =, idle_timeout = }): with `framing`, requests are lines. */
+static int add(lua_State *L) {
+  struct handlers *all = check_handlers(L);
+  const char *name = luaL_checkstring(L, 2);
+  lua_settop(L, 3);
+  if (lua_isnil(L, 3)) {
+    lua_newtable(L);
+    lua_replace(L, 3);
+  }
+  bool is_framed = flag(L, "framing"), leaves_client = flag(L, "leaves_client");
+  struct limits limits = {.max_request = (size_t)number(L, "max_request", 1000),
+                          .request_timeout = number(L, "request_timeout", 0),
+                          .idle_timeout = number(L, "idle_timeout", 0)};
+  bool greets = flag(L, "greets"), apologizes = flag(L, "apologizes"), mourns = flag(L, "mourns");
+  int place = 0;
+  while (place < HANDLERS_MAX && all->actors[place]) place++;
+  luaL_argcheck(L, place < HANDLERS_MAX && !find(all, name), 2, "no room for it");
+  struct actor *actor = calloc(1, sizeof *actor);
+  if (!actor) return luaL_error(L, "not enough memory");
+  *actor = (struct actor){.all = all, .framing = {.kind = FRAMING_LINE, .max = SIZE_MAX}};
+  actor->handler = (struct handler){.framing = is_framed ? &actor->framing : NULL,
+                                    .limits = limits,
+                                    .greets = greets,
+                                    .apologizes = apologizes,
+                                    .mourns = mourns,
+                                    .work = work,
+                                    .release = release,
+                                    .move = leaves_client ? NULL : move,
+                                    .vacant = vacant};
+  snprintf(actor->name, sizeof actor->name, "%s", name);
+  all->actors[place] = actor;
+  return 0;
+}
+
+/* succeed(old, new) */
+static int succeed(lua_State *L) {
+  struct handlers *all = check_handlers(L);
+  struct actor *old = check_actor(L, all, 2);
+  old->handler.successor = &check_actor(L, all, 3)->handler;
+  return 0;
+}
+
+/* open(name, options): as script:open(). */
+static int open_session(lua_State *L) {
+  struct handlers *all = check_handlers(L);
+  struct actor *actor = check_actor(L, all, 2);
+  lua_settop(L, 3);
+  if (lua_isnil(L, 3)) {
+    lua_newtable(L);
+    lua_replace(L, 3);
+  }
+  lua_remove(L, 2);
+  return spec_open_peer(L, &all->peers, "handlers", &actor->handler);
+}
+
+/* sessions(name): nil if the handler is gone. */
+static int count_sessions(lua_State *L) {
+  struct actor *actor = find(check_handlers(L), luaL_checkstring(L, 2));
+  if (!actor) return 0;
+  lua_pushinteger(L, (lua_Integer)actor->handler.sessions);
+  return 1;
+}
+
+/* log(): what happened since it was last asked for. */
+static int take_log(lua_State *L) {
+  struct handlers *all = check_handlers(L);
+  lua_pushlstring(L, all->log, all->logged);
+  all->logged = 0;
+  return 1;
+}
+
+static int close_handlers(lua_State *L) {
+  struct handlers *all = check_handlers(L);
+  spec_close_peers(&all->peers);
+  for (int i = 0; i < HANDLERS_MAX; i++)
+    if (all->actors[i]) forget(all->actors[i]);
+  if (all->file >= 0) close(all->file);
+  all->file = -1;
+  return 0;
+}
+
+int spec_new_handlers(lua_State *L) {
+  struct handlers *all = lua_newuserdatauv(L, sizeof *all, 0);
+  memset(all, 0, sizeof *all);
+  all->file = memfd_create("spec", MFD_CLOEXEC);
+  luaL_setmetatable(L, handlers_class);
+  if (all->file < 0 || write(all->file, "file", 4) != 4) return spec_failure(L, STATUS_ERROR);
+  return 1;
+}
+
+void spec_register_handlers(lua_State *L) {
+  static const luaL_Reg methods[] = {{"add", add},
+                                     {"succeed", succeed},
+                                     {"open", open_session},
+                                     {"sessions", count_sessions},
+                                     {"log", take_log},
+                                     {"close", close_handlers},
+                                     {NULL, NULL}};
+  spec_new_class(L, handlers_class, methods, close_handlers);
+}
