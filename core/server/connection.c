@@ -96,6 +96,7 @@ static void unlink_connection(struct connection *connection) {
     connection->previous->next = connection->next;
   else
     server->connections = connection->next;
+  if (server->to_move == connection) server->to_move = connection->next;
   if (connection->next) connection->next->previous = connection->previous;
 }
 
@@ -395,6 +396,13 @@ void connection_drain(struct connection *connection) {
     settle(connection);
   else
     schedule(connection, server_of(connection)->now + LINGER_TIME_DRAINING);
+}
+
+/* The new handler may have other limits of time. */
+void connection_move(struct connection *connection) {
+  if (connection->phase != PHASE_TALKING) return;
+  session_move(connection->session, server_of(connection)->now);
+  schedule(connection, session_deadline(connection->session));
 }
 
 void connection_abort(struct connection *connection, bool tells) {

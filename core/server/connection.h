@@ -18,6 +18,9 @@ void connection_expire(struct timer *timer);
 /* The server is stopping: see session_drain(). */
 void connection_drain(struct connection *connection);
 
+/* Its handler may have a successor: see session_move(). */
+void connection_move(struct connection *connection);
+
 /* Ends it now; the script is told only if `tells`. It is freed by connection_free_ended(). */
 void connection_abort(struct connection *connection, bool tells);
 

@@ -54,6 +54,7 @@ struct server {
   struct service *services;
   struct connection *connections; /* all that live */
   struct connection *ended;       /* to be freed at the end of the turn */
+  struct connection *to_move;     /* the next one to be looked at, see sweep.h; NULL: all were */
   size_t connection_count;
   size_t max_connections;
   int64_t now; /* the turn's */

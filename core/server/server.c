@@ -11,6 +11,7 @@
 #include "io/signals.h"
 #include "server/connection.h"
 #include "server/listener.h"
+#include "server/sweep.h"
 
 enum {
   EVENTS = 256,         /* dispatched in a turn */
@@ -80,15 +81,26 @@ enum status server_add_service(struct server *server, const struct service_optio
   return STATUS_OK;
 }
 
-unsigned server_port(const struct server *server, size_t nth) {
-  const struct service *service = server->services;
+static struct service *nth_service(const struct server *server, size_t nth) {
+  struct service *service = server->services;
   while (service && nth-- > 0) service = service->next;
+  return service;
+}
+
+unsigned server_port(const struct server *server, size_t nth) {
+  const struct service *service = nth_service(server, nth);
   return service && service->listeners ? service->listeners->port : 0;
+}
+
+void server_renew(struct server *server, size_t nth, struct handler *handler) {
+  nth_service(server, nth)->handler = handler;
+  sweep_begin(server);
 }
 
 /* ---- a turn -------------------------------------------------------------------------------- */
 
 static int time_to_wait(struct server *server, int64_t now) {
+  if (sweep_is_on(server)) return 0;
   int64_t next = timer_next(&server->timers);
   if (server->resolver) {
     int64_t resolver = resolver_deadline(server->resolver, now);
@@ -141,6 +153,7 @@ static enum status turn(struct server *server, int wait_ms, size_t *count) {
   /* After a long stall the bytes that keep a connection alive may not have been read yet. */
   if (*count < EVENTS || server->is_draining || ++server->full_turns % FULL_TURNS == 0)
     expire_timers(server);
+  sweep_slice(server);
   connection_free_ended(server);
   return STATUS_OK;
 }

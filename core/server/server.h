@@ -27,7 +27,7 @@ struct server_options {
 
 struct service_options {
   const char *name;                /* for the log */
-  struct handler *handler;         /* must outlive the server */
+  struct handler *handler;         /* must outlive the server, unless it gets a successor */
   const struct address *addresses; /* where to listen */
   size_t address_count;
   size_t max_connections; /* 0: no limit of its own */
@@ -43,6 +43,12 @@ enum status server_add_service(struct server *server, const struct service_optio
 
 /* The port that the first listener of the nth service has, for a person; 0 for a Unix socket. */
 unsigned server_port(const struct server *server, size_t nth);
+
+/* The nth service has this handler from now on: connections that come get it at once, and those
+ * that there are move as handler.h says: those that are between two requests in slices, from the
+ * end of this turn of the loop on, and the others when they have finished what they have in hand.
+ * The successor of the old handler must have been set. Not from within a session's call. */
+void server_renew(struct server *server, size_t nth, struct handler *handler);
 
 /* Serves until SIGTERM or SIGINT and then drains. STATUS_ERROR: the loop itself failed. */
 enum status server_run(struct server *server);
