@@ -69,7 +69,7 @@ static enum session_step decode(struct session *session, struct span input) {
 static enum session_step next_request(struct session *session) {
   if (session->paused || session->output.first) return SESSION_WAIT;
   /* Here it moves, when the handler is back from work(). */
-  if (!session->begun && session->handler->successor) return SESSION_WAIT;
+  if (session->handler->successor && !session->begun) return SESSION_WAIT;
   struct span input = buffered(session);
   if (input.length == 0) {
     if (session->at_end)

@@ -186,6 +186,7 @@ Server.__index = Server
 
 ---@class spec.Options
 ---@field poller? "epoll"|"select"
+---@field binary? string to be run in the place of parlance
 ---@field name? string the file's name, without ".lua"
 ---@field listen? string[] addresses; a free port of 127.0.0.1 without it
 ---@field [integer] string command line options that stand before the script
@@ -287,7 +288,7 @@ end
 function server.start(scripts, options)
   options = options or {}
   local folder = new_folder()
-  local argv, listeners = { BINARY, "--log-level", "debug" }, 0
+  local argv, listeners = { options.binary or BINARY, "--log-level", "debug" }, 0
   if options.poller then
     argv[#argv + 1] = "--poller"
     argv[#argv + 1] = options.poller

@@ -1,0 +1,170 @@
+/* renewing_server.c: a server whose first service gets a new handler whenever its second one is
+ * told to, for spec/server/sweep_spec.lua: everything of the server room, and no script.
+ *
+ * The first service answers a line with the number of its handler's generation and the line. The
+ * second one takes these lines:
+ *   renew [MS]   the next generation, with an idle timeout; answers the generation's number
+ *   count        answers "GENERATION=CONVERSATIONS ..." of those that live
+ *   most         answers how many conversations were moved in one turn of the loop at most
+ *   waits        answers how often the loop waited although a handler with a successor was there
+ *
+ * It takes the options of the real server that the specs use, and leaves out those that it can. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/select.h>
+
+#include "base/log.h"
+#include "server/server.h"
+#include "session/session.h"
+
+enum { GENERATIONS_MAX = 16, ANSWER_MAX = 256 };
+
+struct generation {
+  struct handler handler; /* first, so that a handler is its generation */
+  unsigned number;
+};
+
+static const struct framing line = {.kind = FRAMING_LINE, .max = SIZE_MAX};
+static struct generation *generations[GENERATIONS_MAX]; /* NULL: not yet, or freed */
+static unsigned newest;
+static struct server *server;
+static unsigned moved, most_moved; /* in a turn */
+static unsigned waits;
+
+static void end_turn(bool is_waiting) {
+  for (unsigned i = 1; i < newest; i++)
+    if (generations[i] && is_waiting) waits++;
+  if (moved > most_moved) most_moved = moved;
+  moved = 0;
+}
+
+/* Each turn of the loop waits once: the program is linked so that it comes by here (--wrap). */
+int __real_epoll_wait(int epoll, struct epoll_event *events, int capacity, int timeout_ms);
+int __wrap_epoll_wait(int epoll, struct epoll_event *events, int capacity, int timeout_ms);
+int __real_select(int limit, fd_set *reads, fd_set *writes, fd_set *fails, struct timeval *timeout);
+int __wrap_select(int limit, fd_set *reads, fd_set *writes, fd_set *fails, struct timeval *timeout);
+
+int __wrap_epoll_wait(int epoll, struct epoll_event *events, int capacity, int timeout_ms) {
+  end_turn(timeout_ms != 0);
+  return __real_epoll_wait(epoll, events, capacity, timeout_ms);
+}
+
+int __wrap_select(int limit, fd_set *reads, fd_set *writes, fd_set *fails,
+                  struct timeval *timeout) {
+  end_turn(!timeout || timeout->tv_sec > 0 || timeout->tv_usec > 0);
+  return __real_select(limit, reads, writes, fails, timeout);
+}
+
+static void move(struct handler *handler, struct session *session, struct handler *successor) {
+  (void)handler;
+  (void)session;
+  (void)successor;
+  moved++;
+}
+
+static void vacant(struct handler *handler) {
+  struct generation *generation = (struct generation *)handler;
+  generations[generation->number] = NULL;
+  free(generation);
+}
+
+static void release(struct handler *handler, struct session *session, int reference) {
+  (void)handler;
+  (void)session;
+  (void)reference;
+}
+
+static void reply(struct session *session, const char *text) {
+  if (session_send(session, text, strlen(text)) != STATUS_OK) abort();
+  session_answered(session, false);
+}
+
+static void work(struct handler *handler, struct session *session) {
+  const struct generation *generation = (const struct generation *)handler;
+  enum session_step step;
+  while ((step = session_next(session)) != SESSION_WAIT) {
+    if (step != SESSION_ANSWER) abort();
+    struct span request = session_framed(session)->payload;
+    char text[ANSWER_MAX];
+    snprintf(text, sizeof text, "%u%.*s\n", generation->number, (int)request.length, request.data);
+    reply(session, text);
+  }
+}
+
+static struct handler *begin_generation(int64_t idle_timeout) {
+  struct generation *generation = calloc(1, sizeof *generation);
+  if (!generation || newest + 1 == GENERATIONS_MAX) abort();
+  generation->number = ++newest;
+  generation->handler =
+      (struct handler){.framing = &line,
+                       .limits = {.max_request = 100, .idle_timeout = idle_timeout},
+                       .work = work,
+                       .release = release,
+                       .move = move,
+                       .vacant = vacant};
+  generations[newest] = generation;
+  return &generation->handler;
+}
+
+static void renew(int64_t idle_timeout) {
+  struct handler *handler = begin_generation(idle_timeout);
+  for (unsigned i = 1; i < newest; i++) {
+    struct generation *old = generations[i];
+    if (!old) continue;
+    old->handler.successor = handler;
+    if (old->handler.sessions == 0) vacant(&old->handler);
+  }
+  server_renew(server, 0, handler);
+}
+
+/* What the second service does: its own handler, so that none of the first one's is at work. */
+static void command(struct handler *handler, struct session *session) {
+  (void)handler;
+  while (session_next(session) == SESSION_ANSWER) {
+    struct span request = session_framed(session)->payload;
+    char text[ANSWER_MAX] = "";
+    int length = 0;
+    if (request.data[0] == 'r') {
+      renew(request.length > 6 ? atoi(request.data + 6) : 0);
+      length = snprintf(text, sizeof text, "%u", newest);
+    } else if (request.data[0] == 'm')
+      length = snprintf(text, sizeof text, "%u", most_moved);
+    else if (request.data[0] == 'w')
+      length = snprintf(text, sizeof text, "%u", waits);
+    else
+      for (unsigned i = 1; i <= newest; i++)
+        if (generations[i])
+          length += snprintf(text + length, sizeof text - (size_t)length, "%s%u=%zu",
+                             length > 0 ? " " : "", i, generations[i]->handler.sessions);
+    text[length] = '\n';
+    reply(session, text);
+  }
+}
+
+static bool add_service(const char *name, struct handler *handler) {
+  struct address address;
+  const struct address *failed;
+  const char *why;
+  if (address_parse("127.0.0.1:0", &address, &why) != STATUS_OK) return false;
+  struct service_options options = {
+      .name = name, .handler = handler, .addresses = &address, .address_count = 1};
+  return server_add_service(server, &options, &failed, &why) == STATUS_OK;
+}
+
+int main(int argc, char **argv) {
+  static struct handler commands = {
+      .framing = &line, .limits = {.max_request = 100}, .work = command, .release = release};
+  struct server_options options = {.poller = "epoll", .max_connections = 1000};
+  const char *why;
+  for (int i = 1; i + 1 < argc; i++)
+    if (strcmp(argv[i], "--poller") == 0) options.poller = argv[i + 1];
+  log_configure(LOG_INFO, LOG_TEXT);
+  if (server_create(&options, &server, &why) != STATUS_OK) return 1;
+  bool is_well = add_service("served", begin_generation(0)) && add_service("commands", &commands) &&
+                 server_run(server) == STATUS_OK;
+  server_destroy(server);
+  for (int i = 0; i < GENERATIONS_MAX; i++) free(generations[i]);
+  return is_well ? 0 : 1;
+}
