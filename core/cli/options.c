@@ -30,6 +30,7 @@ const char options_help[] =
     "      --poller NAME         epoll (default) or select\n"
     "      --resolve-names       look up the names of peers for `self.host`\n"
     "      --name-server ADDRESS host:port to ask for them, instead of the system's\n"
+    "      --no-watch            reload scripts only at SIGHUP, and not when they are saved\n"
     "      --log-level LEVEL     debug, info (default), warn or error\n"
     "      --log-format FORMAT   text (default) or json\n"
     "      --version, --help\n"
@@ -52,6 +53,7 @@ enum answer {
   OPTION_POLLER,
   OPTION_RESOLVE_NAMES,
   OPTION_NAME_SERVER,
+  OPTION_NO_WATCH,
   OPTION_LOG_LEVEL,
   OPTION_LOG_FORMAT,
   OPTION_VERSION,
@@ -70,6 +72,7 @@ static const struct option long_options[] = {
     {"poller", required_argument, NULL, OPTION_POLLER},
     {"resolve-names", no_argument, NULL, OPTION_RESOLVE_NAMES},
     {"name-server", required_argument, NULL, OPTION_NAME_SERVER},
+    {"no-watch", no_argument, NULL, OPTION_NO_WATCH},
     {"log-level", required_argument, NULL, OPTION_LOG_LEVEL},
     {"log-format", required_argument, NULL, OPTION_LOG_FORMAT},
     {"version", no_argument, NULL, OPTION_VERSION},
@@ -196,6 +199,7 @@ static bool set_for_server(struct options *options, int option) {
     return strcmp(optarg, "epoll") == 0 || strcmp(optarg, "select") == 0 ||
            complain("poller", optarg, "epoll or select");
   case OPTION_RESOLVE_NAMES: options->server.resolve_names = true; return true;
+  case OPTION_NO_WATCH: options->server.watches = false; return true;
   case OPTION_NAME_SERVER:
     options->server.name_server = optarg;
     if (address_parse(optarg, &address, &why) == STATUS_OK && !address.is_unix) return true;
@@ -258,7 +262,8 @@ static bool parse_all(struct options *options, struct script_entry *entry, int a
 }
 
 bool options_parse(struct options *options, int argc, char **argv, int first) {
-  *options = (struct options){.server = {.poller = "epoll"}, .log_level = LOG_INFO};
+  *options =
+      (struct options){.server = {.poller = "epoll", .watches = true}, .log_level = LOG_INFO};
   struct script_entry entry = fresh_entry();
   opterr = 0;
   optind = first;

@@ -20,6 +20,9 @@ struct served {
   struct address own; /* its `listen`, or the default */
   const struct address *addresses;
   size_t address_count;
+  struct server *server; /* which it is the nth service of */
+  size_t nth;
+  struct service_source source;
 };
 
 /* As many descriptors as the system lets us have. */
@@ -76,12 +79,42 @@ static void complain_of_address(const struct address *address, const char *why) 
     fprintf(stderr, "parlance: cannot listen on %s: %s\n", text, why);
 }
 
-static bool listen_all(struct server *server, const struct served *served, size_t count) {
+/* ---- renewal ------------------------------------------------------------------------------- */
+
+static enum service_renewal renew(void *context, bool is_forced, int64_t now) {
+  const struct served *served = context;
+  switch (script_reload(served->script, is_forced, now)) {
+  case SCRIPT_RELOADED:
+    server_renew(served->server, served->nth, script_handler(served->script));
+    return RENEWAL_DONE;
+  case SCRIPT_REFUSED: return RENEWAL_REFUSED;
+  case SCRIPT_LACKING: return RENEWAL_LATER;
+  default: return RENEWAL_NONE;
+  }
+}
+
+static size_t count_files(void *context) {
+  return script_count_files(((const struct served *)context)->script);
+}
+
+static void each_file(void *context, void (*visit)(void *visitor, const char *path),
+                      void *visitor) {
+  script_each_file(((const struct served *)context)->script, visit, visitor);
+}
+
+/* -------------------------------------------------------------------------------------------- */
+
+static bool listen_all(struct server *server, struct served *served, size_t count) {
   for (size_t i = 0; i < count; i++) {
     const struct address *failed;
     const char *why;
+    served[i].server = server;
+    served[i].nth = i;
+    served[i].source = (struct service_source){
+        .context = &served[i], .renew = renew, .count_files = count_files, .each_file = each_file};
     struct service_options service = {.name = script_name(served[i].script),
                                       .handler = script_handler(served[i].script),
+                                      .source = &served[i].source,
                                       .addresses = served[i].addresses,
                                       .address_count = served[i].address_count,
                                       .max_connections = served[i].entry->max_connections};
@@ -95,14 +128,16 @@ static bool listen_all(struct server *server, const struct served *served, size_
 }
 
 /* One address of a script is enough to try it with. */
-static void greet_person(const struct server *server, const struct served *served, size_t count) {
-  for (size_t i = 0; i < count; i++)
+static void greet_person(const struct options *options, const struct server *server,
+                         const struct served *served) {
+  for (size_t i = 0; i < options->script_count; i++)
     banner_print(script_name(served[i].script), served[i].entry->script.path,
                  &served[i].addresses[0], server_port(server, i), script_example(served[i].script));
-  fputs("Ctrl-C stops it.\n", stderr);
+  if (options->server.watches) fputs("Save a script, and it is reloaded. ", stderr);
+  fputs("Ctrl-C stops the server.\n", stderr);
 }
 
-static int run(const struct options *options, const struct served *served) {
+static int run(const struct options *options, struct served *served) {
   struct server *server;
   const char *why;
   struct server_options server_options = options->server;
@@ -116,7 +151,7 @@ static int run(const struct options *options, const struct served *served) {
   log_configure(is_person ? LOG_WARN : options->log_level, options->log_format);
   int status = EXIT_FAILED;
   if (listen_all(server, served, options->script_count)) {
-    if (is_person) greet_person(server, served, options->script_count);
+    if (is_person) greet_person(options, server, served);
     log_configure(options->log_level, options->log_format);
     if (server_run(server) == STATUS_OK) status = EXIT_STOPPED;
   }

@@ -8,14 +8,28 @@
 
 static volatile sig_atomic_t write_end = -1;
 static volatile sig_atomic_t asked;
+static volatile sig_atomic_t asked_to_reload;
+
+/* An empty pipe takes a byte, and one that is full has woken the loop already. */
+static void wake(void) {
+  ssize_t written = write(write_end, "", 1);
+  (void)written;
+}
 
 static void on_stop(int signal_number) {
   (void)signal_number;
   int saved = errno;
   if (asked) _exit(1);
   asked = 1;
-  ssize_t written = write(write_end, "", 1);
-  (void)written; /* an empty pipe takes a byte */
+  wake();
+  errno = saved;
+}
+
+static void on_reload(int signal_number) {
+  (void)signal_number;
+  int saved = errno;
+  asked_to_reload = 1;
+  wake();
   errno = saved;
 }
 
@@ -23,16 +37,24 @@ static void on_pipe(int signal_number) { (void)signal_number; }
 
 bool signals_asked_to_stop(void) { return asked; }
 
+bool signals_take_reload(void) {
+  bool was_asked = asked_to_reload;
+  asked_to_reload = 0;
+  return was_asked;
+}
+
 enum status signals_open(int *fd) {
   int ends[2];
   if (pipe2(ends, O_NONBLOCK | O_CLOEXEC) != 0) return STATUS_ERROR;
   write_end = ends[1];
   struct sigaction stop = {.sa_handler = on_stop, .sa_flags = SA_RESTART};
+  struct sigaction reload = {.sa_handler = on_reload, .sa_flags = SA_RESTART};
   struct sigaction drop = {.sa_handler = on_pipe, .sa_flags = SA_RESTART};
   sigemptyset(&stop.sa_mask);
+  sigemptyset(&reload.sa_mask);
   sigemptyset(&drop.sa_mask);
   if (sigaction(SIGTERM, &stop, NULL) != 0 || sigaction(SIGINT, &stop, NULL) != 0 ||
-      sigaction(SIGPIPE, &drop, NULL) != 0) {
+      sigaction(SIGHUP, &reload, NULL) != 0 || sigaction(SIGPIPE, &drop, NULL) != 0) {
     close(ends[0]);
     close(ends[1]);
     return STATUS_ERROR;

@@ -1,4 +1,5 @@
-/* signals.h: SIGTERM and SIGINT as bytes to read, so that the loop hears of them in its own time.
+/* signals.h: SIGTERM, SIGINT and SIGHUP as bytes to read, so that the loop hears of them in its own
+ * time.
  *
  * There is one set of handlers in a process. A second SIGTERM or SIGINT ends the process at once
  * with exit status 1. SIGPIPE is caught and dropped (not ignored: programs that a script starts
@@ -10,11 +11,14 @@
 
 #include "base/status.h"
 
-/* Installs the handlers; *fd becomes readable when the process is asked to stop. It belongs to the
- * caller, and must stay open as long as the process lives. */
+/* Installs the handlers; *fd becomes readable when the process is asked for something. It belongs
+ * to the caller, and must stay open as long as the process lives. */
 enum status signals_open(int *fd);
 
 /* Whether the process has been asked to stop, for those who cannot wait for the descriptor. */
 bool signals_asked_to_stop(void);
+
+/* Whether the process has been asked to reload (SIGHUP) since this was last called. */
+bool signals_take_reload(void);
 
 #endif

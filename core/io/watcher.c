@@ -16,8 +16,12 @@ enum {
   WRITER_REST_MS = 200,
   /* Since the first complete save, however many follow: saving all the time is not to hide it. */
   REST_LIMIT_MS = 100,
-  /* From one telling to the next: a program that saves all the time costs ten looks a second. */
-  TOLD_APART_MS = 100,
+  /* From one telling to the next: twice as long each time, from the first of these to the second,
+   * as long as they follow each other. A person who saves two files in a row does not wait, and a
+   * program that saves all the time costs ten looks a second. */
+  FIRST_GAP_MS = 20,
+  LAST_GAP_MS = 100,
+  BURST_MS = 200, /* they follow each other if not farther apart than this */
   /* The same while a further file is being written: it may take that long to be closed. */
   WRITER_LIMIT_MS = 500,
 
@@ -37,7 +41,8 @@ struct watcher {
   /* Events that have not been told yet. */
   int64_t last_event;     /* CLOCK_NEVER: there is none */
   int64_t first_finished; /* the first that completes a save; CLOCK_NEVER: none does */
-  int64_t not_before;     /* the last telling is too near until then */
+  int64_t told;           /* when events were last told */
+  int64_t gap;            /* before that much later they are not told again; 0 at first */
 
   /* Looks. */
   bool polls;
@@ -166,7 +171,8 @@ static int64_t rest_deadline(const struct watcher *watcher) {
     int64_t limit = watcher->first_finished + (written ? WRITER_LIMIT_MS : REST_LIMIT_MS);
     deadline = earlier(deadline, limit);
   }
-  return deadline > watcher->not_before ? deadline : watcher->not_before;
+  int64_t not_before = watcher->told + watcher->gap;
+  return deadline > not_before ? deadline : not_before;
 }
 
 int64_t watcher_deadline(const struct watcher *watcher) {
@@ -191,7 +197,11 @@ static bool events_settled(struct watcher *watcher, int64_t now) {
   if (rest_deadline(watcher) > now) return false;
   watcher->last_event = CLOCK_NEVER;
   watcher->first_finished = CLOCK_NEVER;
-  watcher->not_before = now + TOLD_APART_MS;
+  if (watcher->gap == 0 || now - watcher->told > BURST_MS)
+    watcher->gap = FIRST_GAP_MS;
+  else
+    watcher->gap = earlier(2 * watcher->gap, LAST_GAP_MS);
+  watcher->told = now;
   watch_folders_forget_writers(watcher->folders);
   return true;
 }

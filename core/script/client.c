@@ -116,6 +116,18 @@ void client_push(lua_State *state, struct session *session, int metatable) {
   lua_replace(state, -2);
 }
 
+void client_adopt(lua_State *state, const struct session *session, int from, int to) {
+  if (session_client(session) == 0) return;
+  int top = lua_gettop(state);
+  lua_rawgeti(state, LUA_REGISTRYINDEX, session_client(session));
+  lua_rawgeti(state, LUA_REGISTRYINDEX, from);
+  if (lua_getmetatable(state, -2) && lua_rawequal(state, -1, -2)) {
+    lua_rawgeti(state, LUA_REGISTRYINDEX, to);
+    lua_setmetatable(state, top + 1);
+  }
+  lua_settop(state, top);
+}
+
 /* Only fields that exist are changed. */
 void client_forget(lua_State *state, struct session *session) {
   int reference = session_client(session);

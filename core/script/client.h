@@ -17,6 +17,11 @@ void client_push_metatable(lua_State *state, int protocol);
  * raise. */
 void client_push(lua_State *state, struct session *session, int metatable);
 
+/* The `self` of a session, if it has one, inherits from another protocol from now on: that of the
+ * metatable `to` and not `from`. One that the script has given a metatable of its own keeps it.
+ * Cannot raise. */
+void client_adopt(lua_State *state, const struct session *session, int from, int to);
+
 /* Parts `self` and session; cannot raise. */
 void client_forget(lua_State *state, struct session *session);
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "script/client.h"
+#include "script/environment.h"
 #include "script/module_framing.h"
 #include "script/serve.h"
 
@@ -17,26 +18,35 @@ static const double default_request_timeout = 30, default_idle_timeout = 300,
 
 const char *generation_function_name(enum function function) {
   static const char *const names[FUNCTION_COUNT] = {
-      [FUNCTION_REQUEST_COMPLETE] = "request_complete", [FUNCTION_MAKE_RESPONSE] = "make_response",
-      [FUNCTION_HANDLE_CONNECT] = "handle_connect",     [FUNCTION_HANDLE_ERROR] = "handle_error",
+      [FUNCTION_REQUEST_COMPLETE] = "request_complete",
+      [FUNCTION_MAKE_RESPONSE] = "make_response",
+      [FUNCTION_HANDLE_CONNECT] = "handle_connect",
+      [FUNCTION_HANDLE_ERROR] = "handle_error",
       [FUNCTION_HANDLE_CLOSE] = "handle_close",
+      [FUNCTION_SAVE] = "save",
+      [FUNCTION_RESTORE] = "restore",
   };
   return names[function];
 }
 
-/* The chunk's environment is its own; what it does not define comes from the state's globals. */
-static void run_chunk(lua_State *state, const char *path) {
-  if (luaL_loadfilex(state, path, "t") != LUA_OK) lua_error(state);
-  lua_newtable(state);
-  lua_createtable(state, 0, 1);
-  lua_pushglobaltable(state);
-  lua_setfield(state, -2, "__index");
-  lua_setmetatable(state, -2);
-  lua_setupvalue(state, -2, 1);
-  lua_call(state, 0, 1);
+/* Leaves the protocol on the stack. */
+static void run_script(lua_State *state, struct generation *generation, const char *path) {
+  lua_createtable(state, ROOT_SOURCES, 0);
+  struct sources *sources = environment_push(state, path);
+  lua_rawseti(state, -3, ROOT_SOURCES);
+  lua_pushvalue(state, -1);
+  lua_rawseti(state, -3, ROOT_GLOBALS);
+  lua_insert(state, -2);
+  generation->roots = luaL_ref(state, LUA_REGISTRYINDEX);
+  generation->sources = sources;
+  environment_run(state, -1, sources, path, 0);
   if (!lua_istable(state, -1))
     luaL_error(state, "%s: the script returned %s, not a table (its protocol)", path,
                luaL_typename(state, -1));
+  lua_rawgeti(state, LUA_REGISTRYINDEX, generation->roots);
+  lua_pushvalue(state, -2);
+  lua_rawseti(state, -2, ROOT_PROTOCOL);
+  lua_pop(state, 1);
 }
 
 static int complain(lua_State *state, const char *path, const char *key, const char *wanted) {
@@ -143,16 +153,18 @@ static void read_settings(lua_State *state, struct generation *generation, int p
       read_text(state, protocol, path, "example", generation->example, EXAMPLE_MAX);
 }
 
-void generation_init(struct generation *generation, struct gate *gate) {
-  *generation = (struct generation){.gate = gate, .metatable = LUA_NOREF};
+void generation_init(struct generation *generation, struct script *script, struct gate *gate) {
+  *generation = (struct generation){
+      .gate = gate, .script = script, .metatable = LUA_NOREF, .roots = LUA_NOREF};
   generation->handler.work = serve_work;
   generation->handler.release = serve_release;
+  generation->handler.move = serve_move;
   for (int i = 0; i < FUNCTION_COUNT; i++) generation->functions[i] = LUA_NOREF;
 }
 
 void generation_load(lua_State *state, struct generation *generation,
                      const struct script_options *options) {
-  run_chunk(state, options->path);
+  run_script(state, generation, options->path);
   int protocol = lua_gettop(state);
   for (int i = 0; i < FUNCTION_COUNT; i++)
     keep_function(state, generation, protocol, options->path, (enum function)i);
@@ -180,4 +192,5 @@ void generation_unload(lua_State *state, struct generation *generation) {
   for (int i = 0; i < FUNCTION_COUNT; i++)
     luaL_unref(state, LUA_REGISTRYINDEX, generation->functions[i]);
   luaL_unref(state, LUA_REGISTRYINDEX, generation->metatable);
+  luaL_unref(state, LUA_REGISTRYINDEX, generation->roots);
 }

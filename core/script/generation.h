@@ -9,15 +9,18 @@
 
 #include "script/gate.h"
 #include "script/script.h"
+#include "script/sources.h"
 #include "session/handler.h"
 
-/* The functions of a protocol, in the order of generation_functions(). */
+/* The functions of a protocol, in the order of generation_function_name(). */
 enum function {
   FUNCTION_REQUEST_COMPLETE,
   FUNCTION_MAKE_RESPONSE,
   FUNCTION_HANDLE_CONNECT,
   FUNCTION_HANDLE_ERROR,
   FUNCTION_HANDLE_CLOSE,
+  FUNCTION_SAVE,
+  FUNCTION_RESTORE,
   FUNCTION_COUNT
 };
 
@@ -27,12 +30,21 @@ enum { LISTEN_MAX = 256, EXAMPLE_MAX = 4096 };
 /* The most that one read of a file response may take, in bytes. */
 enum { BLOCKSIZE_MAX = 16 * 1024 * 1024 };
 
+/* What `roots` holds, by number. */
+enum root { ROOT_PROTOCOL = 1, ROOT_GLOBALS, ROOT_SOURCES };
+
 struct generation {
   struct handler handler; /* first, so that a handler is its generation */
   struct gate *gate;
+  struct script *script;
+  struct generation *next;       /* of those that have a successor and still have conversations */
+  unsigned number;               /* from 1 on */
+  int64_t since;                 /* when it began to serve, in ms */
+  struct sources *sources;       /* Lua's, behind `roots`; NULL before it is being loaded */
   struct framing framing;        /* what handler.framing points to, if anything */
   int functions[FUNCTION_COUNT]; /* references; LUA_NOREF where there is none */
   int metatable;                 /* of every `self` */
+  int roots;                     /* a list: what it consists of, see enum root */
   bool is_greeter;               /* has handle_connect and takes no requests */
   bool close_when_done;
   lua_Integer blocksize;
@@ -42,11 +54,12 @@ struct generation {
 };
 
 /* Nothing is loaded yet, so that generation_unload() may be called. */
-void generation_init(struct generation *generation, struct gate *gate);
+void generation_init(struct generation *generation, struct script *script, struct gate *gate);
 
 /* Runs the script file at options->path in a fresh environment and fills in the generation; where a
  * limit is not given, the script's counts. Its references live until generation_unload(). To be
- * called inside the gate: raises what is wrong, as a text that names the file. */
+ * called inside the gate: raises what is wrong, as a text that names the file; generation->sources
+ * then has what was read so far. */
 void generation_load(lua_State *state, struct generation *generation,
                      const struct script_options *options);
 

@@ -6,24 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "script/coroutines.h"
-#include "script/gate.h"
-#include "script/generation.h"
-#include "script/memory.h"
+#include "script/environment.h"
+#include "script/life.h"
 #include "script/module_files.h"
 #include "script/module_framing.h"
 #include "script/module_parlance.h"
 #include "script/watchdog.h"
-
-enum { NAME_MAX_LENGTH = 64 };
-
-struct script {
-  struct script_options options;
-  struct memory memory;
-  struct gate gate;
-  struct generation *generation; /* the one that serves, or NULL */
-  char name[NAME_MAX_LENGTH];
-};
 
 static void take_name(struct script *script) {
   const char *start = strrchr(script->options.path, '/');
@@ -71,6 +61,7 @@ static int prepare(lua_State *state) {
   lua_setfield(state, -2, "parlance");
   luaL_requiref(state, "parlance.framing", module_framing_open, 0);
   luaL_requiref(state, "parlance.files", module_files_open, 0);
+  environment_prepare(state);
   return 0;
 }
 
@@ -134,22 +125,45 @@ static const char *first_line(struct script *script) {
   return error;
 }
 
-bool script_load(struct script *script, const char **error) {
+/* Its sources survive it, so that it can be told when they have changed. */
+static void discard(struct script *script, struct generation *generation, struct sources *sources) {
+  if (generation->sources) {
+    *sources = *generation->sources;
+    *generation->sources = (struct sources){0};
+  }
+  script_free_generation(script, generation);
+}
+
+struct generation *script_make(struct script *script, struct sources *sources) {
   struct generation *generation = malloc(sizeof *generation);
+  *sources = (struct sources){0};
   if (!generation) {
-    *error = "not enough memory";
-    return false;
+    snprintf(script->gate.error, sizeof script->gate.error, "not enough memory");
+    return NULL;
   }
-  generation_init(generation, &script->gate);
+  generation_init(generation, script, &script->gate);
   struct loading loading = {script, generation};
-  if (gate_run(&script->gate, load, &loading) != GATE_OK) {
-    generation_unload(script->gate.main, generation);
-    free(generation);
-    *error = first_line(script);
-    return false;
+  if (gate_run(&script->gate, load, &loading) == GATE_OK) return generation;
+  discard(script, generation, sources);
+  return NULL;
+}
+
+void script_free_generation(struct script *script, struct generation *generation) {
+  generation_unload(script->gate.main, generation);
+  free(generation);
+}
+
+bool script_load(struct script *script, const char **error) {
+  struct sources sources;
+  script->generation = script_make(script, &sources);
+  if (script->generation) {
+    script->generation->number = 1;
+    script->generation->since = clock_milliseconds();
+    return true;
   }
-  script->generation = generation;
-  return true;
+  sources_deinit(&sources);
+  *error = first_line(script);
+  return false;
 }
 
 struct handler *script_handler(struct script *script) {
@@ -165,8 +179,8 @@ struct span script_example(const struct script *script) {
 }
 
 void script_destroy(struct script *script) {
-  if (script->generation) generation_unload(script->gate.main, script->generation);
-  free(script->generation);
+  if (script->generation) script_free_generation(script, script->generation);
+  sources_deinit(&script->failed);
   lua_close(script->gate.main);
   free(script);
 }

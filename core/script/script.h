@@ -37,7 +37,28 @@ enum status script_create(const struct script_options *options, struct script **
  * until the script is next called. */
 bool script_load(struct script *script, const char **error);
 
-/* What sessions are to be created with; lives as long as the script. */
+/* What came of a look at the files. */
+enum script_reload {
+  SCRIPT_UNCHANGED, /* they are what serves, or what was refused before */
+  SCRIPT_RELOADED,  /* there is a new version: script_handler() has changed */
+  SCRIPT_REFUSED,   /* they are no good: the log says why, and the version that serves goes on */
+  SCRIPT_LACKING    /* they are no good, but a file has only just gone: look again soon */
+};
+
+/* Looks whether the files have changed and makes a new version of them, which takes over in one
+ * step or not at all. Forced: also if they have not changed, and without patience. Conversations
+ * move to it by themselves, at their next request. `now` is in ms; not to be called from within a
+ * call of a session. */
+enum script_reload script_reload(struct script *script, bool is_forced, int64_t now);
+
+/* The files that the version that serves was made from or looked for, and those of a version that
+ * was refused: they should be watched. A script may come to have more while it runs. */
+size_t script_count_files(const struct script *script);
+void script_each_file(const struct script *script, void (*visit)(void *context, const char *path),
+                      void *context);
+
+/* What sessions are to be created with now. It lives as long as it is the newest or has sessions.
+ */
 struct handler *script_handler(struct script *script);
 
 /* The protocol's name: its file's, without folder and ending. */

@@ -91,6 +91,10 @@ static void judge(lua_State *state, const struct generation *generation, struct 
 }
 
 static void ask(lua_State *state, const struct generation *generation, struct session *session) {
+  if (generation->is_greeter) { /* the version before it took requests */
+    session_judge(session, SESSION_MALFORMED, 0, "this version of the protocol takes no requests");
+    return;
+  }
   struct span input = session_input(session);
   lua_pushvalue(state, INPUT_KEY);
   lua_pushlstring(state, input.data, input.length);
@@ -219,6 +223,12 @@ static int close_file(lua_State *state) {
   const struct call *call = lua_touserdata(state, CALL);
   response_close(state, call->reference);
   return 0;
+}
+
+void serve_move(struct handler *handler, struct session *session, struct handler *successor) {
+  const struct generation *from = (struct generation *)handler;
+  const struct generation *to = (struct generation *)successor;
+  client_adopt(from->gate->main, session, from->metatable, to->metatable);
 }
 
 /* Strings and functions only lose their anchor, which cannot raise; a file is closed. */

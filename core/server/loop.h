@@ -10,6 +10,7 @@
 #include "io/resolver.h"
 #include "io/source.h"
 #include "io/timer.h"
+#include "io/watcher.h"
 #include "server/server.h"
 #include "session/reason.h"
 
@@ -34,6 +35,7 @@ struct service {
   struct server *server;
   struct service *next;
   struct handler *handler;
+  const struct service_source *source; /* or NULL */
   struct listener *listeners;
   size_t connections;
   size_t max_connections;
@@ -48,6 +50,10 @@ struct service {
 struct server {
   struct poller *poller;
   struct resolver *resolver; /* NULL: names are not looked up */
+  struct watcher *watcher;   /* NULL: files are not watched */
+  struct io_source changes;  /* what the watcher has to tell */
+  size_t watched_files;
+  bool watches; /* files are to be watched */
   struct timer_heap timers;
   struct timer retry; /* when accepting stopped for want of descriptors */
   struct timer drain; /* when draining has taken long enough */

@@ -11,6 +11,7 @@
 #include "io/signals.h"
 #include "server/connection.h"
 #include "server/listener.h"
+#include "server/renewal.h"
 #include "server/sweep.h"
 
 enum {
@@ -21,11 +22,13 @@ enum {
   LONGEST_WAIT = 3600 * 1000
 };
 
-static void asked_to_stop(struct io_source *source, unsigned events) {
+static void signalled(struct io_source *source, unsigned events) {
   (void)events;
   struct server *server = (struct server *)((char *)source - offsetof(struct server, signals));
-  char byte;
-  while (read(server->signal_fd, &byte, 1) > 0) server->is_stopping = true;
+  char bytes[64];
+  while (read(server->signal_fd, bytes, sizeof bytes) > 0) continue;
+  server->is_stopping = server->is_stopping || signals_asked_to_stop();
+  if (!server->is_stopping && signals_take_reload()) renewal_force(server);
 }
 
 enum status server_create(const struct server_options *options, struct server **created,
@@ -35,7 +38,8 @@ enum status server_create(const struct server_options *options, struct server **
   if (!server) return STATUS_NO_MEMORY;
   timer_heap_init(&server->timers);
   server->max_connections = options->max_connections;
-  server->signals.ready = asked_to_stop;
+  server->watches = options->watches;
+  server->signals.ready = signalled;
   server->signal_fd = -1;
   server->now = clock_milliseconds();
   *why = "poller";
@@ -68,6 +72,7 @@ enum status server_add_service(struct server *server, const struct service_optio
   if (!service) return STATUS_NO_MEMORY;
   service->server = server;
   service->handler = options->handler;
+  service->source = options->source;
   service->max_connections = options->max_connections;
   snprintf(service->name, sizeof service->name, "%s", options->name);
   struct service **end = &server->services;
@@ -102,6 +107,7 @@ void server_renew(struct server *server, size_t nth, struct handler *handler) {
 static int time_to_wait(struct server *server, int64_t now) {
   if (sweep_is_on(server)) return 0;
   int64_t next = timer_next(&server->timers);
+  if (renewal_deadline(server) < next) next = renewal_deadline(server);
   if (server->resolver) {
     int64_t resolver = resolver_deadline(server->resolver, now);
     if (resolver < next) next = resolver;
@@ -155,6 +161,7 @@ static enum status turn(struct server *server, int wait_ms, size_t *count) {
     expire_timers(server);
   sweep_slice(server);
   connection_free_ended(server);
+  renewal_look(server);
   return STATUS_OK;
 }
 
@@ -203,7 +210,7 @@ static enum status drain(struct server *server) {
 }
 
 enum status server_run(struct server *server) {
-  enum status status = STATUS_OK;
+  enum status status = server->watches ? renewal_watch(server) : STATUS_OK;
   while (status == STATUS_OK && !server->is_stopping) status = wait_and_turn(server);
   if (status == STATUS_OK) status = drain(server);
   if (status != STATUS_OK) {
@@ -236,6 +243,7 @@ void server_destroy(struct server *server) {
     free_service(service);
   }
   if (server->resolver) resolver_destroy(server->resolver);
+  renewal_end(server);
   if (server->signal_fd >= 0) {
     poller_remove(server->poller, server->signal_fd);
     close(server->signal_fd);

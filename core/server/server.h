@@ -23,12 +23,34 @@ struct server_options {
   size_t max_connections;  /* of all services: what the descriptors allow */
   bool resolve_names;      /* look up the names of peers */
   const char *name_server; /* "host:port" to ask for them, or NULL for the system's */
+  bool watches;            /* renew a service when its files change; else only at SIGHUP */
+};
+
+enum service_renewal {
+  RENEWAL_NONE,    /* nothing new */
+  RENEWAL_REFUSED, /* there is something new, and it is no good */
+  RENEWAL_DONE,    /* server_renew() was called */
+  RENEWAL_LATER    /* nothing new yet: look again soon */
+};
+
+/* Where the handlers of a service come from. */
+struct service_source {
+  void *context;
+
+  /* Looks whether there is something new, or takes it for new if forced. Called between two events,
+   * never from within a session's call. */
+  enum service_renewal (*renew)(void *context, bool is_forced, int64_t now);
+
+  /* The files to be watched: how many there are, and each of them. */
+  size_t (*count_files)(void *context);
+  void (*each_file)(void *context, void (*visit)(void *visitor, const char *path), void *visitor);
 };
 
 struct service_options {
-  const char *name;                /* for the log */
-  struct handler *handler;         /* must outlive the server, unless it gets a successor */
-  const struct address *addresses; /* where to listen */
+  const char *name;                    /* for the log */
+  struct handler *handler;             /* must outlive the server, unless it gets a successor */
+  const struct service_source *source; /* NULL: the handler stays. Must outlive the server */
+  const struct address *addresses;     /* where to listen */
   size_t address_count;
   size_t max_connections; /* 0: no limit of its own */
 };
@@ -47,7 +69,8 @@ unsigned server_port(const struct server *server, size_t nth);
 /* The nth service has this handler from now on: connections that come get it at once, and those
  * that there are move as handler.h says: those that are between two requests in slices, from the
  * end of this turn of the loop on, and the others when they have finished what they have in hand.
- * The successor of the old handler must have been set. Not from within a session's call. */
+ * The successor of the old handler must have been set; if it had no conversations, it is not used
+ * any more. Not from within a call of a session of that service. */
 void server_renew(struct server *server, size_t nth, struct handler *handler);
 
 /* Serves until SIGTERM or SIGINT and then drains. STATUS_ERROR: the loop itself failed. */

@@ -166,7 +166,7 @@ describe("a server in a terminal", function()
     local command = ("echo $$ >%s/pid; exec env %s %s %s"):format(folder, env, os.getenv "PARLANCE_BINARY", arguments)
     local child <close> = assert(process.spawn({ "script", "-qefc", command, "/dev/null" },
       { stdout = path, stderr = folder .. "/err", env = { SHELL = "/bin/sh", LD_PRELOAD = "" } }))
-    server.wait_until("the banner", function() return server.read_file(path):find "stops it%." end)
+    server.wait_until("the banner", function() return server.read_file(path):find "stops the server%." end)
     if act then act(server.read_file(path)) end
     local pid <const> = server.read_file(folder .. "/pid"):match "%d+"
     assert(process.spawn { "kill", "-TERM", pid }):wait(5)
@@ -182,7 +182,8 @@ describe("a server in a terminal", function()
     local text = typescript("-l 127.0.0.1:0 " .. ECHO)
     local version, port, again = text:match("^parlance ([%d.]+) serves echo %([^\n]*echo%.lua%)\n"
       .. "  on   127%.0%.0%.1:(%d+)\n"
-      .. "  try  printf 'hello\\n' | nc %-N 127%.0%.0%.1 (%d+)\nCtrl%-C stops it%.\n")
+      .. "  try  printf 'hello\\n' | nc %-N 127%.0%.0%.1 (%d+)\n"
+      .. "Save a script, and it is reloaded%. Ctrl%-C stops the server%.\n")
     assert.is_truthy(version, text)
     assert.equal(port, again)
   end)

@@ -543,13 +543,18 @@ describe("watcher", function()
       assert.equal(1, told)
     end)
 
-    it("tells 100 ms apart", function()
+    it("tells a burst farther and farther apart, up to 100 ms, and the next one at once", function()
       local watched <close> = watch(false, path)
-      write(path, "22")
-      assert.equal(1, watched:pass(10))
-      write(path, "333")
-      assert.equal(0, watched:pass(99))
-      assert.equal(1, watched:pass(1))
+      for burst = 1, 2 do
+        write(path, burst .. "2")
+        assert.equal(1, watched:pass(10))
+        for place, gap in ipairs { 20, 40, 80, 100, 100 } do
+          write(path, burst .. ("3"):rep(place))
+          assert.equal(0, watched:pass(gap - 1))
+          assert.equal(1, watched:pass(1))
+        end
+        watched:pass(201)
+      end
     end)
 
     it("reads on before it says that all is at rest", function()

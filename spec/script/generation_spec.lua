@@ -51,7 +51,7 @@ describe("generation", function()
     end)
 
     it("a module beside it that does not compile, with its file and line", function()
-      assert.equal("PATH: error loading module 'helper' from file 'FOLDER/helper.lua': FOLDER/helper.lua:2: "
+      assert.equal("PATH:1: error loading module 'helper' from file 'FOLDER/helper.lua': FOLDER/helper.lua:2: "
         .. "unexpected symbol near '='",
         refusal("return require 'helper'", nil, { ["helper.lua"] = "return {\n = }" }))
     end)
@@ -169,15 +169,16 @@ describe("generation", function()
       assert.equal("nilminenil", conversation.feed(second:open(), { "x" }))
     end)
 
-    it("keeps a script's globals from the modules that it requires", function()
+    it("is shared by the script and the modules beside it, and by no other module", function()
       local script = conversation.script([[
         mine = "script's"
-        local helper = require "helper"
+        local helper, extra = require "helper", require "extra"
         return {
           request_complete = function() return true end,
-          make_response = function() return tostring(helper.seen) .. tostring(mine) end,
-        }]], nil, { ["helper.lua"] = "return { seen = mine }" })
-      assert.equal("nilscript's", conversation.feed(script:open(), { "x" }))
+          make_response = function() return helper.seen .. tostring(extra) .. _G.theirs .. mine end,
+        }]], { modules = conversation.folder { ["extra.lua"] = "return mine or _G.mine" } },
+        { ["helper.lua"] = [[theirs = "helper's" return { seen = mine }]] })
+      assert.equal("script'struehelper'sscript's", conversation.feed(script:open(), { "x" }))
     end)
 
     it("has the modules beside the script first", function()

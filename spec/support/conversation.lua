@@ -18,6 +18,13 @@ function conversation.folder(files)
   return folder
 end
 
+-- The script at this path, which must be valid.
+function conversation.open(path, options)
+  local script <const> = assert(rooms.session.load(path, options))
+  scripts[#scripts + 1] = script
+  return script
+end
+
 -- Loads a script of this text, with other files beside it; nil and the reason when it is not valid.
 function conversation.load(text, options, beside)
   local files <const> = { ["protocol.lua"] = text }

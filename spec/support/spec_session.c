@@ -122,6 +122,40 @@ static int service_name(lua_State *L) {
   return 1;
 }
 
+/* reload(is_forced, now): what came of it, in a word. */
+static int service_reload(lua_State *L) {
+  static const char *const words[] = {[SCRIPT_UNCHANGED] = "unchanged",
+                                      [SCRIPT_RELOADED] = "reloaded",
+                                      [SCRIPT_REFUSED] = "refused",
+                                      [SCRIPT_LACKING] = "lacking"};
+  struct service *service = check_service(L);
+  bool is_forced = lua_toboolean(L, 2);
+  int64_t now = luaL_checkinteger(L, 3);
+  lua_pushstring(L, words[script_reload(service->script, is_forced, now)]);
+  return 1;
+}
+
+static void add_file(void *context, const char *path) {
+  lua_State *L = context;
+  lua_pushstring(L, path);
+  lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+}
+
+/* files(): the paths of those that should be watched. */
+static int service_files(lua_State *L) {
+  struct service *service = check_service(L);
+  lua_createtable(L, (int)script_count_files(service->script), 0);
+  script_each_file(service->script, add_file, L);
+  return 1;
+}
+
+/* path(): where the script was loaded from. */
+static int service_path(lua_State *L) {
+  check_service(L);
+  lua_getiuservalue(L, 1, 1);
+  return 1;
+}
+
 static int service_listen(lua_State *L) {
   lua_pushstring(L, script_listen(check_service(L)->script));
   return 1;
@@ -435,13 +469,12 @@ static int make_folder(lua_State *L) {
 int spec_open_session(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"load", load}, {"folder", make_folder}, {"handlers", spec_new_handlers}, {NULL, NULL}};
-  static const luaL_Reg script_methods[] = {{"open", service_open},
-                                            {"name", service_name},
-                                            {"listen", service_listen},
-                                            {"example", service_example},
-                                            {"close", service_close},
-                                            {"handler", service_handler},
-                                            {NULL, NULL}};
+  static const luaL_Reg script_methods[] = {
+      {"open", service_open},       {"name", service_name},
+      {"reload", service_reload},   {"files", service_files},
+      {"path", service_path},       {"listen", service_listen},
+      {"example", service_example}, {"close", service_close},
+      {"handler", service_handler}, {NULL, NULL}};
   static const luaL_Reg session_methods[] = {{"receive", session_receive_copy},
                                              {"receive_in_place", session_receive_in_place},
                                              {"finish", session_finish},

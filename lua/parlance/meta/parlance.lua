@@ -3,7 +3,7 @@
 ---What a script has from its server.
 ---@class parlance
 ---@field version string the server's version, such as "0.1.0"
----@field shared table the service's own, for what is to outlive a version of the script
+---@field shared table the service's own: it stays when the script is edited
 local parlance = {}
 
 ---Writes an event to the server's log.
@@ -66,5 +66,7 @@ function parlance.now() end
 ---@field handle_connect? fun(self: parlance.Protocol): parlance.Response
 ---@field handle_error? fun(self: parlance.Protocol, reason: parlance.Reason, detail: string): parlance.Response
 ---@field handle_close? fun(self: parlance.Protocol, reason: parlance.Reason)
+---@field save? fun(): any what the next version is to get when the script is edited
+---@field restore? fun(state: any) gets what the version before has saved
 
 return parlance

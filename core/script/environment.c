@@ -1,0 +1,329 @@
+#include "script/environment.h"
+
+#include <errno.h>
+#include <lauxlib.h>
+#include <lualib.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "script/gate.h"
+
+/* The registry's key of the set of modules that are there before any script. */
+static const char builtin_key;
+
+/* The upvalues of require(): the version's own modules, its globals, its `package`, its sources,
+ * the folder of its script, and Lua's own require. */
+enum {
+  LOADED = 1,
+  GLOBALS,
+  PACKAGE,
+  SOURCES,
+  FOLDER,
+  SHARED_REQUIRE,
+  REQUIRE_UPVALUES = SHARED_REQUIRE
+};
+
+/* ---- sources ------------------------------------------------------------------------------- */
+
+static const char *const sources_type = "parlance.sources";
+
+static int free_sources(lua_State *state) {
+  sources_deinit(lua_touserdata(state, 1));
+  return 0;
+}
+
+static struct sources *push_sources(lua_State *state) {
+  struct sources *sources = lua_newuserdatauv(state, sizeof *sources, 0);
+  *sources = (struct sources){0};
+  if (luaL_newmetatable(state, sources_type)) {
+    lua_pushcfunction(state, free_sources);
+    lua_setfield(state, -2, "__gc");
+  }
+  lua_setmetatable(state, -2);
+  return sources;
+}
+
+/* ---- running a file ------------------------------------------------------------------------ */
+
+/* As luaL_loadfilex does: a byte order mark and a first line that begins with "#" are no Lua; the
+ * end of that line stays, so that the lines keep their numbers. */
+static void skip_first_line(const char **bytes, size_t *length) {
+  const char *start = *bytes, *end = start + *length;
+  if (*length >= 3 && memcmp(start, "\xEF\xBB\xBF", 3) == 0) start += 3;
+  if (start < end && *start == '#') {
+    const char *feed = memchr(start, '\n', (size_t)(end - start));
+    start = feed ? feed : end;
+  }
+  *bytes = start;
+  *length = (size_t)(end - start);
+}
+
+/* Pushes the file's function, or an error message and returns false; nothing is pushed, and *error
+ * says why, when the file could not be read. */
+static bool load_file(lua_State *state, struct sources *sources, const char *path, const char *mode,
+                      int *error) {
+  char *bytes;
+  size_t length;
+  const char *name = lua_pushfstring(state, "@%s", path);
+  enum status status = sources_read(sources, path, &bytes, &length);
+  *error = errno;
+  if (status == STATUS_NO_MEMORY) gate_raise_no_memory(state);
+  if (status != STATUS_OK) {
+    lua_pop(state, 1);
+    return false;
+  }
+  *error = 0;
+  const char *text = bytes;
+  skip_first_line(&text, &length);
+  int result = luaL_loadbufferx(state, text, length, name, mode);
+  free(bytes);
+  lua_remove(state, -2);
+  return result == LUA_OK;
+}
+
+void environment_run(lua_State *state, int environment, struct sources *sources, const char *path,
+                     int arguments) {
+  int error;
+  environment = lua_absindex(state, environment);
+  if (!load_file(state, sources, path, "t", &error)) {
+    if (error != 0) luaL_error(state, "cannot open %s: %s", path, strerror(error));
+    lua_error(state);
+  }
+  lua_pushvalue(state, environment);
+  lua_setupvalue(state, -2, 1);
+  lua_insert(state, -1 - arguments);
+  lua_call(state, arguments, 1);
+}
+
+/* ---- require ------------------------------------------------------------------------------- */
+
+static bool is_builtin(lua_State *state, const char *name) {
+  lua_rawgetp(state, LUA_REGISTRYINDEX, &builtin_key);
+  bool is = lua_getfield(state, -1, name) != LUA_TNIL;
+  lua_pop(state, 2);
+  return is;
+}
+
+/* Runs the module if there is such a file; then its value and the path are pushed. */
+static bool require_file(lua_State *state, const char *path) {
+  int error;
+  struct sources *sources = lua_touserdata(state, lua_upvalueindex(SOURCES));
+  if (!load_file(state, sources, path, NULL, &error)) {
+    if (error == ENOENT || error == ENOTDIR || error == ENAMETOOLONG) return false;
+    luaL_error(state, "error loading module '%s' from file '%s':\n\t%s", lua_tostring(state, 1),
+               path, error != 0 ? strerror(error) : lua_tostring(state, -1));
+  }
+  lua_pushvalue(state, lua_upvalueindex(GLOBALS));
+  lua_setupvalue(state, -2, 1);
+  lua_pushvalue(state, 1);
+  lua_pushstring(state, path);
+  lua_call(state, 2, 1);
+  lua_pushstring(state, path);
+  return true;
+}
+
+static bool is_readable(const char *path) {
+  FILE *file = fopen(path, "r");
+  if (file) fclose(file);
+  return file != NULL;
+}
+
+/* Goes along package.path as far as it leads through the folder of the script, or below it: true,
+ * with the module's value and its path pushed, if the module is there. */
+static bool require_beside(lua_State *state) {
+  size_t folder_length;
+  const char *folder = lua_tolstring(state, lua_upvalueindex(FOLDER), &folder_length);
+  const char *name = luaL_gsub(state, lua_tostring(state, 1), ".", LUA_DIRSEP);
+  lua_getfield(state, lua_upvalueindex(PACKAGE), "path");
+  const char *path = lua_tostring(state, -1), *end;
+  int top = lua_gettop(state);
+  for (; path && *path; path = *end ? end + 1 : end) {
+    end = strchr(path, *LUA_PATH_SEP);
+    if (!end) end = path + strlen(path);
+    lua_settop(state, top);
+    lua_pushlstring(state, path, (size_t)(end - path));
+    const char *file = luaL_gsub(state, lua_tostring(state, -1), LUA_PATH_MARK, name);
+    bool is_beside = strncmp(file, folder, folder_length) == 0 && file[folder_length] == '/';
+    if (is_beside && require_file(state, file)) return true;
+    if (!is_beside && is_readable(file)) return false;
+  }
+  return false;
+}
+
+/* What the module has returned stands below the top; the module may also have set it itself. */
+static int keep_module(lua_State *state) {
+  lua_pushvalue(state, -2);
+  if (lua_isnil(state, -1)) {
+    lua_pop(state, 1);
+    lua_pushvalue(state, 1);
+    lua_rawget(state, lua_upvalueindex(LOADED));
+  }
+  if (lua_isnil(state, -1)) {
+    lua_pop(state, 1);
+    lua_pushboolean(state, true);
+  }
+  lua_pushvalue(state, 1);
+  lua_pushvalue(state, -2);
+  lua_rawset(state, lua_upvalueindex(LOADED));
+  lua_insert(state, -2);
+  return 2;
+}
+
+/* Gives the state's own `package`, at index, the paths at index `from` and above it. */
+static void set_paths(lua_State *state, int package, int from) {
+  static const char *const names[] = {"path", "cpath"};
+  for (int i = 0; i < 2; i++) {
+    lua_pushvalue(state, from + i);
+    lua_setfield(state, package, names[i]);
+  }
+}
+
+/* Lua's own require, with the paths that this version has set. It takes this function for its
+ * caller, so that the place is added here. */
+static int require_shared(lua_State *state) {
+  enum { NAME = 1, SHARED, PATHS, OWN_PATHS = PATHS + 2, BASE = OWN_PATHS + 1 };
+  lua_settop(state, NAME);
+  lua_getglobal(state, LUA_LOADLIBNAME);
+  lua_getfield(state, SHARED, "path");
+  lua_getfield(state, SHARED, "cpath");
+  lua_getfield(state, lua_upvalueindex(PACKAGE), "path");
+  lua_getfield(state, lua_upvalueindex(PACKAGE), "cpath");
+  set_paths(state, SHARED, OWN_PATHS);
+  lua_pushvalue(state, lua_upvalueindex(SHARED_REQUIRE));
+  lua_pushvalue(state, NAME);
+  bool is_well = lua_pcall(state, 1, LUA_MULTRET, 0) == LUA_OK;
+  set_paths(state, SHARED, PATHS);
+  if (is_well) return lua_gettop(state) - BASE;
+  const char *error = lua_type(state, -1) == LUA_TSTRING ? lua_tostring(state, -1) : "";
+  if (strncmp(error, "module '", strlen("module '")) == 0) {
+    luaL_where(state, 1);
+    lua_insert(state, -2);
+    lua_concat(state, 2);
+  }
+  return lua_error(state);
+}
+
+/* require(name) */
+static int require_module(lua_State *state) {
+  const char *name = luaL_checkstring(state, 1);
+  lua_settop(state, 1);
+  lua_pushvalue(state, 1);
+  lua_rawget(state, lua_upvalueindex(LOADED));
+  if (lua_toboolean(state, -1)) return 1;
+  lua_settop(state, 1);
+  if (is_builtin(state, name)) return require_shared(state);
+  if (require_beside(state)) return keep_module(state);
+  return require_shared(state);
+}
+
+/* ---- load, loadfile, dofile ---------------------------------------------------------------- */
+
+/* load and loadfile, with the version's globals where Lua would take its own: upvalues are Lua's
+ * function, the globals, and which argument the environment is. */
+static int load_here(lua_State *state) {
+  int place = (int)lua_tointeger(state, lua_upvalueindex(3));
+  if (lua_gettop(state) < place) {
+    lua_settop(state, place - 1);
+    lua_pushvalue(state, lua_upvalueindex(2));
+  }
+  lua_pushvalue(state, lua_upvalueindex(1));
+  lua_insert(state, 1);
+  lua_call(state, lua_gettop(state) - 1, LUA_MULTRET);
+  return lua_gettop(state);
+}
+
+/* dofile(path): upvalues are Lua's loadfile and the globals. */
+static int dofile_here(lua_State *state) {
+  lua_settop(state, 1);
+  lua_pushvalue(state, lua_upvalueindex(1));
+  lua_insert(state, 1);
+  lua_pushnil(state);
+  lua_pushvalue(state, lua_upvalueindex(2));
+  lua_call(state, 3, 2);
+  if (lua_isnil(state, 1)) return lua_error(state);
+  lua_settop(state, 1);
+  lua_call(state, 0, LUA_MULTRET);
+  return lua_gettop(state);
+}
+
+/* ---- the environment ----------------------------------------------------------------------- */
+
+static void copy_fields(lua_State *state, int from, int to) {
+  lua_pushnil(state);
+  while (lua_next(state, from) != 0) {
+    lua_pushvalue(state, -2);
+    lua_insert(state, -2);
+    lua_rawset(state, to);
+  }
+}
+
+void environment_prepare(lua_State *state) {
+  lua_newtable(state);
+  luaL_getsubtable(state, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  copy_fields(state, lua_gettop(state), lua_gettop(state) - 1);
+  lua_pop(state, 1);
+  lua_rawsetp(state, LUA_REGISTRYINDEX, &builtin_key);
+}
+
+static void push_folder(lua_State *state, const char *path) {
+  const char *end = strrchr(path, '/');
+  if (!end)
+    lua_pushliteral(state, ".");
+  else
+    lua_pushlstring(state, path, end == path ? 1 : (size_t)(end - path));
+}
+
+static void add_loader(lua_State *state, int environment, const char *name, int place) {
+  lua_getglobal(state, name);
+  lua_pushvalue(state, environment);
+  lua_pushinteger(state, place);
+  lua_pushcclosure(state, load_here, 3);
+  lua_setfield(state, environment, name);
+}
+
+/* `package`, with a table `loaded` (at index) that shows the shared modules behind the version's.
+ */
+static void add_package(lua_State *state, int environment, int loaded) {
+  lua_newtable(state);
+  lua_getglobal(state, LUA_LOADLIBNAME);
+  copy_fields(state, lua_gettop(state), lua_gettop(state) - 1);
+  lua_createtable(state, 0, 1);
+  lua_getfield(state, -2, "loaded");
+  lua_setfield(state, -2, "__index");
+  lua_setmetatable(state, loaded);
+  lua_pop(state, 1);
+  lua_pushvalue(state, loaded);
+  lua_setfield(state, -2, "loaded");
+  lua_setfield(state, environment, LUA_LOADLIBNAME);
+}
+
+struct sources *environment_push(lua_State *state, const char *path) {
+  lua_newtable(state);
+  int environment = lua_gettop(state);
+  struct sources *sources = push_sources(state);
+  lua_newtable(state);
+  int loaded = lua_gettop(state);
+  lua_pushglobaltable(state);
+  copy_fields(state, lua_gettop(state), environment);
+  lua_pop(state, 1);
+  lua_pushvalue(state, environment);
+  lua_setfield(state, environment, LUA_GNAME);
+  add_package(state, environment, loaded);
+  add_loader(state, environment, "load", 4);
+  add_loader(state, environment, "loadfile", 3);
+  lua_getglobal(state, "loadfile");
+  lua_pushvalue(state, environment);
+  lua_pushcclosure(state, dofile_here, 2);
+  lua_setfield(state, environment, "dofile");
+  lua_pushvalue(state, loaded);
+  lua_pushvalue(state, environment);
+  lua_getfield(state, environment, LUA_LOADLIBNAME);
+  lua_pushvalue(state, environment + 1);
+  push_folder(state, path);
+  lua_getglobal(state, "require");
+  lua_pushcclosure(state, require_module, REQUIRE_UPVALUES);
+  lua_setfield(state, environment, "require");
+  lua_settop(state, environment + 1);
+  return sources;
+}

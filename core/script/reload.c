@@ -1,0 +1,235 @@
+/* A new version takes over: script_reload() and what belongs to it. */
+#include <lauxlib.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "script/life.h"
+#include "script/watchdog.h"
+
+/* For so long, in ms, a file may be missing while it is being replaced. */
+enum { PATIENCE = 500 };
+
+/* Longest list of names in a log line, in bytes. */
+enum { LIST_MAX = 1024 };
+
+/* ---- the log's lists ------------------------------------------------------------------------ */
+
+/* Names that stand in a line, one behind the other; what does not fit is left out. */
+struct list {
+  size_t length;
+  char text[LIST_MAX];
+};
+
+static void add_name(void *context, const char *name) {
+  struct list *list = context;
+  size_t length = strlen(name), room = sizeof list->text - list->length;
+  if (room <= 2) return;
+  if (list->length > 0) list->text[list->length++] = ' ';
+  if (length > room - 2) length = room - 2;
+  memcpy(list->text + list->length, name, length);
+  list->length += length;
+  list->text[list->length] = '\0';
+}
+
+/* ---- state --------------------------------------------------------------------------------- */
+
+struct takeover {
+  struct generation *old;
+  struct generation *next;
+  const char *step; /* what was being done when it failed */
+  struct list lost;
+};
+
+static bool push_function(lua_State *state, const struct generation *generation,
+                          enum function function) {
+  int reference = generation->functions[function];
+  return reference != LUA_NOREF &&
+         lua_rawgeti(state, LUA_REGISTRYINDEX, reference) == LUA_TFUNCTION;
+}
+
+/* restore(save()); what a version cannot save or does not want to have is left out. */
+static int carry_over(lua_State *state) {
+  struct takeover *takeover = lua_touserdata(state, 1);
+  takeover->step = "save";
+  if (!push_function(state, takeover->old, FUNCTION_SAVE)) return 0;
+  lua_call(state, 0, 1);
+  takeover->step = "restore";
+  if (!push_function(state, takeover->next, FUNCTION_RESTORE)) return 0;
+  lua_insert(state, -2);
+  watchdog_renew();
+  lua_call(state, 1, 0);
+  return 0;
+}
+
+/* ---- the log ------------------------------------------------------------------------------- */
+
+static void log_reloaded(const struct script *script, const struct list *files, double started) {
+  struct log_line line;
+  size_t remaining = 0;
+  if (!log_begin(&line, LOG_INFO, "reloaded")) return;
+  log_text(&line, "service", script->name);
+  log_integer(&line, "generation", script->generation->number);
+  log_text(&line, "files", files->text);
+  log_number(&line, "ms", (clock_seconds() - started) * 1000);
+  for (const struct generation *one = script->older; one; one = one->next)
+    remaining += one->handler.sessions;
+  log_integer(&line, "on_old", (int64_t)remaining);
+  log_end(&line);
+}
+
+static void log_refused(const struct script *script, const char *step, int64_t now) {
+  struct log_line line;
+  if (!log_begin(&line, LOG_ERROR, "reload_failed")) return;
+  log_text(&line, "service", script->name);
+  log_text(&line, "step", step);
+  log_integer(&line, "serving", script->generation->number);
+  log_number(&line, "age", (double)(now - script->generation->since) / 1000);
+  log_block(&line, "detail", script->gate.error);
+  log_end(&line);
+}
+
+/* ---- lost state ---------------------------------------------------------------------------- */
+
+/* Calls the module that compares what both versions keep. */
+static int list_lost(lua_State *state) {
+  struct takeover *takeover = lua_touserdata(state, 1);
+  lua_getglobal(state, "require");
+  lua_pushliteral(state, "parlance.lost_state");
+  lua_call(state, 1, 1);
+  lua_rawgeti(state, LUA_REGISTRYINDEX, takeover->old->roots);
+  lua_rawgeti(state, LUA_REGISTRYINDEX, takeover->next->roots);
+  lua_call(state, 2, 1);
+  if (lua_isstring(state, -1)) add_name(&takeover->lost, lua_tostring(state, -1));
+  return 0;
+}
+
+/* It is only advice: that it cannot be given is no failure. */
+static void look_for_loss(struct script *script, struct takeover *takeover) {
+  bool is_saved = takeover->old->functions[FUNCTION_SAVE] != LUA_NOREF;
+  if (!is_saved && script->options.modules) (void)gate_run(&script->gate, list_lost, takeover);
+}
+
+static void warn_of_loss(const struct script *script, const struct list *lost) {
+  struct log_line line;
+  if (lost->length == 0 || !log_begin(&line, LOG_WARN, "state_lost")) return;
+  log_text(&line, "service", script->name);
+  log_integer(&line, "generation", script->generation->number);
+  log_text(&line, "names", lost->text);
+  log_text(&line, "detail",
+           "filled before and empty now: keep it with save and restore, or in parlance.shared");
+  log_end(&line);
+}
+
+/* ---- generations --------------------------------------------------------------------------- */
+
+/* The last conversation has left. */
+static void retire(struct handler *handler) {
+  struct generation *generation = (struct generation *)handler;
+  struct script *script = generation->script;
+  struct generation **link = &script->older;
+  while (*link != generation) link = &(*link)->next;
+  *link = generation->next;
+  script_free_generation(script, generation);
+}
+
+static void take_over(struct script *script, const struct takeover *takeover, int64_t now) {
+  struct generation *old = takeover->old;
+  script->generation = takeover->next;
+  script->generation->number = old->number + 1;
+  script->generation->since = now;
+  old->next = script->older;
+  script->older = old;
+  for (struct generation *one = script->older; one; one = one->next) {
+    one->handler.successor = &script->generation->handler;
+    one->handler.vacant = retire;
+  }
+  sources_deinit(&script->failed);
+  script->lacking_since = 0;
+}
+
+/* ---- the files ----------------------------------------------------------------------------- */
+
+static bool is_refused_before(const struct script *script) {
+  return script->failed.count > 0 && !sources_changed(&script->failed);
+}
+
+static bool is_worth_trying(struct script *script) {
+  if (is_refused_before(script)) return false;
+  bool has_changed = sources_changed(script->generation->sources);
+  if (!has_changed) script->lacking_since = 0;
+  if (!has_changed && script->failed.count > 0) {
+    struct log_line line;
+    sources_deinit(&script->failed);
+    if (log_begin(&line, LOG_INFO, "reload_undone")) {
+      log_text(&line, "service", script->name);
+      log_integer(&line, "serving", script->generation->number);
+      log_end(&line);
+    }
+  }
+  return has_changed;
+}
+
+/* A file that is being replaced may be missing for a moment. */
+static bool has_patience(struct script *script, bool is_forced, int64_t now) {
+  if (is_forced || !sources_lack(script->generation->sources)) return false;
+  if (script->lacking_since == 0) script->lacking_since = now;
+  return now - script->lacking_since < PATIENCE;
+}
+
+static enum script_reload refuse(struct script *script, struct sources *sources, const char *step,
+                                 int64_t now) {
+  sources_deinit(&script->failed);
+  script->failed = *sources;
+  script->lacking_since = 0;
+  log_refused(script, step, now);
+  return SCRIPT_REFUSED;
+}
+
+/* False: there is none, and *sources has what it would have been made from. */
+static bool make_next(struct script *script, struct takeover *takeover, struct sources *sources) {
+  takeover->step = "load";
+  takeover->next = script_make(script, sources);
+  if (!takeover->next) return false;
+  if (gate_run(&script->gate, carry_over, takeover) == GATE_OK) return true;
+  *sources = *takeover->next->sources;
+  *takeover->next->sources = (struct sources){0};
+  script_free_generation(script, takeover->next);
+  return false;
+}
+
+enum script_reload script_reload(struct script *script, bool is_forced, int64_t now) {
+  double started = clock_seconds();
+  struct takeover takeover = {.old = script->generation};
+  struct list files = {0};
+  struct sources sources;
+  if (!is_forced && !is_worth_trying(script)) return SCRIPT_UNCHANGED;
+  sources_each_changed(takeover.old->sources, add_name, &files);
+  if (!make_next(script, &takeover, &sources)) {
+    if (!has_patience(script, is_forced, now)) return refuse(script, &sources, takeover.step, now);
+    sources_deinit(&sources);
+    return SCRIPT_LACKING;
+  }
+  look_for_loss(script, &takeover);
+  take_over(script, &takeover, now);
+  log_reloaded(script, &files, started);
+  warn_of_loss(script, &takeover.lost);
+  if (takeover.old->handler.sessions == 0) retire(&takeover.old->handler);
+  return SCRIPT_RELOADED;
+}
+
+size_t script_count_files(const struct script *script) {
+  return script->generation->sources->count + script->failed.count;
+}
+
+static void visit_all(const struct sources *sources, void (*visit)(void *context, const char *path),
+                      void *context) {
+  for (size_t i = 0; i < sources->count; i++) visit(context, sources->items[i].path);
+}
+
+void script_each_file(const struct script *script, void (*visit)(void *context, const char *path),
+                      void *context) {
+  visit_all(script->generation->sources, visit, context);
+  visit_all(&script->failed, visit, context);
+}

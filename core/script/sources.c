@@ -1,0 +1,143 @@
+#include "script/sources.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* FNV-1a, 64 bits. Nobody gains by two versions of his own file that it takes for one. */
+static uint64_t digest_of(const char *bytes, size_t length) {
+  uint64_t digest = 0xcbf29ce484222325;
+  for (size_t i = 0; i < length; i++) digest = (digest ^ (unsigned char)bytes[i]) * 0x100000001b3;
+  return digest;
+}
+
+/* Reads to the end. The caller frees *bytes, also after a failure. */
+static enum status read_all(int fd, char **bytes, size_t *length) {
+  size_t capacity = 0;
+  *bytes = NULL;
+  *length = 0;
+  for (;;) {
+    if (*length == capacity) {
+      capacity = capacity ? 2 * capacity : 16 * 1024;
+      char *grown = realloc(*bytes, capacity);
+      if (!grown) return STATUS_NO_MEMORY;
+      *bytes = grown;
+    }
+    ssize_t got = read(fd, *bytes + *length, capacity - *length);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return STATUS_ERROR;
+    if (got == 0) return STATUS_OK;
+    *length += (size_t)got;
+    if (*length > SOURCE_MAX) {
+      errno = EFBIG;
+      return STATUS_ERROR;
+    }
+  }
+}
+
+static enum status read_file(const char *path, int flags, char **bytes, size_t *length) {
+  *bytes = NULL;
+  int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | flags);
+  if (fd < 0) return STATUS_ERROR;
+  enum status status = read_all(fd, bytes, length);
+  int error = errno;
+  close(fd);
+  errno = error;
+  return status;
+}
+
+static struct source *find(const struct sources *sources, const char *path) {
+  for (size_t i = 0; i < sources->count; i++)
+    if (strcmp(sources->items[i].path, path) == 0) return &sources->items[i];
+  return NULL;
+}
+
+/* NULL without memory. */
+static struct source *add(struct sources *sources, const char *path) {
+  char *copy = strdup(path);
+  struct source *items = realloc(sources->items, (sources->count + 1) * sizeof *items);
+  if (items) sources->items = items;
+  if (!items || !copy) {
+    free(copy);
+    return NULL;
+  }
+  items[sources->count] = (struct source){.path = copy};
+  return &items[sources->count++];
+}
+
+/* What a file that cannot be read "holds": another for each reason. */
+enum { UNREADABLE = SOURCE_MAX + 1 };
+
+static bool is_absence(int error) { return error == ENOENT || error == ENOTDIR; }
+
+/* Fills in all but the path by what read_file() has done. */
+static void describe(struct source *source, enum status status, const char *bytes, size_t length) {
+  source->is_there = status == STATUS_OK || !is_absence(errno);
+  source->length = status == STATUS_OK ? length : UNREADABLE;
+  source->digest = status == STATUS_OK ? digest_of(bytes, length) : (uint64_t)errno;
+}
+
+enum status sources_read(struct sources *sources, const char *path, char **bytes, size_t *length) {
+  *bytes = NULL;
+  struct source unnoted, *source = find(sources, path);
+  if (!source) source = sources->count < SOURCES_MAX ? add(sources, path) : &unnoted;
+  if (!source) return STATUS_NO_MEMORY;
+  enum status status = read_file(path, 0, bytes, length);
+  describe(source, status, *bytes, *length);
+  if (status == STATUS_OK) return STATUS_OK;
+  int error = errno;
+  free(*bytes);
+  *bytes = NULL;
+  errno = error;
+  return status;
+}
+
+/* Opening or reading anything but a regular file may wait for ever. */
+static bool is_special(const char *path) {
+  struct stat about;
+  return stat(path, &about) == 0 && !S_ISREG(about.st_mode);
+}
+
+static bool has_changed(const struct source *source) {
+  if (is_special(source->path)) return false;
+  struct source now;
+  char *bytes;
+  size_t length = 0;
+  enum status status = read_file(source->path, O_NONBLOCK, &bytes, &length);
+  describe(&now, status, bytes, length);
+  free(bytes);
+  return source->is_there != now.is_there ||
+         (now.is_there && (source->length != now.length || source->digest != now.digest));
+}
+
+static bool is_gone(const char *path) {
+  struct stat about;
+  return stat(path, &about) != 0 && is_absence(errno);
+}
+
+bool sources_changed(const struct sources *sources) {
+  for (size_t i = 0; i < sources->count; i++)
+    if (has_changed(&sources->items[i])) return true;
+  return false;
+}
+
+void sources_each_changed(const struct sources *sources,
+                          void (*visit)(void *context, const char *path), void *context) {
+  for (size_t i = 0; i < sources->count; i++)
+    if (has_changed(&sources->items[i])) visit(context, sources->items[i].path);
+}
+
+bool sources_lack(const struct sources *sources) {
+  for (size_t i = 0; i < sources->count; i++)
+    if (sources->items[i].is_there && is_gone(sources->items[i].path)) return true;
+  return false;
+}
+
+void sources_deinit(struct sources *sources) {
+  for (size_t i = 0; i < sources->count; i++) free(sources->items[i].path);
+  free(sources->items);
+  *sources = (struct sources){0};
+}

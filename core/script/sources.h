@@ -1,0 +1,52 @@
+/* sources.h: the files that a version of a script was made from.
+ *
+ * A file is read once, and what was read is what runs; to find out later whether it has changed,
+ * its digest is kept. A file that was looked for and was not there belongs to the sources, too:
+ * when it appears, the script may become another. */
+#ifndef SCRIPT_SOURCES_H
+#define SCRIPT_SOURCES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/status.h"
+
+/* A script or module over this many bytes is refused. */
+enum { SOURCE_MAX = 16 * 1024 * 1024 };
+
+/* So many files are noted; a script that requires more is not watched for those. */
+enum { SOURCES_MAX = 1000 };
+
+struct source {
+  char *path;
+  bool is_there;
+  size_t length;
+  uint64_t digest;
+};
+
+struct sources {
+  struct source *items;
+  size_t count;
+};
+
+/* Reads a file and notes it, or that it is not there, unless there are SOURCES_MAX. *bytes is the
+ * caller's to free, and never NULL on STATUS_OK. STATUS_ERROR: errno says why (EFBIG: it is over
+ * SOURCE_MAX). */
+enum status sources_read(struct sources *sources, const char *path, char **bytes, size_t *length);
+
+/* Whether a file now holds something else, has appeared, or has gone. What is no regular file
+ * cannot be read a second time, and counts as unchanged. */
+bool sources_changed(const struct sources *sources);
+
+/* The same for each of them; visit is called for the paths of those that have changed. */
+void sources_each_changed(const struct sources *sources,
+                          void (*visit)(void *context, const char *path), void *context);
+
+/* Whether a file that was there is not there now. */
+bool sources_lack(const struct sources *sources);
+
+/* Frees what they hold; they are empty then. */
+void sources_deinit(struct sources *sources);
+
+#endif

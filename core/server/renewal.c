@@ -1,0 +1,102 @@
+#include "server/renewal.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+
+/* How soon files are looked at again that a service has no good version of yet, in ms. */
+enum { RETRY_TIME = 50 };
+
+/* Whether there may be other files to be watched. */
+static bool renew(struct server *server, bool is_forced) {
+  bool has_read = false;
+  for (struct service *service = server->services; service; service = service->next) {
+    const struct service_source *source = service->source;
+    enum service_renewal renewal =
+        source ? source->renew(source->context, is_forced, server->now) : RENEWAL_NONE;
+    if (renewal == RENEWAL_DONE || renewal == RENEWAL_REFUSED) has_read = true;
+    if (renewal == RENEWAL_LATER && server->watcher)
+      watcher_nudge(server->watcher, server->now + RETRY_TIME);
+  }
+  return has_read;
+}
+
+/* ---- what is watched ----------------------------------------------------------------------- */
+
+struct paths {
+  const char **items;
+  size_t count;
+  size_t capacity;
+};
+
+static void add_path(void *context, const char *path) {
+  struct paths *paths = context;
+  if (paths->count < paths->capacity) paths->items[paths->count++] = path;
+}
+
+static size_t count_files(const struct server *server) {
+  size_t count = 0;
+  for (const struct service *service = server->services; service; service = service->next)
+    if (service->source) count += service->source->count_files(service->source->context);
+  return count;
+}
+
+/* They were read before they are watched, so that they are looked at once more. A watch that cannot
+ * be had for want of memory is tried again at the next turn. */
+static void watch_files(struct server *server) {
+  struct paths paths = {.capacity = count_files(server)};
+  paths.items = calloc(paths.capacity + 1, sizeof *paths.items);
+  if (!paths.items) return;
+  for (const struct service *service = server->services; service; service = service->next)
+    if (service->source) service->source->each_file(service->source->context, add_path, &paths);
+  if (watcher_watch(server->watcher, paths.items, paths.count) == STATUS_OK) {
+    server->watched_files = paths.capacity;
+    watcher_nudge(server->watcher, server->now);
+  }
+  free(paths.items);
+}
+
+static void readable(struct io_source *source, unsigned events) {
+  (void)events;
+  struct server *server = (struct server *)((char *)source - offsetof(struct server, changes));
+  watcher_read(server->watcher, server->now);
+}
+
+enum status renewal_watch(struct server *server) {
+  enum status status = watcher_create(false, &server->watcher);
+  if (status != STATUS_OK) return status;
+  server->changes.ready = readable;
+  server->now = clock_milliseconds();
+  int fd = watcher_descriptor(server->watcher);
+  if (fd >= 0) status = poller_add(server->poller, fd, POLLER_READ, &server->changes);
+  watch_files(server);
+  return status;
+}
+
+int64_t renewal_deadline(const struct server *server) {
+  return server->watcher ? watcher_deadline(server->watcher) : CLOCK_NEVER;
+}
+
+/* ---- when they change ---------------------------------------------------------------------- */
+
+void renewal_look(struct server *server) {
+  if (!server->watcher || server->is_draining) return;
+  /* A script may require a module long after it was loaded. */
+  if (count_files(server) != server->watched_files) watch_files(server);
+  if (watcher_deadline(server->watcher) > server->now) return;
+  if (!watcher_settled(server->watcher, server->now)) return;
+  if (renew(server, false)) watch_files(server);
+}
+
+void renewal_force(struct server *server) {
+  if (server->is_draining) return;
+  if (renew(server, true) && server->watcher) watch_files(server);
+}
+
+void renewal_end(struct server *server) {
+  if (!server->watcher) return;
+  int fd = watcher_descriptor(server->watcher);
+  if (fd >= 0) poller_remove(server->poller, fd);
+  watcher_destroy(server->watcher);
+  server->watcher = NULL;
+}

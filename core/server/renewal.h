@@ -1,0 +1,26 @@
+/* renewal.h: new handlers for the services when the files that they are made from change. Private
+ * to the server room.
+ *
+ * The watcher tells that files have changed and have come to rest; whether that makes a new handler
+ * is the business of each service's source. SIGHUP asks them all at once. */
+#ifndef SERVER_RENEWAL_H
+#define SERVER_RENEWAL_H
+
+#include "server/loop.h"
+
+/* Begins to watch the files of all services. Without it, only renewal_force() renews. STATUS_ERROR,
+ * errno: the watcher cannot be had. */
+enum status renewal_watch(struct server *server);
+
+/* When renewal_look() should next be called; CLOCK_NEVER. */
+int64_t renewal_deadline(const struct server *server);
+
+/* Once a turn: renews what has changed and come to rest. */
+void renewal_look(struct server *server);
+
+/* Renews every service, changed or not. */
+void renewal_force(struct server *server);
+
+void renewal_end(struct server *server);
+
+#endif

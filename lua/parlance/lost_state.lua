@@ -1,0 +1,80 @@
+-- What a new version of a script loses: the tables that the old one had filled and that are empty now.
+--
+-- The server calls this after a hot edit, to warn. Tables are compared by their names: globals, fields
+-- of the protocol, and the locals that functions of the script and of the modules beside it use.
+
+local parlance = require "parlance"
+
+local getinfo, getupvalue = debug.getinfo, debug.getupvalue
+
+-- What is looked at, at most: a table of the script's may hold millions of things, and all wait.
+local MOST_FIELDS <const>, MOST_DEPTH <const>, MOST_VALUES <const> = 100, 3, 2000
+
+local PROTOCOL <const>, GLOBALS <const> = 1, 2
+
+-- The tables of a version, by what a person calls them.
+local function tables_of(roots)
+  local found, seen, visited = {}, {}, 0
+  local visit
+  for _, value in next, parlance.shared do seen[value] = true end -- what lies there is not lost
+
+  local function note(name, value)
+    if type(value) == "table" and not found[name] then found[name] = value end
+  end
+
+  local function visit_function(value, depth)
+    local info = getinfo(value, "S")
+    if info.what == "C" then return end
+    for i = 1, math.maxinteger do
+      local name, upvalue = getupvalue(value, i)
+      if not name then break end
+      if name ~= "_ENV" then
+        note(("local %s (%s)"):format(name, info.short_src), upvalue)
+        visit(upvalue, depth)
+      end
+    end
+  end
+
+  function visit(value, depth)
+    local kind = type(value)
+    if kind ~= "function" and kind ~= "table" or seen[value] or depth > MOST_DEPTH or visited >= MOST_VALUES then
+      return
+    end
+    seen[value] = true
+    visited = visited + 1
+    if kind == "function" then return visit_function(value, depth + 1) end
+    local fields = 0
+    for _, field in next, value do
+      fields = fields + 1
+      if fields > MOST_FIELDS then break end
+      visit(field, depth + 1)
+    end
+  end
+
+  for name, value in next, roots[GLOBALS] do
+    if type(name) == "string" and _G[name] == nil then
+      note("global " .. name, value)
+      visit(value, 0)
+    end
+  end
+  for name, value in next, roots[PROTOCOL] do
+    if type(name) == "string" then note("field " .. name, value) end
+  end
+  visit(roots[PROTOCOL], 0)
+  return found
+end
+
+--- The names of what is lost, in one text, or nil.
+return function(old, new)
+  local before, now = tables_of(old), tables_of(new)
+  local lost = {}
+  for name, value in pairs(before) do
+    local successor = now[name]
+    if successor and successor ~= value and next(value) ~= nil and next(successor) == nil then
+      lost[#lost + 1] = name
+    end
+  end
+  if #lost == 0 then return nil end
+  table.sort(lost)
+  return table.concat(lost, ", ")
+end

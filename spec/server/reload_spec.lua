@@ -1,0 +1,249 @@
+-- timeout 120
+-- Scripts that are edited while the server runs, through real files and sockets.
+local lfs = require "lfs"
+local process = require("parlance_spec").process
+local server = require "support.server"
+
+local HUP <const> = 1
+
+-- A protocol of lines whose answers begin with the name of its version.
+local function version(name, more)
+  return ([[
+    local framing = require "parlance.framing"
+    local Lines = { close_when_done = false, request_complete = framing.line { max = 1000 } }
+    function Lines:make_response() return "%s " .. self.request .. "\n" end
+    %s
+    return Lines]]):format(name, more or "")
+end
+
+local function write(path, text)
+  local file <close> = assert(io.open(path, "wb"))
+  assert(file:write(text))
+end
+
+local function run(...)
+  assert.equal(0, assert(process.spawn { ... }):wait(server.DEADLINE))
+end
+
+local function has(program)
+  local look <const> = assert(process.spawn({ "sh", "-c", "command -v " .. program }, { stdout = "/dev/null" }))
+  return look:wait(server.DEADLINE) == 0
+end
+
+local folders = {}
+
+local function new_folder()
+  local path = os.tmpname()
+  os.remove(path)
+  assert(lfs.mkdir(path))
+  folders[#folders + 1] = path
+  return path
+end
+
+-- A server on the script in a folder of its own.
+local function start(text, options)
+  local path = new_folder() .. "/lines.lua"
+  write(path, text)
+  return server.start(path, options), path
+end
+
+-- Waits until a new connection is answered by that version.
+local function await(running, name)
+  server.wait_until("version " .. name, function()
+    local client = running:connect()
+    client:send "x\n"
+    local answer = assert(client.socket:receive "*l")
+    client:close()
+    return answer == name .. " x"
+  end)
+end
+
+describe("a script that is edited", function()
+  after_each(function()
+    server.stop_all()
+    for _, folder in ipairs(folders) do run("rm", "-rf", folder) end
+    folders = {}
+  end)
+
+  server.for_each_poller(function(poller)
+    it("answers by its new version on the same connection", function()
+      local running, path = start(version "v1", { poller = poller })
+      local client = running:connect()
+      assert.equal("v1 a\n", client:exchange("a\n", 5))
+      write(path, version "v2")
+      running:wait_for_log "reloaded service=lines generation=2"
+      assert.equal("v2 b\n", client:exchange("b\n", 5))
+    end)
+
+    it("answers a request that was begun by the version it began with", function()
+      local running, path = start(version "v1", { poller = poller, turns = true })
+      local client = running:connect()
+      client:send_pieces { "he" }
+      write(path, version "v2")
+      running:wait_for_log "reloaded service=lines generation=2"
+      assert.equal("v1 hello\n", client:exchange("llo\n", 9))
+      assert.equal("v2 x\n", client:exchange("x\n", 5))
+    end)
+  end)
+
+  it("reloads at SIGHUP and not by itself with --no-watch", function()
+    local running, path = start(version "v1", { "--no-watch" })
+    write(path, version "v2")
+    local client = running:connect()
+    assert.equal("v1 a\n", client:exchange("a\n", 5))
+    assert(running.process:signal(HUP))
+    running:wait_for_log "reloaded service=lines generation=2"
+    assert.equal("v2 a\n", client:exchange("a\n", 5))
+    assert(running.process:signal(HUP))
+    running:wait_for_log "reloaded service=lines generation=3"
+    assert.equal(2, running:count_in_log "reloaded")
+  end)
+
+  it("reloads every service at SIGHUP, and only the one whose file was saved else", function()
+    local folder = new_folder()
+    write(folder .. "/one.lua", version "v1")
+    write(folder .. "/two.lua", version "w1")
+    local running = server.start { { folder .. "/one.lua" }, { folder .. "/two.lua" } }
+    write(folder .. "/two.lua", version "w2")
+    running:wait_for_log "reloaded service=two generation=2"
+    assert(running.process:signal(HUP))
+    running:wait_for_log "reloaded service=two generation=3"
+    running:wait_for_log "reloaded service=one generation=2"
+    assert.equal(3, running:count_in_log "reloaded")
+    assert.equal("v1 a\n", running:connect(1):exchange("a\n", 5))
+    assert.equal("w2 a\n", running:connect(2):exchange("a\n", 5))
+  end)
+
+  it("goes on with its old version when it is broken, and with the next good one", function()
+    local running, path = start(version "v1")
+    write(path, "return {\n = }")
+    assert.matches("lines.lua:2: unexpected symbol", running:wait_for_log "reload_failed[^\n]*")
+    assert.equal("v1 a\n", running:connect():exchange("a\n", 5))
+    write(path, version "v3")
+    await(running, "v3")
+    assert.equal(1, running:count_in_log "reload_failed")
+  end)
+
+  it("goes on with its old version when it is deleted, and comes back", function()
+    local running, path = start(version "v1")
+    os.remove(path)
+    assert.matches("cannot open .*lines.lua: No such file", running:wait_for_log "reload_failed[^\n]*")
+    assert.equal("v1 a\n", running:connect():exchange("a\n", 5))
+    write(path, version "v2")
+    await(running, "v2")
+  end)
+
+  it("does not keep the others waiting for ever by a loop at load", function()
+    local running, path = start(version "v1", { "--call-timeout", "0.2" })
+    write(path, "while true do end")
+    assert.matches("the call took longer than 0.2", running:wait_for_log "reload_failed[^\n]*")
+    assert.equal("v1 a\n", running:connect():exchange("a\n", 5))
+  end)
+
+  it("is noticed when a module beside it is saved, one that was required only later too", function()
+    local running, path = start(version("v1", "local old = Lines.make_response function Lines:make_response() "
+      .. "return require('late') .. old(self) end"))
+    local late = path:match "^(.*)/" .. "/late.lua"
+    write(late, "return 'a '")
+    local client = running:connect()
+    assert.equal("a v1 x\n", client:exchange("x\n", 7))
+    write(late, "return 'b '")
+    running:wait_for_log "reloaded service=lines"
+    assert.equal("b v1 x\n", client:exchange("x\n", 7))
+  end)
+
+  it("moves connections that wait, so that the old version goes", function()
+    local running, path = start(version "v1")
+    local clients = {}
+    for i = 1, 200 do
+      clients[i] = running:connect()
+      clients[i]:exchange("a\n", 5)
+    end
+    write(path, version "v2")
+    running:wait_for_log "reloaded service=lines generation=2 .* on_old=200\n"
+    -- Each turn moves some: when all are moved the next reload finds none of the first version.
+    await(running, "v2")
+    write(path, version "v3")
+    running:wait_for_log "reloaded service=lines generation=3 .* on_old=200\n"
+    await(running, "v3")
+    for _, client in ipairs(clients) do assert.equal("v3 b\n", client:exchange("b\n", 5)) end
+  end)
+
+  describe("is seen when it is saved", function()
+    local function edit(fact, program, f)
+      it(fact, function()
+        if program and not has(program) then pending(program .. " is not installed") end
+        local running, path = start(version "v1")
+        await(running, "v1")
+        f(path, running)
+        await(running, "v2")
+        assert.equal(0, running:count_in_log "reload_failed")
+      end)
+    end
+
+    edit("in place", nil, function(path) write(path, version "v2") end)
+    edit("in several steps over an open file", nil, function(path)
+      local file <close> = assert(io.open(path, "wb"))
+      file:setvbuf "no"
+      for byte in version("v2"):gmatch "." do file:write(byte) end
+    end)
+    edit("as a new file that is renamed over it", nil, function(path)
+      write(path .. ".new", version "v2")
+      assert(os.rename(path .. ".new", path))
+    end)
+    edit("by removing it first", nil, function(path)
+      os.remove(path)
+      write(path, version "v2")
+    end)
+    edit("by sed -i", "sed", function(path) run("sed", "-i", "s/v1/v2/", path) end)
+    edit("by vim", "vim", function(path) run("vim", "-es", "-u", "NONE", "-c", "%s/v1/v2/", "-c", "wq", path) end)
+    edit("by vim with a backup", "vim", function(path)
+      run("vim", "-es", "-u", "NONE", "-c", "set backup writebackup backupcopy=no", "-c", "%s/v1/v2/", "-c", "wq", path)
+    end)
+    edit("by git checkout", "git", function(path)
+      local folder = path:match "^(.*)/"
+      local function git(...) run("git", "-C", folder, "-c", "user.name=x", "-c", "user.email=x@x", "-c",
+        "init.defaultBranch=one", ...) end
+      git("init", "-q")
+      git("add", "lines.lua")
+      git("commit", "-qm", "one")
+      git("checkout", "-qb", "two")
+      write(path, version "v2")
+      git("commit", "-qam", "two")
+      git("checkout", "-q", "one")
+      git("checkout", "-q", "two")
+    end)
+  end)
+
+  it("may lie behind a link to a folder that is swapped", function()
+    local folder = new_folder()
+    for i = 1, 2 do
+      assert(lfs.mkdir(folder .. "/" .. i))
+      write(("%s/%d/lines.lua"):format(folder, i), version("v" .. i))
+    end
+    run("ln", "-s", "1", folder .. "/current")
+    local running = server.start(folder .. "/current/lines.lua")
+    await(running, "v1")
+    run("ln", "-s", "2", folder .. "/next")
+    assert(os.rename(folder .. "/next", folder .. "/current"))
+    await(running, "v2")
+  end)
+
+  it("is not reloaded when it is only touched", function()
+    local running, path = start(version "v1")
+    run("touch", path)
+    write(path, version "v1")
+    write(path, version "v2")
+    await(running, "v2")
+    assert.equal(1, running:count_in_log "reloaded")
+  end)
+
+  it("settles into a few reloads when it is saved a hundred times, and the last one counts", function()
+    local running, path = start(version "v0")
+    local started = process.now()
+    for i = 1, 100 do write(path, version("v" .. i)) end
+    local took = process.now() - started
+    await(running, "v100")
+    assert.is_true(running:count_in_log "reloaded" <= 3 + took * 10, running:log())
+  end)
+end)
