@@ -6,11 +6,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "io/socket.h"
 #include "server/connection.h"
 
 enum {
   BACKLOG = 4096,    /* the kernel takes less if net.core.somaxconn says so */
+  REST_TIME = 500,   /* ms for accepting who waits when the server stops */
   BATCH = 64,        /* connections taken from one listener in a turn */
   RETRY_TIME = 1000, /* ms after which accepting is tried again for want of descriptors */
   QUIET_TIME = 60000 /* ms without being full, after which being full is worth a line again */
@@ -85,19 +87,28 @@ static void log_accept_error(const struct listener *listener) {
   log_end(&line);
 }
 
+/* False: nobody waits, or there is no room. */
+static bool accept_one(struct listener *listener) {
+  int fd;
+  struct sockaddr_storage peer;
+  if (listener->fd < 0 || !has_room(listener)) return false;
+  switch (socket_accept(listener->fd, &fd, &peer)) {
+  case STATUS_OK: connection_open(listener, fd, (const struct sockaddr *)&peer); return true;
+  case STATUS_AGAIN: return false;
+  case STATUS_FULL: run_out(listener); return false;
+  default: log_accept_error(listener); return false;
+  }
+}
+
 static void ready(struct io_source *source, unsigned events) {
   (void)events;
-  struct listener *listener = (struct listener *)source;
-  for (int i = 0; i < BATCH && listener->fd >= 0 && has_room(listener); i++) {
-    int fd;
-    struct sockaddr_storage peer;
-    switch (socket_accept(listener->fd, &fd, &peer)) {
-    case STATUS_OK: connection_open(listener, fd, (const struct sockaddr *)&peer); break;
-    case STATUS_AGAIN: return;
-    case STATUS_FULL: run_out(listener); return;
-    default: log_accept_error(listener); return;
-    }
-  }
+  for (int i = 0; i < BATCH && accept_one((struct listener *)source); i++) continue;
+}
+
+void listener_accept_rest(struct service *service) {
+  int64_t patience = clock_coarse_milliseconds() + REST_TIME;
+  for (struct listener *listener = service->listeners; listener; listener = listener->next)
+    while (clock_coarse_milliseconds() < patience && accept_one(listener)) continue;
 }
 
 void listener_resume(struct server *server) {

@@ -13,6 +13,10 @@ enum status listener_open(struct service *service, const struct address *address
 /* Room may have come free: the paused listeners go on, as far as their limits allow. */
 void listener_resume(struct server *server);
 
+/* Accepts who waits, as far as there is room: they may have sent a request, and would lose it when
+ * the listeners are closed. */
+void listener_accept_rest(struct service *service);
+
 /* Stops listening for good. */
 void listener_close_all(struct service *service);
 

@@ -191,6 +191,8 @@ static void log_stopped(const struct service *service) {
 }
 
 static enum status drain(struct server *server) {
+  for (struct service *service = server->services; service; service = service->next)
+    listener_accept_rest(service);
   log_stopping(server);
   server->is_draining = true;
   server->now = clock_milliseconds();

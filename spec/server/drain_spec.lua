@@ -103,6 +103,19 @@ server.for_each_poller(function(poller)
       ends_well()
     end)
 
+    it("answers who had connected and was not accepted yet", function()
+      local busy = running:connect()
+      running:turn()
+      busy:send "busy\n"
+      server.wait_until("the call", function() return running:output():find "busy" end)
+      local clients = {}
+      for i = 1, 100 do clients[i] = running:connect():send(i .. "x\n") end
+      running:terminate()
+      assert.equal("busy\n", busy:receive_all())
+      for i, client in ipairs(clients) do assert.equal(i .. "x\n", client:receive_all()) end
+      ends_well()
+    end)
+
     it("answers it also where that takes more than one turn", function()
       local busy, client = running:connect(), running:connect()
       running:turn()

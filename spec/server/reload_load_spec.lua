@@ -7,7 +7,7 @@ local server = require "support.server"
 
 -- A thousand reloads take a hundred seconds, since saves in a row are gathered; here a part of them does.
 local RELOADS <const> = tonumber(os.getenv "PARLANCE_RELOADS" or 150)
-local CLIENTS <const>, DEPTH <const>, WARM <const> = 50, 4, 50
+local CLIENTS <const>, DEPTH <const>, WARM <const> = 50, 4, math.min(100, RELOADS // 3)
 local LETTERS <const> = 300 -- in an answer
 
 -- Two hundred lines, as scripts are; the answer is made of what two functions of the script say, letter
