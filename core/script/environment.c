@@ -3,9 +3,9 @@
 #include <errno.h>
 #include <lauxlib.h>
 #include <lualib.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "script/gate.h"
 
@@ -82,6 +82,11 @@ static bool load_file(lua_State *state, struct sources *sources, const char *pat
   return result == LUA_OK;
 }
 
+/* Gives the chunk below the top the globals on the top. Binary code may have no place for them. */
+static void set_globals(lua_State *state) {
+  if (!lua_setupvalue(state, -2, 1)) lua_pop(state, 1);
+}
+
 void environment_run(lua_State *state, int environment, struct sources *sources, const char *path,
                      int arguments) {
   int error;
@@ -91,7 +96,7 @@ void environment_run(lua_State *state, int environment, struct sources *sources,
     lua_error(state);
   }
   lua_pushvalue(state, environment);
-  lua_setupvalue(state, -2, 1);
+  set_globals(state);
   lua_insert(state, -1 - arguments);
   lua_call(state, arguments, 1);
 }
@@ -115,7 +120,7 @@ static bool require_file(lua_State *state, const char *path) {
                path, error != 0 ? strerror(error) : lua_tostring(state, -1));
   }
   lua_pushvalue(state, lua_upvalueindex(GLOBALS));
-  lua_setupvalue(state, -2, 1);
+  set_globals(state);
   lua_pushvalue(state, 1);
   lua_pushstring(state, path);
   lua_call(state, 2, 1);
@@ -123,10 +128,10 @@ static bool require_file(lua_State *state, const char *path) {
   return true;
 }
 
-static bool is_readable(const char *path) {
-  FILE *file = fopen(path, "r");
-  if (file) fclose(file);
-  return file != NULL;
+/* A folder that is the current one need not be named in a path. */
+static bool is_beside(const char *file, const char *folder, size_t folder_length) {
+  if (strncmp(file, folder, folder_length) == 0 && file[folder_length] == '/') return true;
+  return strcmp(folder, ".") == 0 && *file != '/' && strncmp(file, "..", 2) != 0;
 }
 
 /* Goes along package.path as far as it leads through the folder of the script, or below it: true,
@@ -144,9 +149,10 @@ static bool require_beside(lua_State *state) {
     lua_settop(state, top);
     lua_pushlstring(state, path, (size_t)(end - path));
     const char *file = luaL_gsub(state, lua_tostring(state, -1), LUA_PATH_MARK, name);
-    bool is_beside = strncmp(file, folder, folder_length) == 0 && file[folder_length] == '/';
-    if (is_beside && require_file(state, file)) return true;
-    if (!is_beside && is_readable(file)) return false;
+    if (!is_beside(file, folder, folder_length)) {
+      if (access(file, R_OK) == 0) return false;
+    } else if (require_file(state, file))
+      return true;
   }
   return false;
 }
@@ -204,6 +210,18 @@ static int require_shared(lua_State *state) {
   return lua_error(state);
 }
 
+/* Runs the loader that the script has put into package.preload itself, if there is one. */
+static bool require_preloaded(lua_State *state) {
+  if (lua_getfield(state, lua_upvalueindex(PACKAGE), "preload") != LUA_TTABLE) return false;
+  lua_pushvalue(state, 1);
+  if (lua_rawget(state, -2) == LUA_TNIL) return false;
+  lua_pushvalue(state, 1);
+  lua_pushliteral(state, ":preload:");
+  lua_call(state, 2, 1);
+  lua_pushliteral(state, ":preload:");
+  return true;
+}
+
 /* require(name) */
 static int require_module(lua_State *state) {
   const char *name = luaL_checkstring(state, 1);
@@ -213,6 +231,8 @@ static int require_module(lua_State *state) {
   if (lua_toboolean(state, -1)) return 1;
   lua_settop(state, 1);
   if (is_builtin(state, name)) return require_shared(state);
+  if (require_preloaded(state)) return keep_module(state);
+  lua_settop(state, 1);
   if (require_beside(state)) return keep_module(state);
   return require_shared(state);
 }
@@ -282,20 +302,31 @@ static void add_loader(lua_State *state, int environment, const char *name, int 
   lua_setfield(state, environment, name);
 }
 
-/* `package`, with a table `loaded` (at index) that shows the shared modules behind the version's.
+/* Sets a field of the table on the top to the table at index, behind which is seen what the field
+ * was.
+ */
+static void put_before(lua_State *state, const char *field, int table) {
+  lua_createtable(state, 0, 1);
+  lua_getfield(state, -2, field);
+  lua_setfield(state, -2, "__index");
+  lua_setmetatable(state, table);
+  lua_pushvalue(state, table);
+  lua_setfield(state, -2, field);
+}
+
+/* `package`, with tables `loaded` (at index) and `preload` of its own before those that are shared.
  */
 static void add_package(lua_State *state, int environment, int loaded) {
   lua_newtable(state);
   lua_getglobal(state, LUA_LOADLIBNAME);
   copy_fields(state, lua_gettop(state), lua_gettop(state) - 1);
-  lua_createtable(state, 0, 1);
-  lua_getfield(state, -2, "loaded");
-  lua_setfield(state, -2, "__index");
-  lua_setmetatable(state, loaded);
   lua_pop(state, 1);
-  lua_pushvalue(state, loaded);
-  lua_setfield(state, -2, "loaded");
+  put_before(state, "loaded", loaded);
+  lua_newtable(state);
+  lua_insert(state, -2);
+  put_before(state, "preload", lua_gettop(state) - 1);
   lua_setfield(state, environment, LUA_LOADLIBNAME);
+  lua_pop(state, 1);
 }
 
 struct sources *environment_push(lua_State *state, const char *path) {
@@ -306,9 +337,14 @@ struct sources *environment_push(lua_State *state, const char *path) {
   int loaded = lua_gettop(state);
   lua_pushglobaltable(state);
   copy_fields(state, lua_gettop(state), environment);
-  lua_pop(state, 1);
+  lua_createtable(state, 0, 1); /* what a shared module makes global later is seen, too */
+  lua_insert(state, -2);
+  lua_setfield(state, -2, "__index");
+  lua_setmetatable(state, environment);
   lua_pushvalue(state, environment);
   lua_setfield(state, environment, LUA_GNAME);
+  lua_pushvalue(state, environment);
+  lua_setfield(state, loaded, LUA_GNAME);
   add_package(state, environment, loaded);
   add_loader(state, environment, "load", 4);
   add_loader(state, environment, "loadfile", 3);

@@ -39,6 +39,7 @@ static void run_script(lua_State *state, struct generation *generation, const ch
   lua_insert(state, -2);
   generation->roots = luaL_ref(state, LUA_REGISTRYINDEX);
   generation->sources = sources;
+  sources->takes_special = generation->number == 1;
   environment_run(state, -1, sources, path, 0);
   if (!lua_istable(state, -1))
     luaL_error(state, "%s: the script returned %s, not a table (its protocol)", path,

@@ -42,22 +42,27 @@ struct takeover {
   struct list lost;
 };
 
-static bool push_function(lua_State *state, const struct generation *generation,
+static void push_function(lua_State *state, const struct generation *generation,
                           enum function function) {
-  int reference = generation->functions[function];
-  return reference != LUA_NOREF &&
-         lua_rawgeti(state, LUA_REGISTRYINDEX, reference) == LUA_TFUNCTION;
+  lua_rawgeti(state, LUA_REGISTRYINDEX, generation->functions[function]);
 }
 
-/* restore(save()); what a version cannot save or does not want to have is left out. */
+/* What the new version does not want to have is not asked for, so that a save that fails can be got
+ * rid of. */
+static bool is_carried(const struct takeover *takeover) {
+  return takeover->old->functions[FUNCTION_SAVE] != LUA_NOREF &&
+         takeover->next->functions[FUNCTION_RESTORE] != LUA_NOREF;
+}
+
+/* restore(save()) */
 static int carry_over(lua_State *state) {
   struct takeover *takeover = lua_touserdata(state, 1);
+  if (!is_carried(takeover)) return 0;
+  push_function(state, takeover->next, FUNCTION_RESTORE);
+  push_function(state, takeover->old, FUNCTION_SAVE);
   takeover->step = "save";
-  if (!push_function(state, takeover->old, FUNCTION_SAVE)) return 0;
   lua_call(state, 0, 1);
   takeover->step = "restore";
-  if (!push_function(state, takeover->next, FUNCTION_RESTORE)) return 0;
-  lua_insert(state, -2);
   watchdog_renew();
   lua_call(state, 1, 0);
   return 0;
@@ -107,8 +112,8 @@ static int list_lost(lua_State *state) {
 
 /* It is only advice: that it cannot be given is no failure. */
 static void look_for_loss(struct script *script, struct takeover *takeover) {
-  bool is_saved = takeover->old->functions[FUNCTION_SAVE] != LUA_NOREF;
-  if (!is_saved && script->options.modules) (void)gate_run(&script->gate, list_lost, takeover);
+  if (!is_carried(takeover) && script->options.modules)
+    (void)gate_run(&script->gate, list_lost, takeover);
 }
 
 static void warn_of_loss(const struct script *script, const struct list *lost) {
@@ -137,7 +142,6 @@ static void retire(struct handler *handler) {
 static void take_over(struct script *script, const struct takeover *takeover, int64_t now) {
   struct generation *old = takeover->old;
   script->generation = takeover->next;
-  script->generation->number = old->number + 1;
   script->generation->since = now;
   old->next = script->older;
   script->older = old;
@@ -147,6 +151,7 @@ static void take_over(struct script *script, const struct takeover *takeover, in
   }
   sources_deinit(&script->failed);
   script->lacking_since = 0;
+  script->is_troubled = false;
 }
 
 /* ---- the files ----------------------------------------------------------------------------- */
@@ -156,7 +161,10 @@ static bool is_refused_before(const struct script *script) {
 }
 
 static bool is_worth_trying(struct script *script) {
-  if (is_refused_before(script)) return false;
+  if (is_refused_before(script)) {
+    script->lacking_since = 0;
+    return false;
+  }
   bool has_changed = sources_changed(script->generation->sources);
   if (!has_changed) script->lacking_since = 0;
   if (!has_changed && script->failed.count > 0) {
@@ -178,9 +186,29 @@ static bool has_patience(struct script *script, bool is_forced, int64_t now) {
   return now - script->lacking_since < PATIENCE;
 }
 
+/* Without any note of what it was, it would be tried, and logged, again and again. */
+static void note_script(const struct script *script, struct sources *sources) {
+  char *bytes;
+  size_t length;
+  if (sources->count > 0) return;
+  (void)sources_read(sources, script->options.path, &bytes, &length);
+  free(bytes);
+}
+
+/* What may pass is logged once, and tried again. */
+static enum script_reload put_off(struct script *script, struct sources *sources, const char *step,
+                                  int64_t now) {
+  if (!script->is_troubled) log_refused(script, step, now);
+  script->is_troubled = true;
+  sources_deinit(sources);
+  return SCRIPT_LACKING;
+}
+
 static enum script_reload refuse(struct script *script, struct sources *sources, const char *step,
                                  int64_t now) {
+  if (sources->is_uncertain) return put_off(script, sources, step, now);
   sources_deinit(&script->failed);
+  note_script(script, sources);
   script->failed = *sources;
   script->lacking_since = 0;
   log_refused(script, step, now);

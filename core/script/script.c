@@ -142,6 +142,7 @@ struct generation *script_make(struct script *script, struct sources *sources) {
     return NULL;
   }
   generation_init(generation, script, &script->gate);
+  generation->number = script->generation ? script->generation->number + 1 : 1;
   struct loading loading = {script, generation};
   if (gate_run(&script->gate, load, &loading) == GATE_OK) return generation;
   discard(script, generation, sources);
@@ -157,7 +158,6 @@ bool script_load(struct script *script, const char **error) {
   struct sources sources;
   script->generation = script_make(script, &sources);
   if (script->generation) {
-    script->generation->number = 1;
     script->generation->since = clock_milliseconds();
     return true;
   }

@@ -172,6 +172,13 @@ static void forget_request(lua_State *state, const struct session *session) {
   lua_rawset(state, SELF);
 }
 
+/* A version before this one may have left what this one does not set: its request, or the bytes. */
+static void forget_other(lua_State *state, const struct generation *generation) {
+  lua_pushstring(state, generation->handler.framing ? "incoming" : "request");
+  lua_pushnil(state);
+  lua_rawset(state, SELF);
+}
+
 /* How long one conversation may keep the others waiting, in ms, if it has more and more to do. */
 enum { SHARE_OF_TIME = 20 };
 
@@ -185,6 +192,7 @@ static int serve(lua_State *state) {
   push_function(state, generation, FUNCTION_MAKE_RESPONSE);
   lua_pushstring(state, generation->handler.framing ? "request" : "incoming");
   lua_pushliteral(state, "close_when_done");
+  if (generation->number > 1) forget_other(state, generation);
   int64_t started = clock_coarse_milliseconds();
   for (;;) {
     switch (session_next(session)) {

@@ -38,13 +38,28 @@ static enum status read_all(int fd, char **bytes, size_t *length) {
   }
 }
 
-static enum status read_file(const char *path, int flags, char **bytes, size_t *length) {
+/* Opening or reading anything but a regular file may wait for ever. */
+static bool is_special(const char *path) {
+  struct stat about;
+  return stat(path, &about) == 0 && !S_ISREG(about.st_mode) && !S_ISDIR(about.st_mode);
+}
+
+static enum status read_file(const char *path, bool takes_special, char **bytes, size_t *length) {
   *bytes = NULL;
-  int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | flags);
+  *length = 0;
+  if (!takes_special && is_special(path)) {
+    errno = EINVAL;
+    return STATUS_ERROR;
+  }
+  int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | (takes_special ? 0 : O_NONBLOCK));
   if (fd < 0) return STATUS_ERROR;
   enum status status = read_all(fd, bytes, length);
   int error = errno;
   close(fd);
+  if (status != STATUS_OK) {
+    free(*bytes);
+    *bytes = NULL;
+  }
   errno = error;
   return status;
 }
@@ -71,7 +86,13 @@ static struct source *add(struct sources *sources, const char *path) {
 /* What a file that cannot be read "holds": another for each reason. */
 enum { UNREADABLE = SOURCE_MAX + 1 };
 
-static bool is_absence(int error) { return error == ENOENT || error == ENOTDIR; }
+static bool is_absence(int error) {
+  return error == ENOENT || error == ENOTDIR || error == ENAMETOOLONG;
+}
+
+static bool may_pass(int error) {
+  return error == EMFILE || error == ENFILE || error == ENOMEM || error == EIO || error == EAGAIN;
+}
 
 /* Fills in all but the path by what read_file() has done. */
 static void describe(struct source *source, enum status status, const char *bytes, size_t length) {
@@ -80,33 +101,46 @@ static void describe(struct source *source, enum status status, const char *byte
   source->digest = status == STATUS_OK ? digest_of(bytes, length) : (uint64_t)errno;
 }
 
-enum status sources_read(struct sources *sources, const char *path, char **bytes, size_t *length) {
-  *bytes = NULL;
-  struct source unnoted, *source = find(sources, path);
-  if (!source) source = sources->count < SOURCES_MAX ? add(sources, path) : &unnoted;
-  if (!source) return STATUS_NO_MEMORY;
-  enum status status = read_file(path, 0, bytes, length);
-  describe(source, status, *bytes, *length);
-  if (status == STATUS_OK) return STATUS_OK;
-  int error = errno;
-  free(*bytes);
-  *bytes = NULL;
-  errno = error;
-  return status;
+/* STATUS_OK also when there is no room for a note. */
+static enum status note(struct sources *sources, const char *path, const struct source *now) {
+  struct source *noted = find(sources, path);
+  if (noted && noted->is_there) return STATUS_OK;
+  if (!noted) {
+    if (sources->count == SOURCES_MAX) return STATUS_OK;
+    if (!now->is_there && (sources->absent == ABSENT_MAX || now->digest == ENAMETOOLONG))
+      return STATUS_OK;
+    noted = add(sources, path);
+    if (!noted) return STATUS_NO_MEMORY;
+    if (!now->is_there) sources->absent++;
+  } else if (now->is_there)
+    sources->absent--;
+  noted->is_there = now->is_there;
+  noted->length = now->length;
+  noted->digest = now->digest;
+  return STATUS_OK;
 }
 
-/* Opening or reading anything but a regular file may wait for ever. */
-static bool is_special(const char *path) {
-  struct stat about;
-  return stat(path, &about) == 0 && !S_ISREG(about.st_mode);
+enum status sources_read(struct sources *sources, const char *path, char **bytes, size_t *length) {
+  struct source now;
+  bool takes_special = sources->takes_special && sources->count == 0;
+  enum status status = read_file(path, takes_special, bytes, length);
+  int error = errno;
+  describe(&now, status, *bytes, *length);
+  if (status != STATUS_OK && may_pass(error)) sources->is_uncertain = true;
+  enum status noted = note(sources, path, &now);
+  errno = error;
+  if (noted == STATUS_OK) return status;
+  free(*bytes);
+  *bytes = NULL;
+  return noted;
 }
 
 static bool has_changed(const struct source *source) {
-  if (is_special(source->path)) return false;
+  if (is_special(source->path)) return !source->is_there;
   struct source now;
   char *bytes;
-  size_t length = 0;
-  enum status status = read_file(source->path, O_NONBLOCK, &bytes, &length);
+  size_t length;
+  enum status status = read_file(source->path, false, &bytes, &length);
   describe(&now, status, bytes, length);
   free(bytes);
   return source->is_there != now.is_there ||

@@ -15,8 +15,9 @@
 /* A script or module over this many bytes is refused. */
 enum { SOURCE_MAX = 16 * 1024 * 1024 };
 
-/* So many files are noted; a script that requires more is not watched for those. */
-enum { SOURCES_MAX = 1000 };
+/* So many files are noted, and so many that are not there: a script may require names that come
+ * from a peer. What it requires beyond that is not watched. */
+enum { SOURCES_MAX = 1000, ABSENT_MAX = 100 };
 
 struct source {
   char *path;
@@ -28,11 +29,15 @@ struct source {
 struct sources {
   struct source *items;
   size_t count;
+  size_t absent;      /* of them were not there */
+  bool takes_special; /* the first file may be a pipe or a terminal, which is waited for */
+  bool is_uncertain;  /* one could not be read for want of something that may come back */
 };
 
-/* Reads a file and notes it, or that it is not there, unless there are SOURCES_MAX. *bytes is the
- * caller's to free, and never NULL on STATUS_OK. STATUS_ERROR: errno says why (EFBIG: it is over
- * SOURCE_MAX). */
+/* Reads a file and notes it, or that it is not there. *bytes is the caller's to free, and never
+ * NULL on STATUS_OK. STATUS_ERROR: errno says why (EFBIG: it is over SOURCE_MAX; EINVAL: it is no
+ * regular file). One that was read before keeps its first digest: if it is another now, it has
+ * changed. */
 enum status sources_read(struct sources *sources, const char *path, char **bytes, size_t *length);
 
 /* Whether a file now holds something else, has appeared, or has gone. What is no regular file

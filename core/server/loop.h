@@ -53,7 +53,8 @@ struct server {
   struct watcher *watcher;   /* NULL: files are not watched */
   struct io_source changes;  /* what the watcher has to tell */
   size_t watched_files;
-  bool watches; /* files are to be watched */
+  int64_t next_watch; /* not before then are other files watched */
+  bool watches;       /* files are to be watched */
   struct timer_heap timers;
   struct timer retry; /* when accepting stopped for want of descriptors */
   struct timer drain; /* when draining has taken long enough */

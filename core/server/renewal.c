@@ -4,8 +4,13 @@
 
 #include "base/clock.h"
 
-/* How soon files are looked at again that a service has no good version of yet, in ms. */
-enum { RETRY_TIME = 50 };
+enum {
+  /* How soon files are looked at again that a service has no good version of yet, in ms. */
+  RETRY_TIME = 50,
+  /* How soon after they were read, and how soon others are watched, in ms: a script that saves one
+   * of its files whenever it is loaded is not to keep the server busy. */
+  PACE = 100
+};
 
 /* Whether there may be other files to be watched. */
 static bool renew(struct server *server, bool is_forced) {
@@ -42,16 +47,17 @@ static size_t count_files(const struct server *server) {
 }
 
 /* They were read before they are watched, so that they are looked at once more. A watch that cannot
- * be had for want of memory is tried again at the next turn. */
+ * be had for want of memory is tried again. */
 static void watch_files(struct server *server) {
   struct paths paths = {.capacity = count_files(server)};
+  server->next_watch = server->now + PACE;
   paths.items = calloc(paths.capacity + 1, sizeof *paths.items);
   if (!paths.items) return;
   for (const struct service *service = server->services; service; service = service->next)
     if (service->source) service->source->each_file(service->source->context, add_path, &paths);
   if (watcher_watch(server->watcher, paths.items, paths.count) == STATUS_OK) {
     server->watched_files = paths.capacity;
-    watcher_nudge(server->watcher, server->now);
+    watcher_nudge(server->watcher, server->next_watch);
   }
   free(paths.items);
 }
@@ -70,11 +76,15 @@ enum status renewal_watch(struct server *server) {
   int fd = watcher_descriptor(server->watcher);
   if (fd >= 0) status = poller_add(server->poller, fd, POLLER_READ, &server->changes);
   watch_files(server);
+  watcher_nudge(server->watcher, server->now); /* they were read a while ago */
   return status;
 }
 
 int64_t renewal_deadline(const struct server *server) {
-  return server->watcher ? watcher_deadline(server->watcher) : CLOCK_NEVER;
+  if (!server->watcher || server->is_draining) return CLOCK_NEVER;
+  int64_t deadline = watcher_deadline(server->watcher);
+  bool has_others = count_files(server) != server->watched_files;
+  return has_others && server->next_watch < deadline ? server->next_watch : deadline;
 }
 
 /* ---- when they change ---------------------------------------------------------------------- */
@@ -82,7 +92,8 @@ int64_t renewal_deadline(const struct server *server) {
 void renewal_look(struct server *server) {
   if (!server->watcher || server->is_draining) return;
   /* A script may require a module long after it was loaded. */
-  if (count_files(server) != server->watched_files) watch_files(server);
+  if (count_files(server) != server->watched_files && server->now >= server->next_watch)
+    watch_files(server);
   if (watcher_deadline(server->watcher) > server->now) return;
   if (!watcher_settled(server->watcher, server->now)) return;
   if (renew(server, false)) watch_files(server);

@@ -16,7 +16,12 @@ local PROTOCOL <const>, GLOBALS <const> = 1, 2
 local function tables_of(roots)
   local found, seen, visited = {}, {}, 0
   local visit
-  for _, value in next, parlance.shared do seen[value] = true end -- what lies there is not lost
+  local count = 0
+  for _, value in next, parlance.shared do -- what lies there is not lost
+    count = count + 1
+    if count > MOST_VALUES then break end
+    if type(value) == "table" then seen[value] = true end
+  end
 
   local function note(name, value)
     if type(value) == "table" and not found[name] then found[name] = value end

@@ -75,6 +75,15 @@ describe("the globals of a script", function()
         said = tostring(has_all) .. " " .. runs]], { ["helper.lua"] = "runs = (runs or 0) + 1 return runs" }))
     end)
 
+    it("that runs binary code without globals", function()
+      assert.equal("7", answer([[said = require "helper"]], { ["helper.lua"] = string.dump(function() return 7 end) }))
+    end)
+
+    it("that sees what a shared module makes global", function()
+      local folder = conversation.folder { ["shared.lua"] = "made_global = 'yes'" }
+      assert.equal("yes", answer([[require "shared" said = made_global]], nil, { modules = folder }))
+    end)
+
     it("that passes an error of a module on, also a table", function()
       assert.equal("true", answer([[
         local ok, why = pcall(require, "helper")

@@ -170,6 +170,43 @@ describe("reload", function()
     end)
   end)
 
+  it("gives the new version no request, and no bytes, of the one before", function()
+    local framed = version("framed", "tostring(rawget(self, 'incoming')) .. self.request")
+    local plain = [[return { close_when_done = false,
+      request_complete = function(self) self.seen = self.request return true end,
+      make_response = function(self) return tostring(self.seen) .. "\n" end }]]
+    local script, save, look = open(framed)
+    local session <close> = script:open()
+    assert.equal("framed nila\n", ask(session, "a"))
+    save(plain)
+    look()
+    assert.equal("nil\n", ask(session, "b"))
+    save(framed)
+    look()
+    assert.equal("framed nilc\n", ask(session, "c"))
+  end)
+
+  it("notices a module that was saved and then required once more by the old version", function()
+    local again = "(function() package.loaded.helper = nil return require 'helper' end)()"
+    local script, save, look =
+      open(version("x", again, "Lines.first = require 'helper'"), { ["helper.lua"] = "return 1" })
+    save("return 2", "helper.lua")
+    assert.equal("x 2\n", ask(script:open(), ""))
+    assert.equal("reloaded", (look()))
+  end)
+
+  it("renews what the script has put into package.preload", function()
+    local function text(n)
+      return version("x", "require 'inner'", ("package.preload.inner = function() return %d end"):format(n))
+    end
+    local script, save, look = open(text(1))
+    local session <close> = script:open()
+    assert.equal("x 1\n", ask(session, ""))
+    save(text(2))
+    look()
+    assert.equal("x 2\n", ask(session, ""))
+  end)
+
   describe("a connection", function()
     it("keeps its self, which inherits from the new version", function()
       local body = "self:count()"
@@ -272,11 +309,14 @@ describe("reload", function()
 
     it("because the old one cannot save is not taken", function()
       local script, save, look = open(version("one", nil, "Lines.save = function() error 'full' end"))
-      save(version "two")
+      save(version("two", nil, "function Lines.restore() end"))
       local result, log = look()
       assert.equal("refused", result)
       assert.matches("step=save .*protocol.lua:5: full", log)
       assert.equal("one x\n", ask(script:open(), "x"))
+      -- The way out is a version that wants nothing of it.
+      save(version "three")
+      assert.equal("reloaded", (look()))
     end)
 
     it("because of a module beside it names the module's file and line", function()
@@ -317,6 +357,30 @@ describe("reload", function()
         end
       end
       assert.equal("x 1\n", ask(script:open(), ""))
+    end)
+
+    it("because a module is a pipe is not waited for", function()
+      local _, save, look = open(version("x", "1", "require 'helper'"), { ["helper.lua"] = "return 1" })
+      local helper = conversation.last_folder .. "/helper.lua"
+      assert(os.remove(helper))
+      assert(os.execute("mkfifo " .. helper))
+      save(version("y", "1", "require 'helper'"))
+      local result, log = look()
+      assert.equal("refused", result)
+      assert.matches("error loading module 'helper' from file 'FOLDER/helper.lua'", log)
+    end)
+
+    it("because no memory is left for it is logged once, too", function()
+      local fill = "Lines.fill()"
+      local more = [[function Lines.fill()
+        pcall(function() for i = 1, 1e7 do parlance.shared[i] = {} end end)
+      end]]
+      local script, save, look = open(version("one", fill, more), nil, { memory_limit = 1 << 20, call_timeout = 0 })
+      local session <close> = script:open()
+      ask(session, "")
+      save(version("two", fill, more))
+      assert.equal("refused", (look()))
+      assert.same({ "unchanged", "" }, { look() })
     end)
 
     it("leaves no trace in the globals of the one that serves", function()
@@ -401,7 +465,7 @@ describe("reload", function()
 
     it("that is saved, shared, or empty is not", function()
       for _, more in ipairs {
-        "local kept = {} function Lines.put() kept[1] = 1 end function Lines.save() return kept end",
+        "local kept = {} function Lines.put() kept[1] = 1 end Lines.save = Lines.put Lines.restore = Lines.put",
         "local kept = parlance.shared function Lines.put() kept[1] = 1 end",
         "local kept = {} function Lines.put() return kept[1] end",
         "local kept = { 1 } function Lines.put() kept[2] = 1 end",

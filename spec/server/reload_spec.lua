@@ -229,6 +229,23 @@ describe("a script that is edited", function()
     await(running, "v2")
   end)
 
+  it("is no more looked at when the server stops, and costs it no time", function()
+    local running, path = start(version("v1", "function Lines:make_response() return ('x'):rep(1 << 25) end"))
+    running:expect_end()
+    local client = running:connect()
+    client:send "x\n"
+    client:receive(1)
+    running:terminate()
+    running:wait_for_log " draining "
+    write(path, version "v2")
+    local cpu, until_then = running:cpu(), process.now() + 0.5
+    server.wait_until("half a second", function() return process.now() > until_then end)
+    assert.is_true(running:cpu() - cpu < 0.25)
+    assert.equal((1 << 25) - 1, #client:receive_all())
+    running:close_clients()
+    assert.equal(0, running:wait())
+  end)
+
   it("is not reloaded when it is only touched", function()
     local running, path = start(version "v1")
     run("touch", path)

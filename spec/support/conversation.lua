@@ -11,6 +11,7 @@ local folders, scripts = {}, {}
 function conversation.folder(files)
   local folder <const> = rooms.session.folder()
   folders[folder] = files
+  conversation.last_folder = folder
   for name, text in pairs(files) do
     local file <close> = assert(io.open(folder .. "/" .. name, "wb"))
     assert(file:write(text))
