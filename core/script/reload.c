@@ -160,12 +160,13 @@ static bool is_refused_before(const struct script *script) {
   return script->failed.count > 0 && !sources_changed(&script->failed);
 }
 
-static bool is_worth_trying(struct script *script) {
+/* Lists the files that have changed. */
+static bool is_worth_trying(struct script *script, struct list *files) {
   if (is_refused_before(script)) {
     script->lacking_since = 0;
     return false;
   }
-  bool has_changed = sources_changed(script->generation->sources);
+  bool has_changed = sources_each_changed(script->generation->sources, add_name, files) > 0;
   if (!has_changed) script->lacking_since = 0;
   if (!has_changed && script->failed.count > 0) {
     struct log_line line;
@@ -232,8 +233,10 @@ enum script_reload script_reload(struct script *script, bool is_forced, int64_t 
   struct takeover takeover = {.old = script->generation};
   struct list files = {0};
   struct sources sources;
-  if (!is_forced && !is_worth_trying(script)) return SCRIPT_UNCHANGED;
-  sources_each_changed(takeover.old->sources, add_name, &files);
+  if (is_forced)
+    sources_each_changed(takeover.old->sources, add_name, &files);
+  else if (!is_worth_trying(script, &files))
+    return SCRIPT_UNCHANGED;
   if (!make_next(script, &takeover, &sources)) {
     if (!has_patience(script, is_forced, now)) return refuse(script, &sources, takeover.step, now);
     sources_deinit(&sources);

@@ -158,10 +158,15 @@ bool sources_changed(const struct sources *sources) {
   return false;
 }
 
-void sources_each_changed(const struct sources *sources,
-                          void (*visit)(void *context, const char *path), void *context) {
-  for (size_t i = 0; i < sources->count; i++)
-    if (has_changed(&sources->items[i])) visit(context, sources->items[i].path);
+size_t sources_each_changed(const struct sources *sources,
+                            void (*visit)(void *context, const char *path), void *context) {
+  size_t changed = 0;
+  for (size_t i = 0; i < sources->count; i++) {
+    if (!has_changed(&sources->items[i])) continue;
+    visit(context, sources->items[i].path);
+    changed++;
+  }
+  return changed;
 }
 
 bool sources_lack(const struct sources *sources) {

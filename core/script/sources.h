@@ -44,9 +44,9 @@ enum status sources_read(struct sources *sources, const char *path, char **bytes
  * cannot be read a second time, and counts as unchanged. */
 bool sources_changed(const struct sources *sources);
 
-/* The same for each of them; visit is called for the paths of those that have changed. */
-void sources_each_changed(const struct sources *sources,
-                          void (*visit)(void *context, const char *path), void *context);
+/* How many have changed in this way; visit is called for the path of each. */
+size_t sources_each_changed(const struct sources *sources,
+                            void (*visit)(void *context, const char *path), void *context);
 
 /* Whether a file that was there is not there now. */
 bool sources_lack(const struct sources *sources);
