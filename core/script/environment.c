@@ -59,6 +59,17 @@ static void skip_first_line(const char **bytes, size_t *length) {
   *length = (size_t)(end - start);
 }
 
+/* As luaL_loadbufferx. Lua's collector waits meanwhile, as everybody does: what the compiler takes is
+ * bounded by the text, and a memory limit still makes Lua collect. */
+static int compile(lua_State *state, const char *text, size_t length, const char *name,
+                   const char *mode) {
+  bool is_collecting = lua_gc(state, LUA_GCISRUNNING);
+  lua_gc(state, LUA_GCSTOP);
+  int result = luaL_loadbufferx(state, text, length, name, mode);
+  if (is_collecting) lua_gc(state, LUA_GCRESTART);
+  return result;
+}
+
 /* Pushes the file's function, or an error message and returns false; nothing is pushed, and *error
  * says why, when the file could not be read. */
 static bool load_file(lua_State *state, struct sources *sources, const char *path, const char *mode,
@@ -76,7 +87,7 @@ static bool load_file(lua_State *state, struct sources *sources, const char *pat
   *error = 0;
   const char *text = bytes;
   skip_first_line(&text, &length);
-  int result = luaL_loadbufferx(state, text, length, name, mode);
+  int result = compile(state, text, length, name, mode);
   free(bytes);
   lua_remove(state, -2);
   return result == LUA_OK;

@@ -7,10 +7,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* FNV-1a, 64 bits. Nobody gains by two versions of his own file that it takes for one. */
+/* Eight bytes at a time, since everybody waits meanwhile: each step is a bijection of the digest, so
+ * that two files of one length that differ in one word always have two digests. Nobody gains by
+ * finding two versions of his own file that it takes for one. */
 static uint64_t digest_of(const char *bytes, size_t length) {
   uint64_t digest = 0xcbf29ce484222325;
-  for (size_t i = 0; i < length; i++) digest = (digest ^ (unsigned char)bytes[i]) * 0x100000001b3;
+  for (size_t i = 0; i < length; i += sizeof digest) {
+    uint64_t word = 0;
+    size_t rest = length - i;
+    memcpy(&word, bytes + i, rest < sizeof word ? rest : sizeof word);
+    digest = (digest ^ word) * 0x9e3779b97f4a7c15;
+    digest ^= digest >> 32;
+  }
   return digest;
 }
 

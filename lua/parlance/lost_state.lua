@@ -28,13 +28,13 @@ local function tables_of(roots)
   end
 
   local function visit_function(value, depth)
-    local info = getinfo(value, "S")
-    if info.what == "C" then return end
     for i = 1, math.maxinteger do
       local name, upvalue = getupvalue(value, i)
-      if not name then break end
+      if not name or name == "" then break end -- those of C functions have no names
       if name ~= "_ENV" then
-        note(("local %s (%s)"):format(name, info.short_src), upvalue)
+        if type(upvalue) == "table" then
+          note(("local %s (%s)"):format(name, getinfo(value, "S").short_src), upvalue)
+        end
         visit(upvalue, depth)
       end
     end
