@@ -22,7 +22,9 @@ static struct {
   bool is_terminal;
   int fd;
   int64_t dropped; /* lines that could not be written, since the last that could */
-} settings = {LOG_INFO, LOG_TEXT, false, STDERR_FILENO, 0};
+  log_writer *divert;
+  void *context;
+} settings = {.level = LOG_INFO, .fd = STDERR_FILENO};
 
 static bool find_name(const char *const *names, size_t count, const char *name, size_t *found) {
   for (size_t i = 0; i < count; i++)
@@ -135,6 +137,7 @@ static void put_time(struct log_line *line) {
 bool log_begin(struct log_line *line, enum log_level level, const char *event) {
   if (level < settings.level) return false;
   line->full = false;
+  line->level = level;
   line->length = 0;
   bool json = settings.format == LOG_JSON;
   if (json) put_text(line, "{\"time\":\"");
@@ -195,7 +198,8 @@ void log_text(struct log_line *line, const char *key, const char *value) {
 }
 
 void log_block(struct log_line *line, const char *key, const char *text) {
-  if (settings.format == LOG_JSON || !settings.is_terminal || !strchr(text, '\n')) {
+  bool keeps_lines = settings.is_terminal || settings.divert;
+  if (settings.format == LOG_JSON || !keeps_lines || !strchr(text, '\n')) {
     log_text(line, key, text);
     return;
   }
@@ -257,10 +261,19 @@ void log_configure(enum log_level level, enum log_format format) {
   settings.is_terminal = isatty(STDERR_FILENO);
 }
 
+void log_divert(log_writer *write, void *context) {
+  settings.divert = write;
+  settings.context = context;
+}
+
 /* A log that cannot be written must not stop the server: the line is lost, and counted. */
 void log_end(struct log_line *line) {
   if (settings.dropped > 0) log_integer(line, "lines_lost_before", settings.dropped);
   if (settings.format == LOG_JSON) line->text[line->length++] = '}';
+  if (settings.divert) {
+    settings.divert(settings.context, line->level, line->text, line->length);
+    return;
+  }
   line->text[line->length++] = '\n';
   ssize_t written;
   do written = write(settings.fd, line->text, line->length);

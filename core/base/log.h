@@ -23,6 +23,7 @@ enum log_format { LOG_TEXT, LOG_JSON };
 
 struct log_line {
   bool full;
+  enum log_level level;
   size_t length;
   char text[4096]; /* no more than a pipe takes whole or not at all */
 };
@@ -42,6 +43,12 @@ void log_configure(enum log_level level, enum log_format format);
  * stalled, is lost; the next one tells how many were. For a server, which must not stop for that.
  */
 void log_never_wait(void);
+
+/* From now on lines go to `write`, without the line feed at their end, and text of several lines
+ * keeps them; NULL: to standard error again. For tools, which show them in their own way. `write`
+ * must not log. */
+typedef void log_writer(void *context, enum log_level level, const char *text, size_t length);
+void log_divert(log_writer *write, void *context);
 
 /* The level or format of a name ("warn", "json"). False: no such name. */
 bool log_level_named(const char *name, enum log_level *level);

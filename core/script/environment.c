@@ -59,8 +59,8 @@ static void skip_first_line(const char **bytes, size_t *length) {
   *length = (size_t)(end - start);
 }
 
-/* As luaL_loadbufferx. Lua's collector waits meanwhile, as everybody does: what the compiler takes is
- * bounded by the text, and a memory limit still makes Lua collect. */
+/* As luaL_loadbufferx. Lua's collector waits meanwhile, as everybody does: what the compiler takes
+ * is bounded by the text, and a memory limit still makes Lua collect. */
 static int compile(lua_State *state, const char *text, size_t length, const char *name,
                    const char *mode) {
   bool is_collecting = lua_gc(state, LUA_GCISRUNNING);

@@ -18,7 +18,8 @@ struct script {
   struct generation *older;      /* those that some conversations still have */
   struct sources failed; /* what the last version that was refused was made from; or empty */
   int64_t lacking_since; /* when a file was first found missing; 0: none is */
-  bool is_troubled;      /* a version could not be read, and that was logged */
+  struct script_asked asked;
+  bool is_troubled; /* a version could not be read, and that was logged */
   char name[NAME_MAX_LENGTH];
 };
 

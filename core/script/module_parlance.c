@@ -47,16 +47,18 @@ static int parlance_log(lua_State *state) {
 
 /* parlance.now() */
 static int parlance_now(lua_State *state) {
-  lua_pushnumber(state, clock_seconds());
+  const struct script_clock *clock = lua_touserdata(state, lua_upvalueindex(1));
+  lua_pushnumber(state, clock ? clock->monotonic : clock_seconds());
   return 1;
 }
 
-void module_parlance_push(lua_State *state, const char *service) {
+void module_parlance_push(lua_State *state, const char *service, const struct script_clock *clock) {
   lua_createtable(state, 0, 4);
   lua_pushstring(state, service);
   lua_pushcclosure(state, parlance_log, 1);
   lua_setfield(state, -2, "log");
-  lua_pushcfunction(state, parlance_now);
+  lua_pushlightuserdata(state, (void *)clock);
+  lua_pushcclosure(state, parlance_now, 1);
   lua_setfield(state, -2, "now");
   lua_newtable(state);
   lua_setfield(state, -2, "shared");

@@ -4,8 +4,10 @@
 
 #include <lua.h>
 
-/* Pushes the module's table; `service` (which must outlive the state) names the script in the log.
- * May raise. */
-void module_parlance_push(lua_State *state, const char *service);
+#include "script/script.h"
+
+/* Pushes the module's table; `service` names the script in the log, and `clock`, which may be NULL,
+ * is what it calls now; both must outlive the state. May raise. */
+void module_parlance_push(lua_State *state, const char *service, const struct script_clock *clock);
 
 #endif

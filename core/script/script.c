@@ -13,6 +13,7 @@
 #include "script/module_files.h"
 #include "script/module_framing.h"
 #include "script/module_parlance.h"
+#include "script/rehearsal.h"
 #include "script/watchdog.h"
 
 static void take_name(struct script *script) {
@@ -57,10 +58,11 @@ static int prepare(lua_State *state) {
   remove_sethook(state);
   set_package_path(state, &script->options);
   luaL_getsubtable(state, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-  module_parlance_push(state, script->name);
+  module_parlance_push(state, script->name, script->options.clock);
   lua_setfield(state, -2, "parlance");
   luaL_requiref(state, "parlance.framing", module_framing_open, 0);
   luaL_requiref(state, "parlance.files", module_files_open, 0);
+  if (script->options.clock) rehearsal_install(state, script->options.clock);
   environment_prepare(state);
   return 0;
 }
@@ -176,6 +178,20 @@ const char *script_listen(const struct script *script) { return script->generati
 
 struct span script_example(const struct script *script) {
   return (struct span){script->generation->example, script->generation->example_length};
+}
+
+struct script_asked script_asked(const struct script *script) {
+  return script->asked;
+}
+
+static int collect(lua_State *state) {
+  lua_gc(state, LUA_GCCOLLECT);
+  return 0;
+}
+
+size_t script_memory(struct script *script, bool collects) {
+  if (collects) (void)gate_run(&script->gate, collect, script);
+  return script->memory.used;
 }
 
 void script_destroy(struct script *script) {

@@ -17,6 +17,13 @@
 /* A limit that was not given is LIMIT_NOT_GIVEN: then the script's own counts, else the default. */
 enum { LIMIT_NOT_GIVEN = -1 };
 
+/* The time that a script is told where it does not live in ours: parlance.now(), os.time() and
+ * os.date(), in seconds. */
+struct script_clock {
+  double monotonic;
+  double real; /* since 1970 */
+};
+
 struct script_options {
   const char *path;
   const char *modules;  /* the folder of the modules that come with the server, or NULL */
@@ -26,6 +33,8 @@ struct script_options {
   int64_t request_timeout;
   int64_t idle_timeout;
   int64_t write_timeout;
+  const struct script_clock *clock; /* NULL: the system's. Else the script is being rehearsed: it is
+                                     * given this time, and that it prints is logged */
 };
 
 struct script;
@@ -68,6 +77,17 @@ const char *script_name(const struct script *script);
  * a client may send. They live as long as the script. */
 const char *script_listen(const struct script *script);
 struct span script_example(const struct script *script);
+
+/* How often request_complete was called where it is written in Lua, and how many bytes it was shown
+ * in all. */
+struct script_asked {
+  uint64_t calls;
+  uint64_t bytes;
+};
+struct script_asked script_asked(const struct script *script);
+
+/* The bytes that its Lua state takes; after a full collection if `collects`. */
+size_t script_memory(struct script *script, bool collects);
 
 /* All its sessions must have been destroyed. */
 void script_destroy(struct script *script);

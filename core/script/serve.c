@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "script/client.h"
 #include "script/generation.h"
+#include "script/life.h"
 #include "script/module_framing.h"
 #include "script/response.h"
 #include "script/watchdog.h"
@@ -96,6 +97,8 @@ static void ask(lua_State *state, const struct generation *generation, struct se
     return;
   }
   struct span input = session_input(session);
+  generation->script->asked.calls++;
+  generation->script->asked.bytes += input.length;
   lua_pushvalue(state, INPUT_KEY);
   lua_pushlstring(state, input.data, input.length);
   lua_rawset(state, SELF);

@@ -7,8 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Eight bytes at a time, since everybody waits meanwhile: each step is a bijection of the digest, so
- * that two files of one length that differ in one word always have two digests. Nobody gains by
+/* Eight bytes at a time, since everybody waits meanwhile: each step is a bijection of the digest,
+ * so that two files of one length that differ in one word always have two digests. Nobody gains by
  * finding two versions of his own file that it takes for one. */
 static uint64_t digest_of(const char *bytes, size_t length) {
   uint64_t digest = 0xcbf29ce484222325;

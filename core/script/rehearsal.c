@@ -1,0 +1,66 @@
+#include "script/rehearsal.h"
+
+#include <lauxlib.h>
+#include <lualib.h>
+#include <math.h>
+
+#include "base/log.h"
+
+/* The first upvalue of each function here is Lua's own, which does the work. */
+static int call_own(lua_State *state) {
+  lua_pushvalue(state, lua_upvalueindex(1));
+  lua_insert(state, 1);
+  lua_call(state, lua_gettop(state) - 1, LUA_MULTRET);
+  return lua_gettop(state);
+}
+
+static void push_time(lua_State *state) {
+  const struct script_clock *clock = lua_touserdata(state, lua_upvalueindex(2));
+  lua_pushinteger(state, (lua_Integer)floor(clock->real));
+}
+
+/* os.time(table) */
+static int tell_time(lua_State *state) {
+  if (!lua_isnoneornil(state, 1)) return call_own(state);
+  push_time(state);
+  return 1;
+}
+
+/* os.date(format, time) */
+static int tell_date(lua_State *state) {
+  lua_settop(state, 2);
+  if (lua_isnil(state, 1)) {
+    lua_pushliteral(state, "%c");
+    lua_replace(state, 1);
+  }
+  if (lua_isnil(state, 2)) {
+    push_time(state);
+    lua_replace(state, 2);
+  }
+  return call_own(state);
+}
+
+/* print(...) and io.write(...) */
+static int note_printing(lua_State *state) {
+  luaL_where(state, 1);
+  log_event(LOG_WARN, "printed", "place", lua_tostring(state, -1));
+  lua_pop(state, 1);
+  return call_own(state);
+}
+
+static void put_before(lua_State *state, const char *library, const char *name,
+                       lua_CFunction function, const struct script_clock *clock) {
+  lua_getglobal(state, library);
+  lua_getfield(state, -1, name);
+  lua_pushlightuserdata(state, (void *)clock);
+  lua_pushcclosure(state, function, 2);
+  lua_setfield(state, -2, name);
+  lua_pop(state, 1);
+}
+
+void rehearsal_install(lua_State *state, const struct script_clock *clock) {
+  put_before(state, LUA_OSLIBNAME, "time", tell_time, clock);
+  put_before(state, LUA_OSLIBNAME, "date", tell_date, clock);
+  put_before(state, LUA_IOLIBNAME, "write", note_printing, clock);
+  put_before(state, LUA_GNAME, "print", note_printing, clock);
+}

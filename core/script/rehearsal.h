@@ -1,0 +1,14 @@
+/* rehearsal.h: what is otherwise for a script that is played without sockets: its os.time() and
+ * os.date() tell the time of the play, and that it prints is logged with the place, since standard
+ * output is not its own there. */
+#ifndef SCRIPT_REHEARSAL_H
+#define SCRIPT_REHEARSAL_H
+
+#include <lua.h>
+
+#include "script/script.h"
+
+/* Changes the globals, before any script runs; `clock` must outlive the state. May raise. */
+void rehearsal_install(lua_State *state, const struct script_clock *clock);
+
+#endif

@@ -1,0 +1,243 @@
+#include "stage/dialogue.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "session/session.h"
+
+static const char class_name[] = "parlance.stage.session";
+
+/* How many spans of output are asked for at once. */
+enum { SPANS = 4 };
+
+/* The most that a server reads at once, in bytes. */
+enum { READ_MAX = 64 * 1024 };
+
+/* The most that take() gives if not told otherwise, so that an answer without end has one. */
+enum { TAKE_MAX = 64 * 1024 * 1024 };
+
+struct dialogue {
+  struct session_owner owner; /* first, so that an owner is its dialogue */
+  struct stage *stage;
+  struct session *session; /* NULL once it is closed */
+  struct dialogue *next;
+  struct session_identity who;
+};
+
+static void identify(struct session_owner *owner, struct session_identity *identity) {
+  *identity = ((struct dialogue *)owner)->who;
+}
+
+/* As a server does when the others have had their turn. */
+static void take_turns(struct dialogue *dialogue) {
+  while (session_wants_turn(dialogue->session))
+    session_resume(dialogue->session, dialogue->stage->now);
+}
+
+static void destroy(struct dialogue *dialogue) {
+  struct dialogue **link = &dialogue->stage->dialogues;
+  while (*link != dialogue) link = &(*link)->next;
+  *link = dialogue->next;
+  session_destroy(dialogue->session, dialogue->stage->now);
+  dialogue->session = NULL;
+}
+
+int dialogue_open(lua_State *L, struct stage *stage) {
+  lua_settop(L, 2);
+  if (lua_isnil(L, 2)) {
+    lua_newtable(L);
+    lua_replace(L, 2);
+  }
+  const char *host = stage_text(L, 2, "host", "192.0.2.1");
+  struct session_identity who = {.service = script_name(stage->script),
+                                 .host = host,
+                                 .name = stage_text(L, 2, "name", host),
+                                 .port = (unsigned)stage_integer(L, 2, "port", 50000),
+                                 .server_host = stage_text(L, 2, "server_host", "127.0.0.1"),
+                                 .server_port = (unsigned)stage_integer(L, 2, "server_port", 8888)};
+  struct dialogue *dialogue = lua_newuserdatauv(L, sizeof *dialogue, 2);
+  *dialogue = (struct dialogue){
+      .owner = {.identify = identify, .failures = &stage->failures}, .stage = stage, .who = who};
+  luaL_setmetatable(L, class_name);
+  for (int i = 1; i <= 2; i++) { /* the script and the texts outlive the session */
+    lua_pushvalue(L, i);
+    lua_setiuservalue(L, -2, i);
+  }
+  dialogue->session = session_create(script_handler(stage->script), &dialogue->owner, stage->now);
+  if (!dialogue->session) return luaL_error(L, "not enough memory");
+  dialogue->next = stage->dialogues;
+  stage->dialogues = dialogue;
+  session_start(dialogue->session, stage->now);
+  take_turns(dialogue);
+  return 1;
+}
+
+void dialogue_expire_all(struct stage *stage) {
+  for (struct dialogue *one = stage->dialogues; one; one = one->next) {
+    if (session_deadline(one->session) > stage->now) continue;
+    session_expire(one->session, stage->now);
+    take_turns(one);
+  }
+}
+
+int64_t dialogue_next_deadline(const struct stage *stage) {
+  int64_t next = CLOCK_NEVER;
+  for (const struct dialogue *one = stage->dialogues; one; one = one->next) {
+    int64_t deadline = session_deadline(one->session);
+    if (deadline < next) next = deadline;
+  }
+  return next;
+}
+
+void dialogue_move_all(struct stage *stage) {
+  for (struct dialogue *one = stage->dialogues; one; one = one->next)
+    session_move(one->session, stage->now);
+}
+
+void dialogue_close_all(struct stage *stage) {
+  while (stage->dialogues) destroy(stage->dialogues);
+}
+
+/* ---- methods ------------------------------------------------------------------------------- */
+
+static struct dialogue *check(lua_State *L) {
+  struct dialogue *dialogue = luaL_checkudata(L, 1, class_name);
+  luaL_argcheck(L, dialogue->session != NULL, 1, "the session was closed");
+  return dialogue;
+}
+
+static int receive(lua_State *L) {
+  size_t length;
+  struct dialogue *dialogue = check(L);
+  const char *bytes = luaL_checklstring(L, 2, &length);
+  lua_Integer from = luaL_optinteger(L, 3, 1);
+  lua_Integer to = luaL_optinteger(L, 4, (lua_Integer)length);
+  luaL_argcheck(L, from >= 1, 3, "must be from 1 up");
+  luaL_argcheck(L, to <= (lua_Integer)length, 4, "is behind the end");
+  size_t start = (size_t)from - 1, at = start;
+  while (at < (size_t)to && session_wants_input(dialogue->session)) {
+    size_t part = (size_t)to - at < READ_MAX ? (size_t)to - at : READ_MAX;
+    session_receive(dialogue->session, bytes + at, part, dialogue->stage->now);
+    take_turns(dialogue);
+    at += part;
+  }
+  lua_pushinteger(L, (lua_Integer)(at - start));
+  return 1;
+}
+
+static int receive_end(lua_State *L) {
+  struct dialogue *dialogue = check(L);
+  if (session_wants_input(dialogue->session)) {
+    session_receive_end(dialogue->session, dialogue->stage->now);
+    take_turns(dialogue);
+  }
+  return 0;
+}
+
+/* At most `room` bytes of the spans. */
+static size_t add_spans(luaL_Buffer *joined, const struct span *spans, size_t count, size_t room) {
+  size_t total = 0;
+  for (size_t i = 0; i < count && total < room; i++) {
+    size_t taken = spans[i].length < room - total ? spans[i].length : room - total;
+    if (taken > 0) luaL_addlstring(joined, spans[i].data, taken);
+    total += taken;
+  }
+  return total;
+}
+
+/* Bytes of the file; 0 when it cannot give any. */
+static size_t add_file(luaL_Buffer *joined, const struct session_output *output, size_t room) {
+  size_t wanted = output->file_length < room ? output->file_length : room;
+  char *space = luaL_prepbuffsize(joined, wanted);
+  ssize_t got = pread(output->file, space, wanted, output->offset);
+  if (got <= 0) return 0;
+  luaL_addsize(joined, (size_t)got);
+  return (size_t)got;
+}
+
+static int take(lua_State *L) {
+  struct dialogue *dialogue = check(L);
+  lua_Integer most = luaL_optinteger(L, 2, TAKE_MAX);
+  luaL_argcheck(L, most >= 0, 2, "must be from 0 up");
+  size_t room = (size_t)most;
+  struct session *session = dialogue->session;
+  int64_t now = dialogue->stage->now;
+  luaL_Buffer joined;
+  luaL_buffinit(L, &joined);
+  while (room > 0 && session_has_output(session)) {
+    struct span spans[SPANS];
+    struct session_output output;
+    size_t length;
+    session_output(session, spans, SPANS, &output);
+    if (output.count > 0)
+      length = add_spans(&joined, spans, output.count, room);
+    else if (output.file >= 0) {
+      length = add_file(&joined, &output, room);
+      if (length == 0 && output.file_length > 0) {
+        session_file_failed(session, now);
+        continue;
+      }
+    } else
+      break; /* a source, which has had its turn and gave nothing */
+    session_sent(session, length, now);
+    session_resume(session, now);
+    take_turns(dialogue);
+    room -= length;
+  }
+  luaL_pushresult(&joined);
+  return 1;
+}
+
+static int vanish(lua_State *L) {
+  struct dialogue *dialogue = check(L);
+  session_abort(dialogue->session, REASON_PEER_RESET, dialogue->stage->now);
+  return 0;
+}
+
+static int drain(lua_State *L) {
+  struct dialogue *dialogue = check(L);
+  session_drain(dialogue->session, dialogue->stage->now);
+  return 0;
+}
+
+static int finished(lua_State *L) {
+  lua_pushboolean(L, session_finished(check(L)->session));
+  return 1;
+}
+
+static int wants_input(lua_State *L) {
+  lua_pushboolean(L, session_wants_input(check(L)->session));
+  return 1;
+}
+
+static int reason(lua_State *L) {
+  lua_pushstring(L, reason_name(session_reason(check(L)->session)));
+  return 1;
+}
+
+static int requests(lua_State *L) {
+  lua_pushinteger(L, (lua_Integer)session_requests(check(L)->session));
+  return 1;
+}
+
+static int close_dialogue(lua_State *L) {
+  struct dialogue *dialogue = luaL_checkudata(L, 1, class_name);
+  if (dialogue->session) destroy(dialogue);
+  return 0;
+}
+
+void dialogue_register(lua_State *L) {
+  static const luaL_Reg methods[] = {{"receive", receive},
+                                     {"receive_end", receive_end},
+                                     {"take", take},
+                                     {"vanish", vanish},
+                                     {"drain", drain},
+                                     {"finished", finished},
+                                     {"wants_input", wants_input},
+                                     {"reason", reason},
+                                     {"requests", requests},
+                                     {"close", close_dialogue},
+                                     {NULL, NULL}};
+  stage_add_class(L, class_name, methods, close_dialogue);
+}

@@ -1,0 +1,49 @@
+/* dialogue.h: the conversations with a script on stage. Private to the stage room. */
+#ifndef STAGE_DIALOGUE_H
+#define STAGE_DIALOGUE_H
+
+#include <lauxlib.h>
+#include <lua.h>
+#include <stdint.h>
+
+#include "base/log.h"
+#include "script/script.h"
+
+struct dialogue;
+
+/* A script as Lua has it: a userdata whose user values keep its options' texts. */
+struct stage {
+  struct script *script; /* NULL once it is closed */
+  struct script_clock clock;
+  int64_t now;                /* ms since it was loaded, what its sessions go by */
+  struct dialogue *dialogues; /* those that live */
+  struct log_limit failures;
+};
+
+/* script:open(options), with the script, which was checked, at index 1. */
+int dialogue_open(lua_State *L, struct stage *stage);
+
+/* Lets the limits of time run out that end at stage->now or before. */
+void dialogue_expire_all(struct stage *stage);
+
+/* When the next of them ends; CLOCK_NEVER: none does. */
+int64_t dialogue_next_deadline(const struct stage *stage);
+
+/* Those that are between two requests get the newest version of the script. */
+void dialogue_move_all(struct stage *stage);
+
+/* Ends them all, so that the script can be closed. */
+void dialogue_close_all(struct stage *stage);
+
+/* Adds the class to the registry. */
+void dialogue_register(lua_State *L);
+
+/* Adds a class whose objects are closed by garbage collection and at the end of their block. */
+void stage_add_class(lua_State *L, const char *name, const luaL_Reg *methods, lua_CFunction close);
+
+/* A text or a number of the table at index; what else it is is an error of the caller's. The text
+ * lives as long as the table has it. */
+const char *stage_text(lua_State *L, int table, const char *name, const char *otherwise);
+lua_Integer stage_integer(lua_State *L, int table, const char *name, lua_Integer otherwise);
+
+#endif

@@ -1,0 +1,136 @@
+#include "stage/program.h"
+
+#include <errno.h>
+#include <lauxlib.h>
+#include <lualib.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "stage/stage.h"
+
+enum { FAILED = 1 };
+
+/* write(text): the upvalue is the descriptor that was standard output. */
+static int write_text(lua_State *L) {
+  size_t length;
+  const char *text = luaL_checklstring(L, 1, &length);
+  int fd = (int)lua_tointeger(L, lua_upvalueindex(1));
+  while (length > 0) {
+    ssize_t written = write(fd, text, length);
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return luaL_error(L, "cannot write: %s", strerror(errno));
+    text += written;
+    length -= (size_t)written;
+  }
+  return 0;
+}
+
+static void set_limit(lua_State *L, const char *name, int64_t value) {
+  if (value == LIMIT_NOT_GIVEN) return;
+  lua_pushinteger(L, value);
+  lua_setfield(L, -2, name);
+}
+
+static void push_options(lua_State *L, const struct script_options *options) {
+  lua_newtable(L);
+  lua_pushstring(L, options->modules);
+  lua_setfield(L, -2, "modules");
+  set_limit(L, "memory_limit", (int64_t)options->memory_limit);
+  set_limit(L, "call_timeout", options->call_timeout);
+  set_limit(L, "max_request", options->max_request);
+  set_limit(L, "request_timeout", options->request_timeout);
+  set_limit(L, "idle_timeout", options->idle_timeout);
+  set_limit(L, "write_timeout", options->write_timeout);
+}
+
+static void push_script(lua_State *L, const struct program_script *script) {
+  lua_newtable(L);
+  lua_pushstring(L, script->options->path);
+  lua_setfield(L, -2, "path");
+  push_options(L, script->options);
+  lua_setfield(L, -2, "options");
+  lua_newtable(L);
+  for (size_t i = 0; i < script->transcript_count; i++) {
+    lua_pushstring(L, script->transcripts[i]);
+    lua_rawseti(L, -2, (lua_Integer)i + 1);
+  }
+  lua_setfield(L, -2, "transcripts");
+}
+
+static void push_arguments(lua_State *L, const struct program *program, int fd) {
+  lua_newtable(L);
+  lua_newtable(L);
+  for (size_t i = 0; i < program->script_count; i++) {
+    push_script(L, &program->scripts[i]);
+    lua_rawseti(L, -2, (lua_Integer)i + 1);
+  }
+  lua_setfield(L, -2, "scripts");
+  lua_newtable(L);
+  for (size_t i = 0; i < program->option_count; i++) {
+    lua_pushstring(L, program->options[i].value);
+    lua_setfield(L, -2, program->options[i].name);
+  }
+  lua_setfield(L, -2, "options");
+  lua_pushinteger(L, fd);
+  lua_pushcclosure(L, write_text, 1);
+  lua_setfield(L, -2, "write");
+}
+
+/* The upvalues of run(): what it is called with. */
+struct run {
+  const struct program *program;
+  int fd; /* what was standard output */
+};
+
+static int run(lua_State *L) {
+  const struct run *this = lua_touserdata(L, 1);
+  luaL_openlibs(L);
+  lua_getglobal(L, LUA_LOADLIBNAME);
+  lua_pushfstring(L, "%s/?.lua", this->program->modules);
+  lua_setfield(L, -2, "path");
+  luaL_getsubtable(L, -1, "preload");
+  lua_pushcfunction(L, luaopen_parlance_stage);
+  lua_setfield(L, -2, "parlance.stage");
+  lua_getglobal(L, "require");
+  lua_pushfstring(L, "parlance.workbench.%s", this->program->name);
+  lua_call(L, 1, 1);
+  push_arguments(L, this->program, this->fd);
+  lua_call(L, 1, 1);
+  return 1;
+}
+
+static int add_traceback(lua_State *L) {
+  luaL_traceback(L, L, luaL_tolstring(L, 1, NULL), 1);
+  return 1;
+}
+
+int program_run(const struct program *program) {
+  struct run this = {.program = program, .fd = dup(STDOUT_FILENO)};
+  int status = FAILED;
+  if (!program->modules) {
+    fputs("parlance: the modules that come with the server are not there\n", stderr);
+    return FAILED;
+  }
+  if (this.fd < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0) {
+    fprintf(stderr, "parlance: standard output: %s\n", strerror(errno));
+    return FAILED;
+  }
+  lua_State *L = luaL_newstate();
+  if (!L) {
+    fputs("parlance: not enough memory\n", stderr);
+    return FAILED;
+  }
+  lua_pushcfunction(L, add_traceback);
+  lua_pushcfunction(L, run);
+  lua_pushlightuserdata(L, &this);
+  if (lua_pcall(L, 1, 1, 1) == LUA_OK)
+    status = (int)lua_tointeger(L, -1);
+  else
+    fprintf(stderr, "parlance: %s\n", lua_tostring(L, -1));
+  lua_close(L);
+  fflush(stdout);
+  dup2(this.fd, STDOUT_FILENO);
+  close(this.fd);
+  return status;
+}

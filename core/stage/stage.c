@@ -1,0 +1,246 @@
+#include "stage/stage.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buffer.h"
+#include "base/clock.h"
+#include "script/script.h"
+#include "stage/dialogue.h"
+
+static const char class_name[] = "parlance.stage.script";
+
+/* ---- the log ------------------------------------------------------------------------------- */
+
+/* What is kept of the log until log() is called, in bytes. */
+enum { LOG_KEPT = 256 * 1024 };
+
+/* One for the process, as the log is: each line as its level, its length and its bytes. */
+static struct buffer *logged;
+
+struct logged_line {
+  enum log_level level;
+  size_t length;
+};
+
+static void keep_line(void *context, enum log_level level, const char *text, size_t length) {
+  (void)context;
+  struct logged_line line = {level, length};
+  if (buffer_bytes(logged).length + sizeof line + length > LOG_KEPT) return;
+  struct span space;
+  if (buffer_reserve(&logged, sizeof line + length, &space) != STATUS_OK) return;
+  (void)buffer_append(&logged, (const char *)&line, sizeof line);
+  (void)buffer_append(&logged, text, length);
+}
+
+/* log() */
+static int take_log(lua_State *L) {
+  static const char *const names[] = {"debug", "info", "warn", "error"};
+  lua_newtable(L);
+  for (lua_Integer n = 1; logged; n++) {
+    struct logged_line line;
+    memcpy(&line, buffer_bytes(logged).data, sizeof line);
+    lua_createtable(L, 0, 2);
+    lua_pushstring(L, names[line.level]);
+    lua_setfield(L, -2, "level");
+    lua_pushlstring(L, buffer_bytes(logged).data + sizeof line, line.length);
+    lua_setfield(L, -2, "text");
+    lua_rawseti(L, -2, n);
+    buffer_consume(&logged, sizeof line + line.length);
+  }
+  return 1;
+}
+
+/* ---- scripts ------------------------------------------------------------------------------- */
+
+static struct stage *check(lua_State *L) {
+  struct stage *stage = luaL_checkudata(L, 1, class_name);
+  luaL_argcheck(L, stage->script != NULL, 1, "the script was closed");
+  return stage;
+}
+
+static void read_options(lua_State *L, struct script_options *options) {
+  *options = (struct script_options){
+      .path = luaL_checkstring(L, 1),
+      .modules = stage_text(L, 2, "modules", NULL),
+      .memory_limit = (size_t)stage_integer(L, 2, "memory_limit", 0),
+      .call_timeout = stage_integer(L, 2, "call_timeout", 1000),
+      .max_request = stage_integer(L, 2, "max_request", LIMIT_NOT_GIVEN),
+      .request_timeout = stage_integer(L, 2, "request_timeout", LIMIT_NOT_GIVEN),
+      .idle_timeout = stage_integer(L, 2, "idle_timeout", LIMIT_NOT_GIVEN),
+      .write_timeout = stage_integer(L, 2, "write_timeout", LIMIT_NOT_GIVEN)};
+}
+
+/* load(path, options) */
+static int load(lua_State *L) {
+  struct script_options options;
+  const char *error = "not enough memory";
+  lua_settop(L, 2);
+  if (lua_isnil(L, 2)) {
+    lua_newtable(L);
+    lua_replace(L, 2);
+  }
+  read_options(L, &options);
+  struct stage *stage = lua_newuserdatauv(L, sizeof *stage, 2);
+  memset(stage, 0, sizeof *stage);
+  luaL_setmetatable(L, class_name);
+  for (int i = 1; i <= 2; i++) { /* the options' texts must outlive the script */
+    lua_pushvalue(L, i);
+    lua_setiuservalue(L, -2, i);
+  }
+  lua_getfield(L, 2, "time");
+  stage->clock.real = luaL_optnumber(L, -1, 0);
+  lua_pop(L, 1);
+  options.clock = &stage->clock;
+  struct script *script;
+  if (script_create(&options, &script) == STATUS_OK) {
+    if (script_load(script, &error)) {
+      stage->script = script;
+      return 1;
+    }
+    lua_pushnil(L);
+    lua_pushstring(L, error);
+    script_destroy(script);
+    return 2;
+  }
+  lua_pushnil(L);
+  lua_pushstring(L, error);
+  return 2;
+}
+
+static int open_dialogue(lua_State *L) { return dialogue_open(L, check(L)); }
+
+/* reload(is_forced) */
+static int reload(lua_State *L) {
+  static const char *const words[] = {[SCRIPT_UNCHANGED] = "unchanged",
+                                      [SCRIPT_RELOADED] = "reloaded",
+                                      [SCRIPT_REFUSED] = "refused",
+                                      [SCRIPT_LACKING] = "lacking"};
+  struct stage *stage = check(L);
+  enum script_reload outcome = script_reload(stage->script, lua_toboolean(L, 2), stage->now);
+  if (outcome == SCRIPT_RELOADED) dialogue_move_all(stage);
+  lua_pushstring(L, words[outcome]);
+  return 1;
+}
+
+static void set_now(struct stage *stage, int64_t now) {
+  double passed = (double)(now - stage->now) / 1000;
+  stage->clock.monotonic += passed;
+  stage->clock.real += passed;
+  stage->now = now;
+}
+
+/* advance(seconds): in steps from deadline to deadline, so that what happens at one of them happens
+ * at its time. */
+static int advance(lua_State *L) {
+  struct stage *stage = check(L);
+  lua_Number seconds = luaL_checknumber(L, 2);
+  luaL_argcheck(L, seconds >= 0 && seconds <= 1e9, 2, "must be a number of seconds from 0 to 1e9");
+  int64_t end = stage->now + (int64_t)llround(seconds * 1000), next;
+  while ((next = dialogue_next_deadline(stage)) <= end) {
+    int64_t before = stage->now;
+    if (next > before) set_now(stage, next);
+    dialogue_expire_all(stage);
+    if (stage->now == before && dialogue_next_deadline(stage) <= before) break;
+  }
+  set_now(stage, end);
+  return 0;
+}
+
+static int now(lua_State *L) {
+  lua_pushnumber(L, check(L)->clock.monotonic);
+  return 1;
+}
+
+static int asked(lua_State *L) {
+  struct script_asked counts = script_asked(check(L)->script);
+  lua_pushinteger(L, (lua_Integer)counts.calls);
+  lua_pushinteger(L, (lua_Integer)counts.bytes);
+  return 2;
+}
+
+static int memory(lua_State *L) {
+  struct stage *stage = check(L);
+  lua_pushinteger(L, (lua_Integer)script_memory(stage->script, lua_toboolean(L, 2)));
+  return 1;
+}
+
+static int name(lua_State *L) {
+  lua_pushstring(L, script_name(check(L)->script));
+  return 1;
+}
+
+static void add_file(void *context, const char *path) {
+  lua_State *L = context;
+  lua_pushstring(L, path);
+  lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+}
+
+static int files(lua_State *L) {
+  struct stage *stage = check(L);
+  lua_createtable(L, (int)script_count_files(stage->script), 0);
+  script_each_file(stage->script, add_file, L);
+  return 1;
+}
+
+static int close_stage(lua_State *L) {
+  struct stage *stage = luaL_checkudata(L, 1, class_name);
+  if (!stage->script) return 0;
+  dialogue_close_all(stage);
+  script_destroy(stage->script);
+  stage->script = NULL;
+  return 0;
+}
+
+/* ---- the module ---------------------------------------------------------------------------- */
+
+const char *stage_text(lua_State *L, int table, const char *name, const char *otherwise) {
+  const char *value = otherwise;
+  if (lua_getfield(L, table, name) != LUA_TNIL) value = luaL_checkstring(L, -1);
+  lua_pop(L, 1);
+  return value;
+}
+
+lua_Integer stage_integer(lua_State *L, int table, const char *name, lua_Integer otherwise) {
+  lua_Integer value = otherwise;
+  if (lua_getfield(L, table, name) != LUA_TNIL) value = luaL_checkinteger(L, -1);
+  lua_pop(L, 1);
+  return value;
+}
+
+void stage_add_class(lua_State *L, const char *name, const luaL_Reg *methods, lua_CFunction close) {
+  luaL_newmetatable(L, name);
+  lua_newtable(L);
+  luaL_setfuncs(L, methods, 0);
+  lua_setfield(L, -2, "__index");
+  lua_pushcfunction(L, close);
+  lua_pushvalue(L, -1);
+  lua_setfield(L, -3, "__gc");
+  lua_setfield(L, -2, "__close");
+  lua_pop(L, 1);
+}
+
+/* setenv(name, value) */
+static int set_variable(lua_State *L) {
+  const char *variable = luaL_checkstring(L, 1);
+  int failed =
+      lua_isnoneornil(L, 2) ? unsetenv(variable) : setenv(variable, luaL_checkstring(L, 2), 1);
+  luaL_argcheck(L, failed == 0, 1, "is no name of a variable");
+  return 0;
+}
+
+int luaopen_parlance_stage(lua_State *L) {
+  static const luaL_Reg functions[] = {
+      {"load", load}, {"log", take_log}, {"setenv", set_variable}, {NULL, NULL}};
+  static const luaL_Reg methods[] = {
+      {"open", open_dialogue}, {"reload", reload}, {"advance", advance}, {"now", now},
+      {"asked", asked},        {"memory", memory}, {"name", name},       {"files", files},
+      {"close", close_stage},  {NULL, NULL}};
+  stage_add_class(L, class_name, methods, close_stage);
+  dialogue_register(L);
+  log_configure(LOG_INFO, LOG_TEXT);
+  log_divert(keep_line, NULL);
+  luaL_newlib(L, functions);
+  return 1;
+}

@@ -1,0 +1,41 @@
+/* stage.h: conversations without sockets, for the tools and for specs.
+ *
+ * A script is loaded as the server loads it, and its conversations are the server's own sessions;
+ * what a socket would bring and take, and what time it is, a Lua program says, which runs in a
+ * state of its own. It sees this as `require "parlance.stage"`, from the binary or from a spec
+ * runner. */
+#ifndef STAGE_STAGE_H
+#define STAGE_STAGE_H
+
+#include <lua.h>
+
+/* The module:
+ *
+ *   load(path, options)  a script; or nil and why it is not valid. `options` has the members of
+ *                        struct script_options (script/script.h) but `clock`, and `time`: the
+ *                        seconds since 1970 at which its clock stands, 0 where it is not given
+ *   log()                what was logged since, a list of { level = "warn", text = "..." }
+ *   setenv(name, value)  for scripts that are loaded later; nil: it is not set
+ *
+ *   script:open{ host =, name =, port =, server_host =, server_port = }
+ *                        a conversation: it has been greeted
+ *   script:reload()      "reloaded", "unchanged", "refused" or "lacking": the log says why; forced
+ *                        if called with true
+ *   script:advance(s)    so many seconds pass, and with them the limits of time of conversations
+ *   script:now()         the seconds that have passed since it was loaded
+ *   script:asked()       how often request_complete was called, and how many bytes it was shown
+ *   script:memory(collects)
+ *   script:name(), script:files(), script:close()
+ *
+ *   session:receive(bytes, from, to)
+ *                        the client sends these: how many of them were read. It is fewer when too
+ *                        much output waits, or when the conversation has ended
+ *   session:receive_end()  it sends no more
+ *   session:take(most)   what the client reads, "" if there is nothing; at most so many bytes
+ *   session:vanish()     the connection breaks
+ *   session:drain()      the server is asked to stop
+ *   session:finished()   the server has closed, and all output was taken
+ *   session:reason(), session:requests(), session:wants_input(), session:close() */
+int luaopen_parlance_stage(lua_State *L);
+
+#endif
