@@ -39,9 +39,8 @@ static int printed(void) { return fflush(stdout) == 0 ? EXIT_STOPPED : EXIT_FAIL
 int main(int argc, char **argv) {
   struct options options;
   open_standard_streams();
-  bool is_check = argc > 1 && strcmp(argv[1], "check") == 0;
   int status = EXIT_REFUSED;
-  if (options_parse(&options, argc, argv, is_check ? 2 : 1)) {
+  if (options_parse(&options, argc, argv)) {
     const char *modules = find_modules();
     for (size_t i = 0; i < options.script_count; i++) options.scripts[i].script.modules = modules;
     if (options.help)
@@ -50,7 +49,7 @@ int main(int argc, char **argv) {
       puts("parlance " PARLANCE_VERSION);
     status = EXIT_STOPPED;
     if (!options.help && !options.version)
-      status = is_check ? command_check(&options) : command_serve(&options);
+      status = options.command == COMMAND_SERVE ? command_serve(&options) : command_tool(&options);
     if (status == EXIT_STOPPED) status = printed();
   }
   options_deinit(&options);

@@ -7,12 +7,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 const char options_help[] =
     "usage: parlance [options] SCRIPT [[options] SCRIPT ...]\n"
-    "       parlance check [options] SCRIPT ...\n"
+    "       parlance check [options] SCRIPT [TRANSCRIPT ...] [[options] SCRIPT ...]\n"
     "\n"
-    "Serves the protocol that a Lua script describes. `check` only loads and validates.\n"
+    "Serves the protocol that a Lua script describes. `check` loads and validates it, and plays "
+    "its\n"
+    "transcripts: those that are named, files or folders, or else those in transcripts/NAME "
+    "beside\n"
+    "it.\n"
     "\n"
     "For the script that follows:\n"
     "  -l, --listen ADDRESS      host:port, [ipv6]:port, :port or unix:PATH; repeatable; port 0\n"
@@ -35,10 +40,15 @@ const char options_help[] =
     "      --log-format FORMAT   text (default) or json\n"
     "      --version, --help\n"
     "\n"
+    "For check:\n"
+    "      --format FORMAT       text (default), tap or json\n"
+    "      --seconds S           play for so long at most\n"
+    "\n"
     "BYTES may end in K, M or G; S is in seconds, such as 0.5, and 0 means no limit.\n"
     "Exit status: 0 after a clean stop, 2 for a wrong command line or a script that does not "
     "load,\n"
-    "1 otherwise.\n";
+    "1 otherwise. Of check: 0 if all holds, 1 if something does not, 2 if something could not be\n"
+    "checked.\n";
 
 enum answer {
   OPTION_SCRIPT = 1, /* what getopt_long() answers for an argument that is no option */
@@ -57,7 +67,9 @@ enum answer {
   OPTION_LOG_LEVEL,
   OPTION_LOG_FORMAT,
   OPTION_VERSION,
-  OPTION_HELP
+  OPTION_HELP,
+  OPTION_FORMAT, /* from here on of a tool */
+  OPTION_SECONDS
 };
 
 static const struct option long_options[] = {
@@ -77,6 +89,8 @@ static const struct option long_options[] = {
     {"log-format", required_argument, NULL, OPTION_LOG_FORMAT},
     {"version", no_argument, NULL, OPTION_VERSION},
     {"help", no_argument, NULL, OPTION_HELP},
+    {"format", required_argument, NULL, OPTION_FORMAT},
+    {"seconds", required_argument, NULL, OPTION_SECONDS},
     {NULL, 0, NULL, 0},
 };
 
@@ -166,6 +180,34 @@ static bool add_script(struct options *options, struct script_entry *entry, cons
   return true;
 }
 
+static bool is_folder(const char *path) {
+  struct stat about;
+  return stat(path, &about) == 0 && S_ISDIR(about.st_mode);
+}
+
+/* Behind a script that is to be checked. */
+static bool is_transcript(const struct options *options, const char *path) {
+  const char *ending = strrchr(path, '.');
+  if (options->command != COMMAND_CHECK || options->script_count == 0) return false;
+  return (ending && strcmp(ending, ".transcript") == 0) || is_folder(path);
+}
+
+static bool add_transcript(struct script_entry *entry, const char *path) {
+  const char **grown =
+      realloc(entry->transcripts, (entry->transcript_count + 1) * sizeof *entry->transcripts);
+  if (!grown) return out_of_memory();
+  grown[entry->transcript_count++] = path;
+  entry->transcripts = grown;
+  return true;
+}
+
+/* An argument that is no option. */
+static bool add_argument(struct options *options, struct script_entry *entry, const char *path) {
+  if (is_transcript(options, path))
+    return add_transcript(&options->scripts[options->script_count - 1], path);
+  return add_script(options, entry, path);
+}
+
 /* An option of the script that follows. */
 static bool set_for_script(struct script_entry *entry, int option, const char *name) {
   struct script_options *script = &entry->script;
@@ -187,6 +229,20 @@ static bool set_for_script(struct script_entry *entry, int option, const char *n
     entry->max_connections = (size_t)value;
     return ok;
   }
+}
+
+/* An option of the command; the tools take values as they were typed. */
+static bool set_for_tool(struct options *options, int option, const char *name) {
+  int64_t value;
+  bool ok = true;
+  if (option == OPTION_FORMAT)
+    ok = strcmp(optarg, "text") == 0 || strcmp(optarg, "tap") == 0 || strcmp(optarg, "json") == 0 ||
+         complain("format", optarg, "text, tap or json");
+  else
+    ok = parse_seconds(name, optarg, &value);
+  if (options->tool_count < TOOL_OPTIONS_MAX)
+    options->tool[options->tool_count++] = (struct program_option){name, optarg};
+  return ok;
 }
 
 /* An option of the whole server. */
@@ -226,6 +282,12 @@ static bool refuse_option(char **argv, int answer) {
   return false;
 }
 
+static bool refuse_tool_option(const char *name) {
+  fprintf(stderr, "parlance: --%s is an option of a command, such as check; see parlance --help\n",
+          name);
+  return false;
+}
+
 static bool check_rest(const struct options *options, const char *last_option) {
   if (options->help || options->version) return true;
   if (options->script_count == 0) {
@@ -245,8 +307,11 @@ static bool parse_all(struct options *options, struct script_entry *entry, int a
   while ((answer = getopt_long(argc, argv, "-:l:", long_options, &index)) != -1) {
     if (answer == '?' || answer == ':') return refuse_option(argv, answer);
     if (answer == OPTION_SCRIPT) {
-      if (!add_script(options, entry, optarg)) return false;
+      if (!add_argument(options, entry, optarg)) return false;
       last_option = NULL;
+    } else if (answer >= OPTION_FORMAT) {
+      if (options->command == COMMAND_SERVE) return refuse_tool_option(long_options[index].name);
+      if (!set_for_tool(options, answer, long_options[index].name)) return false;
     } else if (answer >= OPTION_POLLER) {
       if (!set_for_server(options, answer)) return false;
     } else {
@@ -255,24 +320,33 @@ static bool parse_all(struct options *options, struct script_entry *entry, int a
     }
   }
   for (; optind < argc; optind++) { /* behind "--" */
-    if (!add_script(options, entry, argv[optind])) return false;
+    if (!add_argument(options, entry, argv[optind])) return false;
     last_option = NULL;
   }
   return check_rest(options, last_option);
 }
 
-bool options_parse(struct options *options, int argc, char **argv, int first) {
-  *options =
-      (struct options){.server = {.poller = "epoll", .watches = true}, .log_level = LOG_INFO};
+static enum command command_of(int argc, char **argv) {
+  if (argc > 1 && strcmp(argv[1], "check") == 0) return COMMAND_CHECK;
+  return COMMAND_SERVE;
+}
+
+bool options_parse(struct options *options, int argc, char **argv) {
+  *options = (struct options){.command = command_of(argc, argv),
+                              .server = {.poller = "epoll", .watches = true},
+                              .log_level = LOG_INFO};
   struct script_entry entry = fresh_entry();
   opterr = 0;
-  optind = first;
+  optind = options->command == COMMAND_SERVE ? 1 : 2;
   bool ok = parse_all(options, &entry, argc, argv);
   free(entry.addresses);
   return ok;
 }
 
 void options_deinit(struct options *options) {
-  for (size_t i = 0; i < options->script_count; i++) free(options->scripts[i].addresses);
+  for (size_t i = 0; i < options->script_count; i++) {
+    free(options->scripts[i].addresses);
+    free(options->scripts[i].transcripts);
+  }
   free(options->scripts);
 }

@@ -12,27 +12,38 @@
 #include "io/address.h"
 #include "script/script.h"
 #include "server/server.h"
+#include "stage/program.h"
+
+/* What the binary is asked to do: the word that stands first, or nothing. */
+enum command { COMMAND_SERVE, COMMAND_CHECK, COMMAND_FUZZ };
 
 struct script_entry {
   struct script_options script;
+  const char **transcripts; /* files and folders to check it with */
+  size_t transcript_count;
   struct address *addresses;
   size_t address_count;
   size_t max_connections;
 };
 
+enum { TOOL_OPTIONS_MAX = 8 };
+
 struct options {
+  enum command command;
   struct server_options server;
   enum log_level log_level;
   enum log_format log_format;
   bool help;
   bool version;
+  struct program_option tool[TOOL_OPTIONS_MAX]; /* of the command, as they were typed */
+  size_t tool_count;
   struct script_entry *scripts;
   size_t script_count;
 };
 
-/* Parses argv[first..]; the texts in options point into argv. False: a mistake, which was reported.
+/* Parses argv; the texts in options point into it. False: a mistake, which was reported.
  * options_deinit() is to be called in either case. */
-bool options_parse(struct options *options, int argc, char **argv, int first);
+bool options_parse(struct options *options, int argc, char **argv);
 
 /* What --help prints. */
 extern const char options_help[];

@@ -39,10 +39,21 @@ static size_t connection_capacity(void) {
   return all > 2 * RESERVED_DESCRIPTORS ? all - RESERVED_DESCRIPTORS : all / 2 + 1;
 }
 
+/* Where the script wants to listen: its own word, else the default. False: its word is no address,
+ * which was reported. */
+static bool own_address(const struct script_options *options, const struct script *script,
+                        struct address *address) {
+  const char *why, *listen = script_listen(script);
+  if (listen[0] == '\0') listen = "localhost:8888";
+  if (address_parse(listen, address, &why) == STATUS_OK) return true;
+  fprintf(stderr, "parlance: %s: listen is \"%s\": %s\n", options->path, listen, why);
+  return false;
+}
+
 static bool choose_addresses(struct served *served) {
   served->addresses = served->entry->addresses;
   served->address_count = served->entry->address_count;
-  if (!commands_own_address(&served->entry->script, served->script, &served->own)) return false;
+  if (!own_address(&served->entry->script, served->script, &served->own)) return false;
   if (served->address_count > 0) return true;
   served->addresses = &served->own;
   served->address_count = 1;

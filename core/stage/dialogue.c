@@ -156,36 +156,70 @@ static size_t add_file(luaL_Buffer *joined, const struct session_output *output,
   return (size_t)got;
 }
 
+static void sent(struct dialogue *dialogue, size_t length) {
+  session_sent(dialogue->session, length, dialogue->stage->now);
+  session_resume(dialogue->session, dialogue->stage->now);
+  take_turns(dialogue);
+}
+
+/* Nearly always the output is one piece; it need not go through a buffer. */
+static bool take_piece(lua_State *L, struct dialogue *dialogue, size_t room) {
+  struct span span;
+  struct session_output output;
+  session_output(dialogue->session, &span, 1, &output);
+  if (output.count != 1 || output.more || span.length > room) return false;
+  lua_pushlstring(L, span.data, span.length);
+  sent(dialogue, span.length);
+  return true;
+}
+
+/* The next piece of output; 0: it has ended, or there is none that could be had now. */
+static size_t add_piece(luaL_Buffer *joined, struct dialogue *dialogue, size_t room) {
+  struct span spans[SPANS];
+  struct session_output output;
+  size_t length = 0;
+  session_output(dialogue->session, spans, SPANS, &output);
+  if (output.count > 0)
+    length = add_spans(joined, spans, output.count, room);
+  else if (output.file >= 0) {
+    length = add_file(joined, &output, room);
+    if (length == 0 && output.file_length > 0) {
+      session_file_failed(dialogue->session, dialogue->stage->now);
+      return 0;
+    }
+  }
+  sent(dialogue, length);
+  return length;
+}
+
+/* Pushes all that can be had, up to `room` bytes. */
+static void take_pieces(lua_State *L, struct dialogue *dialogue, size_t room) {
+  luaL_Buffer joined;
+  luaL_buffinit(L, &joined);
+  while (room > 0 && session_has_output(dialogue->session)) {
+    size_t length = add_piece(&joined, dialogue, room);
+    if (length == 0) break;
+    room -= length;
+  }
+  luaL_pushresult(&joined);
+}
+
 static int take(lua_State *L) {
   struct dialogue *dialogue = check(L);
   lua_Integer most = luaL_optinteger(L, 2, TAKE_MAX);
   luaL_argcheck(L, most >= 0, 2, "must be from 0 up");
   size_t room = (size_t)most;
-  struct session *session = dialogue->session;
-  int64_t now = dialogue->stage->now;
-  luaL_Buffer joined;
-  luaL_buffinit(L, &joined);
-  while (room > 0 && session_has_output(session)) {
-    struct span spans[SPANS];
-    struct session_output output;
-    size_t length;
-    session_output(session, spans, SPANS, &output);
-    if (output.count > 0)
-      length = add_spans(&joined, spans, output.count, room);
-    else if (output.file >= 0) {
-      length = add_file(&joined, &output, room);
-      if (length == 0 && output.file_length > 0) {
-        session_file_failed(session, now);
-        continue;
-      }
-    } else
-      break; /* a source, which has had its turn and gave nothing */
-    session_sent(session, length, now);
-    session_resume(session, now);
-    take_turns(dialogue);
-    room -= length;
+  if (!session_has_output(dialogue->session)) {
+    lua_pushliteral(L, "");
+    return 1;
   }
-  luaL_pushresult(&joined);
+  if (!take_piece(L, dialogue, room)) {
+    take_pieces(L, dialogue, room);
+    return 1;
+  }
+  if (!session_has_output(dialogue->session)) return 1;
+  take_pieces(L, dialogue, room - lua_rawlen(L, -1));
+  lua_concat(L, 2);
   return 1;
 }
 

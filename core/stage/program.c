@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <lauxlib.h>
 #include <lualib.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -10,6 +11,9 @@
 #include "stage/stage.h"
 
 enum { FAILED = 1 };
+
+/* Plays free and take the same memory again and again; up to so many bytes of it are kept. */
+enum { MEMORY_KEPT = 64 * 1024 * 1024 };
 
 /* write(text): the upvalue is the descriptor that was standard output. */
 static int write_text(lua_State *L) {
@@ -24,6 +28,15 @@ static int write_text(lua_State *L) {
     length -= (size_t)written;
   }
   return 0;
+}
+
+/* is_address(text): the upvalue is the program. */
+static int is_address(lua_State *L) {
+  const struct program *program = lua_touserdata(L, lua_upvalueindex(1));
+  const char *why = "";
+  lua_pushboolean(L, program->is_address(luaL_checkstring(L, 1), &why));
+  lua_pushstring(L, why);
+  return 2;
 }
 
 static void set_limit(lua_State *L, const char *name, int64_t value) {
@@ -72,12 +85,15 @@ static void push_arguments(lua_State *L, const struct program *program, int fd) 
     lua_setfield(L, -2, program->options[i].name);
   }
   lua_setfield(L, -2, "options");
+  lua_pushlightuserdata(L, (void *)program);
+  lua_pushcclosure(L, is_address, 1);
+  lua_setfield(L, -2, "is_address");
   lua_pushinteger(L, fd);
   lua_pushcclosure(L, write_text, 1);
   lua_setfield(L, -2, "write");
 }
 
-/* The upvalues of run(): what it is called with. */
+/* What run() is called with. */
 struct run {
   const struct program *program;
   int fd; /* what was standard output */
@@ -106,6 +122,8 @@ static int add_traceback(lua_State *L) {
 }
 
 int program_run(const struct program *program) {
+  mallopt(M_TRIM_THRESHOLD, MEMORY_KEPT);
+  mallopt(M_MMAP_THRESHOLD, MEMORY_KEPT);
   struct run this = {.program = program, .fd = dup(STDOUT_FILENO)};
   int status = FAILED;
   if (!program->modules) {

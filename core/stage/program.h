@@ -4,6 +4,7 @@
 #ifndef STAGE_PROGRAM_H
 #define STAGE_PROGRAM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "script/script.h"
@@ -28,13 +29,15 @@ struct program {
   size_t script_count;
   const struct program_option *options;
   size_t option_count;
+  bool (*is_address)(const char *text, const char **why);
 };
 
 /* Runs the program, a function that is given a table with
  *
- *   scripts   a list of { path =, options =, transcripts = }; options are for stage.load()
- *   options   what was given, by name
- *   write     writes a text to standard output
+ *   scripts           a list of { path =, options =, transcripts = }; options are for stage.load()
+ *   options           what was given, by name
+ *   is_address(text)  whether a server can listen there; false and why not
+ *   write(text)       writes to standard output
  *
  * and returns the exit status. One that fails is reported on standard error: 1. */
 int program_run(const struct program *program);

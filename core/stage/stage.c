@@ -1,5 +1,7 @@
 #include "stage/stage.h"
 
+#include <dirent.h>
+#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -148,6 +150,13 @@ static int advance(lua_State *L) {
   return 0;
 }
 
+/* set_time(seconds): what os.time() tells from now on. */
+static int set_time(lua_State *L) {
+  struct stage *stage = check(L);
+  stage->clock.real = luaL_checknumber(L, 2);
+  return 0;
+}
+
 static int now(lua_State *L) {
   lua_pushnumber(L, check(L)->clock.monotonic);
   return 1;
@@ -168,6 +177,11 @@ static int memory(lua_State *L) {
 
 static int name(lua_State *L) {
   lua_pushstring(L, script_name(check(L)->script));
+  return 1;
+}
+
+static int listen_address(lua_State *L) {
+  lua_pushstring(L, script_listen(check(L)->script));
   return 1;
 }
 
@@ -221,6 +235,26 @@ void stage_add_class(lua_State *L, const char *name, const luaL_Reg *methods, lu
   lua_pop(L, 1);
 }
 
+/* list(folder) */
+static int list_folder(lua_State *L) {
+  struct dirent **entries;
+  const char *path = luaL_checkstring(L, 1);
+  int count = scandir(path, &entries, NULL, alphasort);
+  if (count < 0) {
+    lua_pushnil(L);
+    lua_pushfstring(L, "%s: %s", path, strerror(errno));
+    return 2;
+  }
+  lua_createtable(L, count, 0);
+  for (int i = 0; i < count; i++) {
+    lua_pushstring(L, entries[i]->d_name);
+    lua_rawseti(L, -2, i + 1);
+    free(entries[i]);
+  }
+  free(entries);
+  return 1;
+}
+
 /* setenv(name, value) */
 static int set_variable(lua_State *L) {
   const char *variable = luaL_checkstring(L, 1);
@@ -231,12 +265,16 @@ static int set_variable(lua_State *L) {
 }
 
 int luaopen_parlance_stage(lua_State *L) {
-  static const luaL_Reg functions[] = {
-      {"load", load}, {"log", take_log}, {"setenv", set_variable}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"load", load},
+                                       {"log", take_log},
+                                       {"list", list_folder},
+                                       {"setenv", set_variable},
+                                       {NULL, NULL}};
   static const luaL_Reg methods[] = {
-      {"open", open_dialogue}, {"reload", reload}, {"advance", advance}, {"now", now},
-      {"asked", asked},        {"memory", memory}, {"name", name},       {"files", files},
-      {"close", close_stage},  {NULL, NULL}};
+      {"open", open_dialogue},    {"reload", reload},     {"advance", advance},
+      {"set_time", set_time},     {"now", now},           {"asked", asked},
+      {"memory", memory},         {"name", name},         {"files", files},
+      {"listen", listen_address}, {"close", close_stage}, {NULL, NULL}};
   stage_add_class(L, class_name, methods, close_stage);
   dialogue_register(L);
   log_configure(LOG_INFO, LOG_TEXT);

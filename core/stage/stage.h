@@ -15,6 +15,7 @@
  *                        struct script_options (script/script.h) but `clock`, and `time`: the
  *                        seconds since 1970 at which its clock stands, 0 where it is not given
  *   log()                what was logged since, a list of { level = "warn", text = "..." }
+ *   list(folder)         the sorted names of what is in it; nil and why not
  *   setenv(name, value)  for scripts that are loaded later; nil: it is not set
  *
  *   script:open{ host =, name =, port =, server_host =, server_port = }
@@ -22,10 +23,11 @@
  *   script:reload()      "reloaded", "unchanged", "refused" or "lacking": the log says why; forced
  *                        if called with true
  *   script:advance(s)    so many seconds pass, and with them the limits of time of conversations
+ *   script:set_time(s)   the seconds since 1970 at which its clock stands now
  *   script:now()         the seconds that have passed since it was loaded
  *   script:asked()       how often request_complete was called, and how many bytes it was shown
  *   script:memory(collects)
- *   script:name(), script:files(), script:close()
+ *   script:name(), script:listen(), script:files(), script:close()
  *
  *   session:receive(bytes, from, to)
  *                        the client sends these: how many of them were read. It is fewer when too

@@ -25,7 +25,7 @@ describe("check", function()
       local path = ("%s/protocols/%s.lua"):format(server.SOURCE, name)
       local status, said, complaint = check(path)
       assert.equal("", complaint)
-      assert.equal(path .. ": valid\n", said)
+      assert.equal(path .. ": valid", said:match "^[^\n]*")
       assert.equal(0, status)
     end)
   end

@@ -1,0 +1,32 @@
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "cli/commands.h"
+
+static bool is_address(const char *text, const char **why) {
+  struct address address;
+  return address_parse(text, &address, why) == STATUS_OK;
+}
+
+int command_tool(const struct options *options) {
+  static const char *const names[] = {[COMMAND_CHECK] = "check", [COMMAND_FUZZ] = "fuzz"};
+  struct program_script *scripts = calloc(options->script_count, sizeof *scripts);
+  if (!scripts) {
+    fputs("parlance: not enough memory\n", stderr);
+    return EXIT_FAILED;
+  }
+  for (size_t i = 0; i < options->script_count; i++)
+    scripts[i] =
+        (struct program_script){&options->scripts[i].script, options->scripts[i].transcripts,
+                                options->scripts[i].transcript_count};
+  struct program program = {.name = names[options->command],
+                            .modules = options->scripts[0].script.modules,
+                            .scripts = scripts,
+                            .script_count = options->script_count,
+                            .options = options->tool,
+                            .option_count = options->tool_count,
+                            .is_address = is_address};
+  int status = program_run(&program);
+  free(scripts);
+  return status;
+}

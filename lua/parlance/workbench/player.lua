@@ -1,0 +1,236 @@
+-- Plays a transcript once against a script on stage, in one way, and tells what is wrong.
+
+local stage = require "parlance.stage"
+
+local player = {}
+
+-- ---- answers ------------------------------------------------------------------------------------
+
+-- Nil if `got` is just what the items say; else what was expected, as far as it is known: where a
+-- pattern matched, what it matched stands.
+local function compare(items, got)
+  if #items == 1 and items[1].text == got then return nil end -- nearly always
+  local expected, at = {}, 1
+  local failed
+  for _, item in ipairs(items) do
+    if item.text then
+      expected[#expected + 1] = item.text
+      if not failed and got:sub(at, at + #item.text - 1) ~= item.text then failed = item end
+      at = at + #item.text
+    elseif failed then
+      expected[#expected + 1] = "~" .. item.pattern
+    else
+      local start, stop = got:find("^" .. item.pattern, at)
+      if start then
+        expected[#expected + 1] = got:sub(at, stop)
+        at = stop + 1
+      else
+        failed = item
+        expected[#expected + 1] = "~" .. item.pattern
+      end
+    end
+  end
+  if not failed and at == #got + 1 then return nil end
+  return { kind = "answer", line = (failed or items[#items]).line, expected = table.concat(expected), got = got }
+end
+
+-- ---- a play -------------------------------------------------------------------------------------
+
+local Play = {}
+Play.__index = Play
+
+-- What is wrong ends the play.
+local function fail(fault)
+  error(fault, 0)
+end
+
+function Play:client(name)
+  local client = self.clients[name]
+  if not client then
+    self.count = self.count + 1
+    client = { session = self.script:open { port = 50000 + self.count }, pending = "" }
+    self.clients[name] = client
+  end
+  return client
+end
+
+local function take(client)
+  local bytes = client.session:take()
+  if bytes ~= "" then client.pending = client.pending .. bytes end
+end
+
+-- All of it, as far as the server reads.
+local function send(client, text, from, to)
+  local session = client.session
+  while from <= to do
+    local count = session:receive(text, from, to)
+    from = from + count
+    if from > to then return end
+    local had = #client.pending
+    take(client)
+    if count == 0 and #client.pending == had then return end
+  end
+end
+
+-- Before a client's turn, which lasts until it reads again: nothing is there that was not said.
+local function begin_turn(client, step)
+  if client.is_in_turn then return end
+  client.is_in_turn = true
+  take(client)
+  if client.pending ~= "" then
+    fail { kind = "answer", line = step.line, expected = "", got = client.pending }
+  end
+  if client.session:finished() and not client.is_over then
+    fail { kind = "closed", line = step.line, reason = client.session:reason() }
+  end
+end
+
+-- The client leaves in the middle of what it sends: with or without saying so.
+function Play:leave(client)
+  if self.way.breaks then
+    client.session:vanish()
+  else
+    client.session:receive_end()
+    client.session:take()
+    client.session:vanish()
+  end
+  self.is_left = true
+end
+
+-- A send, cut where the way says.
+local function play_send(self, client, step)
+  local text, base = step.text, self.position
+  local cuts, from = self.way.cuts, 1
+  while from <= #text do
+    local to = #text
+    if cuts == "bytes" then
+      to = from
+    elseif cuts then
+      while cuts[self.next_cut] and cuts[self.next_cut] < base + from do self.next_cut = self.next_cut + 1 end
+      local cut = cuts[self.next_cut]
+      if cut and cut - base < to then to = cut - base end
+    end
+    local gone = self.way.gone
+    if gone and gone <= base + to then to = gone - base end
+    if to >= from then send(client, text, from, to) end
+    if gone == base + to then return self:leave(client) end
+    from = to + 1
+    if from <= #text then take(client) end
+    if self.way.after_piece then self.way.after_piece(base + to, client.session) end
+  end
+  self.position = base + #text
+end
+
+local STEPS <const> = {}
+
+function STEPS.send(self, client, step)
+  begin_turn(client, step)
+  play_send(self, client, step)
+end
+
+function STEPS.send_end(_, client, step)
+  begin_turn(client, step)
+  client.session:receive_end()
+end
+
+function STEPS.gone(_, client, step)
+  begin_turn(client, step)
+  client.session:vanish()
+  client.is_over = true
+end
+
+function STEPS.expect(_, client, step)
+  take(client)
+  local fault = compare(step.items, client.pending)
+  if fault then
+    fault.requests, fault.is_closed = client.session:requests(), client.session:finished()
+    fault.reason = client.session:reason()
+    fail(fault)
+  end
+  client.pending, client.is_in_turn = "", false
+end
+
+function STEPS.expect_end(_, client, step)
+  take(client)
+  if client.pending ~= "" then
+    fail { kind = "answer", line = step.line, expected = "", got = client.pending }
+  end
+  if not client.session:finished() then fail { kind = "open", line = step.line } end
+  client.is_over, client.is_in_turn = true, false
+end
+
+local function play_steps(self, steps)
+  for _, step in ipairs(steps) do
+    self.step = step
+    if step.kind == "wait" then
+      self.script:advance(step.seconds)
+    else
+      STEPS[step.kind](self, self:client(step.client), step)
+    end
+    if self.is_left then return end
+  end
+  for _, client in pairs(self.clients) do
+    client.is_in_turn = false
+    begin_turn(client, self.step)
+  end
+end
+
+local function close_all(self)
+  for _, client in pairs(self.clients) do
+    if not client.session:finished() then
+      client.session:receive_end()
+      client.session:take()
+    end
+    client.session:close()
+  end
+end
+
+-- What the server logged meanwhile: what it raised, what it printed, and why it refused something.
+local function read_log(fault, notes)
+  local raised, remarks
+  for _, entry in ipairs(stage.log()) do
+    local printed = entry.text:match " printed place=(.*)$"
+    if printed then
+      notes[printed] = true
+    elseif entry.level == "error" then
+      raised = raised or entry.text
+    elseif entry.level == "warn" then
+      remarks = remarks or entry.text
+    end
+  end
+  if raised then
+    fault = fault or {}
+    fault.kind, fault.raised = "raise", raised
+  elseif fault then
+    fault.remark = remarks
+  end
+  return fault
+end
+
+--- Plays the transcript in this way:
+---
+---   cuts     a sorted list of counts of bytes that clients have sent, in all, after each of which the
+---            server gets what was sent so far; "bytes": after each; nil: each send is one piece
+---   gone     the client leaves when it has sent so many bytes; `breaks`: without saying so
+---   after_piece(position, session)   is called after each piece
+---
+--- Nil if all is as it should be; else the fault: its `kind` is "answer" (with `expected` and `got`),
+--- "closed" (it should not, with the `reason`), "open" (it should have closed) or "raise" (with the log's
+--- text as `raised`); `line` is the transcript's. `notes` gets the places at which the script printed.
+function player.play(script, transcript, way, notes)
+  local self = setmetatable({
+    script = script, way = way, clients = {}, count = 0, position = 0, next_cut = 1,
+  }, Play)
+  if transcript.time then script:set_time(transcript.time) end
+  local is_well, fault = pcall(play_steps, self, transcript.steps)
+  if not is_well and type(fault) ~= "table" then error(fault, 0) end
+  close_all(self)
+  fault = read_log(not is_well and fault or nil, notes)
+  if fault then
+    fault.line, fault.client = fault.line or self.step.line, self.step.client
+    fault.position = self.position
+  end
+  return fault
+end
+
+return player

@@ -1,0 +1,195 @@
+-- What a trial has found, in words for a person.
+
+local transcripts = require "parlance.workbench.transcript"
+
+local report = {}
+
+-- ---- bytes side by side -------------------------------------------------------------------------
+
+local ROW <const>, ROWS <const> = 8, 6
+
+local function hex(bytes)
+  return (bytes:gsub(".", function(byte) return ("%02x "):format(byte:byte()) end))
+end
+
+local function printable(bytes)
+  return (bytes:gsub("[^\x20-\x7e]", "."))
+end
+
+-- Where two texts differ first, from 1 on.
+local function first_difference(one, other)
+  local low, high = 0, math.min(#one, #other)
+  while low < high do -- the longest common beginning, by halves
+    local middle = (low + high + 1) // 2
+    if one:sub(low + 1, middle) == other:sub(low + 1, middle) then low = middle else high = middle - 1 end
+  end
+  return low + 1
+end
+
+-- Rows of both, from the one before the difference on.
+local function side_by_side(expected, got)
+  local place = first_difference(expected, got)
+  local start = math.max(0, (place - 1) // ROW - 1) * ROW
+  local wide = ("%%-%ds %%-%ds"):format(3 * ROW, ROW)
+  local lines = { ("         " .. wide .. "  |  %s"):format("expected", "", "got") }
+  for row = start, start + (ROWS - 1) * ROW, ROW do
+    local left, right = expected:sub(row + 1, row + ROW), got:sub(row + 1, row + ROW)
+    if left == "" and right == "" then break end
+    local line = ("  %6d " .. wide .. "  |  " .. wide):format(
+      row, hex(left), printable(left), hex(right), printable(right))
+    lines[#lines + 1] = line:gsub("%s+$", "")
+  end
+  local rest = math.max(#expected, #got) - (start + ROWS * ROW)
+  if rest > 0 then lines[#lines + 1] = ("         ... and %d more bytes"):format(rest) end
+  return lines, place
+end
+
+local SHOWN <const> = 60
+
+-- A text in a line, or its beginning.
+local function short(bytes)
+  if #bytes <= SHOWN then return transcripts.quote(bytes) end
+  return ("%s... (%d bytes)"):format(transcripts.quote(bytes:sub(1, SHOWN)), #bytes)
+end
+
+-- ---- what happened ------------------------------------------------------------------------------
+
+local KINDS <const> = {
+  closed = function(fault) return ("the server closes (%s) where it should not"):format(fault.reason) end,
+  open = function() return "the server does not close" end,
+  raise = function(fault)
+    if fault.raised:find(" script_overrun ", 1, true) then return "a call into the script takes too long" end
+    return fault.raised:find(" out_of_memory ", 1, true) and "the script runs out of memory"
+      or "the script raises an error"
+  end,
+  answer = function(fault)
+    if fault.got == "" then return "there is no answer" end
+    return fault.expected == "" and "the server answers where nothing is expected"
+      or "the answer is not the one expected"
+  end,
+}
+
+local function plural(count, word)
+  return ("%d %s%s"):format(count, word, count == 1 and "" or "s")
+end
+
+local function leaving(fault)
+  return ("leaves after %s%s"):format(plural(fault.gone, "byte"), fault.breaks and " without a word" or "")
+end
+
+-- Behind "when".
+local WAYS <const> = {
+  whole = function() return nil end,
+  again = function()
+    return "when it is played a second time: something of one conversation is kept for the next (say `fresh` in the "
+      .. "transcript if that is meant)"
+  end,
+  cut = function(fault)
+    if #fault.cuts == 1 then return ("when what the client sends is cut after byte %d"):format(fault.cuts[1]) end
+    return ("when what the client sends is cut in %d places, each request after its byte %d"):format(
+      #fault.cuts, fault.cuts[1])
+  end,
+  bytes = function() return "when what the client sends comes byte by byte" end,
+  pipelined = function() return "when the client sends all of it at once (pipelined)" end,
+  doubled = function()
+    return "when two clients have this conversation at once: something is kept outside of `self`"
+  end,
+  gone = function(fault) return "when the client " .. leaving(fault) end,
+  after = function(fault)
+    if not fault.gone then
+      return "for the client after others that left: something is kept outside of `self`"
+    end
+    return ("for the client after one that %s: something is kept outside of `self`"):format(leaving(fault))
+  end,
+}
+
+-- Where the transcript's bytes are cut: what stands before it and behind it, and the line.
+local function around(transcript, place)
+  local base = 0
+  for _, step in ipairs(transcript.steps) do
+    if step.kind == "send" then
+      if place > base and place <= base + #step.text then
+        local at = place - base
+        local before, after = step.text:sub(math.max(1, at - 23), at), step.text:sub(at + 1, at + 24)
+        return transcripts.quote(before) .. " | " .. transcripts.quote(after)
+      end
+      base = base + #step.text
+    end
+  end
+end
+
+-- The log's text without what stands elsewhere: the reason of the error, and its traceback.
+local function raised_lines(text)
+  local detail = text:match " detail=(.*)$" or text
+  if detail:sub(1, 1) == '"' then detail = detail:sub(2, -2):gsub('\\(["\\])', "%1") end
+  detail = detail:gsub("\\n", "\n"):gsub("\\t", "  ")
+  local lines = {}
+  for line in detail:gmatch "[^\n]+" do lines[#lines + 1] = "  " .. line:gsub("^    ", "") end
+  return lines
+end
+
+-- A warning that may explain the fault.
+local function remark(text)
+  local event, detail = text:match "^%S+ %S+ (%S+)", text:match " detail=(.*)$"
+  if not detail then return nil end
+  return ("  the server says: %s: %s"):format(event, detail:match '^"(.*)"$' or detail)
+end
+
+local function append(lines, more)
+  table.move(more, 1, #more, #lines + 1, lines)
+end
+
+--- A fault in a line: "path:line: what is wrong".
+function report.headline(fault, transcript)
+  local way = WAYS[fault.how](fault)
+  return ("%s:%d: %s%s"):format(transcript.path, fault.line, KINDS[fault.kind](fault), way and ", " .. way or "")
+end
+
+--- What else there is to say of it: a list of lines.
+function report.details(fault, transcript)
+  local lines = {}
+  local place = fault.how == "cut" and fault.cuts[1] or fault.gone
+  local cut = place and around(transcript, place)
+  if cut then lines[#lines + 1] = ("  %s %s"):format(fault.gone and "leaves  " or "cut     ", cut) end
+  if fault.expected then
+    lines[#lines + 1] = "  expected " .. short(fault.expected)
+    lines[#lines + 1] = "  got      " .. short(fault.got)
+    if fault.got ~= "" and fault.expected ~= "" then append(lines, (side_by_side(fault.expected, fault.got))) end
+    if fault.got == "" and fault.requests == 0 and not fault.is_closed then
+      lines[#lines + 1] = "  request_complete takes nothing that was sent so far for a whole request"
+    end
+  end
+  if fault.raised then append(lines, raised_lines(fault.raised)) end
+  if fault.remark then lines[#lines + 1] = remark(fault.remark) end
+  return lines
+end
+
+local function size(bytes)
+  if bytes < 10 * 1024 then return plural(bytes, "byte") end
+  if bytes < 10 * 1024 * 1024 then return ("%d KiB"):format(bytes // 1024) end
+  return ("%d MiB"):format(bytes // (1024 * 1024))
+end
+
+--- What is no fault but worth knowing: a list of lines.
+function report.remarks(trial)
+  local lines = {}
+  local slow = trial.slow
+  if slow then
+    lines[#lines + 1] = ("%s: slow: request_complete was called %d times for one request of %s and looked at %s; "
+      .. "return `false, n`, or use a framing of parlance.framing"):format(
+      trial.path, slow.calls, size(slow.length), size(slow.bytes))
+  end
+  local places = {}
+  for place in pairs(trial.printed) do places[#places + 1] = place end
+  table.sort(places)
+  for _, place in ipairs(places) do
+    lines[#lines + 1] = place .. "prints to standard output, which nobody may read: use parlance.log"
+  end
+  if trial.unplayed then
+    lines[#lines + 1] = ("%s: not all was played: the time did not suffice for %s"):format(
+      trial.transcript.path, trial.unplayed)
+  end
+  return lines
+end
+
+return report

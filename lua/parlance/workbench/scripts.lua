@@ -1,0 +1,73 @@
+-- Scripts that a tool is to work on, and the transcripts that belong to them.
+
+local stage = require "parlance.stage"
+local transcripts = require "parlance.workbench.transcript"
+
+local scripts = {}
+
+-- The places at which it printed.
+local function read_log()
+  local printed = {}
+  for _, entry in ipairs(stage.log()) do
+    local place = entry.text:match " printed place=(.*)$"
+    if place then printed[place] = true end
+  end
+  return printed
+end
+
+--- Loads the script and throws it away: the places at which it printed meanwhile; nil and what is wrong
+--- with it. `is_address` tells whether a text is an address, and why not.
+function scripts.validate(script, is_address)
+  local loaded <close>, why = stage.load(script.path, script.options)
+  local printed = read_log()
+  if not loaded then return nil, why end
+  local listen = loaded:listen()
+  local is_valid, reason = is_address(listen)
+  if listen ~= "" and not is_valid then
+    return nil, ('%s: listen is "%s": %s'):format(script.path, listen, reason)
+  end
+  return printed
+end
+
+--- The folder of the transcripts that belong to the script at this path.
+function scripts.folder(path)
+  local folder, name = path:match "^(.*/)([^/]*)$"
+  return ("%stranscripts/%s"):format(folder or "", ((name or path):gsub("(.)%.[^.]*$", "%1")))
+end
+
+local function add(list, faults, path)
+  local read, why = transcripts.open(path)
+  if read then list[#list + 1] = read else faults[#faults + 1] = why end
+end
+
+local function add_folder(list, faults, folder, names)
+  local count = 0
+  for _, name in ipairs(names) do
+    if name:find "%.transcript$" then
+      count = count + 1
+      add(list, faults, ("%s/%s"):format(folder:gsub("/+$", ""), name))
+    end
+  end
+  return count
+end
+
+--- The transcripts that were named for the script, files and folders; or else those that lie beside it.
+--- Returns a list of them, and a list of what is wrong with the others.
+function scripts.transcripts(script)
+  local list, faults = {}, {}
+  for _, path in ipairs(script.transcripts) do
+    local names = stage.list(path)
+    if not names then
+      add(list, faults, path)
+    elseif add_folder(list, faults, path, names) == 0 then
+      faults[#faults + 1] = ("%s: there is no transcript in this folder"):format(path)
+    end
+  end
+  if #script.transcripts == 0 then
+    local folder = scripts.folder(script.path)
+    add_folder(list, faults, folder, stage.list(folder) or {})
+  end
+  return list, faults
+end
+
+return scripts

@@ -1,0 +1,130 @@
+-- The formats in which `parlance check` tells what it has found. Each makes a writer of a function that
+-- writes a text, and of the module that has the words: script(script, printed), transcript(transcript,
+-- trial), finish().
+
+local writers = {}
+
+-- ---- text ---------------------------------------------------------------------------------------
+
+local function write_lines(write, lines, prefix)
+  for _, line in ipairs(lines) do write((prefix or "") .. line .. "\n") end
+end
+
+function writers.text(write, report)
+  local writer = {}
+
+  function writer.script(script, printed)
+    write(script.path .. ": valid\n")
+    write_lines(write, report.remarks { path = script.path, printed = printed })
+  end
+
+  function writer.transcript(transcript, trial)
+    if #trial.findings == 0 then write(("%s: holds (%d plays)\n"):format(transcript.path, trial.plays)) end
+    for _, fault in ipairs(trial.findings) do
+      write(report.headline(fault, transcript) .. "\n")
+      write_lines(write, report.details(fault, transcript))
+    end
+    write_lines(write, report.remarks(trial))
+  end
+
+  function writer.finish() end
+
+  return writer
+end
+
+-- ---- TAP, version 13 (testanything.org) ---------------------------------------------------------
+
+function writers.tap(write, report)
+  local writer, count = {}, 0
+  write "TAP version 13\n"
+
+  local function point(is_well, name)
+    count = count + 1
+    write(("%s %d - %s\n"):format(is_well and "ok" or "not ok", count, (name:gsub("#", "\\#"))))
+  end
+
+  function writer.script(script, printed)
+    point(true, script.path .. " is valid")
+    write_lines(write, report.remarks { path = script.path, printed = printed }, "# ")
+  end
+
+  function writer.transcript(transcript, trial)
+    point(#trial.findings == 0, transcript.path .. " holds")
+    for _, fault in ipairs(trial.findings) do
+      write("# " .. report.headline(fault, transcript) .. "\n")
+      write_lines(write, report.details(fault, transcript), "# ")
+    end
+    write_lines(write, report.remarks(trial), "# ")
+  end
+
+  function writer.finish()
+    write(("1..%d\n"):format(count))
+  end
+
+  return writer
+end
+
+-- ---- JSON ---------------------------------------------------------------------------------------
+
+local ESCAPES <const> = { ["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t", ['"'] = '\\"', ["\\"] = "\\\\" }
+
+-- Bytes of no ASCII text stand for the characters of these numbers, as in the log.
+local function quote(text)
+  return '"' .. text:gsub('[%c"\\\x7f-\xff]', function(byte)
+    return ESCAPES[byte] or ("\\u%04x"):format(byte:byte())
+  end) .. '"'
+end
+
+local function encode(value)
+  if type(value) == "string" then return quote(value) end
+  if type(value) ~= "table" then return tostring(value) end
+  local parts = {}
+  if value.is_list then
+    for i, item in ipairs(value) do parts[i] = encode(item) end
+    return "[" .. table.concat(parts, ",") .. "]"
+  end
+  for name, member in pairs(value) do parts[#parts + 1] = quote(name) .. ":" .. encode(member) end
+  table.sort(parts)
+  return "{" .. table.concat(parts, ",") .. "}"
+end
+
+local function list(items)
+  local copy = { is_list = true }
+  return table.move(items or {}, 1, #(items or {}), 1, copy)
+end
+
+function writers.json(write, report)
+  local writer, scripts = {}, list()
+
+  function writer.script(script, printed)
+    scripts[#scripts + 1] = {
+      script = script.path,
+      remarks = list(report.remarks { path = script.path, printed = printed }),
+      transcripts = list(),
+    }
+  end
+
+  function writer.transcript(transcript, trial)
+    local findings = list()
+    for i, fault in ipairs(trial.findings) do
+      findings[i] = {
+        kind = fault.kind, way = fault.how, path = transcript.path, line = fault.line,
+        message = report.headline(fault, transcript), details = list(report.details(fault, transcript)),
+        cuts = fault.cuts and list(fault.cuts), gone = fault.gone, expected = fault.expected, got = fault.got,
+        raised = fault.raised, reason = fault.reason,
+      }
+    end
+    local all = scripts[#scripts].transcripts
+    all[#all + 1] = {
+      path = transcript.path, plays = trial.plays, findings = findings, remarks = list(report.remarks(trial)),
+    }
+  end
+
+  function writer.finish()
+    write(encode { scripts = scripts } .. "\n")
+  end
+
+  return writer
+end
+
+return writers
