@@ -12,12 +12,13 @@
 const char options_help[] =
     "usage: parlance [options] SCRIPT [[options] SCRIPT ...]\n"
     "       parlance check [options] SCRIPT [TRANSCRIPT ...] [[options] SCRIPT ...]\n"
+    "       parlance fuzz [options] SCRIPT [TRANSCRIPT ...] [[options] SCRIPT ...]\n"
     "\n"
     "Serves the protocol that a Lua script describes. `check` loads and validates it, and plays "
     "its\n"
     "transcripts: those that are named, files or folders, or else those in transcripts/NAME "
     "beside\n"
-    "it.\n"
+    "it. `fuzz` makes other bytes of them, and looks for some that the script cannot take.\n"
     "\n"
     "For the script that follows:\n"
     "  -l, --listen ADDRESS      host:port, [ipv6]:port, :port or unix:PATH; repeatable; port 0\n"
@@ -40,15 +41,16 @@ const char options_help[] =
     "      --log-format FORMAT   text (default) or json\n"
     "      --version, --help\n"
     "\n"
-    "For check:\n"
-    "      --format FORMAT       text (default), tap or json\n"
-    "      --seconds S           play for so long at most\n"
+    "For check and fuzz:\n"
+    "      --seconds S           for so long at most (default of fuzz: 10)\n"
+    "      --format FORMAT       of check: text (default), tap or json\n"
+    "      --seed N              of fuzz: the same inputs as in another run\n"
     "\n"
     "BYTES may end in K, M or G; S is in seconds, such as 0.5, and 0 means no limit.\n"
     "Exit status: 0 after a clean stop, 2 for a wrong command line or a script that does not "
     "load,\n"
-    "1 otherwise. Of check: 0 if all holds, 1 if something does not, 2 if something could not be\n"
-    "checked.\n";
+    "1 otherwise. Of check and fuzz: 0 if all is well, 1 if something was found, 2 if something\n"
+    "could not be checked.\n";
 
 enum answer {
   OPTION_SCRIPT = 1, /* what getopt_long() answers for an argument that is no option */
@@ -69,6 +71,7 @@ enum answer {
   OPTION_VERSION,
   OPTION_HELP,
   OPTION_FORMAT, /* from here on of a tool */
+  OPTION_SEED,
   OPTION_SECONDS
 };
 
@@ -90,6 +93,7 @@ static const struct option long_options[] = {
     {"version", no_argument, NULL, OPTION_VERSION},
     {"help", no_argument, NULL, OPTION_HELP},
     {"format", required_argument, NULL, OPTION_FORMAT},
+    {"seed", required_argument, NULL, OPTION_SEED},
     {"seconds", required_argument, NULL, OPTION_SECONDS},
     {NULL, 0, NULL, 0},
 };
@@ -188,7 +192,7 @@ static bool is_folder(const char *path) {
 /* Behind a script that is to be checked. */
 static bool is_transcript(const struct options *options, const char *path) {
   const char *ending = strrchr(path, '.');
-  if (options->command != COMMAND_CHECK || options->script_count == 0) return false;
+  if (options->command == COMMAND_SERVE || options->script_count == 0) return false;
   return (ending && strcmp(ending, ".transcript") == 0) || is_folder(path);
 }
 
@@ -231,13 +235,26 @@ static bool set_for_script(struct script_entry *entry, int option, const char *n
   }
 }
 
+/* Whether the command has this option of the tools. */
+static bool has_tool_option(const struct options *options, int option) {
+  if (options->command == COMMAND_SERVE) return false;
+  return option == OPTION_SECONDS ||
+         (option == OPTION_FORMAT) == (options->command == COMMAND_CHECK);
+}
+
 /* An option of the command; the tools take values as they were typed. */
 static bool set_for_tool(struct options *options, int option, const char *name) {
   int64_t value;
-  bool ok = true;
+  bool ok;
+  if (!has_tool_option(options, option)) {
+    fprintf(stderr, "parlance: --%s is an option of another command; see parlance --help\n", name);
+    return false;
+  }
   if (option == OPTION_FORMAT)
     ok = strcmp(optarg, "text") == 0 || strcmp(optarg, "tap") == 0 || strcmp(optarg, "json") == 0 ||
          complain("format", optarg, "text, tap or json");
+  else if (option == OPTION_SEED)
+    ok = parse_whole(name, optarg, 0, INT64_MAX, false, "a whole number from 0 up", &value);
   else
     ok = parse_seconds(name, optarg, &value);
   if (options->tool_count < TOOL_OPTIONS_MAX)
@@ -282,12 +299,6 @@ static bool refuse_option(char **argv, int answer) {
   return false;
 }
 
-static bool refuse_tool_option(const char *name) {
-  fprintf(stderr, "parlance: --%s is an option of a command, such as check; see parlance --help\n",
-          name);
-  return false;
-}
-
 static bool check_rest(const struct options *options, const char *last_option) {
   if (options->help || options->version) return true;
   if (options->script_count == 0) {
@@ -310,7 +321,6 @@ static bool parse_all(struct options *options, struct script_entry *entry, int a
       if (!add_argument(options, entry, optarg)) return false;
       last_option = NULL;
     } else if (answer >= OPTION_FORMAT) {
-      if (options->command == COMMAND_SERVE) return refuse_tool_option(long_options[index].name);
       if (!set_for_tool(options, answer, long_options[index].name)) return false;
     } else if (answer >= OPTION_POLLER) {
       if (!set_for_server(options, answer)) return false;
@@ -328,6 +338,7 @@ static bool parse_all(struct options *options, struct script_entry *entry, int a
 
 static enum command command_of(int argc, char **argv) {
   if (argc > 1 && strcmp(argv[1], "check") == 0) return COMMAND_CHECK;
+  if (argc > 1 && strcmp(argv[1], "fuzz") == 0) return COMMAND_FUZZ;
   return COMMAND_SERVE;
 }
 

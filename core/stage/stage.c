@@ -185,6 +185,12 @@ static int listen_address(lua_State *L) {
   return 1;
 }
 
+static int example(lua_State *L) {
+  struct span bytes = script_example(check(L)->script);
+  lua_pushlstring(L, bytes.data, bytes.length);
+  return 1;
+}
+
 static void add_file(void *context, const char *path) {
   lua_State *L = context;
   lua_pushstring(L, path);
@@ -270,11 +276,19 @@ int luaopen_parlance_stage(lua_State *L) {
                                        {"list", list_folder},
                                        {"setenv", set_variable},
                                        {NULL, NULL}};
-  static const luaL_Reg methods[] = {
-      {"open", open_dialogue},    {"reload", reload},     {"advance", advance},
-      {"set_time", set_time},     {"now", now},           {"asked", asked},
-      {"memory", memory},         {"name", name},         {"files", files},
-      {"listen", listen_address}, {"close", close_stage}, {NULL, NULL}};
+  static const luaL_Reg methods[] = {{"open", open_dialogue},
+                                     {"reload", reload},
+                                     {"advance", advance},
+                                     {"set_time", set_time},
+                                     {"now", now},
+                                     {"asked", asked},
+                                     {"memory", memory},
+                                     {"name", name},
+                                     {"files", files},
+                                     {"listen", listen_address},
+                                     {"example", example},
+                                     {"close", close_stage},
+                                     {NULL, NULL}};
   stage_add_class(L, class_name, methods, close_stage);
   dialogue_register(L);
   log_configure(LOG_INFO, LOG_TEXT);

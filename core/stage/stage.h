@@ -27,7 +27,7 @@
  *   script:now()         the seconds that have passed since it was loaded
  *   script:asked()       how often request_complete was called, and how many bytes it was shown
  *   script:memory(collects)
- *   script:name(), script:listen(), script:files(), script:close()
+ *   script:name(), script:listen(), script:example(), script:files(), script:close()
  *
  *   session:receive(bytes, from, to)
  *                        the client sends these: how many of them were read. It is fewer when too

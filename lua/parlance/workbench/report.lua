@@ -27,11 +27,11 @@ local function first_difference(one, other)
 end
 
 -- Rows of both, from the one before the difference on.
-local function side_by_side(expected, got)
+local function side_by_side(expected, got, first, second)
   local place = first_difference(expected, got)
   local start = math.max(0, (place - 1) // ROW - 1) * ROW
   local wide = ("%%-%ds %%-%ds"):format(3 * ROW, ROW)
-  local lines = { ("         " .. wide .. "  |  %s"):format("expected", "", "got") }
+  local lines = { ("         " .. wide .. "  |  %s"):format(first, "", second) }
   for row = start, start + (ROWS - 1) * ROW, ROW do
     local left, right = expected:sub(row + 1, row + ROW), got:sub(row + 1, row + ROW)
     if left == "" and right == "" then break end
@@ -103,6 +103,11 @@ local WAYS <const> = {
   end,
 }
 
+--- What kind of fault it is, in words.
+function report.kind(fault)
+  return KINDS[fault.kind](fault)
+end
+
 -- Where the transcript's bytes are cut: what stands before it and behind it, and the line.
 local function around(transcript, place)
   local base = 0
@@ -118,9 +123,9 @@ local function around(transcript, place)
   end
 end
 
--- The log's text without what stands elsewhere: the reason of the error, and its traceback.
-local function raised_lines(text)
-  local detail = text:match " detail=(.*)$" or text
+--- What was raised, with its traceback: a list of lines. (The log's text also has what stands elsewhere.)
+function report.raised(fault)
+  local detail = fault.raised:match " detail=(.*)$" or fault.raised
   if detail:sub(1, 1) == '"' then detail = detail:sub(2, -2):gsub('\\(["\\])', "%1") end
   detail = detail:gsub("\\n", "\n"):gsub("\\t", "  ")
   local lines = {}
@@ -139,6 +144,14 @@ local function append(lines, more)
   table.move(more, 1, #more, #lines + 1, lines)
 end
 
+--- Two texts, in a line each and then side by side: a list of lines.
+function report.compare(expected, got, first, second)
+  local line = ("  %%-%ds %%s"):format(math.max(#first, #second))
+  local lines = { line:format(first, short(expected)), line:format(second, short(got)) }
+  if got ~= "" and expected ~= "" then append(lines, (side_by_side(expected, got, first, second))) end
+  return lines
+end
+
 --- A fault in a line: "path:line: what is wrong".
 function report.headline(fault, transcript)
   local way = WAYS[fault.how](fault)
@@ -152,14 +165,12 @@ function report.details(fault, transcript)
   local cut = place and around(transcript, place)
   if cut then lines[#lines + 1] = ("  %s %s"):format(fault.gone and "leaves  " or "cut     ", cut) end
   if fault.expected then
-    lines[#lines + 1] = "  expected " .. short(fault.expected)
-    lines[#lines + 1] = "  got      " .. short(fault.got)
-    if fault.got ~= "" and fault.expected ~= "" then append(lines, (side_by_side(fault.expected, fault.got))) end
+    append(lines, report.compare(fault.expected, fault.got, "expected", "got"))
     if fault.got == "" and fault.requests == 0 and not fault.is_closed then
       lines[#lines + 1] = "  request_complete takes nothing that was sent so far for a whole request"
     end
   end
-  if fault.raised then append(lines, raised_lines(fault.raised)) end
+  if fault.raised then append(lines, report.raised(fault)) end
   if fault.remark then lines[#lines + 1] = remark(fault.remark) end
   return lines
 end

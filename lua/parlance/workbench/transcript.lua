@@ -214,13 +214,29 @@ function transcript.quote(bytes)
   return '"' .. text .. '"'
 end
 
--- The bytes in lines of a transcript: one for each line of text, and of at most 64 bytes.
+-- The bytes in lines of a transcript: one for each line of text, and of at most 64 bytes, but where one
+-- byte is there so often and more.
+local LINE <const> = 64
+
+-- Where the run of the byte at this place ends.
+local function run_end(bytes, at)
+  local byte = bytes:byte(at)
+  while bytes:byte(at + 1) == byte and byte do at = at + 1 end
+  return at
+end
+
 local function write_bytes(out, arrow, bytes)
   local at = 1
   repeat
-    local feed = bytes:find("\n", at, true) or #bytes
-    local stop = math.min(feed, at + 63)
-    out[#out + 1] = ("%s %s"):format(arrow, transcript.quote(bytes:sub(at, stop)))
+    local stop = run_end(bytes, at)
+    local text = bytes:sub(at, at)
+    if stop - at >= LINE then
+      text = ("%s * %d"):format(transcript.quote(text), stop - at + 1)
+    else
+      stop = math.min(bytes:find("\n", at, true) or #bytes, at + LINE - 1)
+      text = transcript.quote(bytes:sub(at, stop))
+    end
+    out[#out + 1] = ("%s %s"):format(arrow, text)
     at = stop + 1
   until at > #bytes
 end

@@ -1,0 +1,300 @@
+-- parlance fuzz: looks for bytes that make a script raise or take too long, that are answered
+-- otherwise when they come in other pieces, or that leave something behind in memory.
+
+local mutate = require "parlance.workbench.mutate"
+local report = require "parlance.workbench.report"
+local scripts = require "parlance.workbench.scripts"
+local stage = require "parlance.stage"
+local transcripts = require "parlance.workbench.transcript"
+
+local SOUND <const>, FAULTY <const>, UNCHECKED <const> = 0, 1, 2
+
+local SECONDS <const>, SHRINK_SECONDS <const> = 10, 10
+
+-- Inputs between two looks at the memory; how many of them are played again then, how often, and what
+-- each conversation may leave behind, in bytes.
+local MEMORY_INTERVAL <const>, MEMORY_INPUTS <const>, MEMORY_ROUNDS <const>, MEMORY_LEFT <const> = 2000, 50, 4, 16
+
+local Fuzz = {}
+Fuzz.__index = Fuzz
+
+-- ---- conversations ------------------------------------------------------------------------------
+
+function Fuzz:load()
+  for _, variable in ipairs(self.variables) do stage.setenv(variable.name, variable.value) end
+  local script, why = stage.load(self.path, self.options)
+  for _, variable in ipairs(self.variables) do stage.setenv(variable.name, nil) end
+  return script, why
+end
+
+-- What the log has of an error, or nil.
+local function raised()
+  for _, entry in ipairs(stage.log()) do
+    if entry.level == "error" then return entry.text end
+  end
+end
+
+-- Sends what lies between `from` and `to`, and adds what is answered.
+local function send(session, bytes, from, to, answers)
+  while from <= to do
+    local count = session:receive(bytes, from, to)
+    local answer = session:take()
+    answers[#answers + 1] = answer
+    from = from + count
+    if count == 0 and answer == "" then return end
+  end
+end
+
+-- Has a conversation: `cuts` is a sorted list of places, or nil; `gone`: the client breaks off.
+local function converse(script, bytes, cuts, gone)
+  local session <close> = script:open()
+  local answers, from = { session:take() }, 1
+  for _, place in ipairs(cuts or {}) do
+    if place >= #bytes then break end -- of a longer one, of which this is a part
+    send(session, bytes, from, place, answers)
+    from = place + 1
+  end
+  send(session, bytes, from, #bytes, answers)
+  local outcome = {}
+  if gone then
+    session:vanish()
+  else
+    session:receive_end()
+    answers[#answers + 1] = session:take()
+    outcome.is_closed = session:finished()
+  end
+  outcome.answer, outcome.reason = table.concat(answers), session:reason()
+  session:close()
+  outcome.raised = raised()
+  return outcome
+end
+
+local function differs(one, other)
+  return one.answer ~= other.answer or one.reason ~= other.reason or one.is_closed ~= other.is_closed
+end
+
+-- The same with a script that nobody has talked to.
+function Fuzz:converse_anew(...)
+  local script <close> = assert(self:load())
+  return converse(script, ...)
+end
+
+-- ---- what is looked for -------------------------------------------------------------------------
+
+-- Each takes an input and a way, and gives a fault or nil; on scripts of its own, so that neither what was
+-- before nor state that is kept by design counts.
+local TESTS <const> = {}
+
+-- The place is what counts, not the words: they may have the input in them.
+local function place_of(text)
+  return text:match "detail=\"?([^\n]-:%d+:)" or text:match "^%S+ %S+ (%S+)"
+end
+
+function TESTS.raise(self, bytes, way)
+  local outcome = self:converse_anew(bytes, way.cuts, way.gone)
+  if not outcome.raised or way.place and place_of(outcome.raised) ~= way.place then return nil end
+  way.place = place_of(outcome.raised)
+  return { kind = "raise", raised = outcome.raised, before = outcome.answer }
+end
+
+-- By which cuts: those that were tried, or any one.
+function TESTS.cut(self, bytes, way)
+  local whole = self:converse_anew(bytes)
+  if differs(whole, self:converse_anew(bytes)) then return nil end -- it depends on chance
+  local function try(cuts)
+    local other = self:converse_anew(bytes, cuts)
+    if not other.raised and differs(whole, other) then
+      return { kind = "cut", cuts = cuts, whole = whole, other = other }
+    end
+  end
+  for place = 1, #bytes - 1 do
+    if os.clock() > self.shrink_until then break end
+    local fault = try { place }
+    if fault then return fault end
+  end
+  return try(way.cuts)
+end
+
+-- What each conversation of this kind leaves behind, in bytes.
+function TESTS.memory(self, bytes)
+  local script <close> = assert(self:load())
+  local sizes = {}
+  for round = 1, MEMORY_ROUNDS do
+    for _ = 1, MEMORY_INPUTS do converse(script, bytes) end
+    sizes[round] = script:memory(true)
+  end
+  local least = math.maxinteger
+  for round = 2, MEMORY_ROUNDS do least = math.min(least, sizes[round] - sizes[round - 1]) end
+  if least < MEMORY_LEFT * MEMORY_INPUTS then return nil end
+  return { kind = "memory", left = least // MEMORY_INPUTS }
+end
+
+-- ---- the search ---------------------------------------------------------------------------------
+
+local function random_cuts(length)
+  local cuts = {}
+  if length < 2 then return cuts end
+  if math.random(4) == 1 then
+    for place = 1, length - 1 do cuts[place] = place end
+    return cuts
+  end
+  local place = 0
+  for _ = 1, math.random(4) do
+    place = place + math.random(length)
+    if place >= length then break end
+    cuts[#cuts + 1] = place
+  end
+  return cuts
+end
+
+-- An input that may show a fault: what kind, and in which way it was played; nil: it seems sound.
+function Fuzz:suspect(bytes)
+  local whole = converse(self.script, bytes)
+  if whole.raised then return "raise", {} end
+  local cuts = random_cuts(#bytes)
+  local other = converse(self.script, bytes, cuts)
+  if other.raised then return "raise", { cuts = cuts } end
+  if differs(whole, other) then return "cut", { cuts = cuts } end
+  local part = bytes:sub(1, math.random(0, #bytes))
+  if converse(self.script, part, nil, true).raised then return "raise", { gone = true }, part end
+end
+
+-- Plays the last inputs again and again, and sees whether that takes memory each time.
+function Fuzz:suspect_of_growth()
+  if self.keeps_state then return nil end
+  for _, bytes in ipairs(self.recent) do
+    if TESTS.memory(self, bytes) then return bytes end
+  end
+end
+
+function Fuzz:confirm(kind, bytes, way)
+  self.shrink_until = os.clock() + SHRINK_SECONDS
+  local fault = TESTS[kind](self, bytes, way)
+  if not fault then return nil end
+  local least = mutate.shrink(bytes, function(less) return TESTS[kind](self, less, way) ~= nil end, self.shrink_until)
+  fault = TESTS[kind](self, least, way) or fault
+  fault.bytes, fault.gone = least, way.gone
+  return fault
+end
+
+-- Until something is found or the time is over: a fault, or nil.
+function Fuzz:search(deadline)
+  while os.clock() < deadline do
+    self.count = self.count + 1
+    local bytes = self.count <= #self.pool.inputs and self.pool.inputs[self.count] or mutate.next(self.pool)
+    local kind, way, part = self:suspect(bytes)
+    local fault = kind and self:confirm(kind, part or bytes, way)
+    if fault then return fault end
+    self.recent[self.count % 8 + 1] = bytes
+    if self.count % MEMORY_INTERVAL == 0 then
+      local growing = self:suspect_of_growth()
+      fault = growing and self:confirm("memory", growing, {})
+      if fault then return fault end
+      self:renew()
+    end
+  end
+end
+
+-- What a store has collected by now would only make it slow.
+function Fuzz:renew()
+  if self.script then self.script:close() end
+  self.script = assert(self:load())
+end
+
+-- ---- the words ----------------------------------------------------------------------------------
+
+-- A conversation that shows the fault, for a file.
+local function transcript_of(fault, self)
+  local steps = { { kind = "send", client = "", text = fault.bytes } }
+  local answer = fault.whole and fault.whole.answer or fault.before
+  if fault.kind == "memory" then answer = self:converse_anew(fault.bytes).answer end
+  steps[#steps + 1] = { kind = fault.gone and "gone" or "send_end", client = "" }
+  if answer ~= "" and not fault.gone then
+    steps[#steps + 1] = { kind = "expect", client = "", items = { { text = answer } } }
+  end
+  if not fault.gone then steps[#steps + 1] = { kind = "expect_end", client = "" } end
+  return transcripts.write { fresh = self.keeps_state, variables = self.variables, steps = steps }
+end
+
+local WORDS <const> = {}
+
+function WORDS.raise(fault)
+  return report.kind(fault), report.raised(fault)
+end
+
+function WORDS.cut(fault)
+  local which = #fault.cuts == 1 and ("after byte %d"):format(fault.cuts[1]) or ("in %d places"):format(#fault.cuts)
+  local lines = report.compare(fault.whole.answer, fault.other.answer, "in one piece", "cut")
+  if fault.whole.answer == fault.other.answer then
+    lines = { ("  in one piece the conversation ends with %s, cut with %s"):format(
+      fault.whole.reason, fault.other.reason) }
+  end
+  return "the answer depends on the cut: it is another when the input is cut " .. which, lines
+end
+
+function WORDS.memory(fault)
+  return ("memory grows: each conversation leaves %d bytes behind"):format(fault.left), {}
+end
+
+local function tell(self, fault, write)
+  local headline, lines = WORDS[fault.kind](fault)
+  write(("%s: %s (seed %d, input %d)\n"):format(self.path, headline, self.seed, self.count))
+  for _, line in ipairs(lines) do write(line .. "\n") end
+  write(("The smallest input that was found, as a transcript (%d bytes):\n\n"):format(#fault.bytes))
+  write(("# Found by parlance fuzz --seed %d: %s\n"):format(self.seed, headline))
+  write(transcript_of(fault, self))
+end
+
+-- ---- the program --------------------------------------------------------------------------------
+
+-- What clients send in the transcripts, and what the script says that they may.
+local function inputs_of(list, script)
+  local inputs = { "" }
+  local example = script:example()
+  if example ~= "" then inputs[#inputs + 1] = example end
+  for _, transcript in ipairs(list) do
+    local sent = {}
+    for _, step in ipairs(transcript.steps) do
+      if step.kind == "send" then sent[step.client] = (sent[step.client] or "") .. step.text end
+    end
+    for _, bytes in pairs(sent) do inputs[#inputs + 1] = bytes end
+  end
+  table.sort(inputs) -- what pairs() gives is in no order, and a seed is to mean the same always
+  return inputs
+end
+
+local function fuzz_one(entry, list, seed, seconds, write)
+  local self = setmetatable({
+    path = entry.path, options = entry.options, variables = {}, seed = seed, count = 0, recent = {},
+  }, Fuzz)
+  for _, transcript in ipairs(list) do
+    self.keeps_state = self.keeps_state or transcript.fresh
+    if #self.variables == 0 then self.variables = transcript.variables end
+  end
+  self:renew()
+  self.pool = { inputs = inputs_of(list, self.script), words = mutate.words(self.script:files()) }
+  math.randomseed(seed)
+  local fault = self:search(os.clock() + seconds)
+  if fault then
+    tell(self, fault, write)
+    return FAULTY
+  end
+  write(("%s: nothing found with %d inputs (seed %d)\n"):format(self.path, self.count, seed))
+  return SOUND
+end
+
+return function(arguments)
+  local seed = math.tointeger(tonumber(arguments.options.seed)) or os.time()
+  local seconds = tonumber(arguments.options.seconds) or SECONDS
+  local status = SOUND
+  for _, script in ipairs(arguments.scripts) do
+    local is_valid, why = scripts.validate(script, arguments.is_address)
+    local list, faults = scripts.transcripts(script)
+    for _, fault in ipairs(is_valid and faults or { why }) do
+      io.stderr:write("parlance: ", fault, "\n")
+      status = UNCHECKED
+    end
+    if is_valid then status = math.max(status, fuzz_one(script, list, seed, seconds, arguments.write)) end
+  end
+  return status
+end

@@ -1,0 +1,120 @@
+-- `parlance fuzz`: finds bytes that a script cannot take. A seed makes it find the same each time.
+
+local server = require "support.server"
+
+local folder
+
+before_each(function() folder = server.new_folder() end)
+after_each(function() server.remove_folder(folder) end)
+
+-- A script of this text, and what fuzz says of it.
+local function fuzz(text, ...)
+  local path = folder .. "/fuzzed.lua"
+  server.write_file(path, text)
+  local arguments = { "fuzz", "--seconds", "5", "--seed", "1", ... }
+  arguments[#arguments + 1] = path
+  local status, said, complaint = server.run(arguments)
+  return status, said, complaint, path
+end
+
+local LINES <const> = [[
+  local framing = require "parlance.framing"
+  local Lines = { close_when_done = false, request_complete = framing.line { max = 1000 } }
+  function Lines:make_response() %s end
+  %s
+  return Lines]]
+
+local function lines(body, more)
+  return LINES:format(body, more or "")
+end
+
+-- The transcript that stands at the end of what it said.
+local function transcript_in(said)
+  return said:match "\n\n(# Found by.*)$"
+end
+
+describe("fuzz", function()
+  it("finds a script error, and the smallest input that raises it", function()
+    local status, said, complaint = fuzz(lines 'if self.request:find "1" then error "on purpose" end return "x"')
+    assert.equal("", complaint)
+    assert.equal(1, status)
+    assert.is_truthy(said:find("fuzzed.lua:3: on purpose", 1, true), said)
+    assert.is_truthy(said:find("seed 1", 1, true), said)
+    assert.is_truthy(said:find('> "1\\n"\n', 1, true), said)
+  end)
+
+  it("finds a call that takes too long", function()
+    local status, said = fuzz(lines 'while #self.request > 3 do end return "x"', "--call-timeout", "0.05")
+    assert.equal(1, status)
+    assert.is_truthy(said:find("a call into the script takes too long", 1, true), said)
+  end)
+
+  it("finds an answer that depends on the cut", function()
+    local status, said = server.run { "fuzz", "--seconds", "5", "--seed", "1",
+      server.SOURCE .. "/spec/fixtures/cut_dependent.lua" }
+    assert.equal(1, status)
+    assert.is_truthy(said:find("the answer depends on the cut: it is another when the input is cut after byte 1", 1,
+      true), said)
+    assert.is_truthy(said:find('> "a\\n"\n> end\n< "fast\\n"\n< end\n', 1, true), said)
+  end)
+
+  it("finds a raise when the client leaves", function()
+    local status, said = server.run { "fuzz", "--seconds", "5", "--seed", "1",
+      server.SOURCE .. "/spec/fixtures/early_leaver.lua" }
+    assert.equal(1, status)
+    assert.is_truthy(said:find('> "HELO"\n', 1, true), said)
+  end)
+
+  it("finds memory that every conversation leaves behind", function()
+    local status, said = fuzz(lines('return "x"',
+      "local all = {} function Lines:handle_connect() all[#all + 1] = self end"))
+    assert.equal(1, status)
+    assert.is_truthy(said:find "memory grows: each conversation leaves %d+ bytes behind", said)
+  end)
+
+  it("prints a transcript that check finds the fault with", function()
+    local _, said, _, path = fuzz(lines 'if self.request:find "1" then error "on purpose" end return "x"')
+    local file = folder .. "/found.transcript"
+    server.write_file(file, transcript_in(said))
+    local status, checked = server.run { "check", path, file }
+    assert.equal(1, status)
+    assert.is_truthy(checked:find("on purpose", 1, true), checked)
+  end)
+
+  it("says the same for the same seed", function()
+    local script = lines 'if self.request:find "%d%a" then error "on purpose" end return "x"'
+    assert.equal(select(2, fuzz(script)), (select(2, fuzz(script))))
+  end)
+
+  for _, name in ipairs { "echo", "upper", "daytime", "length_sep_body", "redis", "http" } do
+    it("finds nothing in protocols/" .. name .. ".lua", function()
+      local status, said, complaint = server.run {
+        "fuzz", "--seconds", "1", ("%s/protocols/%s.lua"):format(server.SOURCE, name),
+      }
+      assert.equal("", complaint)
+      assert.is_truthy(said:find "nothing found with %d+ inputs %(seed %d+%)\n$", said)
+      assert.equal(0, status)
+    end)
+  end
+
+  it("keeps quiet of what changes from one play to the next by design", function()
+    local status, said = fuzz(lines('count = (count or 0) + 1 return count .. "\\n"'), "--seconds", "1")
+    assert.equal(0, status, said)
+  end)
+
+  it("does not fuzz what does not load", function()
+    local status, said, complaint = fuzz "return 1"
+    assert.equal(2, status)
+    assert.equal("", said)
+    assert.is_truthy(complaint:find "^parlance: [^\n]+\n$", complaint)
+  end)
+
+  it("refuses options that it does not have, and values that make no sense", function()
+    for _, arguments in ipairs { { "--format", "tap" }, { "--seed", "x" }, { "--seed", "-1" }, { "--seconds", "x" } } do
+      local status, said, complaint = server.run { "fuzz", arguments[1], arguments[2], "protocols/echo.lua" }
+      assert.equal(2, status)
+      assert.equal("", said)
+      assert.is_truthy(complaint:find "^parlance: [^\n]+\n$", complaint)
+    end
+  end)
+end)
