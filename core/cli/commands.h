@@ -13,4 +13,10 @@ int command_serve(const struct options *options);
 /* Runs the tool that was asked for. */
 int command_tool(const struct options *options);
 
+/* Makes the files of a new protocol in the current folder: `parlance new NAME`. */
+int command_new(int argc, char **argv);
+
+/* Prints where Lua finds the modules that come with the server: a line for Lua, one for C. */
+int command_paths(void);
+
 #endif

@@ -13,12 +13,14 @@ const char options_help[] =
     "usage: parlance [options] SCRIPT [[options] SCRIPT ...]\n"
     "       parlance check [options] SCRIPT [TRANSCRIPT ...] [[options] SCRIPT ...]\n"
     "       parlance fuzz [options] SCRIPT [TRANSCRIPT ...] [[options] SCRIPT ...]\n"
+    "       parlance new NAME\n"
     "\n"
     "Serves the protocol that a Lua script describes. `check` loads and validates it, and plays "
     "its\n"
     "transcripts: those that are named, files or folders, or else those in transcripts/NAME "
     "beside\n"
     "it. `fuzz` makes other bytes of them, and looks for some that the script cannot take.\n"
+    "`new` makes a script to begin with, and all that belongs to it, in this folder.\n"
     "\n"
     "For the script that follows:\n"
     "  -l, --listen ADDRESS      host:port, [ipv6]:port, :port or unix:PATH; repeatable; port 0\n"
@@ -39,6 +41,7 @@ const char options_help[] =
     "      --no-watch            reload scripts only at SIGHUP, and not when they are saved\n"
     "      --log-level LEVEL     debug, info (default), warn or error\n"
     "      --log-format FORMAT   text (default) or json\n"
+    "      --paths               print where spec runners find the modules of Lua and of C\n"
     "      --version, --help\n"
     "\n"
     "For check and fuzz:\n"
@@ -68,6 +71,7 @@ enum answer {
   OPTION_NO_WATCH,
   OPTION_LOG_LEVEL,
   OPTION_LOG_FORMAT,
+  OPTION_PATHS,
   OPTION_VERSION,
   OPTION_HELP,
   OPTION_FORMAT, /* from here on of a tool */
@@ -90,6 +94,7 @@ static const struct option long_options[] = {
     {"no-watch", no_argument, NULL, OPTION_NO_WATCH},
     {"log-level", required_argument, NULL, OPTION_LOG_LEVEL},
     {"log-format", required_argument, NULL, OPTION_LOG_FORMAT},
+    {"paths", no_argument, NULL, OPTION_PATHS},
     {"version", no_argument, NULL, OPTION_VERSION},
     {"help", no_argument, NULL, OPTION_HELP},
     {"format", required_argument, NULL, OPTION_FORMAT},
@@ -283,6 +288,7 @@ static bool set_for_server(struct options *options, int option) {
   case OPTION_LOG_FORMAT:
     return log_format_named(optarg, &options->log_format) ||
            complain("log-format", optarg, "text or json");
+  case OPTION_PATHS: options->paths = true; return true;
   case OPTION_VERSION: options->version = true; return true;
   default: options->help = true; return true;
   }
@@ -300,7 +306,7 @@ static bool refuse_option(char **argv, int answer) {
 }
 
 static bool check_rest(const struct options *options, const char *last_option) {
-  if (options->help || options->version) return true;
+  if (options->help || options->version || options->paths) return true;
   if (options->script_count == 0) {
     fputs("parlance: no script is given; see parlance --help\n", stderr);
     return false;

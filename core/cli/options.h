@@ -35,6 +35,7 @@ struct options {
   enum log_format log_format;
   bool help;
   bool version;
+  bool paths;
   struct program_option tool[TOOL_OPTIONS_MAX]; /* of the command, as they were typed */
   size_t tool_count;
   struct script_entry *scripts;

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "stage/disk.h"
 #include "stage/stage.h"
 
 enum { FAILED = 1 };
@@ -20,13 +21,8 @@ static int write_text(lua_State *L) {
   size_t length;
   const char *text = luaL_checklstring(L, 1, &length);
   int fd = (int)lua_tointeger(L, lua_upvalueindex(1));
-  while (length > 0) {
-    ssize_t written = write(fd, text, length);
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return luaL_error(L, "cannot write: %s", strerror(errno));
-    text += written;
-    length -= (size_t)written;
-  }
+  int error = disk_write(fd, text, length);
+  if (error != 0) return luaL_error(L, "cannot write: %s", strerror(error));
   return 0;
 }
 
@@ -91,6 +87,8 @@ static void push_arguments(lua_State *L, const struct program *program, int fd) 
   lua_pushinteger(L, fd);
   lua_pushcclosure(L, write_text, 1);
   lua_setfield(L, -2, "write");
+  disk_push(L);
+  lua_setfield(L, -2, "disk");
 }
 
 /* What run() is called with. */

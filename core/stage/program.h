@@ -37,6 +37,7 @@ struct program {
  *   scripts           a list of { path =, options =, transcripts = }; options are for stage.load()
  *   options           what was given, by name
  *   is_address(text)  whether a server can listen there; false and why not
+ *   disk              what io lacks to make files and destroy none: see stage/disk.h
  *   write(text)       writes to standard output
  *
  * and returns the exit status. One that fails is reported on standard error: 1. */

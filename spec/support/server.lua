@@ -255,7 +255,7 @@ end
 
 --- Runs the binary with just these arguments, to its end.
 ---@param argv string[]
----@param options? { rlimit_nofile?: integer, seconds?: number, stdout?: string }
+---@param options? { rlimit_nofile?: integer, seconds?: number, stdout?: string, cwd?: string }
 ---@return integer? status, string stdout, string stderr
 function server.run(argv, options)
   options = options or {}
@@ -264,6 +264,7 @@ function server.run(argv, options)
   local out, err = options.stdout or folder .. "/out", folder .. "/err"
   local child <close> = assert(process.spawn(words, {
     stdout = out, stderr = err, env = words_to_table(SERVER_ENV), rlimit_nofile = options.rlimit_nofile,
+    cwd = options.cwd,
   }))
   local status = child:wait(options.seconds or DEADLINE)
   child:close()

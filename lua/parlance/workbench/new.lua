@@ -1,0 +1,149 @@
+-- `parlance new NAME`: the files of a protocol to begin with, in the current folder.
+--
+-- What is made lies in new/ as it will lie there: real files, with NAME where the name goes. What
+-- exists is left as it is: one file of that name in the way, and nothing is made at all.
+
+-- The protocol's own files, and what is said of each.
+local OWN <const> = {
+  { "NAME.lua", "the protocol; read it from top to bottom" },
+  { "transcripts/NAME/hello.transcript", "a conversation that it must hold to" },
+  { "spec/NAME_spec.lua", "what a transcript cannot say, for busted" },
+}
+
+-- What serves all protocols of the folder, and what somebody who has such a file has to add to it.
+local SHARED <const> = {
+  { ".busted", "where busted finds parlance", 'lpath and cpath are to hold what "parlance --paths" prints' },
+  { ".luarc.json", "where the Lua language server finds parlance", "workspace.library is to hold %q" },
+}
+
+-- The longest name: a file's may have 255 bytes, and more stands around this one.
+local LONGEST <const> = 64
+
+-- A module of the server that the script would be taken for.
+local TAKEN <const> = { parlance = true }
+
+-- Where the templates lie, and the folder of all modules.
+local TEMPLATES <const> = select(2, ...):gsub("%.lua$", "")
+local MODULES <const> = TEMPLATES:gsub("/parlance/workbench/new$", "")
+
+-- Why this is no name for a protocol, or nil.
+local function fault_of(name)
+  if name:find "%.lua$" then return "leave \".lua\" away" end
+  if name:find("/", 1, true) then return "a name, not a path: the files are made in the folder where you are" end
+  if not name:find "^%a[%w_-]*$" then return "a name has letters, digits, \"_\" and \"-\", and a letter first" end
+  if #name > LONGEST then return ("a name has at most %d letters"):format(LONGEST) end
+  if TAKEN[name] then return "that is the name of a module of the server" end
+end
+
+local function complain(text, ...)
+  io.stderr:write("parlance: ", text:format(...), "\n")
+end
+
+local function read(path)
+  local file <close> = io.open(path, "rb")
+  return file and file:read "a"
+end
+
+-- A string of JSON, without its quotes. A path may hold any byte; those over 127 are UTF-8, or no matter.
+local function as_json(text)
+  return (text:gsub('[%c"\\]', function(byte) return ("\\u%04x"):format(byte:byte()) end))
+end
+
+-- The file at `path` of the templates, with all that is to be filled in.
+local function fill(path, name)
+  local text = assert(read(TEMPLATES .. "/" .. path), path .. ": the template is not there")
+  local values = { NAME = name, LIBRARY = as_json(MODULES) }
+  return (text:gsub("%f[%w]%u+%f[%W]", values))
+end
+
+-- What has been made, the newest last; false and why if something could not be.
+local function make(disk, files)
+  local made = {}
+  for _, file in ipairs(files) do
+    for place in file.path:gmatch "()/" do
+      local folder = file.path:sub(1, place - 1)
+      local is_new, why = disk.make_folder(folder)
+      if is_new == nil then return made, why end
+      if is_new then made[#made + 1] = folder end
+    end
+    local is_made, why = disk.make_file(file.path, file.text)
+    if not is_made then return made, why end
+    made[#made + 1] = file.path
+  end
+  return made
+end
+
+-- The folder is left as it was. Only what was made here is taken away, and no folder with files in it.
+local function undo(made)
+  for place = #made, 1, -1 do os.remove(made[place]) end
+end
+
+-- A word of a command for a shell.
+local function quoted(word)
+  return word:find "^[%w_./+-]+$" and word or "'" .. word:gsub("'", "'\\''") .. "'"
+end
+
+-- The files that are to be made, and lines for people whose own files stay in their place.
+local function plan(disk, name)
+  local files, advice = {}, {}
+  for _, own in ipairs(OWN) do
+    files[#files + 1] = { path = own[1]:gsub("NAME", name), about = own[2], text = fill(own[1], name) }
+  end
+  for _, shared in ipairs(SHARED) do
+    local path, about, missing = table.unpack(shared)
+    local text = fill(path, name)
+    if not disk.is_there(path) then
+      files[#files + 1] = { path = path, about = about, text = text }
+    elseif read(path) ~= text then
+      advice[#advice + 1] = ("%s is yours and was left as it is: %s\n"):format(path, missing:format(MODULES))
+    end
+  end
+  return files, advice
+end
+
+-- What is in the way: a file, or a folder whose transcripts would be taken for the new script's.
+local function obstacles(disk, name)
+  local found = {}
+  for _, path in ipairs { name .. ".lua", "transcripts/" .. name, "spec/" .. name .. "_spec.lua" } do
+    if disk.is_there(path) then found[#found + 1] = path end
+  end
+  return found
+end
+
+local function report(write, name, binary, files, advice)
+  local width = #OWN[2][1] - #"NAME" + #name
+  for _, file in ipairs(files) do
+    write(file.path .. (" "):rep(width - #file.path) .. "  " .. file.about .. "\n")
+  end
+  write(table.concat(advice))
+  local program = quoted(binary)
+  -- busted asks for "parlance" unless it is told of another.
+  local setting = binary:find("/", 1, true) and "PARLANCE=" .. program .. " " or ""
+  write(("\nNext:\n  %s check %s.lua\n  %sbusted\n  %s %s.lua\n"):format(program, name, setting, program, name))
+end
+
+-- The exit statuses of the command line.
+local DONE <const>, FAILED <const>, REFUSED <const> = 0, 1, 2
+
+return function(arguments)
+  local name, disk = arguments.options.name, arguments.disk
+  local fault = fault_of(name)
+  if fault then
+    complain("new %s: %s", quoted(name), fault)
+    return REFUSED
+  end
+  local found = obstacles(disk, name)
+  if #found > 0 then
+    for _, path in ipairs(found) do complain("%s is there already; nothing was made", path) end
+    return REFUSED
+  end
+  local files, advice = plan(disk, name)
+  local made, why = make(disk, files)
+  if why then
+    undo(made)
+    complain("%s; nothing was made", why)
+    return FAILED
+  end
+  report(arguments.write, name, arguments.options.binary, files, advice)
+  return DONE
+end
