@@ -11,11 +11,13 @@
 
 local framing = require "parlance.framing"
 
+---@class parlance.http
 local http = {}
 
 -- ---- words of HTTP ------------------------------------------------------------------------------
 
 --- What stands behind the status code (RFC 9110, 15).
+---@type table<integer, string>
 http.status = {
   [200] = "OK", [201] = "Created", [202] = "Accepted", [203] = "Non-Authoritative Information",
   [204] = "No Content", [205] = "Reset Content", [206] = "Partial Content",
@@ -34,6 +36,7 @@ http.status = {
 }
 
 --- The methods that are known (RFC 9110, 9.3, and RFC 5789): others deserve a 501, these a 405.
+---@type table<string, true>
 http.methods = {
   GET = true, HEAD = true, POST = true, PUT = true, DELETE = true, CONNECT = true, OPTIONS = true,
   TRACE = true, PATCH = true,
@@ -44,6 +47,8 @@ local MOST_DATES <const> = 1000
 local dates, date_count = {}, 0
 
 --- A time in seconds since 1970 (default: now) as HTTP writes it: "Sun, 06 Nov 1994 08:49:37 GMT".
+---@param time? integer
+---@return string
 function http.date(time)
   time = time or os.time()
   local date = dates[time]
@@ -68,6 +73,8 @@ local function days_since_1970(year, month, day)
 end
 
 --- The seconds since 1970 of a date in any of HTTP's three forms (RFC 9110, 5.6.7), or nil.
+---@param text string
+---@return integer?
 function http.parse_date(text)
   local day, name, year, hour, minute, second =
     text:match "^%a%a%a, (%d%d) (%a%a%a) (%d%d%d%d) (%d%d):(%d%d):(%d%d) GMT$"
@@ -92,6 +99,8 @@ function http.parse_date(text)
 end
 
 --- Undoes percent-encoding, once; nil if a "%" is not followed by two hexadecimal digits.
+---@param text string
+---@return string?
 function http.decode(text)
   if not text:find("%", 1, true) then return text end
   if text:gsub("%%%x%x", ""):find("%", 1, true) then return nil end
@@ -99,11 +108,16 @@ function http.decode(text)
 end
 
 --- Percent-encodes all that is not a letter, a digit or one of "-._~".
+---@param text string
+---@return string
 function http.encode(text)
   return (text:gsub("[^%w%-._~]", function(byte) return ("%%%02X"):format(byte:byte()) end))
 end
 
 --- The path of a request's target, still encoded, and what stands behind the "?" or nil.
+---@param target string
+---@return string path
+---@return string? query
 function http.split(target)
   local mark = target:find("?", 1, true)
   local path = mark and target:sub(1, mark - 1) or target
@@ -115,6 +129,8 @@ end
 
 --- "a=1&b=x+y" as { a = "1", b = "x y" }; of fields with one name the last counts. What is not
 --- encoded properly stays as it is.
+---@param text? string
+---@return table<string, string>
 function http.query(text)
   local fields = {}
   for name, value in (text or ""):gmatch "([^&=]+)=?([^&]*)" do
@@ -127,6 +143,8 @@ end
 local ENTITIES <const> = { ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", ['"'] = "&quot;", ["'"] = "&#39;" }
 
 --- Text as it may stand anywhere in a page, also in a quoted attribute.
+---@param text string
+---@return string
 function http.escape(text)
   return (text:gsub("[&<>\"']", ENTITIES))
 end
@@ -374,7 +392,11 @@ local function take(options, names, into)
 end
 
 --- A protocol that answers each request with what `handler(request, self)` returns: a status, a
---- table of headers or nil, and a body or nil.
+--- table of headers or nil, and a body or nil. Date, Content-Length, Transfer-Encoding and Connection
+--- are seen to. An error of the handler is answered with 500.
+---@param handler parlance.http.Handler
+---@param options? parlance.http.Options
+---@return parlance.Protocol
 function http.serve(handler, options)
   local rest = {}
   for name, value in pairs(options or {}) do rest[name] = value end

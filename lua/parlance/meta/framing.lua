@@ -15,7 +15,7 @@ local framing = {}
 --- A way to frame requests. It can be called as `request_complete` would be, on any table with
 --- `incoming`, and answers the same: `true, n`, and sets `request`; `false, n`; or `nil, reason`.
 ---@class parlance.framing.Framing
----@overload fun(self: { incoming: string, request: string? }): boolean?, integer|string
+---@overload fun(on: { incoming: string, request: any }): boolean?, integer|string
 
 --- The `max` of these options limits the request in bytes, without what frames it. Left out, the
 --- server's own `max_request` is the only limit.

@@ -1,17 +1,13 @@
----@meta parlance.http
--- For editors only: the types of `require "parlance.http"`, which is in ../http.lua.
+---@meta _
+-- For editors only: types of `require "parlance.http"`, the functions of which are in ../http.lua.
 
----@class parlance.http
----@field status table<integer, string> the texts behind the status codes
----@field methods table<string, true> the methods that are known
-local http = {}
+--- The body of a response, or nothing; a file is sent from where it stands.
+---@alias parlance.http.Body parlance.Item|parlance.Item[]|nil
 
---- What a response can have for a body: nothing; a string; a file, sent from where it stands; a part of
---- a regular file; a function that is called for the next piece until it returns nil; a list of these.
----@alias parlance.http.Body nil|string|file*|parlance.FilePart|fun(): string?|(string|file*|parlance.FilePart|fun(): string?)[]
-
+--- A list is a header for each of its values, as for Set-Cookie.
 ---@alias parlance.http.Headers table<string, string|number|(string|number)[]>
 
+--- Limits of the request, as framing.http has them, and fields of the protocol.
 ---@class parlance.http.Options
 ---@field max? integer bytes of a request's body; default 1 MiB
 ---@field max_head? integer bytes of a request's head; default 16384
@@ -23,55 +19,9 @@ local http = {}
 ---@field request_timeout? number
 ---@field idle_timeout? number
 ---@field write_timeout? number
----@field handle_connect? fun(self: parlance.Protocol): parlance.Response
----@field handle_close? fun(self: parlance.Protocol, reason: parlance.Reason)
+---@field handle_connect? fun(self: parlance.Connection): parlance.Response
+---@field handle_close? fun(self: parlance.Connection, reason: parlance.Reason)
 
---- A protocol that answers each request with what the function returns: a status (200 to 599), a table
---- of headers or nil, and a body or nil. Date, Content-Length, Transfer-Encoding and Connection are
---- seen to. An error of the function is answered with 500.
----
----     return http.serve(function(request)
----       return 200, { ["Content-Type"] = "text/plain" }, "hello, " .. request.target .. "\n"
----     end)
----@param handler fun(request: parlance.http.Request, self: parlance.Protocol): integer, parlance.http.Headers?, parlance.http.Body
----@param options? parlance.http.Options
----@return parlance.Protocol
-function http.serve(handler, options) end
-
---- "Sun, 06 Nov 1994 08:49:37 GMT"
----@param time? integer seconds since 1970; default now
----@return string
-function http.date(time) end
-
---- The seconds since 1970 of a date in one of HTTP's three forms; nil if it is in none.
----@param text string
----@return integer?
-function http.parse_date(text) end
-
---- Undoes percent-encoding, once; nil if it is not done properly.
----@param text string
----@return string?
-function http.decode(text) end
-
---- Percent-encodes all but letters, digits and "-._~".
----@param text string
----@return string
-function http.encode(text) end
-
---- The path of a target, still encoded, and what stands behind its "?".
----@param target string
----@return string path
----@return string? query
-function http.split(target) end
-
---- "a=1&b=x+y" as { a = "1", b = "x y" }.
----@param text? string
----@return table<string, string>
-function http.query(text) end
-
---- Escapes what has a meaning in HTML.
----@param text string
----@return string
-function http.escape(text) end
-
-return http
+--- A function from requests to responses: a status (200 to 599), headers or nil, and a body or nil.
+---@alias parlance.http.Handler
+---| fun(request: parlance.http.Request, self: parlance.Connection): integer, parlance.http.Headers?, parlance.http.Body

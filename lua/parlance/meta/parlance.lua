@@ -1,18 +1,19 @@
 ---@meta parlance
+-- For editors only: what `require "parlance"` gives a script, and what a script gives the server.
 
----What a script has from its server.
+--- What a script has from its server.
 ---@class parlance
 ---@field version string the server's version, such as "0.1.0"
 ---@field shared table the service's own: it stays when the script is edited
 local parlance = {}
 
----Writes an event to the server's log.
+--- Writes an event to the server's log.
 ---@param level "debug"|"info"|"warn"|"error"
 ---@param message any converted with tostring
 ---@param fields? table<any, any> further fields of the line
 function parlance.log(level, message, fields) end
 
----Seconds on a clock that only goes forward, from an arbitrary start.
+--- Seconds on a clock that only goes forward, from an arbitrary start.
 ---@return number
 function parlance.now() end
 
@@ -20,15 +21,19 @@ function parlance.now() end
 ---@field host string numeric; "unix" for a client on a Unix socket
 ---@field port integer 0 for a Unix socket
 
----So many bytes of a regular file, from where it stands.
+--- So many bytes of a regular file, from where it stands.
 ---@class parlance.FilePart
 ---@field file file*
 ---@field length integer
 
----What a response can be made of: a string; a list of strings, open files, parts of files and
----functions that are called for the next piece until they return nil; or nothing.
----@alias parlance.Response string|(string|file*|parlance.FilePart|fun(): string?)[]|nil
+--- What goes out as a part of a response: a string; an open file, from where it stands; a part of one; or a
+--- function that is called for the next piece until it returns nil.
+---@alias parlance.Item string|file*|parlance.FilePart|(fun(): string?)
 
+--- What a response is: a string, a list of items, or nothing.
+---@alias parlance.Response string|parlance.Item[]|nil
+
+--- Why a conversation ended.
 ---@alias parlance.Reason
 ---| "done"            # the response was sent and close_when_done holds
 ---| "peer_closed"     # the peer stopped sending, and everything it asked for was answered
@@ -45,14 +50,15 @@ function parlance.now() end
 ---| "drained"         # the server is stopping
 ---| "stopped"         # the server stopped before the conversation could be finished
 
----The table that a script returns. Every connection's `self` inherits from it.
+--- The table that a script returns.
 ---@class parlance.Protocol
----@field incoming string the bytes that are buffered, from the core
----@field request any what a framing decoded, from the core
----@field client_address parlance.Address the peer, from the core
----@field host string the peer's name if names are resolved, else its address, from the core
----@field server parlance.Address the listener, from the core
----@field eof? boolean true once the peer has stopped sending, from the core
+---@field request_complete? parlance.framing.Framing|fun(self: parlance.Connection): boolean?, (integer|string)?
+---@field make_response? fun(self: parlance.Connection): parlance.Response
+---@field handle_connect? fun(self: parlance.Connection): parlance.Response
+---@field handle_error? fun(self: parlance.Connection, reason: parlance.Reason, detail: string): parlance.Response
+---@field handle_close? fun(self: parlance.Connection, reason: parlance.Reason)
+---@field save? fun(): any what the next version is to get when the script is edited
+---@field restore? fun(state: any) gets what the version before has saved
 ---@field close_when_done? boolean close after the response; default true
 ---@field blocksize? integer bytes per read of a file that is no regular one; default 65536
 ---@field listen? string the default address, such as "localhost:8888"
@@ -61,12 +67,22 @@ function parlance.now() end
 ---@field request_timeout? number seconds; default 30
 ---@field idle_timeout? number seconds; default 300
 ---@field write_timeout? number seconds; default 30
----@field request_complete? parlance.framing.Framing|fun(self: parlance.Protocol): boolean?, (integer|string)?
----@field make_response? fun(self: parlance.Protocol): parlance.Response
----@field handle_connect? fun(self: parlance.Protocol): parlance.Response
----@field handle_error? fun(self: parlance.Protocol, reason: parlance.Reason, detail: string): parlance.Response
----@field handle_close? fun(self: parlance.Protocol, reason: parlance.Reason)
----@field save? fun(): any what the next version is to get when the script is edited
----@field restore? fun(state: any) gets what the version before has saved
+
+--- The `self` of a connection: a table of its own that inherits from the protocol. What you keep in it
+--- besides, you declare in a class of your own:
+---
+---     ---@class greet.Connection: parlance.Connection
+---     ---@field name? string
+---     local protocol = {}
+---
+---     function protocol:make_response()
+---       self.name = self.name or self.request
+---@class parlance.Connection: parlance.Protocol
+---@field incoming string the bytes that are buffered
+---@field request any what a framing decoded: a string; parlance.http.Request with HTTP, string[] with Redis
+---@field client_address parlance.Address the peer
+---@field host string the peer's name if names are resolved, else its address
+---@field server parlance.Address the listener
+---@field eof? true once the peer has stopped sending
 
 return parlance
