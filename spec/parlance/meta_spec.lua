@@ -184,6 +184,25 @@ describe("the definitions for editors", function()
     assert.same({}, word_faults(texts, seen))
   end)
 
+  -- For specs, and not for scripts; it is annotated where it is written.
+  for _, path in ipairs { "lua/parlance/harness.lua", "lua/parlance/harness/client.lua" } do
+    local text <const> = read(path)
+    if text then
+      it("describe every function of " .. path, function()
+        local file = definitions.parse(text)
+        assert.is_truthy(#file.functions > 3)
+        assert.same({}, definitions.undescribed(file))
+      end)
+    end
+  end
+
+  if read "lua/parlance/harness.lua" then
+    it("have the functions of parlance.harness", function()
+      local names = definitions.names(definitions.parse(read "lua/parlance/harness.lua"), "harness")
+      assert.same({}, definitions.differences("parlance.harness", names, require "parlance.harness"))
+    end)
+  end
+
   it("say which module they are of, so that require finds them", function()
     for module, path in pairs(MODULES) do
       if path:find "/meta/" then assert.equal(module, definitions.parse(texts[module]).meta) end

@@ -5,7 +5,7 @@
 --     defined.functions[1]       { owner = "framing", name = "line", parameters = { "options" }, ... }
 --
 -- The reader knows a line at a time, and raises at a tag that it does not know: it would be checked by
--- nobody.
+-- nobody. What is marked as private to its class or its file is nobody's business and left out.
 
 local definitions = {}
 
@@ -50,7 +50,14 @@ function tags.class(file, block, rest)
   file.classes[name] = block.class
 end
 
+local HIDDEN <const> = { private = true, package = true, protected = true }
+
+for tag in pairs(HIDDEN) do
+  tags[tag] = function(_, block) block.is_hidden = true end
+end
+
 function tags.field(_, block, rest)
+  if HIDDEN[rest:match "^%a+"] then return end
   local name, kind = rest:match "^([%w_]+)%??%s+(.*)$"
   if name then block.class.fields[name] = kind end -- else "[integer]" or the like
 end
@@ -87,7 +94,7 @@ local function read_code(file, block, line)
   if owner then
     block.owner, block.name, block.parameters, block.is_method = owner, name, {}, mark == ":"
     for parameter in list:gmatch "[%w_.]+" do block.parameters[#block.parameters + 1] = parameter end
-    file.functions[#file.functions + 1] = block
+    if not block.is_hidden then file.functions[#file.functions + 1] = block end
     return
   end
   local variable = line:match "^local ([%w_]+)%s*=" or line:match "^local ([%w_]+) <const> ="

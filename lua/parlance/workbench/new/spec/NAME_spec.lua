@@ -1,5 +1,6 @@
 -- What a transcript cannot say: time, limits, anything that is to be counted or made by a loop. There is
--- no network and nobody waits: the server's own code runs in here, and the clock is moved by hand.
+-- no network and nobody waits: the server's own code runs in here, and the clock is moved by hand. What a
+-- test has opened is closed when it ends.
 --     busted
 
 local harness = require "parlance.harness"
@@ -8,7 +9,6 @@ describe("NAME", function()
   local client
 
   before_each(function() client = harness.open "NAME.lua" end)
-  after_each(function() harness.close() end)
 
   it("greets whoever says hello", function()
     client:send "hello Ada\n"
