@@ -43,9 +43,13 @@ local function content(below, all)
   return all
 end
 
--- Runs a program in the folder as a user would: nothing in the environment leads to parlance but PARLANCE.
+-- Runs a program in the folder as a user would: nothing in the environment leads to parlance but PARLANCE,
+-- or for a user who has installed it the PATH.
 local function run(argv, parlance)
   local words = { "env", "-u", "LUA_PATH", "-u", "LUA_CPATH", "PARLANCE=" .. (parlance or BINARY) }
+  if parlance == "in the PATH" then
+    words[6], words[7], words[8] = "-u", "PARLANCE", ("PATH=%s:%s"):format(BINARY:match "^(.*)/", os.getenv "PATH")
+  end
   table.move(argv, 1, #argv, #words + 1, words)
   local out <const> = folder.path .. "/out"
   local child <close> = assert(process.spawn(words, { cwd = folder.path, stdout = out, stderr = out }))
@@ -263,4 +267,29 @@ describe("the .busted that new makes", function()
     assert.not_equal(0, status)
     assert.is_truthy(said:find("set PARLANCE to the path of the binary", 1, true), said)
   end)
+end)
+
+-- What a user of the installed parlance types first.
+local FIRST_COMMANDS <const> = "parlance new greet && parlance check greet.lua && busted --output=TAP"
+
+describe("the first commands of a user", function()
+  it("pass in an empty folder", function()
+    local status, said = run({ "sh", "-c", FIRST_COMMANDS }, "in the PATH")
+    assert.equal(0, status, said)
+    assert.is_truthy(said:find("hello.transcript: holds", 1, true), said)
+    assert.is_truthy(said:find("ok 5 - greet", 1, true), said)
+  end)
+
+  for _, case in ipairs {
+    { "check", "parlance check greet.lua" },
+    { "busted", "busted" },
+  } do
+    local what, command = table.unpack(case)
+    it("are no matter of course: " .. what .. " fails when the script answers otherwise", function()
+      run({ "sh", "-c", "parlance new greet && sed -i s/Hello,/Hullo,/ greet.lua" }, "in the PATH")
+      local status, said = run({ "sh", "-c", command }, "in the PATH")
+      assert.equal(1, status, said)
+      assert.is_truthy(said:find("Hullo, Ada!", 1, true), said)
+    end)
+  end
 end)
