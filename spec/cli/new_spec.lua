@@ -25,6 +25,14 @@ local function read(name)
   return server.read_file(folder.path .. "/" .. name)
 end
 
+-- The environment of a user who has this binary in the PATH.
+local function in_path(binary)
+  return { PATH = binary:match "^(.*)/" .. ":" .. os.getenv "PATH" }
+end
+
+-- What such a user types first.
+local FIRST_COMMANDS <const> = "parlance new greet && parlance check greet.lua && busted --output=TAP"
+
 -- Every file below the folder and what is in it; folders have a "/" at the end, links to nowhere a ">".
 local function content(below, all)
   below, all = below or "", all or {}
@@ -43,13 +51,11 @@ local function content(below, all)
   return all
 end
 
--- Runs a program in the folder as a user would: nothing in the environment leads to parlance but PARLANCE,
--- or for a user who has installed it the PATH.
-local function run(argv, parlance)
-  local words = { "env", "-u", "LUA_PATH", "-u", "LUA_CPATH", "PARLANCE=" .. (parlance or BINARY) }
-  if parlance == "in the PATH" then
-    words[6], words[7], words[8] = "-u", "PARLANCE", ("PATH=%s:%s"):format(BINARY:match "^(.*)/", os.getenv "PATH")
-  end
+-- Runs a program in the folder as a user would: nothing in the environment leads to parlance but PARLANCE
+-- or, for a user who has installed it, the PATH.
+local function run(argv, environment)
+  local words = { "env", "-u", "LUA_PATH", "-u", "LUA_CPATH", "-u", "PARLANCE" }
+  for name, value in pairs(environment or {}) do words[#words + 1] = name .. "=" .. value end
   table.move(argv, 1, #argv, #words + 1, words)
   local out <const> = folder.path .. "/out"
   local child <close> = assert(process.spawn(words, { cwd = folder.path, stdout = out, stderr = out }))
@@ -70,7 +76,7 @@ describe("new", function()
     for _, path in ipairs(SHARED) do assert.is_string(made[path], path) end
   end)
 
-  it("tells which commands come next", function()
+  it("tells which commands come next, with the name by which it was called", function()
     local _, said = new "greet"
     local next_steps = said:match "\nNext:\n(.*)$"
     assert.equal(("  %s check greet.lua\n  PARLANCE=%s busted\n  %s greet.lua\n"):format(BINARY, BINARY, BINARY),
@@ -217,7 +223,7 @@ end)
 
 describe("--paths", function()
   local function modules_by(binary)
-    local status, said = run({ binary, "--paths" }, binary)
+    local status, said = run { binary, "--paths" }
     assert.equal(0, status, said)
     local path, cpath = said:match "^([^\n]+)\n([^\n]+)\n$"
     assert.is_truthy(package.searchpath("parlance.http", path))
@@ -235,11 +241,11 @@ describe("--paths", function()
     assert.equal(0, status, said)
     local binary <const> = folder.path .. "/else where/bin/parlance"
     assert.equal(folder.path .. "/else where/share/parlance/lua/?.lua", modules_by(binary))
-    status, said = run({ binary, "new", "greet" }, binary)
+    status, said = run({ "sh", "-c", FIRST_COMMANDS }, in_path(binary))
     assert.equal(0, status, said)
-    assert.is_truthy(said:find(("PARLANCE='%s' busted"):format(binary), 1, true), said)
-    for _, path in ipairs(OWN) do assert.is_string(read(path)) end
+    assert.is_truthy(said:find("\n  busted\n", 1, true), said)
     assert.is_truthy(read(".luarc.json"):find(folder.path .. "/else where/share/parlance/lua", 1, true))
+    assert.equal(0, (run({ "busted" }, { PARLANCE = binary }))) -- a path with a blank
   end)
 end)
 
@@ -257,24 +263,21 @@ describe("the .busted that new makes", function()
   end)
 
   it("lets busted find parlance's modules, whatever Lua it was started by", function()
-    local status, said = run { "busted", "--output=TAP" }
+    local status, said = run({ "busted", "--output=TAP" }, { PARLANCE = BINARY })
     assert.equal(0, status, said)
     assert.is_truthy(said:find("ok 1 - finds the modules", 1, true), said)
   end)
 
   it("tells what is to be done when parlance is not found", function()
-    local status, said = run({ "busted" }, "/no where/parlance")
+    local status, said = run({ "busted" }, { PARLANCE = "/no where/parlance" })
     assert.not_equal(0, status)
     assert.is_truthy(said:find("set PARLANCE to the path of the binary", 1, true), said)
   end)
 end)
 
--- What a user of the installed parlance types first.
-local FIRST_COMMANDS <const> = "parlance new greet && parlance check greet.lua && busted --output=TAP"
-
 describe("the first commands of a user", function()
   it("pass in an empty folder", function()
-    local status, said = run({ "sh", "-c", FIRST_COMMANDS }, "in the PATH")
+    local status, said = run({ "sh", "-c", FIRST_COMMANDS }, in_path(BINARY))
     assert.equal(0, status, said)
     assert.is_truthy(said:find("hello.transcript: holds", 1, true), said)
     assert.is_truthy(said:find("ok 5 - greet", 1, true), said)
@@ -286,8 +289,8 @@ describe("the first commands of a user", function()
   } do
     local what, command = table.unpack(case)
     it("are no matter of course: " .. what .. " fails when the script answers otherwise", function()
-      run({ "sh", "-c", "parlance new greet && sed -i s/Hello,/Hullo,/ greet.lua" }, "in the PATH")
-      local status, said = run({ "sh", "-c", command }, "in the PATH")
+      run({ "sh", "-c", "parlance new greet && sed -i s/Hello,/Hullo,/ greet.lua" }, in_path(BINARY))
+      local status, said = run({ "sh", "-c", command }, in_path(BINARY))
       assert.equal(1, status, said)
       assert.is_truthy(said:find("Hullo, Ada!", 1, true), said)
     end)
