@@ -8,9 +8,9 @@
 static const char usage[] =
     "usage: parlance new NAME\n"
     "\n"
-    "Makes a protocol to begin with in this folder: NAME.lua, a transcript for `parlance check`, "
-    "a\n"
-    "spec for busted, and what busted and an editor need to know. Overwrites nothing.\n";
+    "Makes a protocol to begin with in this folder: NAME.lua, a transcript for `check`, a spec "
+    "for\n"
+    "busted, and what busted and an editor need to know. Overwrites nothing.\n";
 
 int command_new(int argc, char **argv) {
   if (argc == 3 && (strcmp(argv[2], "--help") == 0 || strcmp(argv[2], "-h") == 0)) {
@@ -27,16 +27,4 @@ int command_new(int argc, char **argv) {
                                   .options = options,
                                   .option_count = sizeof options / sizeof *options};
   return program_run(&program);
-}
-
-int command_paths(void) {
-  const char *modules = places_modules(), *c_modules = places_c_modules();
-  if (!modules || !c_modules) {
-    fprintf(stderr,
-            "parlance: %s not there; they come with `cmake --build` and `cmake --install`\n",
-            modules ? "the C modules for spec runners are" : "the modules of the server are");
-    return EXIT_FAILED;
-  }
-  printf("%s/?.lua\n%s/?.so\n", modules, c_modules);
-  return EXIT_STOPPED;
 }

@@ -235,6 +235,17 @@ describe("--paths", function()
     assert.equal(server.SOURCE .. "/lua/?.lua", modules_by(BINARY))
   end)
 
+  it("tells when the modules are not where the binary looks for them, and so does new", function()
+    local binary <const> = folder.path .. "/parlance"
+    run { "cp", BINARY, binary }
+    for _, words in ipairs { { "--paths" }, { "new", "greet" } } do
+      local status, said = run { binary, table.unpack(words) }
+      assert.equal(1, status)
+      assert.is_truthy(said:find "^parlance: the modules [^\n]* not there[^\n]*\n$", said)
+    end
+    assert.is_nil(lfs.attributes(folder.path .. "/greet.lua"))
+  end)
+
   it("is right in an installed tree, wherever it lies, and new has its templates there", function()
     local install = { "cmake", "--install", BUILD, "--prefix", folder.path .. "/else where" }
     local status, said = run(install)
