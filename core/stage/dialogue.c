@@ -23,6 +23,7 @@ struct dialogue {
   struct session *session; /* NULL once it is closed */
   struct dialogue *next;
   struct session_identity who;
+  struct log_limit failures; /* not all conversations' together: none of them is to be left out */
 };
 
 static void identify(struct session_owner *owner, struct session_identity *identity) {
@@ -58,7 +59,7 @@ int dialogue_open(lua_State *L, struct stage *stage) {
                                  .server_port = (unsigned)stage_integer(L, 2, "server_port", 8888)};
   struct dialogue *dialogue = lua_newuserdatauv(L, sizeof *dialogue, 2);
   *dialogue = (struct dialogue){
-      .owner = {.identify = identify, .failures = &stage->failures}, .stage = stage, .who = who};
+      .owner = {.identify = identify, .failures = &dialogue->failures}, .stage = stage, .who = who};
   luaL_setmetatable(L, class_name);
   for (int i = 1; i <= 2; i++) { /* the script and the texts outlive the session */
     lua_pushvalue(L, i);
@@ -129,11 +130,13 @@ static int receive(lua_State *L) {
 
 static int receive_end(lua_State *L) {
   struct dialogue *dialogue = check(L);
-  if (session_wants_input(dialogue->session)) {
+  bool is_read = session_wants_input(dialogue->session);
+  if (is_read) {
     session_receive_end(dialogue->session, dialogue->stage->now);
     take_turns(dialogue);
   }
-  return 0;
+  lua_pushboolean(L, is_read);
+  return 1;
 }
 
 /* At most `room` bytes of the spans. */
@@ -186,6 +189,7 @@ static size_t add_piece(luaL_Buffer *joined, struct dialogue *dialogue, size_t r
     length = add_file(joined, &output, room);
     if (length == 0 && output.file_length > 0) {
       session_file_failed(dialogue->session, dialogue->stage->now);
+      take_turns(dialogue);
       return 0;
     }
   }
@@ -233,6 +237,7 @@ static int vanish(lua_State *L) {
 static int drain(lua_State *L) {
   struct dialogue *dialogue = check(L);
   session_drain(dialogue->session, dialogue->stage->now);
+  take_turns(dialogue);
   return 0;
 }
 

@@ -15,9 +15,9 @@ struct dialogue;
 struct stage {
   struct script *script; /* NULL once it is closed */
   struct script_clock clock;
+  double began;               /* what clock.real was when it was loaded */
   int64_t now;                /* ms since it was loaded, what its sessions go by */
   struct dialogue *dialogues; /* those that live */
-  struct log_limit failures;
 };
 
 /* script:open(options), with the script, which was checked, at index 1. */

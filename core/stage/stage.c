@@ -20,6 +20,7 @@ enum { LOG_KEPT = 256 * 1024 };
 
 /* One for the process, as the log is: each line as its level, its length and its bytes. */
 static struct buffer *logged;
+static lua_Integer lost; /* the lines that there was no room for */
 
 struct logged_line {
   enum log_level level;
@@ -29,14 +30,17 @@ struct logged_line {
 static void keep_line(void *context, enum log_level level, const char *text, size_t length) {
   (void)context;
   struct logged_line line = {level, length};
-  if (buffer_bytes(logged).length + sizeof line + length > LOG_KEPT) return;
   struct span space;
-  if (buffer_reserve(&logged, sizeof line + length, &space) != STATUS_OK) return;
+  if (buffer_bytes(logged).length + sizeof line + length > LOG_KEPT ||
+      buffer_reserve(&logged, sizeof line + length, &space) != STATUS_OK) {
+    lost++;
+    return;
+  }
   (void)buffer_append(&logged, (const char *)&line, sizeof line);
   (void)buffer_append(&logged, text, length);
 }
 
-/* log() */
+/* log(): and how many lines it does not have. */
 static int take_log(lua_State *L) {
   static const char *const names[] = {"debug", "info", "warn", "error"};
   lua_newtable(L);
@@ -51,7 +55,9 @@ static int take_log(lua_State *L) {
     lua_rawseti(L, -2, n);
     buffer_consume(&logged, sizeof line + line.length);
   }
-  return 1;
+  lua_pushinteger(L, lost);
+  lost = 0;
+  return 2;
 }
 
 /* ---- scripts ------------------------------------------------------------------------------- */
@@ -74,6 +80,13 @@ static void read_options(lua_State *L, struct script_options *options) {
       .write_timeout = stage_integer(L, 2, "write_timeout", LIMIT_NOT_GIVEN)};
 }
 
+/* Each time is made from the whole, so that many steps add up to what one makes. */
+static void set_now(struct stage *stage, int64_t now) {
+  stage->now = now;
+  stage->clock.monotonic = (double)now / 1000;
+  stage->clock.real = stage->began + stage->clock.monotonic;
+}
+
 /* load(path, options) */
 static int load(lua_State *L) {
   struct script_options options;
@@ -92,22 +105,19 @@ static int load(lua_State *L) {
     lua_setiuservalue(L, -2, i);
   }
   lua_getfield(L, 2, "time");
-  stage->clock.real = luaL_optnumber(L, -1, 0);
+  stage->began = luaL_optnumber(L, -1, 0);
   lua_pop(L, 1);
+  set_now(stage, 0);
   options.clock = &stage->clock;
   struct script *script;
   if (script_create(&options, &script) == STATUS_OK) {
-    if (script_load(script, &error)) {
-      stage->script = script;
-      return 1;
-    }
-    lua_pushnil(L);
-    lua_pushstring(L, error);
-    script_destroy(script);
-    return 2;
+    stage->script = script; /* from here on it is collected with the stage, whatever raises */
+    if (script_load(script, &error)) return 1;
   }
   lua_pushnil(L);
   lua_pushstring(L, error);
+  if (stage->script) script_destroy(stage->script);
+  stage->script = NULL;
   return 2;
 }
 
@@ -124,13 +134,6 @@ static int reload(lua_State *L) {
   if (outcome == SCRIPT_RELOADED) dialogue_move_all(stage);
   lua_pushstring(L, words[outcome]);
   return 1;
-}
-
-static void set_now(struct stage *stage, int64_t now) {
-  double passed = (double)(now - stage->now) / 1000;
-  stage->clock.monotonic += passed;
-  stage->clock.real += passed;
-  stage->now = now;
 }
 
 /* advance(seconds): in steps from deadline to deadline, so that what happens at one of them happens
@@ -155,6 +158,15 @@ static int set_time(lua_State *L) {
   struct stage *stage = check(L);
   stage->clock.real = luaL_checknumber(L, 2);
   return 0;
+}
+
+/* deadline() */
+static int deadline(lua_State *L) {
+  const struct stage *stage = check(L);
+  int64_t next = dialogue_next_deadline(stage);
+  if (next == CLOCK_NEVER) return 0;
+  lua_pushnumber(L, next > stage->now ? (double)(next - stage->now) / 1000 : 0);
+  return 1;
 }
 
 static int now(lua_State *L) {
@@ -280,6 +292,7 @@ int luaopen_parlance_stage(lua_State *L) {
                                      {"reload", reload},
                                      {"advance", advance},
                                      {"set_time", set_time},
+                                     {"deadline", deadline},
                                      {"now", now},
                                      {"asked", asked},
                                      {"memory", memory},

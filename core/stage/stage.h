@@ -14,7 +14,8 @@
  *   load(path, options)  a script; or nil and why it is not valid. `options` has the members of
  *                        struct script_options (script/script.h) but `clock`, and `time`: the
  *                        seconds since 1970 at which its clock stands, 0 where it is not given
- *   log()                what was logged since, a list of { level = "warn", text = "..." }
+ *   log()                what was logged since, a list of { level = "warn", text = "..." }; and how
+ *                        many lines more there were than it keeps
  *   list(folder)         the sorted names of what is in it; nil and why not
  *   setenv(name, value)  for scripts that are loaded later; nil: it is not set
  *
@@ -24,6 +25,7 @@
  *                        if called with true
  *   script:advance(s)    so many seconds pass, and with them the limits of time of conversations
  *   script:set_time(s)   the seconds since 1970 at which its clock stands now
+ *   script:deadline()    in how many seconds the next limit of time runs out; nil: none does
  *   script:now()         the seconds that have passed since it was loaded
  *   script:asked()       how often request_complete was called, and how many bytes it was shown
  *   script:memory(collects)
@@ -32,7 +34,7 @@
  *   session:receive(bytes, from, to)
  *                        the client sends these: how many of them were read. It is fewer when too
  *                        much output waits, or when the conversation has ended
- *   session:receive_end()  it sends no more
+ *   session:receive_end()  it sends no more: whether that was read
  *   session:take(most)   what the client reads, "" if there is nothing; at most so many bytes
  *   session:vanish()     the connection breaks
  *   session:drain()      the server is asked to stop
