@@ -1,0 +1,34 @@
+-- The module in C that plays the scripts. Lua's own paths come first; without them it is found from
+-- where the harness lies: in a checkout that was built, or where it was installed.
+
+local stage = {}
+
+-- ".../lua", the folder of the modules that come with the server.
+local MODULES <const> = debug.getinfo(1, "S").source:match "^@(.*)[/\\]parlance[/\\]harness[/\\][^/\\]*$"
+
+local PLACES <const> = {
+  "/../build/release/lua/?.so", -- a checkout
+  "/../../../lib/lua/5.4/?.so", -- PREFIX/share/parlance/lua
+}
+
+stage.modules = MODULES
+
+--- Loads it; raises if there is none.
+---@return table
+function stage.require()
+  local name <const> = "parlance.stage"
+  if package.loaded[name] or package.preload[name] or package.searchpath(name, package.cpath) then
+    return require(name)
+  end
+  for _, place in ipairs(PLACES) do
+    local path <const> = MODULES .. place:gsub("%?", "parlance/stage")
+    local open <const> = package.loadlib(path, "luaopen_parlance_stage")
+    if open then
+      package.loaded[name] = open(name, path)
+      return package.loaded[name]
+    end
+  end
+  error("parlance.stage is neither in package.cpath nor built in " .. MODULES .. "/..: build parlance first", 0)
+end
+
+return stage

@@ -1,0 +1,196 @@
+-- The scripts that are on trial at the same time, with their clients, and what came of it.
+
+local Client = require "parlance.harness.client"
+local complain = require "parlance.harness.complain"
+local log = require "parlance.harness.log"
+local quote = require "parlance.harness.quote"
+local stage = require "parlance.harness.stage"
+
+---@class parlance.harness.Options
+---@field host? string the client's address; default "192.0.2.1"
+---@field port? integer the client's; by default each has one of its own
+---@field name? string the client's, as the server looks it up (`self.host`)
+---@field server? { host?: string, port?: integer } where it connects to; default 127.0.0.1:8888
+---@field read_ahead? integer how much the client's machine takes in before it is received; default 1 MiB
+---@field may_fail? boolean errors of the script in this conversation are logged, as in the server, not raised
+---@field max_request? integer bytes; this and what follows is for the script, where it is opened first
+---@field request_timeout? number seconds; 0: none
+---@field idle_timeout? number
+---@field write_timeout? number
+---@field call_timeout? number in the time that is really used; default 1
+---@field memory_limit? integer bytes
+---@field time? number what os.time() says when the script is loaded; default 0
+---@field environment? table<string, string|false> what os.getenv() finds; false: nothing
+
+-- What load() of the stage knows it as, in the stage's units.
+local function in_bytes(value) return value end
+local function in_ms(value) return math.floor(value * 1000 + 0.5) end
+local FOR_SCRIPTS <const> = {
+  max_request = in_bytes, memory_limit = in_bytes, request_timeout = in_ms, idle_timeout = in_ms,
+  write_timeout = in_ms, call_timeout = in_ms, time = in_bytes,
+}
+
+local TYPES <const> = {
+  host = "string", port = "number", name = "string", server = "table", read_ahead = "number", may_fail = "boolean",
+  max_request = "number", request_timeout = "number", idle_timeout = "number", write_timeout = "number",
+  call_timeout = "number", memory_limit = "number", time = "number", environment = "table",
+}
+
+-- The events by which the log tells that the script is at fault, or its files.
+local FAULTS <const> = {
+  script_error = true, script_overrun = true, out_of_memory = true, file_error = true, reload_failed = true,
+  close_failed = true,
+}
+
+---@class parlance.harness.Trial
+---@field private stage table parlance.stage
+---@field private scripts table[] { path =, script =, environment = } in the order in which they were loaded
+---@field private environment table<string, string|false> what was there before
+---@field package clients parlance.harness.Client[]
+---@field events parlance.harness.Event[]
+local Trial = {}
+Trial.__index = Trial
+
+---@return parlance.harness.Trial
+function Trial.new()
+  return setmetatable({ stage = stage.require(), scripts = {}, environment = {}, clients = {}, events = {} }, Trial)
+end
+
+local function check_options(options)
+  for name, value in pairs(options) do
+    local expected <const> = TYPES[name]
+    if not expected then complain(("there is no option %q"):format(tostring(name))) end
+    if type(value) ~= expected then complain(("the option %s must be a %s"):format(name, expected)) end
+  end
+end
+
+local function set_environment(self, environment)
+  for name, value in pairs(environment) do
+    if self.environment[name] == nil then self.environment[name] = os.getenv(name) or false end
+    self.stage.setenv(name, value or nil)
+  end
+end
+
+local function load_script(self, path, options)
+  local given <const> = { modules = stage.modules }
+  for name, convert in pairs(FOR_SCRIPTS) do
+    if options[name] then given[name] = convert(options[name]) end
+  end
+  local environment <const> = options.environment or {}
+  set_environment(self, environment)
+  local script, why = self.stage.load(path, given)
+  if not script then complain(why) end
+  self.scripts[#self.scripts + 1] = { path = path, script = script, environment = environment }
+  return script
+end
+
+-- The script of this path, which is loaded when it is first asked for.
+local function find_script(self, path, options)
+  for _, one in ipairs(self.scripts) do
+    if one.path == path then
+      for name in pairs(options) do
+        if FOR_SCRIPTS[name] or name == "environment" then
+          complain(("%s is loaded already: the option %s is for the first open()"):format(path, name))
+        end
+      end
+      return one.script
+    end
+  end
+  return load_script(self, path, options)
+end
+
+---@param path string
+---@param options? parlance.harness.Options
+---@return parlance.harness.Client
+function Trial:open(path, options)
+  options = options or {}
+  check_options(options)
+  local client <const> = Client.new(self, find_script(self, path, options), options, #self.clients)
+  client:pump()
+  self:check()
+  return client
+end
+
+-- One script's time goes on, in steps from one limit to the next, and its clients read in between.
+local function advance_script(self, script, seconds)
+  local left, before = seconds, nil
+  repeat
+    local step = math.min(script:deadline() or left, left)
+    if step == 0 and before == 0 then step = left end -- a limit that does not run out holds up nothing
+    script:advance(step)
+    self:pump()
+    left, before = left - step, step
+  until left <= 0
+end
+
+---@param seconds number
+function Trial:advance(seconds)
+  for _, one in ipairs(self.scripts) do advance_script(self, one.script, seconds) end
+  self:check()
+end
+
+function Trial:reload()
+  for _, one in ipairs(self.scripts) do
+    set_environment(self, one.environment)
+    one.script:reload(true)
+  end
+  self:pump()
+  self:check()
+end
+
+function Trial:drain()
+  for _, client in ipairs(self.clients) do client:drain() end
+  self:check()
+end
+
+---@package
+function Trial:pump()
+  for _, client in ipairs(self.clients) do client:pump() end
+end
+
+function Trial:close()
+  for _, client in ipairs(self.clients) do client:leave "this conversation was ended by harness.close()" end
+  for _, one in ipairs(self.scripts) do one.script:close() end
+  for name, value in pairs(self.environment) do self.stage.setenv(name, value or nil) end
+  self:check()
+end
+
+-- ---- what came of it ----------------------------------------------------------------------------
+
+-- Whose conversation the event was in.
+local function find_client(self, fields)
+  for _, client in ipairs(self.clients) do
+    if client.host == fields.peer and tostring(client.port) == fields.port then return client end
+  end
+end
+
+local function describe(event, more)
+  local lines <const> = { event.event .. ": " .. (event.fields.detail or event.text) }
+  if event.fields.text then lines[#lines + 1] = "what was buffered: " .. quote(event.fields.text) end
+  if more > 0 then lines[#lines + 1] = ("and %d more: see harness.log()"):format(more) end
+  return table.concat(lines, "\n")
+end
+
+--- Notes what was logged, and raises what the script did wrong, unless its client allows that.
+---@package
+function Trial:check()
+  local first, more = nil, 0
+  local lines <const>, lost <const> = self.stage.log()
+  for _, line in ipairs(lines) do
+    local event <const> = log.parse(line.text)
+    local client <const> = find_client(self, event.fields)
+    self.events[#self.events + 1] = event
+    if client then client.detail = client.detail or event.fields.detail end -- the first failure names the end
+    if FAULTS[event.event] and not (client and client.may_fail) then
+      if first then more = more + 1 end
+      first = first or event
+    end
+  end
+  if lost > 0 then
+    local text <const> = ("warn lines_lost count=%d"):format(lost)
+    self.events[#self.events + 1] = log.parse("- " .. text)
+  end
+  if first then complain(describe(first, more)) end
+end
+
+return Trial

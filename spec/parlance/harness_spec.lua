@@ -1,0 +1,480 @@
+-- The harness that authors of protocols test with.
+
+local harness = require "parlance.harness"
+local tree = require "support.tree"
+
+-- Answers each line: its text in brackets, or what the line asks for.
+local LINES <const> = [[
+local framing = require "parlance.framing"
+local parlance = require "parlance"
+local count = 0
+local Lines = { close_when_done = false, request_timeout = 30, idle_timeout = 60, write_timeout = 10 }
+Lines.request_complete = framing.line { max = 100 }
+
+local does = {
+  boom = function() error "on purpose" end,
+  spin = function() while true do end end,
+  who = function(self) return table.concat({ self.client_address.host, self.client_address.port, self.host,
+    self.server.host, self.server.port }, " ") end,
+  count = function() count = count + 1; return tostring(count) end,
+  time = function() return os.time() .. " " .. parlance.now() end,
+  variable = function() return tostring(os.getenv "PARLANCE_HARNESS_SPEC") end,
+  quit = function(self) self.close_when_done = true; return "bye" end,
+  log = function() parlance.log("error", "said", { text = 'a "b"\\\n\tc', empty = "" }) return "" end,
+  folder = function() return require "beside" end,
+}
+
+function Lines:make_response()
+  local word, number = self.request:match "^(%l+) ?(%d*)$"
+  if word == "many" then
+    local left = tonumber(number)
+    return { function() left = left - 1; return left >= 0 and ("m"):rep(1024) or nil end }
+  end
+  if does[word] then return does[word](self) .. "\n" end
+  return "[" .. self.request .. "]\n"
+end
+
+function Lines:handle_error(reason, detail) return "sorry: " .. reason .. "\n" end
+function Lines:handle_close(reason) parlance.log("info", "left", { reason = reason }) end
+return Lines
+]]
+
+local GREETER <const> = [[
+local Greeter = {}
+function Greeter:handle_connect() return "hello, " .. self.client_address.host .. "\n" end
+return Greeter
+]]
+
+local AT_THE_END <const> = [[
+local AtTheEnd = { close_when_done = false, request_complete = require("parlance.framing").line() }
+function AtTheEnd:make_response() return "x" end
+function AtTheEnd:handle_close(reason) error("mourning " .. reason) end
+return AtTheEnd
+]]
+
+-- The message of the error that it raises.
+local function failure_of(f, ...)
+  local is_done, why = pcall(f, ...)
+  assert.is_false(is_done)
+  return why
+end
+
+describe("the harness", function()
+  local folder, path, client
+
+  before_each(function()
+    folder = tree.new {
+      ["lines.lua"] = LINES, ["beside.lua"] = 'return "beside"', ["greeter.lua"] = GREETER,
+      ["at_the_end.lua"] = AT_THE_END, ["broken.lua"] = "return {\n", ["http.lua"] = [[
+        return require("parlance.http").serve(function() return 200, nil, "x" end)]],
+      ["raises.lua"] = 'return { handle_connect = function() error "at once" end }',
+    }
+    path = folder.path .. "/lines.lua"
+    client = harness.open(path)
+  end)
+
+  after_each(function()
+    harness.close()
+    folder:remove()
+  end)
+
+  local function open(name, options)
+    local opened = harness.open(folder.path .. "/" .. name, options)
+    return opened
+  end
+
+  describe("open", function()
+    it("loads a script once for all its clients", function()
+      assert.equal("1\n", client:send("count\n"):receive())
+      assert.equal("2\n", harness.open(path):send("count\n"):receive())
+    end)
+
+    it("begins anew after close", function()
+      client:send "count\n"
+      harness.close()
+      assert.equal("1\n", harness.open(path):send("count\n"):receive())
+    end)
+
+    it("greets", function()
+      local guest = open "greeter.lua"
+      assert.equal("hello, 192.0.2.1\n", guest:receive())
+      assert.is_true(guest:closed())
+      assert.equal("done", guest:reason())
+    end)
+
+    it("finds the modules beside the script and those of the server", function()
+      assert.equal("beside\n", client:send("folder\n"):receive())
+      assert.matches("^HTTP/1.1 200 OK\r\n", open("http.lua"):send("GET / HTTP/1.1\r\nHost: a\r\n\r\n"):receive())
+    end)
+
+    it("finds a script from the current folder", function()
+      local echo = harness.open "protocols/echo.lua"
+      assert.equal("hello\n", echo:send("hello\n"):receive())
+    end)
+
+    it("tells the script who has connected to whom", function()
+      assert.equal("192.0.2.1 50000 192.0.2.1 127.0.0.1 8888\n", client:send("who\n"):receive())
+      assert.equal("192.0.2.1 50001 192.0.2.1 127.0.0.1 8888\n", harness.open(path):send("who\n"):receive())
+      local other = harness.open(path, {
+        host = "::1", port = 7, name = "a.example", server = { host = "::", port = 1 },
+      })
+      assert.equal("::1 7 a.example :: 1\n", other:send("who\n"):receive())
+    end)
+
+    it("raises what is wrong with a script, with its place, where the spec opened it", function()
+      local why = failure_of(function() client = open "broken.lua" end)
+      assert.matches("harness_spec%.lua:%d+: .*broken%.lua:%d+: ", why)
+      assert.matches("lacks%.lua", failure_of(open, "lacks.lua"))
+    end)
+
+    it("raises what handle_connect raises", function()
+      assert.matches("script_error: .*raises%.lua:1: at once\nstack traceback:", failure_of(open, "raises.lua"))
+    end)
+
+    it("sets the limits of the script, times in seconds", function()
+      harness.close()
+      client = harness.open(path, { max_request = 5, idle_timeout = 0.5, request_timeout = 0, call_timeout = 0.05 })
+      client:send "12"
+      harness.advance(1000)
+      assert.is_nil(client:reason())
+      client:send "\n"
+      harness.advance(0.499)
+      assert.is_nil(client:reason())
+      harness.advance(0.001)
+      assert.equal("idle_timeout", client:reason())
+      assert.equal("too_large", harness.open(path):send("123456"):reason())
+      assert.matches("script_overrun", failure_of(function() harness.open(path):send "spin" :send "\n" end))
+    end)
+
+    it("refuses limits for a script that is loaded", function()
+      assert.matches("is loaded already: the option max_request is for the first open",
+        failure_of(harness.open, path, { max_request = 1 }))
+    end)
+
+    for _, case in ipairs {
+      { { max_requests = 1 }, "there is no option \"max_requests\"" },
+      { { host = 1 }, "the option host must be a string" },
+      { { environment = "A" }, "the option environment must be a table" },
+    } do
+      it("refuses options that are none: " .. case[2], function()
+        assert.matches(case[2], failure_of(harness.open, path, case[1]), 1, true)
+      end)
+    end
+
+    it("sets the environment, until close", function()
+      harness.close()
+      client = harness.open(path, { environment = { PARLANCE_HARNESS_SPEC = "set", HOME = false } })
+      assert.equal("set\n", client:send("variable\n"):receive())
+      assert.is_nil(os.getenv "HOME")
+      harness.close()
+      assert.is_nil(os.getenv "PARLANCE_HARNESS_SPEC")
+      assert.is_string(os.getenv "HOME")
+    end)
+  end)
+
+  describe("send and receive", function()
+    it("cut a request wherever the spec says", function()
+      assert.equal("[hello]\n", client:send("he", "", "llo", "\n"):receive())
+      assert.equal("[a]\n[b]\n", client:send_bytes("a\nb\n"):receive())
+      for _, pieces in ipairs(harness.cuts "one\ntwo\n") do
+        assert.equal("[one]\n[two]\n", client:send_pieces(pieces):receive())
+      end
+    end)
+
+    it("give what there is, and \"\" when there is nothing", function()
+      assert.equal("", client:receive())
+      assert.equal("", client:send("hello"):receive())
+      assert.equal("[hello]\n", client:send("\n"):receive())
+      assert.equal("", client:receive())
+    end)
+
+    it("give so many bytes, and keep the rest", function()
+      client:send "hello\n"
+      assert.equal("[he", client:receive(3))
+      assert.equal("", client:receive(0))
+      assert.equal("llo]\n", client:receive())
+    end)
+
+    it("give everything up to a text", function()
+      client:send "a\nb\n"
+      assert.equal("[a]\n", client:receive_until "\n")
+      assert.equal("[b]\n", client:receive_until "]\n")
+    end)
+
+    it("say what is there when it is not what was asked for", function()
+      client:send "h\xff\"\\\n"
+      assert.matches([[wanted 10 bytes, and 7 bytes are there: "[h\xff\"\\]\n"; the server has not closed]],
+        failure_of(client.receive, client, 10), 1, true)
+      assert.matches([[wanted "\r\n", and 7 bytes]], failure_of(client.receive_until, client, "\r\n"), 1, true)
+      assert.equal(7, #client:receive())
+      client:send "quit\n"
+      client:receive()
+      assert.matches("wanted 1 bytes, and nothing is there; the server has closed: done",
+        failure_of(client.receive, client, 1))
+    end)
+
+    it("point at the line of the spec", function()
+      local why = failure_of(function() return (client:receive(1)) end)
+      assert.matches("^[^\n]*harness_spec%.lua:%d+: wanted", why)
+    end)
+
+    it("take nothing but strings", function()
+      assert.matches("send%(%) takes strings, and this is a number", failure_of(client.send, client, 1))
+    end)
+
+    it("take a response of any length", function()
+      assert.equal(3000 * 1024, #client:send("many 3000\n"):receive())
+      client:send "many 3000\n"
+      assert.equal(2000 * 1024, #client:receive(2000 * 1024))
+      assert.equal(1000 * 1024, #client:receive())
+    end)
+
+    it("say that one has no end", function()
+      client:send "many 1000000\n"
+      assert.matches("without end", failure_of(client.receive, client))
+      assert.equal("mm", client:receive(2))
+    end)
+
+    it("keep what is sent while the server does not read, in order", function()
+      client:send("many 3000\n", "a", "b\n", "c\n")
+      assert.equal(1, client:requests())
+      assert.equal("[ab]\n[c]\n", client:receive():sub(3000 * 1024 + 1))
+    end)
+  end)
+
+  describe("the end", function()
+    it("is told when everything was received", function()
+      client:send "quit\n"
+      assert.is_false(client:closed())
+      assert.equal("done", client:reason())
+      assert.equal("bye\n", client:receive())
+      assert.is_true(client:closed())
+      assert.equal(1, client:requests())
+    end)
+
+    it("may still be sent to, which nobody reads", function()
+      assert.equal("bye\n", client:send("quit\nx\n"):send("y\n"):receive())
+    end)
+
+    it("comes after a half-close, when all was answered", function()
+      assert.equal("[a]\n", client:send("a\nb"):half_close():receive())
+      assert.is_true(client:closed())
+      assert.equal("peer_closed", client:reason())
+    end)
+
+    it("waits with a half-close until the server reads", function()
+      client:send("many 3000\n", "a\n"):half_close()
+      assert.is_nil(client:reason())
+      assert.equal("[a]\n", client:receive():sub(3000 * 1024 + 1))
+      assert.equal("peer_closed", client:reason())
+    end)
+
+    it("lets a half-closed client send no more", function()
+      assert.matches("sends no more", failure_of(client.send, client:half_close(), "x"))
+    end)
+
+    it("has the reason and the detail of a failure", function()
+      client:send(("x"):rep(102))
+      assert.equal("sorry: too_large\n", client:receive())
+      local reason, detail = client:reason()
+      assert.equal("too_large", reason)
+      assert.is_string(detail)
+    end)
+
+    it("is told to the script at once", function()
+      client:send "quit\n"
+      client:receive()
+      assert.equal("done", harness.log("left")[1].fields.reason)
+      harness.open(path):reset()
+      assert.equal("peer_reset", harness.log("left")[2].fields.reason)
+      harness.open(path):half_close()
+      assert.equal("peer_closed", harness.log("left")[3].fields.reason)
+      harness.open(path):close()
+      assert.equal("peer_closed", harness.log("left")[4].fields.reason)
+      harness.open(path):send("many 3000\n"):close()
+      assert.equal("peer_reset", harness.log("left")[5].fields.reason)
+    end)
+
+    it("of the client's own lets it do no more", function()
+      client:close()
+      client:close()
+      assert.is_true(client:closed())
+      assert.equal("peer_closed", client:reason())
+      assert.matches("this client has closed", failure_of(client.receive, client))
+      local other = harness.open(path)
+      other:reset()
+      assert.matches("has broken the connection", failure_of(other.send, other, "x"))
+    end)
+
+    it("comes with a server that stops, when nothing is in hand", function()
+      local busy = harness.open(path):send "half"
+      harness.drain()
+      assert.equal("drained", client:reason())
+      assert.is_nil(busy:reason())
+      assert.equal("[half]\n", busy:send("\n"):receive())
+      assert.equal("drained", busy:reason())
+    end)
+  end)
+
+  describe("time", function()
+    it("passes at once, and limits run out", function()
+      client:send "half"
+      harness.advance(29.999)
+      assert.equal("", client:receive())
+      harness.advance(0.001)
+      assert.equal("sorry: request_timeout\n", client:receive())
+      assert.is_true(client:closed())
+    end)
+
+    it("is read through by clients, whatever happens in it", function()
+      local idle = harness.open(path)
+      client:send "half"
+      harness.advance(1000)
+      assert.equal("sorry: request_timeout\n", client:receive())
+      assert.equal("request_timeout", client:reason())
+      assert.equal("idle_timeout", idle:reason())
+    end)
+
+    it("is up for a client that does not read", function()
+      client = harness.open(path, { read_ahead = 0 }):send "a\n"
+      harness.advance(9.999)
+      assert.is_nil(client:reason())
+      harness.advance(0.001)
+      assert.equal("write_timeout", client:reason())
+      assert.equal("", client:receive())
+    end)
+
+    it("is what the script is told", function()
+      harness.close()
+      client = harness.open(path, { time = 1e9 })
+      harness.advance(0.1)
+      harness.advance(0.2)
+      assert.equal("1000000000 0.3\n", client:send("time\n"):receive())
+      harness.advance(50)
+      assert.equal("1000000050 50.3\n", client:send("time\n"):receive())
+    end)
+
+    it("passes for all scripts", function()
+      local echo = harness.open("protocols/echo.lua", { idle_timeout = 5 })
+      harness.advance(60)
+      assert.same({ "idle_timeout", "idle_timeout" }, { (client:reason()), (echo:reason()) })
+    end)
+
+    it("goes only forward", function()
+      assert.has_error(function() harness.advance(-1) end)
+    end)
+  end)
+
+  describe("an error of the script", function()
+    it("is raised where the spec caused it, with the traceback", function()
+      local why = failure_of(function() client:send "boom\n" end)
+      assert.matches("^[^\n]*harness_spec%.lua:%d+: script_error: [^\n]*lines%.lua:%d+: on purpose\n", why)
+      assert.matches("\nstack traceback:\n\t", why)
+      assert.matches("lines%.lua:%d+: in ", why)
+      assert.matches([[what was buffered: "boom\n"]], why, 1, true)
+    end)
+
+    it("leaves the conversation as the server does", function()
+      failure_of(client.send, client, "a\nboom\nb\n")
+      assert.equal("[a]\nsorry: script_error\n", client:receive())
+      assert.is_true(client:closed())
+      assert.equal("script_error", client:reason())
+      assert.equal("[x]\n", harness.open(path):send("x\n"):receive())
+    end)
+
+    it("is only logged for a client that may fail", function()
+      client = harness.open(path, { may_fail = true })
+      assert.equal("sorry: script_error\n", client:send("boom\n"):receive())
+      local reason, detail = client:reason()
+      assert.equal("script_error", reason)
+      assert.matches("lines%.lua:%d+: on purpose\nstack traceback:", detail)
+      assert.equal(detail, harness.log("script_error")[1].fields.detail)
+      assert.matches("on purpose", failure_of(function() harness.open(path):send "boom\n" end))
+    end)
+
+    it("in handle_close is raised by whatever ends the conversation", function()
+      assert.matches("mourning peer_closed", failure_of(function() open("at_the_end.lua"):half_close() end))
+      assert.matches("mourning peer_reset", failure_of(function() open("at_the_end.lua"):reset() end))
+      open "at_the_end.lua"
+      assert.matches("mourning stopped", failure_of(harness.close))
+      harness.close()
+    end)
+
+    it("is told with how many more there were", function()
+      open "at_the_end.lua"
+      open "at_the_end.lua"
+      assert.matches("\nand 1 more: see harness.log%(%)", failure_of(harness.close))
+    end)
+  end)
+
+  describe("reload", function()
+    it("loads the script anew, for the clients that are there", function()
+      client:send "count\ncount\n"
+      client:receive()
+      harness.reload()
+      assert.equal("1\n", client:send("count\n"):receive())
+      assert.equal(1, #harness.log "reloaded")
+    end)
+
+    it("takes what was written meanwhile, and leaves a request in hand to the old", function()
+      client:send "ab"
+      folder:add("lines.lua", (LINES:gsub('"%["', '"("'):gsub('"%]', '")')))
+      harness.reload()
+      assert.equal("[abc]\n(d)\n", client:send("c\nd\n"):receive())
+    end)
+
+    it("raises why a version is refused, and the old one serves on", function()
+      folder:add("lines.lua", "return nothing.at.all")
+      assert.matches("reload_failed: .*lines%.lua:1: attempt to index a nil value", failure_of(harness.reload))
+      assert.equal("[a]\n", client:send("a\n"):receive())
+    end)
+  end)
+
+  describe("the log", function()
+    it("has what the script says, taken apart", function()
+      client:send "log\n"
+      local said = harness.log "said"
+      assert.equal(1, #said)
+      assert.equal("error", said[1].level)
+      assert.equal('a "b"\\\n\tc', said[1].fields.text)
+      assert.equal("", said[1].fields.empty)
+      assert.matches("^error script service=lines message=said ", said[1].text)
+      assert.same(said, harness.log "script")
+      assert.same(said, harness.log())
+    end)
+
+    it("is empty after close", function()
+      client:send "log\n"
+      harness.close()
+      assert.same({}, harness.log())
+    end)
+  end)
+
+  describe("close", function()
+    it("ends what is open", function()
+      harness.close()
+      assert.equal("stopped", client:reason())
+      assert.matches("ended by harness.close", failure_of(client.send, client, "x"))
+    end)
+
+    it("may come twice, or with nothing open", function()
+      harness.close()
+      harness.close()
+      for _, name in ipairs { "advance", "reload", "drain" } do
+        assert.matches("harness_spec%.lua:%d+: no script was opened", failure_of(function() harness[name](1) end))
+      end
+    end)
+  end)
+end)
+
+describe("the harness in busted", function()
+  local last
+
+  for round = 1, 2 do
+    it(("closes after each test (%d)"):format(round), function()
+      if last then assert.equal("stopped", last:reason()) end
+      last = harness.open "protocols/echo.lua"
+      assert.is_nil(last:reason())
+    end)
+  end
+end)
