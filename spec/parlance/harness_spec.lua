@@ -146,7 +146,14 @@ describe("the harness", function()
       assert.matches("script_overrun", failure_of(function() harness.open(path):send "spin" :send "\n" end))
     end)
 
-    it("refuses limits for a script that is loaded", function()
+    it("refuses other limits for a script that is loaded", function()
+      local options = { max_request = 3, environment = { A = "a" } }
+      open("greeter.lua", options)
+      open("greeter.lua", options)
+      open("greeter.lua", { environment = { A = "a" } })
+      for _, other in ipairs { { max_request = 4 }, { idle_timeout = 1 }, { environment = { A = "b" } } } do
+        assert.matches("is loaded already", failure_of(open, "greeter.lua", other))
+      end
       assert.matches("is loaded already: the option max_request is for the first open",
         failure_of(harness.open, path, { max_request = 1 }))
     end)

@@ -1,45 +1,53 @@
+local harness = require "parlance.harness"
 local server = require "support.server"
-
-local Daytime = dofile(server.SOURCE .. "/protocols/daytime.lua")
 
 -- "Sunday, November 22, 2026 11:32:01-UTC"
 local FORM <const> = "^%u%l+day, %u%l+ %d%d, %d%d%d%d %d%d:%d%d:%d%d%-UTC\r\n$"
 
 describe("daytime", function()
-  it("tells the time", function()
-    local before, said, after = os.time(), Daytime.handle_connect {}, os.time()
-    assert.is_truthy(said:find(FORM), said)
-    local expected = {}
-    for time = before, after do expected[os.date("!%A, %B %d, %Y %H:%M:%S-UTC\r\n", time)] = true end
-    assert.is_true(expected[said])
+  for time, text in pairs {
+    [0] = "Thursday, January 01, 1970 00:00:00-UTC\r\n",
+    [1795347121] = "Sunday, November 22, 2026 11:32:01-UTC\r\n",
+    [1709251199.9] = "Thursday, February 29, 2024 23:59:59-UTC\r\n",
+  } do
+    it("tells the time at " .. time, function()
+      assert.equal(text, harness.open("protocols/daytime.lua", { time = time }):receive())
+    end)
+  end
+
+  it("speaks first, and closes", function()
+    local client = harness.open "protocols/daytime.lua"
+    assert.matches(FORM, client:receive())
+    assert.is_true(client:closed())
+    assert.equal("done", client:reason())
+    assert.equal(0, client:requests())
   end)
 
-  it("needs no other function", function()
-    assert.is_nil(Daytime.request_complete)
-    assert.is_nil(Daytime.make_response)
+  it("tells each client the time at which it came", function()
+    local first = harness.open "protocols/daytime.lua"
+    harness.advance(61)
+    local second = harness.open "protocols/daytime.lua"
+    assert.matches(" 00:01:01%-UTC", second:receive())
+    assert.matches(" 00:00:00%-UTC", first:receive())
+  end)
+
+  it("takes no notice of what it is told", function()
+    assert.matches(FORM, harness.open("protocols/daytime.lua"):send(("x"):rep(1000)):receive())
   end)
 
   describe("through the server", function()
     server.cleans_up()
-    local running
-
-    before_each(function() running = server.start("protocols/daytime.lua", { turns = true }) end)
 
     it("speaks first, and closes", function()
-      assert.is_truthy(running:connect():receive_all():find(FORM))
+      local running = server.start "protocols/daytime.lua"
+      assert.matches(FORM, running:connect():receive_all())
       running:wait_for_log "closed service=daytime [^\n]*reason=done requests=0\n"
     end)
 
     it("takes no notice of what it is told", function()
-      local client = running:connect()
+      local client = server.start("protocols/daytime.lua"):connect()
       client.socket:send(("x"):rep(1000))
-      assert.is_truthy(client:receive_all():find(FORM))
-    end)
-
-    it("serves two at once", function()
-      local first, second = running:connect(), running:connect()
-      assert.is_truthy(second:receive_all():find(FORM))
-      assert.is_truthy(first:receive_all():find(FORM))
+      assert.matches(FORM, client:receive_all())
     end)
   end)
 end)

@@ -1,54 +1,48 @@
-local framing = require("parlance_spec").framing.open()
+local harness = require "parlance.harness"
 local server = require "support.server"
 
--- A shipped script sees the modules of the server: here it is given the same framing.
-package.loaded["parlance.framing"] = framing
-local Echo = dofile(server.SOURCE .. "/protocols/echo.lua")
-
 describe("echo", function()
+  local client
+
+  before_each(function() client = harness.open "protocols/echo.lua" end)
+
   it("sends every line back", function()
     for _, line in ipairs { "hello", "", "\0\xff", ("x"):rep(65536) } do
-      local self = { incoming = line .. "\n" }
-      assert.is_true((Echo.request_complete(self)))
-      assert.equal(line, self.request)
-      assert.equal(line .. "\n", Echo.make_response(self))
+      assert.equal(line .. "\n", client:send(line .. "\n"):receive())
     end
   end)
 
   it("waits for the line's end", function()
-    assert.is_false((Echo.request_complete { incoming = "hello" }))
+    assert.equal("", client:send("hello"):receive())
+    assert.equal("hello\n", client:send("\n"):receive())
   end)
 
-  it("takes one line of several", function()
-    local self = { incoming = "one\ntwo\n" }
-    assert.same({ true, 4 }, { Echo.request_complete(self) })
-    assert.equal("one", self.request)
+  it("does not care how lines are cut, nor how many come at once", function()
+    for _, pieces in ipairs(harness.cuts "one\ntwo\n\nthree\n") do
+      assert.equal("one\ntwo\n\nthree\n", client:send_pieces(pieces):receive())
+    end
+  end)
+
+  it("keeps the connection, until the client leaves", function()
+    client:send("one\n"):send("two\nrest"):half_close()
+    assert.equal("one\ntwo\n", client:receive())
+    assert.is_true(client:closed())
+    assert.equal("peer_closed", client:reason())
+  end)
+
+  it("refuses a line of more than 64 KiB", function()
+    assert.equal("", client:send(("x"):rep(64 * 1024 + 2)):receive())
+    assert.is_true(client:closed())
+    assert.equal("too_large", client:reason())
   end)
 
   describe("through the server", function()
     server.cleans_up()
-    local client
 
-    before_each(function()
-      client = server.start("protocols/echo.lua", { turns = true }):connect()
-    end)
-
-    it("answers a line", function()
-      assert.equal("hello\n", client:exchange("hello\n", 6))
-    end)
-
-    it("answers byte by byte", function()
-      assert.equal("hello\n", client:send_bytes("hello\n"):receive(6))
-    end)
-
-    it("answers two at once, and keeps the connection", function()
-      assert.equal("one\ntwo\n", client:exchange("one\ntwo\n", 8))
-      assert.equal("three\n", client:exchange("three\n", 6))
-    end)
-
-    it("refuses a line of more than 64 KiB", function()
-      client:send(("x"):rep(64 * 1024 + 2))
-      assert.equal("", (client:receive_rest()))
+    it("answers line by line, and byte by byte", function()
+      local connected = server.start("protocols/echo.lua", { turns = true }):connect()
+      assert.equal("one\ntwo\n", connected:exchange("one\ntwo\n", 8))
+      assert.equal("hello\n", connected:send_bytes("hello\n"):receive(6))
     end)
   end)
 end)

@@ -1,32 +1,29 @@
 -- protocols/http.lua as browsers and worse meet it. What parlance.http and parlance.files promise is
 -- told in their own specs.
 
+local harness = require "parlance.harness"
 local lfs = require "lfs"
 local server = require "support.server"
 local tree = require "support.tree"
 
--- The protocol, for a folder of its own.
+-- Reads one response, of a client of the harness or of a server's; `method` tells whether there is a body.
+local function read_response(client, method)
+  local response = { headers = {} }
+  local head = client:receive_until "\r\n\r\n"
+  response.status = tonumber(head:match "^HTTP/1.1 (%d%d%d) ")
+  for name, value in head:gmatch "\r\n([^:\r]+): ([^\r]*)" do response.headers[name:lower()] = value end
+  local length = response.headers["content-length"]
+  if method ~= "HEAD" and length then response.body = client:receive(tonumber(length)) end
+  return response
+end
+
+-- The protocol for a server, which has the folder from nowhere else.
 local function script_for(folder)
   return ([[
 local getenv = os.getenv
 os.getenv = function(name) return name == "PARLANCE_ROOT" and %q or getenv(name) end
 return dofile %q
 ]]):format(folder, server.SOURCE .. "/protocols/http.lua")
-end
-
--- Reads one response; `method` tells whether there is a body.
-local function read_response(client, method)
-  local response = { headers = {} }
-  local line = assert(client.socket:receive "*l")
-  response.status = tonumber(line:match "^HTTP/1.1 (%d%d%d) ")
-  for field in function() return assert(client.socket:receive "*l") end do
-    if field == "" then break end
-    local name, value = field:match "^([^:]+): (.*)$"
-    response.headers[name:lower()] = value
-  end
-  local length = response.headers["content-length"]
-  if method ~= "HEAD" and length then response.body = client:receive(tonumber(length)) end
-  return response
 end
 
 local function ask(client, method, target, headers)
@@ -36,29 +33,35 @@ local function ask(client, method, target, headers)
   return read_response(client, method)
 end
 
+local NOW <const> = os.time()
 local BIG <const> = ("0123456789abcdef"):rep(64 * 1024)
 
 describe("protocols/http.lua", function()
-  local outside, inside, client, started
+  local outside, inside, client
 
-  server.for_each_poller(function(poller)
-    before_each(function()
-      outside = tree.new { ["secret.txt"] = "secret" }
-      inside = tree.new {
-        ["a.txt"] = "hello\n", ["digits"] = "0123456789", ["big.bin"] = BIG, ["empty.html"] = "",
-        ["sub/b.txt"] = "bye", ["sub/z/"] = "", ["sub/a/"] = "", ["site/index.html"] = "<p>index",
-        ["sub/<b>&\"'.txt"] = "odd", ["sub/100%.txt"] = "percent", ["sub/in>"] = "../a.txt",
-        ["sub/out>"] = outside.path .. "/secret.txt", ["out>"] = outside.path .. "/secret.txt",
-        ["folder>"] = outside.path, ["sub/c\nd"] = "line", ["sub/\u{e4}"] = "umlaut",
-      }
-      assert(os.execute("mkfifo " .. inside.path .. "/fifo"))
-      started = server.start(script_for(inside.path), { poller = poller })
-      client = started:connect()
-    end)
-    after_each(function()
-      inside:remove()
-      outside:remove()
-    end)
+  before_each(function()
+    outside = tree.new { ["secret.txt"] = "secret" }
+    inside = tree.new {
+      ["a.txt"] = "hello\n", ["digits"] = "0123456789", ["big.bin"] = BIG, ["empty.html"] = "",
+      ["sub/b.txt"] = "bye", ["sub/z/"] = "", ["sub/a/"] = "", ["site/index.html"] = "<p>index",
+      ["sub/<b>&\"'.txt"] = "odd", ["sub/100%.txt"] = "percent", ["sub/in>"] = "../a.txt",
+      ["sub/out>"] = outside.path .. "/secret.txt", ["out>"] = outside.path .. "/secret.txt",
+      ["folder>"] = outside.path, ["sub/c\nd"] = "line", ["sub/\u{e4}"] = "umlaut",
+    }
+    assert(os.execute("mkfifo " .. inside.path .. "/fifo"))
+  end)
+
+  after_each(function()
+    inside:remove()
+    outside:remove()
+  end)
+
+  local function connect()
+    return harness.open("protocols/http.lua", { environment = { PARLANCE_ROOT = inside.path }, time = NOW })
+  end
+
+  describe("on trial", function()
+    before_each(function() client = connect() end)
 
     local function get(target, headers) return ask(client, "GET", target, headers) end
 
@@ -116,10 +119,11 @@ describe("protocols/http.lua", function()
 
     it("closes when the client wants it to, and for HTTP/1.0", function()
       assert.are.equal("close", get("/a.txt", { Connection = "close" }).headers.connection)
-      assert.are.equal("", client:receive_all())
-      client = started:connect():send "GET /a.txt HTTP/1.0\r\n\r\n"
-      assert.truthy(client:receive_all():find "\r\n\r\nhello\n$")
-      client = started:connect():send "GET /a.txt HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"
+      assert.is_true(client:closed())
+      client = connect():send "GET /a.txt HTTP/1.0\r\n\r\n"
+      assert.truthy(client:receive():find "\r\n\r\nhello\n$")
+      assert.is_true(client:closed())
+      client = connect():send "GET /a.txt HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"
       assert.are.equal("keep-alive", read_response(client).headers.connection)
       assert.are.equal(200, get("/a.txt").status)
     end)
@@ -244,9 +248,57 @@ describe("protocols/http.lua", function()
         client:send(bytes)
         local response = read_response(client)
         assert.are.same({ status, "close" }, { response.status, response.headers.connection })
-        assert.are.equal("", client:receive_all())
+        assert.is_true(client:closed())
       end)
     end
+
+    it("does not care how a request is cut", function()
+      for _, pieces in ipairs(harness.cuts "GET /a.txt HTTP/1.1\r\nHost: a\r\n\r\n") do
+        assert.are.equal("hello\n", read_response(client:send_pieces(pieces)).body)
+      end
+    end)
+
+    it("says goodbye to those who do not finish, and nothing to those who do not begin", function()
+      local slow = connect():send "GET / HT"
+      harness.advance(30)
+      assert.are.equal(408, read_response(slow).status)
+      assert.are.same({ true, "request_timeout" }, { slow:closed(), (slow:reason()) })
+      harness.advance(270)
+      assert.are.equal("", client:receive())
+      assert.are.equal("idle_timeout", client:reason())
+    end)
+  end)
+
+  server.for_each_poller(function(poller)
+    local started
+
+    before_each(function()
+      started = server.start(script_for(inside.path), { poller = poller })
+      client = started:connect()
+    end)
+
+    local function get(target, headers) return ask(client, "GET", target, headers) end
+
+    it("serves files, whole and in part, one after the other", function()
+      assert.are.equal("hello\n", get("/a.txt").body)
+      assert.are.equal(BIG, get("/big.bin").body)
+      assert.are.equal(BIG:sub(100001, 900000), get("/big.bin", { Range = "bytes=100000-899999" }).body)
+      assert.are.equal(404, get("/nothing").status)
+      assert.are.equal("bye", get("/sub/b.txt").body)
+    end)
+
+    it("answers pipelined requests in order", function()
+      for _, target in ipairs { "/a.txt", "/big.bin", "/digits" } do
+        client:send("GET " .. target .. " HTTP/1.1\r\nHost: a\r\n\r\n")
+      end
+      for _, body in ipairs { "hello\n", BIG, "0123456789" } do assert.are.equal(body, read_response(client).body) end
+    end)
+
+    it("closes when a client is through, or cannot be understood", function()
+      client:send "GET /a.txt HTTP/1.0\r\n\r\n"
+      assert.truthy(client:receive_all():find "\r\n\r\nhello\n$")
+      assert.truthy(started:connect():send("\22\3\1"):receive_all():find "^HTTP/1.1 400 ")
+    end)
 
     it("keeps no descriptor", function()
       get "/a.txt"
@@ -270,7 +322,7 @@ describe("protocols/http.lua", function()
     it("is content", function()
       local folder <close> = setmetatable({ tree = tree.new { a = "one", b = "two" } },
         { __close = function(self) self.tree:remove() end })
-      started = server.start(script_for(folder.tree.path))
+      local started = server.start(script_for(folder.tree.path))
       local url = ("http://%s:%d"):format(started.addresses[1].host, started.addresses[1].port)
       local function curl(arguments)
         -- Without what a build with the sanitizers has in LD_PRELOAD: curl does not get on with it.

@@ -1,35 +1,55 @@
+local harness = require "parlance.harness"
 local server = require "support.server"
 
 local LengthSepBody = dofile(server.SOURCE .. "/protocols/length_sep_body.lua")
 
--- A client handler that has got these bytes.
-local function with(incoming)
-  return setmetatable({ incoming = incoming }, { __index = LengthSepBody })
-end
-
+-- What request_complete says to these bytes.
 local function ask(incoming)
-  return table.pack(with(incoming):request_complete())
+  return table.pack(setmetatable({ incoming = incoming }, { __index = LengthSepBody }):request_complete())
 end
 
 describe("length_sep_body", function()
-  describe("request_complete", function()
-    for _, case in ipairs {
-      { "5\nhello", 7, "hello" },
-      { "0\n", 2, "" },
-      { "1\n\n", 3, "\n" },
-      { "3\n\0\1\2", 5, "\0\1\2" },
-      { "12\nhello, world", 15, "hello, world" },
-      { "2\nhiya", 4, "hi" },
-      { "3\none3\ntwo", 5, "one" },
-    } do
-      local incoming, length, body = table.unpack(case)
-      it(("finds %q in %q"):format(body, incoming):gsub("\\\n", "\\n"), function()
-        local handler = with(incoming)
-        assert.same({ true, length }, { handler:request_complete() })
-        assert.equal(body, handler:make_response())
-      end)
-    end
+  local client
 
+  before_each(function() client = harness.open "protocols/length_sep_body.lua" end)
+
+  for _, case in ipairs {
+    { "5\nhello", "hello" },
+    { "0\n", "" },
+    { "1\n\n", "\n" },
+    { "3\n\0\1\2", "\0\1\2" },
+    { "12\nhello, world", "hello, world" },
+    { "2\nhiya", "hi", "malformed" },
+    { "3\none3\ntwo", "onetwo" },
+  } do
+    local bytes, answer, reason = table.unpack(case)
+    it(("answers %q with %q"):format(bytes, answer):gsub("\\\n", "\\n"), function()
+      for _, pieces in ipairs(harness.cuts(bytes)) do
+        client = harness.open "protocols/length_sep_body.lua"
+        assert.equal(answer, client:send_pieces(pieces):receive())
+        assert.equal(reason, (client:reason()))
+      end
+    end)
+  end
+
+  it("keeps the connection", function()
+    assert.equal("hello", client:send("5\nhello"):receive())
+    assert.equal("!", client:send("1\n!"):half_close():receive())
+    assert.equal("peer_closed", client:reason())
+  end)
+
+  it("answers what came before something malformed", function()
+    assert.equal("hello", client:send("5\nhello-5\nworld"):receive())
+    local reason, detail = client:reason()
+    assert.equal("malformed", reason)
+    assert.equal("the length is not a plain decimal number", detail)
+  end)
+
+  it("refuses a body that is too long before it comes", function()
+    assert.equal("too_large", (client:send("1048570\n"):reason()))
+  end)
+
+  describe("request_complete", function()
     it("says how many bytes it needs as soon as the line is there", function()
       assert.same({ n = 2, false, 7 }, ask "5\n")
       assert.same({ n = 2, false, 7 }, ask "5\nhell")
@@ -80,34 +100,21 @@ describe("length_sep_body", function()
     end)
 
     it("is asked a second time without harm", function()
-      local handler = with "5\nhello"
-      assert.same({ handler:request_complete() }, { handler:request_complete() })
+      local handler = setmetatable({ incoming = "5\nhello" }, { __index = LengthSepBody })
+      assert.same({ true, 7 }, { handler:request_complete() })
+      assert.same({ true, 7 }, { handler:request_complete() })
+      assert.equal("hello", handler:make_response())
     end)
   end)
 
   describe("through the server", function()
     server.cleans_up()
-    local client
 
-    before_each(function()
-      client = server.start("protocols/length_sep_body.lua", { turns = true }):connect()
-    end)
-
-    it("answers with the body", function()
-      assert.equal("hello", client:exchange("5\nhello", 5))
-    end)
-
-    it("answers byte by byte", function()
-      assert.equal("hello", client:send_bytes("5\nhello"):receive(5))
-    end)
-
-    it("answers two at once, and keeps the connection", function()
-      assert.equal("helloworld", client:exchange("5\nhello5\nworld", 10))
-      assert.equal("!", client:exchange("1\n!", 1))
-    end)
-
-    it("ends a malformed conversation", function()
-      assert.equal("hello", client:exchange_all "5\nhello-5\nworld")
+    it("answers at once, byte by byte, and to the end", function()
+      local connected = server.start("protocols/length_sep_body.lua", { turns = true }):connect()
+      assert.equal("helloworld", connected:exchange("5\nhello5\nworld", 10))
+      assert.equal("hello", connected:send_bytes("5\nhello"):receive(5))
+      assert.equal("hello", connected:exchange_all "5\nhello-5\nworld")
     end)
   end)
 end)

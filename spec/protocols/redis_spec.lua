@@ -1,12 +1,11 @@
--- protocols/redis.lua: what it answers to one request after another, without a server and through one,
--- and whether the real Redis says the same.
+-- protocols/redis.lua: what it answers to one request after another, to one client and to several, and
+-- whether the real Redis says the same.
 local cases = require "support.redis_cases"
+local framing = require("parlance_spec").framing.open()
+local harness = require "parlance.harness"
 local process = require("parlance_spec").process
-local rooms = require "parlance_spec"
 local server = require "support.server"
 local unix = require "socket.unix"
-
-rooms.framing.open()
 
 -- A list of words as a client sends them.
 local function encode(words)
@@ -15,42 +14,14 @@ local function encode(words)
   return table.concat(out)
 end
 
--- ---- without a server ---------------------------------------------------------------------------
-
-local protocol
-local clock
-
--- A protocol of its own for each test, with a clock that stands still.
-local function load_protocol()
-  for name in pairs(package.loaded) do
-    if name:find "^redis%." then package.loaded[name] = nil end
-  end
-  clock = 1000
-  package.loaded.parlance = { now = function() return clock end, shared = {}, version = "spec" }
-  protocol = dofile(server.SOURCE .. "/protocols/redis.lua")
-  protocol.__index = protocol
-end
+-- ---- on trial -----------------------------------------------------------------------------------
 
 local function new_client()
-  return setmetatable({}, protocol)
+  return harness.open("protocols/redis.lua", { time = 1795347121 })
 end
 
-local function text_of(response)
-  return type(response) == "table" and table.concat(response) or response or ""
-end
-
--- What the core would send back for all these bytes.
 local function answer(client, bytes)
-  local out = ""
-  client.incoming = bytes
-  while #client.incoming > 0 do
-    local is_complete, count = client:request_complete()
-    if is_complete == nil then return out .. client:handle_error("malformed", count) end
-    assert(is_complete, "more is needed")
-    out = out .. text_of(client:make_response())
-    client.incoming = client.incoming:sub(count + 1)
-  end
-  return out
+  return client:send(bytes):receive()
 end
 
 local function say(client, line)
@@ -71,17 +42,6 @@ local function is_last_word(reply)
 end
 
 describe("protocols/redis", function()
-  local path, loaded = package.path, package.loaded.parlance
-
-  before_each(function()
-    package.path = server.SOURCE .. "/protocols/?.lua;" .. path
-    load_protocol()
-  end)
-
-  after_each(function()
-    package.path, package.loaded.parlance = path, loaded
-  end)
-
   describe("answers as Redis does:", function()
     for _, group in ipairs(cases) do
       it(group[1], function()
@@ -102,11 +62,11 @@ describe("protocols/redis", function()
       end)
 
       it(group[1] .. " (as arrays)", function()
-        local client, words = new_client(), new_client()
+        local client, words, read = new_client(), {}, framing.resp()
         for _, case in ipairs(group[2]) do
           if is_last_word(case[2]) then return end
           words.incoming = case[1] .. "\r\n"
-          assert(words:request_complete())
+          assert(read(words))
           assert.are.equal(case[2], answer(client, encode(words.request)), case[1])
         end
       end)
@@ -164,19 +124,15 @@ describe("protocols/redis", function()
     end)
   end)
 
-  it("does not show its errors to clients", function()
-    assert.are.equal("-ERR script_error\r\n", new_client():handle_error("script_error", "redis.lua:1: secret"))
-  end)
-
   describe("time", function()
     it("ends keys", function()
       local client = new_client()
       answer(client, "SET a 1 PX 1500\r\nSET b 2\r\nRPUSH l x\r\nEXPIRE l 2\r\n")
-      clock = clock + 1
+      harness.advance(1)
       assert.are.equal(":500\r\n:1\r\n:3\r\n", answer(client, "PTTL a\r\nTTL l\r\nDBSIZE\r\n"))
-      clock = clock + 0.5
+      harness.advance(0.5)
       assert.are.equal("$-1\r\n:-2\r\n$1\r\n2\r\n:1\r\n", answer(client, "GET a\r\nTTL a\r\nGET b\r\nLLEN l\r\n"))
-      clock = clock + 0.5
+      harness.advance(0.5)
       assert.are.equal("*1\r\n$1\r\nb\r\n", say(client, "KEYS *"))
     end)
 
@@ -203,7 +159,7 @@ describe("protocols/redis", function()
       local client = new_client()
       for i = 1, 500 do say(client, "SET key" .. i .. " x EX 5") end
       say(client, "SET stays x")
-      clock = clock + 5
+      harness.advance(5)
       for _ = 1, 100000 do
         if say(client, "DBSIZE") == ":1\r\n" then return end
       end
@@ -322,7 +278,7 @@ describe("protocols/redis", function()
     it("work on the first database when one that chose another has gone", function()
       local one, other = new_client(), new_client()
       answer(one, "SELECT 1\r\nSET a 1\r\n")
-      one:handle_close("done")
+      one:close()
       for _ = 1, 300 do assert.are.equal("-ERR unknown", say(other, "NOTHING"):sub(1, 12)) end
       assert.are.equal("$-1\r\n+OK\r\n$1\r\n2\r\n", answer(other, "GET a\r\nSET a 2\r\nGET a\r\n"))
     end)
@@ -359,41 +315,88 @@ describe("protocols/redis", function()
       assert.are.equal("+OK\r\n*0\r\n", answer(one, "MULTI\r\nEXEC\r\n"))
     end)
 
-    it("leave nothing behind", function()
-      local client = new_client()
-      answer(client, "SELECT 2\r\nWATCH a b\r\nMULTI\r\n")
-      client:handle_close("done")
-      local store = require "redis.store"
-      assert.are.same({ nil, 0 }, { store.clients[client], store.databases.watches })
-      assert.is_nil(next(store.databases[2].watchers))
-    end)
   end)
 
-  it("keeps its keys when it is loaded again", function()
-    local parlance = package.loaded.parlance
-    say(new_client(), "SET a 1 EX 10")
-    load_protocol()
-    package.loaded.parlance = parlance
-    for name in pairs(package.loaded) do
-      if name:find "^redis%." then package.loaded[name] = nil end
-    end
-    protocol = dofile(server.SOURCE .. "/protocols/redis.lua")
-    protocol.__index = protocol
-    assert.are.equal("$1\r\n1\r\n:10\r\n", answer(new_client(), "GET a\r\nTTL a\r\n"))
+  it("keeps its keys, and connections what they chose, when it is edited", function()
+    local one, other = new_client(), new_client()
+    answer(one, "SET a 1 EX 10\r\n")
+    answer(other, "SELECT 2\r\nSET a 2\r\n")
+    harness.reload()
+    assert.are.equal("$1\r\n1\r\n:10\r\n", answer(one, "GET a\r\nTTL a\r\n"))
+    assert.are.equal("$1\r\n2\r\n", answer(other, "GET a\r\n"))
+    assert.are.same({}, harness.log "state_lost")
   end)
 
-  it("loads without a server", function()
-    package.loaded.parlance = nil
-    for name in pairs(package.loaded) do
-      if name:find "^redis%." then package.loaded[name] = nil end
+  it("answers the same, however it is cut", function()
+    local request = encode { "MSET", "a", "1", "b", "xyz" } .. encode { "MGET", "a", "b" } .. "PING\r\n"
+    local client = new_client()
+    for _, pieces in ipairs(harness.cuts(request)) do
+      assert.are.equal("+OK\r\n" .. encode { "1", "xyz" } .. "+PONG\r\n", client:send_pieces(pieces):receive())
     end
-    protocol = dofile(server.SOURCE .. "/protocols/redis.lua")
-    protocol.__index = protocol
-    assert.are.equal("+OK\r\n$1\r\n1\r\n", answer(new_client(), "SET a 1 EX 100\r\nGET a\r\n"))
+  end)
+
+  it("closes after QUIT, when it is asked no more, and never for waiting", function()
+    local quits, leaves, waits = new_client(), new_client(), new_client()
+    assert.are.equal("+OK\r\n", answer(quits, "QUIT\r\nPING\r\n"))
+    assert.are.equal("done", quits:reason())
+    assert.are.equal("+PONG\r\n", leaves:send("PING\r\n"):half_close():receive())
+    assert.are.equal("peer_closed", leaves:reason())
+    harness.advance(1000000)
+    assert.is_nil(waits:reason())
   end)
 end)
 
--- ---- with one -----------------------------------------------------------------------------------
+-- ---- by itself ----------------------------------------------------------------------------------
+
+-- What no client sees.
+describe("protocols/redis without a server", function()
+  local path, loaded = package.path, {}
+  local protocol
+
+  before_each(function()
+    for _, name in ipairs { "parlance", "parlance.framing" } do loaded[name] = package.loaded[name] end
+    for name in pairs(package.loaded) do
+      if name:find "^redis%." then package.loaded[name] = nil end
+    end
+    package.loaded.parlance, package.loaded["parlance.framing"] = nil, framing
+    package.path = server.SOURCE .. "/protocols/?.lua;" .. path
+    protocol = dofile(server.SOURCE .. "/protocols/redis.lua")
+    protocol.__index = protocol
+  end)
+
+  after_each(function()
+    package.path = path
+    for _, name in ipairs { "parlance", "parlance.framing" } do package.loaded[name] = loaded[name] end
+  end)
+
+  -- The answer to one request.
+  local function call(self, line)
+    self.incoming = line .. "\r\n"
+    assert(self:request_complete())
+    return self:make_response()
+  end
+
+  it("loads", function()
+    local self = setmetatable({}, protocol)
+    assert.are.equal("+OK\r\n", call(self, "SET a 1 EX 100"))
+    assert.are.equal("$1\r\n1\r\n", call(self, "GET a"))
+  end)
+
+  it("does not show its errors to clients", function()
+    assert.are.equal("-ERR script_error\r\n", protocol.handle_error({}, "script_error", "redis.lua:1: secret"))
+  end)
+
+  it("keeps nothing of a connection that has gone", function()
+    local self = setmetatable({}, protocol)
+    for _, line in ipairs { "SELECT 2", "WATCH a b", "MULTI" } do call(self, line) end
+    self:handle_close("done")
+    local store = require "redis.store"
+    assert.are.same({ nil, 0 }, { store.clients[self], store.databases.watches })
+    assert.is_nil(next(store.databases[2].watchers))
+  end)
+end)
+
+-- ---- with a server ------------------------------------------------------------------------------
 
 -- All requests of a group at once, up to one that ends the connection, and all their replies.
 local function join(group)

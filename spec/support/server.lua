@@ -101,6 +101,13 @@ function Client:receive(count)
   return bytes
 end
 
+--- Everything up to and with this text, or raises.
+function Client:receive_until(text)
+  local bytes = ""
+  while bytes:sub(-#text) ~= text do bytes = bytes .. self:receive(1) end
+  return bytes
+end
+
 --- Everything until the server closes; raises if it does not, or if the connection is reset.
 function Client:receive_all()
   local bytes, why, part = self.socket:receive("*a")

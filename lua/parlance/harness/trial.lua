@@ -13,7 +13,7 @@ local stage = require "parlance.harness.stage"
 ---@field server? { host?: string, port?: integer } where it connects to; default 127.0.0.1:8888
 ---@field read_ahead? integer how much the client's machine takes in before it is received; default 1 MiB
 ---@field may_fail? boolean errors of the script in this conversation are logged, as in the server, not raised
----@field max_request? integer bytes; this and what follows is for the script, where it is opened first
+---@field max_request? integer bytes; this and what follows is for the script: the first open() counts
 ---@field request_timeout? number seconds; 0: none
 ---@field idle_timeout? number
 ---@field write_timeout? number
@@ -44,7 +44,7 @@ local FAULTS <const> = {
 
 ---@class parlance.harness.Trial
 ---@field private stage table parlance.stage
----@field private scripts table[] { path =, script =, environment = } in the order in which they were loaded
+---@field private scripts table[] { path =, script =, options = } in the order in which they were loaded
 ---@field private environment table<string, string|false> what was there before
 ---@field package clients parlance.harness.Client[]
 ---@field events parlance.harness.Event[]
@@ -65,7 +65,7 @@ local function check_options(options)
 end
 
 local function set_environment(self, environment)
-  for name, value in pairs(environment) do
+  for name, value in pairs(environment or {}) do
     if self.environment[name] == nil then self.environment[name] = os.getenv(name) or false end
     self.stage.setenv(name, value or nil)
   end
@@ -76,23 +76,36 @@ local function load_script(self, path, options)
   for name, convert in pairs(FOR_SCRIPTS) do
     if options[name] then given[name] = convert(options[name]) end
   end
-  local environment <const> = options.environment or {}
-  set_environment(self, environment)
+  set_environment(self, options.environment)
   local script, why = self.stage.load(path, given)
   if not script then complain(why) end
-  self.scripts[#self.scripts + 1] = { path = path, script = script, environment = environment }
+  self.scripts[#self.scripts + 1] = { path = path, script = script, options = options }
   return script
+end
+
+local function is_said_before(value, before)
+  if type(value) ~= "table" then return value == before end
+  for name, text in pairs(value) do
+    if not before or before[name] ~= text then return false end
+  end
+  return true
+end
+
+-- What it was loaded with cannot be changed any more.
+local function check_loaded(one, options)
+  for name, value in pairs(options) do
+    local is_for_script <const> = FOR_SCRIPTS[name] or name == "environment"
+    if is_for_script and not is_said_before(value, one.options[name]) then
+      complain(("%s is loaded already: the option %s is for the first open()"):format(one.path, name))
+    end
+  end
 end
 
 -- The script of this path, which is loaded when it is first asked for.
 local function find_script(self, path, options)
   for _, one in ipairs(self.scripts) do
     if one.path == path then
-      for name in pairs(options) do
-        if FOR_SCRIPTS[name] or name == "environment" then
-          complain(("%s is loaded already: the option %s is for the first open()"):format(path, name))
-        end
-      end
+      check_loaded(one, options)
       return one.script
     end
   end
@@ -131,7 +144,7 @@ end
 
 function Trial:reload()
   for _, one in ipairs(self.scripts) do
-    set_environment(self, one.environment)
+    set_environment(self, one.options.environment)
     one.script:reload(true)
   end
   self:pump()
