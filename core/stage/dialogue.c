@@ -67,7 +67,6 @@ int dialogue_open(lua_State *L, struct stage *stage) {
   }
   dialogue->session = session_create(script_handler(stage->script), &dialogue->owner, stage->now);
   if (!dialogue->session) return luaL_error(L, "not enough memory");
-  stage->failures = (struct log_limit){0}; /* each tells what it has to tell */
   dialogue->next = stage->dialogues;
   stage->dialogues = dialogue;
   session_start(dialogue->session, stage->now);
