@@ -7,8 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "base/clock.h"
 
 /* Room for the ellipsis, the closing quote and brace, and the line feed of a line that was cut. */
 enum { RESERVE = 8, LINES_PER_SECOND = 20 };
@@ -124,14 +125,9 @@ static void put_key(struct log_line *line, const char *key) {
 }
 
 static void put_time(struct log_line *line) {
-  struct timespec now;
-  struct tm parts;
-  char text[32];
-  clock_gettime(CLOCK_REALTIME, &now);
-  gmtime_r(&now.tv_sec, &parts);
-  strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
+  char text[CLOCK_TEXT_MAX];
+  clock_format(clock_real_milliseconds(), text);
   put_text(line, text);
-  put_format(line, ".%03ldZ", now.tv_nsec / 1000000);
 }
 
 bool log_begin(struct log_line *line, enum log_level level, const char *event) {

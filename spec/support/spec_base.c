@@ -1,4 +1,5 @@
-/* spec_base.c: the log and the byte queue, and what is written to standard error meanwhile. */
+/* spec_base.c: the log, the byte queue and the text of transcripts, and what is written to standard
+ * error meanwhile. */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -6,6 +7,7 @@
 
 #include "base/buffer.h"
 #include "base/log.h"
+#include "base/transcript.h"
 #include "spec_module.h"
 
 static const char buffer_class[] = "parlance_spec.buffer";
@@ -178,10 +180,43 @@ static int close_buffer(lua_State *L) {
   return 0;
 }
 
+/* ---- transcript ---------------------------------------------------------------------------- */
+
+/* transcript(parts): the text of a list of lines, { wait = ms }, { time = ms } and { side, bytes };
+ * nil when there was no memory for it. */
+static int transcript(lua_State *L) {
+  struct transcript out = {0};
+  luaL_checktype(L, 1, LUA_TTABLE);
+  for (lua_Integer i = 1; lua_rawgeti(L, 1, i) != LUA_TNIL; i++) {
+    if (lua_isstring(L, -1)) {
+      transcript_line(&out, lua_tostring(L, -1));
+    } else if (lua_getfield(L, -1, "wait") != LUA_TNIL) {
+      transcript_wait(&out, lua_tointeger(L, -1));
+    } else if (lua_getfield(L, -2, "time") != LUA_TNIL) {
+      transcript_time(&out, lua_tointeger(L, -1));
+    } else {
+      struct span bytes;
+      lua_rawgeti(L, -3, 1);
+      lua_rawgeti(L, -4, 2);
+      bytes.data = lua_tolstring(L, -1, &bytes.length);
+      transcript_bytes(&out, *lua_tostring(L, -2), bytes);
+    }
+    lua_settop(L, 1);
+  }
+  struct span text = buffer_bytes(out.text);
+  if (out.lacks_memory)
+    lua_pushnil(L);
+  else
+    lua_pushlstring(L, text.length > 0 ? text.data : "", text.length);
+  buffer_free(&out.text);
+  return 1;
+}
+
 int spec_open_base(lua_State *L) {
-  static const luaL_Reg functions[] = {{"capture", capture},   {"log_configure", configure},
-                                       {"log", write_line},    {"limit", new_limit},
-                                       {"buffer", new_buffer}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"capture", capture}, {"log_configure", configure}, {"log", write_line},
+      {"limit", new_limit}, {"buffer", new_buffer},       {"transcript", transcript},
+      {NULL, NULL}};
   static const luaL_Reg methods[] = {{"append", append},      {"reserve", reserve}, {"fill", fill},
                                      {"consume", consume},    {"bytes", contents},  {"size", size},
                                      {"close", close_buffer}, {NULL, NULL}};
