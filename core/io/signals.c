@@ -33,7 +33,7 @@ static void on_reload(int signal_number) {
   errno = saved;
 }
 
-static void on_pipe(int signal_number) { (void)signal_number; }
+static void drop_it(int signal_number) { (void)signal_number; }
 
 bool signals_asked_to_stop(void) { return asked; }
 
@@ -49,12 +49,13 @@ enum status signals_open(int *fd) {
   write_end = ends[1];
   struct sigaction stop = {.sa_handler = on_stop, .sa_flags = SA_RESTART};
   struct sigaction reload = {.sa_handler = on_reload, .sa_flags = SA_RESTART};
-  struct sigaction drop = {.sa_handler = on_pipe, .sa_flags = SA_RESTART};
+  struct sigaction drop = {.sa_handler = drop_it, .sa_flags = SA_RESTART};
   sigemptyset(&stop.sa_mask);
   sigemptyset(&reload.sa_mask);
   sigemptyset(&drop.sa_mask);
   if (sigaction(SIGTERM, &stop, NULL) != 0 || sigaction(SIGINT, &stop, NULL) != 0 ||
-      sigaction(SIGHUP, &reload, NULL) != 0 || sigaction(SIGPIPE, &drop, NULL) != 0) {
+      sigaction(SIGHUP, &reload, NULL) != 0 || sigaction(SIGPIPE, &drop, NULL) != 0 ||
+      sigaction(SIGXFSZ, &drop, NULL) != 0) {
     close(ends[0]);
     close(ends[1]);
     return STATUS_ERROR;

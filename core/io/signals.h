@@ -2,8 +2,9 @@
  * time.
  *
  * There is one set of handlers in a process. A second SIGTERM or SIGINT ends the process at once
- * with exit status 1. SIGPIPE is caught and dropped (not ignored: programs that a script starts
- * would inherit that). */
+ * with exit status 1. SIGPIPE and SIGXFSZ (a file got as large as files may be, which the write
+ * tells too) are caught and dropped (not ignored: programs that a script starts would inherit
+ * that). */
 #ifndef IO_SIGNALS_H
 #define IO_SIGNALS_H
 
