@@ -39,6 +39,9 @@ const char options_help[] =
     "      --resolve-names       look up the names of peers for `self.host`\n"
     "      --name-server ADDRESS host:port to ask for them, instead of the system's\n"
     "      --no-watch            reload scripts only at SIGHUP, and not when they are saved\n"
+    "      --record FOLDER       write each conversation there as a transcript: all of it, "
+    "passwords\n"
+    "                            too\n"
     "      --log-level LEVEL     debug, info (default), warn or error\n"
     "      --log-format FORMAT   text (default) or json\n"
     "      --paths               print where spec runners find the modules of Lua and of C\n"
@@ -69,6 +72,7 @@ enum answer {
   OPTION_RESOLVE_NAMES,
   OPTION_NAME_SERVER,
   OPTION_NO_WATCH,
+  OPTION_RECORD,
   OPTION_LOG_LEVEL,
   OPTION_LOG_FORMAT,
   OPTION_PATHS,
@@ -92,6 +96,7 @@ static const struct option long_options[] = {
     {"resolve-names", no_argument, NULL, OPTION_RESOLVE_NAMES},
     {"name-server", required_argument, NULL, OPTION_NAME_SERVER},
     {"no-watch", no_argument, NULL, OPTION_NO_WATCH},
+    {"record", required_argument, NULL, OPTION_RECORD},
     {"log-level", required_argument, NULL, OPTION_LOG_LEVEL},
     {"log-format", required_argument, NULL, OPTION_LOG_FORMAT},
     {"paths", no_argument, NULL, OPTION_PATHS},
@@ -278,6 +283,9 @@ static bool set_for_server(struct options *options, int option) {
            complain("poller", optarg, "epoll or select");
   case OPTION_RESOLVE_NAMES: options->server.resolve_names = true; return true;
   case OPTION_NO_WATCH: options->server.watches = false; return true;
+  case OPTION_RECORD:
+    options->server.record = optarg;
+    return *optarg != '\0' || complain("record", optarg, "a folder");
   case OPTION_NAME_SERVER:
     options->server.name_server = optarg;
     if (address_parse(optarg, &address, &why) == STATUS_OK && !address.is_unix) return true;

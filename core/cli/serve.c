@@ -170,7 +170,15 @@ static int run(const struct options *options, struct served *served) {
   return status;
 }
 
+static bool check_record(const char *folder) {
+  if (!folder || server_can_record(folder)) return true;
+  fprintf(stderr, "parlance: --record %s: nothing can be written there: %s\n", folder,
+          strerror(errno));
+  return false;
+}
+
 int command_serve(const struct options *options) {
+  if (!check_record(options->server.record)) return EXIT_REFUSED;
   struct served *served = calloc(options->script_count, sizeof *served);
   if (!served) {
     fputs("parlance: not enough memory\n", stderr);

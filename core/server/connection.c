@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "io/socket.h"
 #include "server/listener.h"
+#include "server/recording.h"
 #include "session/session.h"
 
 enum {
@@ -35,7 +36,8 @@ struct connection {
   struct connection *previous;
   struct timer timer;
   struct resolver_lookup *lookup;
-  char *name; /* NULL: not looked up, or there is none */
+  char *name;                  /* NULL: not looked up, or there is none */
+  struct recording *recording; /* NULL: it is not recorded */
   int fd;
   unsigned interest : 8;
   enum phase phase : 8;
@@ -147,12 +149,18 @@ static void linger_until(struct connection *connection, int64_t time) {
     end(connection, false);
 }
 
+static void abort_session(struct connection *connection, enum reason reason) {
+  if (connection->recording) recording_look(&connection->recording, connection->session);
+  session_abort(connection->session, reason, server_of(connection)->now);
+}
+
 /* The conversation is over: its session goes, the socket may have to linger. */
 static void finish(struct connection *connection) {
   struct service *service = connection->listener->service;
   struct server *server = service->server;
   enum reason reason = session_reason(connection->session);
   uint64_t requests = session_requests(connection->session);
+  if (connection->recording) recording_finish(&connection->recording, connection->session);
   session_destroy(connection->session, server->now);
   connection->session = NULL;
   service->ended[reason]++;
@@ -203,6 +211,8 @@ static enum status send_next(struct connection *connection, size_t *budget) {
     status = socket_send_file(connection->fd, output.file, &offset, wanted, &sent);
   }
   if (status == STATUS_OK) {
+    if (connection->recording)
+      recording_sends(&connection->recording, session, spans, &output, sent);
     session_sent(session, sent, now);
     *budget -= sent < *budget ? sent : *budget;
     return sent < wanted ? STATUS_AGAIN : STATUS_OK;
@@ -211,7 +221,7 @@ static enum status send_next(struct connection *connection, size_t *budget) {
   if (output.count == 0 && (status == STATUS_CLOSED || is_file_error(errno)))
     session_file_failed(session, now);
   else
-    session_abort(session, REASON_PEER_RESET, now);
+    abort_session(connection, REASON_PEER_RESET);
   return STATUS_OK;
 }
 
@@ -222,9 +232,11 @@ static bool flush(struct connection *connection) {
   size_t budget = TURN_BUDGET;
   int64_t started = 0;
   while (session_has_output(session) && budget > 0) {
-    if (send_next(connection, &budget) != STATUS_OK) break;
+    enum status status = send_next(connection, &budget);
     if (session_wants_turn(session)) break;
+    /* Also when the peer takes no more: what is there is answered before more of it is read. */
     session_resume(session, server_of(connection)->now);
+    if (status != STATUS_OK) break;
     if (!session_has_output(session)) break; /* as nearly always: no clock need be read for it */
     int64_t now = clock_coarse_milliseconds();
     if (started == 0) started = now;
@@ -246,13 +258,16 @@ static enum status receive(struct connection *connection) {
   else if (space.length > sizeof server->scratch)
     space.length = sizeof server->scratch;
   enum status status = socket_read(connection->fd, (char *)space.data, space.length, &length);
-  if (status == STATUS_OK)
+  if (status == STATUS_OK) {
+    space.length = length;
+    if (connection->recording) recording_receives(&connection->recording, session, space);
     session_receive(session, space.data, length, server->now);
-  else if (status == STATUS_CLOSED) {
+  } else if (status == STATUS_CLOSED) {
     connection->peer_ended = true;
+    if (connection->recording) recording_receives_end(&connection->recording, session);
     session_receive_end(session, server->now);
   } else if (status != STATUS_AGAIN)
-    session_abort(session, REASON_PEER_RESET, server->now);
+    abort_session(connection, REASON_PEER_RESET);
   return status;
 }
 
@@ -298,8 +313,14 @@ static void ready(struct io_source *source, unsigned events) {
   if ((events & (POLLER_READ | POLLER_GONE)) && session_wants_input(connection->session))
     receive(connection);
   else if ((events & POLLER_GONE) && connection->interest == POLLER_NONE)
-    session_abort(connection->session, REASON_PEER_RESET, server_of(connection)->now);
+    abort_session(connection, REASON_PEER_RESET);
   settle(connection);
+}
+
+static void expire(struct connection *connection) {
+  if (connection->recording) recording_look(&connection->recording, connection->session);
+  session_expire(connection->session, server_of(connection)->now);
+  if (connection->recording) recording_expired(&connection->recording, connection->session);
 }
 
 void connection_expire(struct timer *timer) {
@@ -307,7 +328,7 @@ void connection_expire(struct timer *timer) {
   if (connection->phase == PHASE_LINGERING)
     end(connection, false);
   else {
-    session_expire(connection->session, server_of(connection)->now);
+    expire(connection);
     session_resume(connection->session, server_of(connection)->now);
     settle(connection);
   }
@@ -344,6 +365,7 @@ static void talk(struct connection *connection) {
     refuse(connection, "not enough memory");
     return;
   }
+  if (server->recorder) connection->recording = recording_begin(service);
   session_start(connection->session, server->now);
   settle(connection);
 }
@@ -408,7 +430,7 @@ void connection_move(struct connection *connection) {
 void connection_abort(struct connection *connection, bool tells) {
   if (connection->phase == PHASE_TALKING) {
     if (!tells) session_abandon(connection->session);
-    session_abort(connection->session, REASON_STOPPED, server_of(connection)->now);
+    abort_session(connection, REASON_STOPPED);
     finish(connection);
   } else
     end(connection, false);

@@ -18,6 +18,7 @@
 enum { SCRATCH_SIZE = 64 * 1024 };
 
 struct connection;
+struct recorder;
 
 struct listener {
   struct io_source source;
@@ -43,6 +44,7 @@ struct service {
   struct log_limit failures;
   struct log_limit refusals;
   uint64_t requests;
+  uint64_t renewals; /* how often it got a new handler */
   uint64_t ended[REASON_COUNT];
   char name[64];
 };
@@ -51,6 +53,7 @@ struct server {
   struct poller *poller;
   struct resolver *resolver; /* NULL: names are not looked up */
   struct watcher *watcher;   /* NULL: files are not watched */
+  struct recorder *recorder; /* NULL: conversations are not recorded */
   struct io_source changes;  /* what the watcher has to tell */
   size_t watched_files;
   int64_t next_watch; /* not before then are other files watched */

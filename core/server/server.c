@@ -11,6 +11,7 @@
 #include "io/signals.h"
 #include "server/connection.h"
 #include "server/listener.h"
+#include "server/recorder.h"
 #include "server/renewal.h"
 #include "server/sweep.h"
 
@@ -29,6 +30,13 @@ static void signalled(struct io_source *source, unsigned events) {
   while (read(server->signal_fd, bytes, sizeof bytes) > 0) continue;
   server->is_stopping = server->is_stopping || signals_asked_to_stop();
   if (!server->is_stopping && signals_take_reload()) renewal_force(server);
+}
+
+bool server_can_record(const char *folder) {
+  struct recorder *recorder;
+  if (recorder_create(folder, &recorder) != STATUS_OK) return false;
+  recorder_destroy(recorder);
+  return true;
 }
 
 enum status server_create(const struct server_options *options, struct server **created,
@@ -50,6 +58,10 @@ enum status server_create(const struct server_options *options, struct server **
   }
   if (status == STATUS_OK)
     status = poller_add(server->poller, server->signal_fd, POLLER_READ, &server->signals);
+  if (status == STATUS_OK && options->record) {
+    *why = "folder for transcripts";
+    status = recorder_create(options->record, &server->recorder);
+  }
   if (status == STATUS_OK && options->resolve_names) {
     *why = "name server";
     status = resolver_create(server->poller, options->name_server, &server->resolver);
@@ -98,7 +110,9 @@ unsigned server_port(const struct server *server, size_t nth) {
 }
 
 void server_renew(struct server *server, size_t nth, struct handler *handler) {
-  nth_service(server, nth)->handler = handler;
+  struct service *service = nth_service(server, nth);
+  service->handler = handler;
+  service->renewals++;
   sweep_begin(server);
 }
 
@@ -244,6 +258,7 @@ void server_destroy(struct server *server) {
     server->services = service->next;
     free_service(service);
   }
+  if (server->recorder) recorder_destroy(server->recorder);
   if (server->resolver) resolver_destroy(server->resolver);
   renewal_end(server);
   if (server->signal_fd >= 0) {

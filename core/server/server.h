@@ -24,6 +24,7 @@ struct server_options {
   bool resolve_names;      /* look up the names of peers */
   const char *name_server; /* "host:port" to ask for them, or NULL for the system's */
   bool watches;            /* renew a service when its files change; else only at SIGHUP */
+  const char *record;      /* the folder that conversations are written to, or NULL */
 };
 
 enum service_renewal {
@@ -54,6 +55,10 @@ struct service_options {
   size_t address_count;
   size_t max_connections; /* 0: no limit of its own */
 };
+
+/* Whether conversations can be written to the folder; one that is not there is made. False: errno
+ * says why. */
+bool server_can_record(const char *folder);
 
 /* On failure *why is a static phrase and errno tells the rest. */
 enum status server_create(const struct server_options *options, struct server **created,

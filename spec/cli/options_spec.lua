@@ -32,6 +32,7 @@ describe("the command line", function()
     ["--idle-timeout"] = SECONDS,
     ["--write-timeout"] = SECONDS,
     ["--call-timeout"] = SECONDS,
+    ["--record"] = { "", "/nonexistent/of/this", "/dev/null", "/dev/null/folder", "/proc" },
     ["--poller"] = { "", "poll", "EPOLL", "epoll " },
     ["--log-level"] = { "", "loud", "INFO" },
     ["--log-format"] = { "", "xml" },
@@ -56,6 +57,7 @@ describe("the command line", function()
   for _, option in ipairs {
     "--listen", "-l", "--max-connections", "--max-request", "--request-timeout", "--idle-timeout", "--write-timeout",
     "--call-timeout", "--memory-limit", "--poller", "--name-server", "--log-level", "--log-format",
+    "--record",
   } do
     it("tells that a value is missing behind " .. option, function()
       refuses({ ECHO, option }, option, "value")
@@ -98,7 +100,7 @@ describe("--help", function()
     for _, option in ipairs {
       "--listen", "--max-connections", "--max-request", "--request-timeout", "--idle-timeout", "--write-timeout",
       "--call-timeout", "--memory-limit", "--poller", "--resolve-names", "--name-server", "--log-level",
-      "--log-format", "--version", "--help",
+      "--log-format", "--record", "--version", "--help",
     } do
       assert.is_truthy(said:find(option, 1, true), option)
     end

@@ -1,0 +1,325 @@
+#include "server/recording.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/transcript.h"
+#include "server/recorder.h"
+
+/* Reads that come one behind the other within so many ms are one step: one request can take several
+ * of them. They count as read at the time of the first, so that no limit of time is missed. */
+enum { STEP_TIME = 10 };
+
+/* How much of a file is read at once. */
+enum { FILE_CHUNK = 16 * 1024 };
+
+enum kind {
+  SENDS,   /* the client: bytes */
+  ENDS,    /* the client stops sending */
+  ANSWERS, /* the server: bytes */
+  EXPIRES  /* a limit of time is over, and the server does something by itself */
+};
+
+/* In `said` each step is this and its bytes. */
+struct step {
+  int64_t when; /* ms since the beginning */
+  uint32_t length;
+  enum kind kind;
+};
+
+struct recording {
+  struct service *service;
+  struct buffer *said;
+  size_t last;  /* where in it the last step is */
+  size_t ahead; /* bytes of the session's output that were put down before they were sent */
+  int64_t began;
+  int64_t began_real; /* the same in ms since 1970 */
+  uint64_t renewals;
+  bool ends;      /* the client has stopped sending */
+  bool was_whole; /* at the last look: there was nothing more to come than was put down */
+  bool closes;    /* and: the server was going to close behind that */
+};
+
+static struct recorder *recorder_of(const struct recording *recording) {
+  return recording->service->server->recorder;
+}
+
+static int64_t now_of(const struct recording *recording) { return recording->service->server->now; }
+
+struct recording *recording_begin(struct service *service) {
+  struct server *server = service->server;
+  if (!recorder_take_place(server->recorder)) return NULL;
+  struct recording *recording = calloc(1, sizeof *recording);
+  if (!recording) {
+    log_event(LOG_WARN, "record_dropped", "detail", "not enough memory");
+    recorder_give_back(server->recorder);
+    return NULL;
+  }
+  recording->service = service;
+  recording->began = server->now;
+  recording->began_real = clock_real_milliseconds() - (clock_milliseconds() - server->now);
+  recording->renewals = service->renewals;
+  return recording;
+}
+
+static void destroy(struct recording **recording) {
+  recorder_of(*recording)->memory -= buffer_bytes((*recording)->said).length;
+  buffer_free(&(*recording)->said);
+  free(*recording);
+  *recording = NULL;
+}
+
+static void drop(struct recording **recording, struct session *session, enum log_level level,
+                 const char *event, const char *detail) {
+  struct log_line line;
+  struct recorder *recorder = recorder_of(*recording);
+  if (log_begin_limited(&line, level, event, &recorder->limit, now_of(*recording))) {
+    struct session_identity who;
+    session_identify(session, &who);
+    log_text(&line, "service", who.service);
+    log_text(&line, "peer", who.host);
+    log_integer(&line, "port", who.port);
+    log_text(&line, "detail", detail);
+    log_end(&line);
+  }
+  recorder_give_back(recorder);
+  destroy(recording);
+}
+
+static void drop_for_memory(struct recording **recording, struct session *session) {
+  drop(recording, session, LOG_WARN, "record_dropped", "not enough memory");
+}
+
+/* ---- steps --------------------------------------------------------------------------------- */
+
+static struct step step_at(const struct recording *recording, size_t place) {
+  struct step step;
+  const struct buffer *said = recording->said;
+  memcpy(&step, said->data + said->start + place, sizeof step);
+  return step;
+}
+
+/* Whether bytes that come now go on with the last step. */
+static bool goes_on(const struct recording *recording, enum kind kind) {
+  if (!recording->said) return false;
+  struct step last = step_at(recording, recording->last);
+  if (last.kind != kind) return false;
+  return kind == ANSWERS ||
+         (kind == SENDS && now_of(recording) - recording->began - last.when < STEP_TIME);
+}
+
+/* A step without bytes of its own, or the place for them. */
+static enum status add_step(struct recording *recording, enum kind kind) {
+  struct step step = {.when = now_of(recording) - recording->began, .kind = kind};
+  size_t place = buffer_bytes(recording->said).length;
+  enum status status = buffer_append(&recording->said, (const char *)&step, sizeof step);
+  if (status != STATUS_OK) return status;
+  recording->last = place;
+  recorder_of(recording)->memory += sizeof step;
+  return STATUS_OK;
+}
+
+static enum status add_bytes(struct recording *recording, struct span bytes) {
+  enum status status = buffer_append(&recording->said, bytes.data, bytes.length);
+  if (status != STATUS_OK) return status;
+  struct step last = step_at(recording, recording->last);
+  last.length += (uint32_t)bytes.length;
+  memcpy(recording->said->data + recording->said->start + recording->last, &last, sizeof last);
+  recorder_of(recording)->memory += bytes.length;
+  return STATUS_OK;
+}
+
+static void add(struct recording **recording, struct session *session, enum kind kind,
+                struct span bytes) {
+  struct recorder *recorder = recorder_of(*recording);
+  size_t needed = sizeof(struct step) + bytes.length;
+  if (buffer_bytes((*recording)->said).length + needed > RECORDER_CONVERSATION)
+    drop(recording, session, LOG_WARN, "record_dropped", "the conversation is too long");
+  else if (recorder->memory + needed > RECORDER_MEMORY)
+    drop(recording, session, LOG_WARN, "record_dropped",
+         "too much is said at once in all conversations");
+  else if ((!goes_on(*recording, kind) && add_step(*recording, kind) != STATUS_OK) ||
+           add_bytes(*recording, bytes) != STATUS_OK)
+    drop_for_memory(recording, session);
+}
+
+/* ---- what happens -------------------------------------------------------------------------- */
+
+/* What is still to come of a source, or of requests that wait for room, nobody knows. */
+static bool is_whole(const struct session *session) {
+  return !session_is_responding(session) && !session_wants_turn(session) &&
+         (session_wants_input(session) || session_reason(session) != REASON_NONE);
+}
+
+/* Puts down what the session has said and has not been sent yet. */
+static void catch_up(struct recording **recording, struct session *session) {
+  struct span waiting;
+  struct session_output output;
+  session_output(session, &waiting, 1, &output);
+  if (output.count == 0 || !is_whole(session)) return;
+  size_t ahead = (*recording)->ahead;
+  (*recording)->ahead = waiting.length;
+  waiting.data += ahead;
+  waiting.length -= ahead;
+  if (waiting.length > 0) add(recording, session, ANSWERS, waiting);
+}
+
+void recording_look(struct recording **recording, struct session *session) {
+  (*recording)->was_whole = is_whole(session);
+  (*recording)->closes = (*recording)->ends || session_reason(session) != REASON_NONE;
+  catch_up(recording, session);
+}
+
+void recording_receives(struct recording **recording, struct session *session, struct span bytes) {
+  catch_up(recording, session);
+  if (*recording) add(recording, session, SENDS, bytes);
+}
+
+void recording_receives_end(struct recording **recording, struct session *session) {
+  catch_up(recording, session);
+  if (!*recording) return;
+  (*recording)->ends = true;
+  add(recording, session, ENDS, (struct span){NULL, 0});
+}
+
+void recording_expired(struct recording **recording, struct session *session) {
+  enum reason reason = session_reason(session);
+  if (reason == REASON_IDLE_TIMEOUT || reason == REASON_REQUEST_TIMEOUT)
+    add(recording, session, EXPIRES, (struct span){NULL, 0});
+}
+
+/* A part of a file that went from the disk to the socket past us. */
+static void add_file(struct recording **recording, struct session *session, int file,
+                     int64_t offset, size_t length) {
+  char chunk[FILE_CHUNK];
+  while (length > 0 && *recording) {
+    ssize_t got = pread(file, chunk, length < sizeof chunk ? length : sizeof chunk, offset);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) {
+      drop(recording, session, LOG_ERROR, "record_failed",
+           "a file of an answer could not be read again");
+      return;
+    }
+    add(recording, session, ANSWERS, (struct span){chunk, (size_t)got});
+    offset += got;
+    length -= (size_t)got;
+  }
+}
+
+void recording_sends(struct recording **recording, struct session *session,
+                     const struct span *spans, const struct session_output *output, size_t sent) {
+  if (output->count == 0) {
+    add_file(recording, session, output->file, output->offset, sent);
+    return;
+  }
+  size_t known = (*recording)->ahead < sent ? (*recording)->ahead : sent;
+  (*recording)->ahead -= known;
+  for (size_t i = 0; i < output->count && sent > 0 && *recording; i++) {
+    size_t length = spans[i].length < sent ? spans[i].length : sent;
+    size_t skipped = known < length ? known : length;
+    sent -= length;
+    known -= skipped;
+    if (length > skipped)
+      add(recording, session, ANSWERS, (struct span){spans[i].data + skipped, length - skipped});
+  }
+}
+
+/* ---- the transcript ------------------------------------------------------------------------ */
+
+/* A script's name as part of a file's name and of a comment. */
+static void make_plain(const char *name, char *plain, size_t size) {
+  static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.";
+  size_t i = 0;
+  for (; name[i] && i + 1 < size; i++) plain[i] = strchr(letters, name[i]) ? name[i] : '_';
+  plain[i] = '\0';
+  if (plain[0] == '.') plain[0] = '_';
+}
+
+static void write_top(const struct recording *recording, struct session *session,
+                      const char *service, struct transcript *out) {
+  struct session_identity who;
+  char peer[ADDRESS_TEXT_MAX], line[ADDRESS_TEXT_MAX + 128];
+  session_identify(session, &who);
+  if (who.port == 0)
+    snprintf(peer, sizeof peer, "%s", who.host);
+  else
+    address_format(who.host, who.port, peer);
+  snprintf(line, sizeof line, "# Recorded from %s, with %s: %s.", service, peer,
+           reason_name(session_reason(session)));
+  transcript_line(out, line);
+  transcript_line(out, "# What the script kept from other conversations is not in here.");
+  if (recording->renewals != recording->service->renewals)
+    transcript_line(out, "# The script was reloaded while this went on.");
+  transcript_line(out, "fresh");
+  transcript_time(out, recording->began_real);
+  transcript_line(out, "");
+}
+
+/* Time goes on before what happens by itself; the server's answers take none. */
+static void write_time(struct transcript *out, int64_t *clock, int64_t when, bool is_first) {
+  if (when <= *clock) return;
+  if (is_first) transcript_line(out, "< \"\"  # the client is there");
+  transcript_wait(out, when - *clock);
+  *clock = when;
+}
+
+static void write_steps(const struct recording *recording, struct transcript *out, int64_t *clock) {
+  struct span said = buffer_bytes(recording->said);
+  for (size_t place = 0; place < said.length;) {
+    struct step step = step_at(recording, place);
+    struct span bytes = {said.data + place + sizeof step, step.length};
+    if (step.kind != ANSWERS) write_time(out, clock, step.when, place == 0);
+    if (step.kind == ENDS)
+      transcript_line(out, "> end");
+    else if (step.kind != EXPIRES)
+      transcript_bytes(out, step.kind == SENDS ? '>' : '<', bytes);
+    place += sizeof step + step.length;
+  }
+}
+
+/* The conversation broke off, or was broken off. Before that the client of a play, which reads at
+ * once, has got all that there was to come. */
+static void write_break(const struct recording *recording, struct transcript *out, int64_t clock,
+                        enum reason reason) {
+  if (!recording->was_whole) transcript_line(out, "< ~\".*\"  # and what was not sent any more");
+  if (recording->closes)
+    transcript_line(out, "< end");
+  else if (reason != REASON_STOPPED) {
+    write_time(out, &clock, now_of(recording) - recording->began, false);
+    transcript_line(out, "> gone");
+  }
+}
+
+static void write_end(const struct recording *recording, struct transcript *out, int64_t clock,
+                      enum reason reason) {
+  if (!recording->said) transcript_line(out, "< \"\"  # the client is there");
+  switch (reason) {
+  case REASON_PEER_RESET:
+  case REASON_WRITE_TIMEOUT:
+  case REASON_STOPPED: write_break(recording, out, clock, reason); break;
+  case REASON_DRAINED: break; /* it was the server that stopped, and not the conversation */
+  default: transcript_line(out, "< end"); break;
+  }
+}
+
+void recording_finish(struct recording **recording, struct session *session) {
+  struct transcript out = {0};
+  int64_t clock = 0;
+  char service[sizeof(*recording)->service->name];
+  make_plain((*recording)->service->name, service, sizeof service);
+  write_top(*recording, session, service, &out);
+  write_steps(*recording, &out, &clock);
+  write_end(*recording, &out, clock, session_reason(session));
+  if (out.lacks_memory)
+    drop_for_memory(recording, session);
+  else if (recorder_write(recorder_of(*recording), service, (*recording)->began_real,
+                          buffer_bytes(out.text)) != STATUS_OK)
+    drop(recording, session, LOG_ERROR, "record_failed", strerror(errno));
+  else
+    destroy(recording);
+  buffer_free(&out.text);
+}

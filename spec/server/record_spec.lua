@@ -1,0 +1,510 @@
+-- --record: conversations through real sockets, and the transcripts (docs/transcripts.md) that are
+-- written of them.
+
+local lfs = require "lfs"
+local process = require("parlance_spec").process
+local server = require "support.server"
+
+-- Requests are lines.
+local LINES <const> = [[
+local framing = require "parlance.framing"
+local answers = {
+  bye = function(_, self)
+    self.close_when_done = true
+    return "bye\n"
+  end,
+  raise = function() error "on purpose" end,
+  nothing = function() return "" end,
+  small = function(n)
+    local lines = {}
+    for i = 1, n do lines[i] = ("%%07d\n"):format(i) end
+    return lines
+  end,
+  held = function(n) return { ("h"):rep(n), "end\n" } end,
+  stream = function(n)
+    return { function()
+      if n == 0 then return nil end
+      local length = math.min(n, 65536)
+      n = n - length
+      return ("s"):rep(length)
+    end, "end\n" }
+  end,
+  file = function() return { "<", assert(io.open(%q, "rb")), ">\n" } end,
+}
+return {
+  close_when_done = false,
+  request_complete = framing.line { max = 2000000 },
+  make_response = function(self)
+    local name, number = self.request:match "^(%%l+) ?(%%d*)$"
+    if answers[name] then return answers[name](tonumber(number), self) end
+    return self.request:upper() .. "\n"
+  end,
+  handle_error = function(_, reason) return reason .. "\n" end,
+}
+]]
+
+local folders = {}
+
+-- A folder for a test; or only its name, so that the server has to make it.
+local function new_folder(is_missing)
+  local folder = server.new_folder()
+  folders[#folders + 1] = folder
+  if is_missing then assert(lfs.rmdir(folder)) end
+  return folder
+end
+
+-- Those of echo are Server:turn()'s.
+local function names_in(folder)
+  local names = {}
+  for name in lfs.dir(folder) do
+    if name ~= "." and name ~= ".." and not name:find "^%.?echo%-" then names[#names + 1] = name end
+  end
+  table.sort(names, function(a, b)
+    local first, second = a:match "(%d+)%.transcript$", b:match "(%d+)%.transcript$"
+    if first and second then return tonumber(first) < tonumber(second) end
+    return a < b
+  end)
+  return names
+end
+
+-- The texts of the first so many transcripts, which must come.
+local function transcripts(folder, count)
+  local names = server.wait_until(count .. " transcripts", function()
+    local names = names_in(folder)
+    return #names >= count and not table.concat(names, "\n"):find "%.part" and names
+  end)
+  assert.equal(count, #names, table.concat(names, "\n"))
+  local texts = {}
+  for nth, name in ipairs(names) do texts[nth] = server.read_file(folder .. "/" .. name) end
+  return table.unpack(texts)
+end
+
+-- The steps without what depends on how fast this machine is.
+local function steps(text)
+  return (text:match "\n\n(.*)$":gsub("wait %d+%.%d+\n", ""):gsub('< ""[^\n]*\n', ""))
+end
+
+-- The bytes of one side, of all its steps.
+local function said(text, side)
+  local bytes = {}
+  for line in text:gmatch "[^\n]+" do
+    local literal, count = line:match("^" .. side .. ' (".*")[ *]*(%d*)$')
+    if literal then bytes[#bytes + 1] = load("return " .. literal)():rep(tonumber(count) or 1) end
+  end
+  return table.concat(bytes)
+end
+
+local function remove_folders()
+  for _, folder in ipairs(folders) do
+    if lfs.attributes(folder) then server.remove_folder(folder) end
+  end
+  folders = {}
+end
+
+server.for_each_poller(function(poller)
+  local folder, data
+
+  -- The server, which records into `folder`.
+  local function start(script, ...)
+    return server.start(script or LINES:format(data), { poller = poller, turns = true, "--record", folder, ... })
+  end
+
+  before_each(function()
+    folder, data = new_folder(), new_folder() .. "/data"
+  end)
+
+  after_each(remove_folders)
+
+  describe("a recorded conversation", function()
+    it("is a file, with what is known of it at the top", function()
+      local running = start()
+      local before = os.date "!%Y-%m-%dT%H:%M:%S"
+      local client = running:connect()
+      local _, port = client.socket:getsockname()
+      assert.equal("HELLO\n", client:exchange("hello\n", 6))
+      client:half_close()
+      assert.equal("", client:receive_all())
+      local text = transcripts(folder, 1)
+      local time = text:match "\ntime (%d+%-%d%d%-%d%dT%d%d:%d%d:%d%d)%.%d%d%dZ\n"
+      assert.is_true(before <= time and time <= os.date "!%Y-%m-%dT%H:%M:%S", text)
+      assert.equal(([[
+# Recorded from script1, with 127.0.0.1:%d: peer_closed.
+# What the script kept from other conversations is not in here.
+fresh
+time TIME
+
+> "hello\n"
+< "HELLO\n"
+> end
+< end
+]]):format(port), (text:gsub("time %d%S+", "time TIME"):gsub("wait %S+\n", ""):gsub('< ""[^\n]*\n', "")))
+    end)
+
+    it("is named for its service and for when it began", function()
+      start():connect():exchange_all "a\n"
+      transcripts(folder, 1)
+      local date = names_in(folder)[1]:match "^script1%-(%d%d%d%d%d%d%d%d%-%d%d%d%d%d%d)%-1%.transcript$"
+      local text = transcripts(folder, 1)
+      assert.equal(text:match "time (%d+%-%d+%-%d+T%d+:%d+:%d+)", (date:gsub("^(....)(..)(..)%-(..)(..)(..)$",
+        "%1-%2-%3T%4:%5:%6")))
+    end)
+
+    it("is the business of nobody but the owner", function()
+      assert(lfs.rmdir(folder))
+      start():connect():exchange_all "a\n"
+      transcripts(folder, 1)
+      assert.equal("rwx------", lfs.attributes(folder, "permissions"))
+      assert.equal("rw-------", lfs.attributes(folder .. "/" .. names_in(folder)[1], "permissions"))
+    end)
+
+    it("has the answers behind what they answer", function()
+      local client = start():connect()
+      for _, word in ipairs { "one", "two" } do
+        assert.equal(word:upper() .. "\n", client:exchange(word .. "\n", 4))
+      end
+      client:half_close()
+      client:receive_all()
+      assert.equal('> "one\\n"\n< "ONE\\n"\n> "two\\n"\n< "TWO\\n"\n> end\n< end\n', steps(transcripts(folder, 1)))
+    end)
+
+    it("has requests that came at once in one step", function()
+      local client = start():connect()
+      assert.equal("ONE\nTWO\n", client:exchange("one\ntwo\nthr", 8))
+      assert.equal("THREE\n", client:exchange("ee\n", 6))
+      client:half_close()
+      client:receive_all()
+      assert.equal([[
+> "one\n"
+> "two\n"
+> "thr"
+< "ONE\n"
+< "TWO\n"
+> "ee\n"
+< "THREE\n"
+> end
+< end
+]], steps(transcripts(folder, 1)))
+    end)
+
+    it("ends with the server when that closes first, whatever the client still sends", function()
+      local running = start()
+      local client = running:connect()
+      assert.equal("bye\n", client:exchange("bye\nmore\n", 4))
+      assert.equal("", client:receive_all())
+      client:send "and more\n"
+      client:close()
+      running:turn()
+      assert.equal('> "bye\\n"\n> "more\\n"\n< "bye\\n"\n< end\n', steps(transcripts(folder, 1)))
+    end)
+
+    it("has a greeting, and whoever says nothing", function()
+      start("return {\n handle_connect = function() return 'hi' end, }"):connect():receive_all()
+      assert.equal('< "hi"\n< end\n', steps(transcripts(folder, 1)))
+    end)
+
+    it("ends with a client that is gone", function()
+      local running = start()
+      local client = running:connect()
+      assert.equal("A\n", client:exchange("a\n", 2))
+      client:send "unfin"
+      running:turn()
+      client:reset()
+      assert.equal('> "a\\n"\n< "A\\n"\n> "unfin"\n> gone\n', steps(transcripts(folder, 1)))
+    end)
+
+    it("leaves open what a client that is gone would have been sent", function()
+      local client = start():connect()
+      client:send "stream 10000000\n"
+      client:receive(10)
+      client:reset()
+      local text = steps(transcripts(folder, 1))
+      assert.is_truthy(text:find '^> "stream 10000000\\n"\n', text)
+      assert.is_truthy(text:find '\n< ~"%.%*"  # and what was not sent any more\n> gone\n$', text)
+    end)
+
+    it("says that the server closes when it was going to", function()
+      local client = start():connect()
+      client:send "stream 10000000\n"
+      client:half_close()
+      client:receive(10)
+      client:reset()
+      local text = steps(transcripts(folder, 1))
+      assert.is_truthy(text:find '\n< ~"%.%*"[^\n]*\n> gone\n$', text) -- the end has not been read yet
+      folder = new_folder()
+      client = start([[
+        return {
+          request_complete = function() return true end,
+          make_response = function() return { function() return ("s"):rep(65536) end } end,
+        }]]):connect()
+      client:send "a"
+      client:receive(10)
+      client:reset()
+      text = steps(transcripts(folder, 1))
+      assert.is_truthy(text:find '\n< ~"%.%*"[^\n]*\n< end\n$', text)
+    end)
+
+    it("may have any bytes", function()
+      local all = {}
+      for byte = 0, 255 do all[#all + 1] = string.char(byte) end
+      local bytes = table.concat(all):gsub("\n", "") .. "\0001\0\n"
+      local client = start():connect()
+      assert.equal(bytes:upper(), client:exchange(bytes, #bytes))
+      client:close()
+      local text = transcripts(folder, 1)
+      assert.is_nil(text:find "[^\n -~]")
+      assert.equal(bytes, said(text, ">"))
+      assert.equal(bytes:upper(), said(text, "<"))
+    end)
+
+    it("has the file that was sent", function()
+      local content = ("line of a file\n"):rep(20000)
+      server.write_file(data, content)
+      local client = start():connect()
+      assert.equal("<" .. content .. ">\nA\n", client:exchange("file\na\n", #content + 5))
+      client:half_close()
+      client:receive_all()
+      local text = transcripts(folder, 1)
+      assert.equal("<" .. content .. ">\nA\n", said(text, "<"))
+      assert.is_truthy(text:find('> "a\\n"\n< "<line of a file\\n"\n< "line', 1, true))
+    end)
+
+    it("has long strings and what a function made", function()
+      local client = start():connect()
+      client:exchange("held 400000\nstream 300000\na\n", 700010)
+      client:half_close()
+      client:receive_all()
+      assert.equal([[
+> "held 400000\n"
+> "stream 300000\n"
+> "a\n"
+< "h" * 400000
+< "end\n"
+< "s" * 300000
+< "end\n"
+< "A\n"
+> end
+< end
+]], steps(transcripts(folder, 1)))
+    end)
+
+    it("has an answer before the next request although the peer took it later", function()
+      local path = new_folder() .. "/socket"
+      folders[#folders + 1] = path:match "^(.*)/"
+      local running = server.start(LINES:format(data), {
+        poller = poller, turns = true, listen = { "unix:" .. path }, "--record", folder,
+      })
+      local client = running:connect()
+      local expected = {}
+      for nth = 1, 50000 do expected[nth] = ("%07d\n"):format(nth) end
+      client:send "small 50000\n"
+      running:turn()
+      client:send "next\n"
+      running:turn()
+      local got = {}
+      for nth = 1, 400 do got[nth] = client:receive(1000) end
+      assert.equal(table.concat(expected), table.concat(got))
+      assert.equal("NEXT\n", client:receive(5))
+      client:half_close()
+      client:receive_all()
+      local text = transcripts(folder, 1)
+      assert.is_truthy(text:find "^# Recorded from script1, with unix: peer_closed%.\n", text:sub(1, 200))
+      local lines = table.concat(expected):gsub("(%d+)\n", '< "%1\\n"\n')
+      assert.equal('> "small 50000\\n"\n' .. lines .. '> "next\\n"\n< "NEXT\\n"\n> end\n< end\n', steps(text))
+    end)
+
+    it("has what is left to say when a time limit is over, behind that time", function()
+      local running = start(LINES:format(data), "--request-timeout", "0.2")
+      local client = running:connect()
+      client:send "a\nunfin"
+      assert.equal("A\nrequest_timeout\n", client:receive_all())
+      local text = transcripts(folder, 1)
+      local wait = text:match '\n> "unfin"\n< "A\\n"\nwait (%d+%.%d+)\n< "request_timeout\\n"\n< end\n$'
+      assert.is_true(wait and tonumber(wait) >= 0.2, text)
+    end)
+
+    it("has somebody there who says nothing until the time is over", function()
+      start(LINES:format(data), "--idle-timeout", "0.1"):connect():receive_all()
+      local wait = transcripts(folder, 1):match '\n\n< ""  # the client is there\nwait (%d+%.%d+)\n< end\n$'
+      assert.is_true(tonumber(wait) >= 0.1)
+    end)
+
+    it("has the pauses of the client", function()
+      local running = start()
+      local client = running:connect()
+      assert.equal("A\n", client:exchange("a\n", 2))
+      local started = server.now()
+      server.wait_until("time to pass", function() return server.now() - started >= 0.05 end)
+      assert.equal("B\n", client:exchange("b\n", 2))
+      local wait = (running:stop() and transcripts(folder, 1)):match '\n< "A\\n"\nwait (%d+%.%d+)\n> "b\\n"\n'
+      assert.is_true(tonumber(wait) >= 0.05)
+    end)
+
+    it("has no end when it was the server that stopped", function()
+      local running = start()
+      assert.equal("A\n", running:connect():exchange("a\n", 2))
+      assert.equal(0, running:stop())
+      local text = transcripts(folder, 1)
+      assert.is_truthy(text:find ": drained%.\n", text)
+      assert.equal('> "a\\n"\n< "A\\n"\n', steps(text))
+    end)
+
+    it("has a step also when nothing was said", function()
+      local running = start()
+      running:connect()
+      running:turn()
+      assert.equal(0, running:stop())
+      assert.is_truthy(transcripts(folder, 1):find '\n\n< ""  # the client is there\n$')
+    end)
+
+    it("has an error of the script's, and its last words", function()
+      local client = start():connect()
+      client:send "a\nraise\n"
+      assert.equal("A\nscript_error\n", client:receive_all())
+      local text = transcripts(folder, 1)
+      assert.is_truthy(text:find ": script_error%.\n", text)
+      assert.equal('> "a\\n"\n> "raise\\n"\n< "A\\n"\n< "script_error\\n"\n< end\n', steps(text))
+    end)
+
+    it("goes on when the script is edited, and tells", function()
+      local path = new_folder() .. "/edited.lua"
+      server.write_file(path, LINES:format(data))
+      local running = start(path)
+      local client = running:connect()
+      assert.equal("A\n", client:exchange("a\n", 2))
+      server.write_file(path, (LINES:format(data):gsub("upper", "reverse")))
+      assert(running.process:signal(1))
+      running:wait_for_log " reloaded "
+      assert.equal("cb\n", client:exchange("bc\n", 3))
+      client:close()
+      local text = transcripts(folder, 1)
+      assert.is_truthy(text:find("\n# The script was reloaded while this went on.\n", 1, true), text)
+      assert.equal('> "a\\n"\n< "A\\n"\n> "bc\\n"\n< "cb\\n"\n> end\n< end\n', steps(text))
+    end)
+
+    it("that is too long has no file, and is not disturbed", function()
+      local running = start()
+      local long, short = running:connect(), running:connect()
+      local line = ("x"):rep(99999) .. "\n"
+      for _ = 1, 11 do assert.equal(line:upper(), long:exchange(line, #line)) end
+      assert.equal("A\n", short:exchange("a\n", 2))
+      long:close()
+      running:wait_for_log 'warn record_dropped service=script1 [^\n]*detail="the conversation is too long"'
+      running:wait_for_log "reason=peer_closed requests=11"
+      short:close()
+      assert.equal('> "a\\n"\n< "A\\n"\n> end\n< end\n', steps(transcripts(folder, 1)))
+    end)
+  end)
+end)
+
+describe("the folder of transcripts", function()
+  server.cleans_up()
+  after_each(remove_folders)
+
+  it("gets no more than a thousand files from one run, which is logged once", function()
+    local folder = new_folder()
+    local running = server.start("protocols/upper.lua", { "--record", folder })
+    for _ = 1, 1003 do
+      local client = running:connect()
+      assert.equal("A\n", client:exchange("a\n", 2))
+      client:close()
+    end
+    running:stop()
+    assert.equal(1000, #names_in(folder))
+    assert.equal(1, running:count_in_log " record_full ")
+    running:expect_end()
+  end)
+
+  it("does not get all that is said at once, but what fits into 64 MiB of memory", function()
+    local folder = new_folder()
+    local running = server.start(LINES:format "", { "--record", folder })
+    local line = "nothing " .. ("0"):rep(800000) .. "\n"
+    local clients = {}
+    for nth = 1, 100 do
+      local client = running:connect()
+      clients[nth] = client
+      client:send(line):send "a\n"
+      assert.equal("A\n", client:receive(2))
+    end
+    for _, client in ipairs(clients) do client:close() end
+    running:stop()
+    local count = #names_in(folder)
+    assert.is_true(count >= 80 and count <= 84, count .. " transcripts")
+    assert.equal(100 - count,
+      running:count_in_log "record_dropped [^\n]*" + (tonumber(running:log():match "suppressed_before=(%d+)") or 0))
+    running:expect_end()
+  end)
+
+  it("keeps what another server has written, and does not follow links", function()
+    local folder = new_folder()
+    local now = os.time()
+    for second = now, now + 30 do
+      local base = folder .. os.date("!/script1-%Y%m%d-%H%M%S-", second)
+      server.write_file(base .. "1.transcript", "mine")
+      assert(lfs.link(folder .. "/elsewhere", base .. "2.transcript", true))
+      local part = folder .. os.date("!/.script1-%Y%m%d-%H%M%S-3.transcript.part", second)
+      assert(lfs.link(folder .. "/elsewhere", part, true))
+    end
+    local running = server.start(LINES:format "", { "--record", folder })
+    running:connect():exchange_all "a\n"
+    assert.equal(0, running:stop())
+    running:expect_end()
+    local made = {}
+    for _, name in ipairs(names_in(folder)) do
+      local number = name:match "^script1%-.*%-(%d+)%.transcript$"
+      if number == "1" then assert.equal("mine", server.read_file(folder .. "/" .. name)) end
+      if number and tonumber(number) > 2 then made[#made + 1] = number end
+    end
+    assert.same({ "4" }, made)
+    assert.is_nil(lfs.attributes(folder .. "/elsewhere"))
+  end)
+
+  it("has a file for each conversation of each script", function()
+    local folder = new_folder()
+    local running = server.start({
+      { "protocols/upper.lua", options = { "--record", folder } },
+      { LINES:format "", options = { name = "two~words" } },
+    })
+    for nth = 1, 2 do
+      local client = running:connect(nth)
+      client:exchange("a\n", 2)
+      client:close()
+      running:wait_for_log("recorded file=%S+%-" .. nth .. "%.transcript")
+    end
+    local names = table.concat(names_in(folder), " ")
+    assert.is_truthy(names:find "^upper%-%d+%-%d+%-1%.transcript two_words%-%d+%-%d+%-2%.transcript$", names)
+  end)
+
+  it("that went away costs transcripts, and no conversation", function()
+    local folder = new_folder()
+    local running = server.start(LINES:format "", { "--record", folder })
+    assert(lfs.rmdir(folder))
+    assert.equal("A\n", running:connect():exchange_all "a\n")
+    running:wait_for_log 'error record_failed service=script1 [^\n]*detail="No such file or directory"'
+    assert.equal("B\n", running:connect():exchange_all "b\n")
+  end)
+
+  it("that is full costs transcripts, and leaves no half of one", function()
+    local folder, limited = new_folder(), new_folder() .. "/limited"
+    server.write_file(limited, '#!/bin/sh\nulimit -f 100\nexec "$PARLANCE_BINARY" "$@"\n')
+    assert.equal(0, assert(process.spawn { "chmod", "+x", limited }):wait(server.DEADLINE))
+    local running = server.start(LINES:format "", { binary = limited, "--record", folder })
+    local line = ("xy"):rep(100000) .. "\n"
+    local client = running:connect()
+    assert.equal(line:upper(), client:exchange(line, #line))
+    client:close()
+    running:wait_for_log 'error record_failed service=script1 [^\n]*detail="File too large"'
+    assert.same({}, names_in(folder))
+    assert.equal("A\n", running:connect():exchange_all "a\n")
+    assert.equal('> "a\\n"\n< "A\\n"\n> end\n< end\n', steps(transcripts(folder, 1)))
+  end)
+end)
+
+describe("a server that does not record", function()
+  server.cleans_up()
+
+  it("takes no other way through a conversation", function()
+    local running = server.start(LINES:format "")
+    assert.equal("A\nbye\n", running:connect():exchange_all "a\nbye\n")
+    assert.equal(0, running:count_in_log " record")
+  end)
+end)
