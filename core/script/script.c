@@ -160,7 +160,8 @@ bool script_load(struct script *script, const char **error) {
   struct sources sources;
   script->generation = script_make(script, &sources);
   if (script->generation) {
-    script->generation->since = clock_milliseconds();
+    const struct script_clock *clock = script->options.clock;
+    script->generation->since = clock ? (int64_t)(clock->monotonic * 1000) : clock_milliseconds();
     return true;
   }
   sources_deinit(&sources);

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "session/session.h"
+#include "stage/arguments.h"
 
 static const char class_name[] = "parlance.stage.session";
 
@@ -45,26 +46,14 @@ static void destroy(struct dialogue *dialogue) {
 }
 
 int dialogue_open(lua_State *L, struct stage *stage) {
-  lua_settop(L, 2);
-  if (lua_isnil(L, 2)) {
-    lua_newtable(L);
-    lua_replace(L, 2);
-  }
-  const char *host = stage_text(L, 2, "host", "192.0.2.1");
-  struct session_identity who = {.service = script_name(stage->script),
-                                 .host = host,
-                                 .name = stage_text(L, 2, "name", host),
-                                 .port = (unsigned)stage_integer(L, 2, "port", 50000),
-                                 .server_host = stage_text(L, 2, "server_host", "127.0.0.1"),
-                                 .server_port = (unsigned)stage_integer(L, 2, "server_port", 8888)};
+  struct session_identity who;
+  arguments_take_table(L, 2);
+  arguments_identity(L, 2, script_name(stage->script), &who);
   struct dialogue *dialogue = lua_newuserdatauv(L, sizeof *dialogue, 2);
   *dialogue = (struct dialogue){
       .owner = {.identify = identify, .failures = &dialogue->failures}, .stage = stage, .who = who};
   luaL_setmetatable(L, class_name);
-  for (int i = 1; i <= 2; i++) { /* the script and the texts outlive the session */
-    lua_pushvalue(L, i);
-    lua_setiuservalue(L, -2, i);
-  }
+  arguments_keep(L); /* the script and the texts outlive the session */
   dialogue->session = session_create(script_handler(stage->script), &dialogue->owner, stage->now);
   if (!dialogue->session) return luaL_error(L, "not enough memory");
   dialogue->next = stage->dialogues;
@@ -278,5 +267,5 @@ void dialogue_register(lua_State *L) {
                                      {"requests", requests},
                                      {"close", close_dialogue},
                                      {NULL, NULL}};
-  stage_add_class(L, class_name, methods, close_dialogue);
+  arguments_add_class(L, class_name, methods, close_dialogue);
 }

@@ -2,7 +2,6 @@
 #ifndef STAGE_DIALOGUE_H
 #define STAGE_DIALOGUE_H
 
-#include <lauxlib.h>
 #include <lua.h>
 #include <stdint.h>
 
@@ -37,13 +36,5 @@ void dialogue_close_all(struct stage *stage);
 
 /* Adds the class to the registry. */
 void dialogue_register(lua_State *L);
-
-/* Adds a class whose objects are closed by garbage collection and at the end of their block. */
-void stage_add_class(lua_State *L, const char *name, const luaL_Reg *methods, lua_CFunction close);
-
-/* A text or a number of the table at index; what else it is is an error of the caller's. The text
- * lives as long as the table has it. */
-const char *stage_text(lua_State *L, int table, const char *name, const char *otherwise);
-lua_Integer stage_integer(lua_State *L, int table, const char *name, lua_Integer otherwise);
 
 #endif

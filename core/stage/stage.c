@@ -9,6 +9,7 @@
 #include "base/buffer.h"
 #include "base/clock.h"
 #include "script/script.h"
+#include "stage/arguments.h"
 #include "stage/dialogue.h"
 
 static const char class_name[] = "parlance.stage.script";
@@ -68,18 +69,6 @@ static struct stage *check(lua_State *L) {
   return stage;
 }
 
-static void read_options(lua_State *L, struct script_options *options) {
-  *options = (struct script_options){
-      .path = luaL_checkstring(L, 1),
-      .modules = stage_text(L, 2, "modules", NULL),
-      .memory_limit = (size_t)stage_integer(L, 2, "memory_limit", 0),
-      .call_timeout = stage_integer(L, 2, "call_timeout", 1000),
-      .max_request = stage_integer(L, 2, "max_request", LIMIT_NOT_GIVEN),
-      .request_timeout = stage_integer(L, 2, "request_timeout", LIMIT_NOT_GIVEN),
-      .idle_timeout = stage_integer(L, 2, "idle_timeout", LIMIT_NOT_GIVEN),
-      .write_timeout = stage_integer(L, 2, "write_timeout", LIMIT_NOT_GIVEN)};
-}
-
 /* Each time is made from the whole, so that many steps add up to what one makes. */
 static void set_now(struct stage *stage, int64_t now) {
   stage->now = now;
@@ -91,19 +80,12 @@ static void set_now(struct stage *stage, int64_t now) {
 static int load(lua_State *L) {
   struct script_options options;
   const char *error = "not enough memory";
-  lua_settop(L, 2);
-  if (lua_isnil(L, 2)) {
-    lua_newtable(L);
-    lua_replace(L, 2);
-  }
-  read_options(L, &options);
+  arguments_take_table(L, 2);
+  arguments_script(L, &options);
   struct stage *stage = lua_newuserdatauv(L, sizeof *stage, 2);
   memset(stage, 0, sizeof *stage);
   luaL_setmetatable(L, class_name);
-  for (int i = 1; i <= 2; i++) { /* the options' texts must outlive the script */
-    lua_pushvalue(L, i);
-    lua_setiuservalue(L, -2, i);
-  }
+  arguments_keep(L); /* the options' texts must outlive the script */
   lua_getfield(L, 2, "time");
   stage->began = luaL_optnumber(L, -1, 0);
   lua_pop(L, 1);
@@ -125,14 +107,10 @@ static int open_dialogue(lua_State *L) { return dialogue_open(L, check(L)); }
 
 /* reload(is_forced) */
 static int reload(lua_State *L) {
-  static const char *const words[] = {[SCRIPT_UNCHANGED] = "unchanged",
-                                      [SCRIPT_RELOADED] = "reloaded",
-                                      [SCRIPT_REFUSED] = "refused",
-                                      [SCRIPT_LACKING] = "lacking"};
   struct stage *stage = check(L);
   enum script_reload outcome = script_reload(stage->script, lua_toboolean(L, 2), stage->now);
   if (outcome == SCRIPT_RELOADED) dialogue_move_all(stage);
-  lua_pushstring(L, words[outcome]);
+  arguments_push_outcome(L, outcome);
   return 1;
 }
 
@@ -203,16 +181,8 @@ static int example(lua_State *L) {
   return 1;
 }
 
-static void add_file(void *context, const char *path) {
-  lua_State *L = context;
-  lua_pushstring(L, path);
-  lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
-}
-
 static int files(lua_State *L) {
-  struct stage *stage = check(L);
-  lua_createtable(L, (int)script_count_files(stage->script), 0);
-  script_each_file(stage->script, add_file, L);
+  arguments_push_files(L, check(L)->script);
   return 1;
 }
 
@@ -226,32 +196,6 @@ static int close_stage(lua_State *L) {
 }
 
 /* ---- the module ---------------------------------------------------------------------------- */
-
-const char *stage_text(lua_State *L, int table, const char *name, const char *otherwise) {
-  const char *value = otherwise;
-  if (lua_getfield(L, table, name) != LUA_TNIL) value = luaL_checkstring(L, -1);
-  lua_pop(L, 1);
-  return value;
-}
-
-lua_Integer stage_integer(lua_State *L, int table, const char *name, lua_Integer otherwise) {
-  lua_Integer value = otherwise;
-  if (lua_getfield(L, table, name) != LUA_TNIL) value = luaL_checkinteger(L, -1);
-  lua_pop(L, 1);
-  return value;
-}
-
-void stage_add_class(lua_State *L, const char *name, const luaL_Reg *methods, lua_CFunction close) {
-  luaL_newmetatable(L, name);
-  lua_newtable(L);
-  luaL_setfuncs(L, methods, 0);
-  lua_setfield(L, -2, "__index");
-  lua_pushcfunction(L, close);
-  lua_pushvalue(L, -1);
-  lua_setfield(L, -3, "__gc");
-  lua_setfield(L, -2, "__close");
-  lua_pop(L, 1);
-}
 
 /* list(folder) */
 static int list_folder(lua_State *L) {
@@ -302,7 +246,7 @@ int luaopen_parlance_stage(lua_State *L) {
                                      {"example", example},
                                      {"close", close_stage},
                                      {NULL, NULL}};
-  stage_add_class(L, class_name, methods, close_stage);
+  arguments_add_class(L, class_name, methods, close_stage);
   dialogue_register(L);
   log_configure(LOG_INFO, LOG_TEXT);
   log_divert(keep_line, NULL);

@@ -127,6 +127,10 @@ describe("the harness", function()
       assert.matches("lacks%.lua", failure_of(open, "lacks.lua"))
     end)
 
+    it("takes a path", function()
+      assert.matches("open%(%) takes the path", failure_of(harness.open))
+    end)
+
     it("raises what handle_connect raises", function()
       assert.matches("script_error: .*raises%.lua:1: at once\nstack traceback:", failure_of(open, "raises.lua"))
     end)
@@ -223,6 +227,18 @@ describe("the harness", function()
     it("point at the line of the spec", function()
       local why = failure_of(function() return (client:receive(1)) end)
       assert.matches("^[^\n]*harness_spec%.lua:%d+: wanted", why)
+    end)
+
+    it("take a whole number of bytes", function()
+      for _, bad in ipairs { -1, 1.5, "1" } do
+        assert.matches("receive%(%) takes", failure_of(client.receive, client, bad))
+      end
+    end)
+
+    it("are called with a colon", function()
+      for _, name in ipairs { "send", "receive", "receive_until", "half_close", "reset" } do
+        assert.matches("called with a colon", failure_of(client[name], "x"))
+      end
     end)
 
     it("take nothing but strings", function()
@@ -368,7 +384,9 @@ describe("the harness", function()
     end)
 
     it("goes only forward", function()
-      assert.has_error(function() harness.advance(-1) end)
+      for _, bad in ipairs { -1, 0 / 0, 1e10, "1", false } do
+        assert.matches("harness_spec%.lua:%d+: advance%(%) takes", failure_of(function() harness.advance(bad) end))
+      end
     end)
   end)
 
@@ -431,8 +449,10 @@ describe("the harness", function()
     end)
 
     it("raises why a version is refused, and the old one serves on", function()
+      harness.advance(2.5)
       folder:add("lines.lua", "return nothing.at.all")
       assert.matches("reload_failed: .*lines%.lua:1: attempt to index a nil value", failure_of(harness.reload))
+      assert.equal("2.5", harness.log("reload_failed")[1].fields.age)
       assert.equal("[a]\n", client:send("a\n"):receive())
     end)
   end)

@@ -103,6 +103,18 @@ describe("parlance.stage", function()
       assert.has_error(function() stage.load() end)
     end)
 
+    it("takes options as they are then", function()
+      local options = { modules = MODULES .. "/" .. ("./"):rep(100) }
+      local other <close> = load("lines.lua", options)
+      local identity = { host = ("h"):rep(100) }
+      local session = other:open(identity)
+      options.modules, identity.host = nil, nil
+      collectgarbage()
+      assert.equal(("h"):rep(100) .. " 50000 " .. ("h"):rep(100) .. " 127.0.0.1 8888", ask(session, "who\n"))
+      folder:add("lines.lua", 'require "parlance.http"\n' .. LINES)
+      assert.equal("reloaded", other:reload())
+    end)
+
     it("keeps scripts apart, and their times", function()
       local other = load("lines.lua", { time = 5 })
       other:advance(2)

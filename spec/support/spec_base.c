@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/transcript.h"
 #include "spec_module.h"
+#include "stage/arguments.h"
 
 static const char buffer_class[] = "parlance_spec.buffer";
 static const char limit_class[] = "parlance_spec.limit";
@@ -220,7 +221,7 @@ int spec_open_base(lua_State *L) {
   static const luaL_Reg methods[] = {{"append", append},      {"reserve", reserve}, {"fill", fill},
                                      {"consume", consume},    {"bytes", contents},  {"size", size},
                                      {"close", close_buffer}, {NULL, NULL}};
-  spec_new_class(L, buffer_class, methods, close_buffer);
+  arguments_add_class(L, buffer_class, methods, close_buffer);
   luaL_newlib(L, functions);
   return 1;
 }

@@ -18,6 +18,7 @@
 #include "session/session.h"
 #include "spec_module.h"
 #include "spec_session.h"
+#include "stage/arguments.h"
 
 static const char handlers_class[] = "parlance_spec.handlers";
 
@@ -239,11 +240,7 @@ static int64_t number(lua_State *L, const char *name, int64_t otherwise) {
 static int add(lua_State *L) {
   struct handlers *all = check_handlers(L);
   const char *name = luaL_checkstring(L, 2);
-  lua_settop(L, 3);
-  if (lua_isnil(L, 3)) {
-    lua_newtable(L);
-    lua_replace(L, 3);
-  }
+  arguments_take_table(L, 3);
   bool is_framed = flag(L, "framing"), leaves_client = flag(L, "leaves_client");
   struct limits limits = {.max_request = (size_t)number(L, "max_request", 1000),
                           .request_timeout = number(L, "request_timeout", 0),
@@ -282,10 +279,6 @@ static int open_session(lua_State *L) {
   struct handlers *all = check_handlers(L);
   struct actor *actor = check_actor(L, all, 2);
   lua_settop(L, 3);
-  if (lua_isnil(L, 3)) {
-    lua_newtable(L);
-    lua_replace(L, 3);
-  }
   lua_remove(L, 2);
   return spec_open_peer(L, &all->peers, "handlers", &actor->handler);
 }
@@ -333,5 +326,5 @@ void spec_register_handlers(lua_State *L) {
                                      {"log", take_log},
                                      {"close", close_handlers},
                                      {NULL, NULL}};
-  spec_new_class(L, handlers_class, methods, close_handlers);
+  arguments_add_class(L, handlers_class, methods, close_handlers);
 }

@@ -8,6 +8,7 @@
 #include "io/poller.h"
 #include "io/timer.h"
 #include "spec_module.h"
+#include "stage/arguments.h"
 
 /* --- io.poller(name) -> poller: owners are integers, interests the letters of "rw" --- */
 
@@ -113,7 +114,7 @@ static const luaL_Reg poller_methods[] = {
 };
 
 void spec_add_pollers(lua_State *L) {
-  spec_new_class(L, poller_class, poller_methods, close_poller);
+  arguments_add_class(L, poller_class, poller_methods, close_poller);
   lua_pushcfunction(L, open_poller);
   lua_setfield(L, -2, "poller");
 }
@@ -190,7 +191,7 @@ static const luaL_Reg timers_methods[] = {
 };
 
 void spec_add_timers(lua_State *L) {
-  spec_new_class(L, timers_class, timers_methods, close_timers);
+  arguments_add_class(L, timers_class, timers_methods, close_timers);
   lua_pushcfunction(L, open_timers);
   lua_setfield(L, -2, "timers");
 }

@@ -29,18 +29,6 @@ int spec_outcome(lua_State *L, enum status status) {
   return 1;
 }
 
-void spec_new_class(lua_State *L, const char *name, const luaL_Reg *methods, lua_CFunction close) {
-  luaL_newmetatable(L, name);
-  lua_newtable(L);
-  luaL_setfuncs(L, methods, 0);
-  lua_setfield(L, -2, "__index");
-  lua_pushcfunction(L, close);
-  lua_pushvalue(L, -1);
-  lua_setfield(L, -3, "__gc");
-  lua_setfield(L, -2, "__close");
-  lua_pop(L, 1);
-}
-
 static void add_field(lua_State *L, const char *name, lua_CFunction open) {
   if (!open) return;
   lua_pushcfunction(L, open);

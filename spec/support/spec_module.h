@@ -36,7 +36,4 @@ int spec_failure(lua_State *L, enum status status);
 /* Pushes true, or a failure; returns how many values that are. */
 int spec_outcome(lua_State *L, enum status status);
 
-/* Makes the metatable `name`: its methods, and `close` as __gc and __close. */
-void spec_new_class(lua_State *L, const char *name, const luaL_Reg *methods, lua_CFunction close);
-
 #endif

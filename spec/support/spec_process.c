@@ -16,6 +16,7 @@
 
 #include "base/clock.h"
 #include "spec_module.h"
+#include "stage/arguments.h"
 
 static const char process_class[] = "parlance_spec.process";
 
@@ -297,7 +298,7 @@ int spec_open_process(lua_State *L) {
       {"spawn", spawn}, {"memory", memory}, {"cpu", cpu}, {"descriptors", descriptors},
       {"now", now},     {NULL, NULL},
   };
-  spec_new_class(L, process_class, methods, close_process);
+  arguments_add_class(L, process_class, methods, close_process);
   luaL_newlib(L, functions);
   return 1;
 }

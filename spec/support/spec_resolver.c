@@ -9,6 +9,7 @@
 #include "io/resolver.h"
 #include "io/source.h"
 #include "spec_module.h"
+#include "stage/arguments.h"
 
 static const char resolver_class[] = "parlance_spec.resolver";
 static const char lookup_class[] = "parlance_spec.lookup";
@@ -166,8 +167,8 @@ void spec_add_resolver(lua_State *L) {
       {"cancels", set_victim},
       {NULL, NULL},
   };
-  spec_new_class(L, resolver_class, resolver_methods, close_resolver);
-  spec_new_class(L, lookup_class, lookup_methods, keep);
+  arguments_add_class(L, resolver_class, resolver_methods, close_resolver);
+  arguments_add_class(L, lookup_class, lookup_methods, keep);
   lua_pushcfunction(L, open_resolver);
   lua_setfield(L, -2, "resolver");
 }

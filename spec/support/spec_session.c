@@ -10,6 +10,7 @@
 #include "spec_memory.h"
 #include "spec_module.h"
 #include "spec_session.h"
+#include "stage/arguments.h"
 
 static const char script_class[] = "parlance_spec.script";
 static const char session_class[] = "parlance_spec.session";
@@ -39,49 +40,15 @@ static struct service *check_service(lua_State *L) {
   return service;
 }
 
-static lua_Integer integer_field(lua_State *L, int table, const char *name, lua_Integer otherwise) {
-  lua_Integer value = otherwise;
-  if (lua_getfield(L, table, name) != LUA_TNIL) value = luaL_checkinteger(L, -1);
-  lua_pop(L, 1);
-  return value;
-}
-
-/* The text lives as long as the table has it. */
-static const char *text_field(lua_State *L, int table, const char *name, const char *otherwise) {
-  const char *value = otherwise;
-  if (lua_getfield(L, table, name) != LUA_TNIL) value = luaL_checkstring(L, -1);
-  lua_pop(L, 1);
-  return value;
-}
-
-static void read_options(lua_State *L, struct script_options *options) {
-  *options = (struct script_options){
-      .path = luaL_checkstring(L, 1),
-      .modules = text_field(L, 2, "modules", NULL),
-      .memory_limit = (size_t)integer_field(L, 2, "memory_limit", 0),
-      .call_timeout = integer_field(L, 2, "call_timeout", 1000),
-      .max_request = integer_field(L, 2, "max_request", LIMIT_NOT_GIVEN),
-      .request_timeout = integer_field(L, 2, "request_timeout", LIMIT_NOT_GIVEN),
-      .idle_timeout = integer_field(L, 2, "idle_timeout", LIMIT_NOT_GIVEN),
-      .write_timeout = integer_field(L, 2, "write_timeout", LIMIT_NOT_GIVEN)};
-}
-
 /* load(path, options): a script, or nil and why not. The times are in ms. */
 static int load(lua_State *L) {
   struct script_options options;
-  lua_settop(L, 2);
-  if (lua_isnil(L, 2)) {
-    lua_newtable(L);
-    lua_replace(L, 2);
-  }
-  read_options(L, &options);
+  arguments_take_table(L, 2);
+  arguments_script(L, &options);
   struct service *service = lua_newuserdatauv(L, sizeof *service, 2);
   memset(service, 0, sizeof *service);
   luaL_setmetatable(L, script_class);
-  for (int i = 1; i <= 2; i++) { /* the options' texts must outlive the script */
-    lua_pushvalue(L, i);
-    lua_setiuservalue(L, -2, i);
-  }
+  arguments_keep(L); /* the options' texts must outlive the script */
   const char *error = "not enough memory";
   struct script *script;
   bool is_loaded = script_create(&options, &script) == STATUS_OK;
@@ -124,28 +91,16 @@ static int service_name(lua_State *L) {
 
 /* reload(is_forced, now): what came of it, in a word. */
 static int service_reload(lua_State *L) {
-  static const char *const words[] = {[SCRIPT_UNCHANGED] = "unchanged",
-                                      [SCRIPT_RELOADED] = "reloaded",
-                                      [SCRIPT_REFUSED] = "refused",
-                                      [SCRIPT_LACKING] = "lacking"};
   struct service *service = check_service(L);
   bool is_forced = lua_toboolean(L, 2);
   int64_t now = luaL_checkinteger(L, 3);
-  lua_pushstring(L, words[script_reload(service->script, is_forced, now)]);
+  arguments_push_outcome(L, script_reload(service->script, is_forced, now));
   return 1;
-}
-
-static void add_file(void *context, const char *path) {
-  lua_State *L = context;
-  lua_pushstring(L, path);
-  lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
 }
 
 /* files(): the paths of those that should be watched. */
 static int service_files(lua_State *L) {
-  struct service *service = check_service(L);
-  lua_createtable(L, (int)script_count_files(service->script), 0);
-  script_each_file(service->script, add_file, L);
+  arguments_push_files(L, check_service(L)->script);
   return 1;
 }
 
@@ -205,32 +160,20 @@ static void identify(struct session_owner *owner, struct session_identity *ident
  * there is no memory. */
 static int service_open(lua_State *L) {
   struct service *service = check_service(L);
-  lua_settop(L, 2);
   return spec_open_peer(L, &service->peers, script_name(service->script),
                         script_handler(service->script));
 }
 
 int spec_open_peer(lua_State *L, struct spec_peers *all, const char *name,
                    struct handler *handler) {
-  if (lua_isnil(L, 2)) {
-    lua_newtable(L);
-    lua_replace(L, 2);
-  }
-  int64_t now = integer_field(L, 2, "now", 0);
-  struct session_identity who = {
-      .service = name,
-      .host = text_field(L, 2, "host", "192.0.2.1"),
-      .name = text_field(L, 2, "name", text_field(L, 2, "host", "192.0.2.1")),
-      .port = (unsigned)integer_field(L, 2, "port", 50000),
-      .server_host = text_field(L, 2, "server_host", "127.0.0.1"),
-      .server_port = (unsigned)integer_field(L, 2, "server_port", 8888)};
+  struct session_identity who;
+  arguments_take_table(L, 2);
+  arguments_identity(L, 2, name, &who);
+  int64_t now = arguments_integer(L, 2, "now", 0);
   struct peer *peer = lua_newuserdatauv(L, sizeof *peer, 2);
   *peer = (struct peer){.owner = {identify, &all->failures}, .all = all, .who = who, .now = now};
   luaL_setmetatable(L, session_class);
-  for (int i = 1; i <= 2; i++) { /* the script and the texts outlive the session */
-    lua_pushvalue(L, i);
-    lua_setiuservalue(L, -2, i);
-  }
+  arguments_keep(L); /* the script and the texts outlive the session */
   peer->session = session_create(handler, &peer->owner, now);
   if (!peer->session) return 0;
   peer->next = all->first;
@@ -494,8 +437,8 @@ int spec_open_session(lua_State *L) {
                                              {"requests", session_count},
                                              {"close", session_close},
                                              {NULL, NULL}};
-  spec_new_class(L, script_class, script_methods, service_close);
-  spec_new_class(L, session_class, session_methods, session_close);
+  arguments_add_class(L, script_class, script_methods, service_close);
+  arguments_add_class(L, session_class, session_methods, session_close);
   spec_register_handlers(L);
   luaL_newlib(L, functions);
   spec_add_memory(L);

@@ -5,6 +5,7 @@
 #include "io/watch_path.h"
 #include "io/watcher.h"
 #include "spec_module.h"
+#include "stage/arguments.h"
 
 static const char watcher_class[] = "parlance_spec.watcher";
 enum { PATHS_MAX = 64 };
@@ -110,7 +111,7 @@ void spec_add_watcher(lua_State *L) {
       {"read", read_watcher}, {"deadline", deadline},     {"settled", settled},
       {"nudge", nudge},       {"close", close_watcher},   {NULL, NULL},
   };
-  spec_new_class(L, watcher_class, methods, close_watcher);
+  arguments_add_class(L, watcher_class, methods, close_watcher);
   lua_pushcfunction(L, open_watcher);
   lua_setfield(L, -2, "watcher");
   lua_pushcfunction(L, walk_path);

@@ -121,6 +121,7 @@ function Client:leave(why, is_broken)
 end
 
 local function check_present(self)
+  if getmetatable(self) ~= Client then complain "functions of a client are called with a colon: client:send(...)" end
   if self.gone then complain(self.gone) end
 end
 
@@ -190,6 +191,7 @@ end
 ---@return string
 function Client:receive(count)
   check_present(self)
+  if count and (math.type(count) ~= "integer" or count < 0) then complain "receive() takes a number of bytes" end
   settle(self, count or ENDLESS)
   if count and self.size < count then lack(self, count .. " bytes") end
   if not count and self.size >= ENDLESS then complain "the server sends without end: receive it in parts" end

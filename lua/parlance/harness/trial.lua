@@ -117,6 +117,7 @@ end
 ---@return parlance.harness.Client
 function Trial:open(path, options)
   options = options or {}
+  if type(path) ~= "string" then complain "open() takes the path of a script" end
   check_options(options)
   local client <const> = Client.new(self, find_script(self, path, options), options, #self.clients)
   client:pump()
@@ -138,6 +139,9 @@ end
 
 ---@param seconds number
 function Trial:advance(seconds)
+  if type(seconds) ~= "number" or not (seconds >= 0 and seconds <= 1e9) then
+    complain "advance() takes a number of seconds from 0 to 1e9"
+  end
   for _, one in ipairs(self.scripts) do advance_script(self, one.script, seconds) end
   self:check()
 end
