@@ -1,9 +1,11 @@
 #include "stage/disk.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <lauxlib.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -23,6 +25,21 @@ static int push_failure(lua_State *L, const char *path, int error) {
   lua_pushnil(L);
   lua_pushfstring(L, "%s: %s", path, strerror(error));
   return 2;
+}
+
+int disk_list(lua_State *L) {
+  struct dirent **entries;
+  const char *path = luaL_checkstring(L, 1);
+  int count = scandir(path, &entries, NULL, alphasort);
+  if (count < 0) return push_failure(L, path, errno);
+  lua_createtable(L, count, 0);
+  for (int i = 0; i < count; i++) {
+    lua_pushstring(L, entries[i]->d_name);
+    lua_rawseti(L, -2, i + 1);
+    free(entries[i]);
+  }
+  free(entries);
+  return 1;
 }
 
 static int is_there(lua_State *L) {

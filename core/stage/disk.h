@@ -1,4 +1,5 @@
-/* disk.h: what Lua's io library lacks for a program that makes files and must destroy none. */
+/* disk.h: what Lua's io library lacks for a program that lists folders, and that makes files and
+ * must destroy none. */
 #ifndef STAGE_DISK_H
 #define STAGE_DISK_H
 
@@ -13,6 +14,9 @@
  *
  * The last two give nil and a message where they fail. */
 void disk_push(lua_State *L);
+
+/* list(folder): the sorted names of what is in it; nil and why not. */
+int disk_list(lua_State *L);
 
 /* Writes all of it: 0, or errno. */
 int disk_write(int fd, const char *text, size_t length);

@@ -1,7 +1,5 @@
 #include "stage/stage.h"
 
-#include <dirent.h>
-#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +9,7 @@
 #include "script/script.h"
 #include "stage/arguments.h"
 #include "stage/dialogue.h"
+#include "stage/disk.h"
 
 static const char class_name[] = "parlance.stage.script";
 
@@ -197,26 +196,6 @@ static int close_stage(lua_State *L) {
 
 /* ---- the module ---------------------------------------------------------------------------- */
 
-/* list(folder) */
-static int list_folder(lua_State *L) {
-  struct dirent **entries;
-  const char *path = luaL_checkstring(L, 1);
-  int count = scandir(path, &entries, NULL, alphasort);
-  if (count < 0) {
-    lua_pushnil(L);
-    lua_pushfstring(L, "%s: %s", path, strerror(errno));
-    return 2;
-  }
-  lua_createtable(L, count, 0);
-  for (int i = 0; i < count; i++) {
-    lua_pushstring(L, entries[i]->d_name);
-    lua_rawseti(L, -2, i + 1);
-    free(entries[i]);
-  }
-  free(entries);
-  return 1;
-}
-
 /* setenv(name, value) */
 static int set_variable(lua_State *L) {
   const char *variable = luaL_checkstring(L, 1);
@@ -229,7 +208,7 @@ static int set_variable(lua_State *L) {
 int luaopen_parlance_stage(lua_State *L) {
   static const luaL_Reg functions[] = {{"load", load},
                                        {"log", take_log},
-                                       {"list", list_folder},
+                                       {"list", disk_list},
                                        {"setenv", set_variable},
                                        {NULL, NULL}};
   static const luaL_Reg methods[] = {{"open", open_dialogue},
