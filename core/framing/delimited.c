@@ -13,6 +13,15 @@ static size_t possible_start(const struct framing *framing, const char *bytes, s
   return start;
 }
 
+/* With how many bytes to look again, when a delimiter may begin at `start`: with all of that; but
+ * where so many are allowed only, the next byte may show that it does not begin there, but too
+ * late. */
+static size_t bytes_needed(const struct framing *framing, size_t length, size_t start) {
+  size_t needed = start + framing->option.delimited.length;
+  if (needed <= framing->max) return needed;
+  return (length > framing->max ? length : framing->max) + 1;
+}
+
 void delimited_decode(const struct framing *framing, const char *bytes, size_t length, size_t seen,
                       struct framing_result *result) {
   size_t size = framing->option.delimited.length;
@@ -26,5 +35,5 @@ void delimited_decode(const struct framing *framing, const char *bytes, size_t l
   else if (found != NULL)
     answer_complete(result, bytes, start, start + size);
   else
-    answer_partial(result, start + size, start);
+    answer_partial(result, bytes_needed(framing, length, start), start);
 }

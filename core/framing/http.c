@@ -24,9 +24,6 @@ enum { CHUNK_ROOM = 16 * 1024 };
  * until the last one is there. */
 enum { TRAILERS_MAX = 4096 };
 
-/* "0", CR LF, CR LF: what must still come behind a chunk. */
-enum { LAST_CHUNK = 5 };
-
 /* What the header fields say together. */
 struct head {
   struct http_request request;
@@ -324,7 +321,7 @@ static void decode_chunks(const struct framing *framing, const char *bytes, size
       return;
     }
     if (length < end + 2) {
-      answer_partial(result, end + 2 + LAST_CHUNK, at);
+      answer_partial(result, length > end ? end + 2 : end + 1, at);
       return;
     }
     at = end + 2;

@@ -9,8 +9,8 @@
 
 #include "framing/decoders.h"
 
-/* The smallest array and the smallest argument: "*0\r\n", "$0\r\n\r\n". */
-enum { ARRAY_SIZE_MIN = 4, ARGUMENT_SIZE_MIN = 6 };
+/* The smallest argument: "$0\r\n\r\n". */
+enum { ARGUMENT_SIZE_MIN = 6 };
 
 enum reading { READING_DONE, READING_SHORT, READING_BAD };
 
@@ -132,13 +132,13 @@ struct array {
   size_t taken;
 };
 
-/* At least `least` bytes belong to the argument at which the array goes on. */
-static void answer_array_partial(const struct array *array, size_t least,
+/* The next byte that can be a wrong one is the nth of the argument at which the array goes on; or,
+ * if that is there, any one. More is not asked for: a wrong byte is to be found when it comes. */
+static void answer_array_partial(const struct array *array, size_t nth,
                                  struct framing_result *result) {
   size_t seen = (size_t)(array->at - array->bytes.data);
-  size_t needed = seen + least + (array->left - 1) * ARGUMENT_SIZE_MIN;
   size_t more = array->bytes.length + 1;
-  answer_partial(result, needed > more ? needed : more, seen);
+  answer_partial(result, seen + nth > more ? seen + nth : more, seen);
   result->arguments = (uint32_t)array->left;
   result->payload.length = array->taken;
 }
@@ -149,21 +149,21 @@ static bool read_arguments(struct array *array, size_t max, struct framing_resul
   for (; array->left > 0; array->left--) {
     struct span body = {NULL, 0};
     const char *why = NULL;
-    size_t least = ARGUMENT_SIZE_MIN;
+    size_t nth = 0;
     enum reading reading = read_header(array->at, end, &body, &why);
     if (reading == READING_DONE) {
       if (body.length > max - array->taken) {
         answer_too_large(result, too_much);
         return false;
       }
-      least = (size_t)(body.data - array->at) + body.length + 2;
+      nth = (size_t)(body.data - array->at) + body.length + 1;
       why = bad_end;
       reading = read_body(&body, end);
     }
     if (reading == READING_BAD)
       answer_malformed(result, why);
     else if (reading == READING_SHORT)
-      answer_array_partial(array, least, result);
+      answer_array_partial(array, nth, result);
     if (reading != READING_DONE) return false;
     array->at = body.data + body.length + 2;
     array->taken += body.length;
@@ -183,7 +183,7 @@ static void decode_array(const struct framing *framing, struct span bytes, size_
   size_t count;
   enum reading reading = read_count(&array.at, bytes.data + bytes.length, &count);
   if (reading == READING_SHORT) {
-    answer_partial(result, bytes.length < ARRAY_SIZE_MIN ? ARRAY_SIZE_MIN : bytes.length + 1, 0);
+    answer_partial(result, bytes.length + 1, 0);
   } else if (reading == READING_BAD) {
     answer_malformed(result, bad_count);
   } else if (count > framing->option.resp.max_arguments) {

@@ -176,6 +176,7 @@ static void feed_pieces(const struct framing *framing, const char *bytes, size_t
     if (there > length) there = length;
   }
   if (result.answer == FRAMING_COMPLETE) CHECK(result.length >= asked);
+  if (result.answer != FRAMING_PARTIAL) CHECK(there >= asked); /* a session waits for them */
   check_same(&result, whole);
 }
 

@@ -121,6 +121,8 @@ static const char *feed_pieces(const struct fence *fence, const struct framing *
     decode_fenced(fence, framing, all.data, there, seen, result);
     if (result->answer == FRAMING_COMPLETE && result->length < asked)
       return "was complete before it had as many bytes as it asked for";
+    if (result->answer != FRAMING_PARTIAL && there < asked)
+      return "was refused before it had as many bytes as it asked for: a session would not look";
     if (result->answer == FRAMING_PARTIAL && result->length <= there)
       return "asked for no more bytes than were there";
     if (result->answer != FRAMING_PARTIAL || there == all.length) return NULL;
