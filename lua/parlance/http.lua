@@ -211,17 +211,37 @@ local function new_lines(name, value)
   return table.concat(lines)
 end
 
+-- The order of pairs() is another one in each run of the server, and answers are not to be: several lines
+-- are put in the order of the alphabet. This makes it of lines that were never there before in this order.
+local ordered, ordered_count = {}, 0
+
+local function put_in_order(lines)
+  local list = {}
+  for line in lines:gmatch "[^\r]*\r\n" do list[#list + 1] = { line, line:match "^[^:]*", #list } end
+  table.sort(list, function(one, other)
+    if one[2] ~= other[2] then return one[2] < other[2] end
+    return one[3] < other[3] -- what a script gave as a list stays as it is
+  end)
+  for place, entry in ipairs(list) do list[place] = entry[1] end
+  local result = table.concat(list)
+  if ordered_count == MOST_LINES then ordered, ordered_count = {}, 0 end
+  if #lines <= LONGEST * 4 then ordered[lines], ordered_count = result, ordered_count + 1 end
+  return result
+end
+
 -- The lines of the script's headers; whether one of them speaks of the connection, and whether it says
 -- that it is to close.
 local function lines_of(headers)
-  local lines, connection = "", nil
+  local lines, count, connection = "", 0, nil
   for name, value in pairs(headers) do
     local of_name = known[name] or of_connection[name]
     lines = lines .. (of_name and of_name[value] or new_lines(name, value))
+    count = count + 1
     if #name == 10 and type(value) ~= "table" and name:lower() == "connection" then
       connection = tostring(value):lower()
     end
   end
+  if count > 1 then lines = ordered[lines] or put_in_order(lines) end
   return lines, connection ~= nil, connection and connection:find("close", 1, true) ~= nil
 end
 
@@ -421,13 +441,14 @@ function http.serve(handler, options)
       local start <const> = start_of(status)
       local ending <const> = endings[#body] or new_ending(#body)
       if not headers then return start .. ending .. body end
-      local lines
+      local lines, is_several
       for name, value in pairs(headers) do
         local of_name = known[name]
         local line = of_name and of_name[value]
         if not line then goto long_way end
-        lines = lines and lines .. line or line
+        if lines then lines, is_several = lines .. line, true else lines = line end
       end
+      if is_several then lines = ordered[lines] or put_in_order(lines) end
       return start .. (lines or "") .. ending .. body
     end
     ::long_way::

@@ -113,6 +113,16 @@ describe("http.serve", function()
     end
   end)
 
+  it("has them in the order of the alphabet, and a list of values as it was given", function()
+    local headers = { ["Set-Cookie"] = { "z=1", "a=2", "z=1" } }
+    local lines = "Set-Cookie: z=1\r\nSet-Cookie: a=2\r\nSet-Cookie: z=1\r\n"
+    for letter in ("TUVWXYZ"):gmatch "." do headers[letter], lines = "1", lines .. letter .. ": 1\r\n" end
+    for letter in ("RQPONMLKJIHGFEDCBA"):gmatch "." do headers[letter], lines = "1", letter .. ": 1\r\n" .. lines end
+    local expected = "HTTP/1.1 200 OK\r\n" .. lines .. "Content-Length: 1\r\n\r\nx"
+    assert.are.equal(expected, (answer(returning(200, headers, "x"))))
+    assert.are.equal(expected, (answer(returning(200, headers, { "x" }))))
+  end)
+
   it("gives the same head twice, and another for another length", function()
     local body = "a"
     local protocol = http.serve(function() return 200, nil, body end)
