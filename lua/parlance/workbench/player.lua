@@ -136,7 +136,7 @@ end
 function STEPS.gone(_, client, step)
   begin_turn(client, step)
   client.session:vanish()
-  client.is_over = true
+  client.pending, client.is_over = "", true -- whatever it has not read, it never will
 end
 
 function STEPS.expect(_, client, step)
