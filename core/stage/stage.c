@@ -133,7 +133,8 @@ static int advance(lua_State *L) {
 /* set_time(seconds): what os.time() tells from now on. */
 static int set_time(lua_State *L) {
   struct stage *stage = check(L);
-  stage->clock.real = luaL_checknumber(L, 2);
+  stage->began = luaL_checknumber(L, 2) - stage->clock.monotonic;
+  set_now(stage, stage->now);
   return 0;
 }
 
