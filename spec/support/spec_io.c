@@ -1,5 +1,5 @@
-/* io.poller, io.timers and io.address_*; the rest of io is in spec_socket.c, spec_resolver.c
- * and spec_watcher.c. */
+/* io.poller, io.timers and io.address_*; the rest of io is in spec_socket.c, spec_resolver.c,
+ * spec_watcher.c and spec_child.c. */
 #include <netdb.h>
 #include <stdint.h>
 #include <string.h>
@@ -258,5 +258,6 @@ int spec_open_io(lua_State *L) {
   spec_add_sockets(L);
   spec_add_resolver(L);
   spec_add_watcher(L);
+  spec_add_children(L);
   return 1;
 }

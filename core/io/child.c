@@ -1,0 +1,201 @@
+#include "io/child.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum {
+  HEAD = 56 * 1024, /* what is kept of what it prints: the beginning, */
+  TAIL = 8 * 1024,  /* and the end */
+  CHUNK = 4096,     /* read at once; not more than TAIL */
+  READS = 16,       /* in one call; together what a pipe holds */
+  NICENESS = 5,
+  PATIENCE = 1000 /* ms for one that was killed to be gone */
+};
+
+struct child {
+  pid_t pid;
+  int output;
+  int life;
+  bool has_ended;
+  struct child_end end;
+  size_t length;
+  char text[HEAD + TAIL];
+};
+
+/* Those that it inherits are closed, for a script may have opened some without a care for that. */
+static int plan_descriptors(posix_spawn_file_actions_t *actions, int output) {
+  int error = posix_spawn_file_actions_addopen(actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+  if (!error) error = posix_spawn_file_actions_adddup2(actions, output, STDOUT_FILENO);
+  if (!error)
+    error = posix_spawn_file_actions_addopen(actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+  if (!error) error = posix_spawn_file_actions_addclosefrom_np(actions, STDERR_FILENO + 1);
+  return error;
+}
+
+static int plan_attributes(posix_spawnattr_t *attributes) {
+  sigset_t none;
+  sigemptyset(&none);
+  int error = posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK);
+  if (!error) error = posix_spawnattr_setpgroup(attributes, 0);
+  if (!error) error = posix_spawnattr_setsigmask(attributes, &none);
+  return error;
+}
+
+/* 0 or the error. */
+static int spawn(const struct child_plan *plan, int output, pid_t *pid) {
+  posix_spawn_file_actions_t actions;
+  posix_spawnattr_t attributes;
+  int error = posix_spawn_file_actions_init(&actions);
+  if (error) return error;
+  error = posix_spawnattr_init(&attributes);
+  if (!error) {
+    error = plan_descriptors(&actions, output);
+    if (!error) error = plan_attributes(&attributes);
+    if (!error)
+      error = posix_spawn(pid, plan->program, &actions, &attributes, plan->arguments,
+                          plan->environment);
+    posix_spawnattr_destroy(&attributes);
+  }
+  posix_spawn_file_actions_destroy(&actions);
+  return error;
+}
+
+/* Who ignores this signal, and hands that on, is not told how children end. */
+static void want_to_be_told(void) {
+  struct sigaction action;
+  if (sigaction(SIGCHLD, NULL, &action) != 0 || action.sa_handler != SIG_IGN) return;
+  action = (struct sigaction){.sa_handler = SIG_DFL};
+  sigaction(SIGCHLD, &action, NULL);
+}
+
+/* 0 or the error. */
+static int start(struct child *child, const struct child_plan *plan) {
+  int ends[2];
+  want_to_be_told();
+  if (pipe2(ends, O_CLOEXEC) != 0) return errno;
+  child->output = ends[0];
+  int error = fcntl(ends[0], F_SETFL, O_NONBLOCK) != 0 ? errno : 0;
+  if (!error) error = spawn(plan, ends[1], &child->pid);
+  close(ends[1]);
+  if (error) {
+    child->pid = 0;
+    return error;
+  }
+  child->life = (int)syscall(SYS_pidfd_open, child->pid, 0);
+  if (child->life < 0) {
+    error = errno;
+    child_kill(child);
+    (void)waitpid(child->pid, NULL, 0);
+    child->pid = 0;
+    return error;
+  }
+  (void)setpriority(PRIO_PROCESS, (id_t)child->pid, NICENESS);
+  return 0;
+}
+
+enum status child_start(const struct child_plan *plan, struct child **started) {
+  struct child *child = calloc(1, sizeof *child);
+  if (!child) return STATUS_NO_MEMORY;
+  child->output = child->life = -1;
+  int error = start(child, plan);
+  if (!error) {
+    *started = child;
+    return STATUS_OK;
+  }
+  child_destroy(child);
+  errno = error;
+  return STATUS_ERROR;
+}
+
+int child_output(const struct child *child) { return child->output; }
+
+int child_life(const struct child *child) { return child->life; }
+
+/* The end moves up over the middle. */
+static void keep(struct child *child, const char *bytes, size_t length) {
+  size_t room = sizeof child->text - child->length;
+  if (length > room) {
+    size_t excess = length - room;
+    memmove(child->text + HEAD, child->text + HEAD + excess, TAIL - excess);
+    child->length -= excess;
+  }
+  memcpy(child->text + child->length, bytes, length);
+  child->length += length;
+}
+
+bool child_read(struct child *child) {
+  char bytes[CHUNK];
+  for (int i = 0; i < READS; i++) {
+    ssize_t got = read(child->output, bytes, sizeof bytes);
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return errno == EAGAIN;
+    if (got == 0) return false;
+    keep(child, bytes, (size_t)got);
+  }
+  return true;
+}
+
+struct span child_text(const struct child *child) {
+  return (struct span){child->text, child->length};
+}
+
+/* As long as nobody has waited for it, its number is its own, and its group's. */
+void child_kill(struct child *child) {
+  if (!child->has_ended) kill(-child->pid, SIGKILL);
+}
+
+/* It is waited for at once if it has ended, and those that it leaves behind are ended before, while
+ * the group still has its number. */
+static void reap(struct child *child) {
+  siginfo_t info = {.si_pid = 0};
+  int status;
+  bool is_ours = waitid(P_PID, (id_t)child->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+  if (is_ours && info.si_pid == 0) return;
+  if (is_ours) child_kill(child);
+  child->has_ended = true;
+  if (!is_ours || waitpid(child->pid, &status, 0) != child->pid)
+    child->end.status = -1;
+  else if (WIFSIGNALED(status))
+    child->end.signal = WTERMSIG(status);
+  else
+    child->end.status = WEXITSTATUS(status);
+}
+
+bool child_has_ended(struct child *child, struct child_end *end) {
+  if (!child->has_ended) {
+    reap(child);
+    if (!child->has_ended) return false;
+    (void)child_read(child);
+  }
+  *end = child->end;
+  return true;
+}
+
+/* A signal that comes meanwhile makes the wait no shorter. */
+static void wait_for_end(const struct child *child) {
+  struct pollfd life = {.fd = child->life, .events = POLLIN};
+  int result;
+  do result = poll(&life, 1, PATIENCE);
+  while (result < 0 && errno == EINTR);
+}
+
+void child_destroy(struct child *child) {
+  if (!child) return;
+  if (child->pid > 0 && !child->has_ended) {
+    child_kill(child);
+    wait_for_end(child);
+    reap(child);
+  }
+  if (child->output >= 0) close(child->output);
+  if (child->life >= 0) close(child->life);
+  free(child);
+}
