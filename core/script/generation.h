@@ -40,6 +40,7 @@ struct generation {
   struct generation *next;       /* of those that have a successor and still have conversations */
   unsigned number;               /* from 1 on */
   int64_t since;                 /* when it began to serve, in ms */
+  uint64_t fingerprint;          /* of its sources when it had been loaded */
   struct sources *sources;       /* Lua's, behind `roots`; NULL before it is being loaded */
   struct framing framing;        /* what handler.framing points to, if anything */
   int functions[FUNCTION_COUNT]; /* references; LUA_NOREF where there is none */

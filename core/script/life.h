@@ -16,8 +16,14 @@ struct script {
   struct gate gate;
   struct generation *generation; /* the one that serves, or NULL */
   struct generation *older;      /* those that some conversations still have */
-  struct sources failed; /* what the last version that was refused was made from; or empty */
-  int64_t lacking_since; /* when a file was first found missing; 0: none is */
+  struct sources failed;   /* what the last version that was refused was made from; or empty */
+  struct sources checked;  /* what a check that is under way is about; or empty */
+  size_t transcripts;      /* so many belonged to the script then */
+  int64_t checked_since;   /* when it was asked for, in ms */
+  uint64_t stranger;       /* the fingerprint of the last version that was not what was checked */
+  unsigned strangers;      /* so many there were in a row with this fingerprint */
+  int64_t strangers_since; /* when the first of a row was met, with whatever fingerprint; 0: none */
+  int64_t lacking_since;   /* when a file was first found missing; 0: none is */
   struct script_asked asked;
   bool is_troubled; /* a version could not be read, and that was logged */
   char name[NAME_MAX_LENGTH];

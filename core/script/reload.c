@@ -11,6 +11,10 @@
 /* For so long, in ms, a file may be missing while it is being replaced. */
 enum { PATIENCE = 500 };
 
+/* So often a version that is not what was checked may be there in a row, if it is the same each
+ * time. If it is another each time, that goes on, and is logged after so many ms. */
+enum { STRANGERS_MAX = 3, STRANGERS_TIME = 10000 };
+
 /* Longest list of names in a log line, in bytes. */
 enum { LIST_MAX = 1024 };
 
@@ -38,7 +42,11 @@ static void add_name(void *context, const char *name) {
 struct takeover {
   struct generation *old;
   struct generation *next;
-  const char *step; /* what was being done when it failed */
+  const char *step;                     /* what was being done when it failed, */
+  const char *detail;                   /* and why */
+  const struct script_verdict *verdict; /* NULL: none is needed */
+  bool is_turned_away;                  /* it was loaded, and is not to take over: */
+  bool is_stranger;                     /* because it is not what the verdict is about */
   struct list lost;
 };
 
@@ -70,7 +78,8 @@ static int carry_over(lua_State *state) {
 
 /* ---- the log ------------------------------------------------------------------------------- */
 
-static void log_reloaded(const struct script *script, const struct list *files, double started) {
+static void log_reloaded(const struct script *script, const struct list *files, double started,
+                         bool was_checked, int64_t now) {
   struct log_line line;
   size_t remaining = 0;
   if (!log_begin(&line, LOG_INFO, "reloaded")) return;
@@ -81,17 +90,21 @@ static void log_reloaded(const struct script *script, const struct list *files, 
   for (const struct generation *one = script->older; one; one = one->next)
     remaining += one->handler.sessions;
   log_integer(&line, "on_old", (int64_t)remaining);
+  if (was_checked) {
+    log_integer(&line, "transcripts", (int64_t)script->transcripts);
+    log_integer(&line, "check_ms", now - script->checked_since);
+  }
   log_end(&line);
 }
 
-static void log_refused(const struct script *script, const char *step, int64_t now) {
+static void log_refused(const struct script *script, const struct takeover *takeover, int64_t now) {
   struct log_line line;
   if (!log_begin(&line, LOG_ERROR, "reload_failed")) return;
   log_text(&line, "service", script->name);
-  log_text(&line, "step", step);
+  log_text(&line, "step", takeover->step);
   log_integer(&line, "serving", script->generation->number);
   log_number(&line, "age", (double)(now - script->generation->since) / 1000);
-  log_block(&line, "detail", script->gate.error);
+  log_block(&line, "detail", takeover->detail);
   log_end(&line);
 }
 
@@ -152,6 +165,8 @@ static void take_over(struct script *script, const struct takeover *takeover, in
   sources_deinit(&script->failed);
   script->lacking_since = 0;
   script->is_troubled = false;
+  script->strangers = 0;
+  script->strangers_since = 0;
 }
 
 /* ---- the files ----------------------------------------------------------------------------- */
@@ -187,50 +202,98 @@ static bool has_patience(struct script *script, bool is_forced, int64_t now) {
   return now - script->lacking_since < PATIENCE;
 }
 
-/* Without any note of what it was, it would be tried, and logged, again and again. */
-static void note_script(const struct script *script, struct sources *sources) {
-  char *bytes;
-  size_t length;
-  if (sources->count > 0) return;
-  (void)sources_read(sources, script->options.path, &bytes, &length);
-  free(bytes);
-}
-
 /* What may pass is logged once, and tried again. */
-static enum script_reload put_off(struct script *script, struct sources *sources, const char *step,
-                                  int64_t now) {
-  if (!script->is_troubled) log_refused(script, step, now);
+static enum script_reload put_off(struct script *script, struct sources *sources,
+                                  const struct takeover *takeover, int64_t now) {
+  if (!script->is_troubled) log_refused(script, takeover, now);
   script->is_troubled = true;
   sources_deinit(sources);
   return SCRIPT_LACKING;
 }
 
-static enum script_reload refuse(struct script *script, struct sources *sources, const char *step,
-                                 int64_t now) {
-  if (sources->is_uncertain) return put_off(script, sources, step, now);
+/* Without any note of what it was, it would be tried, and logged, again and again. */
+static enum script_reload refuse(struct script *script, struct sources *sources,
+                                 const struct takeover *takeover, int64_t now) {
+  if (sources->is_uncertain) return put_off(script, sources, takeover, now);
+  if (sources->count == 0) sources_note(sources, script->options.path);
   sources_deinit(&script->failed);
-  note_script(script, sources);
   script->failed = *sources;
   script->lacking_since = 0;
-  log_refused(script, step, now);
+  script->strangers = 0;
+  script->strangers_since = 0;
+  log_refused(script, takeover, now);
   return SCRIPT_REFUSED;
 }
+
+/* ---- checks -------------------------------------------------------------------------------- */
+
+/* What is loaded is not what was checked. Mostly it was saved meanwhile; but it may be that it is
+ * never the same here and there, or only loads here, and that must come to an end. */
+static void meet_stranger(struct script *script, struct takeover *takeover) {
+  uint64_t fingerprint = takeover->next->fingerprint;
+  bool is_same = script->strangers > 0 && script->stranger == fingerprint;
+  script->strangers = is_same ? script->strangers + 1 : 1;
+  script->stranger = fingerprint;
+  takeover->is_stranger = script->strangers < STRANGERS_MAX;
+  takeover->detail = takeover->verdict->report ? takeover->verdict->report
+                                               : "it was made from other files when it was checked";
+}
+
+/* Whether what was loaded may take over. */
+static bool passes(struct script *script, struct takeover *takeover) {
+  const struct script_verdict *verdict = takeover->verdict;
+  if (!verdict) return true;
+  takeover->step = "preflight";
+  takeover->detail = verdict->report;
+  bool is_known = verdict->finding == SCRIPT_GOOD || verdict->finding == SCRIPT_BAD;
+  if (is_known && verdict->fingerprint == takeover->next->fingerprint)
+    return verdict->finding == SCRIPT_GOOD;
+  meet_stranger(script, takeover);
+  return false;
+}
+
+static enum script_reload turn_away(struct script *script, struct sources *sources,
+                                    const struct takeover *takeover, int64_t now) {
+  if (!takeover->is_stranger) return refuse(script, sources, takeover, now);
+  if (script->strangers_since == 0) script->strangers_since = now;
+  if (now - script->strangers_since >= STRANGERS_TIME)
+    return put_off(script, sources, takeover, now);
+  sources_deinit(sources);
+  return SCRIPT_LACKING;
+}
+
+/* ---- a new version ------------------------------------------------------------------------- */
 
 /* False: there is none, and *sources has what it would have been made from. */
 static bool make_next(struct script *script, struct takeover *takeover, struct sources *sources) {
   takeover->step = "load";
+  takeover->detail = script->gate.error;
   takeover->next = script_make(script, sources);
   if (!takeover->next) return false;
-  if (gate_run(&script->gate, carry_over, takeover) == GATE_OK) return true;
+  if (passes(script, takeover)) {
+    takeover->detail = script->gate.error;
+    if (gate_run(&script->gate, carry_over, takeover) == GATE_OK) return true;
+  } else
+    takeover->is_turned_away = true;
   *sources = *takeover->next->sources;
   *takeover->next->sources = (struct sources){0};
   script_free_generation(script, takeover->next);
   return false;
 }
 
-enum script_reload script_reload(struct script *script, bool is_forced, int64_t now) {
+static enum script_reload fail(struct script *script, struct sources *sources,
+                               const struct takeover *takeover, bool is_forced, int64_t now) {
+  if (!has_patience(script, is_forced, now)) return refuse(script, sources, takeover, now);
+  sources_deinit(sources);
+  return SCRIPT_LACKING;
+}
+
+/* `checked`: what was noted when the check began. */
+static enum script_reload reload(struct script *script, bool is_forced,
+                                 const struct script_verdict *verdict,
+                                 const struct sources *checked, int64_t now) {
   double started = clock_seconds();
-  struct takeover takeover = {.old = script->generation};
+  struct takeover takeover = {.old = script->generation, .verdict = verdict};
   struct list files = {0};
   struct sources sources;
   if (is_forced)
@@ -238,16 +301,51 @@ enum script_reload script_reload(struct script *script, bool is_forced, int64_t 
   else if (!is_worth_trying(script, &files))
     return SCRIPT_UNCHANGED;
   if (!make_next(script, &takeover, &sources)) {
-    if (!has_patience(script, is_forced, now)) return refuse(script, &sources, takeover.step, now);
-    sources_deinit(&sources);
-    return SCRIPT_LACKING;
+    if (!takeover.is_turned_away) return fail(script, &sources, &takeover, is_forced, now);
+    sources_join(&sources, checked);
+    return turn_away(script, &sources, &takeover, now);
   }
   look_for_loss(script, &takeover);
   take_over(script, &takeover, now);
-  log_reloaded(script, &files, started);
+  log_reloaded(script, &files, started, verdict, now);
   warn_of_loss(script, &takeover.lost);
   if (takeover.old->handler.sessions == 0) retire(&takeover.old->handler);
   return SCRIPT_RELOADED;
+}
+
+enum script_reload script_reload(struct script *script, bool is_forced, int64_t now) {
+  return reload(script, is_forced, NULL, NULL, now);
+}
+
+enum script_reload script_look(struct script *script, bool is_forced,
+                               const char *const *transcripts, size_t transcript_count,
+                               int64_t now) {
+  struct list files = {0};
+  if (script->checked.count > 0 && !sources_changed(&script->checked)) return SCRIPT_CHECKING;
+  sources_deinit(&script->checked);
+  if (!is_forced && !is_worth_trying(script, &files)) return SCRIPT_UNCHANGED;
+  if (has_patience(script, is_forced, now)) return SCRIPT_LACKING;
+  for (size_t i = 0; i < script->generation->sources->count; i++)
+    sources_note(&script->checked, script->generation->sources->items[i].path);
+  for (size_t i = 0; i < script->failed.count; i++)
+    sources_note(&script->checked, script->failed.items[i].path);
+  for (size_t i = 0; i < transcript_count; i++) sources_note(&script->checked, transcripts[i]);
+  script->transcripts = transcript_count;
+  script->checked_since = now;
+  return script->checked.count > 0 ? SCRIPT_UNCHECKED : SCRIPT_LACKING;
+}
+
+enum script_reload script_judge(struct script *script, bool is_forced,
+                                const struct script_verdict *verdict, int64_t now) {
+  struct sources checked = script->checked;
+  script->checked = (struct sources){0};
+  if (verdict->finding == SCRIPT_UNKNOWN) {
+    struct takeover takeover = {.step = "preflight", .detail = verdict->report};
+    return refuse(script, &checked, &takeover, now);
+  }
+  enum script_reload outcome = reload(script, is_forced, verdict, &checked, now);
+  sources_deinit(&checked);
+  return outcome;
 }
 
 size_t script_count_files(const struct script *script) {

@@ -146,7 +146,10 @@ struct generation *script_make(struct script *script, struct sources *sources) {
   generation_init(generation, script, &script->gate);
   generation->number = script->generation ? script->generation->number + 1 : 1;
   struct loading loading = {script, generation};
-  if (gate_run(&script->gate, load, &loading) == GATE_OK) return generation;
+  if (gate_run(&script->gate, load, &loading) == GATE_OK) {
+    generation->fingerprint = sources_fingerprint(generation->sources);
+    return generation;
+  }
   discard(script, generation, sources);
   return NULL;
 }
@@ -173,6 +176,8 @@ struct handler *script_handler(struct script *script) {
   return &script->generation->handler;
 }
 
+uint64_t script_fingerprint(const struct script *script) { return script->generation->fingerprint; }
+
 const char *script_name(const struct script *script) { return script->name; }
 
 const char *script_listen(const struct script *script) { return script->generation->listen; }
@@ -198,6 +203,7 @@ size_t script_memory(struct script *script, bool collects) {
 void script_destroy(struct script *script) {
   if (script->generation) script_free_generation(script, script->generation);
   sources_deinit(&script->failed);
+  sources_deinit(&script->checked);
   lua_close(script->gate.main);
   free(script);
 }

@@ -143,6 +143,30 @@ enum status sources_read(struct sources *sources, const char *path, char **bytes
   return noted;
 }
 
+void sources_note(struct sources *sources, const char *path) {
+  char *bytes;
+  size_t length;
+  (void)sources_read(sources, path, &bytes, &length);
+  free(bytes);
+}
+
+void sources_join(struct sources *sources, const struct sources *more) {
+  for (size_t i = 0; i < more->count; i++)
+    (void)note(sources, more->items[i].path, &more->items[i]);
+}
+
+/* The sum does not depend on the order. */
+uint64_t sources_fingerprint(const struct sources *sources) {
+  uint64_t sum = 0;
+  for (size_t i = 0; i < sources->count; i++) {
+    const struct source *source = &sources->items[i];
+    uint64_t words[] = {digest_of(source->path, strlen(source->path)), source->length,
+                        source->digest};
+    if (source->is_there) sum += digest_of((const char *)words, sizeof words);
+  }
+  return sum;
+}
+
 static bool has_changed(const struct source *source) {
   if (is_special(source->path)) return !source->is_there;
   struct source now;

@@ -40,6 +40,16 @@ struct sources {
  * changed. */
 enum status sources_read(struct sources *sources, const char *path, char **bytes, size_t *length);
 
+/* Notes a file in the same way, without giving out what is in it. */
+void sources_note(struct sources *sources, const char *path);
+
+/* Notes those that stand in `more`, as they stand there; one that was noted before stays so. */
+void sources_join(struct sources *sources, const struct sources *more);
+
+/* One number for the paths and contents of those that are there, in whatever order they were read.
+ */
+uint64_t sources_fingerprint(const struct sources *sources);
+
 /* Whether a file now holds something else, has appeared, or has gone. What is no regular file
  * cannot be read a second time, and counts as unchanged. */
 bool sources_changed(const struct sources *sources);

@@ -77,10 +77,10 @@ void arguments_keep(lua_State *L) {
 }
 
 void arguments_push_outcome(lua_State *L, enum script_reload outcome) {
-  static const char *const words[] = {[SCRIPT_UNCHANGED] = "unchanged",
-                                      [SCRIPT_RELOADED] = "reloaded",
-                                      [SCRIPT_REFUSED] = "refused",
-                                      [SCRIPT_LACKING] = "lacking"};
+  static const char *const words[] = {
+      [SCRIPT_UNCHANGED] = "unchanged", [SCRIPT_RELOADED] = "reloaded",
+      [SCRIPT_REFUSED] = "refused",     [SCRIPT_LACKING] = "lacking",
+      [SCRIPT_UNCHECKED] = "unchecked", [SCRIPT_CHECKING] = "checking"};
   lua_pushstring(L, words[outcome]);
 }
 

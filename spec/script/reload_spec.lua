@@ -1,41 +1,9 @@
 local conversation = require "support.conversation"
+local editable = require "support.editable"
 local lfs = require "lfs"
 local rooms = require "parlance_spec"
 
--- A protocol of lines whose every answer begins with the name of its version; `more` stands before the
--- return, `body` makes the rest of the answer.
-local function version(name, body, more)
-  return ([[
-    local framing = require "parlance.framing"
-    local parlance = require "parlance"
-    local Lines = { close_when_done = false, request_complete = framing.line { max = 1000 } }
-    function Lines:make_response() return "%s " .. tostring((%s)) .. "\n" end
-    %s
-    return Lines]]):format(name, body or "self.request", more or "")
-end
-
--- A script of this text that can be edited: save(text, name) writes a file beside it anew, or removes
--- it if there is no text; look(now) lets the script look at its files and returns what came of it, and
--- what was logged, without the time.
-local function open(text, beside, options)
-  local files <const> = { ["protocol.lua"] = text }
-  for name, more in pairs(beside or {}) do files[name] = more end
-  local folder <const> = conversation.folder(files)
-  local script <const> = conversation.open(folder .. "/protocol.lua", options)
-  local function save(new, name)
-    name = name or "protocol.lua"
-    files[name] = new or nil
-    if not new then return assert(os.remove(folder .. "/" .. name)) end
-    local file <close> = assert(io.open(folder .. "/" .. name, "wb"))
-    assert(file:write(new))
-  end
-  local function look(now, is_forced)
-    local result
-    local log = rooms.base.capture(function() result = script:reload(is_forced or false, now or 1000) end)
-    return result, (log:gsub("%d+%-%d+%-%d+T[%d:.]+Z ", ""):gsub(folder:gsub("%p", "%%%0"), "FOLDER"))
-  end
-  return script, save, look
-end
+local open, version = editable.open, editable.version
 
 local function ask(session, line)
   return conversation.feed(session, { line .. "\n" })
@@ -277,7 +245,7 @@ describe("reload", function()
       { "no text at all", "", "the script returned nil, not a table" },
       { "a module that is not there", "require 'nowhere'", "FOLDER/protocol.lua:1: module 'nowhere' not found" },
       { "an endless loop", LOOP, "the call took longer than 0.1 s" },
-      { "memory without end", "local t = {} while true do t[#t + 1] = ('x'):rep(1000) .. #t end", "not enough memory" },
+      { "memory without end", "local t = {} while true do t[#t + 1] = ('x'):rep(5e4) .. #t end", "not enough memory" },
       { "an error in restore", version("two", nil, "Lines.restore = function() error 'no way' end"),
         "step=restore .*protocol.lua:5: no way" },
       { "a restore that is no function", version("two", nil, "Lines.restore = 5"),

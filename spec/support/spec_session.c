@@ -98,6 +98,40 @@ static int service_reload(lua_State *L) {
   return 1;
 }
 
+/* look(is_forced, now, transcript): the same for script_look(). */
+static int service_look(lua_State *L) {
+  struct service *service = check_service(L);
+  bool is_forced = lua_toboolean(L, 2);
+  int64_t now = luaL_checkinteger(L, 3);
+  const char *transcript = luaL_optstring(L, 4, NULL);
+  size_t count = transcript ? 1 : 0;
+  arguments_push_outcome(L, script_look(service->script, is_forced, &transcript, count, now));
+  return 1;
+}
+
+/* judge(is_forced, now, finding, fingerprint, report): the same for script_judge(). */
+static int service_judge(lua_State *L) {
+  static const char *const findings[] = {[SCRIPT_GOOD] = "good",
+                                         [SCRIPT_BAD] = "bad",
+                                         [SCRIPT_UNLOADABLE] = "unloadable",
+                                         [SCRIPT_UNKNOWN] = "unknown",
+                                         NULL};
+  struct service *service = check_service(L);
+  bool is_forced = lua_toboolean(L, 2);
+  int64_t now = luaL_checkinteger(L, 3);
+  struct script_verdict verdict = {.finding =
+                                       (enum script_finding)luaL_checkoption(L, 4, NULL, findings),
+                                   .fingerprint = (uint64_t)luaL_optinteger(L, 5, 0),
+                                   .report = luaL_optstring(L, 6, NULL)};
+  arguments_push_outcome(L, script_judge(service->script, is_forced, &verdict, now));
+  return 1;
+}
+
+static int service_fingerprint(lua_State *L) {
+  lua_pushinteger(L, (lua_Integer)script_fingerprint(check_service(L)->script));
+  return 1;
+}
+
 /* files(): the paths of those that should be watched. */
 static int service_files(lua_State *L) {
   arguments_push_files(L, check_service(L)->script);
@@ -412,12 +446,19 @@ static int make_folder(lua_State *L) {
 int spec_open_session(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"load", load}, {"folder", make_folder}, {"handlers", spec_new_handlers}, {NULL, NULL}};
-  static const luaL_Reg script_methods[] = {
-      {"open", service_open},       {"name", service_name},
-      {"reload", service_reload},   {"files", service_files},
-      {"path", service_path},       {"listen", service_listen},
-      {"example", service_example}, {"close", service_close},
-      {"handler", service_handler}, {NULL, NULL}};
+  static const luaL_Reg script_methods[] = {{"open", service_open},
+                                            {"name", service_name},
+                                            {"reload", service_reload},
+                                            {"files", service_files},
+                                            {"look", service_look},
+                                            {"judge", service_judge},
+                                            {"fingerprint", service_fingerprint},
+                                            {"path", service_path},
+                                            {"listen", service_listen},
+                                            {"example", service_example},
+                                            {"close", service_close},
+                                            {"handler", service_handler},
+                                            {NULL, NULL}};
   static const luaL_Reg session_methods[] = {{"receive", session_receive_copy},
                                              {"receive_in_place", session_receive_in_place},
                                              {"finish", session_finish},
