@@ -39,6 +39,7 @@ const char options_help[] =
     "      --resolve-names       look up the names of peers for `self.host`\n"
     "      --name-server ADDRESS host:port to ask for them, instead of the system's\n"
     "      --no-watch            reload scripts only at SIGHUP, and not when they are saved\n"
+    "      --preflight           reload a script only if its transcripts hold (see check)\n"
     "      --record FOLDER       write each conversation there as a transcript: all of it, "
     "passwords\n"
     "                            too\n"
@@ -51,6 +52,7 @@ const char options_help[] =
     "      --seconds S           for so long at most (default of fuzz: 10)\n"
     "      --format FORMAT       of check: text (default), tap or json\n"
     "      --seed N              of fuzz: the same inputs as in another run\n"
+    "      --fingerprint         of check: tell only what does not hold, and of which version\n"
     "\n"
     "BYTES may end in K, M or G; S is in seconds, such as 0.5, and 0 means no limit.\n"
     "Exit status: 0 after a clean stop, 2 for a wrong command line or a script that does not "
@@ -72,6 +74,7 @@ enum answer {
   OPTION_RESOLVE_NAMES,
   OPTION_NAME_SERVER,
   OPTION_NO_WATCH,
+  OPTION_PREFLIGHT,
   OPTION_RECORD,
   OPTION_LOG_LEVEL,
   OPTION_LOG_FORMAT,
@@ -80,7 +83,8 @@ enum answer {
   OPTION_HELP,
   OPTION_FORMAT, /* from here on of a tool */
   OPTION_SEED,
-  OPTION_SECONDS
+  OPTION_SECONDS,
+  OPTION_FINGERPRINT
 };
 
 static const struct option long_options[] = {
@@ -96,6 +100,7 @@ static const struct option long_options[] = {
     {"resolve-names", no_argument, NULL, OPTION_RESOLVE_NAMES},
     {"name-server", required_argument, NULL, OPTION_NAME_SERVER},
     {"no-watch", no_argument, NULL, OPTION_NO_WATCH},
+    {"preflight", no_argument, NULL, OPTION_PREFLIGHT},
     {"record", required_argument, NULL, OPTION_RECORD},
     {"log-level", required_argument, NULL, OPTION_LOG_LEVEL},
     {"log-format", required_argument, NULL, OPTION_LOG_FORMAT},
@@ -105,6 +110,7 @@ static const struct option long_options[] = {
     {"format", required_argument, NULL, OPTION_FORMAT},
     {"seed", required_argument, NULL, OPTION_SEED},
     {"seconds", required_argument, NULL, OPTION_SECONDS},
+    {"fingerprint", no_argument, NULL, OPTION_FINGERPRINT},
     {NULL, 0, NULL, 0},
 };
 
@@ -248,14 +254,14 @@ static bool set_for_script(struct script_entry *entry, int option, const char *n
 /* Whether the command has this option of the tools. */
 static bool has_tool_option(const struct options *options, int option) {
   if (options->command == COMMAND_SERVE) return false;
-  return option == OPTION_SECONDS ||
-         (option == OPTION_FORMAT) == (options->command == COMMAND_CHECK);
+  bool is_of_fuzz = option == OPTION_SEED;
+  return option == OPTION_SECONDS || is_of_fuzz == (options->command == COMMAND_FUZZ);
 }
 
 /* An option of the command; the tools take values as they were typed. */
 static bool set_for_tool(struct options *options, int option, const char *name) {
   int64_t value;
-  bool ok;
+  bool ok = true;
   if (!has_tool_option(options, option)) {
     fprintf(stderr, "parlance: --%s is an option of another command; see parlance --help\n", name);
     return false;
@@ -265,10 +271,11 @@ static bool set_for_tool(struct options *options, int option, const char *name) 
          complain("format", optarg, "text, tap or json");
   else if (option == OPTION_SEED)
     ok = parse_whole(name, optarg, 0, INT64_MAX, false, "a whole number from 0 up", &value);
-  else
+  else if (option == OPTION_SECONDS)
     ok = parse_seconds(name, optarg, &value);
+  const char *text = option == OPTION_FINGERPRINT ? "" : optarg;
   if (options->tool_count < TOOL_OPTIONS_MAX)
-    options->tool[options->tool_count++] = (struct program_option){name, optarg};
+    options->tool[options->tool_count++] = (struct program_option){name, text};
   return ok;
 }
 
@@ -283,6 +290,7 @@ static bool set_for_server(struct options *options, int option) {
            complain("poller", optarg, "epoll or select");
   case OPTION_RESOLVE_NAMES: options->server.resolve_names = true; return true;
   case OPTION_NO_WATCH: options->server.watches = false; return true;
+  case OPTION_PREFLIGHT: options->preflights = true; return true;
   case OPTION_RECORD:
     options->server.record = optarg;
     return *optarg != '\0' || complain("record", optarg, "a folder");

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "cli/banner.h"
+#include "cli/checker.h"
 #include "cli/commands.h"
 #include "script/script.h"
 #include "server/server.h"
@@ -23,6 +24,7 @@ struct served {
   struct server *server; /* which it is the nth service of */
   size_t nth;
   struct service_source source;
+  struct checker checker; /* all zeros without --preflight */
 };
 
 /* As many descriptors as the system lets us have. */
@@ -60,8 +62,12 @@ static bool choose_addresses(struct served *served) {
   return true;
 }
 
-static int load(struct served *served) {
+static int load(struct served *served, bool preflights) {
   const char *error;
+  if (preflights && checker_init(&served->checker, &served->entry->script, environ) != STATUS_OK) {
+    fprintf(stderr, "parlance: %s: not enough memory\n", served->entry->script.path);
+    return EXIT_FAILED;
+  }
   if (script_create(&served->entry->script, &served->script) != STATUS_OK) {
     fprintf(stderr, "parlance: %s: not enough memory\n", served->entry->script.path);
     return EXIT_FAILED;
@@ -92,16 +98,30 @@ static void complain_of_address(const struct address *address, const char *why) 
 
 /* ---- renewal ------------------------------------------------------------------------------- */
 
-static enum service_renewal renew(void *context, bool is_forced, int64_t now) {
-  const struct served *served = context;
-  switch (script_reload(served->script, is_forced, now)) {
+static enum service_renewal answer(const struct served *served, enum script_reload outcome) {
+  switch (outcome) {
   case SCRIPT_RELOADED:
     server_renew(served->server, served->nth, script_handler(served->script));
     return RENEWAL_DONE;
   case SCRIPT_REFUSED: return RENEWAL_REFUSED;
   case SCRIPT_LACKING: return RENEWAL_LATER;
+  case SCRIPT_UNCHECKED: return RENEWAL_CHECK;
+  case SCRIPT_CHECKING: return RENEWAL_CHECKING;
   default: return RENEWAL_NONE;
   }
+}
+
+static enum service_renewal renew(void *context, bool is_forced, int64_t now) {
+  const struct served *served = context;
+  return answer(served, served->source.check
+                            ? checker_look(&served->checker, served->script, is_forced, now)
+                            : script_reload(served->script, is_forced, now));
+}
+
+static enum service_renewal judge(void *context, bool is_forced,
+                                  const struct service_finding *finding, int64_t now) {
+  const struct served *served = context;
+  return answer(served, checker_judge(served->script, is_forced, finding, now));
 }
 
 static size_t count_files(void *context) {
@@ -122,7 +142,13 @@ static bool listen_all(struct server *server, struct served *served, size_t coun
     served[i].server = server;
     served[i].nth = i;
     served[i].source = (struct service_source){
-        .context = &served[i], .renew = renew, .count_files = count_files, .each_file = each_file};
+        .context = &served[i],
+        .renew = renew,
+        .check = served[i].checker.plan.program ? &served[i].checker.plan : NULL,
+        .check_time = CHECKER_TIME,
+        .judge = judge,
+        .count_files = count_files,
+        .each_file = each_file};
     struct service_options service = {.name = script_name(served[i].script),
                                       .handler = script_handler(served[i].script),
                                       .source = &served[i].source,
@@ -177,6 +203,11 @@ static bool check_record(const char *folder) {
   return false;
 }
 
+static void free_served(struct served *served) {
+  if (served->script) script_destroy(served->script);
+  checker_deinit(&served->checker);
+}
+
 int command_serve(const struct options *options) {
   if (!check_record(options->server.record)) return EXIT_REFUSED;
   struct served *served = calloc(options->script_count, sizeof *served);
@@ -189,11 +220,10 @@ int command_serve(const struct options *options) {
   int status = EXIT_STOPPED;
   for (size_t i = 0; i < options->script_count && status == EXIT_STOPPED; i++) {
     served[i].entry = &options->scripts[i];
-    status = load(&served[i]);
+    status = load(&served[i], options->preflights);
   }
   if (status == EXIT_STOPPED) status = run(options, served);
-  for (size_t i = 0; i < options->script_count; i++)
-    if (served[i].script) script_destroy(served[i].script);
+  for (size_t i = 0; i < options->script_count; i++) free_served(&served[i]);
   free(served);
   return status;
 }

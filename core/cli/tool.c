@@ -1,11 +1,20 @@
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
 
 #include "cli/commands.h"
 
 static bool is_address(const char *text, const char **why) {
   struct address address;
   return address_parse(text, &address, why) == STATUS_OK;
+}
+
+/* A check that a server has asked for does not outlive it. */
+static void end_with_server(const struct options *options) {
+  for (size_t i = 0; i < options->tool_count; i++)
+    if (strcmp(options->tool[i].name, "fingerprint") == 0) prctl(PR_SET_PDEATHSIG, SIGKILL);
 }
 
 int command_tool(const struct options *options) {
@@ -26,6 +35,7 @@ int command_tool(const struct options *options) {
                             .options = options->tool,
                             .option_count = options->tool_count,
                             .is_address = is_address};
+  end_with_server(options);
   int status = program_run(&program);
   free(scripts);
   return status;

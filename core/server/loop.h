@@ -11,6 +11,7 @@
 #include "io/source.h"
 #include "io/timer.h"
 #include "io/watcher.h"
+#include "server/preflight.h"
 #include "server/server.h"
 #include "session/reason.h"
 
@@ -37,6 +38,7 @@ struct service {
   struct service *next;
   struct handler *handler;
   const struct service_source *source; /* or NULL */
+  struct preflight preflight;
   struct listener *listeners;
   size_t connections;
   size_t max_connections;

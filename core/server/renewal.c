@@ -12,11 +12,15 @@ enum {
   PACE = 100
 };
 
-/* Whether there may be other files to be watched. */
+/* Whether there may be other files to be watched. What is checked first has its own time. */
 static bool renew(struct server *server, bool is_forced) {
   bool has_read = false;
   for (struct service *service = server->services; service; service = service->next) {
     const struct service_source *source = service->source;
+    if (source && source->check) {
+      preflight_ask(service, is_forced, server->now);
+      continue;
+    }
     enum service_renewal renewal =
         source ? source->renew(source->context, is_forced, server->now) : RENEWAL_NONE;
     if (renewal == RENEWAL_DONE || renewal == RENEWAL_REFUSED) has_read = true;
@@ -80,23 +84,34 @@ enum status renewal_watch(struct server *server) {
   return status;
 }
 
-int64_t renewal_deadline(const struct server *server) {
-  if (!server->watcher || server->is_draining) return CLOCK_NEVER;
+static int64_t watch_deadline(const struct server *server) {
+  if (!server->watcher) return CLOCK_NEVER;
   int64_t deadline = watcher_deadline(server->watcher);
   bool has_others = count_files(server) != server->watched_files;
   return has_others && server->next_watch < deadline ? server->next_watch : deadline;
 }
 
+int64_t renewal_deadline(const struct server *server) {
+  if (server->is_draining) return CLOCK_NEVER;
+  int64_t watch = watch_deadline(server), preflight = preflight_deadline(server);
+  return watch < preflight ? watch : preflight;
+}
+
 /* ---- when they change ---------------------------------------------------------------------- */
 
-void renewal_look(struct server *server) {
-  if (!server->watcher || server->is_draining) return;
+static void look_at_files(struct server *server) {
   /* A script may require a module long after it was loaded. */
   if (count_files(server) != server->watched_files && server->now >= server->next_watch)
     watch_files(server);
   if (watcher_deadline(server->watcher) > server->now) return;
   if (!watcher_settled(server->watcher, server->now)) return;
   if (renew(server, false)) watch_files(server);
+}
+
+void renewal_look(struct server *server) {
+  if (server->is_draining) return;
+  if (server->watcher) look_at_files(server);
+  if (preflight_look(server) && server->watcher) watch_files(server);
 }
 
 void renewal_force(struct server *server) {

@@ -2,7 +2,8 @@
  * to the server room.
  *
  * The watcher tells that files have changed and have come to rest; whether that makes a new handler
- * is the business of each service's source. SIGHUP asks them all at once. */
+ * is the business of each service's source; if it is to be checked first, see preflight.h. SIGHUP
+ * asks them all at once. */
 #ifndef SERVER_RENEWAL_H
 #define SERVER_RENEWAL_H
 

@@ -85,6 +85,7 @@ enum status server_add_service(struct server *server, const struct service_optio
   service->server = server;
   service->handler = options->handler;
   service->source = options->source;
+  preflight_init(service);
   service->max_connections = options->max_connections;
   snprintf(service->name, sizeof service->name, "%s", options->name);
   struct service **end = &server->services;
@@ -209,6 +210,7 @@ static enum status drain(struct server *server) {
     listener_accept_rest(service);
   log_stopping(server);
   server->is_draining = true;
+  preflight_end(server);
   server->now = clock_milliseconds();
   timer_set(&server->timers, &server->drain, server->now + DRAIN_TIME);
   for (struct service *service = server->services; service; service = service->next)
@@ -251,6 +253,7 @@ static void free_service(struct service *service) {
 }
 
 void server_destroy(struct server *server) {
+  preflight_end(server);
   abort_all(server);
   connection_free_ended(server);
   while (server->services) {

@@ -12,8 +12,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/span.h"
 #include "base/status.h"
 #include "io/address.h"
+#include "io/child.h"
 #include "session/handler.h"
 
 struct server;
@@ -31,7 +33,16 @@ enum service_renewal {
   RENEWAL_NONE,    /* nothing new */
   RENEWAL_REFUSED, /* there is something new, and it is no good */
   RENEWAL_DONE,    /* server_renew() was called */
-  RENEWAL_LATER    /* nothing new yet: look again soon */
+  RENEWAL_LATER,   /* nothing new yet: look again soon */
+  RENEWAL_CHECK,   /* there is something new, which is to be checked first; */
+  RENEWAL_CHECKING /* and so there was when this was last said */
+};
+
+/* What the program has come to that checks what is new. */
+struct service_finding {
+  const char *why;  /* it came to no end, and this is why; NULL: */
+  int status;       /* it returned this, */
+  struct span text; /* and printed this */
 };
 
 /* Where the handlers of a service come from. */
@@ -41,6 +52,14 @@ struct service_source {
   /* Looks whether there is something new, or takes it for new if forced. Called between two events,
    * never from within a session's call. */
   enum service_renewal (*renew)(void *context, bool is_forced, int64_t now);
+
+  /* NULL, or the program that checks what is new, in a process of its own. Then renew() does not
+   * call server_renew() but answers RENEWAL_CHECK, and judge() is called when the program has ended
+   * and what it has looked at is still what there is, as far as is known. */
+  const struct child_plan *check;
+  int64_t check_time; /* ms: it is ended if it takes longer */
+  enum service_renewal (*judge)(void *context, bool is_forced,
+                                const struct service_finding *finding, int64_t now);
 
   /* The files to be watched: how many there are, and each of them. */
   size_t (*count_files)(void *context);

@@ -1,6 +1,8 @@
 #include "stage/stage.h"
 
+#include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -181,6 +183,13 @@ static int example(lua_State *L) {
   return 1;
 }
 
+static int fingerprint(lua_State *L) {
+  char text[2 * sizeof(uint64_t) + 1];
+  snprintf(text, sizeof text, "%016" PRIx64, script_fingerprint(check(L)->script));
+  lua_pushstring(L, text);
+  return 1;
+}
+
 static int files(lua_State *L) {
   arguments_push_files(L, check(L)->script);
   return 1;
@@ -197,6 +206,12 @@ static int close_stage(lua_State *L) {
 
 /* ---- the module ---------------------------------------------------------------------------- */
 
+/* clock() */
+static int tell_clock(lua_State *L) {
+  lua_pushnumber(L, clock_seconds());
+  return 1;
+}
+
 /* setenv(name, value) */
 static int set_variable(lua_State *L) {
   const char *variable = luaL_checkstring(L, 1);
@@ -207,11 +222,9 @@ static int set_variable(lua_State *L) {
 }
 
 int luaopen_parlance_stage(lua_State *L) {
-  static const luaL_Reg functions[] = {{"load", load},
-                                       {"log", take_log},
-                                       {"list", disk_list},
-                                       {"setenv", set_variable},
-                                       {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"load", load},           {"log", take_log},
+                                       {"list", disk_list},      {"clock", tell_clock},
+                                       {"setenv", set_variable}, {NULL, NULL}};
   static const luaL_Reg methods[] = {{"open", open_dialogue},
                                      {"reload", reload},
                                      {"advance", advance},
@@ -224,6 +237,7 @@ int luaopen_parlance_stage(lua_State *L) {
                                      {"files", files},
                                      {"listen", listen_address},
                                      {"example", example},
+                                     {"fingerprint", fingerprint},
                                      {"close", close_stage},
                                      {NULL, NULL}};
   arguments_add_class(L, class_name, methods, close_stage);

@@ -17,6 +17,7 @@
  *   log()                what was logged since, a list of { level = "warn", text = "..." }; and how
  *                        many lines more there were than it keeps
  *   list(folder)         the sorted names of what is in it; nil and why not
+ *   clock()              the seconds that pass for us, of a clock that is never set back
  *   setenv(name, value)  for scripts that are loaded later; nil: it is not set
  *
  *   script:open{ host =, name =, port =, server_host =, server_port = }
@@ -29,6 +30,7 @@
  *   script:now()         the seconds that have passed since it was loaded
  *   script:asked()       how often request_complete was called, and how many bytes it was shown
  *   script:memory(collects)
+ *   script:fingerprint() a text that stands for the contents of all that it was loaded from
  *   script:name(), script:listen(), script:example(), script:files(), script:close()
  *
  *   session:receive(bytes, from, to)

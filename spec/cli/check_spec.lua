@@ -1,5 +1,7 @@
 -- `parlance check`: loads and validates scripts, without a server.
 
+local lfs = require "lfs"
+local process = require("parlance_spec").process
 local server = require "support.server"
 
 local folder
@@ -138,5 +140,63 @@ describe("check", function()
     local status, _, complaint = check(path)
     assert.equal("", complaint)
     assert.equal(0, status)
+  end)
+
+  describe("with --fingerprint", function()
+    local TRANSCRIPTS <const> = "/transcripts"
+
+    after_each(function() os.execute(("rm -rf '%s%s'"):format(folder, TRANSCRIPTS)) end)
+
+    local function add_transcript(script, text)
+      assert(lfs.mkdir(folder .. TRANSCRIPTS))
+      assert(lfs.mkdir(folder .. TRANSCRIPTS .. "/" .. script))
+      return write(("transcripts/%s/a.transcript"):format(script), text)
+    end
+
+    it("tells nothing but that of what holds, the same each time", function()
+      local path = write("good.lua", "return { " .. FUNCTIONS .. " }")
+      local status, said, complaint = check("--fingerprint", path)
+      assert.equal("", complaint)
+      assert.equal(0, status)
+      assert.is_truthy(said:find("^fingerprint " .. ("%x"):rep(16) .. "\n$"), said)
+      assert.equal(said, select(2, check("--fingerprint", path)))
+      write("good.lua", "return {" .. FUNCTIONS .. " }")
+      assert.is_not.equal(said, select(2, check("--fingerprint", path)))
+    end)
+
+    it("tells first what does not hold", function()
+      local path = write("good.lua", "return { " .. FUNCTIONS .. " }")
+      local transcript = add_transcript("good", '> "x"\n< "y"\n')
+      local status, said, complaint = check("--fingerprint", path)
+      assert.equal("", complaint)
+      assert.equal(1, status)
+      assert.equal(1, (said:find(transcript .. ":2: ", 1, true)))
+      assert.is_truthy(said:find "\nfingerprint %x+\n$", said)
+    end)
+
+    it("tells in the same place of a transcript that is malformed", function()
+      local path = write("good.lua", "return { " .. FUNCTIONS .. " }")
+      local transcript = add_transcript("good", "oops\n")
+      local status, said, complaint = check("--fingerprint", path)
+      assert.equal("", complaint)
+      assert.equal(2, status)
+      assert.equal(1, (said:find(transcript .. ":1: ", 1, true)))
+      assert.is_truthy(said:find "\nfingerprint %x+\n$", said)
+    end)
+
+    it("has none of a script that does not load", function()
+      local status, said = check("--fingerprint", write("bad.lua", "return 1"))
+      assert.equal(2, status)
+      assert.is_truthy(said:find "bad.lua: .*\nfingerprint none\n$", said)
+    end)
+
+    it("has none of a script that is saved meanwhile", function()
+      local path = write("restless.lua", "local f <close> = io.open(os.getenv 'RESTLESS', 'ab')\n"
+        .. "if f then f:write '\\n' end return { " .. FUNCTIONS .. " }")
+      local child <close> = assert(process.spawn({ os.getenv "PARLANCE_BINARY", "check", "--fingerprint", path },
+        { stdout = folder .. "/out", env = { RESTLESS = path, LD_PRELOAD = "" } }))
+      assert.equal(0, child:wait(server.DEADLINE))
+      assert.is_truthy(server.read_file(folder .. "/out"):find "fingerprint none\n$")
+    end)
   end)
 end)

@@ -73,6 +73,7 @@ describe("the command line", function()
 
   it("refuses a value for an option that takes none", function()
     refuses({ "--resolve-names=yes", ECHO }, "--resolve-names")
+    refuses({ "--preflight=yes", ECHO }, "--preflight")
   end)
 
   it("refuses options behind the last script, because they are for none", function()
@@ -100,7 +101,7 @@ describe("--help", function()
     for _, option in ipairs {
       "--listen", "--max-connections", "--max-request", "--request-timeout", "--idle-timeout", "--write-timeout",
       "--call-timeout", "--memory-limit", "--poller", "--resolve-names", "--name-server", "--log-level",
-      "--log-format", "--record", "--version", "--help",
+      "--log-format", "--record", "--preflight", "--fingerprint", "--version", "--help",
     } do
       assert.is_truthy(said:find(option, 1, true), option)
     end

@@ -2,18 +2,14 @@
 
 local report = require "parlance.workbench.report"
 local scripts = require "parlance.workbench.scripts"
+local stage = require "parlance.stage"
 local trial = require "parlance.workbench.trial"
 local writers = require "parlance.workbench.writers"
 
 local HOLDS <const>, FAULTY <const>, UNCHECKED <const> = 0, 1, 2
 
-local function complain(text)
-  io.stderr:write("parlance: ", text, "\n")
-  return UNCHECKED
-end
-
 -- Tries the script with each of its transcripts; the worst status.
-local function check_transcripts(script, writer, deadline)
+local function check_transcripts(script, writer, deadline, complain)
   local list, faults = scripts.transcripts(script)
   local status = #faults > 0 and UNCHECKED or HOLDS
   for _, fault in ipairs(faults) do complain(fault) end
@@ -29,20 +25,42 @@ local function check_transcripts(script, writer, deadline)
   return status
 end
 
+-- What is checked for a server (--preflight) is told by a fingerprint of the files, in the last line; "none"
+-- if it does not load, or was saved meanwhile.
+local function fingerprint(script)
+  local loaded <close> = stage.load(script.path, script.options)
+  return loaded and loaded:fingerprint() or "none"
+end
+
 return function(arguments)
-  local writer = writers[arguments.options.format or "text"](arguments.write, report)
+  local is_for_server = arguments.options.fingerprint
+  local format = is_for_server and "faults" or arguments.options.format or "text"
+  local writer = writers[format](arguments.write, report)
+  local before = is_for_server and fingerprint(arguments.scripts[1])
+  local function complain(text)
+    if is_for_server then
+      arguments.write(text .. "\n")
+    else
+      io.stderr:write("parlance: ", text, "\n")
+    end
+    return UNCHECKED
+  end
   local seconds = tonumber(arguments.options.seconds)
-  local deadline = seconds and os.clock() + seconds
+  local deadline = seconds and stage.clock() + seconds
   local status = HOLDS
   for _, script in ipairs(arguments.scripts) do
     local printed, why = scripts.validate(script, arguments.is_address)
     if printed then
       writer.script(script, printed)
-      status = math.max(status, check_transcripts(script, writer, deadline))
+      status = math.max(status, check_transcripts(script, writer, deadline, complain))
     else
       status = complain(why)
     end
   end
   writer.finish()
+  if is_for_server then
+    local is_same = fingerprint(arguments.scripts[1]) == before
+    arguments.write(("fingerprint %s\n"):format(is_same and before or "none"))
+  end
   return status
 end

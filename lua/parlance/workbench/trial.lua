@@ -41,7 +41,7 @@ local function play(self, way, transcript)
 end
 
 local function is_late(self)
-  return self.deadline and os.clock() > self.deadline
+  return self.deadline and stage.clock() > self.deadline
 end
 
 -- ---- findings -----------------------------------------------------------------------------------
@@ -209,7 +209,7 @@ local function try_all(self)
 end
 
 --- Tries the script at `path`, loaded with these options of stage.load(), with the transcript, until
---- os.clock() is `deadline` if there is one. Returns
+--- stage.clock() is `deadline` if there is one. Returns
 ---
 ---   findings   a list of faults (see player.play) with `how`: "whole", "again" (the second time), "cut"
 ---              (with `cuts`), "bytes", "pipelined", "doubled" (two clients at once), "gone" (with

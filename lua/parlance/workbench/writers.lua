@@ -32,6 +32,21 @@ function writers.text(write, report)
   return writer
 end
 
+-- ---- only what does not hold, for a log ---------------------------------------------------------
+
+function writers.faults(write, report)
+  local writer = writers.text(write, report)
+  local write_transcript = writer.transcript
+
+  function writer.script() end
+
+  function writer.transcript(transcript, trial)
+    if #trial.findings > 0 then write_transcript(transcript, trial) end
+  end
+
+  return writer
+end
+
 -- ---- TAP, version 13 (testanything.org) ---------------------------------------------------------
 
 function writers.tap(write, report)

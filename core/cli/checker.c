@@ -1,0 +1,160 @@
+#include "cli/checker.h"
+
+#include <dirent.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Seconds of play. */
+static const char play_time[] = "2";
+
+/* More than a line of the log holds. */
+enum { REPORT_MAX = 8192 };
+
+/* ---- the command line ---------------------------------------------------------------------- */
+
+static void add_word(struct checker *checker, const char *word) {
+  checker->words[checker->word_count++] = (char *)word;
+}
+
+static char *new_number(struct checker *checker, const char *name) {
+  char *number = checker->numbers[checker->word_count];
+  add_word(checker, name);
+  add_word(checker, number);
+  return number;
+}
+
+static void add_bytes(struct checker *checker, const char *name, int64_t bytes) {
+  if (bytes != LIMIT_NOT_GIVEN)
+    snprintf(new_number(checker, name), CHECKER_NUMBER_MAX, "%" PRId64, bytes);
+}
+
+static void add_seconds(struct checker *checker, const char *name, int64_t ms) {
+  if (ms != LIMIT_NOT_GIVEN)
+    snprintf(new_number(checker, name), CHECKER_NUMBER_MAX, "%" PRId64 ".%03d", ms / 1000,
+             (int)(ms % 1000));
+}
+
+/* The limits belong to what is checked. */
+static void add_options(struct checker *checker, const struct script_options *options) {
+  if (options->memory_limit > 0)
+    add_bytes(checker, "--memory-limit", (int64_t)options->memory_limit);
+  add_bytes(checker, "--max-request", options->max_request);
+  add_seconds(checker, "--call-timeout", options->call_timeout);
+  add_seconds(checker, "--request-timeout", options->request_timeout);
+  add_seconds(checker, "--idle-timeout", options->idle_timeout);
+  add_seconds(checker, "--write-timeout", options->write_timeout);
+}
+
+/* PATH/transcripts/NAME, where the script is PATH/NAME.lua; NULL: no memory. */
+static char *folder_of(const char *path) {
+  char *folder;
+  const char *slash = strrchr(path, '/');
+  const char *name = slash ? slash + 1 : path;
+  const char *dot = strrchr(name, '.');
+  int length = dot && dot > name ? (int)(dot - name) : (int)strlen(name);
+  if (asprintf(&folder, "%.*stranscripts/%.*s", (int)(name - path), path, length, name) < 0)
+    return NULL;
+  return folder;
+}
+
+enum status checker_init(struct checker *checker, const struct script_options *options,
+                         char *const *environment) {
+  *checker = (struct checker){.folder = folder_of(options->path)};
+  if (!checker->folder) return STATUS_NO_MEMORY;
+  add_word(checker, "parlance");
+  add_word(checker, "check");
+  add_word(checker, "--fingerprint");
+  add_word(checker, "--seconds");
+  add_word(checker, play_time);
+  add_options(checker, options);
+  add_word(checker, "--");
+  add_word(checker, options->path);
+  checker->plan = (struct child_plan){"/proc/self/exe", checker->words, environment};
+  return STATUS_OK;
+}
+
+void checker_deinit(struct checker *checker) { free(checker->folder); }
+
+/* ---- before it ----------------------------------------------------------------------------- */
+
+static int is_transcript(const struct dirent *entry) {
+  const char *ending = strrchr(entry->d_name, '.');
+  return ending && strcmp(ending, ".transcript") == 0;
+}
+
+/* Frees the entries; the paths are the caller's. What there is no memory for is left out. */
+static size_t make_paths(const char *folder, struct dirent **entries, size_t count, char **paths) {
+  size_t made = 0;
+  for (size_t i = 0; i < count; i++) {
+    if (asprintf(&paths[made], "%s/%s", folder, entries[i]->d_name) >= 0) made++;
+    free(entries[i]);
+  }
+  return made;
+}
+
+enum script_reload checker_look(const struct checker *checker, struct script *script,
+                                bool is_forced, int64_t now) {
+  struct dirent **entries = NULL;
+  int listed = scandir(checker->folder, &entries, is_transcript, alphasort);
+  size_t count = listed > 0 ? (size_t)listed : 0;
+  char **paths = calloc(count + 1, sizeof *paths);
+  count = paths ? make_paths(checker->folder, entries, count, paths) : 0;
+  free(entries);
+  enum script_reload found = script_look(script, is_forced, (const char *const *)paths, count, now);
+  for (size_t i = 0; i < count; i++) free(paths[i]);
+  free(paths);
+  return found;
+}
+
+/* ---- after it ------------------------------------------------------------------------------ */
+
+/* What is said of the version stands in the last line: "fingerprint HEX" or "fingerprint none". The
+ * text is cut before it. False: it is not there, so that the check has not come to its end. */
+static bool take_last_line(struct span *text, bool *has_fingerprint, uint64_t *fingerprint) {
+  static const char word[] = "fingerprint ";
+  char line[64], *end;
+  if (text->length == 0 || text->data[text->length - 1] != '\n') return false;
+  const char *before = memrchr(text->data, '\n', text->length - 1);
+  const char *start = before ? before + 1 : text->data;
+  size_t length = text->length - 1 - (size_t)(start - text->data);
+  if (length >= sizeof line || length <= strlen(word)) return false;
+  memcpy(line, start, length);
+  line[length] = '\0';
+  if (strncmp(line, word, strlen(word)) != 0) return false;
+  *fingerprint = strtoull(line + strlen(word), &end, 16);
+  *has_fingerprint = *end == '\0';
+  text->length = (size_t)(start - text->data);
+  return true;
+}
+
+/* As much as the log may show, without the line feed at its end. */
+static void copy_report(struct span text, char report[static REPORT_MAX]) {
+  size_t length = text.length < REPORT_MAX ? text.length : REPORT_MAX - 1;
+  while (length > 0 && text.data[length - 1] == '\n') length--;
+  memcpy(report, text.data, length);
+  report[length] = '\0';
+}
+
+enum script_reload checker_judge(struct script *script, bool is_forced,
+                                 const struct service_finding *finding, int64_t now) {
+  char report[REPORT_MAX];
+  struct span text = finding->text;
+  struct script_verdict verdict = {.finding = SCRIPT_UNKNOWN, .report = finding->why};
+  bool has_fingerprint;
+  if (finding->why) return script_judge(script, is_forced, &verdict, now);
+  if (take_last_line(&text, &has_fingerprint, &verdict.fingerprint)) {
+    copy_report(text, report);
+    verdict.finding = !has_fingerprint       ? SCRIPT_UNLOADABLE
+                      : finding->status == 0 ? SCRIPT_GOOD
+                                             : SCRIPT_BAD;
+    verdict.report = finding->status == 0 ? NULL : report;
+  } else {
+    snprintf(report, sizeof report,
+             "the check ended with status %d before it was done; see `parlance check`",
+             finding->status);
+    verdict.report = report;
+  }
+  return script_judge(script, is_forced, &verdict, now);
+}

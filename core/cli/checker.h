@@ -1,0 +1,42 @@
+/* checker.h: the check that a script has to pass before it is reloaded (--preflight): `parlance
+ * check` in a process of its own, and what it means how that ends. */
+#ifndef CLI_CHECKER_H
+#define CLI_CHECKER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "io/child.h"
+#include "script/script.h"
+#include "server/server.h"
+
+/* ms that a check may take in all; most is for what is not play. */
+enum { CHECKER_TIME = 10000 };
+
+enum { CHECKER_WORDS_MAX = 24, CHECKER_NUMBER_MAX = 24 };
+
+struct checker {
+  struct child_plan plan; /* what to run; the words are these: */
+  size_t word_count;
+  char *words[CHECKER_WORDS_MAX];
+  char numbers[CHECKER_WORDS_MAX][CHECKER_NUMBER_MAX];
+  char *folder; /* of the script's transcripts */
+};
+
+/* The check of a script that is loaded with these options. Points into them; the checker itself
+ * must stay where it is. STATUS_NO_MEMORY. */
+enum status checker_init(struct checker *checker, const struct script_options *options,
+                         char *const *environment);
+
+/* See script_look(): the transcripts are what the check depends on beside the script. */
+enum script_reload checker_look(const struct checker *checker, struct script *script,
+                                bool is_forced, int64_t now);
+
+/* See script_judge(). */
+enum script_reload checker_judge(struct script *script, bool is_forced,
+                                 const struct service_finding *finding, int64_t now);
+
+/* All zeros is ignored. */
+void checker_deinit(struct checker *checker);
+
+#endif

@@ -1,0 +1,148 @@
+/* checking_server.c: a server whose services are checked before they are renewed, for
+ * spec/server/checks_spec.lua: everything of the server room, and no script.
+ *
+ * Each file that it is given makes a service and is the shell script that checks it; SIGHUP asks
+ * for all checks. What comes of one is logged as `judged`; one that has printed "later" is to be
+ * begun again. A file that holds something else than when its check began makes that one stale.
+ *
+ * It takes the options of the real server that the specs use, and leaves out those that it can;
+ * and these:
+ *   --program PATH     for the services that follow: instead of the shell
+ *   --check-time MS    for all services; without it 10 s */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "server/server.h"
+#include "session/session.h"
+
+enum { SERVICES_MAX = 8, CONTENT_MAX = 1024 };
+
+struct checked {
+  const char *path;
+  char *arguments[3];
+  struct child_plan plan;
+  struct service_source source;
+  char content[CONTENT_MAX]; /* when the check began; empty: there is none */
+};
+
+static const struct framing line = {.kind = FRAMING_LINE, .max = SIZE_MAX};
+static struct checked services[SERVICES_MAX];
+static size_t service_count;
+static struct server *server;
+
+static void release(struct handler *handler, struct session *session, int reference) {
+  (void)handler;
+  (void)session;
+  (void)reference;
+}
+
+static void work(struct handler *handler, struct session *session) {
+  (void)handler;
+  while (session_next(session) == SESSION_ANSWER) {
+    if (session_send(session, "here\n", 5) != STATUS_OK) abort();
+    session_answered(session, false);
+  }
+}
+
+static void read_content(const struct checked *checked, char content[static CONTENT_MAX]) {
+  FILE *file = fopen(checked->path, "rbe");
+  if (!file) abort();
+  content[fread(content, 1, CONTENT_MAX - 1, file)] = '\0';
+  fclose(file);
+}
+
+static enum service_renewal renew(void *context, bool is_forced, int64_t now) {
+  struct checked *checked = context;
+  char content[CONTENT_MAX];
+  (void)is_forced;
+  (void)now;
+  read_content(checked, content);
+  if (strcmp(content, checked->content) == 0) return RENEWAL_CHECKING;
+  memcpy(checked->content, content, sizeof content);
+  return strstr(content, "unchanged") ? RENEWAL_NONE : RENEWAL_CHECK;
+}
+
+static enum service_renewal judge(void *context, bool is_forced,
+                                  const struct service_finding *finding, int64_t now) {
+  struct checked *checked = context;
+  struct log_line logged;
+  (void)now;
+  checked->content[0] = '\0';
+  if (!log_begin(&logged, LOG_INFO, "judged")) return RENEWAL_NONE;
+  log_text(&logged, "path", checked->path);
+  log_integer(&logged, "forced", is_forced);
+  if (finding->why)
+    log_text(&logged, "why", finding->why);
+  else {
+    log_integer(&logged, "status", finding->status);
+    log_bytes(&logged, "text", finding->text.data, finding->text.length);
+  }
+  log_end(&logged);
+  bool is_later = finding->text.length == 6 && memcmp(finding->text.data, "later\n", 6) == 0;
+  return is_later ? RENEWAL_LATER : RENEWAL_REFUSED;
+}
+
+static size_t count_files(void *context) {
+  (void)context;
+  return 1;
+}
+
+static void each_file(void *context, void (*visit)(void *visitor, const char *path),
+                      void *visitor) {
+  visit(visitor, ((const struct checked *)context)->path);
+}
+
+static bool add_service(char *path, char *program, int64_t check_time) {
+  static struct handler handler = {
+      .framing = &line, .limits = {.max_request = 100}, .work = work, .release = release};
+  struct address address;
+  const struct address *failed;
+  const char *why;
+  if (service_count == SERVICES_MAX) return false;
+  struct checked *checked = &services[service_count++];
+  *checked = (struct checked){.path = path, .arguments = {program, path, NULL}};
+  checked->plan = (struct child_plan){program, checked->arguments, &checked->arguments[2]};
+  checked->source = (struct service_source){.context = checked,
+                                            .renew = renew,
+                                            .check = &checked->plan,
+                                            .check_time = check_time,
+                                            .judge = judge,
+                                            .count_files = count_files,
+                                            .each_file = each_file};
+  struct service_options options = {.name = "checked",
+                                    .handler = &handler,
+                                    .source = &checked->source,
+                                    .addresses = &address,
+                                    .address_count = 1};
+  return address_parse("127.0.0.1:0", &address, &why) == STATUS_OK &&
+         server_add_service(server, &options, &failed, &why) == STATUS_OK;
+}
+
+static const char *value_of(int argc, char **argv, const char *name, const char *otherwise) {
+  for (int i = 1; i + 1 < argc; i++)
+    if (strcmp(argv[i], name) == 0) return argv[i + 1];
+  return otherwise;
+}
+
+int main(int argc, char **argv) {
+  static char shell[] = "/bin/sh";
+  char *program = shell;
+  const char *why;
+  struct server_options options = {.poller = value_of(argc, argv, "--poller", "epoll"),
+                                   .max_connections = 1000};
+  int64_t check_time = atoi(value_of(argc, argv, "--check-time", "10000"));
+  log_configure(LOG_INFO, LOG_TEXT);
+  if (server_create(&options, &server, &why) != STATUS_OK) return 1;
+  bool is_well = true;
+  for (int i = 1; is_well && i < argc; i++) {
+    if (strncmp(argv[i], "--", 2) != 0)
+      is_well = add_service(argv[i], program, check_time);
+    else if (strcmp(argv[i++], "--program") == 0)
+      program = argv[i];
+  }
+  is_well = is_well && server_run(server) == STATUS_OK;
+  server_destroy(server);
+  return is_well ? 0 : 1;
+}
