@@ -40,12 +40,31 @@ static int tell_date(lua_State *state) {
   return call_own(state);
 }
 
-/* print(...) and io.write(...) */
+/* print(...), io.write(...) and io.stdout:write(...) */
 static int note_printing(lua_State *state) {
   luaL_where(state, 1);
   log_event(LOG_WARN, "printed", "place", lua_tostring(state, -1));
   lua_pop(state, 1);
   return call_own(state);
+}
+
+/* file:write(...): the second upvalue is standard output. */
+static int note_writing(lua_State *state) {
+  if (lua_rawequal(state, 1, lua_upvalueindex(2))) return note_printing(state);
+  return call_own(state);
+}
+
+/* Before the method of all files. */
+static void put_before_write(lua_State *state) {
+  luaL_getmetatable(state, LUA_FILEHANDLE);
+  lua_getfield(state, -1, "__index");
+  lua_getfield(state, -1, "write");
+  lua_getglobal(state, LUA_IOLIBNAME);
+  lua_getfield(state, -1, "stdout");
+  lua_remove(state, -2);
+  lua_pushcclosure(state, note_writing, 2);
+  lua_setfield(state, -2, "write");
+  lua_pop(state, 2);
 }
 
 static void put_before(lua_State *state, const char *library, const char *name,
@@ -63,4 +82,5 @@ void rehearsal_install(lua_State *state, const struct script_clock *clock) {
   put_before(state, LUA_OSLIBNAME, "date", tell_date, clock);
   put_before(state, LUA_IOLIBNAME, "write", note_printing, clock);
   put_before(state, LUA_GNAME, "print", note_printing, clock);
+  put_before_write(state);
 }

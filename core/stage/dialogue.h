@@ -5,7 +5,6 @@
 #include <lua.h>
 #include <stdint.h>
 
-#include "base/log.h"
 #include "script/script.h"
 
 struct dialogue;

@@ -31,7 +31,12 @@ int disk_list(lua_State *L) {
   struct dirent **entries;
   const char *path = luaL_checkstring(L, 1);
   int count = scandir(path, &entries, NULL, alphasort);
-  if (count < 0) return push_failure(L, path, errno);
+  if (count < 0) {
+    bool is_absent = errno == ENOENT || errno == ENOTDIR;
+    push_failure(L, path, errno);
+    lua_pushboolean(L, is_absent);
+    return 3;
+  }
   lua_createtable(L, count, 0);
   for (int i = 0; i < count; i++) {
     lua_pushstring(L, entries[i]->d_name);

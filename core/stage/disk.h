@@ -15,7 +15,7 @@
  * The last two give nil and a message where they fail. */
 void disk_push(lua_State *L);
 
-/* list(folder): the sorted names of what is in it; nil and why not. */
+/* list(folder): the sorted names of what is in it; nil, why not, and whether it is absent. */
 int disk_list(lua_State *L);
 
 /* Writes all of it: 0, or errno. */

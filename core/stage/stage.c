@@ -1,10 +1,12 @@
 #include "stage/stage.h"
 
+#include <fcntl.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/buffer.h"
 #include "base/clock.h"
@@ -17,8 +19,9 @@ static const char class_name[] = "parlance.stage.script";
 
 /* ---- the log ------------------------------------------------------------------------------- */
 
-/* What is kept of the log until log() is called, in bytes. */
-enum { LOG_KEPT = 256 * 1024 };
+/* What is kept of the log until log() is called, in bytes; and of errors beyond that, which are not
+ * to be lost among what a script says. */
+enum { LOG_KEPT = 256 * 1024, ERRORS_KEPT = 64 * 1024 };
 
 /* One for the process, as the log is: each line as its level, its length and its bytes. */
 static struct buffer *logged;
@@ -32,8 +35,9 @@ struct logged_line {
 static void keep_line(void *context, enum log_level level, const char *text, size_t length) {
   (void)context;
   struct logged_line line = {level, length};
+  size_t most = level == LOG_ERROR ? LOG_KEPT + ERRORS_KEPT : LOG_KEPT;
   struct span space;
-  if (buffer_bytes(logged).length + sizeof line + length > LOG_KEPT ||
+  if (buffer_bytes(logged).length + sizeof line + length > most ||
       buffer_reserve(&logged, sizeof line + length, &space) != STATUS_OK) {
     lost++;
     return;
@@ -221,10 +225,31 @@ static int set_variable(lua_State *L) {
   return 0;
 }
 
+/* What standard output was before it was silenced; -1: it is not. */
+static int silenced = -1;
+
+/* silence(is_silent) */
+static int silence(lua_State *L) {
+  bool is_silent = lua_toboolean(L, 1);
+  if (is_silent == (silenced >= 0)) return 0;
+  fflush(stdout);
+  if (is_silent) {
+    int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    silenced = fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 0);
+    if (nowhere >= 0) dup2(nowhere, STDOUT_FILENO);
+    if (nowhere >= 0) close(nowhere);
+  } else {
+    dup2(silenced, STDOUT_FILENO);
+    close(silenced);
+    silenced = -1;
+  }
+  return 0;
+}
+
 int luaopen_parlance_stage(lua_State *L) {
-  static const luaL_Reg functions[] = {{"load", load},           {"log", take_log},
-                                       {"list", disk_list},      {"clock", tell_clock},
-                                       {"setenv", set_variable}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"load", load},        {"silence", silence},     {"log", take_log}, {"list", disk_list},
+      {"clock", tell_clock}, {"setenv", set_variable}, {NULL, NULL}};
   static const luaL_Reg methods[] = {{"open", open_dialogue},
                                      {"reload", reload},
                                      {"advance", advance},

@@ -16,8 +16,9 @@
  *                        seconds since 1970 at which its clock stands, 0 where it is not given
  *   log()                what was logged since, a list of { level = "warn", text = "..." }; and how
  *                        many lines more there were than it keeps
- *   list(folder)         the sorted names of what is in it; nil and why not
+ *   list(folder)         the sorted names of what is in it; nil, why not, and whether it is absent
  *   clock()              the seconds that pass for us, of a clock that is never set back
+ *   silence(is_silent)   whether what scripts print goes nowhere, instead of to standard output
  *   setenv(name, value)  for scripts that are loaded later; nil: it is not set
  *
  *   script:open{ host =, name =, port =, server_host =, server_port = }

@@ -55,7 +55,9 @@ end
 -- ---- what happened ------------------------------------------------------------------------------
 
 local KINDS <const> = {
-  closed = function(fault) return ("the server closes (%s) where it should not"):format(fault.reason) end,
+  closed = function(fault)
+    return ("the server has closed (%s), and there is no `< end` that says so"):format(fault.reason)
+  end,
   open = function() return "the server does not close" end,
   raise = function(fault)
     if fault.raised:find(" script_overrun ", 1, true) then return "a call into the script takes too long" end
@@ -80,9 +82,14 @@ end
 -- Behind "when".
 local WAYS <const> = {
   whole = function() return nil end,
-  again = function()
+  again = function(_, transcript)
+    if transcript.fresh then return "when it is played a second time, with the script loaded anew: what differs?" end
     return "when it is played a second time: something of one conversation is kept for the next (say `fresh` in the "
       .. "transcript if that is meant)"
+  end,
+  worn = function(fault)
+    return ("in conversation %d with this script, and not with one that nobody has talked to: something is kept "
+      .. "outside of `self`"):format(fault.plays)
   end,
   cut = function(fault)
     if #fault.cuts == 1 then return ("when what the client sends is cut after byte %d"):format(fault.cuts[1]) end
@@ -154,7 +161,7 @@ end
 
 --- A fault in a line: "path:line: what is wrong".
 function report.headline(fault, transcript)
-  local way = WAYS[fault.how](fault)
+  local way = WAYS[fault.how](fault, transcript)
   return ("%s:%d: %s%s"):format(transcript.path, fault.line, KINDS[fault.kind](fault), way and ", " .. way or "")
 end
 
@@ -197,7 +204,7 @@ function report.remarks(trial)
     lines[#lines + 1] = place .. "prints to standard output, which nobody may read: use parlance.log"
   end
   if trial.unplayed then
-    lines[#lines + 1] = ("%s: not all was played: the time did not suffice for %s"):format(
+    lines[#lines + 1] = ("%s: not all was played: there was no time for %s"):format(
       trial.transcript.path, trial.unplayed)
   end
   return lines

@@ -9,7 +9,7 @@ local scripts = {}
 local function read_log()
   local printed = {}
   for _, entry in ipairs(stage.log()) do
-    local place = entry.text:match " printed place=(.*)$"
+    local place = entry.text:match "^%S+ %S+ printed place=(.*)$"
     if place then printed[place] = true end
   end
   return printed

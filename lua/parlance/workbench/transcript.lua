@@ -12,9 +12,11 @@
 --   bytes                          how many bytes clients send in all
 --   clients                        how many there are
 
+local fault_of_pattern = require "parlance.workbench.pattern"
+
 local transcript = {}
 
--- What a `* N` may make of a string, and a transcript may have in all, in bytes.
+-- What a `* N` may make of a string, and each side may say in all, in bytes.
 local MOST_BYTES <const> = 64 * 1024 * 1024
 
 local ESCAPES <const> = { n = "\n", r = "\r", t = "\t", ["\\"] = "\\", ['"'] = '"' }
@@ -25,6 +27,12 @@ local NAMES <const> = { ["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t", ["\\"] =
 -- An error that read() turns into nil and a message.
 local function complain(...)
   error({ complaint = (...):format(select(2, ...)) }, 0)
+end
+
+-- A piece of the transcript, as it is shown in an error: it may be long, and hold anything.
+local function shown(text)
+  if #text > 40 then return transcript.quote(text:sub(1, 40)) .. "..." end
+  return transcript.quote(text)
 end
 
 -- The string that begins with the quote at `from`, and where it ends.
@@ -46,7 +54,7 @@ local function read_string(text, from)
     elseif decimal and tonumber(decimal) < 256 then
       out[#out + 1], at = string.char(tonumber(decimal)), stop + 1 + #decimal
     else
-      complain("a string holds \\%s, which is no escape", escape)
+      complain("a string holds %s, which is no escape", escape == "" and "a \\ at its end" or shown("\\" .. escape))
     end
   end
 end
@@ -60,33 +68,36 @@ local function read_strings(text, at)
     local times, stop = text:match("^%s*%*%s*(%d+)()", at)
     if times then
       if tonumber(times) * #part > MOST_BYTES then complain("a string of over %d bytes", MOST_BYTES) end
-      part, at = part:rep(tonumber(times)), stop
+      part, at = part == "" and "" or part:rep(tonumber(times)), stop
     end
     size = size + #part
     if size > MOST_BYTES then complain("a string of over %d bytes", MOST_BYTES) end
     out[#out + 1] = part
   end
   local rest = text:match("^%s*([^#]*)", at):gsub("%s+$", "")
-  if rest ~= "" then complain("%q makes no sense here", rest) end
+  if rest ~= "" then complain("%s makes no sense here", shown(rest)) end
   return #out > 0 and table.concat(out) or nil
 end
 
 -- Seconds since 1970 of a time in UTC, such as 2026-11-22T16:58:38.5Z.
 local function read_time(text)
-  local year, month, day, hour, minute, second = text:match "^(%d%d%d%d)-(%d%d)-(%d%d)T(%d%d):(%d%d):(%d%d%.?%d*)Z$"
-  if not year then complain("%q is no time such as 2026-11-22T16:58:38Z", text) end
+  local parts = { text:match "^(%d%d%d%d)%-(%d%d)%-(%d%d)T(%d%d):(%d%d):(%d%d%.?%d*)Z$" }
+  for i, part in ipairs(parts) do parts[i] = tonumber(part) end
+  local y, m, day, hour, minute, second = table.unpack(parts)
+  if not y or m < 1 or m > 12 or day < 1 or day > 31 or hour > 23 or minute > 59 or second >= 60 then
+    complain("%s is no time such as 2026-11-22T16:58:38Z", shown(text))
+  end
   -- Days since 1970, counted in years that begin with March.
-  local y, m = tonumber(year), tonumber(month)
   if m < 3 then y, m = y - 1, m + 12 end
-  local days = 365 * y + y // 4 - y // 100 + y // 400 + (153 * (m - 3) + 2) // 5 + tonumber(day) - 719469
-  return ((days * 24 + tonumber(hour)) * 60 + tonumber(minute)) * 60 + tonumber(second)
+  local days = 365 * y + y // 4 - y // 100 + y // 400 + (153 * (m - 3) + 2) // 5 + day - 719469
+  return ((days * 24 + hour) * 60 + minute) * 60 + second
 end
 
 -- What stands at the top: each is given the transcript and what stands behind the word.
 local HEADERS <const> = {}
 
 function HEADERS.fresh(self, rest)
-  if rest ~= "" then complain("%q makes no sense behind fresh", rest) end
+  if rest ~= "" then complain("%s makes no sense behind fresh", shown(rest)) end
   self.fresh = true
 end
 
@@ -98,6 +109,7 @@ function HEADERS.set(self, rest)
   local name, at = rest:match "^([%a_][%w_]*)%s+()"
   local value = name and read_strings(rest, at)
   if not value then complain 'set wants a name and a string: set NAME "text"' end
+  if value:find "\0" then complain "a variable cannot hold \\0" end
   local here = self.path:match "^(.*)/[^/]*$" or "."
   self.variables[#self.variables + 1] = { name = name, value = (value:gsub("%${HERE}", (here:gsub("%%", "%%%%")))) }
 end
@@ -123,6 +135,8 @@ local function add_send(self, client, text)
 end
 
 local function add_item(self, client, item)
+  self.said = self.said + #(item.text or item.pattern)
+  if self.said > MOST_BYTES then complain("the server says over %d bytes", MOST_BYTES) end
   local step = last_of(self, client, "expect") or add(self, { kind = "expect", client = client, items = {} })
   item.line = self.line
   step.items[#step.items + 1] = item
@@ -139,8 +153,8 @@ local function read_arrow(self, client, arrow, rest)
   elseif arrow == "<" and rest:sub(1, 1) == "~" then
     local pattern = read_strings(rest, 2)
     if not pattern then complain 'a pattern is a string: < ~"%%d+"' end
-    local is_valid, why = pcall(string.find, "", "^" .. pattern)
-    if not is_valid then complain("%s", (why:gsub("^.-:%d+: ", ""))) end
+    local fault = fault_of_pattern(pattern)
+    if fault then complain("%s is no pattern: %s", shown(pattern), fault) end
     add_item(self, client, { pattern = pattern })
   else
     local text = read_strings(rest, 1)
@@ -151,17 +165,31 @@ local function read_arrow(self, client, arrow, rest)
   end
 end
 
-local function read_line(self, text)
-  local client, arrow, at = text:match "^%s*(%a?%w*)([<>])%s*()"
-  if client then
-    if not self.seen[client] then self.clients = self.clients + 1 end
-    self.seen[client] = true
-    local over = self.over[client]
-    if over then complain("the client has left already, in line %d", over) end
-    read_arrow(self, client, arrow, text:sub(at))
-    if self.steps[#self.steps].kind == "gone" then self.over[client] = self.line end
-    return
+-- Behind a step of this kind, no more of those of its client.
+local ENDS <const> = {
+  gone = { how = "the client has left", "send", "send_end", "gone", "expect", "expect_end" },
+  send_end = { how = "the client has stopped sending", "send", "send_end" },
+  expect_end = { how = "the server has closed", "expect", "expect_end" },
+}
+
+local function read_client_line(self, client, arrow, rest)
+  if client:find "^%d" then complain("a client's name begins with a letter, not with %s", client:sub(1, 1)) end
+  local ended = self.ended[client]
+  if not ended then
+    ended = {}
+    self.ended[client], self.clients = ended, self.clients + 1
   end
+  read_arrow(self, client, arrow, rest)
+  local kind = self.steps[#self.steps].kind
+  if ended[kind] then complain("%s", ended[kind]) end
+  for _, other in ipairs(ENDS[kind] or {}) do
+    ended[other] = ("%s, in line %d"):format(ENDS[kind].how, self.line)
+  end
+end
+
+local function read_line(self, text)
+  local client, arrow, at = text:match "^%s*(%w*)([<>])%s*()"
+  if client then return read_client_line(self, client, arrow, text:sub(at)) end
   local word, rest = text:match "^%s*([^%s#]+)%s*(.-)%s*$"
   if not word then return end -- an empty line, or a comment
   if word ~= "set" then rest = rest:gsub("%s*#.*$", "") end
@@ -170,7 +198,7 @@ local function read_line(self, text)
     if not seconds or not rest:find "^%d+%.?%d*$" or seconds > 1e6 then complain "wait wants a number of seconds" end
     add(self, { kind = "wait", seconds = seconds })
   elseif not HEADERS[word] then
-    complain("%q is no step: a line begins with > or <, or with wait, fresh, time or set", word)
+    complain("%s is no step: a line begins with > or <, or with wait, fresh, time or set", shown(word))
   elseif #self.steps > 0 then
     complain("%s must stand before the first step", word)
   else
@@ -180,7 +208,7 @@ end
 
 --- Reads a transcript from its text; nil and "path:line: what is wrong" if it is none.
 function transcript.read(text, path)
-  local self = { path = path, variables = {}, steps = {}, bytes = 0, clients = 0, seen = {}, over = {}, line = 0 }
+  local self = { path = path, variables = {}, steps = {}, bytes = 0, said = 0, clients = 0, ended = {}, line = 0 }
   for line in (text .. "\n"):gmatch "(.-)\r?\n" do
     self.line = self.line + 1
     local is_well, failure = pcall(read_line, self, line)
@@ -193,7 +221,7 @@ function transcript.read(text, path)
     if step.kind == "send" then step.text, step.parts = table.concat(step.parts), nil end
   end
   if #self.steps == 0 then return nil, ("%s:1: there is no step in it"):format(path) end
-  self.seen, self.over, self.line = nil, nil, nil
+  self.ended, self.said, self.line = nil, nil, nil
   return self
 end
 
@@ -241,13 +269,22 @@ local function write_bytes(out, arrow, bytes)
   until at > #bytes
 end
 
+-- Seconds, without an exponent.
+local function write_seconds(seconds)
+  return (("%.6f"):format(seconds):gsub("%.?0+$", ""))
+end
+
 local WORDS <const> = { send_end = "> end", gone = "> gone", expect_end = "< end" }
 
 --- A transcript as text.
 function transcript.write(self)
   local out = {}
   if self.fresh then out[#out + 1] = "fresh" end
-  if self.time then out[#out + 1] = os.date("!time %Y-%m-%dT%H:%M:%SZ", math.floor(self.time)) end
+  if self.time then
+    local whole = math.floor(self.time)
+    local part = write_seconds(self.time - whole):match "%.%d+" or ""
+    out[#out + 1] = os.date("!time %Y-%m-%dT%H:%M:%S", whole) .. part .. "Z"
+  end
   for _, variable in ipairs(self.variables or {}) do
     out[#out + 1] = ("set %s %s"):format(variable.name, transcript.quote(variable.value))
   end
@@ -255,7 +292,7 @@ function transcript.write(self)
     if step.kind == "send" then
       write_bytes(out, step.client .. ">", step.text)
     elseif step.kind == "wait" then
-      out[#out + 1] = ("wait %s"):format(step.seconds)
+      out[#out + 1] = "wait " .. write_seconds(step.seconds)
     elseif step.kind == "expect" then
       for _, item in ipairs(step.items) do
         if item.text then
@@ -280,51 +317,52 @@ local function derived(self, steps)
   return copy
 end
 
---- The same with everything that the client sends in one piece, and all answers behind it; nil where
---- that would be another conversation: with several clients, pauses, or a client that breaks off.
+--- The same with everything that the client sends in one piece, and all answers behind it; what the server
+--- says before the client does stays in front. Nil where that would be another conversation: with several
+--- clients, pauses, or a client that breaks off or sends when the server has closed.
 function transcript.pipelined(self)
-  local sent, items, lines = {}, {}, {}
-  local send_end, expect_end
   if self.clients ~= 1 then return nil end
-  local client = self.steps[1].client
+  local steps, sent, items = {}, {}, {}
+  local send, expect, send_end, expect_end
   for _, step in ipairs(self.steps) do
-    lines[step.kind] = lines[step.kind] or step.line
+    if step.kind == "wait" or step.kind == "gone" or expect_end then return nil end
     if step.kind == "send" then
-      if send_end then return nil end
+      send = send or { kind = "send", client = step.client, line = step.line }
       sent[#sent + 1] = step.text
-    elseif step.kind == "expect" then
-      for _, item in ipairs(step.items) do items[#items + 1] = item end
     elseif step.kind == "send_end" then
       send_end = step
     elseif step.kind == "expect_end" then
       expect_end = step
+    elseif not send and not send_end then
+      steps[#steps + 1] = step
     else
-      return nil
+      expect = expect or { kind = "expect", client = step.client, line = step.line, items = items }
+      table.move(step.items, 1, #step.items, #items + 1, items)
     end
   end
   if #sent < 2 then return nil end -- it is in one piece already
-  local steps = { { kind = "send", client = client, line = lines.send, text = table.concat(sent) } }
-  steps[#steps + 1] = send_end
-  if #items > 0 then
-    steps[#steps + 1] = { kind = "expect", client = client, line = lines.expect, items = items }
+  send.text = table.concat(sent)
+  for _, step in ipairs { send, send_end or false, expect or false, expect_end or false } do
+    if step then steps[#steps + 1] = step end
   end
-  steps[#steps + 1] = expect_end
   return derived(self, steps)
 end
 
---- Two clients that both have this conversation at once, and send in turn, a byte at a time; nil for
---- a conversation of several.
+-- In so many pieces at most two clients at once send what one would.
+local MOST_PIECES <const> = 8192
+
+--- Two clients that both have this conversation at once, and send in turn, a byte at a time, or a few if it is
+--- long; nil for a conversation of several.
 function transcript.doubled(self)
-  local steps = {}
+  local steps, size = {}, (self.bytes + MOST_PIECES - 1) // MOST_PIECES
   if self.clients ~= 1 or self.fresh then return nil end
   for _, step in ipairs(self.steps) do
-    local count = step.kind == "send" and #step.text or 1
-    for at = 1, count do
+    for at = 1, step.kind == "send" and math.max(#step.text, 1) or 1, math.max(size, 1) do
       for _, client in ipairs(step.kind == "wait" and { "one" } or { "one", "two" }) do
         local copy = {}
         for name, value in pairs(step) do copy[name] = value end
         copy.client = client
-        if step.kind == "send" then copy.text = step.text:sub(at, at) end
+        if step.kind == "send" then copy.text = step.text:sub(at, at + size - 1) end
         steps[#steps + 1] = copy
       end
     end

@@ -8,8 +8,12 @@ local transcripts = require "parlance.workbench.transcript"
 -- at its k-th byte, for each k, since a cut matters to the request that it falls into.
 local SINGLE_CUTS <const> = 4096
 
--- How long clients may leave at one place after the other, in seconds, where nothing else is said.
-local GONE_SECONDS <const> = 3
+-- How long each of these may take, in seconds: to play byte by byte; to cut at one place after the other, and
+-- to leave; and to look for a smaller example of what was found.
+local BYTES_SECONDS <const>, CUT_SECONDS <const>, GONE_SECONDS <const>, SEARCH_SECONDS <const> = 10, 30, 3, 10
+
+-- Over so many places, those far apart come first, so that what the time does not suffice for is spread over all.
+local MANY_PLACES <const> = 128 * 1024
 
 -- So much is slow: a request of this many bytes, and bytes looked at per byte of it.
 local SLOW_BYTES <const>, SLOW_RATIO <const> = 1024, 32
@@ -20,28 +24,36 @@ Trial.__index = Trial
 -- ---- plays --------------------------------------------------------------------------------------
 
 local function load(self)
-  for _, variable in ipairs(self.transcript.variables) do stage.setenv(variable.name, variable.value) end
-  local options = { time = self.transcript.time }
+  local options, before = { time = self.transcript.time }, {}
   for name, value in pairs(self.options) do options[name] = value end
+  for i, variable in ipairs(self.transcript.variables) do
+    before[i] = os.getenv(variable.name) or false
+    stage.setenv(variable.name, variable.value)
+  end
   local script, why = stage.load(self.path, options)
-  for _, variable in ipairs(self.transcript.variables) do stage.setenv(variable.name, nil) end
+  for i = #before, 1, -1 do stage.setenv(self.transcript.variables[i].name, before[i] or nil) end
   return script, why
 end
 
--- Another script that nobody has talked to. It did load before.
+-- Another script that nobody has talked to. It did load before; when it does not any more, that is all.
 local function renew(self)
+  local why
   if self.script then self.script:close() end
-  self.script = assert(load(self))
+  self.script, why = load(self)
+  if not self.script then error({ why = why }, 0) end
 end
 
 local function play(self, way, transcript)
   if self.transcript.fresh and self.plays > 0 then renew(self) end
+  stage.silence(self.plays > 0) -- what it prints is the same each time
   self.plays = self.plays + 1
   return player.play(self.script, transcript or self.transcript, way, self.printed)
 end
 
-local function is_late(self)
-  return self.deadline and stage.clock() > self.deadline
+-- A function that tells whether so many seconds have passed from now on, or the whole time is over.
+local function timer(self, seconds)
+  local stop = math.min(stage.clock() + seconds, self.deadline or math.huge)
+  return function() return stage.clock() > stop end
 end
 
 -- ---- findings -----------------------------------------------------------------------------------
@@ -52,27 +64,41 @@ local function find(self, fault, how, more)
   self.findings[#self.findings + 1] = fault
 end
 
+-- When a fault does not show with a script that nobody has talked to, something was kept from the
+-- conversations before: true.
+local function is_worn(self, way)
+  if self.transcript.fresh then return false end
+  renew(self)
+  return play(self, way) == nil
+end
+
+-- What it took to see where a request ends, and whether that is too much.
+local function note_request(self, length, calls, bytes)
+  if length >= SLOW_BYTES and bytes > SLOW_RATIO * length and bytes > (self.slow and self.slow.bytes or 0) then
+    self.slow = { length = length, calls = calls, bytes = bytes }
+  end
+end
+
 -- Byte by byte, and what it shows of the requests: where each ends, and how often it was looked at.
 local function play_bytes(self)
-  local ends, last = {}, 0
+  local ends, last, start = {}, 0, 0
   local calls, bytes = self.script:asked()
   if self.transcript.fresh then calls, bytes = 0, 0 end
-  local start = 0
+  local is_over = timer(self, BYTES_SECONDS)
   local fault = play(self, {
     cuts = "bytes",
     after_piece = function(position, session)
       local requests = session:requests()
-      if requests == last or self.transcript.clients > 1 then return end
-      last = requests
-      ends[#ends + 1] = position
-      local calls_now, bytes_now = self.script:asked()
-      local length = position - start
-      local slow = { kind = "slow", length = length, calls = calls_now - calls, bytes = bytes_now - bytes }
-      if length >= SLOW_BYTES and slow.bytes > SLOW_RATIO * length and
-        slow.bytes > (self.slow and self.slow.bytes or 0) then
-        self.slow = slow
+      local is_late = position % 64 == 0 and is_over()
+      if is_late then self.unplayed = ("%d of %d bytes one by one"):format(self.transcript.bytes - position,
+        self.transcript.bytes) end
+      if self.transcript.clients == 1 and (requests ~= last or is_late) then
+        local calls_now, bytes_now = self.script:asked()
+        note_request(self, position - start, calls_now - calls, bytes_now - bytes)
+        if requests ~= last then ends[#ends + 1] = position end
+        last, calls, bytes, start = requests, calls_now, bytes_now, position
       end
-      calls, bytes, start = calls_now, bytes_now, position
+      return is_late
     end,
   })
   return fault, ends
@@ -102,10 +128,44 @@ local function cuts_of(self, ends)
   end
 end
 
+-- The places from `first` to `last`: one after the other if there are at most `many`, else far apart first.
+local function each_place(first, last, many)
+  return coroutine.wrap(function()
+    local count = last - first + 1
+    if count <= many then
+      for place = first, last do coroutine.yield(place) end
+      return
+    end
+    local step = 1
+    while step < count do step = step * 2 end
+    if count > 0 then coroutine.yield(first) end
+    while step > 1 do
+      for place = first + step // 2, last, step do coroutine.yield(place) end
+      step = step // 2
+    end
+  end)
+end
+
+-- Plays in the way of each place, until there is a fault or the time is over: the fault and the place.
+local function try_places(self, what, seconds, first, last, many, way_of)
+  local is_late, done = timer(self, seconds), 0
+  for place in each_place(first, last, many) do
+    if is_late() then
+      self.unplayed = self.unplayed or ("%d of %d %s"):format(last - first + 1 - done, last - first + 1, what)
+      return nil
+    end
+    done = done + 1
+    local fault, way = way_of(place)
+    if fault then return fault, way end
+  end
+end
+
 -- The smallest part of the cuts that still shows a fault, and that fault.
 local function smallest(self, cuts, fault)
-  for _, place in ipairs(cuts) do
-    local alone = #cuts > 1 and play(self, { cuts = { place } })
+  local is_late = timer(self, SEARCH_SECONDS)
+  for _, place in ipairs(#cuts > 1 and cuts or {}) do
+    if is_late() then break end
+    local alone = play(self, { cuts = { place } })
     if alone then return { place }, alone end
   end
   return cuts, fault
@@ -113,44 +173,27 @@ end
 
 local function try_cuts(self, ends)
   local count, cuts_at = cuts_of(self, ends)
-  for n = 1, count do
-    if is_late(self) then
-      self.unplayed = ("%d of %d ways to cut"):format(count - n + 1, count)
-      return false
-    end
-    local fault = play(self, { cuts = cuts_at(n) })
-    if fault then
-      local cuts, least = smallest(self, cuts_at(n), fault)
-      find(self, least, "cut", { cuts = cuts })
-      return true
-    end
-  end
-  return false
-end
-
--- The places at which clients leave: one after the other if there are few, else far apart first, so that
--- what the time does not suffice for is spread over all.
-local function each_place(total)
-  return coroutine.wrap(function()
-    if total <= SINGLE_CUTS then
-      for place = 0, total do coroutine.yield(place) end
-      return
-    end
-    local step = 1
-    while step <= total do step = step * 2 end
-    coroutine.yield(0)
-    while step > 1 do
-      for place = step // 2, total, step do coroutine.yield(place) end
-      step = step // 2
-    end
+  local fault, way = try_places(self, "ways to cut", CUT_SECONDS, 1, count, MANY_PLACES, function(n)
+    local way = { cuts = cuts_at(n) }
+    return play(self, way), way
   end)
+  if not fault then return false end
+  local plays = self.plays
+  if is_worn(self, way) then
+    find(self, fault, "worn", { plays = plays })
+  else
+    local cuts, least = smallest(self, way.cuts, fault)
+    find(self, least, "cut", { cuts = cuts })
+  end
+  return true
 end
 
 -- What is left of a client that has gone must not reach the next.
 local function find_left_over(self, fault)
+  local is_late = timer(self, SEARCH_SECONDS)
   for place = 0, self.transcript.bytes do
     for _, breaks in ipairs { false, true } do
-      if is_late(self) then return find(self, fault, "after") end
+      if is_late() then return find(self, fault, "after") end
       renew(self)
       play(self, { gone = place, breaks = breaks })
       local alone = play(self, {})
@@ -161,30 +204,27 @@ local function find_left_over(self, fault)
 end
 
 -- The first place at which it goes wrong, where they were not tried in order.
-local function find_first(self, fault, place, breaks)
-  for before = 0, place - 1 do
-    if is_late(self) then break end
-    local earlier = play(self, { gone = before, breaks = breaks })
-    if earlier then return find(self, earlier, "gone", { gone = before, breaks = breaks }) end
+local function find_first(self, fault, way)
+  local is_late = timer(self, SEARCH_SECONDS)
+  for before = 0, way.gone - 1 do
+    if is_late() then break end
+    local earlier = play(self, { gone = before, breaks = way.breaks })
+    if earlier then return find(self, earlier, "gone", { gone = before, breaks = way.breaks }) end
   end
-  find(self, fault, "gone", { gone = place, breaks = breaks })
+  find(self, fault, "gone", way)
 end
 
 local function try_leaving(self)
-  local stop, done = os.clock() + GONE_SECONDS, 0
-  for place in each_place(self.transcript.bytes) do
-    if is_late(self) or os.clock() > stop then
-      local all = self.transcript.bytes + 1
-      self.unplayed = self.unplayed or ("%d of %d places to leave at"):format(all - done, all)
-      break
-    end
-    done = done + 1
+  local total = self.transcript.bytes
+  local fault, way = try_places(self, "places to leave at", GONE_SECONDS, 0, total, SINGLE_CUTS, function(place)
     for _, breaks in ipairs { false, true } do
-      local fault = play(self, { gone = place, breaks = breaks })
-      if fault then return find_first(self, fault, place, breaks) end
+      local way = { gone = place, breaks = breaks }
+      local fault = play(self, way)
+      if fault then return fault, way end
     end
-  end
-  local fault = not self.transcript.fresh and play(self, {})
+  end)
+  if fault and not is_worn(self, way) then return find_first(self, fault, way) end
+  fault = fault or not self.transcript.fresh and play(self, {})
   if fault then find_left_over(self, fault) end
 end
 
@@ -213,7 +253,8 @@ end
 ---
 ---   findings   a list of faults (see player.play) with `how`: "whole", "again" (the second time), "cut"
 ---              (with `cuts`), "bytes", "pipelined", "doubled" (two clients at once), "gone" (with
----              `gone` and `breaks`), "after" (the client that comes after one that left)
+---              `gone` and `breaks`), "after" (the client that comes after one that left), "worn" (not with a
+---              script that nobody has talked to: it was the nth of `plays`)
 ---   plays      how many there were
 ---   slow       the request that was looked at too often: its `length`, `calls`, `bytes`; or nil
 ---   printed    a set of the places at which the script printed
@@ -226,9 +267,14 @@ return function(path, options, transcript, deadline)
     findings = {}, plays = 0, printed = {},
   }, Trial)
   local why
+  stage.silence(true) -- it was loaded before, and has said what it prints then
   self.script, why = load(self)
+  stage.silence(false)
   if not self.script then return nil, why end
-  try_all(self)
-  self.script:close()
+  local is_well, failure = pcall(try_all, self)
+  stage.silence(false)
+  if self.script then self.script:close() end
+  if not is_well and not (type(failure) == "table" and failure.why) then error(failure, 0) end
+  if not is_well then return nil, failure.why end
   return self
 end
