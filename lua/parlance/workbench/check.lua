@@ -38,11 +38,8 @@ return function(arguments)
   local writer = writers[format](arguments.write, report)
   local before = is_for_server and fingerprint(arguments.scripts[1])
   local function complain(text)
-    if is_for_server then
-      arguments.write(text .. "\n")
-    else
-      io.stderr:write("parlance: ", text, "\n")
-    end
+    if not is_for_server then io.stderr:write("parlance: ", text, "\n") end
+    writer.unchecked(text)
     return UNCHECKED
   end
   local seconds = tonumber(arguments.options.seconds)

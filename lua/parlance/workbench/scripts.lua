@@ -45,10 +45,10 @@ local function add_folder(list, faults, folder, names)
   for _, name in ipairs(names) do
     if name:find "%.transcript$" then
       count = count + 1
-      add(list, faults, ("%s/%s"):format(folder:gsub("/+$", ""), name))
+      add(list, faults, ("%s/%s"):format((folder:gsub("(.)/+$", "%1")), name))
     end
   end
-  return count
+  if count == 0 then faults[#faults + 1] = ("%s: there is no transcript in this folder"):format(folder) end
 end
 
 --- The transcripts that were named for the script, files and folders; or else those that lie beside it.
@@ -57,15 +57,16 @@ function scripts.transcripts(script)
   local list, faults = {}, {}
   for _, path in ipairs(script.transcripts) do
     local names = stage.list(path)
-    if not names then
-      add(list, faults, path)
-    elseif add_folder(list, faults, path, names) == 0 then
-      faults[#faults + 1] = ("%s: there is no transcript in this folder"):format(path)
-    end
+    if names then add_folder(list, faults, path, names) else add(list, faults, path) end
   end
   if #script.transcripts == 0 then
     local folder = scripts.folder(script.path)
-    add_folder(list, faults, folder, stage.list(folder) or {})
+    local names, why, is_absent = stage.list(folder)
+    if names then
+      add_folder(list, faults, folder, names)
+    elseif not is_absent then
+      faults[#faults + 1] = why
+    end
   end
   return list, faults
 end

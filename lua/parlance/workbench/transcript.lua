@@ -54,7 +54,8 @@ local function read_string(text, from)
     elseif decimal and tonumber(decimal) < 256 then
       out[#out + 1], at = string.char(tonumber(decimal)), stop + 1 + #decimal
     else
-      complain("a string holds %s, which is no escape", escape == "" and "a \\ at its end" or shown("\\" .. escape))
+      if escape == "" then complain "a string does not end" end
+      complain("a string holds %s, which is no escape", "\\" .. (escape:find "[%g]" and escape or shown(escape)))
     end
   end
 end

@@ -1,6 +1,6 @@
 -- The formats in which `parlance check` tells what it has found. Each makes a writer of a function that
 -- writes a text, and of the module that has the words: script(script, printed), transcript(transcript,
--- trial), finish().
+-- trial), unchecked(why), which is on standard error as well, and finish().
 
 local writers = {}
 
@@ -27,6 +27,8 @@ function writers.text(write, report)
     write_lines(write, report.remarks(trial))
   end
 
+  function writer.unchecked() end
+
   function writer.finish() end
 
   return writer
@@ -39,6 +41,10 @@ function writers.faults(write, report)
   local write_transcript = writer.transcript
 
   function writer.script() end
+
+  function writer.unchecked(why)
+    write(why .. "\n")
+  end
 
   function writer.transcript(transcript, trial)
     if #trial.findings > 0 then write_transcript(transcript, trial) end
@@ -55,7 +61,8 @@ function writers.tap(write, report)
 
   local function point(is_well, name)
     count = count + 1
-    write(("%s %d - %s\n"):format(is_well and "ok" or "not ok", count, (name:gsub("#", "\\#"))))
+    name = name:gsub("%c", " "):gsub("#", "\\#")
+    write(("%s %d - %s\n"):format(is_well and "ok" or "not ok", count, name))
   end
 
   function writer.script(script, printed)
@@ -70,6 +77,10 @@ function writers.tap(write, report)
       write_lines(write, report.details(fault, transcript), "# ")
     end
     write_lines(write, report.remarks(trial), "# ")
+  end
+
+  function writer.unchecked(why)
+    point(false, why)
   end
 
   function writer.finish()
@@ -109,7 +120,7 @@ local function list(items)
 end
 
 function writers.json(write, report)
-  local writer, scripts = {}, list()
+  local writer, scripts, unchecked = {}, list(), list()
 
   function writer.script(script, printed)
     scripts[#scripts + 1] = {
@@ -135,8 +146,12 @@ function writers.json(write, report)
     }
   end
 
+  function writer.unchecked(why)
+    unchecked[#unchecked + 1] = why
+  end
+
   function writer.finish()
-    write(encode { scripts = scripts } .. "\n")
+    write(encode { scripts = scripts, unchecked = unchecked } .. "\n")
   end
 
   return writer
