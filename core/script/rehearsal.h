@@ -1,6 +1,6 @@
 /* rehearsal.h: what is otherwise for a script that is played without sockets: its os.time() and
- * os.date() tell the time of the play, and that it prints is logged with the place, since standard
- * output is not its own there. */
+ * os.date() tell the time of the play, os.exit() is an error, and that it prints is logged with the
+ * place, since standard output is not its own there. */
 #ifndef SCRIPT_REHEARSAL_H
 #define SCRIPT_REHEARSAL_H
 

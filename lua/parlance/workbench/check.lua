@@ -43,7 +43,7 @@ return function(arguments)
     return UNCHECKED
   end
   local seconds = tonumber(arguments.options.seconds)
-  local deadline = seconds and stage.clock() + seconds
+  local deadline = seconds and seconds > 0 and stage.clock() + seconds or nil
   local status = HOLDS
   for _, script in ipairs(arguments.scripts) do
     local printed, why = scripts.validate(script, arguments.is_address)

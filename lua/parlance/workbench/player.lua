@@ -1,6 +1,6 @@
 -- Plays a transcript once against a script on stage, in one way, and tells what is wrong.
 
-local stage = require "parlance.stage"
+local journal = require "parlance.workbench.journal"
 
 local player = {}
 
@@ -190,24 +190,14 @@ local function close_all(self)
   end
 end
 
--- What the server logged meanwhile: what it raised, what it printed, and why it refused something.
-local function read_log(fault, notes)
-  local raised, remarks
-  for _, entry in ipairs(stage.log()) do
-    local event, rest = entry.text:match "^%S+ %S+ (%S+) ?(.*)$"
-    if event == "printed" then
-      notes[rest:match "^place=(.*)$"] = true
-    elseif event ~= "script" and entry.level == "error" then -- "script": what it logs itself
-      raised = raised or entry.text
-    elseif event ~= "script" and entry.level == "warn" then
-      remarks = remarks or entry.text
-    end
-  end
+-- The fault, with what the server raised meanwhile, or why it refused something.
+local function explain(fault, notes)
+  local raised, warning = journal.read(notes)
   if raised then
     fault = fault or {}
     fault.kind, fault.raised = "raise", raised
   elseif fault then
-    fault.remark = remarks
+    fault.remark = warning
   end
   return fault
 end
@@ -230,7 +220,7 @@ function player.play(script, transcript, way, notes)
   local is_well, fault = pcall(play_steps, self, transcript.steps)
   if not is_well and type(fault) ~= "table" then error(fault, 0) end
   close_all(self)
-  fault = read_log(not is_well and fault or nil, notes)
+  fault = explain(not is_well and fault or nil, notes)
   if fault then
     fault.line, fault.client = fault.line or self.step.line, self.step.client
     fault.position = self.position

@@ -201,7 +201,7 @@ function report.remarks(trial)
   for place in pairs(trial.printed) do places[#places + 1] = place end
   table.sort(places)
   for _, place in ipairs(places) do
-    lines[#lines + 1] = place .. "prints to standard output, which nobody may read: use parlance.log"
+    lines[#lines + 1] = place .. ": prints to standard output, which nobody may read: use parlance.log"
   end
   if trial.unplayed then
     lines[#lines + 1] = ("%s: not all was played: there was no time for %s"):format(

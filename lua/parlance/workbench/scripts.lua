@@ -1,25 +1,17 @@
 -- Scripts that a tool is to work on, and the transcripts that belong to them.
 
+local journal = require "parlance.workbench.journal"
 local stage = require "parlance.stage"
 local transcripts = require "parlance.workbench.transcript"
 
 local scripts = {}
 
--- The places at which it printed.
-local function read_log()
-  local printed = {}
-  for _, entry in ipairs(stage.log()) do
-    local place = entry.text:match "^%S+ %S+ printed place=(.*)$"
-    if place then printed[place] = true end
-  end
-  return printed
-end
-
 --- Loads the script and throws it away: the places at which it printed meanwhile; nil and what is wrong
 --- with it. `is_address` tells whether a text is an address, and why not.
 function scripts.validate(script, is_address)
   local loaded <close>, why = stage.load(script.path, script.options)
-  local printed = read_log()
+  local printed = {}
+  journal.read(printed)
   if not loaded then return nil, why end
   local listen = loaded:listen()
   local is_valid, reason = is_address(listen)
