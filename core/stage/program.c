@@ -11,7 +11,7 @@
 #include "stage/disk.h"
 #include "stage/stage.h"
 
-enum { FAILED = 2 };
+enum { FAILED = 1 };
 
 /* Plays free and take the same memory again and again; up to so many bytes of it are kept. */
 enum { MEMORY_KEPT = 64 * 1024 * 1024 };

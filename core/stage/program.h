@@ -40,7 +40,7 @@ struct program {
  *   disk              what io lacks to make files and destroy none: see stage/disk.h
  *   write(text)       writes to standard output
  *
- * and returns the exit status. One that fails is reported on standard error: 2. */
+ * and returns the exit status. One that fails is reported on standard error: 1. */
 int program_run(const struct program *program);
 
 #endif

@@ -39,7 +39,8 @@ describe("workbench.pattern", function()
   end
 
   it("takes none that Lua refuses when it comes to the fault", function()
-    local parts = { "a", "b", "%", "[", "]", "(", ")", "^", "$", "-", "*", "?", ".", "%a", "%b", "%f", "%1", "%2", "()" }
+    local parts = { "a", "b", "%", "[", "]",
+      "(", ")", "^", "$", "-", "*", "?", ".", "%a", "%b", "%f", "%1", "%2", "()" }
     local subject = ("ab[]()^$-*?.%"):rep(3)
     math.randomseed(20261122)
     for _ = 1, 20000 do

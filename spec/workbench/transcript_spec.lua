@@ -48,9 +48,12 @@ describe("workbench.transcript", function()
       { "no blank behind the arrow", '>"a"\n<~"b"', { { "send", "", "a" }, { "expect", "", "~b" } } },
       { "clients with names", 'alice> "a"\nb2< "b"\nalice> gone', {
         { "send", "alice", "a" }, { "expect", "b2", "b" }, { "gone", "alice" } } },
-      { "lines of two clients apart", '> "a"\nb> "b"\n> "c"', { { "send", "", "a" }, { "send", "b", "b" }, { "send", "", "c" } } },
-      { "a client that breaks off when it has stopped sending", "> end\n> gone", { { "send_end", "" }, { "gone", "" } } },
-      { "what a client sends when the server has closed", '< end\n> "a"', { { "expect_end", "" }, { "send", "", "a" } } },
+      { "lines of two clients apart", '> "a"\nb> "b"\n> "c"', {
+        { "send", "", "a" }, { "send", "b", "b" }, { "send", "", "c" } } },
+      { "a client that breaks off when it has stopped sending", "> end\n> gone", {
+        { "send_end", "" }, { "gone", "" } } },
+      { "what a client sends when the server has closed", '< end\n> "a"', {
+        { "expect_end", "" }, { "send", "", "a" } } },
       { "a whole number of seconds", "wait 10 # a comment", { { "wait", nil, 10 } } },
     } do
       local fact, text, expected = table.unpack(case)
@@ -69,7 +72,8 @@ describe("workbench.transcript", function()
     end)
 
     it("takes what stands at the top", function()
-      local self = read 'fresh # anew\ntime 2026-11-22T16:58:38.5Z\nset A "x\\n" "y"\nset B_2 "${HERE}/f ${HERE}"\n> end'
+      local self = read(
+        "fresh # anew\ntime 2026-11-22T16:58:38.5Z\nset A \"x\\n\" \"y\"\nset B_2 \"${HERE}/f ${HERE}\"\n> end")
       assert.is_true(self.fresh)
       assert.equal(1795366718.5, self.time)
       assert.same({ { name = "A", value = "x\ny" }, { name = "B_2", value = "some/f some" } }, self.variables)
@@ -187,8 +191,8 @@ describe("workbench.transcript", function()
     end)
 
     it("breaks what is long", function()
-      local text = transcripts.write { steps = { { kind = "send", client = "", text = ("x"):rep(130) .. "\nyz" } } }
-      assert.equal(('> "%s"\n'):format(("x"):rep(64)):rep(2) .. '> "xx\\n"\n> "yz"\n', text)
+      local text = transcripts.write { steps = { { kind = "send", client = "", text = ("xy"):rep(65) .. "\nz" } } }
+      assert.equal(('> "%s"\n'):format(("xy"):rep(32)):rep(2) .. '> "xy\\n"\n> "z"\n', text)
     end)
 
     it("gives a text that reads as the same conversation, whatever the bytes", function()
@@ -245,7 +249,8 @@ describe("workbench.transcript", function()
     for _, case in ipairs {
       { "puts all that is sent in one piece, and the answers behind it",
         '> "a"\n< "A"\n> "b"\n> end\n< "B"\n< ~"C"\n< end', '> "ab"\n> end\n< "A"\n< "B"\n< ~"C"\n< end\n' },
-      { "leaves in front what the server says first", '< "hi"\n> "a"\n< "A"\n> "b"\n< "B"', '< "hi"\n> "ab"\n< "A"\n< "B"\n' },
+      { "leaves in front what the server says first",
+        '< "hi"\n> "a"\n< "A"\n> "b"\n< "B"', '< "hi"\n> "ab"\n< "A"\n< "B"\n' },
       { "is nothing new for a single piece", '> "a"\n< "A"\n> end\n< end', nil },
       { "is another conversation with pauses", '> "a"\nwait 1\n> "b"', nil },
       { "is another conversation with several clients", 'a> "a"\nb> "b"\na> "c"', nil },

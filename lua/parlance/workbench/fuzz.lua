@@ -1,6 +1,7 @@
 -- parlance fuzz: looks for bytes that make a script raise or take too long, that are answered
 -- otherwise when they come in other pieces, or that leave something behind in memory.
 
+local journal = require "parlance.workbench.journal"
 local mutate = require "parlance.workbench.mutate"
 local report = require "parlance.workbench.report"
 local scripts = require "parlance.workbench.scripts"
@@ -21,17 +22,7 @@ Fuzz.__index = Fuzz
 -- ---- conversations ------------------------------------------------------------------------------
 
 function Fuzz:load()
-  for _, variable in ipairs(self.variables) do stage.setenv(variable.name, variable.value) end
-  local script, why = stage.load(self.path, self.options)
-  for _, variable in ipairs(self.variables) do stage.setenv(variable.name, nil) end
-  return script, why
-end
-
--- What the log has of an error, or nil.
-local function raised()
-  for _, entry in ipairs(stage.log()) do
-    if entry.level == "error" then return entry.text end
-  end
+  return scripts.load(self.path, self.options, self.variables)
 end
 
 -- Sends what lies between `from` and `to`, and adds what is answered.
@@ -65,7 +56,7 @@ local function converse(script, bytes, cuts, gone)
   end
   outcome.answer, outcome.reason = table.concat(answers), session:reason()
   session:close()
-  outcome.raised = raised()
+  outcome.raised = journal.read {}
   return outcome
 end
 
@@ -274,7 +265,9 @@ local function fuzz_one(entry, list, seed, seconds, write)
   self:renew()
   self.pool = { inputs = inputs_of(list, self.script), words = mutate.words(self.script:files()) }
   math.randomseed(seed)
+  stage.silence(true) -- what it prints, it prints with each input
   local fault = self:search(os.clock() + seconds)
+  stage.silence(false)
   if fault then
     tell(self, fault, write)
     return FAULTY

@@ -6,6 +6,18 @@ local transcripts = require "parlance.workbench.transcript"
 
 local scripts = {}
 
+--- As stage.load(), with these variables in the environment.
+function scripts.load(path, options, variables)
+  local before = {}
+  for i, variable in ipairs(variables) do
+    before[i] = os.getenv(variable.name) or false
+    stage.setenv(variable.name, variable.value)
+  end
+  local script, why = stage.load(path, options)
+  for i = #before, 1, -1 do stage.setenv(variables[i].name, before[i] or nil) end
+  return script, why
+end
+
 --- Loads the script and throws it away: the places at which it printed meanwhile; nil and what is wrong
 --- with it. `is_address` tells whether a text is an address, and why not.
 function scripts.validate(script, is_address)

@@ -1,6 +1,7 @@
 -- Plays one transcript against one script in every way, and finds the smallest that shows a fault.
 
 local player = require "parlance.workbench.player"
+local scripts = require "parlance.workbench.scripts"
 local stage = require "parlance.stage"
 local transcripts = require "parlance.workbench.transcript"
 
@@ -24,15 +25,9 @@ Trial.__index = Trial
 -- ---- plays --------------------------------------------------------------------------------------
 
 local function load(self)
-  local options, before = { time = self.transcript.time }, {}
+  local options = { time = self.transcript.time }
   for name, value in pairs(self.options) do options[name] = value end
-  for i, variable in ipairs(self.transcript.variables) do
-    before[i] = os.getenv(variable.name) or false
-    stage.setenv(variable.name, variable.value)
-  end
-  local script, why = stage.load(self.path, options)
-  for i = #before, 1, -1 do stage.setenv(self.transcript.variables[i].name, before[i] or nil) end
-  return script, why
+  return scripts.load(self.path, options, self.transcript.variables)
 end
 
 -- Another script that nobody has talked to. It did load before; when it does not any more, that is all.
