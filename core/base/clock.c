@@ -21,6 +21,8 @@ double clock_seconds(void) {
 
 int64_t clock_real_milliseconds(void) { return read_milliseconds(CLOCK_REALTIME); }
 
+int64_t clock_coarse_real_milliseconds(void) { return read_milliseconds(CLOCK_REALTIME_COARSE); }
+
 void clock_format(int64_t real_milliseconds, char text[CLOCK_TEXT_MAX]) {
   time_t seconds = (time_t)(real_milliseconds / 1000);
   struct tm parts;

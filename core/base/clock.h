@@ -23,6 +23,9 @@ int64_t clock_coarse_milliseconds(void);
 /* Milliseconds since 1970, for people and for files. It may jump. */
 int64_t clock_real_milliseconds(void);
 
+/* The same from the kernel's last tick, which is what time() and os.time() go by. */
+int64_t clock_coarse_real_milliseconds(void);
+
 /* Such a time in UTC, as 2026-11-22T16:58:38.512Z. */
 enum { CLOCK_TEXT_MAX = 32 };
 void clock_format(int64_t real_milliseconds, char text[CLOCK_TEXT_MAX]);

@@ -10,9 +10,10 @@
 #include "base/transcript.h"
 #include "server/recorder.h"
 
-/* Reads that come one behind the other within so many ms are one step: one request can take several
- * of them. They count as read at the time of the first, so that no limit of time is missed. */
-enum { STEP_TIME = 10 };
+/* In ms. Reads that come one behind the other within so much time are one step: one request can
+ * take several of them. They count as read at the time of the first, so that no limit of time is
+ * missed. And an answer that the peer took longer for has its time. */
+enum { STEP_TIME = 10, ANSWER_TIME = 100 };
 
 /* How much of a file is read at once. */
 enum { FILE_CHUNK = 16 * 1024 };
@@ -26,7 +27,7 @@ enum kind {
 
 /* In `said` each step is this and its bytes. */
 struct step {
-  int64_t when; /* ms since the beginning */
+  int64_t when; /* ms since the beginning; of an answer: when the last of it was sent */
   uint32_t length;
   enum kind kind;
 };
@@ -34,21 +35,38 @@ struct step {
 struct recording {
   struct service *service;
   struct buffer *said;
-  size_t last;  /* where in it the last step is */
-  size_t ahead; /* bytes of the session's output that were put down before they were sent */
-  int64_t began;
-  int64_t began_real; /* the same in ms since 1970 */
+  size_t last;        /* where in it the last step is */
+  size_t ahead;       /* bytes of the session's output that were put down before they were sent */
+  int64_t began;      /* by the server's clock, which limits of time go by */
+  int64_t began_real; /* by that of scripts, which all steps go by */
+  int64_t when;       /* that it was last, in ms since then */
+  int64_t lead;       /* how much more of it had passed, at most, than of the server's */
   uint64_t renewals;
-  bool ends;      /* the client has stopped sending */
-  bool was_whole; /* at the last look: there was nothing more to come than was put down */
-  bool closes;    /* and: the server was going to close behind that */
+  bool ends; /* the client has stopped sending */
+  /* At the last look: */
+  bool was_whole; /* there was nothing more to come of the answer than was put down */
+  bool was_idle;  /* all of it had been sent */
+  bool closes;    /* the server was going to close behind it */
+  size_t unseen;  /* how many bytes of the client's nobody had looked at yet, because of it */
+  size_t received;
 };
 
 static struct recorder *recorder_of(const struct recording *recording) {
   return recording->service->server->recorder;
 }
 
-static int64_t now_of(const struct recording *recording) { return recording->service->server->now; }
+static int64_t server_time(const struct recording *recording) {
+  return recording->service->server->now - recording->began;
+}
+
+/* What a script would say how much time has passed: a turn's clock stands while it is busy. */
+static int64_t script_time(struct recording *recording) {
+  int64_t when = clock_coarse_real_milliseconds() - recording->began_real;
+  if (when > recording->when) recording->when = when; /* the clock can be set back */
+  int64_t lead = recording->when - server_time(recording);
+  if (lead > recording->lead) recording->lead = lead;
+  return recording->when;
+}
 
 struct recording *recording_begin(struct service *service) {
   struct server *server = service->server;
@@ -61,7 +79,7 @@ struct recording *recording_begin(struct service *service) {
   }
   recording->service = service;
   recording->began = server->now;
-  recording->began_real = clock_real_milliseconds() - (clock_milliseconds() - server->now);
+  recording->began_real = clock_coarse_real_milliseconds();
   recording->renewals = service->renewals;
   return recording;
 }
@@ -77,7 +95,8 @@ static void drop(struct recording **recording, struct session *session, enum log
                  const char *event, const char *detail) {
   struct log_line line;
   struct recorder *recorder = recorder_of(*recording);
-  if (log_begin_limited(&line, level, event, &recorder->limit, now_of(*recording))) {
+  if (log_begin_limited(&line, level, event, &recorder->limit,
+                        (*recording)->service->server->now)) {
     struct session_identity who;
     session_identify(session, &who);
     log_text(&line, "service", who.service);
@@ -103,18 +122,26 @@ static struct step step_at(const struct recording *recording, size_t place) {
   return step;
 }
 
+static void put_step(struct recording *recording, const struct step *step) {
+  struct buffer *said = recording->said;
+  memcpy(said->data + said->start + recording->last, step, sizeof *step);
+}
+
 /* Whether bytes that come now go on with the last step. */
-static bool goes_on(const struct recording *recording, enum kind kind) {
+static bool goes_on(const struct recording *recording, enum kind kind, int64_t when) {
   if (!recording->said) return false;
   struct step last = step_at(recording, recording->last);
   if (last.kind != kind) return false;
-  return kind == ANSWERS ||
-         (kind == SENDS && now_of(recording) - recording->began - last.when < STEP_TIME);
+  if (kind == ANSWERS) return true;
+  /* What time it was can stand in the answer, and mostly stands there in seconds. */
+  int64_t began = recording->began_real;
+  return kind == SENDS && when - last.when < STEP_TIME &&
+         (began + when) / 1000 == (began + last.when) / 1000;
 }
 
 /* A step without bytes of its own, or the place for them. */
-static enum status add_step(struct recording *recording, enum kind kind) {
-  struct step step = {.when = now_of(recording) - recording->began, .kind = kind};
+static enum status add_step(struct recording *recording, enum kind kind, int64_t when) {
+  struct step step = {.when = when, .kind = kind};
   size_t place = buffer_bytes(recording->said).length;
   enum status status = buffer_append(&recording->said, (const char *)&step, sizeof step);
   if (status != STATUS_OK) return status;
@@ -123,12 +150,13 @@ static enum status add_step(struct recording *recording, enum kind kind) {
   return STATUS_OK;
 }
 
-static enum status add_bytes(struct recording *recording, struct span bytes) {
+static enum status add_bytes(struct recording *recording, struct span bytes, int64_t when) {
   enum status status = buffer_append(&recording->said, bytes.data, bytes.length);
   if (status != STATUS_OK) return status;
   struct step last = step_at(recording, recording->last);
   last.length += (uint32_t)bytes.length;
-  memcpy(recording->said->data + recording->said->start + recording->last, &last, sizeof last);
+  if (last.kind == ANSWERS) last.when = when;
+  put_step(recording, &last);
   recorder_of(recording)->memory += bytes.length;
   return STATUS_OK;
 }
@@ -137,22 +165,26 @@ static void add(struct recording **recording, struct session *session, enum kind
                 struct span bytes) {
   struct recorder *recorder = recorder_of(*recording);
   size_t needed = sizeof(struct step) + bytes.length;
+  int64_t when = script_time(*recording);
+  /* No earlier in a play than the limit of time that counts from some step before. */
+  if (kind == EXPIRES && when < server_time(*recording) + (*recording)->lead)
+    when = server_time(*recording) + (*recording)->lead;
   if (buffer_bytes((*recording)->said).length + needed > RECORDER_CONVERSATION)
     drop(recording, session, LOG_WARN, "record_dropped", "the conversation is too long");
   else if (recorder->memory + needed > RECORDER_MEMORY)
     drop(recording, session, LOG_WARN, "record_dropped",
          "too much is said at once in all conversations");
-  else if ((!goes_on(*recording, kind) && add_step(*recording, kind) != STATUS_OK) ||
-           add_bytes(*recording, bytes) != STATUS_OK)
+  else if ((!goes_on(*recording, kind, when) && add_step(*recording, kind, when) != STATUS_OK) ||
+           add_bytes(*recording, bytes, when) != STATUS_OK)
     drop_for_memory(recording, session);
 }
 
 /* ---- what happens -------------------------------------------------------------------------- */
 
-/* What is still to come of a source, or of requests that wait for room, nobody knows. */
+/* What is still to come of a source, or for last words, nobody knows. */
 static bool is_whole(const struct session *session) {
-  return !session_is_responding(session) && !session_wants_turn(session) &&
-         (session_wants_input(session) || session_reason(session) != REASON_NONE);
+  bool has_last_words = session_wants_turn(session) && session_reason(session) != REASON_NONE;
+  return !session_is_responding(session) && !has_last_words;
 }
 
 /* Puts down what the session has said and has not been sent yet. */
@@ -170,12 +202,15 @@ static void catch_up(struct recording **recording, struct session *session) {
 
 void recording_look(struct recording **recording, struct session *session) {
   (*recording)->was_whole = is_whole(session);
+  (*recording)->was_idle = (*recording)->was_whole && !session_has_output(session);
   (*recording)->closes = (*recording)->ends || session_reason(session) != REASON_NONE;
+  (*recording)->unseen = session_wants_input(session) ? 0 : session_unanswered(session);
   catch_up(recording, session);
 }
 
 void recording_receives(struct recording **recording, struct session *session, struct span bytes) {
   catch_up(recording, session);
+  if (*recording) (*recording)->received += bytes.length;
   if (*recording) add(recording, session, SENDS, bytes);
 }
 
@@ -259,7 +294,6 @@ static void write_top(const struct recording *recording, struct session *session
   transcript_line(out, "");
 }
 
-/* Time goes on before what happens by itself; the server's answers take none. */
 static void write_time(struct transcript *out, int64_t *clock, int64_t when, bool is_first) {
   if (when <= *clock) return;
   if (is_first) transcript_line(out, "< \"\"  # the client is there");
@@ -267,43 +301,62 @@ static void write_time(struct transcript *out, int64_t *clock, int64_t when, boo
   *clock = when;
 }
 
-static void write_steps(const struct recording *recording, struct transcript *out, int64_t *clock) {
+/* Time goes on before what happens by itself, and for answers only where it counts: the limits of
+ * time begin anew when an answer has been taken, and of many requests at once the last ones are
+ * answered when the first answers have been. */
+static bool takes_time(const struct recording *recording, const struct step *step, int64_t clock) {
+  int64_t began = recording->began_real;
+  return step->kind != ANSWERS || step->when - clock >= ANSWER_TIME ||
+         (began + step->when) / 1000 != (began + clock) / 1000;
+}
+
+/* The last `unseen` bytes of the client's are left out. */
+static void write_steps(const struct recording *recording, size_t unseen, struct transcript *out,
+                        int64_t *clock) {
   struct span said = buffer_bytes(recording->said);
+  size_t seen = recording->received - unseen;
   for (size_t place = 0; place < said.length;) {
     struct step step = step_at(recording, place);
     struct span bytes = {said.data + place + sizeof step, step.length};
-    if (step.kind != ANSWERS) write_time(out, clock, step.when, place == 0);
+    bool is_first = place == 0;
+    place += sizeof step + step.length;
+    if (step.kind == SENDS) {
+      if (bytes.length > seen) bytes.length = seen;
+      seen -= bytes.length;
+      if (bytes.length == 0) continue;
+    }
+    if (takes_time(recording, &step, *clock)) write_time(out, clock, step.when, is_first);
     if (step.kind == ENDS)
       transcript_line(out, "> end");
     else if (step.kind != EXPIRES)
       transcript_bytes(out, step.kind == SENDS ? '>' : '<', bytes);
-    place += sizeof step + step.length;
   }
 }
 
-/* The conversation broke off, or was broken off. Before that the client of a play, which reads at
- * once, has got all that there was to come. */
-static void write_break(const struct recording *recording, struct transcript *out, int64_t clock,
+static bool is_break(enum reason reason) {
+  return reason == REASON_PEER_RESET || reason == REASON_WRITE_TIMEOUT || reason == REASON_STOPPED;
+}
+
+/* The conversation broke off, or was broken off. The client of a play reads at once: it has got all
+ * of the answer by then, and would go on to wait for a limit of time that did not count yet. */
+static void write_break(struct recording *recording, struct transcript *out, int64_t clock,
                         enum reason reason) {
   if (!recording->was_whole) transcript_line(out, "< ~\".*\"  # and what was not sent any more");
   if (recording->closes)
     transcript_line(out, "< end");
   else if (reason != REASON_STOPPED) {
-    write_time(out, &clock, now_of(recording) - recording->began, false);
+    if (recording->was_idle) write_time(out, &clock, script_time(recording), false);
     transcript_line(out, "> gone");
   }
 }
 
-static void write_end(const struct recording *recording, struct transcript *out, int64_t clock,
+static void write_end(struct recording *recording, struct transcript *out, int64_t clock,
                       enum reason reason) {
   if (!recording->said) transcript_line(out, "< \"\"  # the client is there");
-  switch (reason) {
-  case REASON_PEER_RESET:
-  case REASON_WRITE_TIMEOUT:
-  case REASON_STOPPED: write_break(recording, out, clock, reason); break;
-  case REASON_DRAINED: break; /* it was the server that stopped, and not the conversation */
-  default: transcript_line(out, "< end"); break;
-  }
+  if (is_break(reason))
+    write_break(recording, out, clock, reason);
+  else if (reason != REASON_DRAINED) /* where it was the server that stopped */
+    transcript_line(out, "< end");
 }
 
 void recording_finish(struct recording **recording, struct session *session) {
@@ -312,8 +365,9 @@ void recording_finish(struct recording **recording, struct session *session) {
   char service[sizeof(*recording)->service->name];
   make_plain((*recording)->service->name, service, sizeof service);
   write_top(*recording, session, service, &out);
-  write_steps(*recording, &out, &clock);
-  write_end(*recording, &out, clock, session_reason(session));
+  enum reason reason = session_reason(session);
+  write_steps(*recording, is_break(reason) ? (*recording)->unseen : 0, &out, &clock);
+  write_end(*recording, &out, clock, reason);
   if (out.lacks_memory)
     drop_for_memory(recording, session);
   else if (recorder_write(recorder_of(*recording), service, (*recording)->began_real,

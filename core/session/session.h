@@ -76,6 +76,9 @@ void session_resume(struct session *session, int64_t now);
  * session_resume() should be called when the others have had their turn. */
 bool session_wants_turn(const struct session *session);
 
+/* How many of the bytes that were received belong to no request that was answered. */
+size_t session_unanswered(const struct session *session);
+
 /* Whether bytes should be read for it now: false while too much output waits (back pressure). */
 bool session_wants_input(const struct session *session);
 

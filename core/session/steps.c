@@ -18,6 +18,8 @@ static struct span buffered(const struct session *session) {
   return session->kept ? buffer_bytes(session->kept) : session->borrowed;
 }
 
+size_t session_unanswered(const struct session *session) { return buffered(session).length; }
+
 struct span session_input(const struct session *session) {
   struct span input = buffered(session);
   bool is_limited =
