@@ -6,8 +6,8 @@ local writers = {}
 
 -- ---- text ---------------------------------------------------------------------------------------
 
-local function write_lines(write, lines, prefix)
-  for _, line in ipairs(lines) do write((prefix or "") .. line .. "\n") end
+local function write_lines(write, lines)
+  for _, line in ipairs(lines) do write(line .. "\n") end
 end
 
 function writers.text(write, report)
@@ -65,18 +65,23 @@ function writers.tap(write, report)
     write(("%s %d - %s\n"):format(is_well and "ok" or "not ok", count, name))
   end
 
+  -- A path may hold a line feed, and what stands behind that would be no comment.
+  local function comment(lines)
+    for _, line in ipairs(lines) do write("# " .. line:gsub("%c", " ") .. "\n") end
+  end
+
   function writer.script(script, printed)
     point(true, script.path .. " is valid")
-    write_lines(write, report.remarks { path = script.path, printed = printed }, "# ")
+    comment(report.remarks { path = script.path, printed = printed })
   end
 
   function writer.transcript(transcript, trial)
     point(#trial.findings == 0, transcript.path .. " holds")
     for _, fault in ipairs(trial.findings) do
-      write("# " .. report.headline(fault, transcript) .. "\n")
-      write_lines(write, report.details(fault, transcript), "# ")
+      comment { report.headline(fault, transcript) }
+      comment(report.details(fault, transcript))
     end
-    write_lines(write, report.remarks(trial), "# ")
+    comment(report.remarks(trial))
   end
 
   function writer.unchecked(why)
