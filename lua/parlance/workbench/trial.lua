@@ -1,5 +1,6 @@
 -- Plays one transcript against one script in every way, and finds the smallest that shows a fault.
 
+local journal = require "parlance.workbench.journal"
 local player = require "parlance.workbench.player"
 local scripts = require "parlance.workbench.scripts"
 local stage = require "parlance.stage"
@@ -27,7 +28,9 @@ Trial.__index = Trial
 local function load(self)
   local options = { time = self.transcript.time }
   for name, value in pairs(self.options) do options[name] = value end
-  return scripts.load(self.path, options, self.transcript.variables)
+  local script, why = scripts.load(self.path, options, self.transcript.variables)
+  journal.read {} -- what it logs when it is loaded has been told
+  return script, why
 end
 
 -- Another script that nobody has talked to. It did load before; when it does not any more, that is all.
