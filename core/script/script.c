@@ -43,6 +43,18 @@ static void set_package_path(lua_State *state, const struct script_options *opti
   lua_pop(state, 2);
 }
 
+/* os.exit(): what one script does must not end the others, nor an edit the server. */
+static int refuse_exit(lua_State *state) {
+  return luaL_error(state, "os.exit() is called, which would end the server");
+}
+
+static void replace_exit(lua_State *state) {
+  lua_getglobal(state, LUA_OSLIBNAME);
+  lua_pushcfunction(state, refuse_exit);
+  lua_setfield(state, -2, "exit");
+  lua_pop(state, 1);
+}
+
 /* Lua calls no hook while it runs another, so that a script's own hook could not be stopped. */
 static void remove_sethook(lua_State *state) {
   lua_getglobal(state, LUA_DBLIBNAME);
@@ -56,6 +68,7 @@ static int prepare(lua_State *state) {
   luaL_openlibs(state);
   coroutines_install(state);
   remove_sethook(state);
+  replace_exit(state);
   set_package_path(state, &script->options);
   luaL_getsubtable(state, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   module_parlance_push(state, script->name, script->options.clock);

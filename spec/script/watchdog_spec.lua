@@ -154,6 +154,12 @@ describe("watchdog", function()
     end)
   end)
 
+  it("makes os.exit an error, since it would end the server", function()
+    assert.equal("false os.exit() is called, which would end the server", (converse(script [[
+      local is_well, why = pcall(os.exit, 0)
+      return tostring(is_well) .. " " .. why]], "x\n")))
+  end)
+
   it("takes debug.sethook away, since a hook could not be stopped", function()
     assert.equal("nil", (converse(script "return tostring(debug.sethook)", "x\n")))
   end)

@@ -318,6 +318,9 @@ local function derived(self, steps)
   return copy
 end
 
+-- From so many seconds on a wait is part of the conversation; less is what recordings have between two steps.
+local PAUSE <const> = 0.1
+
 --- The same with everything that the client sends in one piece, and all answers behind it; what the server
 --- says before the client does stays in front. Nil where that would be another conversation: with several
 --- clients, pauses, or a client that breaks off or sends when the server has closed.
