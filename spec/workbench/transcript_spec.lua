@@ -252,6 +252,8 @@ describe("workbench.transcript", function()
       { "leaves in front what the server says first",
         '< "hi"\n> "a"\n< "A"\n> "b"\n< "B"', '< "hi"\n> "ab"\n< "A"\n< "B"\n' },
       { "is nothing new for a single piece", '> "a"\n< "A"\n> end\n< end', nil },
+      { "takes no notice of the moments between two steps of a recording",
+        '> "a"\n< "A"\nwait 0.05\n> "b"\n< "B"', '> "ab"\n< "A"\n< "B"\n' },
       { "is another conversation with pauses", '> "a"\nwait 1\n> "b"', nil },
       { "is another conversation with several clients", 'a> "a"\nb> "b"\na> "c"', nil },
       { "is another conversation with a client that breaks off", '> "a"\n< "A"\n> "b"\n> gone', nil },

@@ -329,8 +329,11 @@ function transcript.pipelined(self)
   local steps, sent, items = {}, {}, {}
   local send, expect, send_end, expect_end
   for _, step in ipairs(self.steps) do
-    if step.kind == "wait" or step.kind == "gone" or expect_end then return nil end
-    if step.kind == "send" then
+    local is_short = step.kind == "wait" and step.seconds < PAUSE
+    if not is_short and (step.kind == "wait" or step.kind == "gone" or expect_end) then return nil end
+    if is_short then
+      goto continue
+    elseif step.kind == "send" then
       send = send or { kind = "send", client = step.client, line = step.line }
       sent[#sent + 1] = step.text
     elseif step.kind == "send_end" then
@@ -343,6 +346,7 @@ function transcript.pipelined(self)
       expect = expect or { kind = "expect", client = step.client, line = step.line, items = items }
       table.move(step.items, 1, #step.items, #items + 1, items)
     end
+    ::continue::
   end
   if #sent < 2 then return nil end -- it is in one piece already
   send.text = table.concat(sent)
