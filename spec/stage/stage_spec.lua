@@ -163,6 +163,28 @@ describe("parlance.stage", function()
     end)
   end)
 
+  it("list tells whether a folder is absent", function()
+    assert.same({ nil, "/nowhere: No such file or directory", true }, { stage.list "/nowhere" })
+    assert.same({ nil, "/dev/null/x: Not a directory", true }, { stage.list "/dev/null/x" })
+    assert.same({ nil, ("x"):rep(300) .. ": File name too long", false }, { stage.list(("x"):rep(300)) })
+  end)
+
+  it("silence keeps what scripts print to itself", function()
+    local function output()
+      local program <close> = io.popen "readlink /proc/$PPID/fd/1"
+      return program:read "l"
+    end
+    local session, before = script:open(), output()
+    stage.silence(true)
+    stage.silence(true)
+    local silent = output()
+    ask(session, "print\n")
+    stage.silence(false)
+    stage.silence(false)
+    assert.same({ "/dev/null", before }, { silent, output() })
+    assert.matches("^warn printed place=", logged()[1])
+  end)
+
   it("setenv is for scripts, and can be undone", function()
     local session = script:open()
     stage.setenv("PARLANCE_STAGE_SPEC", "here")
