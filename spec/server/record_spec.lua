@@ -349,7 +349,7 @@ time TIME
       server.wait_until("time to pass", function() return server.now() - started >= 0.05 end)
       assert.equal("B\n", client:exchange("b\n", 2))
       local wait = (running:stop() and transcripts(folder, 1)):match '\n< "A\\n"\nwait (%d+%.%d+)\n> "b\\n"\n'
-      assert.is_true(tonumber(wait) >= 0.05)
+      assert.is_true(tonumber(wait) >= 0.04) -- by a clock that ticks every 10 ms at the least
     end)
 
     it("has no end when it was the server that stopped", function()
