@@ -23,6 +23,7 @@ int command_new(int argc, char **argv) {
   }
   const struct program_option options[] = {{"name", argv[2]}, {"binary", argv[0]}};
   const struct program program = {.name = "new",
+                                  .failed = EXIT_FAILED,
                                   .modules = places_modules(),
                                   .options = options,
                                   .option_count = sizeof options / sizeof *options};

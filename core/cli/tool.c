@@ -22,13 +22,14 @@ int command_tool(const struct options *options) {
   struct program_script *scripts = calloc(options->script_count, sizeof *scripts);
   if (!scripts) {
     fputs("parlance: not enough memory\n", stderr);
-    return EXIT_FAILED;
+    return EXIT_REFUSED;
   }
   for (size_t i = 0; i < options->script_count; i++)
     scripts[i] =
         (struct program_script){&options->scripts[i].script, options->scripts[i].transcripts,
                                 options->scripts[i].transcript_count};
   struct program program = {.name = names[options->command],
+                            .failed = EXIT_REFUSED, /* 1 means that something was found */
                             .modules = options->scripts[0].script.modules,
                             .scripts = scripts,
                             .script_count = options->script_count,

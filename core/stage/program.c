@@ -11,8 +11,6 @@
 #include "stage/disk.h"
 #include "stage/stage.h"
 
-enum { FAILED = 1 };
-
 /* Plays free and take the same memory again and again; up to so many bytes of it are kept. */
 enum { MEMORY_KEPT = 64 * 1024 * 1024 };
 
@@ -123,19 +121,19 @@ int program_run(const struct program *program) {
   mallopt(M_TRIM_THRESHOLD, MEMORY_KEPT);
   mallopt(M_MMAP_THRESHOLD, MEMORY_KEPT);
   struct run this = {.program = program, .fd = dup(STDOUT_FILENO)};
-  int status = FAILED;
+  int status = program->failed;
   if (!program->modules) {
     fputs("parlance: the modules that come with the server are not there\n", stderr);
-    return FAILED;
+    return program->failed;
   }
   if (this.fd < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0) {
     fprintf(stderr, "parlance: standard output: %s\n", strerror(errno));
-    return FAILED;
+    return program->failed;
   }
   lua_State *L = luaL_newstate();
   if (!L) {
     fputs("parlance: not enough memory\n", stderr);
-    return FAILED;
+    return program->failed;
   }
   lua_pushcfunction(L, add_traceback);
   lua_pushcfunction(L, run);

@@ -24,6 +24,7 @@ struct program_option {
 
 struct program {
   const char *name;    /* of its module: parlance.workbench.NAME */
+  int failed;          /* the exit status if the program itself fails */
   const char *modules; /* the folder of the modules that come with the server */
   const struct program_script *scripts;
   size_t script_count;
@@ -40,7 +41,7 @@ struct program {
  *   disk              what io lacks to make files and destroy none: see stage/disk.h
  *   write(text)       writes to standard output
  *
- * and returns the exit status. One that fails is reported on standard error: 1. */
+ * and returns the exit status. One that fails is reported on standard error. */
 int program_run(const struct program *program);
 
 #endif
