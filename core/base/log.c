@@ -193,6 +193,16 @@ void log_text(struct log_line *line, const char *key, const char *value) {
   log_bytes(line, key, value, strlen(value));
 }
 
+/* A byte of a block, around which no quotes stand: what they would need is left as it is. */
+static void put_plain(struct log_line *line, const char *byte) {
+  if (*byte == '\n')
+    put_text(line, "\n    ");
+  else if (*byte == '"' || *byte == '\\' || *byte == '\t')
+    put(line, byte, 1);
+  else
+    put_escaped(line, byte, 1);
+}
+
 void log_block(struct log_line *line, const char *key, const char *text) {
   bool keeps_lines = settings.is_terminal || settings.divert;
   if (settings.format == LOG_JSON || !keeps_lines || !strchr(text, '\n')) {
@@ -201,12 +211,7 @@ void log_block(struct log_line *line, const char *key, const char *text) {
   }
   if (line->full) return;
   put_key(line, key);
-  for (; *text && !line->full; text++) {
-    if (*text == '\n')
-      put_text(line, "\n    ");
-    else
-      put_escaped(line, text, 1);
-  }
+  for (; *text && !line->full; text++) put_plain(line, text);
 }
 
 void log_hex(struct log_line *line, const char *key, const char *bytes, size_t length) {

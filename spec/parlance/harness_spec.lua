@@ -399,6 +399,12 @@ describe("the harness", function()
       assert.matches([[what was buffered: "boom\n"]], why, 1, true)
     end)
 
+    it("is told as it was raised, quotes and backslashes too", function()
+      folder:add("quotes.lua", "return { handle_connect = function() error [[no \"\\n\" here]] end }")
+      local why = failure_of(function() open "quotes.lua" end)
+      assert.is_truthy(why:find([[no "\n" here]], 1, true), why)
+    end)
+
     it("leaves the conversation as the server does", function()
       failure_of(client.send, client, "a\nboom\nb\n")
       assert.equal("[a]\nsorry: script_error\n", client:receive())

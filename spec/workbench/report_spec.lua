@@ -3,6 +3,8 @@ local transcripts = require "parlance.workbench.transcript"
 
 local transcript = assert(transcripts.read('> "hello\\n"\n< "HELLO\\n"\n> "on\\n"\n< "ON\\n"', "t.transcript"))
 
+local IF_MEANT <const> = " (say `fresh` in the transcript if that is meant)"
+
 local function fault(fields)
   local whole = { how = "whole", kind = "answer", line = 2, expected = "HELLO\n", got = "?\n", requests = 1 }
   for name, value in pairs(fields) do whole[name] = value end
@@ -28,18 +30,18 @@ describe("workbench.report", function()
       { { how = "pipelined" },
         "the answer is not the one expected, when the client sends all of it at once (pipelined)" },
       { { how = "doubled" }, "the answer is not the one expected, when two clients have this conversation at once: "
-        .. "something is kept outside of `self`" },
+        .. "something is kept outside of `self`" .. IF_MEANT },
       { { how = "gone", gone = 1 }, "the answer is not the one expected, when the client leaves after 1 byte" },
       { { how = "gone", gone = 0, breaks = true },
         "the answer is not the one expected, when the client leaves after 0 bytes without a word" },
       { { how = "after", gone = 2 }, "the answer is not the one expected, for the client after one that leaves after 2 "
-        .. "bytes: something is kept outside of `self`" },
+        .. "bytes: something is kept outside of `self`" .. IF_MEANT },
       { { how = "after" }, "the answer is not the one expected, for the client after others that left: something is "
-        .. "kept outside of `self`" },
+        .. "kept outside of `self`" .. IF_MEANT },
       { { how = "again" }, "the answer is not the one expected, when it is played a second time: something of one "
-        .. "conversation is kept for the next (say `fresh` in the transcript if that is meant)" },
+        .. "conversation is kept for the next" .. IF_MEANT },
       { { how = "worn", plays = 26 }, "the answer is not the one expected, in conversation 26 with this script, and "
-        .. "not with one that nobody has talked to: something is kept outside of `self`" },
+        .. "not with one that nobody has talked to: something is kept outside of `self`" .. IF_MEANT },
     } do
       local fields, words = table.unpack(case)
       it("says that " .. words, function()
@@ -89,17 +91,20 @@ describe("workbench.report", function()
     end)
 
     it("says when nothing was taken for a request", function()
-      local lines = report.details(fault { got = "", requests = 0 }, transcript)
+      local lines = report.details(fault { got = "", requests = 0, has_sent = true }, transcript)
       assert.equal("  request_complete takes nothing that was sent so far for a whole request", lines[#lines])
-      lines = report.details(fault { got = "", requests = 0, is_closed = true }, transcript)
-      assert.equal('  got      ""', lines[#lines])
+      for _, fields in ipairs { { has_sent = true, is_closed = true }, { has_sent = false } } do
+        fields.got, fields.requests = "", 0
+        lines = report.details(fault(fields), transcript)
+        assert.equal('  got      ""', lines[#lines])
+      end
     end)
 
     it("shows what was raised in lines, and no control character", function()
       assert.same({ "  a.lua:1: on \\x1b purpose", "  stack traceback:", "    a.lua:1: in f" }, report.details({
         how = "whole", kind = "raise", line = 1,
-        raised = 'time error script_error service=a detail="a.lua:1: on \\x1b purpose\n'
-          .. '    stack traceback:\n    \\ta.lua:1: in f"',
+        raised = 'time error script_error service=a detail=a.lua:1: on \\x1b purpose\n'
+          .. '    stack traceback:\n    \ta.lua:1: in f',
       }, transcript))
     end)
 

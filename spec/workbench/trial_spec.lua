@@ -54,6 +54,17 @@ describe("workbench.trial", function()
       { "in state that is shared by design",
         lines "function Lines:make_response() count = count + 1 return count .. '\\n' end",
         'fresh\n> "a\\n"\n< "1\\n"\nb> "b\\n"\nb< "2\\n"' },
+      { "in a count of those who are there, when one of them is told that it may go, leaves, breaks off or is silent",
+        lines [[
+        Lines.idle_timeout = 10
+        function Lines.handle_connect() count = count + 1 end
+        function Lines.handle_close() count = count - 1 end
+        function Lines:make_response()
+          self.close_when_done = self.request == "bye"
+          return count .. "\n"
+        end]], 'fresh\n> "a\\n"\n< "1\\n"\nb> "bye\\n"\nb< "2\\n"\nb< end\n> "a\\n"\n< "1\\n"\n'
+          .. 'c> end\nc< end\n> "a\\n"\n< "1\\n"\nd> gone\n> "a\\n"\n< "1\\n"\n'
+          .. 'e> "a\\n"\ne< "2\\n"\nwait 6\n> "a\\n"\n< "2\\n"\nwait 6\n> "a\\n"\n< "1\\n"\ne< end' },
       { "when a time limit ends a conversation", lines "Lines.idle_timeout = 10",
         '> "a\\n"\n< "A\\n"\nwait 11\n< end' },
       { "in what depends on the time alone", lines "function Lines:make_response() return os.date '!%T\\n' end",

@@ -17,7 +17,7 @@ local function read_quoted(text, place)
   while last <= #text and text:sub(last, last) ~= '"' do
     last = last + (text:sub(last, last) == "\\" and 2 or 1)
   end
-  return text:sub(place + 1, last - 1), last + 1
+  return unescape(text:sub(place + 1, last - 1)), last + 1
 end
 
 -- The detail, which comes last, may have several lines: a traceback.
@@ -51,7 +51,7 @@ function log.parse(line)
     local key, start = text:match("^ ([^ =]+)=()", place)
     if not key then break end
     local value, behind = find_reader(key, text, start)(text, start)
-    fields[key], place = unescape(value), behind
+    fields[key], place = value, behind
   end
   return { level = level, event = event, fields = fields, text = text }
 end

@@ -45,56 +45,74 @@ local function fail(fault)
   error(fault, 0)
 end
 
-function Play:client(name)
-  local client = self.clients[name]
-  if not client then
-    client = { session = self.script:open { port = 50001 + #self.order }, pending = "" }
-    self.clients[name] = client
-    self.order[#self.order + 1] = client
-  end
-  return client
-end
-
+-- The client reads all that there is. When the server is through with it, the script hears so at once, as it
+-- does from a server: other clients may be told of it.
 local function take(client)
-  local bytes = client.session:take()
+  local session = client.session
+  if not session then return end
+  local bytes = session:take()
   if bytes ~= "" then client.pending = client.pending .. bytes end
+  if not session:finished() then return end
+  client.reason, client.requests, client.session = session:reason(), session:requests(), nil
+  session:close()
 end
 
--- All of it, as far as the server reads.
+local function requests(client)
+  return client.session and client.session:requests() or client.requests
+end
+
+local function reason(client)
+  return client.session and client.session:reason() or client.reason
+end
+
+local function vanish(client)
+  if client.session then client.session:vanish() end
+  take(client)
+end
+
+local function send_end(client)
+  if client.session then client.session:receive_end() end
+  take(client)
+end
+
+-- All of it, as far as the server reads; what it answers is read at once.
 local function send(client, text, from, to)
-  local session = client.session
-  while from <= to do
-    local count = session:receive(text, from, to)
+  while client.session and from <= to do
+    local count = client.session:receive(text, from, to)
     from = from + count
-    if from > to then return end
     local had = #client.pending
     take(client)
     if count == 0 and #client.pending == had then return end
   end
 end
 
+function Play:client(name)
+  local client = self.clients[name]
+  if not client then
+    client = { session = self.script:open { port = 50001 + #self.order }, pending = "" }
+    self.clients[name] = client
+    self.order[#self.order + 1] = client
+    take(client) -- what it is greeted with
+  end
+  return client
+end
+
 -- Before a client's turn, which lasts until it reads again: nothing is there that was not said.
 local function begin_turn(client, step)
   if client.is_in_turn then return end
   client.is_in_turn = true
-  take(client)
   if client.pending ~= "" then
     fail { kind = "answer", line = step.line, expected = "", got = client.pending }
   end
-  if client.session:finished() and not client.is_over then
-    fail { kind = "closed", line = step.line, reason = client.session:reason() }
+  if not client.session and not client.is_over then
+    fail { kind = "closed", line = step.line, reason = reason(client) }
   end
 end
 
 -- The client leaves in the middle of what it sends: with or without saying so.
 function Play:leave(client)
-  if self.way.breaks then
-    client.session:vanish()
-  else
-    client.session:receive_end()
-    client.session:take()
-    client.session:vanish()
-  end
+  if not self.way.breaks then send_end(client) end
+  vanish(client)
   self.is_left = true
 end
 
@@ -116,9 +134,8 @@ local function play_send(self, client, step)
     if to >= from then send(client, text, from, to) end
     if gone == base + to then return self:leave(client) end
     from = to + 1
-    if from <= #text then take(client) end
     local after_piece = self.way.after_piece
-    if after_piece and after_piece(base + to, client.session) then
+    if after_piece and after_piece(base + to, requests(client)) then
       self.is_left = true
       return
     end
@@ -130,37 +147,36 @@ local STEPS <const> = {}
 
 function STEPS.send(self, client, step)
   begin_turn(client, step)
+  client.has_sent = client.has_sent or step.text ~= ""
   play_send(self, client, step)
 end
 
 function STEPS.send_end(_, client, step)
   begin_turn(client, step)
-  client.session:receive_end()
+  send_end(client)
 end
 
 function STEPS.gone(_, client, step)
   begin_turn(client, step)
-  client.session:vanish()
+  vanish(client)
   client.pending, client.is_over = "", true -- whatever it has not read, it never will
 end
 
 function STEPS.expect(_, client, step)
-  take(client)
   local fault = compare(step.items, client.pending)
   if fault then
-    fault.requests, fault.is_closed = client.session:requests(), client.session:finished()
-    fault.reason = client.session:reason()
+    fault.requests, fault.is_closed, fault.has_sent = requests(client), not client.session, client.has_sent
+    fault.reason = reason(client)
     fail(fault)
   end
   client.pending, client.is_in_turn = "", false
 end
 
 function STEPS.expect_end(_, client, step)
-  take(client)
   if client.pending ~= "" then
     fail { kind = "answer", line = step.line, expected = "", got = client.pending }
   end
-  if not client.session:finished() then fail { kind = "open", line = step.line } end
+  if client.session then fail { kind = "open", line = step.line } end
   client.is_over, client.is_in_turn = true, false
 end
 
@@ -169,6 +185,7 @@ local function play_steps(self, steps)
     self.step = step
     if step.kind == "wait" then
       self.script:advance(step.seconds)
+      for _, client in ipairs(self.order) do take(client) end
     else
       STEPS[step.kind](self, self:client(step.client), step)
     end
@@ -182,11 +199,8 @@ end
 
 local function close_all(self)
   for _, client in ipairs(self.order) do
-    if not client.session:finished() then
-      client.session:receive_end()
-      client.session:take()
-    end
-    client.session:close()
+    send_end(client)
+    if client.session then client.session:close() end
   end
 end
 
@@ -207,7 +221,7 @@ end
 ---   cuts     a sorted list of counts of bytes that clients have sent, in all, after each of which the
 ---            server gets what was sent so far; "bytes": after each; nil: each send is one piece
 ---   gone     the client leaves when it has sent so many bytes; `breaks`: without saying so
----   after_piece(position, session)   is called after each piece; the play is over if it says true
+---   after_piece(position, requests)  is called after each piece; the play is over if it says true
 ---
 --- Nil if all is as it should be; else the fault: its `kind` is "answer" (with `expected` and `got`),
 --- "closed" (it should not, with the `reason`), "open" (it should have closed) or "raise" (with the log's

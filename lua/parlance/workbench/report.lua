@@ -75,6 +75,9 @@ local function plural(count, word)
   return ("%d %s%s"):format(count, word, count == 1 and "" or "s")
 end
 
+-- What is kept from one conversation to another need not be a fault.
+local IF_MEANT <const> = " (say `fresh` in the transcript if that is meant)"
+
 local function leaving(fault)
   return ("leaves after %s%s"):format(plural(fault.gone, "byte"), fault.breaks and " without a word" or "")
 end
@@ -84,12 +87,11 @@ local WAYS <const> = {
   whole = function() return nil end,
   again = function(_, transcript)
     if transcript.fresh then return "when it is played a second time, with the script loaded anew: what differs?" end
-    return "when it is played a second time: something of one conversation is kept for the next (say `fresh` in the "
-      .. "transcript if that is meant)"
+    return "when it is played a second time: something of one conversation is kept for the next" .. IF_MEANT
   end,
   worn = function(fault)
     return ("in conversation %d with this script, and not with one that nobody has talked to: something is kept "
-      .. "outside of `self`"):format(fault.plays)
+      .. "outside of `self`%s"):format(fault.plays, IF_MEANT)
   end,
   cut = function(fault)
     if #fault.cuts == 1 then return ("when what the client sends is cut after byte %d"):format(fault.cuts[1]) end
@@ -99,14 +101,14 @@ local WAYS <const> = {
   bytes = function() return "when what the client sends comes byte by byte" end,
   pipelined = function() return "when the client sends all of it at once (pipelined)" end,
   doubled = function()
-    return "when two clients have this conversation at once: something is kept outside of `self`"
+    return "when two clients have this conversation at once: something is kept outside of `self`" .. IF_MEANT
   end,
   gone = function(fault) return "when the client " .. leaving(fault) end,
   after = function(fault)
     if not fault.gone then
-      return "for the client after others that left: something is kept outside of `self`"
+      return "for the client after others that left: something is kept outside of `self`" .. IF_MEANT
     end
-    return ("for the client after one that %s: something is kept outside of `self`"):format(leaving(fault))
+    return ("for the client after one that %s: something is kept outside of `self`%s"):format(leaving(fault), IF_MEANT)
   end,
 }
 
@@ -134,9 +136,8 @@ end
 function report.raised(fault)
   local detail = fault.raised:match " detail=(.*)$" or fault.raised
   if detail:sub(1, 1) == '"' then detail = detail:sub(2, -2):gsub('\\(["\\])', "%1") end
-  detail = detail:gsub("\\n", "\n"):gsub("\\t", "  ")
   local lines = {}
-  for line in detail:gmatch "[^\n]+" do lines[#lines + 1] = "  " .. line:gsub("^    ", "") end
+  for line in detail:gmatch "[^\n]+" do lines[#lines + 1] = "  " .. line:gsub("^    ", ""):gsub("\t", "  ") end
   return lines
 end
 
@@ -173,7 +174,7 @@ function report.details(fault, transcript)
   if cut then lines[#lines + 1] = ("  %s %s"):format(fault.gone and "leaves  " or "cut     ", cut) end
   if fault.expected then
     append(lines, report.compare(fault.expected, fault.got, "expected", "got"))
-    if fault.got == "" and fault.requests == 0 and not fault.is_closed then
+    if fault.got == "" and fault.requests == 0 and fault.has_sent and not fault.is_closed then
       lines[#lines + 1] = "  request_complete takes nothing that was sent so far for a whole request"
     end
   end

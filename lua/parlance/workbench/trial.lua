@@ -85,8 +85,7 @@ local function play_bytes(self)
   local is_over = timer(self, BYTES_SECONDS)
   local fault = play(self, {
     cuts = "bytes",
-    after_piece = function(position, session)
-      local requests = session:requests()
+    after_piece = function(position, requests)
       local is_late = position % 64 == 0 and is_over()
       if is_late then self.unplayed = ("%d of %d bytes one by one"):format(self.transcript.bytes - position,
         self.transcript.bytes) end
