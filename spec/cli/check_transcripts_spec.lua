@@ -90,6 +90,15 @@ describe("check", function()
       assert.matches("t.transcript: holds", said)
     end)
 
+    it("a transcript that stands where a script should", function()
+      local path = write("t.transcript", HOLDS)
+      local status, said, complaint = check(path)
+      assert.equal(2, status)
+      assert.equal("", said)
+      assert.equal(("parlance: %s is a transcript; the script that it is for must stand before it\n"):format(path),
+        complaint)
+    end)
+
     it("a folder that was named and has no transcript", function()
       local script, empty = write("lines.lua", LINES), make_folder "empty"
       local status, _, complaint = check(script, empty)

@@ -81,6 +81,18 @@ describe("fuzz", function()
     assert.is_truthy(checked:find("on purpose", 1, true), checked)
   end)
 
+  it("prints a transcript that holds once the script does not raise any more, whatever it answers", function()
+    local broken = [[
+      if self.request == "1" then error "on purpose" end return self.request .. "\n" end
+      function Lines:handle_error() return "last words\n"]]
+    local _, said, _, path = fuzz(lines(broken))
+    local file = folder .. "/found.transcript"
+    server.write_file(file, transcript_in(said))
+    server.write_file(path, lines((broken:gsub('error "on purpose"', 'return "mended"'))))
+    local status, checked = server.run { "check", path, file }
+    assert.equal(0, status, checked)
+  end)
+
   it("says the same for the same seed", function()
     local script = lines 'if self.request:find "%d%a" then error "on purpose" end return "x"'
     assert.equal(select(2, fuzz(script)), (select(2, fuzz(script))))

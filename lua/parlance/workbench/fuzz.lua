@@ -85,7 +85,7 @@ function TESTS.raise(self, bytes, way)
   local outcome = self:converse_anew(bytes, way.cuts, way.gone)
   if not outcome.raised or way.place and place_of(outcome.raised) ~= way.place then return nil end
   way.place = place_of(outcome.raised)
-  return { kind = "raise", raised = outcome.raised, before = outcome.answer }
+  return { kind = "raise", raised = outcome.raised }
 end
 
 -- By which cuts: those that were tried, or any one.
@@ -197,11 +197,12 @@ end
 -- A conversation that shows the fault, for a file.
 local function transcript_of(fault, self)
   local steps = { { kind = "send", client = "", text = fault.bytes } }
-  local answer = fault.whole and fault.whole.answer or fault.before
-  if fault.kind == "memory" then answer = self:converse_anew(fault.bytes).answer end
+  local item = { pattern = ".*" } -- what the answer should be where it raises, nobody knows but the author
+  if fault.whole then item = { text = fault.whole.answer } end
+  if fault.kind == "memory" then item = { text = self:converse_anew(fault.bytes).answer } end
   steps[#steps + 1] = { kind = fault.gone and "gone" or "send_end", client = "" }
-  if answer ~= "" and not fault.gone then
-    steps[#steps + 1] = { kind = "expect", client = "", items = { { text = answer } } }
+  if item.text ~= "" and not fault.gone then
+    steps[#steps + 1] = { kind = "expect", client = "", items = { item } }
   end
   if not fault.gone then steps[#steps + 1] = { kind = "expect_end", client = "" } end
   return transcripts.write { fresh = self.keeps_state, variables = self.variables, steps = steps }
@@ -279,6 +280,7 @@ end
 return function(arguments)
   local seed = math.tointeger(tonumber(arguments.options.seed)) or os.time()
   local seconds = tonumber(arguments.options.seconds) or SECONDS
+  if seconds == 0 then seconds = math.huge end
   local status = SOUND
   for _, script in ipairs(arguments.scripts) do
     local is_valid, why = scripts.validate(script, arguments.is_address)

@@ -21,6 +21,9 @@ end
 --- Loads the script and throws it away: the places at which it printed meanwhile; nil and what is wrong
 --- with it. `is_address` tells whether a text is an address, and why not.
 function scripts.validate(script, is_address)
+  if script.path:find "%.transcript$" then
+    return nil, ("%s is a transcript; the script that it is for must stand before it"):format(script.path)
+  end
   local loaded <close>, why = stage.load(script.path, script.options)
   local printed = {}
   journal.read(printed)

@@ -60,6 +60,12 @@ local function read_string(text, from)
   end
 end
 
+-- What cannot stand where strings do, at the beginning or behind some.
+local function complain_of(rest, is_first)
+  local hint = is_first and rest:find "^%w" and "; a text stands in double quotes" or ""
+  complain("%s makes no sense here%s", shown(rest), hint)
+end
+
 -- The strings from `at` on, each perhaps repeated, as one; nil if there is none.
 local function read_strings(text, at)
   local out, size = {}, 0
@@ -76,7 +82,7 @@ local function read_strings(text, at)
     out[#out + 1] = part
   end
   local rest = text:match("^%s*([^#]*)", at):gsub("%s+$", "")
-  if rest ~= "" then complain("%s makes no sense here", shown(rest)) end
+  if rest ~= "" then complain_of(rest, #out == 0) end
   return #out > 0 and table.concat(out) or nil
 end
 
@@ -199,6 +205,10 @@ local function read_line(self, text)
     if not seconds or not rest:find "^%d+%.?%d*$" or seconds > 1e6 then complain "wait wants a number of seconds" end
     add(self, { kind = "wait", seconds = seconds })
   elseif not HEADERS[word] then
+    if rest:find "^[<>]" then
+      complain("no blank may stand between a client's name and its arrow: %s", shown(word .. rest:sub(1, 1)))
+    end
+    if word:find "[<>]" then complain("%s: a client's name has letters and digits only", shown(word)) end
     complain("%s is no step: a line begins with > or <, or with wait, fresh, time or set", shown(word))
   elseif #self.steps > 0 then
     complain("%s must stand before the first step", word)
