@@ -75,6 +75,17 @@ describe("workbench.trial", function()
         "function Lines:make_response() require('parlance').log('error', 'x printed place=y') return 'A\\n' end",
         '> "a\\n"\n< "A\\n"' },
       { "in a transcript that sends nothing", lines "", "wait 1\n< ~\"\"" },
+      { "where a pattern would take the next answer as well, when all is sent at once", lines "",
+        '> "one\\n"\n< ~"O.*\\n"\n> "two\\n"\n< "TWO\\n"\n> "three\\n"\n< ~".*"' },
+      { "in a client that stops sending behind answers that wait to be taken", lines
+        "function Lines:make_response() return { ('x'):rep(300000), '\\n' } end",
+        '> "a\\n"\n< "x" * 300000 "\\n"\n> "b\\n" "c\\n"\n< "x" * 300000 "\\n" "x" * 300000 "\\n"\n> end\n< end' },
+      { "when handle_close tells other clients who has left", lines [[
+        function Lines.handle_connect() count = count + 1 return count .. "\n" end
+        function Lines.handle_close() count = count - 1 end]],
+        'fresh\na< "1\\n"\nb< "2\\n"\na> gone\nb> end\nb< end\nc< "1\\n"' },
+      { "in an answer that is asked for after a pause", lines "Lines.write_timeout, Lines.idle_timeout = 10, 30",
+        '> "a\\n"\nwait 29\n< "A\\n"\n> "b\\n"\nwait 20\n< "B\\n"\nwait 20\n< end' },
       { "in empty texts", lines "", '> ""\n< ""\n> "a\\n"\n< "A\\n"\n< ""' },
     } do
       local fact, script, text = table.unpack(case)

@@ -35,6 +35,17 @@ local function compare(items, got)
   return { kind = "answer", line = (failed or items[#items]).line, expected = table.concat(expected), got = got }
 end
 
+-- Whether what was said is the answers one behind the other, each as long as it was by itself: a pattern that
+-- takes all that it can get would take the next answer as well.
+local function is_in_parts(parts, got)
+  local at = 1
+  for _, part in ipairs(parts) do
+    if not part.length or compare(part.items, got:sub(at, at + part.length - 1)) then return false end
+    at = at + part.length
+  end
+  return at == #got + 1
+end
+
 -- ---- a play -------------------------------------------------------------------------------------
 
 local Play = {}
@@ -70,8 +81,13 @@ local function vanish(client)
   take(client)
 end
 
+-- The server reads that only when enough of its answers were taken, as it does the bytes before.
 local function send_end(client)
-  if client.session then client.session:receive_end() end
+  while client.session and not client.session:receive_end() do
+    local had = #client.pending
+    take(client)
+    if #client.pending == had then return end
+  end
   take(client)
 end
 
@@ -169,6 +185,7 @@ function STEPS.expect(_, client, step)
     fault.reason = reason(client)
     fail(fault)
   end
+  step.length = #client.pending
   client.pending, client.is_in_turn = "", false
 end
 
@@ -180,12 +197,23 @@ function STEPS.expect_end(_, client, step)
   client.is_over, client.is_in_turn = true, false
 end
 
+-- In steps from one limit of time to the next, so that what is said at one of them is read then.
+local function wait(self, seconds)
+  local left, before = seconds, nil
+  repeat
+    local step = math.min(self.script:deadline() or left, left)
+    if step == 0 and before == 0 then step = left end -- a limit that does not run out holds up nothing
+    self.script:advance(step)
+    for _, client in ipairs(self.order) do take(client) end
+    left, before = left - step, step
+  until left <= 0
+end
+
 local function play_steps(self, steps)
   for _, step in ipairs(steps) do
     self.step = step
     if step.kind == "wait" then
-      self.script:advance(step.seconds)
-      for _, client in ipairs(self.order) do take(client) end
+      wait(self, step.seconds)
     else
       STEPS[step.kind](self, self:client(step.client), step)
     end

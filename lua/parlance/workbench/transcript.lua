@@ -6,7 +6,8 @@
 --   steps                          a list; each step has `line`, `client` (its name, "" for the first)
 --                                  and `kind`:
 --     "send"        text
---     "expect"      items: a list of { text = } and { pattern = }, each with its `line`
+--     "expect"      items: a list of { text = } and { pattern = }, each with its `line`; `length` of the answer
+--                   when it was played last; `parts`: the answers that it was made of, items and length
 --     "send_end", "gone", "expect_end"
 --     "wait"        seconds
 --   bytes                          how many bytes clients send in all
@@ -353,7 +354,8 @@ function transcript.pipelined(self)
     elseif not send and not send_end then
       steps[#steps + 1] = step
     else
-      expect = expect or { kind = "expect", client = step.client, line = step.line, items = items }
+      expect = expect or { kind = "expect", client = step.client, line = step.line, items = items, parts = {} }
+      expect.parts[#expect.parts + 1] = { items = step.items, length = step.length }
       table.move(step.items, 1, #step.items, #items + 1, items)
     end
     ::continue::
