@@ -49,6 +49,20 @@ describe("fuzz", function()
     assert.is_truthy(said:find("a call into the script takes too long", 1, true), said)
   end)
 
+  it("goes on without --seconds' limit where that is 0", function()
+    local status, said = fuzz(lines 'if self.request:find "1" then error "on purpose" end return "x"', "--seconds", "0")
+    assert.equal(1, status, said)
+  end)
+
+  it("does not blame the cut for the order of a table's fields in a script that keeps state", function()
+    local status, said = fuzz(lines([[
+      count = (count or 0) + 1
+      local words = {}
+      for word in pairs { alpha = 1, beta = 2 } do words[#words + 1] = word end
+      return count .. table.concat(words)]]))
+    assert.equal(0, status, said)
+  end)
+
   it("finds an answer that depends on the cut", function()
     local status, said = server.run { "fuzz", "--seconds", "5", "--seed", "1",
       server.SOURCE .. "/spec/fixtures/cut_dependent.lua" }
