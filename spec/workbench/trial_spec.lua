@@ -238,6 +238,18 @@ describe("workbench.trial", function()
     assert.equal("7 of 7 ways to cut", outcome.unplayed)
   end)
 
+  it("plays byte by byte also when there is no time left", function()
+    local script = lines [[
+      function Lines:request_complete()
+        self.count = (self.count or 0) + 1
+        local last = self.incoming:find("\n", 1, true)
+        return last ~= nil, last
+      end
+      function Lines:make_response() return self.count < 150 and "few\n" or "many\n" end]]
+    local outcome = assert(try(script, 'fresh\n> "x" * 200 "\\n"\n< "few\\n"', os.clock()))
+    assert.equal("bytes", outcome.findings[1] and outcome.findings[1].how)
+  end)
+
   it("tells why a script does not load", function()
     local outcome, why = try("return {}", TWO)
     assert.is_nil(outcome)

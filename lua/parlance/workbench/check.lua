@@ -8,13 +8,21 @@ local writers = require "parlance.workbench.writers"
 
 local HOLDS <const>, FAULTY <const>, UNCHECKED <const> = 0, 1, 2
 
+-- When the nth of so many is to be done: each has its share of what time is left, so that a long one leaves
+-- some for those behind it.
+local function share(deadline, nth, count)
+  if not deadline then return nil end
+  local now = stage.clock()
+  return now + (deadline - now) / (count - nth + 1)
+end
+
 -- Tries the script with each of its transcripts; the worst status.
 local function check_transcripts(script, writer, deadline, complain)
   local list, faults = scripts.transcripts(script)
   local status = #faults > 0 and UNCHECKED or HOLDS
   for _, fault in ipairs(faults) do complain(fault) end
-  for _, transcript in ipairs(list) do
-    local outcome, why = trial(script.path, script.options, transcript, deadline)
+  for i, transcript in ipairs(list) do
+    local outcome, why = trial(script.path, script.options, transcript, share(deadline, i, #list))
     if outcome then
       writer.transcript(transcript, outcome)
       if #outcome.findings > 0 then status = math.max(status, FAULTY) end

@@ -10,9 +10,10 @@ local transcripts = require "parlance.workbench.transcript"
 -- at its k-th byte, for each k, since a cut matters to the request that it falls into.
 local SINGLE_CUTS <const> = 4096
 
--- How long each of these may take, in seconds: to play byte by byte; to cut at one place after the other, and
--- to leave; and to look for a smaller example of what was found.
-local BYTES_SECONDS <const>, CUT_SECONDS <const>, GONE_SECONDS <const>, SEARCH_SECONDS <const> = 10, 30, 3, 10
+-- How long each of these may take, in seconds: to play byte by byte, and that also when there is no time left; to
+-- cut at one place after the other, and to leave; and to look for a smaller example of what was found.
+local BYTES_SECONDS <const>, LEAST_SECONDS <const> = 10, 0.1
+local CUT_SECONDS <const>, GONE_SECONDS <const>, SEARCH_SECONDS <const> = 30, 3, 10
 
 -- Over so many places, those far apart come first, so that what the time does not suffice for is spread over all.
 local MANY_PLACES <const> = 128 * 1024
@@ -48,9 +49,11 @@ local function play(self, way, transcript)
   return player.play(self.script, transcript or self.transcript, way, self.printed)
 end
 
--- A function that tells whether so many seconds have passed from now on, or the whole time is over.
-local function timer(self, seconds)
-  local stop = math.min(stage.clock() + seconds, self.deadline or math.huge)
+-- A function that tells whether so many seconds have passed from now on, or the whole time is over and at least
+-- `least` have.
+local function timer(self, seconds, least)
+  local now = stage.clock()
+  local stop = math.min(now + seconds, math.max(self.deadline or math.huge, now + (least or 0)))
   return function() return stage.clock() > stop end
 end
 
@@ -82,7 +85,7 @@ local function play_bytes(self)
   local ends, last, start = {}, 0, 0
   local calls, bytes = self.script:asked()
   if self.transcript.fresh then calls, bytes = 0, 0 end
-  local is_over = timer(self, BYTES_SECONDS)
+  local is_over = timer(self, BYTES_SECONDS, LEAST_SECONDS)
   local fault = play(self, {
     cuts = "bytes",
     after_piece = function(position, requests)
