@@ -190,6 +190,23 @@ describe("check", function()
       assert.is_truthy(said:find "bad.lua: .*\nfingerprint none\n$", said)
     end)
 
+    it("has none of a script of which another version was played, although it is there again at the end", function()
+      local path = write("good.lua", ([[
+        local log <close> = io.open("%s/loads", "a+")
+        log:write "x"
+        local is_played = log:seek "end" == 3 -- after a first look and the validation
+        local file = io.open("%s/letter.lua", "w")
+        file:write(is_played and "return 'y'" or "return 'z'")
+        file:close()
+        local letter = require "letter"
+        return { request_complete = function() return true end, make_response = function() return letter end }
+      ]]):format(folder, folder))
+      add_transcript("good", '> "x"\n< "y"\n< end\n')
+      local status, said = check("--fingerprint", path)
+      assert.equal(0, status, said)
+      assert.equal("fingerprint none\n", said)
+    end)
+
     it("has none of a script that is saved meanwhile", function()
       local path = write("restless.lua", "local f <close> = io.open(os.getenv 'RESTLESS', 'ab')\n"
         .. "if f then f:write '\\n' end return { " .. FUNCTIONS .. " }")

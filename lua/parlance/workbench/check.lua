@@ -16,8 +16,9 @@ local function share(deadline, nth, count)
   return now + (deadline - now) / (count - nth + 1)
 end
 
--- Tries the script with each of its transcripts; the worst status.
-local function check_transcripts(script, writer, deadline, complain)
+-- Tries the script with each of its transcripts; the worst status. The set `versions` gets the fingerprints of
+-- what was played. (With variables a script may load other files; that is the same version.)
+local function check_transcripts(script, writer, deadline, complain, versions)
   local list, faults = scripts.transcripts(script)
   local status = #faults > 0 and UNCHECKED or HOLDS
   for _, fault in ipairs(faults) do complain(fault) end
@@ -25,6 +26,7 @@ local function check_transcripts(script, writer, deadline, complain)
     local outcome, why = trial(script.path, script.options, transcript, share(deadline, i, #list))
     if outcome then
       writer.transcript(transcript, outcome)
+      for version in pairs(#transcript.variables == 0 and outcome.versions or {}) do versions[version] = true end
       if #outcome.findings > 0 then status = math.max(status, FAULTY) end
     else
       status = complain(("%s (with %s)"):format(why, transcript.path))
@@ -52,19 +54,21 @@ return function(arguments)
   end
   local seconds = tonumber(arguments.options.seconds)
   local deadline = seconds and seconds > 0 and stage.clock() + seconds or nil
-  local status = HOLDS
+  local status, versions = HOLDS, {}
   for _, script in ipairs(arguments.scripts) do
     local printed, why = scripts.validate(script, arguments.is_address)
     if printed then
       writer.script(script, printed)
-      status = math.max(status, check_transcripts(script, writer, deadline, complain))
+      status = math.max(status, check_transcripts(script, writer, deadline, complain, versions))
     else
       status = complain(why)
     end
   end
   writer.finish()
   if is_for_server then
-    local is_same = fingerprint(arguments.scripts[1]) == before
+    versions[fingerprint(arguments.scripts[1])] = true
+    versions[before] = nil
+    local is_same = next(versions) == nil
     arguments.write(("fingerprint %s\n"):format(is_same and before or "none"))
   end
   return status

@@ -31,6 +31,7 @@ local function load(self)
   for name, value in pairs(self.options) do options[name] = value end
   local script, why = scripts.load(self.path, options, self.transcript.variables)
   journal.read {} -- what it logs when it is loaded has been told
+  if script then self.versions[script:fingerprint()] = true end
   return script, why
 end
 
@@ -258,13 +259,14 @@ end
 ---   plays      how many there were
 ---   slow       the request that was looked at too often: its `length`, `calls`, `bytes`; or nil
 ---   printed    a set of the places at which the script printed
+---   versions   a set of the fingerprints of what was played
 ---   unplayed   what the time did not suffice for, in words, or nil
 ---
 --- or nil and why the script does not load.
 return function(path, options, transcript, deadline)
   local self = setmetatable({
     path = path, options = options, transcript = transcript, deadline = deadline,
-    findings = {}, plays = 0, printed = {},
+    findings = {}, plays = 0, printed = {}, versions = {},
   }, Trial)
   local why
   stage.silence(true) -- it was loaded before, and has said what it prints then
