@@ -77,9 +77,9 @@ describe("workbench.player", function()
     local places = {}
     assert.is_nil(play('> "hello\\n"\n< "wrong"', {
       cuts = "bytes",
-      after_piece = function(position, session)
+      after_piece = function(position, requests)
         places[#places + 1] = position
-        assert.equal(0, session:requests())
+        assert.equal(0, requests)
         return position == 3
       end,
     }))
