@@ -171,6 +171,8 @@ static void greet_person(const struct options *options, const struct server *ser
     banner_print(script_name(served[i].script), served[i].entry->script.path,
                  &served[i].addresses[0], server_port(server, i), script_example(served[i].script));
   if (options->server.watches) fputs("Save a script, and it is reloaded. ", stderr);
+  if (options->server.record)
+    fprintf(stderr, "All that is said is recorded in %s. ", options->server.record);
   fputs("Ctrl-C stops the server.\n", stderr);
 }
 
@@ -190,6 +192,8 @@ static int run(const struct options *options, struct served *served) {
   if (listen_all(server, served, options->script_count)) {
     if (is_person) greet_person(options, server, served);
     log_configure(options->log_level, options->log_format);
+    if (options->server.record && !is_person)
+      log_event(LOG_INFO, "recording", "folder", options->server.record);
     if (server_run(server) == STATUS_OK) status = EXIT_STOPPED;
   }
   server_destroy(server);

@@ -123,7 +123,7 @@ describe("check", function()
     local good, bad = write("good.lua", "return { " .. FUNCTIONS .. " }"), write("bad.lua", "return 1")
     local status, said, complaint = check(bad, good, bad)
     assert.equal(2, status)
-    assert.equal(good .. ": valid\n", said)
+    assert.equal(good .. ": valid", said:match "^[^\n]*")
     assert.equal(2, select(2, complaint:gsub("\n", "")))
   end)
 
@@ -215,6 +215,14 @@ describe("check", function()
       assert.equal(0, child:wait(server.DEADLINE))
       assert.is_truthy(server.read_file(folder .. "/out"):find "fingerprint none\n$")
     end)
+  end)
+
+  it("tells of a script that has no transcripts", function()
+    local path = write("good.lua", "return { " .. FUNCTIONS .. " }")
+    local status, said = check(path)
+    assert.equal(0, status)
+    assert.equal(("%s: valid\n%s: it was only loaded: there are no transcripts in %s/transcripts/good\n"):format(
+      path, path, folder), said)
   end)
 
   it("ends with 2 when it cannot say what it has found", function()

@@ -56,6 +56,12 @@ describe("workbench.report", function()
   end)
 
   describe("details", function()
+    it("shows of long answers what stands around the difference", function()
+      local lines = report.details(fault { expected = ("a"):rep(500) .. "b", got = ("a"):rep(500) .. "c" }, transcript)
+      assert.equal('  expected ..."' .. ("a"):rep(59) .. 'b" (501 bytes)', lines[1])
+      assert.equal('  got      ..."' .. ("a"):rep(59) .. 'c" (501 bytes)', lines[2])
+    end)
+
     it("shows both answers, side by side from the row before the difference", function()
       assert.same({
         '  expected "0123456789abcdef12345\\n"',

@@ -12,13 +12,13 @@ end
 local function written(format)
   local pieces = {}
   local writer = writers[format](function(text) pieces[#pieces + 1] = text end, report)
-  writer.script({ path = "one.lua" }, {})
+  writer.script({ path = "one.lua" }, { path = "one.lua", printed = {} })
   writer.transcript(transcript "a#1.transcript", { findings = {}, plays = 12, printed = {} })
   writer.transcript(transcript "b\n.transcript", { plays = 3, printed = {}, findings = {
     { how = "cut", cuts = { 1 }, kind = "answer", line = 2, expected = "A\n", got = "\0\xff\"\n", requests = 1 },
     { how = "whole", kind = "raise", line = 1, raised = "time error script_error detail=one\n    two", requests = 0 },
   } })
-  writer.script({ path = "two.lua" }, { ["two.lua:1"] = true })
+  writer.script({ path = "two.lua" }, { path = "two.lua", printed = { ["two.lua:1"] = true } })
   writer.unchecked "c.transcript:1: there is no step in it"
   writer.finish()
   return table.concat(pieces)

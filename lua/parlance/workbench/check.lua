@@ -16,60 +16,66 @@ local function share(deadline, nth, count)
   return now + (deadline - now) / (count - nth + 1)
 end
 
--- Tries the script with each of its transcripts; the worst status. The set `versions` gets the fingerprints of
--- what was played. (With variables a script may load other files; that is the same version.)
-local function check_transcripts(script, writer, deadline, complain, versions)
-  local list, faults = scripts.transcripts(script)
-  local status = #faults > 0 and UNCHECKED or HOLDS
-  for _, fault in ipairs(faults) do complain(fault) end
-  for i, transcript in ipairs(list) do
-    local outcome, why = trial(script.path, script.options, transcript, share(deadline, i, #list))
-    if outcome then
-      writer.transcript(transcript, outcome)
-      for version in pairs(#transcript.variables == 0 and outcome.versions or {}) do versions[version] = true end
-      if #outcome.findings > 0 then status = math.max(status, FAULTY) end
-    else
-      status = complain(("%s (with %s)"):format(why, transcript.path))
-    end
-  end
-  return status
+local Check = {}
+Check.__index = Check
+
+function Check:raise_status(status)
+  self.status = math.max(self.status, status)
 end
 
--- What is checked for a server (--preflight) is told by a fingerprint of the files, in the last line; "none"
--- if it does not load, or was saved meanwhile.
+function Check:complain(text)
+  if not self.is_for_server then io.stderr:write("parlance: ", text, "\n") end
+  self.writer.unchecked(text)
+  self:raise_status(UNCHECKED)
+end
+
+-- Tries the script with one of its transcripts. The set `versions` gets the fingerprints of what was played.
+-- (With variables a script may load other files; that is the same version.)
+function Check:play(script, transcript, deadline)
+  local outcome, why = trial(script.path, script.options, transcript, deadline)
+  if not outcome then return self:complain(("%s (with %s)"):format(why, transcript.path)) end
+  self.writer.transcript(transcript, outcome)
+  if #outcome.findings > 0 then self:raise_status(FAULTY) end
+  for version in pairs(#transcript.variables == 0 and outcome.versions or {}) do self.versions[version] = true end
+end
+
+function Check:check(script)
+  local printed, why = scripts.validate(script, self.is_address)
+  if not printed then return self:complain(why) end
+  local list, faults = scripts.transcripts(script)
+  local lacks = #list == 0 and #faults == 0 and scripts.folder(script.path)
+  self.writer.script(script, { path = script.path, printed = printed, lacks = lacks })
+  for _, fault in ipairs(faults) do self:complain(fault) end
+  for i, transcript in ipairs(list) do self:play(script, transcript, share(self.deadline, i, #list)) end
+end
+
 local function fingerprint(script)
   local loaded <close> = stage.load(script.path, script.options)
   return loaded and loaded:fingerprint() or "none"
 end
 
+-- Which version it is that was checked: "none" if it does not load, or was saved meanwhile.
+function Check:version(script, before)
+  self.versions[fingerprint(script)] = true
+  self.versions[before] = nil
+  return next(self.versions) == nil and before or "none"
+end
+
 return function(arguments)
-  local is_for_server = arguments.options.fingerprint
-  local format = is_for_server and "faults" or arguments.options.format or "text"
-  local writer = writers[format](arguments.write, report)
+  local options = arguments.options
+  local is_for_server = options.fingerprint -- which is told of what does not hold, and in the last line of the version
+  local seconds = tonumber(options.seconds)
+  local self = setmetatable({
+    status = HOLDS,
+    versions = {},
+    is_address = arguments.is_address,
+    is_for_server = is_for_server,
+    deadline = seconds and seconds > 0 and stage.clock() + seconds or nil,
+    writer = writers[is_for_server and "faults" or options.format or "text"](arguments.write, report),
+  }, Check)
   local before = is_for_server and fingerprint(arguments.scripts[1])
-  local function complain(text)
-    if not is_for_server then io.stderr:write("parlance: ", text, "\n") end
-    writer.unchecked(text)
-    return UNCHECKED
-  end
-  local seconds = tonumber(arguments.options.seconds)
-  local deadline = seconds and seconds > 0 and stage.clock() + seconds or nil
-  local status, versions = HOLDS, {}
-  for _, script in ipairs(arguments.scripts) do
-    local printed, why = scripts.validate(script, arguments.is_address)
-    if printed then
-      writer.script(script, printed)
-      status = math.max(status, check_transcripts(script, writer, deadline, complain, versions))
-    else
-      status = complain(why)
-    end
-  end
-  writer.finish()
-  if is_for_server then
-    versions[fingerprint(arguments.scripts[1])] = true
-    versions[before] = nil
-    local is_same = next(versions) == nil
-    arguments.write(("fingerprint %s\n"):format(is_same and before or "none"))
-  end
-  return status
+  for _, script in ipairs(arguments.scripts) do self:check(script) end
+  self.writer.finish()
+  if is_for_server then arguments.write(("fingerprint %s\n"):format(self:version(arguments.scripts[1], before))) end
+  return self.status
 end

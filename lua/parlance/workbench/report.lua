@@ -46,10 +46,12 @@ end
 
 local SHOWN <const> = 60
 
--- A text in a line, or its beginning.
-local function short(bytes)
+-- A text in a line, or what stands around this place in it.
+local function short(bytes, place)
   if #bytes <= SHOWN then return transcripts.quote(bytes) end
-  return ("%s... (%d bytes)"):format(transcripts.quote(bytes:sub(1, SHOWN)), #bytes)
+  local from = math.max(1, math.min(place - SHOWN // 3, #bytes - SHOWN + 1))
+  return ("%s%s%s (%d bytes)"):format(from > 1 and "..." or "", transcripts.quote(bytes:sub(from, from + SHOWN - 1)),
+    from + SHOWN <= #bytes and "..." or "", #bytes)
 end
 
 -- ---- what happened ------------------------------------------------------------------------------
@@ -155,7 +157,8 @@ end
 --- Two texts, in a line each and then side by side: a list of lines.
 function report.compare(expected, got, first, second)
   local line = ("  %%-%ds %%s"):format(math.max(#first, #second))
-  local lines = { line:format(first, short(expected)), line:format(second, short(got)) }
+  local place = first_difference(expected, got)
+  local lines = { line:format(first, short(expected, place)), line:format(second, short(got, place)) }
   if got ~= "" and expected ~= "" then append(lines, (side_by_side(expected, got, first, second))) end
   return lines
 end
@@ -203,6 +206,9 @@ function report.remarks(trial)
   table.sort(places)
   for _, place in ipairs(places) do
     lines[#lines + 1] = place .. ": prints to standard output, which nobody may read: use parlance.log"
+  end
+  if trial.lacks then
+    lines[#lines + 1] = ("%s: it was only loaded: there are no transcripts in %s"):format(trial.path, trial.lacks)
   end
   if trial.unplayed then
     lines[#lines + 1] = ("%s: not all was played: there was no time for %s"):format(

@@ -1,5 +1,5 @@
 -- The formats in which `parlance check` tells what it has found. Each makes a writer of a function that
--- writes a text, and of the module that has the words: script(script, printed), transcript(transcript,
+-- writes a text, and of the module that has the words: script(script, loaded), transcript(transcript,
 -- trial), unchecked(why), which is on standard error as well, and finish().
 
 local writers = {}
@@ -13,9 +13,9 @@ end
 function writers.text(write, report)
   local writer = {}
 
-  function writer.script(script, printed)
+  function writer.script(script, loaded)
     write(script.path .. ": valid\n")
-    write_lines(write, report.remarks { path = script.path, printed = printed })
+    write_lines(write, report.remarks(loaded))
   end
 
   function writer.transcript(transcript, trial)
@@ -70,9 +70,9 @@ function writers.tap(write, report)
     for _, line in ipairs(lines) do write("# " .. line:gsub("%c", " ") .. "\n") end
   end
 
-  function writer.script(script, printed)
+  function writer.script(script, loaded)
     point(true, script.path .. " is valid")
-    comment(report.remarks { path = script.path, printed = printed })
+    comment(report.remarks(loaded))
   end
 
   function writer.transcript(transcript, trial)
@@ -127,10 +127,10 @@ end
 function writers.json(write, report)
   local writer, scripts, unchecked = {}, list(), list()
 
-  function writer.script(script, printed)
+  function writer.script(script, loaded)
     scripts[#scripts + 1] = {
       script = script.path,
-      remarks = list(report.remarks { path = script.path, printed = printed }),
+      remarks = list(report.remarks(loaded)),
       transcripts = list(),
     }
   end
