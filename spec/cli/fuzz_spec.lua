@@ -49,6 +49,11 @@ describe("fuzz", function()
     assert.is_truthy(said:find("a call into the script takes too long", 1, true), said)
   end)
 
+  it("counts the time that passes, also where a script spends it waiting", function()
+    local status, said = fuzz(lines [[os.execute "sleep 0.1" return "x"]], "--seconds", "0.3")
+    assert.equal(0, status, said)
+  end)
+
   it("goes on without --seconds' limit where that is 0", function()
     local status, said = fuzz(lines 'if self.request:find "1" then error "on purpose" end return "x"', "--seconds", "0")
     assert.equal(1, status, said)

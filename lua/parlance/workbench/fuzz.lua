@@ -113,7 +113,7 @@ function TESTS.cut(self, bytes, way)
     return not depends_on_chance and { kind = "cut", cuts = cuts, whole = whole, other = other } or nil
   end
   for place = 1, #bytes - 1 do
-    if depends_on_chance or os.clock() > self.shrink_until then break end
+    if depends_on_chance or stage.clock() > self.shrink_until then break end
     local fault = try { place }
     if fault then return fault end
   end
@@ -178,7 +178,7 @@ function Fuzz:suspect_of_growth()
 end
 
 function Fuzz:confirm(kind, bytes, way)
-  self.shrink_until = os.clock() + SHRINK_SECONDS
+  self.shrink_until = stage.clock() + SHRINK_SECONDS
   local fault = TESTS[kind](self, bytes, way)
   if not fault then return nil end
   local least = mutate.shrink(bytes, function(less) return TESTS[kind](self, less, way) ~= nil end, self.shrink_until)
@@ -189,7 +189,7 @@ end
 
 -- Until something is found or the time is over: a fault, or nil.
 function Fuzz:search(deadline)
-  while os.clock() < deadline do
+  while stage.clock() < deadline do
     self.count = self.count + 1
     local bytes = self.count <= #self.pool.inputs and self.pool.inputs[self.count] or mutate.next(self.pool)
     local kind, way, part = self:suspect(bytes)
@@ -286,7 +286,7 @@ local function fuzz_one(entry, list, seed, seconds, write)
   self.pool = { inputs = inputs_of(list, self.script), words = mutate.words(self.script:files()) }
   math.randomseed(seed)
   stage.silence(true) -- what it prints, it prints with each input
-  local fault = self:search(os.clock() + seconds)
+  local fault = self:search(stage.clock() + seconds)
   stage.silence(false)
   if fault then
     tell(self, fault, write)

@@ -1,5 +1,7 @@
 -- Makes inputs of others: what a careless or hostile client might send.
 
+local stage = require "parlance.stage"
+
 local mutate = {}
 
 local random = math.random
@@ -82,13 +84,13 @@ function mutate.words(files)
   return words
 end
 
---- The smallest input that test() still holds for, as far as `deadline` (of os.clock()) lets it be
+--- The smallest input that test() still holds for, as far as `deadline` (of stage.clock()) lets it be
 --- found: pieces are left out, the long ones first, and then bytes made plain.
 function mutate.shrink(bytes, test, deadline)
   local size = #bytes
   while size >= 1 do
     local at = 1
-    while at <= #bytes and os.clock() < deadline do
+    while at <= #bytes and stage.clock() < deadline do
       local less = bytes:sub(1, at - 1) .. bytes:sub(at + size)
       if test(less) then bytes = less else at = at + size end
     end
@@ -96,7 +98,7 @@ function mutate.shrink(bytes, test, deadline)
   end
   for at = 1, #bytes do
     local plain = bytes:sub(1, at - 1) .. "a" .. bytes:sub(at + 1)
-    if os.clock() < deadline and bytes:sub(at, at) ~= "a" and test(plain) then bytes = plain end
+    if stage.clock() < deadline and bytes:sub(at, at) ~= "a" and test(plain) then bytes = plain end
   end
   return bytes
 end
