@@ -84,6 +84,9 @@ describe("workbench.trial", function()
         function Lines.handle_connect() count = count + 1 return count .. "\n" end
         function Lines.handle_close() count = count - 1 end]],
         'fresh\na< "1\\n"\nb< "2\\n"\na> gone\nb> end\nb< end\nc< "1\\n"' },
+      { "when an answer has the client's port",
+        lines "function Lines:make_response() return self.client_address.port .. '\\n' end",
+        '> "a\\n"\n< "50001\\n"\n> "b\\n"\n< "50001\\n"' },
       { "in an answer that is asked for after a pause", lines "Lines.write_timeout, Lines.idle_timeout = 10, 30",
         '> "a\\n"\nwait 29\n< "A\\n"\n> "b\\n"\nwait 20\n< "B\\n"\nwait 20\n< end' },
       { "in empty texts", lines "", '> ""\n< ""\n> "a\\n"\n< "A\\n"\n< ""' },

@@ -105,7 +105,8 @@ end
 function Play:client(name)
   local client = self.clients[name]
   if not client then
-    client = { session = self.script:open { port = 50001 + #self.order }, pending = "" }
+    local nth = self.way.has_one_port and 0 or #self.order
+    client = { session = self.script:open { port = 50001 + nth }, pending = "" }
     self.clients[name] = client
     self.order[#self.order + 1] = client
     take(client) -- what it is greeted with
@@ -249,7 +250,8 @@ end
 ---   cuts     a sorted list of counts of bytes that clients have sent, in all, after each of which the
 ---            server gets what was sent so far; "bytes": after each; nil: each send is one piece
 ---   gone     the client leaves when it has sent so many bytes; `breaks`: without saying so
----   after_piece(position, requests)  is called after each piece; the play is over if it says true
+---   has_one_port   all clients come from the same port
+---   after_piece(position, requests)   is called after each piece; the play is over if it says true
 ---
 --- Nil if all is as it should be; else the fault: its `kind` is "answer" (with `expected` and `got`),
 --- "closed" (it should not, with the `reason`), "open" (it should have closed) or "raise" (with the log's

@@ -244,7 +244,7 @@ local function try_all(self)
   local pipelined, doubled = transcripts.pipelined(self.transcript), transcripts.doubled(self.transcript)
   fault = pipelined and play(self, {}, pipelined)
   if fault then find(self, fault, "pipelined") end
-  fault = doubled and play(self, {}, doubled)
+  fault = doubled and play(self, {}, doubled) and play(self, { has_one_port = true }, doubled) -- it may tell the port
   if fault then find(self, fault, "doubled") end
   if #self.findings == 0 then try_leaving(self) end
 end
