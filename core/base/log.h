@@ -64,7 +64,8 @@ bool log_begin_limited(struct log_line *line, enum log_level level, const char *
 
 void log_text(struct log_line *line, const char *key, const char *value);
 void log_bytes(struct log_line *line, const char *key, const char *bytes, size_t length);
-/* Text of several lines, such as a traceback: on a terminal its lines stay lines, without quotes. */
+/* Text of several lines, such as a traceback: on a terminal its lines stay lines, without quotes.
+ */
 void log_block(struct log_line *line, const char *key, const char *text);
 void log_hex(struct log_line *line, const char *key, const char *bytes, size_t length);
 void log_integer(struct log_line *line, const char *key, int64_t value);
