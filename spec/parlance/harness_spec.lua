@@ -214,7 +214,7 @@ describe("the harness", function()
 
     it("say what is there when it is not what was asked for", function()
       client:send "h\xff\"\\\n"
-      assert.matches([[wanted 10 bytes, and 7 bytes are there: "[h\xff\"\\]\n"; the server has not closed]],
+      assert.matches([[wanted 10 bytes, and 7 bytes are there: "[h\xFF\"\\]\n"; the server has not closed]],
         failure_of(client.receive, client, 10), 1, true)
       assert.matches([[wanted "\r\n", and 7 bytes]], failure_of(client.receive_until, client, "\r\n"), 1, true)
       assert.equal(7, #client:receive())

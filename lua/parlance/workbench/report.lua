@@ -1,5 +1,6 @@
 -- What a trial has found, in words for a person.
 
+local log = require "parlance.harness.log"
 local transcripts = require "parlance.workbench.transcript"
 
 local report = {}
@@ -62,9 +63,9 @@ local KINDS <const> = {
   end,
   open = function() return "the server does not close" end,
   raise = function(fault)
-    if fault.raised:find(" script_overrun ", 1, true) then return "a call into the script takes too long" end
-    return fault.raised:find(" out_of_memory ", 1, true) and "the script runs out of memory"
-      or "the script raises an error"
+    local event = log.parse(fault.raised).event
+    if event == "script_overrun" then return "a call into the script takes too long" end
+    return event == "out_of_memory" and "the script runs out of memory" or "the script raises an error"
   end,
   answer = function(fault)
     if fault.got == "" then return "there is no answer" end
@@ -119,7 +120,7 @@ function report.kind(fault)
   return KINDS[fault.kind](fault)
 end
 
--- Where the transcript's bytes are cut: what stands before it and behind it, and the line.
+-- Where the transcript's bytes are cut: what stands before it and behind it.
 local function around(transcript, place)
   local base = 0
   for _, step in ipairs(transcript.steps) do
@@ -136,18 +137,18 @@ end
 
 --- What was raised, with its traceback: a list of lines. (The log's text also has what stands elsewhere.)
 function report.raised(fault)
-  local detail = fault.raised:match " detail=(.*)$" or fault.raised
-  if detail:sub(1, 1) == '"' then detail = detail:sub(2, -2):gsub('\\(["\\])', "%1") end
   local lines = {}
-  for line in detail:gmatch "[^\n]+" do lines[#lines + 1] = "  " .. line:gsub("^    ", ""):gsub("\t", "  ") end
+  for line in (log.parse(fault.raised).fields.detail or fault.raised):gmatch "[^\n]+" do
+    lines[#lines + 1] = "  " .. line:gsub("\t", "  ")
+  end
   return lines
 end
 
 -- A warning that may explain the fault.
 local function remark(text)
-  local event, detail = text:match "^%S+ %S+ (%S+)", text:match " detail=(.*)$"
-  if not detail then return nil end
-  return ("  the server says: %s: %s"):format(event, detail:match '^"(.*)"$' or detail)
+  local warning = log.parse(text)
+  if not warning.fields.detail then return nil end
+  return ("  the server says: %s: %s"):format(warning.event, warning.fields.detail)
 end
 
 local function append(lines, more)
