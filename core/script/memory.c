@@ -11,7 +11,7 @@ void *memory_allocate(void *context, void *block, size_t old_size, size_t new_si
     return NULL;
   }
   if (new_size > old_size && new_size - old_size > memory->limit - memory->used) return NULL;
-  void *moved = realloc(block, new_size);
+  void *moved = block ? realloc(block, new_size) : malloc(new_size);
   if (!moved) {
     if (new_size > old_size) return NULL;
     moved = block; /* Lua takes for granted that a block can always shrink */
