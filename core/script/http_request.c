@@ -8,12 +8,19 @@
 
 /* Where a request keeps its field lines until `headers` is made of them, and where the registry has
  * the metatable that does it. */
-static const char fields_key, metatable_key;
+static const char lines_key, metatable_key;
 
 /* The user values of a framing: what every request of it is made with. */
-enum { METATABLE = 1, METHOD, TARGET, KEEP_ALIVE, VERSION, BODY };
+enum { METATABLE = 1, TARGET_NAME };
 
-static const char default_version[] = "1.1", default_body[] = "";
+/* The fields that are not stored in a request before they are asked for, or are not as in most. */
+enum field { METHOD = 1, VERSION, HEADERS, BODY, KEEP_ALIVE, END };
+
+static const char *const field_names[END] = {[METHOD] = "method",
+                                             [VERSION] = "version",
+                                             [HEADERS] = "headers",
+                                             [BODY] = "body",
+                                             [KEEP_ALIVE] = "keep_alive"};
 
 /* Strings that are kept, so that they need not be made for every request. */
 static const char *const common_names[] = {
@@ -31,14 +38,23 @@ static const char *const common_names[] = {
     "upgrade",         "user-agent",
 };
 
-static void push_lower(lua_State *L, struct span name) {
-  luaL_Buffer buffer;
-  char *lower = luaL_buffinitsize(L, &buffer, name.length);
+static void lower(char *copy, struct span name) {
   for (size_t i = 0; i < name.length; i++) {
     char byte = name.data[i];
-    lower[i] = byte >= 'A' && byte <= 'Z' ? (char)(byte | 0x20) : byte;
+    copy[i] = byte >= 'A' && byte <= 'Z' ? (char)(byte | 0x20) : byte;
   }
-  luaL_pushresultsize(&buffer, name.length);
+}
+
+static void push_lower(lua_State *L, struct span name) {
+  char few[32];
+  luaL_Buffer buffer;
+  if (name.length <= sizeof few) {
+    lower(few, name);
+    lua_pushlstring(L, few, name.length);
+  } else {
+    lower(luaL_buffinitsize(L, &buffer, name.length), name);
+    luaL_pushresultsize(&buffer, name.length);
+  }
 }
 
 /* Adds a field to the table on the top. Fields of one name are one list (RFC 9110, 5.3); cookies
@@ -57,17 +73,6 @@ static void add_field(lua_State *L, const struct http_field *field) {
   lua_rawset(L, -3);
 }
 
-/* Sets the field of the request at index 1 if it is nil. */
-static void set_default(lua_State *L, const char *name, const char *value) {
-  lua_pushstring(L, name);
-  if (lua_rawget(L, 1) == LUA_TNIL) {
-    lua_pushstring(L, name);
-    lua_pushstring(L, value);
-    lua_rawset(L, 1);
-  }
-  lua_pop(L, 1);
-}
-
 /* So that the table of headers need not grow; a script may have had the lines in its hands, so that
  * there may be any number of them. */
 static int count_lines(struct span lines) {
@@ -81,71 +86,103 @@ static int count_lines(struct span lines) {
   return count;
 }
 
-/* Makes the `headers` of the request at index 1, unless it has them. */
-static void make_headers(lua_State *L) {
+/* Pushes the headers of the request at index 1, made of its lines, and keeps them there in their
+ * place; nil if it has no lines. */
+static void push_headers(lua_State *L) {
   struct http_field field;
-  struct span fields;
-  if (lua_rawgetp(L, 1, &fields_key) == LUA_TSTRING) {
-    fields.data = lua_tolstring(L, -1, &fields.length);
-    lua_createtable(L, 0, count_lines(fields));
-    while (http_next_field(&fields, &field)) add_field(L, &field);
-    lua_pushliteral(L, "headers");
-    lua_insert(L, -2);
-    lua_rawset(L, 1);
+  struct span lines;
+  if (lua_rawgetp(L, 1, &lines_key) != LUA_TSTRING) {
     lua_pushnil(L);
-    lua_rawsetp(L, 1, &fields_key);
+    return;
   }
-  lua_pop(L, 1);
+  lines.data = lua_tolstring(L, -1, &lines.length);
+  lua_createtable(L, 0, count_lines(lines));
+  while (http_next_field(&lines, &field)) add_field(L, &field);
+  lua_pushstring(L, field_names[HEADERS]);
+  lua_pushvalue(L, -2);
+  lua_rawset(L, 1);
+  lua_pushnil(L);
+  lua_rawsetp(L, 1, &lines_key);
+}
+
+/* Pushes a field of the request at index 1 that is not in it. */
+static void push_field(lua_State *L, enum field field) {
+  switch (field) {
+  case METHOD: lua_pushliteral(L, "GET"); break;
+  case VERSION: lua_pushliteral(L, "1.1"); break;
+  case BODY: lua_pushliteral(L, ""); break;
+  case KEEP_ALIVE: lua_pushboolean(L, true); break;
+  default: push_headers(L); break;
+  }
+}
+
+/* __index(request, key): the upvalue is a table from names to fields. */
+static int index_request(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_pushvalue(L, 2);
+  if (lua_rawget(L, lua_upvalueindex(1)) != LUA_TNIL)
+    push_field(L, (enum field)lua_tointeger(L, -1));
+  return 1;
 }
 
 /* Makes the request at index 1 a plain table, with all its fields. */
 static void complete(lua_State *L) {
-  luaL_checktype(L, 1, LUA_TTABLE);
-  lua_settop(L, 1);
-  set_default(L, "version", default_version);
-  set_default(L, "body", default_body);
-  make_headers(L);
+  for (int field = 1; field < END; field++) {
+    lua_pushstring(L, field_names[field]);
+    lua_pushvalue(L, -1);
+    if (lua_rawget(L, 1) == LUA_TNIL) {
+      push_field(L, (enum field)field);
+      lua_replace(L, 3);
+      lua_settop(L, 3);
+      lua_rawset(L, 1);
+    }
+    lua_settop(L, 1);
+  }
   lua_pushnil(L);
   lua_setmetatable(L, 1);
 }
 
-/* __index(request, key) */
-static int index_request(lua_State *L) {
-  const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
-  if (strcmp(key, "body") == 0) {
-    lua_pushstring(L, default_body);
-  } else if (strcmp(key, "version") == 0) {
-    lua_pushstring(L, default_version);
-  } else if (strcmp(key, "headers") == 0) {
-    luaL_checktype(L, 1, LUA_TTABLE);
-    make_headers(L);
-    lua_pushliteral(L, "headers");
-    lua_rawget(L, 1);
-  } else {
-    return 0;
-  }
-  return 1;
-}
-
 /* __pairs(request) */
 static int pairs_of_request(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 1);
   complete(L);
   lua_getglobal(L, "next");
   lua_pushvalue(L, 1);
   return 2;
 }
 
-void http_request_open(lua_State *L) {
-  static const luaL_Reg methods[] = {
-      {"__index", index_request}, {"__pairs", pairs_of_request}, {NULL, NULL}};
-  luaL_newlib(L, methods);
-  lua_newtable(L);
-  for (size_t i = 0; i < sizeof common_names / sizeof *common_names; i++) {
-    lua_pushstring(L, common_names[i]);
-    lua_rawseti(L, -2, (lua_Integer)i + 1);
+static void push_fields(lua_State *L) {
+  lua_createtable(L, 0, END - 1);
+  for (int field = 1; field < END; field++) {
+    lua_pushinteger(L, field);
+    lua_setfield(L, -2, field_names[field]);
   }
+}
+
+static void push_common_names(lua_State *L) {
+  int count = (int)(sizeof common_names / sizeof *common_names);
+  lua_createtable(L, count, 0);
+  for (int i = 0; i < count; i++) {
+    lua_pushstring(L, common_names[i]);
+    lua_rawseti(L, -2, i + 1);
+  }
+}
+
+void http_request_open(lua_State *L) {
+  lua_createtable(L, 0, 3);
+  push_fields(L);
+  lua_pushcclosure(L, index_request, 1);
+  lua_setfield(L, -2, "__index");
+  lua_pushcfunction(L, pairs_of_request);
+  lua_setfield(L, -2, "__pairs");
+  push_common_names(L);
   lua_setfield(L, -2, "common_names");
   lua_rawsetp(L, LUA_REGISTRYINDEX, &metatable_key);
+}
+
+void http_request_push_metatable(lua_State *L) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &metatable_key);
 }
 
 static void push_body(lua_State *L, const struct framing_result *result) {
@@ -164,46 +201,56 @@ static void push_body(lua_State *L, const struct framing_result *result) {
   luaL_pushresultsize(&buffer, length);
 }
 
-static void keep_string(lua_State *L, int framing, int place, const char *string) {
-  lua_pushstring(L, string);
-  lua_setiuservalue(L, framing, place);
+/* Sets the field of the request below the top to the value on the top. */
+static void set_field(lua_State *L, enum field field) { lua_setfield(L, -2, field_names[field]); }
+
+static bool is_get(struct span method) {
+  return method.length == 3 && memcmp(method.data, "GET", 3) == 0;
+}
+
+/* What is not as push_field() has it. */
+static void set_uncommon(lua_State *L, const struct framing_result *result,
+                         const struct http_request *request) {
+  if (!is_get(request->method)) {
+    lua_pushlstring(L, request->method.data, request->method.length);
+    set_field(L, METHOD);
+  }
+  if (request->minor == 0) {
+    lua_pushliteral(L, "1.0");
+    set_field(L, VERSION);
+  }
+  if (result->payload.length > 0) {
+    push_body(L, result);
+    set_field(L, BODY);
+  }
+  if ((result->note & HTTP_KEEP_ALIVE) == 0) {
+    lua_pushboolean(L, false);
+    set_field(L, KEEP_ALIVE);
+  }
 }
 
 void http_request_prepare(lua_State *L, int framing) {
   framing = lua_absindex(L, framing);
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &metatable_key);
+  http_request_push_metatable(L);
   lua_setiuservalue(L, framing, METATABLE);
-  keep_string(L, framing, METHOD, "method");
-  keep_string(L, framing, TARGET, "target");
-  keep_string(L, framing, KEEP_ALIVE, "keep_alive");
-  keep_string(L, framing, VERSION, "version");
-  keep_string(L, framing, BODY, "body");
+  lua_pushliteral(L, "target");
+  lua_setiuservalue(L, framing, TARGET_NAME);
 }
+
+/* The target, the lines, the headers that take their place, and a field of the script's; or two
+ * uncommon ones besides, which is nearly all that there are. */
+enum { FEW_FIELDS = 4 };
 
 void http_request_push(lua_State *L, int framing, const struct framing_result *result) {
   struct http_request request;
   http_read_request(result, &request);
-  bool is_common = result->payload.length == 0 && request.minor > 0;
-  lua_createtable(L, 0, is_common ? 4 : 8);
-  lua_getiuservalue(L, framing, METHOD);
-  lua_pushlstring(L, request.method.data, request.method.length);
-  lua_rawset(L, -3);
-  lua_getiuservalue(L, framing, TARGET);
+  lua_createtable(L, 0, FEW_FIELDS);
+  set_uncommon(L, result, &request);
+  lua_getiuservalue(L, framing, TARGET_NAME);
   lua_pushlstring(L, request.target.data, request.target.length);
   lua_rawset(L, -3);
-  lua_getiuservalue(L, framing, KEEP_ALIVE);
-  lua_pushboolean(L, (result->note & HTTP_KEEP_ALIVE) != 0);
-  lua_rawset(L, -3);
-  if (!is_common) {
-    lua_getiuservalue(L, framing, VERSION);
-    lua_pushstring(L, request.minor > 0 ? default_version : "1.0");
-    lua_rawset(L, -3);
-    lua_getiuservalue(L, framing, BODY);
-    push_body(L, result);
-    lua_rawset(L, -3);
-  }
   lua_pushlstring(L, request.fields.data, request.fields.length);
-  lua_rawsetp(L, -2, &fields_key);
+  lua_rawsetp(L, -2, &lines_key);
   lua_getiuservalue(L, framing, METATABLE);
   lua_setmetatable(L, -2);
 }

@@ -1,8 +1,9 @@
 /* http_request.h: the table that a script finds in self.request behind framing.http.
  *
  * { method, target, version, headers, body, keep_alive }. Most scripts look at few headers or none,
- * so `headers` is made when it is first asked for, from a copy of the field lines; and what nearly
- * every request has, the version "1.1" and an empty body, is given when it is asked for. */
+ * so `headers` is made when it is first asked for, from a copy of the field lines. What nearly
+ * every request has is not stored, but given when it is asked for: the method GET, the version
+ * "1.1", an empty body, and that the client wants to go on. */
 #ifndef SCRIPT_HTTP_REQUEST_H
 #define SCRIPT_HTTP_REQUEST_H
 
@@ -13,9 +14,12 @@
 /* Prepares the state; may be called again. May raise (memory). */
 void http_request_open(lua_State *L);
 
+/* Pushes the metatable of requests, which they have until all their fields are asked for. */
+void http_request_push_metatable(lua_State *L);
+
 /* So many user values has the userdata of an HTTP framing, for what is kept from one request to the
  * next. */
-enum { HTTP_REQUEST_VALUES = 6 };
+enum { HTTP_REQUEST_VALUES = 2 };
 
 /* Sets the user values of the framing at the index, once. May raise (memory). */
 void http_request_prepare(lua_State *L, int framing);

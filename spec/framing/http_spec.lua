@@ -356,6 +356,33 @@ describe("self.request behind framing.http", function()
     assert.are.equal(request.headers, request.headers)
   end)
 
+  it("has what most have without asking for more, and what they have not", function()
+    local function raw(request, ...)
+      local values = {}
+      for place, name in ipairs { ... } do values[place] = rawget(request, name) or false end
+      return values
+    end
+    local names <const> = { "method", "version", "body", "keep_alive" }
+    assert.are.same({ false, false, false, false }, raw(request_of(get()), table.unpack(names)))
+    local odd = request_of(head("POST /a HTTP/1.0", "Content-Length: 2") .. "hi")
+    assert.are.same({ "POST", "1.0", "hi", false }, raw(odd, table.unpack(names)))
+    assert.is_false(odd.keep_alive)
+    assert.are.equal("/a", odd.target)
+  end)
+
+  it("is a request of its own, also when the next one is there", function()
+    local one, other = request_of(get("A: 1")), request_of(head("GET /b HTTP/1.1", "Host: b", "A: 2"))
+    assert.are.same({ "/b", "2", "b" }, { other.target, other.headers.a, other.headers.host })
+    assert.are.same({ "/", "1", "a" }, { one.target, one.headers.a, one.headers.host })
+  end)
+
+  it("lowers long names, too", function()
+    for _, length in ipairs { 31, 32, 33, 200 } do
+      local request = request_of(get(("X"):rep(length) .. ": 1"))
+      assert.are.equal("1", request.headers[("x"):rep(length)])
+    end
+  end)
+
   it("may be changed", function()
     local request = request_of(get())
     request.body, request.version, request.user = "mine", "9", "me"
