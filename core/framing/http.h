@@ -50,7 +50,14 @@ bool http_next_field(struct span *fields, struct http_field *field);
  * data is left. */
 bool http_next_chunk(struct span *body, struct span *data);
 
-/* Whether `text` is `lower`, which holds lower-case letters, digits and hyphens, in any case. */
+/* Whether a field may have this name, and whether a field's value may hold these bytes (RFC
+ * 9110, 5.1 and 5.5): what is refused in requests is not to be said in responses. */
+bool http_is_name(struct span text);
+bool http_is_value(struct span text);
+
+/* Whether `text` is `lower`, which holds lower-case letters, digits and hyphens, in any case. It
+ * tells letters from letters; what else is in the text must be looked at before, as http_is_name()
+ * does. */
 bool http_is_word(struct span text, const char *lower);
 
 #endif

@@ -36,6 +36,10 @@ static size_t run(const char *bytes, size_t length, unsigned kind) {
 
 bool http_is_token_byte(char byte) { return is_kind(byte, TOKEN); }
 
+bool http_is_name(struct span text) {
+  return text.length > 0 && run(text.data, text.length, TOKEN) == text.length;
+}
+
 bool http_is_host(struct span value) { return run(value.data, value.length, HOST) == value.length; }
 
 bool http_is_word(struct span text, const char *lower) {
@@ -113,6 +117,8 @@ static bool has_control_byte(const char *bytes, size_t length) {
   }
   return found != 0;
 }
+
+bool http_is_value(struct span text) { return !has_control_byte(text.data, text.length); }
 
 static const char *why_not_name(const char *bytes, size_t length, size_t name) {
   if (name == 0 && is_space(bytes[0]))

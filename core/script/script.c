@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "script/coroutines.h"
 #include "script/environment.h"
+#include "script/http_response.h"
 #include "script/life.h"
 #include "script/module_files.h"
 #include "script/module_framing.h"
@@ -74,6 +75,9 @@ static int prepare(lua_State *state) {
   module_parlance_push(state, script->name, script->options.clock);
   lua_setfield(state, -2, "parlance");
   luaL_requiref(state, "parlance.framing", module_framing_open, 0);
+  lua_pop(state, 1);
+  http_response_push(state, script->options.clock);
+  lua_setfield(state, -2, "parlance.http.response");
   luaL_requiref(state, "parlance.files", module_files_open, 0);
   if (script->options.clock) rehearsal_install(state, script->options.clock);
   environment_prepare(state);

@@ -6,10 +6,11 @@
 --       return 200, { ["Content-Type"] = "text/plain" }, "hello, " .. request.target .. "\n"
 --     end)
 --
--- What a request is and where it ends is decided by framing.http; this module makes the bytes of
--- responses, and says sorry in HTTP when a request or the script cannot be understood.
+-- What a request is and where it ends is decided by framing.http, and the heads of responses are made in C;
+-- this module knows what bodies there are, and says sorry in HTTP when a request or the script cannot be understood.
 
 local framing = require "parlance.framing"
+local response = require "parlance.http.response"
 
 ---@class parlance.http
 local http = {}
@@ -149,111 +150,6 @@ function http.escape(text)
   return (text:gsub("[&<>\"']", ENTITIES))
 end
 
--- ---- the head of a response ---------------------------------------------------------------------
-
--- The status line and the date, by the status. They are good for a second.
-local starts, made = {}, 0
-
-local function new_start(status)
-  if math.type(status) ~= "integer" or status < 200 or status > 599 then
-    error(("the status must be a whole number from 200 to 599, not %s"):format(status), 0)
-  end
-  local start = ("HTTP/1.1 %d %s\r\nDate: %s\r\n"):format(status, http.status[status] or "", http.date(made))
-  starts[status] = start
-  return start
-end
-
-local function start_of(status)
-  local now = os.time()
-  if now ~= made then starts, made = {}, now end
-  return starts[status] or new_start(status)
-end
-
--- These say how the bytes are laid out, so they are not the script's business.
-local OURS <const> = { ["content-length"] = true, ["transfer-encoding"] = true, date = true }
-
--- Lines that were made before, by name and value: a server says the same few things most of the time,
--- and looking at every byte of them takes longer than anything else here. Those that speak of the
--- connection are kept apart, so that a response of which all lines are in `known` needs no thought.
-local MOST_LINES <const>, LONGEST <const> = 2000, 200
-local known, of_connection, known_count = {}, {}, 0
-
-local function check_name(name)
-  if type(name) ~= "string" or name:find "[^%w!#$%%&'*+.^_`|~-]" or name == "" then
-    error(("%q is no name of a header"):format(tostring(name)), 0)
-  end
-  if OURS[name:lower()] then error(("the header %s is made by parlance.http"):format(name), 0) end
-end
-
-local function new_line(name, value)
-  check_name(name)
-  local text = type(value) == "number" and tostring(value) or value
-  -- A line ending in a value would be the beginning of another header.
-  if type(text) ~= "string" or text:find "%c" and text:gsub("\t", ""):find "%c" then
-    error(("the header %s cannot have the value %q"):format(name, tostring(value)), 0)
-  end
-  local line = name .. ": " .. text .. "\r\n"
-  if #line <= LONGEST and value == value then -- NaN is no key
-    if known_count == MOST_LINES then known, of_connection, known_count = {}, {}, 0 end
-    local place = name:lower() == "connection" and of_connection or known
-    place[name], known_count = place[name] or {}, known_count + 1
-    place[name][value] = line
-  end
-  return line
-end
-
--- The line of a header; or several, if its value is a list.
-local function new_lines(name, value)
-  if type(value) ~= "table" then return new_line(name, value) end
-  check_name(name)
-  local lines, of_name = {}, known[name] or {}
-  for place, each in ipairs(value) do lines[place] = of_name[each] or new_line(name, each) end
-  return table.concat(lines)
-end
-
--- The order of pairs() is another one in each run of the server, and answers are not to be: several lines
--- are put in the order of the alphabet. This makes it of lines that were never there before in this order.
-local ordered, ordered_count = {}, 0
-
-local function put_in_order(lines)
-  local list = {}
-  for line in lines:gmatch "[^\r]*\r\n" do list[#list + 1] = { line, line:match "^[^:]*", #list } end
-  table.sort(list, function(one, other)
-    if one[2] ~= other[2] then return one[2] < other[2] end
-    return one[3] < other[3] -- what a script gave as a list stays as it is
-  end)
-  for place, entry in ipairs(list) do list[place] = entry[1] end
-  local result = table.concat(list)
-  if ordered_count == MOST_LINES then ordered, ordered_count = {}, 0 end
-  if #lines <= LONGEST * 4 then ordered[lines], ordered_count = result, ordered_count + 1 end
-  return result
-end
-
--- The lines of the script's headers; whether one of them speaks of the connection, and whether it says
--- that it is to close.
-local function lines_of(headers)
-  local lines, count, connection = "", 0, nil
-  for name, value in pairs(headers) do
-    local of_name = known[name] or of_connection[name]
-    lines = lines .. (of_name and of_name[value] or new_lines(name, value))
-    count = count + 1
-    if #name == 10 and type(value) ~= "table" and name:lower() == "connection" then
-      connection = tostring(value):lower()
-    end
-  end
-  if count > 1 then lines = ordered[lines] or put_in_order(lines) end
-  return lines, connection ~= nil, connection and connection:find("close", 1, true) ~= nil
-end
-
--- The end of a head, by the length of the body.
-local endings = {}
-
-local function new_ending(length)
-  local ending = "Content-Length: " .. length .. "\r\n\r\n"
-  if length < 10000 then endings[length] = ending end
-  return ending
-end
-
 -- ---- the body of a response ---------------------------------------------------------------------
 
 local function is_file(value)
@@ -340,36 +236,20 @@ end
 
 -- ---- responses ----------------------------------------------------------------------------------
 
--- The whole of a response, as make_response may return it; true if the connection is to close.
-local function respond(request, status, headers, body)
-  local start = start_of(status)
-  local lines, has_connection, closes = "", false, false
-  if headers then lines, has_connection, closes = lines_of(headers) end
-  local is_old = request.version == "1.0"
+-- Makes the head, with the body behind it if that is a string, and tells whether the connection is to close;
+-- of another body it must know the length, or false.
+local make <const> = response.new(http.status, http.date)
+
+-- A body that is sent apart from its head: a list, as make_response may return it, and whether to close.
+local function respond_in_parts(request, status, headers, body)
   local items, length = items_of(body)
-  local has_no_body = status == 204 or status == 304 -- RFC 9110, 6.4.1
-  local is_chunked = not length and not is_old
-  local layout = ""
-  if has_no_body and (length == nil or length > 0) then
-    error(("a response with status %d has no body"):format(status), 0)
-  elseif length and not has_no_body and not (request.method == "HEAD" and body == nil) then
-    layout = "Content-Length: " .. length .. "\r\n"
-  elseif is_chunked then
-    layout = "Transfer-Encoding: chunked\r\n"
-  end
-  -- In HTTP/1.0 a body of unknown length ends with the connection.
-  closes = closes or not request.keep_alive or not length and is_old and request.method ~= "HEAD"
-  local connection = ""
-  if closes ~= is_old and not has_connection then
-    connection = closes and "Connection: close\r\n" or "Connection: keep-alive\r\n"
-  end
-  local head = start .. lines .. layout .. connection .. "\r\n"
+  local head, closes = make(request, status, headers, body, length or false)
   if request.method == "HEAD" or length == 0 then
     close_files(items)
     return head, closes
   end
-  if type(body) == "string" then return head .. body, closes end
-  local list = is_chunked and chunked(items) or items
+  -- In HTTP/1.0 a body of unknown length ends with the connection.
+  local list = (length or request.version == "1.0") and items or chunked(items)
   if #list == 1 then return { head, list[1] }, closes end
   table.insert(list, 1, head)
   return list, closes
@@ -389,8 +269,7 @@ local function handle_error(_, reason, detail)
   end
   status = tonumber(status)
   local text = ("%d %s\n%s"):format(status, http.status[status], why and why .. "\n" or "")
-  return respond({ method = "GET", version = "1.1", keep_alive = false }, status,
-    { ["Content-Type"] = "text/plain" }, text)
+  return (make({ keep_alive = false }, status, { ["Content-Type"] = "text/plain" }, text))
 end
 
 -- ---- protocols ----------------------------------------------------------------------------------
@@ -435,26 +314,10 @@ function http.serve(handler, options)
   function protocol.make_response(self)
     local request <const> = self.request
     local status, headers, body = handler(request, self)
-    -- The short way for what is most common. (A version that is "1.1" may be left unsaid.)
-    if type(body) == "string" and status ~= 204 and status ~= 304 and request.keep_alive
-      and request.method ~= "HEAD" and rawget(request, "version") ~= "1.0" then
-      local start <const> = start_of(status)
-      local ending <const> = endings[#body] or new_ending(#body)
-      if not headers then return start .. ending .. body end
-      local lines, is_several
-      for name, value in pairs(headers) do
-        local of_name = known[name]
-        local line = of_name and of_name[value]
-        if not line then goto long_way end
-        if lines then lines, is_several = lines .. line, true else lines = line end
-      end
-      if is_several then lines = ordered[lines] or put_in_order(lines) end
-      return start .. (lines or "") .. ending .. body
-    end
-    ::long_way::
-    local response, closes = respond(request, status, headers, body)
+    local answer, closes = make(request, status, headers, body)
+    if not answer then answer, closes = respond_in_parts(request, status, headers, body) end
     if closes then self.close_when_done = true end
-    return response
+    return answer
   end
 
   return protocol

@@ -1,5 +1,6 @@
 local rooms = require "parlance_spec"
 package.loaded["parlance.framing"] = rooms.framing.open()
+package.loaded["parlance.http.response"] = rooms.script.open_http_response()
 
 local conditions = require "parlance.http.conditions"
 local http = require "parlance.http"

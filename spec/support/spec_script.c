@@ -2,6 +2,7 @@
 #include <lauxlib.h>
 #include <lua.h>
 
+#include "script/http_response.h"
 #include "script/module_files.h"
 #include "spec_module.h"
 
@@ -10,8 +11,15 @@ static int open_files(lua_State *L) {
   return 1;
 }
 
+/* open_http_response(): as the state of a script has it, with the time of the system. */
+static int open_http_response(lua_State *L) {
+  http_response_push(L, NULL);
+  return 1;
+}
+
 int spec_open_script(lua_State *L) {
-  static const luaL_Reg functions[] = {{"open_files", open_files}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"open_files", open_files}, {"open_http_response", open_http_response}, {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;
 }

@@ -1,0 +1,387 @@
+#include "script/http_response.h"
+
+#include <lauxlib.h>
+#include <lualib.h>
+#include <math.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "framing/http.h"
+#include "script/http_request.h"
+
+/* The stack of make(): its arguments; room for more lines than a few; where headers are taken from
+ * if not from a plain table; and from ANCHORS on all names and values, so that they stay alive. */
+enum { REQUEST = 1, STATUS, HEADERS, BODY, LENGTH, ROOM, ITERATOR, ITERATED, ANCHORS };
+
+/* The upvalues of make(). */
+enum {
+  CLOCK = 1,
+  REASONS,   /* what stands behind the status code, by it */
+  DATE,      /* the function */
+  SECOND,    /* for which there is */
+  DATE_TEXT, /* this */
+  FORMAT,    /* string.format, for complaints */
+  PAIRS,
+  REQUESTS, /* the metatable of the core's requests */
+  METHOD,   /* what fields of requests are called, and what they may hold */
+  HEAD,
+  VERSION,
+  OLD,
+  KEEP_ALIVE,
+  UPVALUES = KEEP_ALIVE
+};
+
+struct line {
+  struct span name, value;
+  size_t place; /* among the lines as they were given */
+};
+
+/* So many lines need no memory. */
+enum { FEW = 16 };
+
+/* What a head is made of. */
+struct head {
+  int status;
+  struct span reason, date;
+  struct span body;   /* if it is a string */
+  lua_Integer length; /* of the body, unless */
+  bool is_unknown;    /* that is unknown */
+  bool has_length;    /* it is told */
+  bool is_for_head;   /* the request's method is HEAD */
+  bool is_old;        /* HTTP/1.0 */
+  bool closes;
+  bool has_connection; /* a line of the script's that says whether it does */
+  size_t count, room;  /* of lines */
+  struct line *lines;  /* make()'s own, or at ROOM */
+};
+
+static int complain(lua_State *L, const char *format, int first, int second) {
+  lua_pushvalue(L, lua_upvalueindex(FORMAT));
+  lua_pushstring(L, format);
+  luaL_tolstring(L, first, NULL);
+  luaL_tolstring(L, second, NULL);
+  lua_call(L, 3, 1);
+  return lua_error(L);
+}
+
+static struct span span_at(lua_State *L, int index) {
+  struct span span;
+  span.data = lua_tolstring(L, index, &span.length);
+  return span;
+}
+
+/* ---- what it answers ----------------------------------------------------------------------- */
+
+static bool is_plain_request(lua_State *L) {
+  if (!lua_istable(L, REQUEST) || !lua_getmetatable(L, REQUEST)) return false;
+  bool is = lua_rawequal(L, -1, lua_upvalueindex(REQUESTS));
+  lua_pop(L, 1);
+  return is;
+}
+
+/* Pushes a field of the request; false if there is none. One of the core's lacks those that are as
+ * most have them (http_request.h). */
+static bool push_of_request(lua_State *L, bool is_plain, int name) {
+  lua_pushvalue(L, lua_upvalueindex(name));
+  return (is_plain ? lua_rawget(L, REQUEST) : lua_gettable(L, REQUEST)) != LUA_TNIL;
+}
+
+static void read_request(lua_State *L, struct head *head) {
+  bool is_plain = is_plain_request(L);
+  if (push_of_request(L, is_plain, METHOD))
+    head->is_for_head = lua_rawequal(L, -1, lua_upvalueindex(HEAD));
+  if (push_of_request(L, is_plain, VERSION))
+    head->is_old = lua_rawequal(L, -1, lua_upvalueindex(OLD));
+  bool is_said = push_of_request(L, is_plain, KEEP_ALIVE);
+  head->closes = is_said ? !lua_toboolean(L, -1) : !is_plain;
+  lua_pop(L, 3);
+}
+
+/* ---- the headers --------------------------------------------------------------------------- */
+
+/* They say how the bytes are laid out, so they are not the script's business. */
+static bool is_ours(struct span name) {
+  switch (name.length) {
+  case 4: return http_is_word(name, "date");
+  case 14: return http_is_word(name, "content-length");
+  case 17: return http_is_word(name, "transfer-encoding");
+  default: return false;
+  }
+}
+
+static const char *const too_many = "too many headers";
+
+static struct span check_name(lua_State *L, int index) {
+  struct span name = {"", 0};
+  if (lua_type(L, index) == LUA_TSTRING) name = span_at(L, index);
+  if (!http_is_name(name)) complain(L, "%q is no name of a header", index, index);
+  if (is_ours(name)) complain(L, "the header %s is made by parlance.http", index, index);
+  return name;
+}
+
+static bool says_close(struct span value) {
+  static const char word[] = "close";
+  for (size_t length = sizeof word - 1; value.length >= length; value.data++, value.length--)
+    if (http_is_word((struct span){value.data, length}, word)) return true;
+  return false;
+}
+
+static void make_room(lua_State *L, struct head *head) {
+  size_t room = 2 * head->room;
+  struct line *lines = lua_newuserdatauv(L, room * sizeof *lines, 0);
+  memcpy(lines, head->lines, head->count * sizeof *lines);
+  lua_replace(L, ROOM);
+  head->lines = lines;
+  head->room = room;
+}
+
+/* The value on the top becomes a string and stays there. A line ending in it would be the beginning
+ * of another header. */
+static void add_line(lua_State *L, struct head *head, struct span name, int name_index) {
+  struct span value = span_at(L, -1); /* of a number, too */
+  if (value.data == NULL || !http_is_value(value))
+    complain(L, "the header %s cannot have the value %q", name_index, lua_gettop(L));
+  if (name.length == 10 && http_is_word(name, "connection")) {
+    head->has_connection = true;
+    if (says_close(value)) head->closes = true;
+  }
+  if (head->count == head->room) make_room(L, head);
+  head->lines[head->count] = (struct line){name, value, head->count};
+  head->count++;
+}
+
+/* Of the list on the top each item is a line. What a script does in between cannot take the strings
+ * away, because all of them stay on the stack. */
+static void add_list(lua_State *L, struct head *head, struct span name, int name_index) {
+  int list = lua_gettop(L);
+  for (lua_Integer i = 1; lua_geti(L, list, i) != LUA_TNIL; i++) {
+    add_line(L, head, name, name_index);
+    luaL_checkstack(L, LUA_MINSTACK, too_many);
+  }
+}
+
+/* Takes the name on the top and pushes the next one and its value; false, with nothing pushed, if
+ * there is none. */
+static bool next_header(lua_State *L, bool is_plain) {
+  if (is_plain) return lua_next(L, HEADERS) != 0;
+  lua_pushvalue(L, ITERATOR);
+  lua_pushvalue(L, ITERATED);
+  lua_rotate(L, -3, 2);
+  lua_call(L, 2, 2);
+  if (!lua_isnil(L, -2)) return true;
+  lua_pop(L, 2);
+  return false;
+}
+
+/* Headers are what pairs() gives, which need not be called for a table without a metatable. */
+static void add_headers(lua_State *L, struct head *head) {
+  bool is_plain = lua_istable(L, HEADERS) && !lua_getmetatable(L, HEADERS);
+  if (is_plain) {
+    lua_pushnil(L);
+  } else {
+    lua_settop(L, ROOM);
+    lua_pushvalue(L, lua_upvalueindex(PAIRS));
+    lua_pushvalue(L, HEADERS);
+    lua_call(L, 1, 3);
+  }
+  while (next_header(L, is_plain)) {
+    int name_index = lua_gettop(L) - 1;
+    struct span name = check_name(L, name_index);
+    luaL_checkstack(L, LUA_MINSTACK, too_many);
+    if (lua_istable(L, -1))
+      add_list(L, head, name, name_index);
+    else
+      add_line(L, head, name, name_index);
+    lua_pushvalue(L, name_index);
+  }
+}
+
+static int compare(const void *left, const void *right) {
+  const struct line *one = left, *other = right;
+  size_t shorter = one->name.length < other->name.length ? one->name.length : other->name.length;
+  int difference = memcmp(one->name.data, other->name.data, shorter);
+  if (difference != 0) return difference;
+  if (one->name.length != other->name.length) return one->name.length < other->name.length ? -1 : 1;
+  return one->place < other->place ? -1 : 1;
+}
+
+/* ---- the whole ----------------------------------------------------------------------------- */
+
+static void read_status(lua_State *L, struct head *head) {
+  lua_Integer status = lua_isinteger(L, STATUS) ? lua_tointeger(L, STATUS) : 0;
+  if (status < 200 || status > 599)
+    complain(L, "the status must be a whole number from 200 to 599, not %s", STATUS, STATUS);
+  head->status = (int)status;
+  lua_geti(L, lua_upvalueindex(REASONS), status);
+  if (lua_toboolean(L, -1)) {
+    head->reason = span_at(L, -1);
+    if (head->reason.data == NULL || !http_is_value(head->reason))
+      complain(L, "the status %s cannot have the name %q", STATUS, lua_gettop(L));
+  }
+  lua_replace(L, STATUS);
+}
+
+/* False if the body is neither a string nor nothing, and it is not told how long it is. */
+static bool read_length(lua_State *L, struct head *head) {
+  bool is_told = !lua_isnil(L, LENGTH);
+  if (lua_type(L, BODY) == LUA_TSTRING) {
+    head->body = span_at(L, BODY);
+    head->length = (lua_Integer)head->body.length;
+    return true;
+  }
+  if (is_told && !lua_toboolean(L, LENGTH)) head->is_unknown = true;
+  if (is_told && !head->is_unknown) head->length = luaL_checkinteger(L, LENGTH);
+  if (head->length < 0) complain(L, "a body cannot have %s bytes", LENGTH, LENGTH);
+  return is_told || lua_isnil(L, BODY);
+}
+
+/* RFC 9110, 6.4.1, and RFC 9112, 6.3. */
+static void judge_body(lua_State *L, struct head *head) {
+  bool is_none = lua_isnil(L, BODY), has_no_body = head->status == 204 || head->status == 304;
+  if (has_no_body && (head->is_unknown || head->length > 0)) {
+    lua_pushinteger(L, head->status);
+    complain(L, "a response with status %s has no body", lua_gettop(L), lua_gettop(L));
+  }
+  head->has_length = !head->is_unknown && !has_no_body && !(head->is_for_head && is_none);
+  if (head->is_for_head) head->body.length = 0;
+  /* In HTTP/1.0 a body of unknown length ends with the connection. */
+  if (head->is_unknown && head->is_old && !head->is_for_head) head->closes = true;
+}
+
+/* The date is good for a second. It stays on the stack, since a finalizer that runs meanwhile may
+ * make a response, too, and another date. */
+static void read_date(lua_State *L, struct head *head) {
+  const struct script_clock *clock = lua_touserdata(L, lua_upvalueindex(CLOCK));
+  lua_Integer second =
+      clock ? (lua_Integer)floor(clock->real) : clock_coarse_real_milliseconds() / 1000;
+  if (lua_isnil(L, lua_upvalueindex(DATE_TEXT)) ||
+      second != lua_tointeger(L, lua_upvalueindex(SECOND))) {
+    lua_pushvalue(L, lua_upvalueindex(DATE));
+    lua_pushinteger(L, second);
+    lua_call(L, 1, 1);
+    luaL_checkstring(L, -1);
+    lua_replace(L, lua_upvalueindex(DATE_TEXT));
+    lua_pushinteger(L, second);
+    lua_replace(L, lua_upvalueindex(SECOND));
+  }
+  lua_pushvalue(L, lua_upvalueindex(DATE_TEXT));
+  head->date = span_at(L, -1);
+}
+
+static char *put(char *at, struct span bytes) {
+  if (bytes.length > 0) memcpy(at, bytes.data, bytes.length);
+  return at + bytes.length;
+}
+
+static char *put_text(char *at, const char *text) {
+  return put(at, (struct span){text, strlen(text)});
+}
+
+/* What no head has more of, besides the reason, the date and the script's lines. */
+enum { REST_MAX = 128, DIGITS_MAX = 20 };
+
+static char *put_number(char *at, lua_Integer number) {
+  char digits[DIGITS_MAX];
+  size_t left = DIGITS_MAX;
+  do {
+    digits[--left] = (char)('0' + number % 10);
+    number /= 10;
+  } while (number > 0);
+  return put(at, (struct span){digits + left, DIGITS_MAX - left});
+}
+
+static char *put_line(char *at, const struct line *line) {
+  at = put(at, line->name);
+  at = put_text(at, ": ");
+  at = put(at, line->value);
+  return put_text(at, "\r\n");
+}
+
+static char *put_head(char *at, const struct head *head) {
+  at = put_text(at, "HTTP/1.1 ");
+  at = put_number(at, head->status);
+  at = put_text(at, " ");
+  at = put(at, head->reason);
+  at = put_text(at, "\r\nDate: ");
+  at = put(at, head->date);
+  at = put_text(at, "\r\n");
+  for (size_t i = 0; i < head->count; i++) at = put_line(at, &head->lines[i]);
+  if (head->has_length) {
+    at = put_text(at, "Content-Length: ");
+    at = put_number(at, head->length);
+    at = put_text(at, "\r\n");
+  } else if (head->is_unknown && !head->is_old) {
+    at = put_text(at, "Transfer-Encoding: chunked\r\n");
+  }
+  if (head->closes != head->is_old && !head->has_connection)
+    at = head->closes ? put_text(at, "Connection: close\r\n")
+                      : put_text(at, "Connection: keep-alive\r\n");
+  return put_text(at, "\r\n");
+}
+
+/* Pushes the response. A long body is copied only once. */
+static void push_response(lua_State *L, const struct head *head) {
+  enum { SHORT = LUAL_BUFFERSIZE / 2 };
+  luaL_Buffer buffer;
+  bool is_short = head->body.length <= SHORT;
+  size_t most = REST_MAX + head->reason.length + head->date.length;
+  for (size_t i = 0; i < head->count; i++)
+    most += head->lines[i].name.length + head->lines[i].value.length + sizeof ": \r\n" - 1;
+  if (is_short) most += head->body.length;
+  char *start = luaL_buffinitsize(L, &buffer, most);
+  char *end = put_head(start, head);
+  if (is_short) end = put(end, head->body);
+  luaL_pushresultsize(&buffer, (size_t)(end - start));
+  if (is_short) return;
+  lua_pushvalue(L, BODY);
+  lua_concat(L, 2);
+}
+
+/* make(request, status, headers, body, length) */
+static int make(lua_State *L) {
+  struct line few[FEW];
+  struct head head = {.room = FEW, .lines = few};
+  lua_settop(L, ITERATED);
+  if (!read_length(L, &head)) return 0;
+  read_status(L, &head);
+  read_request(L, &head);
+  if (lua_toboolean(L, HEADERS)) add_headers(L, &head);
+  if (head.count > 1) qsort(head.lines, head.count, sizeof *head.lines, compare);
+  judge_body(L, &head);
+  read_date(L, &head);
+  push_response(L, &head);
+  lua_pushboolean(L, head.closes);
+  return 2;
+}
+
+/* new(reasons, date) */
+static int new_maker(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  luaL_checktype(L, 2, LUA_TFUNCTION);
+  lua_settop(L, 2);
+  lua_pushvalue(L, lua_upvalueindex(CLOCK));
+  lua_insert(L, 1);
+  lua_pushinteger(L, 0);
+  lua_pushnil(L);
+  lua_getglobal(L, LUA_STRLIBNAME);
+  lua_getfield(L, -1, "format");
+  lua_remove(L, -2);
+  lua_getglobal(L, "pairs");
+  http_request_push_metatable(L);
+  lua_pushliteral(L, "method");
+  lua_pushliteral(L, "HEAD");
+  lua_pushliteral(L, "version");
+  lua_pushliteral(L, "1.0");
+  lua_pushliteral(L, "keep_alive");
+  lua_pushcclosure(L, make, UPVALUES);
+  return 1;
+}
+
+void http_response_push(lua_State *L, const struct script_clock *clock) {
+  lua_createtable(L, 0, 1);
+  lua_pushlightuserdata(L, (void *)clock);
+  lua_pushcclosure(L, new_maker, CLOCK);
+  lua_setfield(L, -2, "new");
+}
