@@ -144,7 +144,8 @@ static void abort_all(struct server *server) {
 /* A single event can take as long as the call timeout: a stop does not wait for all of a turn. What
  * is left is reported again. */
 static bool must_break_off(struct server *server) {
-  if (server->is_draining) return clock_coarse_milliseconds() >= server->drain.when;
+  if (server->is_draining)
+    return server->drain_is_over || clock_coarse_milliseconds() >= server->drain.when;
   server->is_stopping = server->is_stopping || signals_asked_to_stop();
   return server->is_stopping;
 }
@@ -154,7 +155,9 @@ static void expire_timers(struct server *server) {
   while (!must_break_off(server) && (timer = timer_take_due(&server->timers, server->now))) {
     if (timer == &server->retry)
       listener_resume(server);
-    else if (timer != &server->drain) /* which only ends the wait: must_break_off() */
+    else if (timer == &server->drain)
+      server->drain_is_over = true; /* the coarse clock may not know it yet */
+    else
       connection_expire(timer);
   }
   if (server->is_draining && must_break_off(server)) abort_all(server);
