@@ -124,6 +124,8 @@ static enum service_renewal judge(void *context, bool is_forced,
   return answer(served, checker_judge(served->script, is_forced, finding, now));
 }
 
+static void let_others(void *context) { server_let_others(context); }
+
 static size_t count_files(void *context) {
   return script_count_files(((const struct served *)context)->script);
 }
@@ -160,6 +162,7 @@ static bool listen_all(struct server *server, struct served *served, size_t coun
       complain_of_address(failed, why);
       return false;
     }
+    script_set_pause(served[i].script, let_others, server);
   }
   return true;
 }

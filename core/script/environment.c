@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "script/ahead.h"
 #include "script/gate.h"
 
 /* The registry's key of the set of modules that are there before any script. */
@@ -46,48 +47,23 @@ static struct sources *push_sources(lua_State *state) {
 
 /* ---- running a file ------------------------------------------------------------------------ */
 
-/* As luaL_loadfilex does: a byte order mark and a first line that begins with "#" are no Lua; the
- * end of that line stays, so that the lines keep their numbers. */
-static void skip_first_line(const char **bytes, size_t *length) {
-  const char *start = *bytes, *end = start + *length;
-  if (*length >= 3 && memcmp(start, "\xEF\xBB\xBF", 3) == 0) start += 3;
-  if (start < end && *start == '#') {
-    const char *feed = memchr(start, '\n', (size_t)(end - start));
-    start = feed ? feed : end;
-  }
-  *bytes = start;
-  *length = (size_t)(end - start);
-}
-
-/* As luaL_loadbufferx. Lua's collector waits meanwhile, as everybody does: what the compiler takes
- * is bounded by the text, and a memory limit still makes Lua collect. */
-static int compile(lua_State *state, const char *text, size_t length, const char *name,
-                   const char *mode) {
-  bool is_collecting = lua_gc(state, LUA_GCISRUNNING);
-  lua_gc(state, LUA_GCSTOP);
-  int result = luaL_loadbufferx(state, text, length, name, mode);
-  if (is_collecting) lua_gc(state, LUA_GCRESTART);
-  return result;
-}
-
 /* Pushes the file's function, or an error message and returns false; nothing is pushed, and *error
  * says why, when the file could not be read. */
 static bool load_file(lua_State *state, struct sources *sources, const char *path, const char *mode,
                       int *error) {
   char *bytes;
   size_t length;
+  *error = 0;
+  if (ahead_take(state, sources, path)) return lua_isfunction(state, -1);
   const char *name = lua_pushfstring(state, "@%s", path);
   enum status status = sources_read(sources, path, &bytes, &length);
-  *error = errno;
   if (status == STATUS_NO_MEMORY) gate_raise_no_memory(state);
   if (status != STATUS_OK) {
+    *error = errno;
     lua_pop(state, 1);
     return false;
   }
-  *error = 0;
-  const char *text = bytes;
-  skip_first_line(&text, &length);
-  int result = compile(state, text, length, name, mode);
+  int result = ahead_compile(state, name, bytes, length, mode, NULL);
   free(bytes);
   lua_remove(state, -2);
   return result == LUA_OK;

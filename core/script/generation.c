@@ -29,18 +29,21 @@ const char *generation_function_name(enum function function) {
   return names[function];
 }
 
-/* Leaves the protocol on the stack. */
-static void run_script(lua_State *state, struct generation *generation, const char *path) {
+void generation_prepare(lua_State *state, struct generation *generation, const char *path) {
   lua_createtable(state, ROOT_SOURCES, 0);
   struct sources *sources = environment_push(state, path);
   lua_rawseti(state, -3, ROOT_SOURCES);
-  lua_pushvalue(state, -1);
-  lua_rawseti(state, -3, ROOT_GLOBALS);
-  lua_insert(state, -2);
+  lua_rawseti(state, -2, ROOT_GLOBALS);
   generation->roots = luaL_ref(state, LUA_REGISTRYINDEX);
   generation->sources = sources;
   sources->takes_special = generation->number == 1;
-  environment_run(state, -1, sources, path, 0);
+}
+
+/* Leaves the protocol on the stack. */
+static void run_script(lua_State *state, struct generation *generation, const char *path) {
+  lua_rawgeti(state, LUA_REGISTRYINDEX, generation->roots);
+  lua_rawgeti(state, -1, ROOT_GLOBALS);
+  environment_run(state, -1, generation->sources, path, 0);
   if (!lua_istable(state, -1))
     luaL_error(state, "%s: the script returned %s, not a table (its protocol)", path,
                luaL_typename(state, -1));

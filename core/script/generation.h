@@ -41,7 +41,7 @@ struct generation {
   unsigned number;               /* from 1 on */
   int64_t since;                 /* when it began to serve, in ms */
   uint64_t fingerprint;          /* of its sources when it had been loaded */
-  struct sources *sources;       /* Lua's, behind `roots`; NULL before it is being loaded */
+  struct sources *sources;       /* Lua's, behind `roots`; NULL before it is prepared */
   struct framing framing;        /* what handler.framing points to, if anything */
   int functions[FUNCTION_COUNT]; /* references; LUA_NOREF where there is none */
   int metatable;                 /* of every `self` */
@@ -57,10 +57,14 @@ struct generation {
 /* Nothing is loaded yet, so that generation_unload() may be called. */
 void generation_init(struct generation *generation, struct script *script, struct gate *gate);
 
-/* Runs the script file at options->path in a fresh environment and fills in the generation; where a
- * limit is not given, the script's counts. Its references live until generation_unload(). To be
- * called inside the gate: raises what is wrong, as a text that names the file; generation->sources
- * then has what was read so far. */
+/* Makes the environment that the script at path is to run in. To be called inside the gate; may
+ * raise. */
+void generation_prepare(lua_State *state, struct generation *generation, const char *path);
+
+/* Runs the script file at options->path in the environment that was prepared and fills in the
+ * generation; where a limit is not given, the script's counts. Its references live until
+ * generation_unload(). To be called inside the gate: raises what is wrong, as a text that names the
+ * file; generation->sources then has what was read so far. */
 void generation_load(lua_State *state, struct generation *generation,
                      const struct script_options *options);
 

@@ -3,6 +3,7 @@
 #ifndef SCRIPT_LIFE_H
 #define SCRIPT_LIFE_H
 
+#include "script/ahead.h"
 #include "script/gate.h"
 #include "script/generation.h"
 #include "script/memory.h"
@@ -24,14 +25,19 @@ struct script {
   unsigned strangers;      /* so many there were in a row with this fingerprint */
   int64_t strangers_since; /* when the first of a row was met, with whatever fingerprint; 0: none */
   int64_t lacking_since;   /* when a file was first found missing; 0: none is */
+  void (*pause)(void *context); /* lets others go on while a version is being made; or NULL */
+  void *pause_context;
+  double piece_since; /* when others last went on, in seconds of clock_seconds(), */
+  double longest;     /* and for how long they waited at most, while a version was being made */
   struct script_asked asked;
   bool is_troubled; /* a version could not be read, and that was logged */
   char name[NAME_MAX_LENGTH];
 };
 
-/* Makes a generation from the files as they are now; NULL if it is no good: then script->gate.error
- * has the reason, and *sources, which is the caller's to free, what was read. */
-struct generation *script_make(struct script *script, struct sources *sources);
+/* Makes a generation from the files as they are now, or, as far as they have been read already, as
+ * they stand in `ahead`; NULL if it is no good: then script->gate.error has the reason, and
+ * *sources, which is the caller's to free, what was read. */
+struct generation *script_make(struct script *script, struct ahead *ahead, struct sources *sources);
 
 /* Frees a generation that no conversation has. */
 void script_free_generation(struct script *script, struct generation *generation);

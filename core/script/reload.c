@@ -37,6 +37,32 @@ static void add_name(void *context, const char *name) {
   list->text[list->length] = '\0';
 }
 
+/* ---- pieces -------------------------------------------------------------------------------- */
+
+static void begin_piece(struct script *script) { script->piece_since = clock_seconds(); }
+
+static void end_piece(struct script *script) {
+  double piece = clock_seconds() - script->piece_since;
+  if (piece > script->longest) script->longest = piece;
+}
+
+static void begin_pieces(struct script *script) {
+  script->longest = 0;
+  begin_piece(script);
+}
+
+static void let_others(void *context) {
+  struct script *script = context;
+  end_piece(script);
+  script->pause(script->pause_context);
+  begin_piece(script);
+}
+
+void script_set_pause(struct script *script, void (*pause)(void *context), void *context) {
+  script->pause = pause;
+  script->pause_context = context;
+}
+
 /* ---- state --------------------------------------------------------------------------------- */
 
 struct takeover {
@@ -78,15 +104,15 @@ static int carry_over(lua_State *state) {
 
 /* ---- the log ------------------------------------------------------------------------------- */
 
-static void log_reloaded(const struct script *script, const struct list *files, double started,
-                         bool was_checked, int64_t now) {
+static void log_reloaded(const struct script *script, const struct list *files, bool was_checked,
+                         int64_t now) {
   struct log_line line;
   size_t remaining = 0;
   if (!log_begin(&line, LOG_INFO, "reloaded")) return;
   log_text(&line, "service", script->name);
   log_integer(&line, "generation", script->generation->number);
   log_text(&line, "files", files->text);
-  log_number(&line, "ms", (clock_seconds() - started) * 1000);
+  log_number(&line, "ms", script->longest * 1000);
   for (const struct generation *one = script->older; one; one = one->next)
     remaining += one->handler.sessions;
   log_integer(&line, "on_old", (int64_t)remaining);
@@ -175,13 +201,13 @@ static bool is_refused_before(const struct script *script) {
   return script->failed.count > 0 && !sources_changed(&script->failed);
 }
 
-/* Lists the files that have changed. */
-static bool is_worth_trying(struct script *script, struct list *files) {
+/* Lists the files that have changed; `as_read`, or NULL, gets all as they are. */
+static bool is_worth_trying(struct script *script, struct list *files, struct sources *as_read) {
   if (is_refused_before(script)) {
     script->lacking_since = 0;
     return false;
   }
-  bool has_changed = sources_each_changed(script->generation->sources, add_name, files) > 0;
+  bool has_changed = sources_look(script->generation->sources, as_read, add_name, files) > 0;
   if (!has_changed) script->lacking_since = 0;
   if (!has_changed && script->failed.count > 0) {
     struct log_line line;
@@ -265,10 +291,11 @@ static enum script_reload turn_away(struct script *script, struct sources *sourc
 /* ---- a new version ------------------------------------------------------------------------- */
 
 /* False: there is none, and *sources has what it would have been made from. */
-static bool make_next(struct script *script, struct takeover *takeover, struct sources *sources) {
+static bool make_next(struct script *script, struct takeover *takeover, struct ahead *ahead,
+                      struct sources *sources) {
   takeover->step = "load";
   takeover->detail = script->gate.error;
-  takeover->next = script_make(script, sources);
+  takeover->next = script_make(script, ahead, sources);
   if (!takeover->next) return false;
   if (passes(script, takeover)) {
     takeover->detail = script->gate.error;
@@ -288,26 +315,43 @@ static enum script_reload fail(struct script *script, struct sources *sources,
   return SCRIPT_LACKING;
 }
 
+/* The files are looked at: what is new is listed, and `ahead` gets what was read. A file that is
+ * missing is perhaps just being written: then all is done at once, so that no half of it is met. */
+static bool look(struct script *script, bool is_forced, struct list *files, struct ahead *ahead) {
+  ahead_init(ahead);
+  bool is_tried = is_forced || is_worth_trying(script, files, &ahead->files);
+  if (is_forced) sources_look(script->generation->sources, &ahead->files, add_name, files);
+  if (ahead->files.lacks)
+    sources_deinit(&ahead->files);
+  else if (script->pause) {
+    ahead->pause = let_others;
+    ahead->context = script;
+  }
+  return is_tried;
+}
+
 /* `checked`: what was noted when the check began. */
 static enum script_reload reload(struct script *script, bool is_forced,
                                  const struct script_verdict *verdict,
                                  const struct sources *checked, int64_t now) {
-  double started = clock_seconds();
   struct takeover takeover = {.old = script->generation, .verdict = verdict};
   struct list files = {0};
   struct sources sources;
-  if (is_forced)
-    sources_each_changed(takeover.old->sources, add_name, &files);
-  else if (!is_worth_trying(script, &files))
-    return SCRIPT_UNCHANGED;
-  if (!make_next(script, &takeover, &sources)) {
+  struct ahead ahead;
+  begin_pieces(script);
+  bool is_tried = look(script, is_forced, &files, &ahead);
+  bool is_made = is_tried && make_next(script, &takeover, &ahead, &sources);
+  ahead_deinit(&script->gate, &ahead);
+  if (!is_tried) return SCRIPT_UNCHANGED;
+  if (!is_made) {
     if (!takeover.is_turned_away) return fail(script, &sources, &takeover, is_forced, now);
     sources_join(&sources, checked);
     return turn_away(script, &sources, &takeover, now);
   }
   look_for_loss(script, &takeover);
   take_over(script, &takeover, now);
-  log_reloaded(script, &files, started, verdict, now);
+  end_piece(script);
+  log_reloaded(script, &files, verdict, now);
   warn_of_loss(script, &takeover.lost);
   if (takeover.old->handler.sessions == 0) retire(&takeover.old->handler);
   return SCRIPT_RELOADED;
@@ -323,7 +367,7 @@ enum script_reload script_look(struct script *script, bool is_forced,
   struct list files = {0};
   if (script->checked.count > 0 && !sources_changed(&script->checked)) return SCRIPT_CHECKING;
   sources_deinit(&script->checked);
-  if (!is_forced && !is_worth_trying(script, &files)) return SCRIPT_UNCHANGED;
+  if (!is_forced && !is_worth_trying(script, &files, NULL)) return SCRIPT_UNCHANGED;
   if (has_patience(script, is_forced, now)) return SCRIPT_LACKING;
   for (size_t i = 0; i < script->generation->sources->count; i++)
     sources_note(&script->checked, script->generation->sources->items[i].path);

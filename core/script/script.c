@@ -125,6 +125,12 @@ struct loading {
   struct generation *generation;
 };
 
+static int prepare_load(lua_State *state) {
+  struct loading *loading = lua_touserdata(state, 1);
+  generation_prepare(state, loading->generation, loading->script->options.path);
+  return 0;
+}
+
 static int load(lua_State *state) {
   struct loading *loading = lua_touserdata(state, 1);
   generation_load(state, loading->generation, &loading->script->options);
@@ -162,7 +168,22 @@ static void discard(struct script *script, struct generation *generation, struct
   script_free_generation(script, generation);
 }
 
-struct generation *script_make(struct script *script, struct sources *sources) {
+/* The run is one step: nobody goes on from its beginning to where the version takes over. */
+static bool prepare_and_load(struct script *script, struct generation *generation,
+                             struct ahead *ahead) {
+  struct loading loading = {script, generation};
+  if (ahead->pause) ahead->pause(ahead->context);
+  if (gate_run(&script->gate, prepare_load, &loading) != GATE_OK) return false;
+  ahead_prepare(&script->gate, ahead, script->options.path);
+  if (ahead->pause) ahead->pause(ahead->context);
+  generation->sources->ahead = ahead;
+  bool is_loaded = gate_run(&script->gate, load, &loading) == GATE_OK;
+  generation->sources->ahead = NULL;
+  return is_loaded;
+}
+
+struct generation *script_make(struct script *script, struct ahead *ahead,
+                               struct sources *sources) {
   struct generation *generation = malloc(sizeof *generation);
   *sources = (struct sources){0};
   if (!generation) {
@@ -171,8 +192,7 @@ struct generation *script_make(struct script *script, struct sources *sources) {
   }
   generation_init(generation, script, &script->gate);
   generation->number = script->generation ? script->generation->number + 1 : 1;
-  struct loading loading = {script, generation};
-  if (gate_run(&script->gate, load, &loading) == GATE_OK) {
+  if (prepare_and_load(script, generation, ahead)) {
     generation->fingerprint = sources_fingerprint(generation->sources);
     return generation;
   }
@@ -187,7 +207,10 @@ void script_free_generation(struct script *script, struct generation *generation
 
 bool script_load(struct script *script, const char **error) {
   struct sources sources;
-  script->generation = script_make(script, &sources);
+  struct ahead nothing;
+  ahead_init(&nothing);
+  script->generation = script_make(script, &nothing, &sources);
+  ahead_deinit(&script->gate, &nothing);
   if (script->generation) {
     const struct script_clock *clock = script->options.clock;
     script->generation->since = clock ? (int64_t)(clock->monotonic * 1000) : clock_milliseconds();

@@ -78,6 +78,10 @@ static struct source *find(const struct sources *sources, const char *path) {
   return NULL;
 }
 
+const struct source *sources_find(const struct sources *sources, const char *path) {
+  return find(sources, path);
+}
+
 /* NULL without memory. */
 static struct source *add(struct sources *sources, const char *path) {
   char *copy = strdup(path);
@@ -150,9 +154,12 @@ void sources_note(struct sources *sources, const char *path) {
   free(bytes);
 }
 
+enum status sources_take(struct sources *sources, const struct source *source) {
+  return note(sources, source->path, source);
+}
+
 void sources_join(struct sources *sources, const struct sources *more) {
-  for (size_t i = 0; i < more->count; i++)
-    (void)note(sources, more->items[i].path, &more->items[i]);
+  for (size_t i = 0; i < more->count; i++) (void)sources_take(sources, &more->items[i]);
 }
 
 /* The sum does not depend on the order. */
@@ -167,16 +174,37 @@ uint64_t sources_fingerprint(const struct sources *sources) {
   return sum;
 }
 
-static bool has_changed(const struct source *source) {
+/* *now is all but the path of what there is now; its bytes are the caller's to free, and NULL when
+ * it cannot be read. */
+static bool look(const struct source *source, struct source *now) {
+  *now = (struct source){.is_there = true};
   if (is_special(source->path)) return !source->is_there;
-  struct source now;
   char *bytes;
   size_t length;
   enum status status = read_file(source->path, false, &bytes, &length);
-  describe(&now, status, bytes, length);
-  free(bytes);
-  return source->is_there != now.is_there ||
-         (now.is_there && (source->length != now.length || source->digest != now.digest));
+  describe(now, status, bytes, length);
+  now->bytes = bytes;
+  return source->is_there != now->is_there ||
+         (now->is_there && (source->length != now->length || source->digest != now->digest));
+}
+
+static bool has_changed(const struct source *source) {
+  struct source now;
+  bool has = look(source, &now);
+  free(now.bytes);
+  return has;
+}
+
+/* Takes the bytes over. What is not kept will be read once more. */
+static void keep(struct sources *sources, size_t *room, const char *path, struct source *now) {
+  struct source *kept = now->bytes && now->length <= *room ? add(sources, path) : NULL;
+  if (!kept) {
+    free(now->bytes);
+    return;
+  }
+  now->path = kept->path;
+  *kept = *now;
+  *room -= now->length;
 }
 
 static bool is_gone(const char *path) {
@@ -190,13 +218,22 @@ bool sources_changed(const struct sources *sources) {
   return false;
 }
 
-size_t sources_each_changed(const struct sources *sources,
-                            void (*visit)(void *context, const char *path), void *context) {
-  size_t changed = 0;
+size_t sources_look(const struct sources *sources, struct sources *now,
+                    void (*visit)(void *context, const char *path), void *context) {
+  size_t changed = 0, room = now ? SOURCE_MAX : 0;
   for (size_t i = 0; i < sources->count; i++) {
-    if (!has_changed(&sources->items[i])) continue;
-    visit(context, sources->items[i].path);
-    changed++;
+    const struct source *source = &sources->items[i];
+    struct source found;
+    if (look(source, &found)) {
+      visit(context, source->path);
+      changed++;
+    }
+    if (!now) {
+      free(found.bytes);
+      continue;
+    }
+    if (source->is_there && !found.is_there) now->lacks = true;
+    keep(now, &room, source->path, &found);
   }
   return changed;
 }
@@ -208,7 +245,10 @@ bool sources_lack(const struct sources *sources) {
 }
 
 void sources_deinit(struct sources *sources) {
-  for (size_t i = 0; i < sources->count; i++) free(sources->items[i].path);
+  for (size_t i = 0; i < sources->count; i++) {
+    free(sources->items[i].path);
+    free(sources->items[i].bytes);
+  }
   free(sources->items);
   *sources = (struct sources){0};
 }

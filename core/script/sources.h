@@ -24,14 +24,19 @@ struct source {
   bool is_there;
   size_t length;
   uint64_t digest;
+  char *bytes; /* what it holds, while somebody has a use for it; else NULL */
 };
+
+struct ahead;
 
 struct sources {
   struct source *items;
   size_t count;
-  size_t absent;      /* of them were not there */
-  bool takes_special; /* the first file may be a pipe or a terminal, which is waited for */
-  bool is_uncertain;  /* one could not be read for want of something that may come back */
+  size_t absent;       /* of them were not there */
+  bool takes_special;  /* the first file may be a pipe or a terminal, which is waited for */
+  bool lacks;          /* sources_look() missed one that had been there */
+  bool is_uncertain;   /* one could not be read for want of something that may come back */
+  struct ahead *ahead; /* while a version is being made: what is compiled already; or NULL */
 };
 
 /* Reads a file and notes it, or that it is not there. *bytes is the caller's to free, and never
@@ -46,6 +51,12 @@ void sources_note(struct sources *sources, const char *path);
 /* Notes those that stand in `more`, as they stand there; one that was noted before stays so. */
 void sources_join(struct sources *sources, const struct sources *more);
 
+/* Notes one in the same way. STATUS_NO_MEMORY. */
+enum status sources_take(struct sources *sources, const struct source *source);
+
+/* What was noted of the file; NULL: nothing. */
+const struct source *sources_find(const struct sources *sources, const char *path);
+
 /* One number for the paths and contents of those that are there, in whatever order they were read.
  */
 uint64_t sources_fingerprint(const struct sources *sources);
@@ -54,9 +65,11 @@ uint64_t sources_fingerprint(const struct sources *sources);
  * cannot be read a second time, and counts as unchanged. */
 bool sources_changed(const struct sources *sources);
 
-/* How many have changed in this way; visit is called for the path of each. */
-size_t sources_each_changed(const struct sources *sources,
-                            void (*visit)(void *context, const char *path), void *context);
+/* How many have changed in this way; visit is called for the path of each. Each is read once:
+ * `now`, which may be NULL, gets those that can be read with their bytes, up to SOURCE_MAX bytes in
+ * all. */
+size_t sources_look(const struct sources *sources, struct sources *now,
+                    void (*visit)(void *context, const char *path), void *context);
 
 /* Whether a file that was there is not there now. */
 bool sources_lack(const struct sources *sources);

@@ -58,8 +58,9 @@ struct server {
   struct recorder *recorder; /* NULL: conversations are not recorded */
   struct io_source changes;  /* what the watcher has to tell */
   size_t watched_files;
-  int64_t next_watch; /* not before then are other files watched */
-  bool watches;       /* files are to be watched */
+  int64_t next_watch;     /* not before then are other files watched */
+  bool watches;           /* files are to be watched */
+  bool is_asked_to_renew; /* every service, changed or not */
   struct timer_heap timers;
   struct timer retry; /* when accepting stopped for want of descriptors */
   struct timer drain; /* when draining has taken long enough */

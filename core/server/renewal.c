@@ -93,11 +93,19 @@ static int64_t watch_deadline(const struct server *server) {
 
 int64_t renewal_deadline(const struct server *server) {
   if (server->is_draining) return CLOCK_NEVER;
+  if (server->is_asked_to_renew) return server->now;
   int64_t watch = watch_deadline(server), preflight = preflight_deadline(server);
   return watch < preflight ? watch : preflight;
 }
 
 /* ---- when they change ---------------------------------------------------------------------- */
+
+/* Looking for what is to be watched is a piece of work of its own. */
+static void watch_anew(struct server *server) {
+  if (!server->watcher) return;
+  server_let_others(server);
+  watch_files(server);
+}
 
 static void look_at_files(struct server *server) {
   /* A script may require a module long after it was loaded. */
@@ -105,18 +113,17 @@ static void look_at_files(struct server *server) {
     watch_files(server);
   if (watcher_deadline(server->watcher) > server->now) return;
   if (!watcher_settled(server->watcher, server->now)) return;
-  if (renew(server, false)) watch_files(server);
+  if (renew(server, false)) watch_anew(server);
 }
 
 void renewal_look(struct server *server) {
   if (server->is_draining) return;
   if (server->watcher) look_at_files(server);
-  if (preflight_look(server) && server->watcher) watch_files(server);
-}
-
-void renewal_force(struct server *server) {
-  if (server->is_draining) return;
-  if (renew(server, true) && server->watcher) watch_files(server);
+  if (server->is_asked_to_renew) {
+    server->is_asked_to_renew = false;
+    if (renew(server, true)) watch_anew(server);
+  }
+  if (preflight_look(server)) watch_anew(server);
 }
 
 void renewal_end(struct server *server) {

@@ -29,7 +29,7 @@ static void signalled(struct io_source *source, unsigned events) {
   char bytes[64];
   while (read(server->signal_fd, bytes, sizeof bytes) > 0) continue;
   server->is_stopping = server->is_stopping || signals_asked_to_stop();
-  if (!server->is_stopping && signals_take_reload()) renewal_force(server);
+  if (!server->is_stopping && signals_take_reload()) server->is_asked_to_renew = true;
 }
 
 bool server_can_record(const char *folder) {
@@ -179,13 +179,20 @@ static enum status turn(struct server *server, int wait_ms, size_t *count) {
     expire_timers(server);
   sweep_slice(server);
   connection_free_ended(server);
-  renewal_look(server);
   return STATUS_OK;
 }
 
 static enum status wait_and_turn(struct server *server) {
   size_t count;
-  return turn(server, time_to_wait(server, clock_milliseconds()), &count);
+  enum status status = turn(server, time_to_wait(server, clock_milliseconds()), &count);
+  if (status == STATUS_OK) renewal_look(server);
+  return status;
+}
+
+/* If the poller fails, the loop comes to know of it by itself. */
+void server_let_others(struct server *server) {
+  size_t count;
+  if (!must_break_off(server)) (void)turn(server, 0, &count);
 }
 
 /* ---- the end ------------------------------------------------------------------------------- */

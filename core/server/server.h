@@ -49,8 +49,8 @@ struct service_finding {
 struct service_source {
   void *context;
 
-  /* Looks whether there is something new, or takes it for new if forced. Called between two events,
-   * never from within a session's call. */
+  /* Looks whether there is something new, or takes it for new if forced. Called between two turns
+   * of the loop. If it takes long, it should call server_let_others() now and then. */
   enum service_renewal (*renew)(void *context, bool is_forced, int64_t now);
 
   /* NULL, or the program that checks what is new, in a process of its own. Then renew() does not
@@ -96,6 +96,10 @@ unsigned server_port(const struct server *server, size_t nth);
  * The successor of the old handler must have been set; if it had no conversations, it is not used
  * any more. Not from within a call of a session of that service. */
 void server_renew(struct server *server, size_t nth, struct handler *handler);
+
+/* Lets all others go on in the middle of a renewal that takes long: a turn of the loop that does
+ * not wait, and renews nothing. Only from within renew() or judge() of a source. */
+void server_let_others(struct server *server);
 
 /* Serves until SIGTERM or SIGINT and then drains. STATUS_ERROR: the loop itself failed. */
 enum status server_run(struct server *server);

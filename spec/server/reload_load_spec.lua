@@ -42,8 +42,8 @@ end
 describe("reloads under load", function()
   after_each(server.stop_all)
 
-  -- One client on a core of its own cannot tell its own waiting from the server's, so that the time of
-  -- each reload is taken from the server's log, and what clients see only has a generous limit.
+  -- Fifty clients in one process cannot tell their own waiting from the server's, so that the longest time
+  -- that each reload kept others waiting is taken from the server's log.
   it("lose nothing, mix nothing and grow nothing", function()
     local running = server.start(script("A", 0), { name = "lines" })
     local path = running.folder .. "/lines.lua"
@@ -111,10 +111,50 @@ describe("reloads under load", function()
     for _, client in ipairs(clients) do client:close() end
     local times = {}
     for ms in running:log():gmatch " ms=([%d.]+)" do times[#times + 1] = tonumber(ms) end
-    local p99 = percentile(times, 0.99)
-    print(("%d answers, reloads of %.3f ms at the median and %.3f at the 99th percentile, %d and %d KiB"):format(
-      answers, percentile(times, 0.5), p99, memory, running:memory()))
-    assert.is_true(p99 < 5, ("a reload took %f ms"):format(p99))
+    print(("%d answers, others wait %.3f ms at the median and %.3f at the 99th percentile, %d and %d KiB"):format(
+      answers, percentile(times, 0.5), percentile(times, 0.99), memory, running:memory()))
+    -- One in ten may meet a machine that has other things to do.
+    assert.is_true(percentile(times, 0.9) < 1, ("others waited %f ms"):format(percentile(times, 0.9)))
+  end)
+
+  -- The longest of the answers of one client, from each save to the first answer by the new version, and of as
+  -- many when nothing was saved, to tell what the machine does to it that has other things to do, too. What the
+  -- reload itself takes is in each of them, so that the best ones tell it best.
+  it("keep another connection waiting for less than a millisecond", function()
+    local running = server.start(script("A", 0), { name = "lines" })
+    local path = running.folder .. "/lines.lua"
+    local client = running:connect()
+    local function ask()
+      local started = process.now()
+      client:send "x\n"
+      local letter = assert(client.socket:receive "*l"):sub(1, 1)
+      return process.now() - started, letter
+    end
+    local function longest_until(is_over)
+      local longest, count = 0, 0
+      repeat
+        local wait, letter = ask()
+        longest, count = math.max(longest, wait), count + 1
+      until is_over(letter, count)
+      return longest * 1000, count
+    end
+    local quiet, busy = {}, {}
+    for i = 1, math.max(30, RELOADS // 10) do
+      local wanted = i % 2 == 0 and "A" or "B"
+      write(path, script(wanted, i))
+      local deadline = process.now() + server.DEADLINE
+      local asked
+      busy[i], asked = longest_until(function(letter) return letter == wanted or process.now() > deadline end)
+      local pause = process.now() + 0.12 -- not in one burst with the next save
+      longest_until(function() return process.now() > pause end)
+      quiet[i] = longest_until(function(_, count) return count == asked end)
+    end
+    for what, times in pairs { ["around a reload"] = busy, ["without one"] = quiet } do
+      print(("the longest answer %s: %.3f ms at the 10th percentile, %.3f at the median, %.3f at the 99th"):format(
+        what, percentile(times, 0.1), percentile(times, 0.5), percentile(times, 0.99)))
+    end
+    assert.equal(#busy, running:count_in_log "reloaded")
+    assert.is_true(percentile(busy, 0.1) < percentile(quiet, 0.5) + 1)
   end)
 
   it("are answered by the new version within 50 ms of the save", function()

@@ -86,6 +86,70 @@ describe("a script that is edited", function()
     end)
   end)
 
+  describe("that takes long to compile", function()
+    -- Some tenths of a second; this takes more in a server that is sanitized. What is compiled does not run.
+    local function long(lines)
+      return version("v2", "local t = {}\nif t.is then\n" .. ("t[1] = { name = t }\n"):rep(lines) .. "end\n")
+    end
+
+    -- Asks all the time, until a version answers; then the longest time that an answer took, and how many
+    -- there were.
+    local function ask_until(client, name)
+      local worst, count = 0, 0
+      server.wait_until("version " .. name, function()
+        for _ = 1, 100 do
+          local started = process.now()
+          client:send "x\n"
+          local answer = assert(client.socket:receive "*l")
+          worst, count = math.max(worst, process.now() - started), count + 1
+          if answer == name .. " x" then return true end
+          assert.matches("^v%d x$", answer)
+        end
+      end, 60)
+      return worst, count
+    end
+
+    server.for_each_poller(function(poller)
+      it("keeps nobody waiting meanwhile", function()
+        local started = process.now()
+        assert(load(long(250000)))
+        local whole = process.now() - started
+        local running, path = start(version "v1", { poller = poller })
+        local client = running:connect()
+        write(path, long(250000))
+        local worst = ask_until(client, "v2")
+        assert.is_true(worst < whole / 3, ("%.1f of %.1f ms"):format(worst * 1000, whole * 1000))
+        assert.is_true(tonumber(running:log():match " ms=([%d.]+)") < whole / 3 * 1000)
+      end)
+    end)
+
+    it("takes connections, ends them, and hears SIGHUP meanwhile", function()
+      local running, path = start(version "v1")
+      write(path, long(250000))
+      for _ = 1, 50 do
+        local client = running:connect()
+        client:send "x\n"
+        assert.matches("^v[12] x$", assert(client.socket:receive "*l"))
+        client:close()
+        assert(running.process:signal(HUP))
+      end
+      ask_until(running:connect(), "v2")
+      running:wait_for_log "reloaded service=lines generation=3"
+      assert.equal(0, running:count_in_log "reload_failed")
+    end)
+
+    it("does not keep the server from stopping", function()
+      local running, path = start(version "v1")
+      local client = running:connect()
+      assert.equal("v1 a\n", client:exchange("a\n", 5))
+      write(path, long(400000))
+      local quiet = process.now() + 0.05 -- it is being compiled then
+      while process.now() < quiet do assert.equal("v1 a\n", client:exchange("a\n", 5)) end
+      running:stop()
+      assert.equal(1, running:count_in_log "stopped")
+    end)
+  end)
+
   it("reloads at SIGHUP and not by itself with --no-watch", function()
     local running, path = start(version "v1", { "--no-watch" })
     write(path, version "v2")

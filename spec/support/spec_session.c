@@ -89,12 +89,31 @@ static int service_name(lua_State *L) {
   return 1;
 }
 
-/* reload(is_forced, now): what came of it, in a word. */
+enum { PAUSE = 4 }; /* where the function is that is called between two pieces of work */
+
+/* An error takes its place, and is raised when the work is done. */
+static void call_pause(void *context) {
+  lua_State *L = context;
+  if (!lua_isfunction(L, PAUSE)) return;
+  lua_pushvalue(L, PAUSE);
+  if (lua_pcall(L, 0, 0, 0) != LUA_OK) lua_replace(L, PAUSE);
+}
+
+/* reload(is_forced, now, pause): what came of it, in a word. */
 static int service_reload(lua_State *L) {
   struct service *service = check_service(L);
   bool is_forced = lua_toboolean(L, 2);
   int64_t now = luaL_checkinteger(L, 3);
-  arguments_push_outcome(L, script_reload(service->script, is_forced, now));
+  lua_settop(L, PAUSE);
+  bool pauses = !lua_isnil(L, PAUSE);
+  if (pauses) script_set_pause(service->script, call_pause, L);
+  enum script_reload outcome = script_reload(service->script, is_forced, now);
+  script_set_pause(service->script, NULL, NULL);
+  if (pauses && !lua_isfunction(L, PAUSE)) {
+    lua_pushvalue(L, PAUSE);
+    return lua_error(L);
+  }
+  arguments_push_outcome(L, outcome);
   return 1;
 }
 

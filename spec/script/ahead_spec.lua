@@ -1,0 +1,299 @@
+-- What is compiled before it runs: in pieces, between which others go on.
+local conversation = require "support.conversation"
+local editable = require "support.editable"
+local rooms = require "parlance_spec"
+
+local open, version = editable.open, editable.version
+
+local PIECE <const> = 2048
+local LINES <const> = 200
+
+-- So many lines of Lua, which take several pieces.
+local function filler(lines)
+  local all = {}
+  for i = 1, lines or LINES do all[i] = ("do local name%d = function(a) return a + %d end end"):format(i, i) end
+  return table.concat(all, "\n")
+end
+
+local function long(name, body, more)
+  return version(name, body, (more or "") .. "\n" .. filler())
+end
+
+local function ask(session, line)
+  return conversation.feed(session, { line .. "\n" })
+end
+
+describe("what is compiled ahead", function()
+  before_each(function() rooms.base.log_configure("info", "text") end)
+  after_each(conversation.clean)
+
+  -- Reloads; `between(n)` is called in the nth pause. What came of it, the log, how many pauses there were.
+  local function reload(tell, between)
+    local pauses = 0
+    local outcome, log = tell("reload", false, 1000, function()
+      pauses = pauses + 1
+      if between then between(pauses) end
+    end)
+    return outcome, log, pauses
+  end
+
+  it("is done in pieces, and the old version answers in between", function()
+    local script, save, _, tell = open(version "one")
+    local session <close> = script:open()
+    local text = long "two"
+    save(text)
+    local outcome, _, pauses = reload(tell, function(n)
+      assert.equal(("one %d\n"):format(n), ask(session, n))
+      local other <close> = script:open()
+      assert.equal("one x\n", ask(other, "x"))
+    end)
+    assert.equal("reloaded", outcome)
+    assert.is_true(#text > 3 * PIECE)
+    assert.is_true(pauses >= #text // PIECE, pauses .. " pauses")
+    assert.equal("two x\n", ask(session, "x"))
+    assert.equal("two y\n", ask(script:open(), "y"))
+  end)
+
+  it("is not begun for a file that was only touched", function()
+    local _, save, _, tell = open(long "one")
+    save(long "one")
+    local outcome, _, pauses = reload(tell)
+    assert.equal("unchanged", outcome)
+    assert.equal(0, pauses)
+  end)
+
+  it("runs when the last pause is over, and gets what was saved after that", function()
+    local ran = "parlance.shared.ran = (parlance.shared.ran or 0) + 1 "
+    local state = "Lines.n = 0 function Lines.save() return Lines.n end function Lines.restore(n) Lines.n = n end "
+    local count = "(function() Lines.n = Lines.n + 1 return parlance.shared.ran end)()"
+    local script, save, _, tell = open(version("one", count, state .. ran))
+    local session <close> = script:open()
+    save(long("two", "Lines.n", state .. ran))
+    local outcome, _, pauses = reload(tell, function() assert.equal("one 1\n", ask(session, "")) end)
+    assert.equal("reloaded", outcome)
+    assert.equal(("two %d\n"):format(pauses), ask(session, ""))
+  end)
+
+  it("is what was read, though it is saved anew meanwhile", function()
+    for place = 1, 5 do
+      local script, save, look, tell = open(version "one")
+      save(long "two")
+      local outcome = reload(tell, function(n)
+        if n == place then save(long "three") end
+      end)
+      assert.equal("reloaded", outcome)
+      assert.equal("two x\n", ask(script:open(), "x"))
+      assert.equal("reloaded", (look()))
+      assert.equal("three x\n", ask(script:open(), "x"))
+      assert.equal("unchanged", (look()))
+    end
+  end)
+
+  it("has the modules that were read with the script", function()
+    local script, save, look, tell = open(version("one", "require 'helper'", "require 'helper'"),
+      { ["helper.lua"] = "return 1" })
+    save(long("two", "require 'helper'", "require 'helper'"))
+    save(filler() .. " return 2", "helper.lua")
+    local outcome = reload(tell, function() save("return 3", "helper.lua") end)
+    assert.equal("reloaded", outcome)
+    assert.equal("two 2\n", ask(script:open(), ""))
+    assert.equal("reloaded", (look()))
+    assert.equal("two 3\n", ask(script:open(), ""))
+  end)
+
+  it("is nothing where a file was missing: it may come any moment, and no half of it is to be met", function()
+    local script, save, look, tell = open(version("one", "require 'helper'", "require 'helper'"),
+      { ["helper.lua"] = "return 1" })
+    save(nil, "helper.lua")
+    local outcome, log, pauses = reload(tell)
+    assert.equal("lacking", outcome)
+    assert.equal("", log)
+    assert.equal(0, pauses)
+    save("return 2", "helper.lua")
+    assert.equal("reloaded", (look()))
+    assert.equal("one 2\n", ask(script:open(), ""))
+  end)
+
+  it("is one function for each time that a module is asked for", function()
+    local more = [[
+      local first = require "helper"
+      package.loaded.helper = nil
+      local second = require "helper"
+      assert(first ~= second and first.n == 2 and second.n == 2)
+    ]]
+    local _, save, look = open(version("one", "1", "require 'helper'"), { ["helper.lua"] = "return { n = 1 }" })
+    save("return { n = 2 }", "helper.lua")
+    save(version("two", "2", more))
+    assert.equal("reloaded", (look()))
+  end)
+
+  it("does not count where it is not asked for", function()
+    local script, save, look = open(version("one", "1", "require 'helper'"), { ["helper.lua"] = "return 1" })
+    local before = #script:files()
+    save("this is no Lua", "helper.lua")
+    save(long "two")
+    assert.equal("reloaded", (look()))
+    assert.equal("two x\n", ask(script:open(), "x"))
+    assert.equal(before - 1, #script:files())
+    save("nor is this", "helper.lua")
+    assert.equal("unchanged", (look()))
+  end)
+
+  it("has the fingerprint of what is loaded at once", function()
+    local _, save, look, tell = open(version("one", "require 'helper'", "require 'helper'"),
+      { ["helper.lua"] = "return 1", ["more.lua"] = "return 1" })
+    local text = long("two", "require 'more'", "require 'more'")
+    save(text)
+    assert.equal("reloaded", (look()))
+    local reloaded = tell "fingerprint"
+    local path = tell "path"
+    local at_once = conversation.open(path)
+    assert.equal(at_once:fingerprint(), reloaded)
+  end)
+
+  it("has the right line in what is wrong with it", function()
+    local script, save, _, tell = open(version "one")
+    save(filler(150) .. "\nx = = 1\n" .. filler(20))
+    local outcome, log, pauses = reload(tell)
+    assert.equal("refused", outcome)
+    assert.matches("protocol.lua:151: unexpected symbol near '='", log, 1, true)
+    assert.is_true(pauses > 3)
+    assert.equal("one x\n", ask(script:open(), "x"))
+    save(filler(150) .. "\nerror 'no'\n")
+    outcome, log = reload(tell)
+    assert.equal("refused", outcome)
+    assert.matches("protocol.lua:151: no", log, 1, true)
+  end)
+
+  it("may begin with a line for the shell, and with a byte order mark", function()
+    local long_line = "#" .. ("x"):rep(5000) .. "\n"
+    for _, first in ipairs { "#!/usr/bin/env parlance\n", "\xEF\xBB\xBF", "\xEF\xBB\xBF# no Lua\n", long_line } do
+      local script, save, look = open(version "one")
+      save(first .. long "two")
+      assert.equal("reloaded", (look()))
+      assert.equal("two x\n", ask(script:open(), "x"))
+    end
+    local _, save, _, tell = open(version "one")
+    save("#!/bin/sh\n\nx = = 1")
+    local _, log = tell("reload", false, 1000)
+    assert.matches("protocol.lua:3:", log, 1, true)
+  end)
+
+  it("may be binary where a module is, and not where the script is", function()
+    local binary = string.dump(assert(load(filler() .. " return 2", "@helper.lua")))
+    assert.is_true(#binary > 3 * PIECE)
+    local script, save, _, tell = open(version("one", "require 'helper'", "require 'helper'"),
+      { ["helper.lua"] = "return 1" })
+    save(binary, "helper.lua")
+    assert.equal("reloaded", (reload(tell)))
+    assert.equal("one 2\n", ask(script:open(), ""))
+    save(binary)
+    local outcome, log = reload(tell)
+    assert.equal("refused", outcome)
+    assert.matches("attempt to load a binary chunk", log)
+  end)
+
+  it("is not stopped for the time that others take", function()
+    local script, save, _, tell = open(version "one", nil, { call_timeout = 40 })
+    local session <close> = script:open()
+    save(long "two")
+    local outcome, log = reload(tell, function(n)
+      local till = rooms.process.now() + 0.08
+      repeat assert.equal(("one %d\n"):format(n), ask(session, n)) until rooms.process.now() > till
+    end)
+    assert.equal("reloaded", outcome)
+    assert.is_true(tonumber(log:match " ms=([%d.]+)") < 80, log)
+    assert.equal("two x\n", ask(session, "x"))
+  end)
+
+  it("is refused for want of memory, and the next good version is taken", function()
+    local script, save, _, tell = open(version "one", nil, { memory_limit = 300 * 1024 })
+    save(filler(4000))
+    local outcome, log = reload(tell)
+    assert.equal("refused", outcome)
+    assert.matches("not enough memory", log)
+    assert.equal("unchanged", (reload(tell)))
+    assert.equal("one x\n", ask(script:open(), "x"))
+    save(long "two")
+    assert.equal("reloaded", (reload(tell)))
+    assert.equal("two x\n", ask(script:open(), "x"))
+  end)
+
+  it("takes over or is refused, whichever allocation fails", function()
+    local remarks = ("-- nothing to see here\n"):rep(2 * PIECE // 20)
+    local serving = "v0"
+    local script, save, look, tell = open(version(serving, nil, remarks))
+    local outcomes = {}
+    for _, count in ipairs { 1, 2, 1 << 30 } do
+      local n = 0
+      repeat
+        n = n + 1
+        local name = ("v%d.%d"):format(count, n)
+        save(version(name, nil, remarks))
+        local outcome = tell("reload", false, 1000, function()
+          rooms.session.fail_allocations(n, count)
+        end)
+        local last = rooms.session.allocations()
+        rooms.session.fail_allocations()
+        outcomes[outcome] = true
+        if outcome ~= "reloaded" then
+          assert.equal(serving .. " x\n", ask(script:open(), "x"))
+          name = name .. "b"
+          save(version(name, nil, remarks))
+          assert.equal("reloaded", (look()))
+        end
+        assert.equal(name .. " x\n", ask(script:open(), "x"))
+        serving = name
+      until n > last
+    end
+    assert.is_true(outcomes.reloaded and outcomes.refused)
+  end)
+
+  it("goes on when the old version requires more meanwhile", function()
+    local files = {}
+    for i = 1, 20 do files[("m%d.lua"):format(i)] = "return " .. i end
+    local script, save, _, tell = open(version("one", "require('m' .. self.request)"), files)
+    local session <close> = script:open()
+    save(long "two")
+    local required = 0
+    local outcome = reload(tell, function()
+      for _ = 1, 3 do
+        required = required + 1
+        local number = math.min(required, 20)
+        assert.equal(("one %d\n"):format(number), ask(session, number))
+      end
+    end)
+    assert.equal("reloaded", outcome)
+    assert.is_true(required > 9)
+    assert.equal("two x\n", ask(session, "x"))
+  end)
+
+  it("outlives the conversations that end meanwhile, and the version that they had", function()
+    local script, save, look, tell = open(version "one")
+    local session = script:open()
+    conversation.feed(session, { "begun" })
+    save(version "two")
+    assert.equal("reloaded", (look()))
+    save(long "three")
+    local outcome, log = reload(tell, function(n)
+      if n == 3 then session:close() end
+    end)
+    assert.equal("reloaded", outcome)
+    assert.matches("generation=3 .* on_old=0\n", log)
+    assert.equal("three x\n", ask(script:open(), "x"))
+  end)
+
+  it("leaves Lua's collector as it was", function()
+    for _, stops in ipairs { "", "collectgarbage 'stop' " } do
+      local running = "collectgarbage 'isrunning'"
+      local script, save, _, tell = open(version("one", running, stops))
+      local session <close> = script:open()
+      local before = ask(session, ""):match "%S+$"
+      save(long("two", running))
+      assert.equal("reloaded", (reload(tell, function()
+        assert.equal(before, ask(session, ""):match "%S+$")
+      end)))
+      assert.equal(before, ask(session, ""):match "%S+$")
+    end
+  end)
+end)
