@@ -10,16 +10,21 @@
 /* Eight bytes at a time, since everybody waits meanwhile: each step is a bijection of the digest,
  * so that two files of one length that differ in one word always have two digests. Nobody gains by
  * finding two versions of his own file that it takes for one. */
+static uint64_t digest_word(uint64_t digest, uint64_t word) {
+  digest = (digest ^ word) * 0x9e3779b97f4a7c15;
+  return digest ^ digest >> 32;
+}
+
 static uint64_t digest_of(const char *bytes, size_t length) {
-  uint64_t digest = 0xcbf29ce484222325;
-  for (size_t i = 0; i < length; i += sizeof digest) {
-    uint64_t word = 0;
-    size_t rest = length - i;
-    memcpy(&word, bytes + i, rest < sizeof word ? rest : sizeof word);
-    digest = (digest ^ word) * 0x9e3779b97f4a7c15;
-    digest ^= digest >> 32;
+  uint64_t digest = 0xcbf29ce484222325, word;
+  for (; length >= sizeof word; bytes += sizeof word, length -= sizeof word) {
+    memcpy(&word, bytes, sizeof word);
+    digest = digest_word(digest, word);
   }
-  return digest;
+  if (length == 0) return digest;
+  word = 0;
+  memcpy(&word, bytes, length);
+  return digest_word(digest, word);
 }
 
 /* Reads to the end. The caller frees *bytes, also after a failure. */
