@@ -142,7 +142,7 @@ describe("a script that is edited", function()
       local running, path = start(version "v1")
       local client = running:connect()
       assert.equal("v1 a\n", client:exchange("a\n", 5))
-      write(path, long(400000))
+      write(path, long(150000))
       local quiet = process.now() + 0.05 -- it is being compiled then
       while process.now() < quiet do assert.equal("v1 a\n", client:exchange("a\n", 5)) end
       running:stop()
