@@ -85,7 +85,6 @@ static void send_string(lua_State *state, struct session *session) {
   const char *bytes = lua_tolstring(state, -1, &length);
   if (length < SESSION_HOLD_FROM) {
     check_status(state, session_send(session, bytes, length));
-    lua_pop(state, 1);
     return;
   }
   int reference = luaL_ref(state, LUA_REGISTRYINDEX);
@@ -156,7 +155,6 @@ static void send_descriptor(lua_State *state, struct session *session, int fd, s
   if (length > 0) status = session_send_file(session, fd, 0, length, reference_of(fd));
   if (length == 0 || status != STATUS_OK) close(fd);
   check_status(state, status);
-  lua_pop(state, 1);
 }
 
 /* Takes a part of a file. That it has so many bytes left is seen when it is sent; until then it may
@@ -273,21 +271,24 @@ static lua_Integer check_list(lua_State *state, const struct returned *returned)
   return 0;
 }
 
+static void send_list(lua_State *state, struct session *session, const struct returned *returned) {
+  int list = lua_gettop(state);
+  for (lua_Integer i = 1, count = check_list(state, returned); i <= count; i++) {
+    lua_rawgeti(state, list, i);
+    send_item(state, session);
+    lua_settop(state, list);
+  }
+}
+
 void response_queue(lua_State *state, struct session *session, const struct generation *generation,
                     enum function function) {
   struct returned returned = {generation, function};
   switch (lua_type(state, -1)) {
-  case LUA_TSTRING: send_string(state, session); return;
+  case LUA_TSTRING: send_string(state, session); break;
   case LUA_TNIL: break;
-  case LUA_TTABLE:
-    for (lua_Integer i = 1, count = check_list(state, &returned); i <= count; i++) {
-      lua_rawgeti(state, -1, i);
-      send_item(state, session);
-    }
-    break;
+  case LUA_TTABLE: send_list(state, session, &returned); break;
   default: complain(state, &returned, 0);
   }
-  lua_pop(state, 1);
 }
 
 static void pull_file(lua_State *state, struct session *session, FILE *file, size_t blocksize) {

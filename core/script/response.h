@@ -11,9 +11,9 @@
 #include "script/generation.h"
 #include "session/session.h"
 
-/* Queues the value on the top of the stack, which it pops, as what `function` returned. Nothing is
- * queued when the value is not a response: then an error is raised that tells which function
- * returned what. */
+/* Queues the value on the top of the stack as what `function` returned; what there is from it on up
+ * is then of no more use. Nothing is queued when the value is not a response: then an error is
+ * raised that tells which function returned what. */
 void response_queue(lua_State *state, struct session *session, const struct generation *generation,
                     enum function function);
 
