@@ -45,13 +45,13 @@ static void call_with_self(lua_State *state, int results) {
   lua_call(state, 1, results);
 }
 
-/* The count at DETAIL, which must be from low to high: low is 1 behind true, else over the bytes.
- */
-static size_t check_count(lua_State *state, const struct generation *generation, size_t low,
-                          size_t high) {
+/* What stands at DETAIL, of that type and not nil, must be a count from low to high: low is 1
+ * behind true, else over the bytes. */
+static size_t check_count(lua_State *state, const struct generation *generation, int type,
+                          size_t low, size_t high) {
   int is_whole = 0;
   lua_Integer count = 0;
-  if (lua_type(state, DETAIL) == LUA_TNUMBER) count = lua_tointegerx(state, DETAIL, &is_whole);
+  if (type == LUA_TNUMBER) count = lua_tointegerx(state, DETAIL, &is_whole);
   if (is_whole && count >= (lua_Integer)low && count <= (lua_Integer)high) return (size_t)count;
   const char *returned = luaL_tolstring(state, DETAIL, NULL);
   const char *place = generation_push_place(state, generation, FUNCTION_REQUEST_COMPLETE);
@@ -77,18 +77,21 @@ static int complain_of_answer(lua_State *state, const struct generation *generat
 
 /* What request_complete returned stands at ANSWER and DETAIL. */
 static void judge(lua_State *state, const struct generation *generation, struct session *session) {
+  int answer_type = lua_type(state, ANSWER), detail_type = lua_type(state, DETAIL);
   size_t have = session_input(session).length;
-  bool has_count = !lua_isnil(state, DETAIL);
-  if (lua_isnil(state, ANSWER) && lua_type(state, DETAIL) == LUA_TSTRING)
+  if (answer_type == LUA_TNIL && detail_type == LUA_TSTRING)
     session_judge(session, SESSION_MALFORMED, 0, lua_tostring(state, DETAIL));
-  else if (!lua_isboolean(state, ANSWER))
+  else if (answer_type != LUA_TBOOLEAN)
     complain_of_answer(state, generation);
-  else if (lua_toboolean(state, ANSWER))
-    session_judge(session, SESSION_COMPLETE,
-                  has_count ? check_count(state, generation, 1, have) : have, NULL);
-  else
-    session_judge(session, SESSION_PARTIAL,
-                  has_count ? check_count(state, generation, have + 1, PTRDIFF_MAX) : 0, NULL);
+  else if (lua_toboolean(state, ANSWER)) {
+    if (detail_type != LUA_TNIL) have = check_count(state, generation, detail_type, 1, have);
+    session_judge(session, SESSION_COMPLETE, have, NULL);
+  } else {
+    size_t needed = 0;
+    if (detail_type != LUA_TNIL)
+      needed = check_count(state, generation, detail_type, have + 1, PTRDIFF_MAX);
+    session_judge(session, SESSION_PARTIAL, needed, NULL);
+  }
 }
 
 static void ask(lua_State *state, const struct generation *generation, struct session *session) {
