@@ -6,6 +6,7 @@
 #define BASE_BUFFER_H
 
 #include <stddef.h>
+#include <string.h>
 
 #include "base/span.h"
 #include "base/status.h"
@@ -30,8 +31,18 @@ enum status buffer_reserve(struct buffer **buffer, size_t room, struct span *spa
 /* Counts bytes that were written into the reserved room as held. */
 void buffer_commit(struct buffer *buffer, size_t length);
 
+/* What buffer_append() does where there is no room yet. */
+enum status buffer_extend(struct buffer **buffer, const char *bytes, size_t length);
+
 /* Copies bytes to the back. STATUS_NO_MEMORY: unchanged. */
-enum status buffer_append(struct buffer **buffer, const char *bytes, size_t length);
+static inline enum status buffer_append(struct buffer **buffer, const char *bytes, size_t length) {
+  struct buffer *now = *buffer;
+  if (length == 0) return STATUS_OK;
+  if (!now || now->capacity - now->end < length) return buffer_extend(buffer, bytes, length);
+  memcpy(now->data + now->end, bytes, length);
+  now->end += length;
+  return STATUS_OK;
+}
 
 /* Drops bytes from the front, at most what is held; an emptied buffer is freed. */
 void buffer_consume(struct buffer **buffer, size_t length);

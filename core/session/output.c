@@ -17,15 +17,8 @@ enum status output_push(struct output *output, const struct piece *piece) {
   return STATUS_OK;
 }
 
-enum status output_append_front(struct output *output, const char *bytes, size_t length) {
-  enum status status = buffer_append(&output->front, bytes, length);
-  if (status == STATUS_OK) output->size += length;
-  return status;
-}
-
-enum status output_append(struct output *output, const char *bytes, size_t length) {
+enum status output_append_behind(struct output *output, const char *bytes, size_t length) {
   if (length == 0) return STATUS_OK;
-  if (!output->first) return output_append_front(output, bytes, length);
   if (output->last->kind != PIECE_BYTES) {
     struct piece piece = {.kind = PIECE_BYTES};
     enum status status = output_push(output, &piece);

@@ -42,13 +42,25 @@ static inline const struct piece *output_source(const struct output *output) {
   return output->first && output->first->kind == PIECE_SOURCE ? output->first : NULL;
 }
 
-enum status output_append(struct output *output, const char *bytes, size_t length);
-
 /* Queues a piece; it is copied. */
 enum status output_push(struct output *output, const struct piece *piece);
 
 /* Puts bytes before the source whose turn it is. */
-enum status output_append_front(struct output *output, const char *bytes, size_t length);
+static inline enum status output_append_front(struct output *output, const char *bytes,
+                                              size_t length) {
+  enum status status = buffer_append(&output->front, bytes, length);
+  if (status == STATUS_OK) output->size += length;
+  return status;
+}
+
+/* Puts bytes behind the pieces, of which there must be one. */
+enum status output_append_behind(struct output *output, const char *bytes, size_t length);
+
+/* Puts bytes behind all that waits. */
+static inline enum status output_append(struct output *output, const char *bytes, size_t length) {
+  return output->first ? output_append_behind(output, bytes, length)
+                       : output_append_front(output, bytes, length);
+}
 
 /* See session_output(). */
 void output_next(const struct output *output, struct span *spans, size_t capacity,
