@@ -2,14 +2,14 @@
 
 #include <stdlib.h>
 
-void *memory_allocate(void *context, void *block, size_t old_size, size_t new_size) {
-  struct memory *memory = context;
-  if (!block) old_size = 0; /* Lua tells the kind of object here instead */
-  if (new_size == 0) {
-    free(block);
-    memory->used -= old_size;
-    return NULL;
-  }
+static void *allocate(struct memory *memory, size_t size) {
+  if (size == 0 || size > memory->limit - memory->used) return NULL;
+  void *block = malloc(size);
+  if (block) memory->used += size;
+  return block;
+}
+
+static void *resize(struct memory *memory, void *block, size_t old_size, size_t new_size) {
   if (new_size > old_size && new_size - old_size > memory->limit - memory->used) return NULL;
   void *moved = block ? realloc(block, new_size) : malloc(new_size);
   if (!moved) {
@@ -19,4 +19,13 @@ void *memory_allocate(void *context, void *block, size_t old_size, size_t new_si
   memory->used += new_size;
   memory->used -= old_size;
   return moved;
+}
+
+void *memory_allocate(void *context, void *block, size_t old_size, size_t new_size) {
+  struct memory *memory = context;
+  if (!block) return allocate(memory, new_size); /* old_size tells the kind of object here */
+  if (new_size > 0) return resize(memory, block, old_size, new_size);
+  memory->used -= old_size;
+  free(block);
+  return NULL;
 }
