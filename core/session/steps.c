@@ -11,8 +11,12 @@ enum { PULL_BELOW = 16 * 1024 };
 /* How many of the first bytes a log line shows. */
 enum { SHOWN_BYTES = 48 };
 
-/* The handler is shown at least so much of what is there, and so many times the last request. */
-enum { WINDOW_MIN = 256, WINDOW_REQUESTS = 4 };
+/* The handler is shown at least so much of what is there: a string of so many bytes fills a block
+ * of 128 with what Lua and the allocator add to it, and larger ones are dearer to give back. */
+enum { WINDOW_MIN = 95 };
+
+/* Of a request that was larger than this it is not remembered that there are such. */
+enum { WINDOW_REMEMBERED = 4096 };
 
 static struct span buffered(const struct session *session) {
   return session->kept ? buffer_bytes(session->kept) : session->borrowed;
@@ -110,10 +114,14 @@ bool session_at_end(const struct session *session) {
   return session->at_end && session_input(session).length == buffered(session).length;
 }
 
-/* Behind a request that is small for what was shown, others like it are to be expected. */
+/* Behind a request others of its size are to be expected, and of that of those before it: small and
+ * larger ones may take turns, and to show too little of one costs more than to copy some bytes. */
 static void narrow(struct session *session, size_t request) {
-  size_t enough = request < WINDOW_MIN / WINDOW_REQUESTS ? WINDOW_MIN : request * WINDOW_REQUESTS;
-  if (session_input(session).length > enough) session->window = enough;
+  size_t before = session->window < WINDOW_REMEMBERED ? session->window : WINDOW_REMEMBERED;
+  size_t enough = before - before / 8;
+  if (enough < 2 * request) enough = 2 * request;
+  if (enough < WINDOW_MIN) enough = WINDOW_MIN;
+  if (session->window > 0 || session_input(session).length > enough) session->window = enough;
 }
 
 /* What was shown is no request; true if there is more to show before more is needed. */
