@@ -203,7 +203,10 @@ static int serve(lua_State *state) {
   for (;;) {
     switch (session_next(session)) {
     case SESSION_GREET: greet(state, generation, session); break;
-    case SESSION_ASK: ask(state, generation, session); break;
+    case SESSION_ASK:
+      ask(state, generation, session);
+      if (session_next(session) != SESSION_ANSWER) break;
+      /* fall through */
     case SESSION_ANSWER: answer(state, generation, session); break;
     case SESSION_PULL:
       response_pull(state, session, blocksize_of(state, generation), SHARE_OF_TIME);
