@@ -25,19 +25,20 @@ end
 
 function LengthSepBody:request_complete()
   local incoming = self.incoming
-  local digits, body = match(incoming, "^([1-9]%d*)\n()")
+  local digits = match(incoming, "^([1-9]%d*)\n")
   if not digits then
-    digits, body = match(incoming, "^(0)\n()")
+    digits = match(incoming, "^(0)\n")
     if not digits and may_become_length(incoming) then return false end
     if not digits then return nil, "the length is not a plain decimal number" end
   end
   local length = tonumber(digits)
   if length > MAX_LENGTH then return nil, "the length is too large" end
 
-  local last = body + length - 1
+  local line <const> = #digits + 1
+  local last = line + length
   -- Saying how many bytes are needed saves being asked again before they are there.
   if #incoming < last then return false, last end
-  self.msg_body = sub(incoming, body, last)
+  self.msg_body = sub(incoming, line + 1, last)
   return true, last
 end
 
