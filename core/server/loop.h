@@ -76,7 +76,7 @@ struct server {
   bool is_stopping; /* asked to stop */
   bool is_draining;
   bool drain_is_over; /* what is in hand still is cut off */
-  int64_t full_at; /* when no descriptor was left for the last time; 0: never */
+  int64_t full_at;    /* when no descriptor was left for the last time; 0: never */
   unsigned full_turns;
   char peer_host[ADDRESS_TEXT_MAX]; /* of the peer that was identified last */
   char scratch[SCRATCH_SIZE];
