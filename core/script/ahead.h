@@ -4,7 +4,9 @@
  * it before the version runs. So the files that the last version was made from, which are mostly
  * those of the next one, are read at once and then compiled in pieces, and all others go on in
  * between. What was read ahead is what runs, and what is noted; a file that is not asked for does
- * not count, be it good or not. */
+ * not count, be it good or not. What the last version has required only since it serves is left
+ * out: it may be much more than a version needs to run, and would take memory from those who are
+ * served meanwhile. */
 #ifndef SCRIPT_AHEAD_H
 #define SCRIPT_AHEAD_H
 

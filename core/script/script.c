@@ -179,6 +179,7 @@ static bool prepare_and_load(struct script *script, struct generation *generatio
   generation->sources->ahead = ahead;
   bool is_loaded = gate_run(&script->gate, load, &loading) == GATE_OK;
   generation->sources->ahead = NULL;
+  generation->sources->at_load = generation->sources->count;
   return is_loaded;
 }
 

@@ -233,12 +233,11 @@ size_t sources_look(const struct sources *sources, struct sources *now,
       visit(context, source->path);
       changed++;
     }
-    if (!now) {
+    if (now && source->is_there && !found.is_there) now->lacks = true;
+    if (now && i < sources->at_load)
+      keep(now, &room, source->path, &found);
+    else
       free(found.bytes);
-      continue;
-    }
-    if (source->is_there && !found.is_there) now->lacks = true;
-    keep(now, &room, source->path, &found);
   }
   return changed;
 }

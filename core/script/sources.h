@@ -33,6 +33,7 @@ struct sources {
   struct source *items;
   size_t count;
   size_t absent;       /* of them were not there */
+  size_t at_load;      /* so many, the first ones, were asked for when the version was loaded */
   bool takes_special;  /* the first file may be a pipe or a terminal, which is waited for */
   bool lacks;          /* sources_look() missed one that had been there */
   bool is_uncertain;   /* one could not be read for want of something that may come back */
@@ -66,8 +67,8 @@ uint64_t sources_fingerprint(const struct sources *sources);
 bool sources_changed(const struct sources *sources);
 
 /* How many have changed in this way; visit is called for the path of each. Each is read once:
- * `now`, which may be NULL, gets those that can be read with their bytes, up to SOURCE_MAX bytes in
- * all. */
+ * `now`, which may be NULL, gets those that were asked for at load and can be read with their
+ * bytes, up to SOURCE_MAX bytes in all. */
 size_t sources_look(const struct sources *sources, struct sources *now,
                     void (*visit)(void *context, const char *path), void *context);
 

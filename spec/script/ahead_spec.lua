@@ -219,6 +219,24 @@ describe("what is compiled ahead", function()
     assert.equal("two x\n", ask(script:open(), "x"))
   end)
 
+  it("is not what the old version has required only since it serves: that would take memory for nothing", function()
+    local files = {}
+    for i = 1, 30 do files[("m%d.lua"):format(i)] = filler() .. " return " .. i end
+    local script, save, _, tell = open(version("one", "require('m' .. self.request)"), files,
+      { memory_limit = 640 * 1024 })
+    local session <close> = script:open()
+    for i = 1, 30 do assert.equal(("one %d\n"):format(i), ask(session, i)) end
+    local text = long("two", "require('m' .. self.request)")
+    save(text)
+    local outcome, log, pauses = reload(tell, function() assert.equal("one 7\n", ask(session, 7)) end)
+    assert.equal("reloaded", outcome, log)
+    assert.is_true(pauses < 2 * #text / PIECE, pauses .. " pauses")
+    assert.equal("two 7\n", ask(session, 7))
+    save("return 8", "m7.lua")
+    assert.equal("reloaded", (reload(tell)))
+    assert.equal("two 8\n", ask(session, 7))
+  end)
+
   it("takes over or is refused, whichever allocation fails", function()
     local remarks = ("-- nothing to see here\n"):rep(2 * PIECE // 20)
     local serving = "v0"
