@@ -97,8 +97,15 @@ static int compile_nth(lua_State *state) {
   const char *name = lua_pushfstring(state, "@%s", file->path);
   int result =
       ahead_compile(state, name, file->bytes, file->length, is_script ? "t" : NULL, work->ahead);
-  if (result != LUA_ERRMEM) lua_rawseti(state, -3, (lua_Integer)work->nth + 1);
+  if (result == LUA_ERRMEM) gate_raise_no_memory(state);
+  lua_rawseti(state, -3, (lua_Integer)work->nth + 1);
   return 0;
+}
+
+/* luaL_unref() only changes fields that exist. */
+static void give_up(struct gate *gate, struct ahead *ahead) {
+  luaL_unref(gate->main, LUA_REGISTRYINDEX, ahead->functions);
+  ahead->functions = LUA_NOREF;
 }
 
 void ahead_prepare(struct gate *gate, struct ahead *ahead, const char *path) {
@@ -106,9 +113,12 @@ void ahead_prepare(struct gate *gate, struct ahead *ahead, const char *path) {
   for (size_t i = 0; i < ahead->files.count; i++) {
     struct work work = {ahead, path, i};
     if (ahead->pause) ahead->pause(ahead->context);
-    (void)gate_run(gate, compile_nth, &work);
+    bool is_compiled = gate_run(gate, compile_nth, &work) == GATE_OK;
     free(ahead->files.items[i].bytes);
     ahead->files.items[i].bytes = NULL;
+    if (is_compiled) continue;
+    give_up(gate, ahead);
+    return;
   }
 }
 
@@ -129,8 +139,7 @@ bool ahead_take(lua_State *state, struct sources *sources, const char *path) {
   return true;
 }
 
-/* luaL_unref() only changes fields that exist. */
 void ahead_deinit(struct gate *gate, struct ahead *ahead) {
-  luaL_unref(gate->main, LUA_REGISTRYINDEX, ahead->functions);
+  give_up(gate, ahead);
   sources_deinit(&ahead->files);
 }

@@ -36,8 +36,9 @@ int ahead_compile(lua_State *state, const char *name, const char *bytes, size_t 
 /* No files, and no pause. */
 void ahead_init(struct ahead *ahead);
 
-/* Compiles the files, the script's at `path` among them. What there is no memory for is left to be
- * compiled when it is asked for. To be called outside the gate. */
+/* Compiles the files, the script's at `path` among them. If there is no memory for all of them none
+ * is kept, since those that are needed may fit: each is read and compiled when it is asked for. To
+ * be called outside the gate. */
 void ahead_prepare(struct gate *gate, struct ahead *ahead, const char *path);
 
 /* While a version is being made, the file is noted in its sources, and what it was compiled to, or

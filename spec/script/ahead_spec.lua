@@ -237,6 +237,22 @@ describe("what is compiled ahead", function()
     assert.equal("two 8\n", ask(session, 7))
   end)
 
+  it("takes no memory from a version that needs less of it than the one before", function()
+    local files, all = {}, {}
+    for i = 1, 30 do
+      files[("m%d.lua"):format(i)], all[i] = filler() .. " return " .. i, ("require 'm%d'"):format(i)
+    end
+    local fill = "local list = {} for i = 1, 8000 do list[i] = i end"
+    for limit = 800, 1200, 20 do
+      local script, save, _, tell = open(version("one", "1", table.concat(all, "\n")), files,
+        { memory_limit = limit * 1024 })
+      save(long("two", nil, fill))
+      local outcome, log = reload(tell)
+      assert.equal("reloaded", outcome, limit .. "K: " .. log)
+      assert.equal("two x\n", ask(script:open(), "x"))
+    end
+  end)
+
   it("takes over or is refused, whichever allocation fails", function()
     local remarks = ("-- nothing to see here\n"):rep(2 * PIECE // 20)
     local serving = "v0"
