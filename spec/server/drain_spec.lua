@@ -2,6 +2,9 @@
 
 local server = require "support.server"
 
+local BUILD <const> = assert(os.getenv "PARLANCE_BUILD_DIR", "run me through ctest")
+local RENEWING_SERVER <const> = BUILD .. "/spec/renewing_server"
+
 local MiB <const> = 1024 * 1024
 local INT <const> = 2
 
@@ -218,6 +221,17 @@ describe("a server that is asked to stop", function()
     local took = server.now() - begin
     assert.is_true(took > 9 and took < 12, took)
     assert.equal("stopped\nstopped\n", running:output())
+  end)
+
+  it("stops then also where the coarse clock is behind the one that timers go by", function()
+    local running = server.start({ { "\n" }, { "\n" } }, { binary = RENEWING_SERVER })
+    running:expect_end()
+    running:connect():send "unfinished"
+    local begin = server.now()
+    running:terminate()
+    assert.equal(0, running:wait(15))
+    local took = server.now() - begin
+    assert.is_true(took > 9 and took < 12, took)
   end)
 
   -- Each of them keeps the server busy for as long as a call may take, and all of them at once are
