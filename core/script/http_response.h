@@ -7,8 +7,8 @@
  *   make(request, status, headers, body, length)
  *              what new() returns. A body that is a string or nil needs no length; of any other the
  *              length is a number of bytes, or false if only its end will tell. Returns the head,
- * with the string behind it, and whether the connection is to close; nothing without a length that
- * is needed
+ *              with the string behind it, and whether the connection is to close; nothing where a
+ *              length is needed and not given
  *
  * Nothing that a script gives reaches a head unless it is sound: the name of a header is a token
  * and none that tells how the bytes are laid out, a value holds no control byte but a tab. All else
