@@ -6,6 +6,7 @@
 
 #include "script/client.h"
 #include "script/environment.h"
+#include "script/misspelled.h"
 #include "script/module_framing.h"
 #include "script/serve.h"
 
@@ -59,16 +60,26 @@ static int complain(lua_State *state, const char *path, const char *key, const c
                     luaL_tolstring(state, -1, NULL), wanted);
 }
 
+/* Whether the request_complete on top of the stack is a framing; it is kept then. */
+static bool keep_framing(lua_State *state, struct generation *generation, const char *path) {
+  const char *constructor = module_framing_constructor(state, -1);
+  if (constructor)
+    luaL_error(state, "%s: request_complete is framing.%s, which makes a framing when it is called",
+               path, constructor);
+  const struct framing *framing = module_framing_test(state, -1);
+  if (!framing) return false;
+  generation->framing = *framing;
+  generation->handler.framing = &generation->framing;
+  return true;
+}
+
 /* Keeps the function at `key` of the protocol at index `protocol`, if there is one. */
 static void keep_function(lua_State *state, struct generation *generation, int protocol,
                           const char *path, enum function function) {
   const char *name = generation_function_name(function);
   lua_getfield(state, protocol, name);
-  const struct framing *framing = module_framing_test(state, -1);
-  if (framing && function == FUNCTION_REQUEST_COMPLETE) {
-    generation->framing = *framing;
-    generation->handler.framing = &generation->framing;
-  } else if (!lua_isfunction(state, -1) && !lua_isnil(state, -1))
+  bool is_framing = function == FUNCTION_REQUEST_COMPLETE && keep_framing(state, generation, path);
+  if (!is_framing && !lua_isfunction(state, -1) && !lua_isnil(state, -1))
     complain(state, path, name, "a function");
   if (lua_isnil(state, -1))
     lua_pop(state, 1);
@@ -178,6 +189,7 @@ void generation_load(lua_State *state, struct generation *generation,
   generation->handler.greets = generation->functions[FUNCTION_HANDLE_CONNECT] != LUA_NOREF;
   generation->handler.apologizes = generation->functions[FUNCTION_HANDLE_ERROR] != LUA_NOREF;
   generation->handler.mourns = generation->functions[FUNCTION_HANDLE_CLOSE] != LUA_NOREF;
+  misspelled_warn(state, protocol, script_name(generation->script));
   client_push_metatable(state, protocol);
   generation->metatable = luaL_ref(state, LUA_REGISTRYINDEX);
 }

@@ -418,16 +418,24 @@ static void push_metatable(lua_State *L) {
   luaL_setfuncs(L, methods, 0);
 }
 
+static const luaL_Reg constructors[] = {{"line", create_line},
+                                        {"delimited", create_delimited},
+                                        {"fixed", create_fixed},
+                                        {"length_line", create_length_line},
+                                        {"prefixed", create_prefixed},
+                                        {"netstring", create_netstring},
+                                        {"http", create_http},
+                                        {"resp", create_resp},
+                                        {NULL, NULL}};
+
+const char *module_framing_constructor(lua_State *L, int index) {
+  lua_CFunction function = lua_tocfunction(L, index);
+  for (const luaL_Reg *one = constructors; function && one->func; one++)
+    if (one->func == function) return one->name;
+  return NULL;
+}
+
 int module_framing_open(lua_State *L) {
-  static const luaL_Reg constructors[] = {{"line", create_line},
-                                          {"delimited", create_delimited},
-                                          {"fixed", create_fixed},
-                                          {"length_line", create_length_line},
-                                          {"prefixed", create_prefixed},
-                                          {"netstring", create_netstring},
-                                          {"http", create_http},
-                                          {"resp", create_resp},
-                                          {NULL, NULL}};
   http_request_open(L);
   push_metatable(L);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &metatable_key);

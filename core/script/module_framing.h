@@ -17,6 +17,10 @@ int module_framing_open(lua_State *L);
  * is there. Never raises; needs two free stack slots. */
 const struct framing *module_framing_test(lua_State *L, int index);
 
+/* The name of the module's function at `index`, which makes framings, "line" and the like; NULL if
+ * something else is there. Never raises. */
+const char *module_framing_constructor(lua_State *L, int index);
+
 /* Pushes what the script is to find in self.request. A framing stands at the index, which is no
  * relative one; `result` is COMPLETE, and the bytes that it was decoded from are still there. May
  * raise a Lua error (memory). */

@@ -32,6 +32,15 @@ describe("check", function()
     end)
   end
 
+  it("remarks a field that looks misspelled, which is no fault", function()
+    local path = folder .. "/typo.lua"
+    server.write_file(path, "return { request_complete = print, make_response = print, idle_timout = 5 }")
+    local status, said, complaint = check(path)
+    assert.same({ 0, "" }, { status, complaint })
+    assert.equal(path .. ": idle_timout is no field that the server knows; is it idle_timeout?",
+      select(2, said:match "^([^\n]*)\n([^\n]*)"))
+  end)
+
   -- What a script may get wrong; `where` is what the complaint says besides the file's name.
   for _, case in ipairs {
     { "a syntax error", "local x = = 1\nreturn {}", ":1:" },

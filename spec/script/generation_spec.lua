@@ -97,6 +97,82 @@ describe("generation", function()
     end
   end)
 
+  it("refuses a framing that was not called, and names it", function()
+    for _, name in ipairs { "line", "delimited", "fixed", "length_line", "prefixed", "netstring", "http", "resp" } do
+      assert.equal(("PATH: request_complete is framing.%s, which makes a framing when it is called"):format(name),
+        refusal(('return { request_complete = require("parlance.framing").%s, make_response = print }'):format(name)))
+    end
+  end)
+
+  describe("warns of fields that look misspelled:", function()
+    -- What is logged when a protocol of these fields is loaded, each a misspelling and what was meant.
+    local function warnings(fields)
+      local found = {}
+      local log = conversation.capture(function() conversation.script(protocol(fields)) end)
+      for line in log:gmatch "[^\n]+" do
+        found[#found + 1] = assert(line:match " warn misspelled service=protocol field=(.*)$", line)
+      end
+      return found
+    end
+
+    -- All fields that a protocol may have, as the definitions for the language server have them.
+    local KNOWN <const> = {}
+    for line in io.lines((os.getenv "PARLANCE_SOURCE_DIR" or ".") .. "/lua/parlance/meta/parlance.lua") do
+      if line:find "^%-%-%-@class" then KNOWN.is_protocol = line == "---@class parlance.Protocol" end
+      KNOWN[#KNOWN + 1] = KNOWN.is_protocol and line:match "^%-%-%-@field ([%w_]+)%?" or nil
+    end
+
+    it("none of those that the server knows is", function()
+      local valid = {
+        request_complete = "print", make_response = "print", handle_connect = "print", handle_error = "print",
+        handle_close = "print", save = "print", restore = "print", close_when_done = "false", blocksize = "1",
+        listen = "':1'", example = "'x'", max_request = "1", request_timeout = "1", idle_timeout = "1",
+        write_timeout = "1",
+      }
+      assert.equal(15, #KNOWN)
+      for _, name in ipairs(KNOWN) do assert.same({}, warnings(name .. " = " .. valid[name])) end
+    end)
+
+    it("a letter that is missing, too many, wrong or swapped", function()
+      for _, name in ipairs(KNOWN) do
+        if #name >= 9 and name ~= "request_complete" and name ~= "make_response" then
+          for by, pattern in pairs { ["%1"] = "^(..).", ["%0z"] = "^...", ["%1z"] = "^(..).", ["%2%1"] = "(.)(.)$" } do
+            local wrong = name:gsub(pattern, by)
+            assert.same({ ("%s meant=%s"):format(wrong, name) }, warnings(wrong .. " = 1"))
+          end
+        end
+      end
+    end)
+
+    it("another style of writing", function()
+      assert.same({ "closeWhenDone meant=close_when_done" }, warnings "closeWhenDone = false")
+      assert.same({ "Listen meant=listen" }, warnings "Listen = ':80'")
+      assert.same({ "block_size meant=blocksize" }, warnings "block_size = 5")
+      assert.same({ "idle-timeout meant=idle_timeout" }, warnings "['idle-timeout'] = 5")
+    end)
+
+    it("the nearest of several, and each one", function()
+      assert.same({ "close_when_don meant=close_when_done", "maxrequest meant=max_request" },
+        warnings "cloze_when_don = 1, close_when_don = 1, maxrequest = 1, max_requests = 1")
+      assert.same({ "handle_close1 meant=handle_close" }, warnings "handle_close2 = 1, handle_close1 = 1")
+    end)
+
+    it("but not where the right one is there, too, nor words that mean something else", function()
+      assert.same({}, warnings "max_request = 5, max_requests = 7")
+      assert.same({}, warnings [[
+        timeout = 1, read_timeout = 2, handle_message = print, safe = 1, listener = 1, examples = {}, rest = 1, [1] = 1,
+        [true] = 1, [""] = 1, a_name_of_a_field_that_is_much_longer_than_any_of_those_of_the_server = 1,
+      ]])
+      assert.same({}, warnings "['idle_timout\0'] = 1, ['idle_timeout'] = 1")
+    end)
+
+    it("not those of a table of a thousand fields and more", function()
+      local script = "local P = { request_complete = print, make_response = print }\n"
+        .. "for i = 1, 100000 do P['f' .. i] = i end return P"
+      assert.equal("", (conversation.capture(function() conversation.script(script) end)))
+    end)
+  end)
+
   describe("takes", function()
     local function handler(fields, options)
       return conversation.script(protocol(fields), options):handler()

@@ -124,12 +124,15 @@ describe("workbench.report", function()
     assert.same({
       "s.lua: slow: request_complete was called 812 times for one request of 40 KiB and looked at 16 MiB; "
         .. "return `false, n`, or use a framing of parlance.framing",
+      "s.lua: clsoe_when_done is no field that the server knows; is it close_when_done?",
+      "s.lua: idle_timout is no field that the server knows; is it idle_timeout?",
       "a.lua:1: prints to standard output, which nobody may read: use parlance.log",
       "b.lua:2: prints to standard output, which nobody may read: use parlance.log",
       "t.transcript: not all was played: there was no time for 3 of 4 ways to cut",
     }, report.remarks {
       path = "s.lua", transcript = transcript, slow = { calls = 812, length = 40960, bytes = 16 << 20 },
       printed = { ["b.lua:2"] = true, ["a.lua:1"] = true }, unplayed = "3 of 4 ways to cut",
+      misspelled = { idle_timout = "idle_timeout", clsoe_when_done = "close_when_done" },
     })
     assert.same({}, report.remarks { path = "s.lua", printed = {} })
   end)

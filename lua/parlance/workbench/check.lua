@@ -40,11 +40,11 @@ function Check:play(script, transcript, deadline)
 end
 
 function Check:check(script)
-  local printed, why = scripts.validate(script, self.is_address)
-  if not printed then return self:complain(why) end
+  local notes, why = scripts.validate(script, self.is_address)
+  if not notes then return self:complain(why) end
   local list, faults = scripts.transcripts(script)
-  local lacks = #list == 0 and #faults == 0 and scripts.folder(script.path)
-  self.writer.script(script, { path = script.path, printed = printed, lacks = lacks })
+  notes.path, notes.lacks = script.path, #list == 0 and #faults == 0 and scripts.folder(script.path)
+  self.writer.script(script, notes)
   for _, fault in ipairs(faults) do self:complain(fault) end
   for i, transcript in ipairs(list) do self:play(script, transcript, share(self.deadline, i, #list)) end
 end

@@ -193,6 +193,13 @@ local function size(bytes)
   return ("%d MiB"):format(bytes // (1024 * 1024))
 end
 
+local function sorted(set)
+  local list = {}
+  for item in pairs(set) do list[#list + 1] = item end
+  table.sort(list)
+  return list
+end
+
 --- What is no fault but worth knowing: a list of lines.
 function report.remarks(trial)
   local lines = {}
@@ -202,10 +209,11 @@ function report.remarks(trial)
       .. "return `false, n`, or use a framing of parlance.framing"):format(
       trial.path, slow.calls, size(slow.length), size(slow.bytes))
   end
-  local places = {}
-  for place in pairs(trial.printed) do places[#places + 1] = place end
-  table.sort(places)
-  for _, place in ipairs(places) do
+  for _, field in ipairs(sorted(trial.misspelled or {})) do
+    lines[#lines + 1] = ("%s: %s is no field that the server knows; is it %s?"):format(
+      trial.path, field, trial.misspelled[field])
+  end
+  for _, place in ipairs(sorted(trial.printed)) do
     lines[#lines + 1] = place .. ": prints to standard output, which nobody may read: use parlance.log"
   end
   if trial.lacks then

@@ -1,0 +1,13 @@
+/* misspelled.h: fields of a protocol that look as if they were to be ones the server knows, such as
+ * `idle_timout` or `closeWhenDone`. The server would never look at them, and never say so. */
+#ifndef SCRIPT_MISSPELLED_H
+#define SCRIPT_MISSPELLED_H
+
+#include <lua.h>
+
+/* Logs a warning for each field that the server knows and the protocol at this index lacks, if the
+ * name of one that is there is near. Runs nothing of the script's, allocates nothing and cannot
+ * raise; needs two free stack slots. */
+void misspelled_warn(lua_State *state, int protocol, const char *service);
+
+#endif
