@@ -62,6 +62,12 @@ static bool choose_addresses(struct served *served) {
   return true;
 }
 
+/* A mistyped command is taken for a script. */
+static const char *hint(const char *path) {
+  bool may_be_command = !strpbrk(path, "./") && access(path, F_OK) != 0;
+  return may_be_command ? " (the commands are check, fuzz and new; see parlance --help)" : "";
+}
+
 static int load(struct served *served, bool preflights) {
   const char *error;
   if (preflights && checker_init(&served->checker, &served->entry->script, environ) != STATUS_OK) {
@@ -73,7 +79,7 @@ static int load(struct served *served, bool preflights) {
     return EXIT_FAILED;
   }
   if (!script_load(served->script, &error)) {
-    fprintf(stderr, "parlance: %s\n", error);
+    fprintf(stderr, "parlance: %s%s\n", error, hint(served->entry->script.path));
     return EXIT_REFUSED;
   }
   return choose_addresses(served) ? EXIT_STOPPED : EXIT_REFUSED;

@@ -49,6 +49,13 @@ describe("the command line", function()
     end
   end
 
+  it("names the commands where a script that is not there may be one that was mistyped", function()
+    refuses({ "chekc", ECHO }, "cannot open chekc: ", "(the commands are check, fuzz and new; see parlance --help)")
+    for _, path in ipairs { "chekc.lua", "./chekc", "/nonexistent/check" } do
+      assert.is_nil(refuses({ path }, "cannot open " .. path):find("commands", 1, true))
+    end
+  end)
+
   it("refuses a value that is joined to its option in the same way", function()
     refuses({ "--max-request=0", ECHO }, "--max-request", "0")
     refuses({ "-lx", ECHO }, "--listen", "x")
