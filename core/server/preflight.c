@@ -6,11 +6,12 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "server/loop.h"
 
 enum {
   CHECKS_MAX = 2,   /* at a time: the machine is there for those who are served */
-  FIRST_RETRY = 50, /* ms until the files are looked at again; each further time twice that, */
+  FIRST_RETRY = 50, /* ms until it is tried again; each further time twice that, */
   DOUBLED_MAX = 5,  /* so often */
   WHY_MAX = 128
 };
@@ -61,6 +62,12 @@ static void drop(struct service *service) {
   child_kill(preflight->child);
 }
 
+/* When it is to be tried again. */
+static int64_t retry_time(struct preflight *preflight, int64_t now) {
+  if (preflight->retries < DOUBLED_MAX) preflight->retries++;
+  return now + (FIRST_RETRY / 2 << preflight->retries);
+}
+
 static enum status start(struct service *service, int64_t now) {
   struct preflight *preflight = &service->preflight;
   struct poller *poller = service->server->poller;
@@ -102,8 +109,7 @@ static bool judge(struct service *service, const struct service_finding *finding
   preflight->is_forced = false;
   enum service_renewal renewal = source->judge(source->context, is_forced, finding, now);
   if (renewal == RENEWAL_LATER) {
-    if (preflight->retries < DOUBLED_MAX) preflight->retries++;
-    preflight->due = now + (FIRST_RETRY / 2 << preflight->retries);
+    preflight->due = retry_time(preflight, now);
     preflight->is_asked_to_force = is_forced;
   }
   return renewal == RENEWAL_DONE || renewal == RENEWAL_REFUSED;
@@ -117,12 +123,29 @@ static const char *status_text(enum status status) {
   }
 }
 
+static void put_off(struct service *service, const char *why, int64_t now) {
+  struct log_line line;
+  struct preflight *preflight = &service->preflight;
+  preflight->is_wanted = true;
+  preflight->not_before = retry_time(preflight, now);
+  if (preflight->retries > 1 || !log_begin(&line, LOG_WARN, "check_put_off")) return;
+  log_text(&line, "service", service->name);
+  log_text(&line, "detail", why);
+  log_end(&line);
+}
+
+/* The machine may only just have no process, or no memory, to spare. */
 static bool begin(struct service *service, int64_t now) {
   char why[WHY_MAX];
-  service->preflight.is_wanted = false;
+  struct preflight *preflight = &service->preflight;
+  preflight->is_wanted = false;
   enum status status = start(service, now);
   if (status == STATUS_OK) return false;
   snprintf(why, sizeof why, "the check could not be started: %s", status_text(status));
+  if (preflight->retries < DOUBLED_MAX) {
+    put_off(service, why, now);
+    return false;
+  }
   return judge(service, &(struct service_finding){.why = why}, now);
 }
 
@@ -156,16 +179,20 @@ void preflight_init(struct service *service) {
 void preflight_ask(struct service *service, bool is_forced, int64_t now) {
   struct preflight *preflight = &service->preflight;
   preflight->due = now;
+  preflight->not_before = now;
   preflight->retries = 0;
   preflight->is_asked_to_force = preflight->is_asked_to_force || is_forced;
 }
 
-/* What is wanted has no time of its own: the end of another check wakes the loop. */
+/* What is wanted, and may begin, has no time of its own: the end of another check wakes the loop.
+ */
 int64_t preflight_deadline(const struct server *server) {
   int64_t next = CLOCK_NEVER;
   for (const struct service *service = server->services; service; service = service->next) {
     const struct preflight *preflight = &service->preflight;
+    bool is_put_off = preflight->is_wanted && preflight->not_before > server->now;
     if (preflight->due < next) next = preflight->due;
+    if (is_put_off && preflight->not_before < next) next = preflight->not_before;
     bool may_be_late = preflight->child && !preflight->is_stale && !preflight->is_late;
     if (may_be_late && preflight->deadline < next) next = preflight->deadline;
   }
@@ -192,10 +219,11 @@ bool preflight_look(struct server *server) {
     if (service->preflight.child) running++;
   }
   for (struct service *service = server->services; service; service = service->next) {
-    if (!service->preflight.is_wanted || service->preflight.child || running >= CHECKS_MAX)
-      continue;
+    const struct preflight *preflight = &service->preflight;
+    bool may_begin = preflight->is_wanted && preflight->not_before <= server->now;
+    if (!may_begin || preflight->child || running >= CHECKS_MAX) continue;
     has_read = begin(service, server->now) || has_read;
-    if (service->preflight.child) running++;
+    if (preflight->child) running++;
   }
   return has_read;
 }

@@ -21,6 +21,7 @@ struct preflight {
   struct child *child;     /* NULL: none runs */
   int64_t due;             /* when its source is asked what there is; CLOCK_NEVER */
   int64_t deadline;        /* when the program is ended */
+  int64_t not_before;      /* when a check that is wanted may begin */
   unsigned retries;        /* since it was last asked for */
   bool is_asked_to_force;  /* the next look is a forced one */
   bool is_wanted;          /* a check is to begin as soon as one may */

@@ -1,5 +1,6 @@
 -- Programs that check what is new for a service, beside the loop: when they are begun and ended, and what
 -- is told of them. What is run is spec/support/checking_server.c, and shell scripts for checks.
+local lfs = require "lfs"
 local process = require("parlance_spec").process
 local server = require "support.server"
 
@@ -67,6 +68,26 @@ server.for_each_poller(function(poller)
     ask(running)
     assert.equal('"the check could not be started: No such file or directory"',
       running:wait_for_log " judged .* why=([^\n]*)")
+  end)
+
+  it("tries again for a while to start one, and says so once", function()
+    local folder = server.new_folder()
+    finally(function() server.remove_folder(folder) end)
+    local running = start { "", options = { "--program", folder .. "/program" } }
+    ask(running)
+    assert.equal('"the check could not be started: No such file or directory"',
+      running:wait_for_log " warn check_put_off service=%S+ detail=([^\n]*)")
+    assert(lfs.link("/bin/echo", folder .. "/program", true))
+    assert.matches("^/.*\\n", running:wait_for_log ' judged .* status=0 text="?([^\n]*)')
+    assert.equal(1, running:count_in_log "check_put_off")
+  end)
+
+  it("tries anew to start one that is asked for again", function()
+    local running = start { "", options = { "--program", "/nonexistent/program" } }
+    for nth = 1, 3 do
+      ask(running)
+      server.wait_until("a try", function() return running:count_in_log "check_put_off" == nth end)
+    end
   end)
 
   for fact, script in pairs {
