@@ -6,12 +6,13 @@
 #include <lauxlib.h>
 #include <limits.h>
 #include <linux/openat2.h>
-#include <lualib.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include "script/file_value.h"
 
 static const char *const root_type = "parlance.files.Root";
 static const char *const folder_type = "parlance.files.Folder";
@@ -22,23 +23,12 @@ enum { READING = O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY };
 /* How often a look-up is tried again that met with a rename. */
 enum { TRIES = 8 };
 
-/* Where the registry has the metatable of files: a response looks for it several times, and finds
- * it sooner than by a name. */
-static const char file_key;
-
 /* Entries of a folder that list() returns if it is not told otherwise. */
 enum { DEFAULT_ENTRIES = 10000 };
 
 struct root {
   int fd; /* -1 once it is closed */
   bool follows_links;
-};
-
-/* What root:open() gives. Its metatable is that of streams once it is one. */
-struct file {
-  luaL_Stream stream; /* at the beginning, as the io library has it */
-  int fd;             /* -1 if there is none */
-  int64_t size;       /* when it was opened */
 };
 
 /* ---- opening beneath a root ---------------------------------------------------------------- */
@@ -169,127 +159,6 @@ static const struct root *check_root(lua_State *state) {
   return root;
 }
 
-/* ---- files --------------------------------------------------------------------------------- */
-
-static int close_stream(lua_State *state) {
-  luaL_Stream *stream = luaL_checkudata(state, 1, LUA_FILEHANDLE);
-  return luaL_fileresult(state, fclose(stream->f) == 0, NULL);
-}
-
-/* NULL if the value at index is no file, or one that has become a stream. */
-static struct file *file_at(lua_State *state, int index) {
-  struct file *file = lua_touserdata(state, index);
-  if (file == NULL || !lua_getmetatable(state, index)) return NULL;
-  lua_rawgetp(state, LUA_REGISTRYINDEX, &file_key);
-  bool is_file = lua_rawequal(state, -1, -2);
-  lua_pop(state, 2);
-  return is_file ? file : NULL;
-}
-
-static struct file *check_file(lua_State *state) {
-  struct file *file = file_at(state, 1);
-  luaL_argexpected(state, file, 1, "file");
-  return file;
-}
-
-/* Makes the file at index what the io library has for one: an open file if `stream` is one, else a
- * closed one. The descriptor is no longer its own. */
-static void become_stream(lua_State *state, int index, FILE *stream) {
-  struct file *file = lua_touserdata(state, index);
-  file->fd = -1;
-  file->stream.f = stream;
-  file->stream.closef = stream != NULL ? close_stream : NULL;
-  lua_pushvalue(state, index);
-  luaL_setmetatable(state, LUA_FILEHANDLE);
-  lua_pop(state, 1);
-}
-
-void module_files_make_stream(lua_State *state, int index) {
-  const struct file *file = file_at(state, index);
-  if (file == NULL) return;
-  FILE *stream = file->fd >= 0 ? fdopen(file->fd, "rb") : NULL;
-  if (file->fd >= 0 && stream == NULL)
-    luaL_error(state, "a file cannot be used: %s", strerror(errno));
-  become_stream(state, index, stream);
-}
-
-bool module_files_look(lua_State *state, int index, int *fd, int64_t *size) {
-  const struct file *file = file_at(state, index);
-  if (file == NULL || file->fd < 0) return false;
-  *fd = file->fd;
-  *size = file->size;
-  return true;
-}
-
-void module_files_take(lua_State *state, int index) { become_stream(state, index, NULL); }
-
-/* file[key], for whatever a script wants of it. */
-static int index_file(lua_State *state) {
-  check_file(state);
-  module_files_make_stream(state, 1);
-  lua_gettable(state, 1);
-  return 1;
-}
-
-static int file_to_string(lua_State *state) {
-  check_file(state);
-  module_files_make_stream(state, 1);
-  luaL_tolstring(state, 1, NULL);
-  return 1;
-}
-
-static int collect_file(lua_State *state) {
-  struct file *file = check_file(state);
-  if (file->fd >= 0) close(file->fd);
-  file->fd = -1;
-  return 0;
-}
-
-static int close_file(lua_State *state) {
-  collect_file(state);
-  become_stream(state, 1, NULL);
-  return 0;
-}
-
-/* Calls a function of the io library, which is the upvalue, with all the arguments. */
-static int call_upvalue(lua_State *state) {
-  lua_pushvalue(state, lua_upvalueindex(1));
-  lua_insert(state, 1);
-  lua_call(state, lua_gettop(state) - 1, LUA_MULTRET);
-  return lua_gettop(state);
-}
-
-/* io.type(value) */
-static int type_of_value(lua_State *state) {
-  luaL_checkany(state, 1);
-  const struct file *file = file_at(state, 1);
-  if (file == NULL) return call_upvalue(state);
-  lua_pushstring(state, file->fd >= 0 ? "file" : "closed file");
-  return 1;
-}
-
-/* io.close(file), io.input(file), io.output(file) */
-static int use_as_stream(lua_State *state) {
-  module_files_make_stream(state, 1);
-  return call_upvalue(state);
-}
-
-/* Puts functions that know our files in the place of the io library's own. */
-static void replace_in_io(lua_State *state) {
-  static const luaL_Reg functions[] = {{"type", type_of_value},
-                                       {"close", use_as_stream},
-                                       {"input", use_as_stream},
-                                       {"output", use_as_stream},
-                                       {NULL, NULL}};
-  lua_getglobal(state, LUA_IOLIBNAME);
-  for (const luaL_Reg *each = functions; each->name != NULL; each++) {
-    lua_getfield(state, -1, each->name);
-    lua_pushcclosure(state, each->func, 1);
-    lua_setfield(state, -2, each->name);
-  }
-  lua_pop(state, 1);
-}
-
 /* ---- root:open(path, last), root:stat(path) ------------------------------------------------- */
 
 /* Opens and looks at what was opened. -1 and errno if it is neither a file nor a folder. */
@@ -315,10 +184,7 @@ static int root_open(lua_State *state) {
   const char *path = luaL_checklstring(state, 2, &length);
   lua_settop(state, 3);
   if (!lua_isnil(state, 3)) luaL_checktype(state, 3, LUA_TTABLE);
-  struct file *file = lua_newuserdatauv(state, sizeof *file, 0);
-  *file = (struct file){.fd = -1};
-  lua_rawgetp(state, LUA_REGISTRYINDEX, &file_key);
-  lua_setmetatable(state, -2);
+  struct file_value *file = file_value_push(state);
   int fd = open_served(root, path, length, &about);
   if (fd < 0) return push_failure(state);
   if (S_ISDIR(about.st_mode)) {
@@ -437,16 +303,6 @@ static void push_class(lua_State *state, const char *name, const luaL_Reg *metho
   lua_pop(state, 1);
 }
 
-static void make_file_class(lua_State *state) {
-  static const luaL_Reg methods[] = {{"__index", index_file},
-                                     {"__tostring", file_to_string},
-                                     {"__gc", collect_file},
-                                     {"__close", close_file},
-                                     {NULL, NULL}};
-  luaL_newlib(state, methods);
-  lua_rawsetp(state, LUA_REGISTRYINDEX, &file_key);
-}
-
 int module_files_open(lua_State *state) {
   static const luaL_Reg functions[] = {{"root", open_root}, {NULL, NULL}};
   static const luaL_Reg none[] = {{NULL, NULL}};
@@ -457,8 +313,7 @@ int module_files_open(lua_State *state) {
                                      {NULL, NULL}};
   push_class(state, root_type, methods, close_root);
   push_class(state, folder_type, none, close_folder);
-  make_file_class(state);
-  replace_in_io(state);
+  file_value_open(state);
   luaL_newlib(state, functions);
   return 1;
 }

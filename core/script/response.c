@@ -7,8 +7,8 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "script/file_value.h"
 #include "script/gate.h"
-#include "script/module_files.h"
 #include "script/watchdog.h"
 
 /* How often in a row a function may have nothing to say before it counts as stuck. */
@@ -28,7 +28,7 @@ static luaL_Stream *stream_at(lua_State *state, int index) {
 static bool is_file(lua_State *state, int index) {
   int fd;
   int64_t size;
-  return module_files_look(state, index, &fd, &size) || stream_at(state, index);
+  return file_value_look(state, index, &fd, &size) || stream_at(state, index);
 }
 
 /* Pushes the two fields of a part of a file, { file = f, length = n }. */
@@ -67,7 +67,7 @@ struct returned {
 /* The value on the top is not what it must be; `item` is its place in a list, or 0. */
 static void complain(lua_State *state, const struct returned *returned, lua_Integer item) {
   const char *type = luaL_typename(state, -1);
-  module_files_make_stream(state, -1);
+  file_value_make_stream(state, -1);
   if (luaL_testudata(state, -1, LUA_FILEHANDLE))
     type = stream_at(state, -1) ? "file" : "closed file";
   const char *value = luaL_tolstring(state, -1, NULL);
@@ -122,7 +122,7 @@ static FILE *take_file(lua_State *state) {
 
 static void send_source(lua_State *state, struct session *session) {
   int64_t offset, length;
-  module_files_make_stream(state, -1);
+  file_value_make_stream(state, -1);
   FILE *file = take_file(state);
   bool is_regular = file && measure(file, &offset, &length);
   int reference = luaL_ref(state, LUA_REGISTRYINDEX);
@@ -151,7 +151,7 @@ bool response_close_descriptor(int reference) {
 /* Takes the descriptor itself, and nothing is left that would have to be collected. */
 static void send_descriptor(lua_State *state, struct session *session, int fd, size_t length) {
   enum status status = STATUS_OK;
-  module_files_take(state, -1);
+  file_value_take(state, -1);
   if (length > 0) status = session_send_file(session, fd, 0, length, reference_of(fd));
   if (length == 0 || status != STATUS_OK) close(fd);
   check_status(state, status);
@@ -166,7 +166,7 @@ static void send_part(lua_State *state, struct session *session) {
   size_t length = (size_t)lua_tointeger(state, -1);
   lua_pop(state, 1);
   lua_remove(state, -2);
-  if (module_files_look(state, -1, &fd, &size)) {
+  if (file_value_look(state, -1, &fd, &size)) {
     send_descriptor(state, session, fd, length);
     return;
   }
@@ -200,11 +200,11 @@ static void check_part(lua_State *state, const struct returned *returned, lua_In
   int64_t size;
   if (!push_if_part(state, -1)) complain(state, returned, item);
   lua_Integer length = lua_tointeger(state, -1);
-  if (module_files_look(state, -2, &fd, &size) && length <= size) {
+  if (file_value_look(state, -2, &fd, &size) && length <= size) {
     lua_pop(state, 2);
     return;
   }
-  module_files_make_stream(state, -2);
+  file_value_make_stream(state, -2);
   FILE *file = stream_at(state, -2)->f;
   fflush(file); /* what the script wrote to it belongs to it */
   int64_t offset = ftello(file);

@@ -1,0 +1,152 @@
+#include "script/file_value.h"
+
+#include <errno.h>
+#include <lualib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Where the registry has the metatable of files: a response looks for it several times, and finds
+ * it sooner than by a name. */
+static const char file_key;
+
+static int close_stream(lua_State *state) {
+  luaL_Stream *stream = luaL_checkudata(state, 1, LUA_FILEHANDLE);
+  return luaL_fileresult(state, fclose(stream->f) == 0, NULL);
+}
+
+/* NULL if the value at index is no file, or one that has become a stream. */
+static struct file_value *file_at(lua_State *state, int index) {
+  struct file_value *file = lua_touserdata(state, index);
+  if (file == NULL || !lua_getmetatable(state, index)) return NULL;
+  lua_rawgetp(state, LUA_REGISTRYINDEX, &file_key);
+  bool is_file = lua_rawequal(state, -1, -2);
+  lua_pop(state, 2);
+  return is_file ? file : NULL;
+}
+
+static struct file_value *check_file(lua_State *state) {
+  struct file_value *file = file_at(state, 1);
+  luaL_argexpected(state, file, 1, "file");
+  return file;
+}
+
+/* Makes the file at index what the io library has for one: an open file if `stream` is one, else a
+ * closed one. The descriptor is no longer its own. */
+static void become_stream(lua_State *state, int index, FILE *stream) {
+  struct file_value *file = lua_touserdata(state, index);
+  file->fd = -1;
+  file->stream.f = stream;
+  file->stream.closef = stream != NULL ? close_stream : NULL;
+  lua_pushvalue(state, index);
+  luaL_setmetatable(state, LUA_FILEHANDLE);
+  lua_pop(state, 1);
+}
+
+void file_value_make_stream(lua_State *state, int index) {
+  const struct file_value *file = file_at(state, index);
+  if (file == NULL) return;
+  FILE *stream = file->fd >= 0 ? fdopen(file->fd, "rb") : NULL;
+  if (file->fd >= 0 && stream == NULL)
+    luaL_error(state, "a file cannot be used: %s", strerror(errno));
+  become_stream(state, index, stream);
+}
+
+bool file_value_look(lua_State *state, int index, int *fd, int64_t *size) {
+  const struct file_value *file = file_at(state, index);
+  if (file == NULL || file->fd < 0) return false;
+  *fd = file->fd;
+  *size = file->size;
+  return true;
+}
+
+void file_value_take(lua_State *state, int index) { become_stream(state, index, NULL); }
+
+/* file[key], for whatever a script wants of it. */
+static int index_file(lua_State *state) {
+  check_file(state);
+  file_value_make_stream(state, 1);
+  lua_gettable(state, 1);
+  return 1;
+}
+
+static int file_to_string(lua_State *state) {
+  check_file(state);
+  file_value_make_stream(state, 1);
+  luaL_tolstring(state, 1, NULL);
+  return 1;
+}
+
+static int collect_file(lua_State *state) {
+  struct file_value *file = check_file(state);
+  if (file->fd >= 0) close(file->fd);
+  file->fd = -1;
+  return 0;
+}
+
+static int close_file(lua_State *state) {
+  collect_file(state);
+  become_stream(state, 1, NULL);
+  return 0;
+}
+
+/* Calls a function of the io library, which is the upvalue, with all the arguments. */
+static int call_upvalue(lua_State *state) {
+  lua_pushvalue(state, lua_upvalueindex(1));
+  lua_insert(state, 1);
+  lua_call(state, lua_gettop(state) - 1, LUA_MULTRET);
+  return lua_gettop(state);
+}
+
+/* ---- what the io library does with files ---------------------------------------------------- */
+
+/* io.type(value) */
+static int type_of_value(lua_State *state) {
+  luaL_checkany(state, 1);
+  const struct file_value *file = file_at(state, 1);
+  if (file == NULL) return call_upvalue(state);
+  lua_pushstring(state, file->fd >= 0 ? "file" : "closed file");
+  return 1;
+}
+
+/* io.close(file), io.input(file), io.output(file) */
+static int use_as_stream(lua_State *state) {
+  file_value_make_stream(state, 1);
+  return call_upvalue(state);
+}
+
+/* Puts functions that know our files in the place of the io library's own. */
+static void replace_in_io(lua_State *state) {
+  static const luaL_Reg functions[] = {{"type", type_of_value},
+                                       {"close", use_as_stream},
+                                       {"input", use_as_stream},
+                                       {"output", use_as_stream},
+                                       {NULL, NULL}};
+  lua_getglobal(state, LUA_IOLIBNAME);
+  for (const luaL_Reg *each = functions; each->name != NULL; each++) {
+    lua_getfield(state, -1, each->name);
+    lua_pushcclosure(state, each->func, 1);
+    lua_setfield(state, -2, each->name);
+  }
+  lua_pop(state, 1);
+}
+
+/* ---- the class ----------------------------------------------------------------------------- */
+
+struct file_value *file_value_push(lua_State *state) {
+  struct file_value *file = lua_newuserdatauv(state, sizeof *file, 0);
+  *file = (struct file_value){.fd = -1};
+  lua_rawgetp(state, LUA_REGISTRYINDEX, &file_key);
+  lua_setmetatable(state, -2);
+  return file;
+}
+
+void file_value_open(lua_State *state) {
+  static const luaL_Reg methods[] = {{"__index", index_file},
+                                     {"__tostring", file_to_string},
+                                     {"__gc", collect_file},
+                                     {"__close", close_file},
+                                     {NULL, NULL}};
+  luaL_newlib(state, methods);
+  lua_rawsetp(state, LUA_REGISTRYINDEX, &file_key);
+  replace_in_io(state);
+}
