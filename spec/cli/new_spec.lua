@@ -257,6 +257,10 @@ describe("--paths", function()
     assert.is_truthy(said:find("\n  busted\n", 1, true), said)
     assert.is_truthy(read(".luarc.json"):find(folder.path .. "/else where/share/parlance/lua", 1, true))
     assert.equal(0, (run({ "busted" }, { PARLANCE = binary }))) -- a path with a blank
+    local documents <const> = folder.path .. "/else where/share/doc/parlance/"
+    for path in server.read_file(documents .. "README.md"):gmatch "%]%((docs/[^)#]+)" do
+      assert.is_table(lfs.attributes(documents .. path), path)
+    end
   end)
 end)
 
