@@ -130,7 +130,7 @@ static enum service_renewal judge(void *context, bool is_forced,
   return answer(served, checker_judge(served->script, is_forced, finding, now));
 }
 
-static void let_others(void *context) { server_let_others(context); }
+static bool let_others(void *context) { return server_let_others(context); }
 
 static size_t count_files(void *context) {
   return script_count_files(((const struct served *)context)->script);

@@ -25,7 +25,7 @@ struct script {
   unsigned strangers;      /* so many there were in a row with this fingerprint */
   int64_t strangers_since; /* when the first of a row was met, with whatever fingerprint; 0: none */
   int64_t lacking_since;   /* when a file was first found missing; 0: none is */
-  void (*pause)(void *context); /* lets others go on while a version is being made; or NULL */
+  bool (*pause)(void *context); /* lets others go on while a version is being made; or NULL */
   void *pause_context;
   double piece_since; /* when others last went on, in seconds of clock_seconds(), */
   double longest;     /* and for how long they waited at most, while a version was being made */

@@ -41,8 +41,8 @@ static void add_name(void *context, const char *name) {
 
 static void begin_piece(struct script *script) { script->piece_since = clock_seconds(); }
 
-static void end_piece(struct script *script) {
-  double piece = clock_seconds() - script->piece_since;
+static void end_piece(struct script *script, double now) {
+  double piece = now - script->piece_since;
   if (piece > script->longest) script->longest = piece;
 }
 
@@ -53,12 +53,13 @@ static void begin_pieces(struct script *script) {
 
 static void let_others(void *context) {
   struct script *script = context;
-  end_piece(script);
-  script->pause(script->pause_context);
+  double now = clock_seconds();
+  if (!script->pause(script->pause_context)) return;
+  end_piece(script, now);
   begin_piece(script);
 }
 
-void script_set_pause(struct script *script, void (*pause)(void *context), void *context) {
+void script_set_pause(struct script *script, bool (*pause)(void *context), void *context) {
   script->pause = pause;
   script->pause_context = context;
 }
@@ -350,7 +351,7 @@ static enum script_reload reload(struct script *script, bool is_forced,
   }
   look_for_loss(script, &takeover);
   take_over(script, &takeover, now);
-  end_piece(script);
+  end_piece(script, clock_seconds());
   log_reloaded(script, &files, verdict, now);
   warn_of_loss(script, &takeover.lost);
   if (takeover.old->handler.sessions == 0) retire(&takeover.old->handler);

@@ -61,6 +61,8 @@ struct server {
   int64_t next_watch;     /* not before then are other files watched */
   bool watches;           /* files are to be watched */
   bool is_asked_to_renew; /* every service, changed or not */
+  double others_ended;    /* when others last went on within a renewal, in seconds, */
+  double others_took;     /* and how long that took */
   struct timer_heap timers;
   struct timer retry; /* when accepting stopped for want of descriptors */
   struct timer drain; /* when draining has taken long enough */

@@ -103,7 +103,7 @@ int64_t renewal_deadline(const struct server *server) {
 /* Looking for what is to be watched is a piece of work of its own. */
 static void watch_anew(struct server *server) {
   if (!server->watcher) return;
-  server_let_others(server);
+  (void)server_let_others(server);
   watch_files(server);
 }
 

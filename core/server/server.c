@@ -19,7 +19,8 @@ enum {
   EVENTS = 256,         /* dispatched in a turn */
   FAREWELL_TIME = 1000, /* ms for telling scripts of connections that are cut off at the end */
   DRAIN_TIME = 10000,   /* ms for the requests in hand when the server is asked to stop */
-  FULL_TURNS = 16, /* so many turns without a free place are followed by a look at the timers */
+  FULL_TURNS = 16,  /* so many turns without a free place are followed by a look at the timers */
+  OTHERS_SHARE = 4, /* so many times as long as a renewal others may take while it is under way */
   LONGEST_WAIT = 3600 * 1000
 };
 
@@ -189,10 +190,17 @@ static enum status wait_and_turn(struct server *server) {
   return status;
 }
 
-/* If the poller fails, the loop comes to know of it by itself. */
-void server_let_others(struct server *server) {
+/* A renewal has many pieces: where a turn takes long, one behind each of them would put it off for
+ * minutes, and that of every other service. If the poller fails, the loop comes to know of it by
+ * itself. */
+bool server_let_others(struct server *server) {
   size_t count;
+  double began = clock_seconds();
+  if ((began - server->others_ended) * OTHERS_SHARE < server->others_took) return false;
   if (!must_break_off(server)) (void)turn(server, 0, &count);
+  server->others_ended = clock_seconds();
+  server->others_took = server->others_ended - began;
+  return true;
 }
 
 /* ---- the end ------------------------------------------------------------------------------- */

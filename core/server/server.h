@@ -98,8 +98,9 @@ unsigned server_port(const struct server *server, size_t nth);
 void server_renew(struct server *server, size_t nth, struct handler *handler);
 
 /* Lets all others go on in the middle of a renewal that takes long: a turn of the loop that does
- * not wait, and renews nothing. Only from within renew() or judge() of a source. */
-void server_let_others(struct server *server);
+ * not wait, and renews nothing. False: they did not, since they had much longer than the renewal
+ * has had since. Only from within renew() or judge() of a source. */
+bool server_let_others(struct server *server);
 
 /* Serves until SIGTERM or SIGINT and then drains. STATUS_ERROR: the loop itself failed. */
 enum status server_run(struct server *server);

@@ -123,6 +123,30 @@ describe("a script that is edited", function()
       end)
     end)
 
+    it("does not wait for all that a busy old version has to do", function()
+      local busy <const> = [[
+        local parlance = require "parlance"
+        local answer = Lines.make_response
+        function Lines:make_response()
+          local rest = parlance.now() + 0.02
+          while parlance.now() < rest do end
+          return answer(self)
+        end]]
+      local running, path = start(version("v1", busy))
+      local clients, REQUESTS <const> = {}, 250
+      for i = 1, 4 do clients[i] = running:connect():send(("x\n"):rep(REQUESTS)) end
+      write(path, long(10000)) -- of over a hundred pieces; turns take 80 ms
+      running:wait_for_log "reloaded service=lines generation=2"
+      local slow = 0
+      for _, client in ipairs(clients) do
+        local answers = client:receive(5 * REQUESTS)
+        local _, old = answers:gsub("v1", "v1")
+        assert.equal(("v1 x\n"):rep(old) .. ("v2 x\n"):rep(REQUESTS - old), answers)
+        slow = slow + old
+      end
+      assert.is_true(slow < 2 * REQUESTS, slow .. " answers by the old version")
+    end)
+
     it("takes connections, ends them, and hears SIGHUP meanwhile", function()
       local running, path = start(version "v1")
       write(path, long(250000))

@@ -92,11 +92,12 @@ static int service_name(lua_State *L) {
 enum { PAUSE = 4 }; /* where the function is that is called between two pieces of work */
 
 /* An error takes its place, and is raised when the work is done. */
-static void call_pause(void *context) {
+static bool call_pause(void *context) {
   lua_State *L = context;
-  if (!lua_isfunction(L, PAUSE)) return;
+  if (!lua_isfunction(L, PAUSE)) return true;
   lua_pushvalue(L, PAUSE);
   if (lua_pcall(L, 0, 0, 0) != LUA_OK) lua_replace(L, PAUSE);
+  return true;
 }
 
 /* reload(is_forced, now, pause): what came of it, in a word. */
