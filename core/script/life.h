@@ -29,6 +29,8 @@ struct script {
   void *pause_context;
   double piece_since; /* when others last went on, in seconds of clock_seconds(), */
   double longest;     /* and for how long they waited at most, while a version was being made */
+  size_t used_before; /* bytes of Lua's then, */
+  size_t made;        /* and how many of them belong to the version that is being made */
   struct script_asked asked;
   bool is_troubled; /* a version could not be read, and that was logged */
   char name[NAME_MAX_LENGTH];

@@ -1,16 +1,22 @@
 #include "script/memory.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 
+/* More may be used than the limit is now. */
+static bool has_room(const struct memory *memory, size_t size) {
+  return memory->used <= memory->limit && size <= memory->limit - memory->used;
+}
+
 static void *allocate(struct memory *memory, size_t size) {
-  if (size == 0 || size > memory->limit - memory->used) return NULL;
+  if (size == 0 || !has_room(memory, size)) return NULL;
   void *block = malloc(size);
   if (block) memory->used += size;
   return block;
 }
 
 static void *resize(struct memory *memory, void *block, size_t old_size, size_t new_size) {
-  if (new_size > old_size && new_size - old_size > memory->limit - memory->used) return NULL;
+  if (new_size > old_size && !has_room(memory, new_size - old_size)) return NULL;
   void *moved = block ? realloc(block, new_size) : malloc(new_size);
   if (!moved) {
     if (new_size > old_size) return NULL;

@@ -39,24 +39,36 @@ static void add_name(void *context, const char *name) {
 
 /* ---- pieces -------------------------------------------------------------------------------- */
 
-static void begin_piece(struct script *script) { script->piece_since = clock_seconds(); }
+static void begin_piece(struct script *script) {
+  script->piece_since = clock_seconds();
+  script->used_before = script->memory.used;
+}
 
-static void end_piece(struct script *script, double now) {
-  double piece = now - script->piece_since;
+static void end_piece(struct script *script) {
+  double piece = clock_seconds() - script->piece_since;
   if (piece > script->longest) script->longest = piece;
+  if (script->memory.used > script->used_before)
+    script->made += script->memory.used - script->used_before;
 }
 
 static void begin_pieces(struct script *script) {
   script->longest = 0;
+  script->made = 0;
   begin_piece(script);
 }
 
+/* They have as much memory as without the version that is being made: one that is too large is to
+ * fail itself, and not those who are served meanwhile. */
 static void let_others(void *context) {
   struct script *script = context;
-  double now = clock_seconds();
-  if (!script->pause(script->pause_context)) return;
-  end_piece(script, now);
+  size_t limit = script->memory.limit;
+  double since = script->piece_since;
+  end_piece(script);
+  script->memory.limit = limit < SIZE_MAX - script->made ? limit + script->made : SIZE_MAX;
+  bool have_gone_on = script->pause(script->pause_context);
+  script->memory.limit = limit;
   begin_piece(script);
+  if (!have_gone_on) script->piece_since = since;
 }
 
 void script_set_pause(struct script *script, bool (*pause)(void *context), void *context) {
@@ -351,7 +363,7 @@ static enum script_reload reload(struct script *script, bool is_forced,
   }
   look_for_loss(script, &takeover);
   take_over(script, &takeover, now);
-  end_piece(script, clock_seconds());
+  end_piece(script);
   log_reloaded(script, &files, verdict, now);
   warn_of_loss(script, &takeover.lost);
   if (takeover.old->handler.sessions == 0) retire(&takeover.old->handler);

@@ -63,9 +63,10 @@ enum script_reload {
 enum script_reload script_reload(struct script *script, bool is_forced, int64_t now);
 
 /* From now on `pause` is called now and then while script_reload() or script_judge() make a new
- * version, which takes long: for others to go on in; false: they did not. It may call sessions of the script, which are
- * the old version's, but not these functions, nor script_destroy(). From where the new version
- * begins to run to where it takes over it is not called. NULL: it is not called any more. */
+ * version, which takes long: for others to go on in; false: they did not. It may call sessions of
+ * the script, which are the old version's, but not these functions, nor script_destroy(). From
+ * where the new version begins to run to where it takes over it is not called. NULL: it is not
+ * called any more. */
 void script_set_pause(struct script *script, bool (*pause)(void *context), void *context);
 
 /* ---- versions that are checked before they take over ---------------------------------------- */
