@@ -12,14 +12,20 @@ local MOST_FIELDS <const>, MOST_DEPTH <const>, MOST_VALUES <const> = 100, 3, 200
 
 local PROTOCOL <const>, GLOBALS <const> = 1, 2
 
+-- The first fields of a table, past its metamethods: next() and all, for a loop.
+local function few(fields)
+  local count = 0
+  return function(_, name)
+    count = count + 1
+    if count <= MOST_VALUES then return next(fields, name) end
+  end, fields
+end
+
 -- The tables of a version, by what a person calls them.
 local function tables_of(roots)
   local found, seen, visited = {}, {}, 0
   local visit
-  local count = 0
-  for _, value in next, parlance.shared do -- what lies there is not lost
-    count = count + 1
-    if count > MOST_VALUES then break end
+  for _, value in few(parlance.shared) do -- what lies there is not lost
     if type(value) == "table" then seen[value] = true end
   end
 
@@ -56,13 +62,13 @@ local function tables_of(roots)
     end
   end
 
-  for name, value in next, roots[GLOBALS] do
+  for name, value in few(roots[GLOBALS]) do
     if type(name) == "string" and _G[name] == nil then
       note("global " .. name, value)
       visit(value, 0)
     end
   end
-  for name, value in next, roots[PROTOCOL] do
+  for name, value in few(roots[PROTOCOL]) do
     if type(name) == "string" then note("field " .. name, value) end
   end
   visit(roots[PROTOCOL], 0)
