@@ -86,6 +86,7 @@ struct takeover {
   const struct script_verdict *verdict; /* NULL: none is needed */
   bool is_turned_away;                  /* it was loaded, and is not to take over: */
   bool is_stranger;                     /* because it is not what the verdict is about */
+  bool is_early;                        /* a file that it does without may come back */
   struct list lost;
 };
 
@@ -235,10 +236,19 @@ static bool is_worth_trying(struct script *script, struct list *files, struct so
 }
 
 /* A file that is being replaced may be missing for a moment. */
-static bool has_patience(struct script *script, bool is_forced, int64_t now) {
-  if (is_forced || !sources_lack(script->generation->sources)) return false;
+static bool may_come_back(struct script *script, int64_t now) {
   if (script->lacking_since == 0) script->lacking_since = now;
   return now - script->lacking_since < PATIENCE;
+}
+
+static bool has_patience(struct script *script, bool is_forced, int64_t now) {
+  return !is_forced && sources_lack(script->generation->sources) && may_come_back(script, now);
+}
+
+/* Without an optional module that is just being replaced it would be good, and not be what is
+ * meant. */
+static bool is_made_too_early(struct script *script, const struct generation *next, int64_t now) {
+  return sources_miss(next->sources, script->generation->sources) && may_come_back(script, now);
 }
 
 /* What may pass is logged once, and tried again. */
@@ -305,16 +315,17 @@ static enum script_reload turn_away(struct script *script, struct sources *sourc
 
 /* False: there is none, and *sources has what it would have been made from. */
 static bool make_next(struct script *script, struct takeover *takeover, struct ahead *ahead,
-                      struct sources *sources) {
+                      bool is_forced, struct sources *sources, int64_t now) {
   takeover->step = "load";
   takeover->detail = script->gate.error;
   takeover->next = script_make(script, ahead, sources);
   if (!takeover->next) return false;
-  if (passes(script, takeover)) {
+  takeover->is_early = !is_forced && is_made_too_early(script, takeover->next, now);
+  if (!takeover->is_early && passes(script, takeover)) {
     takeover->detail = script->gate.error;
     if (gate_run(&script->gate, carry_over, takeover) == GATE_OK) return true;
   } else
-    takeover->is_turned_away = true;
+    takeover->is_turned_away = !takeover->is_early;
   *sources = *takeover->next->sources;
   *takeover->next->sources = (struct sources){0};
   script_free_generation(script, takeover->next);
@@ -353,9 +364,13 @@ static enum script_reload reload(struct script *script, bool is_forced,
   struct ahead ahead;
   begin_pieces(script);
   bool is_tried = look(script, is_forced, &files, &ahead);
-  bool is_made = is_tried && make_next(script, &takeover, &ahead, &sources);
+  bool is_made = is_tried && make_next(script, &takeover, &ahead, is_forced, &sources, now);
   ahead_deinit(&script->gate, &ahead);
   if (!is_tried) return SCRIPT_UNCHANGED;
+  if (takeover.is_early) {
+    sources_deinit(&sources);
+    return SCRIPT_LACKING;
+  }
   if (!is_made) {
     if (!takeover.is_turned_away) return fail(script, &sources, &takeover, is_forced, now);
     sources_join(&sources, checked);

@@ -248,6 +248,15 @@ bool sources_lack(const struct sources *sources) {
   return false;
 }
 
+bool sources_miss(const struct sources *sources, const struct sources *others) {
+  for (size_t i = 0; i < sources->count; i++) {
+    if (sources->items[i].is_there) continue;
+    const struct source *other = find(others, sources->items[i].path);
+    if (other && other->is_there) return true;
+  }
+  return false;
+}
+
 void sources_deinit(struct sources *sources) {
   for (size_t i = 0; i < sources->count; i++) {
     free(sources->items[i].path);

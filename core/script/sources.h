@@ -75,6 +75,9 @@ size_t sources_look(const struct sources *sources, struct sources *now,
 /* Whether a file that was there is not there now. */
 bool sources_lack(const struct sources *sources);
 
+/* Whether these looked in vain for a file that was there for `others`. */
+bool sources_miss(const struct sources *sources, const struct sources *others);
+
 /* Frees what they hold; they are empty then. */
 void sources_deinit(struct sources *sources);
 
