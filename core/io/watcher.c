@@ -217,12 +217,24 @@ static bool looks_settled(struct watcher *watcher, int64_t now) {
   return settled;
 }
 
+/* A save may be under way, unheard and unseen as yet; then its rest does instead of the nudge. */
+static bool take_nudge(struct watcher *watcher, int64_t now) {
+  if (watcher->nudge > now) return false;
+  watcher->nudge = CLOCK_NEVER;
+  watcher_read(watcher, now);
+  watcher->next_look = earlier(watcher->next_look, now);
+  return true;
+}
+
+static bool is_at_rest(const struct watcher *watcher) {
+  return watcher->last_event == CLOCK_NEVER && watcher->first_changed == CLOCK_NEVER;
+}
+
 bool watcher_settled(struct watcher *watcher, int64_t now) {
-  bool nudged = watcher->nudge <= now;
+  bool nudged = take_nudge(watcher, now);
   bool looked = looks_settled(watcher, now);
   bool heard = events_settled(watcher, now);
-  if (!nudged && !looked && !heard) return false;
-  if (nudged) watcher->nudge = CLOCK_NEVER;
+  if (!looked && !heard && !(nudged && is_at_rest(watcher))) return false;
   walk(watcher);
   /* What the events have told is not to be told again by the looks. */
   if (watcher->polls && heard) look_at_all(watcher);
