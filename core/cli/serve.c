@@ -8,6 +8,7 @@
 #include "cli/banner.h"
 #include "cli/checker.h"
 #include "cli/commands.h"
+#include "io/signals.h"
 #include "script/script.h"
 #include "server/server.h"
 
@@ -230,6 +231,7 @@ int command_serve(const struct options *options) {
   }
   log_configure(options->log_level, options->log_format);
   log_never_wait();
+  (void)signals_expect_reload(); /* loading may take long */
   int status = EXIT_STOPPED;
   for (size_t i = 0; i < options->script_count && status == EXIT_STOPPED; i++) {
     served[i].entry = &options->scripts[i];

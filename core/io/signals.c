@@ -43,23 +43,28 @@ bool signals_take_reload(void) {
   return was_asked;
 }
 
+bool signals_expect_reload(void) {
+  struct sigaction reload = {.sa_handler = on_reload, .sa_flags = SA_RESTART};
+  sigemptyset(&reload.sa_mask);
+  return sigaction(SIGHUP, &reload, NULL) == 0;
+}
+
 enum status signals_open(int *fd) {
   int ends[2];
   if (pipe2(ends, O_NONBLOCK | O_CLOEXEC) != 0) return STATUS_ERROR;
   write_end = ends[1];
   struct sigaction stop = {.sa_handler = on_stop, .sa_flags = SA_RESTART};
-  struct sigaction reload = {.sa_handler = on_reload, .sa_flags = SA_RESTART};
   struct sigaction drop = {.sa_handler = drop_it, .sa_flags = SA_RESTART};
   sigemptyset(&stop.sa_mask);
-  sigemptyset(&reload.sa_mask);
   sigemptyset(&drop.sa_mask);
   if (sigaction(SIGTERM, &stop, NULL) != 0 || sigaction(SIGINT, &stop, NULL) != 0 ||
-      sigaction(SIGHUP, &reload, NULL) != 0 || sigaction(SIGPIPE, &drop, NULL) != 0 ||
+      !signals_expect_reload() || sigaction(SIGPIPE, &drop, NULL) != 0 ||
       sigaction(SIGXFSZ, &drop, NULL) != 0) {
     close(ends[0]);
     close(ends[1]);
     return STATUS_ERROR;
   }
+  if (asked_to_reload) wake();
   *fd = ends[0];
   return STATUS_OK;
 }

@@ -12,6 +12,10 @@
 
 #include "base/status.h"
 
+/* From now on SIGHUP does not end the process; signals_open() makes up for what came before it.
+ * false with errno. */
+bool signals_expect_reload(void);
+
 /* Installs the handlers; *fd becomes readable when the process is asked for something. It belongs
  * to the caller, and must stay open as long as the process lives. */
 enum status signals_open(int *fd);

@@ -187,6 +187,16 @@ describe("a script that is edited", function()
     assert.equal(2, running:count_in_log "reloaded")
   end)
 
+  it("is not ended by SIGHUP while it loads its scripts, and reloads them then", function()
+    local running = start(version("v1", [[
+      local parlance = require "parlance"
+      if not parlance.shared.is_asked then assert(os.execute "kill -HUP $PPID") end
+      parlance.shared.is_asked = true]]), { "--no-watch" })
+    running:wait_for_log "reloaded service=lines generation=2"
+    assert.equal("v1 a\n", running:connect():exchange("a\n", 5))
+    assert.equal(1, running:count_in_log "reloaded")
+  end)
+
   it("reloads every service at SIGHUP, and only the one whose file was saved else", function()
     local folder = new_folder()
     write(folder .. "/one.lua", version "v1")
