@@ -107,6 +107,47 @@ describe("fuzz", function()
     assert.equal(0, status, checked)
   end)
 
+  for _, case in ipairs {
+    {
+      "finds the fault with in a script that greets", "on purpose",
+      'if self.request == "1" then error "on purpose" end return "x"', 'return "hi\\n"',
+      '\n< "hi\\n"\n> "1\\n"\n> end\n< ~".*"\n< end\n',
+    },
+    {
+      "finds the fault with in a script that raises before it greets", "on purpose",
+      'return "x"', 'error "on purpose"', '\n< ~".*"\n> gone\n',
+    },
+    {
+      "finds the cut with, behind a greeting that has the client's address", "is cut after byte 1\n",
+      "return (self.is_cut and 'slow' or 'fast') .. '\\n'", [[return self.client_address.port .. "\n" end
+        local complete = Lines.request_complete
+        function Lines:request_complete()
+          if #self.incoming == 1 then self.is_cut = true end
+          return complete(self)]],
+      '\n< "50001\\n"\n',
+    },
+    {
+      "holds what grows with, in a script that only greets", "holds",
+      'return "x"', 'self.close_when_done = true all[#all + 1] = self return "hi\\n"', '\n< "hi\\n"\n< end\n',
+    },
+  } do
+    local name, found, body, greet, steps = table.unpack(case)
+    it("prints a transcript that check " .. name, function()
+      local script = lines(body, "local all = {} function Lines:handle_connect() " .. greet .. " end")
+      local _, said, _, path = fuzz(script)
+      assert.is_truthy(said:find(steps, 1, true), said)
+      local file = folder .. "/found.transcript"
+      server.write_file(file, said)
+      local _, checked = server.run { "check", path, file }
+      assert.is_truthy(checked:find(found, 1, true), checked)
+      local mended, count = script:gsub('error "on purpose"', 'return "mended\\n"')
+      if count == 0 then return end
+      server.write_file(path, mended)
+      local status, told = server.run { "check", path, file }
+      assert.equal(0, status, told)
+    end)
+  end
+
   it("says the same for the same seed", function()
     local script = lines 'if self.request:find "%d%a" then error "on purpose" end return "x"'
     assert.equal(select(2, fuzz(script)), (select(2, fuzz(script))))

@@ -41,15 +41,16 @@ end
 
 -- Has a conversation: `cuts` is a sorted list of places, or nil; `gone`: the client breaks off.
 local function converse(script, bytes, cuts, gone)
-  local session <close> = script:open()
-  local answers, from = { session:take() }, 1
+  local session <close> = script:open { port = 50001 } -- as in a play
+  local outcome = { greeting = session:take() }
+  outcome.is_closed_at_once = session:finished()
+  local answers, from = { outcome.greeting }, 1
   for _, place in ipairs(cuts or {}) do
     if place >= #bytes then break end -- of a longer one, of which this is a part
     send(session, bytes, from, place, answers)
     from = place + 1
   end
   send(session, bytes, from, #bytes, answers)
-  local outcome = {}
   if gone then
     session:vanish()
   else
@@ -218,17 +219,30 @@ end
 
 -- ---- the words ----------------------------------------------------------------------------------
 
--- A conversation that shows the fault, for a file.
+-- A conversation that shows the fault, for a file. What the server says before the client does stands in front.
 local function transcript_of(fault, self)
-  local steps = { { kind = "send", client = "", text = fault.bytes } }
-  local item = { pattern = ".*" } -- what the answer should be where it raises, nobody knows but the author
-  if fault.whole then item = { text = fault.whole.answer } end
-  if fault.kind == "memory" then item = { text = self:converse_anew(fault.bytes).answer } end
-  steps[#steps + 1] = { kind = fault.gone and "gone" or "send_end", client = "" }
-  if item.text ~= "" and not fault.gone then
-    steps[#steps + 1] = { kind = "expect", client = "", items = { item } }
+  local outcome = fault.whole or self:converse_anew(fault.bytes, nil, fault.gone)
+  local greeting, answer = { text = outcome.greeting }, { text = outcome.answer:sub(#outcome.greeting + 1) }
+  local is_raised = fault.kind == "raise" -- what should be answered there, nobody knows but the author
+  local steps = {}
+  local function add(kind, text)
+    steps[#steps + 1] = { kind = kind, client = "", text = text }
   end
-  if not fault.gone then steps[#steps + 1] = { kind = "expect_end", client = "" } end
+  local function expect(item)
+    if item.text ~= "" then steps[#steps + 1] = { kind = "expect", client = "", items = { item } } end
+  end
+  if outcome.is_closed_at_once then
+    expect(is_raised and { pattern = ".*" } or greeting)
+    add(is_raised and "gone" or "expect_end")
+  else
+    expect(greeting)
+    if fault.bytes ~= "" then add("send", fault.bytes) end
+    add(fault.gone and "gone" or "send_end")
+    if not fault.gone then
+      expect(is_raised and { pattern = ".*" } or answer)
+      add "expect_end"
+    end
+  end
   return transcripts.write { fresh = self.keeps_state, variables = self.variables, steps = steps }
 end
 
