@@ -43,23 +43,26 @@ local function join(path, name)
   return path == "" and name or path .. "/" .. name
 end
 
--- What the targets stand for that were asked for last: the same ones come again and again.
+-- What the targets stand for that were asked for last, since the same ones come again and again: the `names`
+-- on the way, the `path` of what is to be opened, and whether it is a folder; or a `status` and why. The
+-- table fills itself.
 local MOST_PLACES <const>, LONGEST_TARGET <const> = 1000, 200
-local places, place_count = {}, 0
+local place_count = 0
 
--- What names_of() tells of a target, with the path of what is to be opened.
-local function place_of(target)
-  local place = places[target]
-  if place then return place end
-  local names, is_folder, why = names_of(target)
-  if not names then return nil, is_folder, why end
-  place = { names = names, is_folder = is_folder, path = table.concat(names, "/") }
-  if #target <= LONGEST_TARGET then
-    if place_count == MOST_PLACES then places, place_count = {}, 0 end
+local PLACES <const> = setmetatable({}, {
+  __index = function(places, target)
+    local names, second, why = names_of(target)
+    local place = names and { names = names, is_folder = second, path = table.concat(names, "/") }
+      or { status = second, why = why }
+    if #target > LONGEST_TARGET then return place end
+    if place_count == MOST_PLACES then
+      for known in pairs(places) do places[known] = nil end
+      place_count = 0
+    end
     places[target], place_count = place, place_count + 1
-  end
-  return place
-end
+    return place
+  end,
+})
 
 -- What root:open() could not open, as a response.
 local STATUS_OF <const> = { absent = 404, denied = 403, unfit = 403, failed = 500 }
@@ -163,8 +166,8 @@ local function serve(request)
     if not http.methods[request.method] then return say(501, "the method is not known") end
     return say(405, "a folder is only read", { Allow = "GET, HEAD" })
   end
-  local place, status, why = place_of(request.target)
-  if not place then return say(status, why) end
+  local place = PLACES[request.target]
+  if place.status then return say(place.status, place.why) end
 
   local about, file, message = root:open(place.path, place.about)
   if not about then return say(STATUS_OF[file], file == "failed" and message or nil) end

@@ -75,13 +75,20 @@ local function tables_of(roots)
   return found
 end
 
+-- Nothing is lost of a table that fills itself when it is asked, nor of one that is weak.
+local function is_cache(value)
+  local metatable = debug.getmetatable(value)
+  return metatable and (rawget(metatable, "__mode") ~= nil or type(rawget(metatable, "__index")) == "function")
+end
+
 --- The names of what is lost, in one text, or nil.
 return function(old, new)
   local before, now = tables_of(old), tables_of(new)
   local lost = {}
   for name, value in pairs(before) do
     local successor = now[name]
-    if successor and successor ~= value and next(value) ~= nil and next(successor) == nil then
+    local is_lost = successor and successor ~= value and next(value) ~= nil and next(successor) == nil
+    if is_lost and not is_cache(value) then
       lost[#lost + 1] = name
     end
   end

@@ -252,6 +252,24 @@ describe("protocols/http.lua", function()
       end)
     end
 
+    it("goes on when it is edited, and loses nothing by that", function()
+      assert.equal("hello\n", ask(client, "GET", "/a.txt").body)
+      harness.reload()
+      assert.equal("hello\n", ask(client, "GET", "/a.txt").body)
+      assert.same({}, harness.log "state_lost")
+    end)
+
+    it("knows more targets than it remembers, and forgets none wrongly", function()
+      for round = 1, 2 do
+        for i = 1, 1100 do
+          local path = i % 100 == 0 and "/a.txt" or i % 100 == 50 and "/%zz" or "/none" .. i
+          local wanted = path == "/a.txt" and 200 or path == "/%zz" and 400 or 404
+          assert.equal(wanted, ask(client, "GET", path .. "?" .. round .. "." .. i).status)
+          if wanted == 400 then client = connect() end
+        end
+      end
+    end)
+
     it("does not care how a request is cut", function()
       for _, pieces in ipairs(harness.cuts "GET /a.txt HTTP/1.1\r\nHost: a\r\n\r\n") do
         assert.are.equal("hello\n", read_response(client:send_pieces(pieces)).body)

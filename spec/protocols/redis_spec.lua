@@ -319,7 +319,7 @@ describe("protocols/redis", function()
 
   it("keeps its keys, and connections what they chose, when it is edited", function()
     local one, other = new_client(), new_client()
-    answer(one, "SET a 1 EX 10\r\n")
+    answer(one, "SET a 1 EX 10\r\nINCRBY b 5000\r\n")
     answer(other, "SELECT 2\r\nSET a 2\r\n")
     harness.reload()
     assert.are.equal("$1\r\n1\r\n:10\r\n", answer(one, "GET a\r\nTTL a\r\n"))

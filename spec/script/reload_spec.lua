@@ -456,8 +456,11 @@ describe("reload", function()
       assert.matches("local cache %(FOLDER/helper.lua%)", log)
     end)
 
-    it("that is saved, shared, or empty is not", function()
+    it("that is saved, shared, empty, or a cache is not", function()
       for _, more in ipairs {
+        "local kept = setmetatable({}, { __mode = 'k' }) function Lines.put() kept[Lines] = 1 end",
+        "local kept = setmetatable({}, { __index = function(t, k) t[k] = k return k end }) "
+          .. "function Lines.put() return kept[1] end",
         "local kept = {} function Lines.put() kept[1] = 1 end Lines.save = Lines.put Lines.restore = Lines.put",
         "local kept = parlance.shared function Lines.put() kept[1] = 1 end",
         "local kept = {} function Lines.put() return kept[1] end",
