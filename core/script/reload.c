@@ -242,7 +242,10 @@ static bool may_come_back(struct script *script, int64_t now) {
 }
 
 static bool has_patience(struct script *script, bool is_forced, int64_t now) {
-  return !is_forced && sources_lack(script->generation->sources) && may_come_back(script, now);
+  if (is_forced) return false;
+  bool lacks = sources_lack(script->generation->sources);
+  if (!lacks) script->lacking_since = 0;
+  return lacks && may_come_back(script, now);
 }
 
 /* Without an optional module that is just being replaced it would be good, and not be what is
