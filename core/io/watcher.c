@@ -226,7 +226,8 @@ static bool take_nudge(struct watcher *watcher, int64_t now) {
   return true;
 }
 
-static bool is_at_rest(const struct watcher *watcher) {
+bool watcher_is_at_rest(struct watcher *watcher, int64_t now) {
+  watcher_read(watcher, now);
   return watcher->last_event == CLOCK_NEVER && watcher->first_changed == CLOCK_NEVER;
 }
 
@@ -234,7 +235,7 @@ bool watcher_settled(struct watcher *watcher, int64_t now) {
   bool nudged = take_nudge(watcher, now);
   bool looked = looks_settled(watcher, now);
   bool heard = events_settled(watcher, now);
-  if (!looked && !heard && !(nudged && is_at_rest(watcher))) return false;
+  if (!looked && !heard && !(nudged && watcher_is_at_rest(watcher, now))) return false;
   walk(watcher);
   /* What the events have told is not to be told again by the looks. */
   if (watcher->polls && heard) look_at_all(watcher);

@@ -53,6 +53,9 @@ int64_t watcher_deadline(const struct watcher *watcher);
 /* true, once: something may have changed, and has come to rest or has been written for too long. */
 bool watcher_settled(struct watcher *watcher, int64_t now);
 
+/* Whether nothing is happening that watcher_settled() has still to tell. */
+bool watcher_is_at_rest(struct watcher *watcher, int64_t now);
+
 /* At that time watcher_settled() says true, also if nothing has happened: a retry. If something is
  * happening then, it is when that has come to rest. There is one such time, the last one given;
  * CLOCK_NEVER takes it back. */

@@ -23,6 +23,12 @@ static void stop_polling(const struct service *service, bool *is_polled, int fd)
   *is_polled = false;
 }
 
+static void stop_listening(struct service *service) {
+  struct preflight *preflight = &service->preflight;
+  stop_polling(service, &preflight->prints, child_output(preflight->child));
+  stop_polling(service, &preflight->lives, child_life(preflight->child));
+}
+
 /* An event may come late, for a program that is no more: then there is nothing to be read. */
 static void readable(struct service *service) {
   struct preflight *preflight = &service->preflight;
@@ -31,6 +37,7 @@ static void readable(struct service *service) {
   if (preflight->prints && !child_read(child))
     stop_polling(service, &preflight->prints, child_output(child));
   preflight->has_ended = child_has_ended(child, &preflight->end);
+  if (preflight->has_ended) stop_listening(service);
 }
 
 static void output_readable(struct io_source *source, unsigned events) {
@@ -45,9 +52,7 @@ static void life_readable(struct io_source *source, unsigned events) {
 
 static void close_child(struct service *service) {
   struct preflight *preflight = &service->preflight;
-  bool is_polled = true;
-  stop_polling(service, &preflight->prints, child_output(preflight->child));
-  stop_polling(service, &is_polled, child_life(preflight->child));
+  stop_listening(service);
   child_destroy(preflight->child);
   preflight->child = NULL;
 }
@@ -76,6 +81,7 @@ static enum status start(struct service *service, int64_t now) {
   preflight->is_stale = preflight->is_late = preflight->has_ended = false;
   preflight->deadline = now + service->source->check_time;
   status = poller_add(poller, child_life(preflight->child), POLLER_READ, &preflight->life);
+  preflight->lives = status == STATUS_OK;
   if (status == STATUS_OK) {
     status = poller_add(poller, child_output(preflight->child), POLLER_READ, &preflight->output);
     preflight->prints = status == STATUS_OK;
@@ -89,13 +95,25 @@ static enum status start(struct service *service, int64_t now) {
 
 /* ---- what there is to check ---------------------------------------------------------------- */
 
+static void retry(struct preflight *preflight, int64_t when) {
+  preflight->due = when;
+  preflight->is_retry = true;
+}
+
+/* A file is not to be met half written. When it has come to rest, the service is asked anew. */
+static bool is_at_rest(const struct service *service, int64_t now) {
+  struct watcher *watcher = service->server->watcher;
+  return !watcher || watcher_is_at_rest(watcher, now);
+}
+
 static void look(struct service *service, int64_t now) {
   struct preflight *preflight = &service->preflight;
   bool is_forced = preflight->is_forced || preflight->is_asked_to_force;
   preflight->due = CLOCK_NEVER;
+  preflight->is_retry = false;
   enum service_renewal found = service->source->renew(service->source->context, is_forced, now);
   if (found != RENEWAL_CHECKING) drop(service);
-  if (found == RENEWAL_LATER) preflight->due = now + FIRST_RETRY;
+  if (found == RENEWAL_LATER) retry(preflight, now + FIRST_RETRY);
   preflight->is_asked_to_force = is_forced && found == RENEWAL_LATER;
   preflight->is_wanted = preflight->is_wanted || found == RENEWAL_CHECK;
   preflight->is_forced = is_forced && (found == RENEWAL_CHECK || found == RENEWAL_CHECKING);
@@ -109,7 +127,7 @@ static bool judge(struct service *service, const struct service_finding *finding
   preflight->is_forced = false;
   enum service_renewal renewal = source->judge(source->context, is_forced, finding, now);
   if (renewal == RENEWAL_LATER) {
-    preflight->due = retry_time(preflight, now);
+    retry(preflight, retry_time(preflight, now));
     preflight->is_asked_to_force = is_forced;
   }
   return renewal == RENEWAL_DONE || renewal == RENEWAL_REFUSED;
@@ -180,8 +198,13 @@ void preflight_ask(struct service *service, bool is_forced, int64_t now) {
   struct preflight *preflight = &service->preflight;
   preflight->due = now;
   preflight->not_before = now;
+  preflight->is_retry = false;
   preflight->retries = 0;
   preflight->is_asked_to_force = preflight->is_asked_to_force || is_forced;
+}
+
+static bool may_be_late(const struct preflight *preflight) {
+  return preflight->child && !preflight->has_ended && !preflight->is_stale && !preflight->is_late;
 }
 
 /* What is wanted, and may begin, has no time of its own: the end of another check wakes the loop.
@@ -193,8 +216,7 @@ int64_t preflight_deadline(const struct server *server) {
     bool is_put_off = preflight->is_wanted && preflight->not_before > server->now;
     if (preflight->due < next) next = preflight->due;
     if (is_put_off && preflight->not_before < next) next = preflight->not_before;
-    bool may_be_late = preflight->child && !preflight->is_stale && !preflight->is_late;
-    if (may_be_late && preflight->deadline < next) next = preflight->deadline;
+    if (may_be_late(preflight) && preflight->deadline < next) next = preflight->deadline;
   }
   return next;
 }
@@ -202,9 +224,12 @@ int64_t preflight_deadline(const struct server *server) {
 static bool look_at(struct service *service, int64_t now) {
   struct preflight *preflight = &service->preflight;
   bool has_read = false;
-  if (preflight->child && preflight->has_ended) has_read = finish(service, now);
+  if (preflight->child && preflight->has_ended && is_at_rest(service, now))
+    has_read = finish(service, now);
+  if (preflight->due <= now && preflight->is_retry && !is_at_rest(service, now))
+    preflight->due = CLOCK_NEVER;
   if (preflight->due <= now) look(service, now);
-  if (preflight->child && !preflight->is_stale && preflight->deadline <= now) {
+  if (may_be_late(preflight) && preflight->deadline <= now) {
     preflight->is_late = true;
     child_kill(preflight->child);
   }

@@ -23,12 +23,14 @@ struct preflight {
   int64_t deadline;        /* when the program is ended */
   int64_t not_before;      /* when a check that is wanted may begin */
   unsigned retries;        /* since it was last asked for */
+  bool is_retry;           /* nobody has asked for it */
   bool is_asked_to_force;  /* the next look is a forced one */
   bool is_wanted;          /* a check is to begin as soon as one may */
   bool is_forced;          /* the check that is wanted, or runs, is a forced one */
   bool is_stale;           /* what the program finds does not count */
   bool is_late;            /* it was ended because it took too long */
-  bool prints;             /* its output is being polled */
+  bool prints;             /* its output is being polled, */
+  bool lives;              /* and its life */
   bool has_ended;
   struct child_end end;
 };

@@ -92,6 +92,36 @@ describe("--preflight", function()
     end)
   end
 
+  it("neither judges nor begins a check while a file is being written", function()
+    local noted <const> = [[
+      local note = assert(io.open(debug.getinfo(1, "S").source:sub(2) .. ".loads", "a"))
+      note:write("x"):close()
+      local rest = os.clock() + 0.04
+      while os.clock() < rest do end]]
+    local files <const> = { ["more.lua"] = "return 1" }
+    local text <const> = version("require 'more' .. self.request", "require 'more'\n" .. noted)
+    local running = start(text, '> "k\\n"\n< ~".*"\n', nil, files)
+    local client = running:connect()
+    assert.equal("1a\n", client:exchange("a\n", 3))
+    save("return 2", "more.lua")
+    server.wait_until("a load in the check", function()
+      return #server.read_file(folder.path .. "/lines.lua.loads") > 1
+    end)
+    local file <close> = assert(io.open(folder.path .. "/more.lua", "wb")) -- without a word it is valid
+    file:setvbuf "no"
+    local written = process.now() + 3
+    while process.now() < written do
+      file:seek "set"
+      file:write "\n"
+      assert.equal("1b\n", client:exchange("b\n", 3))
+    end
+    assert.equal(0, running:count_in_log "reload")
+    file:write "return 3"
+    file:close()
+    await_reloads(running, 1)
+    assert.equal("3c\n", client:exchange("c\n", 3))
+  end)
+
   it("shows what differs as `parlance check` does", function()
     local running = start(GOOD, TRANSCRIPT)
     save(BAD)
