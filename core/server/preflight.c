@@ -13,6 +13,7 @@ enum {
   CHECKS_MAX = 2,   /* at a time: the machine is there for those who are served */
   FIRST_RETRY = 50, /* ms until it is tried again; each further time twice that, */
   DOUBLED_MAX = 5,  /* so often */
+  REST_TIME = 2000, /* ms for files that are being written to come to rest */
   WHY_MAX = 128
 };
 
@@ -55,6 +56,7 @@ static void close_child(struct service *service) {
   stop_listening(service);
   child_destroy(preflight->child);
   preflight->child = NULL;
+  preflight->has_ended = false;
 }
 
 /* A check that is not wanted any more. What is killed ends soon, and nobody waits for that. */
@@ -80,6 +82,7 @@ static enum status start(struct service *service, int64_t now) {
   if (status != STATUS_OK) return status;
   preflight->is_stale = preflight->is_late = preflight->has_ended = false;
   preflight->deadline = now + service->source->check_time;
+  preflight->rest_by = CLOCK_NEVER;
   status = poller_add(poller, child_life(preflight->child), POLLER_READ, &preflight->life);
   preflight->lives = status == STATUS_OK;
   if (status == STATUS_OK) {
@@ -100,16 +103,21 @@ static void retry(struct preflight *preflight, int64_t when) {
   preflight->is_retry = true;
 }
 
-/* A file is not to be met half written. When it has come to rest, the service is asked anew. */
-static bool is_at_rest(const struct service *service, int64_t now) {
+/* A file is not to be met half written. But it may be another service's, and written for hours. */
+static bool is_at_rest(struct service *service, int64_t now) {
+  struct preflight *preflight = &service->preflight;
   struct watcher *watcher = service->server->watcher;
-  return !watcher || watcher_is_at_rest(watcher, now);
+  bool is_written = watcher && !watcher_is_at_rest(watcher, now);
+  if (is_written && preflight->rest_by == CLOCK_NEVER) preflight->rest_by = now + REST_TIME;
+  if (is_written && preflight->rest_by > now) return false;
+  preflight->rest_by = CLOCK_NEVER;
+  return true;
 }
 
 static void look(struct service *service, int64_t now) {
   struct preflight *preflight = &service->preflight;
   bool is_forced = preflight->is_forced || preflight->is_asked_to_force;
-  preflight->due = CLOCK_NEVER;
+  preflight->due = preflight->rest_by = CLOCK_NEVER;
   preflight->is_retry = false;
   enum service_renewal found = service->source->renew(service->source->context, is_forced, now);
   if (found != RENEWAL_CHECKING) drop(service);
@@ -190,8 +198,10 @@ static bool has_check(const struct service *service) {
 }
 
 void preflight_init(struct service *service) {
-  service->preflight = (struct preflight){
-      .output = {.ready = output_readable}, .life = {.ready = life_readable}, .due = CLOCK_NEVER};
+  service->preflight = (struct preflight){.output = {.ready = output_readable},
+                                          .life = {.ready = life_readable},
+                                          .due = CLOCK_NEVER,
+                                          .rest_by = CLOCK_NEVER};
 }
 
 void preflight_ask(struct service *service, bool is_forced, int64_t now) {
@@ -216,6 +226,7 @@ int64_t preflight_deadline(const struct server *server) {
     bool is_put_off = preflight->is_wanted && preflight->not_before > server->now;
     if (preflight->due < next) next = preflight->due;
     if (is_put_off && preflight->not_before < next) next = preflight->not_before;
+    if (preflight->has_ended && preflight->rest_by < next) next = preflight->rest_by;
     if (may_be_late(preflight) && preflight->deadline < next) next = preflight->deadline;
   }
   return next;
@@ -227,7 +238,7 @@ static bool look_at(struct service *service, int64_t now) {
   if (preflight->child && preflight->has_ended && is_at_rest(service, now))
     has_read = finish(service, now);
   if (preflight->due <= now && preflight->is_retry && !is_at_rest(service, now))
-    preflight->due = CLOCK_NEVER;
+    preflight->due = preflight->rest_by;
   if (preflight->due <= now) look(service, now);
   if (may_be_late(preflight) && preflight->deadline <= now) {
     preflight->is_late = true;

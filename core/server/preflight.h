@@ -24,6 +24,7 @@ struct preflight {
   int64_t not_before;      /* when a check that is wanted may begin */
   unsigned retries;        /* since it was last asked for */
   bool is_retry;           /* nobody has asked for it */
+  int64_t rest_by;         /* when files need be at rest no more; CLOCK_NEVER: they are, or were */
   bool is_asked_to_force;  /* the next look is a forced one */
   bool is_wanted;          /* a check is to begin as soon as one may */
   bool is_forced;          /* the check that is wanted, or runs, is a forced one */

@@ -21,7 +21,7 @@ enum {
   DRAIN_TIME = 10000,   /* ms for the requests in hand when the server is asked to stop */
   FULL_TURNS = 16,  /* so many turns without a free place are followed by a look at the timers */
   OTHERS_SHARE = 9, /* so many times as long as a renewal others may take while it is under way, */
-  STRETCH_TIME = 1, /* and for so long, in ms, it may go on without them in any case */
+  STRETCH_TIME = 500, /* and for so long, in us, it may go on without them in any case */
   LONGEST_WAIT = 3600 * 1000
 };
 
@@ -197,7 +197,7 @@ static enum status wait_and_turn(struct server *server) {
 bool server_let_others(struct server *server) {
   size_t count;
   double began = clock_seconds(), alone = began - server->others_ended;
-  if (alone < STRETCH_TIME * 1e-3 && alone * OTHERS_SHARE < server->others_took) return false;
+  if (alone < STRETCH_TIME * 1e-6 && alone * OTHERS_SHARE < server->others_took) return false;
   if (!must_break_off(server)) (void)turn(server, 0, &count);
   server->others_ended = clock_seconds();
   server->others_took = server->others_ended - began;

@@ -122,6 +122,23 @@ describe("--preflight", function()
     assert.equal("3c\n", client:exchange("c\n", 3))
   end)
 
+  it("waits for some seconds at most for what is being written, which may be another script's", function()
+    folder = tree.new {}
+    local running = server.start({ { GOOD, options = { "--preflight" } }, { GOOD } })
+    local other <close> = assert(io.open(running.folder .. "/script2.lua", "ab"))
+    other:setvbuf "no"
+    local began = process.now()
+    server.write_file(running.folder .. "/script1.lua", SAME)
+    local looked = began
+    repeat -- without a pause in which it could be at rest
+      other:write "-- more\n"
+      local is_time = process.now() - looked > 0.05
+      if is_time then looked = process.now() end
+      assert.is_true(looked - began < 10)
+    until is_time and running:count_in_log " reloaded service=script1 " > 0
+    assert.equal("v x", ask(running, 1))
+  end)
+
   it("shows what differs as `parlance check` does", function()
     local running = start(GOOD, TRANSCRIPT)
     save(BAD)
