@@ -89,6 +89,8 @@ static int close_file(lua_State *state) {
   return 0;
 }
 
+/* ---- what the io library does with files ---------------------------------------------------- */
+
 /* Calls a function of the io library, which is the upvalue, with all the arguments. */
 static int call_upvalue(lua_State *state) {
   lua_pushvalue(state, lua_upvalueindex(1));
@@ -96,8 +98,6 @@ static int call_upvalue(lua_State *state) {
   lua_call(state, lua_gettop(state) - 1, LUA_MULTRET);
   return lua_gettop(state);
 }
-
-/* ---- what the io library does with files ---------------------------------------------------- */
 
 /* io.type(value) */
 static int type_of_value(lua_State *state) {

@@ -103,8 +103,9 @@ static void retry(struct preflight *preflight, int64_t when) {
   preflight->is_retry = true;
 }
 
-/* A file is not to be met half written. But it may be another service's, and written for hours. */
-static bool is_at_rest(struct service *service, int64_t now) {
+/* A file is not to be met half written. But it may be another service's, and written for hours:
+ * then this says no, for a while from the first time on. */
+static bool may_read(struct service *service, int64_t now) {
   struct preflight *preflight = &service->preflight;
   struct watcher *watcher = service->server->watcher;
   bool is_written = watcher && !watcher_is_at_rest(watcher, now);
@@ -235,9 +236,9 @@ int64_t preflight_deadline(const struct server *server) {
 static bool look_at(struct service *service, int64_t now) {
   struct preflight *preflight = &service->preflight;
   bool has_read = false;
-  if (preflight->child && preflight->has_ended && is_at_rest(service, now))
+  if (preflight->child && preflight->has_ended && may_read(service, now))
     has_read = finish(service, now);
-  if (preflight->due <= now && preflight->is_retry && !is_at_rest(service, now))
+  if (preflight->due <= now && preflight->is_retry && !may_read(service, now))
     preflight->due = preflight->rest_by;
   if (preflight->due <= now) look(service, now);
   if (may_be_late(preflight) && preflight->deadline <= now) {

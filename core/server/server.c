@@ -21,7 +21,7 @@ enum {
   DRAIN_TIME = 10000,   /* ms for the requests in hand when the server is asked to stop */
   FULL_TURNS = 16,  /* so many turns without a free place are followed by a look at the timers */
   OTHERS_SHARE = 9, /* so many times as long as a renewal others may take while it is under way, */
-  STRETCH_TIME = 500, /* and for so long, in us, it may go on without them in any case */
+  STRETCH_TIME = 500, /* but it goes on without them for no longer than this, in us */
   LONGEST_WAIT = 3600 * 1000
 };
 
