@@ -15,6 +15,7 @@ enum reason {
   REASON_REQUEST_TIMEOUT, /* the request did not get complete in time */
   REASON_IDLE_TIMEOUT,    /* no request began in time */
   REASON_WRITE_TIMEOUT,   /* the peer did not take its response */
+  REASON_OVERLOADED,      /* the server buffers too much for all, and the most for this one */
   REASON_SCRIPT_ERROR,    /* the script raised, or answered what the contract does not know */
   REASON_SCRIPT_OVERRUN,  /* a call into the script took too long */
   REASON_OUT_OF_MEMORY,   /* the script's memory limit, or the machine's */

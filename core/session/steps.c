@@ -212,7 +212,8 @@ enum status session_pulled(struct session *session, const char *bytes, size_t le
 
 static void log_failure(struct session *session, enum reason reason, const char *detail) {
   bool is_peers = reason == REASON_MALFORMED || reason == REASON_TOO_LARGE ||
-                  reason == REASON_REQUEST_TIMEOUT || reason == REASON_WRITE_TIMEOUT;
+                  reason == REASON_REQUEST_TIMEOUT || reason == REASON_WRITE_TIMEOUT ||
+                  reason == REASON_OVERLOADED;
   struct log_line line;
   if (!log_begin_limited(&line, is_peers ? LOG_WARN : LOG_ERROR, reason_name(reason),
                          session->owner->failures, session->now))

@@ -43,6 +43,7 @@ function parlance.now() end
 ---| "request_timeout" # the request did not get complete in time
 ---| "idle_timeout"    # no request began in time
 ---| "write_timeout"   # the peer did not take its response
+---| "overloaded"      # the server buffers too much for all connections, and this one held the most
 ---| "script_error"    # the script raised, or answered what the contract does not know
 ---| "script_overrun"  # a call into the script took too long
 ---| "out_of_memory"   # the script's memory limit, or the machine's
