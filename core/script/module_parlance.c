@@ -52,6 +52,13 @@ static int parlance_now(lua_State *state) {
   return 1;
 }
 
+/* parlance.time() */
+static int parlance_time(lua_State *state) {
+  const struct script_clock *clock = lua_touserdata(state, lua_upvalueindex(1));
+  lua_pushnumber(state, clock ? clock->real : (double)clock_real_milliseconds() / 1000);
+  return 1;
+}
+
 void module_parlance_push(lua_State *state, const char *service, const struct script_clock *clock) {
   lua_createtable(state, 0, 4);
   lua_pushstring(state, service);
@@ -60,6 +67,9 @@ void module_parlance_push(lua_State *state, const char *service, const struct sc
   lua_pushlightuserdata(state, (void *)clock);
   lua_pushcclosure(state, parlance_now, 1);
   lua_setfield(state, -2, "now");
+  lua_pushlightuserdata(state, (void *)clock);
+  lua_pushcclosure(state, parlance_time, 1);
+  lua_setfield(state, -2, "time");
   lua_newtable(state);
   lua_setfield(state, -2, "shared");
   lua_pushliteral(state, PARLANCE_VERSION);

@@ -17,8 +17,8 @@
 /* A limit that was not given is LIMIT_NOT_GIVEN: then the script's own counts, else the default. */
 enum { LIMIT_NOT_GIVEN = -1 };
 
-/* The time that a script is told where it does not live in ours: parlance.now(), os.time() and
- * os.date(), in seconds. */
+/* The time that a script is told where it does not live in ours: parlance.now(),
+ * parlance.time(), os.time() and os.date(), in seconds. */
 struct script_clock {
   double monotonic;
   double real; /* since 1970 */

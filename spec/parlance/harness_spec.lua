@@ -17,7 +17,7 @@ local does = {
   who = function(self) return table.concat({ self.client_address.host, self.client_address.port, self.host,
     self.server.host, self.server.port }, " ") end,
   count = function() count = count + 1; return tostring(count) end,
-  time = function() return os.time() .. " " .. parlance.now() end,
+  time = function() return os.time() .. " " .. parlance.now() .. " " .. parlance.time() end,
   variable = function() return tostring(os.getenv "PARLANCE_HARNESS_SPEC") end,
   quit = function(self) self.close_when_done = true; return "bye" end,
   log = function() parlance.log("error", "said", { text = 'a "b"\\\n\tc', empty = "" }) return "" end,
@@ -372,9 +372,9 @@ describe("the harness", function()
       client = harness.open(path, { time = 1e9 })
       harness.advance(0.1)
       harness.advance(0.2)
-      assert.equal("1000000000 0.3\n", client:send("time\n"):receive())
+      assert.equal("1000000000 0.3 1000000000.3\n", client:send("time\n"):receive())
       harness.advance(50)
-      assert.equal("1000000050 50.3\n", client:send("time\n"):receive())
+      assert.equal("1000000050 50.3 1000000050.3\n", client:send("time\n"):receive())
     end)
 
     it("passes for all scripts", function()

@@ -78,6 +78,13 @@ describe("parlance", function()
     assert.equal("true", out)
   end)
 
+  it("tells the time as os.time does, with its fraction", function()
+    local out = say [[
+      local before, time, after = os.time(), parlance.time(), os.time()
+      return tostring(math.type(time) == "float" and time >= before and time < after + 2) ]]
+    assert.equal("true", out)
+  end)
+
   it("shares a table among the conversations of a script, not with another script", function()
     local body <const> = [[
       local shared = require "parlance".shared

@@ -17,6 +17,10 @@ function parlance.log(level, message, fields) end
 ---@return number
 function parlance.now() end
 
+--- Seconds since 1970 with their fraction, by the clock as it is set now. It may jump.
+---@return number
+function parlance.time() end
+
 ---@class parlance.Address
 ---@field host string numeric; "unix" for a client on a Unix socket
 ---@field port integer 0 for a Unix socket
