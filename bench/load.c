@@ -1,11 +1,12 @@
 /* load.c: a load generator for any protocol of fixed requests and responses of a known length.
  *
- *   load [-c CONNECTIONS] [-p DEPTH] [-s SECONDS] [-i IDLE] PORT REQUEST RESPONSE_LENGTH
+ *   load [-c CONNECTIONS] [-p DEPTH] [-s SECONDS | -n BATCHES] [-i IDLE] PORT REQUEST RESPONSE_LENGTH
  *
  * Each of CONNECTIONS (50) sends DEPTH (1) copies of REQUEST at once to 127.0.0.1, waits until all
- * their responses are there, and begins again, for SECONDS (3). REQUEST knows \n, \r and \\. IDLE
- * further connections get one answer each first, and are then only held open. Prints
- * "requests per second" and the requests made. */
+ * their responses are there, and begins again, for SECONDS (3), or until all connections together
+ * have sent BATCHES times DEPTH requests. REQUEST knows \n, \r and \\. IDLE further connections get
+ * one answer each first, and are then only held open. Prints "requests per second" and the requests
+ * made. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -25,6 +26,7 @@ struct settings {
   long connections;
   long depth;
   long seconds;
+  long batches; /* to be sent in all; 0: as many as SECONDS allow */
   long idle;
   uint16_t port;
   char *batch; /* DEPTH requests */
@@ -104,10 +106,11 @@ static uint64_t run(const struct settings *settings, struct peer *peers) {
     peers[i].fd = connect_to(settings->port);
     if (epoll_ctl(poller, EPOLL_CTL_ADD, peers[i].fd, &event) < 0) die("epoll_ctl");
   }
-  for (long i = 0; i < settings->connections; i++) begin_batch(settings, &peers[i]);
-  uint64_t batches = 0;
+  uint64_t batches = 0, begun = 0, most = settings->batches ? (uint64_t)settings->batches : UINT64_MAX;
+  for (long i = 0; i < settings->connections && begun < most; i++, begun++)
+    begin_batch(settings, &peers[i]);
   double end = now() + (double)settings->seconds;
-  while (now() < end) {
+  while (settings->batches ? batches < most : now() < end) {
     struct epoll_event events[EVENTS];
     int ready = epoll_wait(poller, events, EVENTS, 100);
     if (ready < 0 && errno != EINTR) die("epoll_wait");
@@ -116,6 +119,8 @@ static uint64_t run(const struct settings *settings, struct peer *peers) {
       receive(peer);
       if (peer->expected > 0) continue;
       batches++;
+      if (begun == most) continue;
+      begun++;
       begin_batch(settings, peer);
     }
   }
@@ -147,20 +152,23 @@ static long positive(const char *text) {
 int main(int argc, char **argv) {
   struct settings settings = {.connections = 50, .depth = 1, .seconds = 3};
   int option;
-  while ((option = getopt(argc, argv, "c:p:s:i:")) != -1) {
+  while ((option = getopt(argc, argv, "c:p:s:n:i:")) != -1) {
     if (option == 'c')
       settings.connections = positive(optarg);
     else if (option == 'p')
       settings.depth = positive(optarg);
     else if (option == 's')
       settings.seconds = positive(optarg);
+    else if (option == 'n')
+      settings.batches = positive(optarg);
     else if (option == 'i')
       settings.idle = positive(optarg);
     else
       return 2;
   }
   if (argc - optind != 3 || settings.depth < 1) {
-    fputs("usage: load [-c CONNECTIONS] [-p DEPTH] [-s SECONDS] [-i IDLE] PORT REQUEST LENGTH\n",
+    fputs("usage: load [-c CONNECTIONS] [-p DEPTH] [-s SECONDS | -n BATCHES] [-i IDLE] "
+          "PORT REQUEST LENGTH\n",
           stderr);
     return 2;
   }

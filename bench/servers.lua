@@ -18,8 +18,8 @@ local function parlance(script, environment)
   return {
     program = root .. "/build/release/parlance",
     command = function(port)
-      return ("env %s %s/build/release/parlance --log-level error -l 127.0.0.1:%d %s/%s")
-        :format(environment or "", root, port, root, script)
+      return ("%s%s/build/release/parlance --log-level error -l 127.0.0.1:%d %s/%s")
+        :format(environment and "env " .. environment .. " " or "", root, port, root, script)
     end,
   }
 end
@@ -132,10 +132,10 @@ function servers.is_here(name)
   return measure.has(server.program) and (not server.module or (pcall(require, server.module)))
 end
 
----Starts the server of that name on a free port.
-function servers.start(name)
+---Starts the server of that name on a free port; `wrapper`, if given, is a command that runs it.
+function servers.start(name, wrapper)
   local port = measure.free_port()
-  return measure.start(name, servers[name].command(port), port, folder)
+  return measure.start(name, (wrapper or "") .. servers[name].command(port), port, folder)
 end
 
 return servers
