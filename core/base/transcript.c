@@ -8,6 +8,9 @@
 enum {
   COLUMNS = 100,
   RUN_MIN = 64,          /* so often a byte must come for its number to be written */
+  HEX_BYTES = 16,        /* in one line */
+  RAW_SHARE = 4,         /* bytes are no text if one in so many is none, or more */
+  TEXT_LINE_MIN = 5,     /* bytes of a first line that is taken for text */
   WAIT_MAX = 1000 * 1000 /* s in one line */
 };
 
@@ -90,6 +93,91 @@ static size_t put_bytes_line(struct transcript *transcript, char side, struct sp
   return taken;
 }
 
-void transcript_bytes(struct transcript *transcript, char side, struct span bytes) {
+/* ---- bytes that are no text ---------------------------------------------------------------- */
+
+/* How many bytes the UTF-8 character at the beginning has; 0: it is none. */
+static size_t utf8_length(struct span bytes) {
+  static const unsigned least[] = {0, 0, 0x80, 0x800, 0x10000};
+  unsigned first = (unsigned char)bytes.data[0];
+  size_t length = first < 0x80 ? 1 : first < 0xc0 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+  if (first >= 0xf8 || length == 0 || length > bytes.length) return 0;
+  if (length == 1) return 1;
+  unsigned code = first & (0x7fu >> length);
+  for (size_t i = 1; i < length; i++) {
+    unsigned byte = (unsigned char)bytes.data[i];
+    if ((byte & 0xc0) != 0x80) return 0;
+    code = code << 6 | (byte & 0x3f);
+  }
+  bool is_surrogate = code >= 0xd800 && code < 0xe000;
+  return code < least[length] || code > 0x10ffff || is_surrogate ? 0 : length;
+}
+
+/* How many bytes are neither UTF-8 text nor white space that text has. */
+static size_t count_raw(struct span bytes) {
+  size_t raw = 0;
+  while (bytes.length > 0) {
+    unsigned char byte = (unsigned char)bytes.data[0];
+    bool is_control = (byte < 0x20 && byte != '\n' && byte != '\r' && byte != '\t') || byte == 0x7f;
+    size_t length = is_control ? 0 : utf8_length(bytes);
+    if (length == 0) raw++;
+    bytes = behind(bytes, length > 0 ? length : 1);
+  }
+  return raw;
+}
+
+/* One line of pairs of hexadecimal digits, with the text among them as a comment. Returns how many
+ * of the bytes, which there must be, are in it. */
+static size_t put_hex_line(struct transcript *transcript, char side, struct span bytes) {
+  char line[COLUMNS + 32];
+  char *end = line + sprintf(line, "%c hex", side);
+  size_t run = run_length(bytes, bytes.length), taken = 0;
+  if (run >= RUN_MIN) {
+    end += sprintf(end, " %02x * %zu\n", (unsigned char)bytes.data[0], run);
+    put(transcript, line, (size_t)(end - line));
+    return run;
+  }
+  while (taken < bytes.length && taken < HEX_BYTES) {
+    if (run_length(behind(bytes, taken), RUN_MIN) >= RUN_MIN) break;
+    end += sprintf(end, " %02x", (unsigned char)bytes.data[taken++]);
+  }
+  end += sprintf(end, "%*s  # ", 3 * (int)(HEX_BYTES - taken), "");
+  for (size_t i = 0; i < taken; i++) {
+    char byte = bytes.data[i];
+    *end++ = byte > ' ' && byte < 0x7f ? byte : '.';
+  }
+  *end++ = '\n';
+  put(transcript, line, (size_t)(end - line));
+  return taken;
+}
+
+/* Where this line of text ends: behind its line feed, or at the end of all. */
+static struct span first_line(struct span bytes) {
+  const char *feed = memchr(bytes.data, '\n', bytes.length);
+  return (struct span){bytes.data, feed ? (size_t)(feed - bytes.data) + 1 : bytes.length};
+}
+
+static void put_strings(struct transcript *transcript, char side, struct span bytes) {
   while (bytes.length > 0) bytes = behind(bytes, put_bytes_line(transcript, side, bytes));
+}
+
+/* Lines of text at the beginning, such as the head of an HTTP message, are text whatever follows.
+ * From the first line on that is none, all is in hexadecimal digits if it is no text for the most
+ * part. */
+void transcript_bytes(struct transcript *transcript, char side, struct span bytes) {
+  size_t raw = count_raw(bytes);
+  bool has_begun = false;
+  while (raw > 0) {
+    struct span line = first_line(bytes);
+    size_t raw_in_line = count_raw(line);
+    bool is_text = raw_in_line == 0 && (has_begun || line.length >= TEXT_LINE_MIN);
+    if (!is_text && raw * RAW_SHARE >= bytes.length) {
+      while (bytes.length > 0) bytes = behind(bytes, put_hex_line(transcript, side, bytes));
+      return;
+    }
+    put_strings(transcript, side, line);
+    has_begun = true;
+    raw -= raw_in_line;
+    bytes = behind(bytes, line.length);
+  }
+  put_strings(transcript, side, bytes);
 }

@@ -26,7 +26,8 @@ void transcript_wait(struct transcript *transcript, int64_t milliseconds);
 
 /* What one side says: '>' is the client, '<' the server. In as many lines as a person would give
  * it: a line feed ends one, none is longer than a screen is wide, and a byte that comes again and
- * again is written once. */
+ * again is written once. Bytes that are no text are written as `hex 00 01 ff`. The workbench's
+ * literal.lua writes the same lines. */
 void transcript_bytes(struct transcript *transcript, char side, struct span bytes);
 
 #endif

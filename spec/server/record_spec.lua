@@ -90,6 +90,10 @@ local function said(text, side)
   for line in text:gmatch "[^\n]+" do
     local literal, count = line:match("^" .. side .. ' (".*")[ *]*(%d*)$')
     if literal then bytes[#bytes + 1] = load("return " .. literal)():rep(tonumber(count) or 1) end
+    local digits, times = line:match("^" .. side .. " hex ([%x ]+)[ *]*(%d*)")
+    local row = {}
+    for pair in (digits or ""):gmatch "%x%x" do row[#row + 1] = string.char(tonumber(pair, 16)) end
+    bytes[#bytes + 1] = table.concat(row):rep(tonumber(times) or 1)
   end
   return table.concat(bytes)
 end

@@ -91,6 +91,26 @@ describe("workbench.player", function()
     assert.same({ "answer", 2, "" }, { fault.kind, fault.line, fault.expected })
   end)
 
+  -- What is answered to "hello\n" is "6\n": what the transcript says of it, and whether it fits.
+  for _, case in ipairs {
+    { 'a string and a pattern in a line', '< "" ~"%d+" "\\n"', true },
+    { 'a pattern that leaves what stands behind it', '< ~".*" "6\\n"', true },
+    { 'a pattern that takes as little as there must be', '< ~".-" "\\n"', true },
+    { 'two of them', '< ~".*" "6" ~".-" "\\n"', true },
+    { 'lines one behind the other', '< ~".*"\n< "\\n"', true },
+    { 'a text with the letters of patterns', '< ~".*" "." ~".*"', false },
+    { 'a pattern that finds too much', '< ~".*" "6"', false },
+    { 'a pattern that finds too little', '< ~".-" "6"', false },
+    { 'an anchor at the end', '< "6" ~"\\n$"', true },
+    { 'a capture, which takes all that it can', '< ~"(.*)" "\\n"', false },
+  } do
+    local fact, lines, fits = table.unpack(case)
+    it("takes " .. fact, function()
+      local fault = play('> "hello\\n"\n' .. lines, {})
+      assert.equal(not fits and "answer" or nil, fault and fault.kind)
+    end)
+  end
+
   it("takes a pattern that is too complex for one that does not match", function()
     local fault = play('> "hello\\n"\n< ~"' .. ("6-"):rep(300) .. '"\n< "\\n"', {})
     assert.equal("answer", fault.kind)

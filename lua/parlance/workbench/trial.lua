@@ -4,7 +4,7 @@ local journal = require "parlance.workbench.journal"
 local player = require "parlance.workbench.player"
 local scripts = require "parlance.workbench.scripts"
 local stage = require "parlance.stage"
-local transcripts = require "parlance.workbench.transcript"
+local variants = require "parlance.workbench.variants"
 
 -- Up to so many bytes each place is cut in a play of its own; beyond, one play cuts every request
 -- at its k-th byte, for each k, since a cut matters to the request that it falls into.
@@ -241,7 +241,7 @@ local function try_all(self)
   local is_found = try_cuts(self, ends)
   if in_bytes and not is_found then find(self, in_bytes, "bytes") end
   if in_bytes or is_found then return end
-  local pipelined, doubled = transcripts.pipelined(self.transcript), transcripts.doubled(self.transcript)
+  local pipelined, doubled = variants.pipelined(self.transcript), variants.doubled(self.transcript)
   fault = pipelined and play(self, {}, pipelined)
   if fault then find(self, fault, "pipelined") end
   fault = doubled and play(self, {}, doubled) and play(self, { has_one_port = true }, doubled) -- it may tell the port
