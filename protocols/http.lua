@@ -1,4 +1,5 @@
--- Serves a folder over HTTP: the one that PARLANCE_ROOT names, else the current one.
+-- Serves a folder over HTTP: the one that the setting `root` names (--set root=/srv/www), else the one that the
+-- environment variable PARLANCE_ROOT names, else the current one.
 --
 -- parlance.http makes responses of what serve() returns, parlance.files opens what lies in the
 -- folder and nothing else, and the bytes of files never pass through Lua.
@@ -6,9 +7,10 @@
 local conditions = require "parlance.http.conditions"
 local files = require "parlance.files"
 local http = require "parlance.http"
+local settings = require("parlance").settings
 local type_of = require "parlance.http.types"
 
-local FOLDER <const> = os.getenv "PARLANCE_ROOT" or "."
+local FOLDER <const> = settings.root or os.getenv "PARLANCE_ROOT" or "."
 local INDEX <const> = "index.html"
 
 local root, _, trouble = files.root(FOLDER)
@@ -186,4 +188,7 @@ local function serve(request)
   return show(place.names)
 end
 
-return http.serve(serve, { max = 64 * 1024 })
+return http.serve(serve, {
+  max = 64 * 1024,
+  settings = { root = "the folder that is served (default: PARLANCE_ROOT in the environment, else the current one)" },
+})

@@ -1,5 +1,6 @@
 #include "cli/checker.h"
 
+#include <assert.h>
 #include <dirent.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -8,6 +9,9 @@
 
 /* Seconds of play. */
 static const char play_time[] = "2";
+
+/* The words of the command line but settings: 7, and two for each number. */
+enum { OTHER_WORDS = 7 + 2 * CHECKER_NUMBERS_MAX };
 
 /* More than a line of the log holds. */
 enum { REPORT_MAX = 8192 };
@@ -19,7 +23,8 @@ static void add_word(struct checker *checker, const char *word) {
 }
 
 static char *new_number(struct checker *checker, const char *name) {
-  char *number = checker->numbers[checker->word_count];
+  assert(checker->number_count < CHECKER_NUMBERS_MAX);
+  char *number = checker->numbers[checker->number_count++];
   add_word(checker, name);
   add_word(checker, number);
   return number;
@@ -47,6 +52,23 @@ static void add_options(struct checker *checker, const struct script_options *op
   add_seconds(checker, "--write-timeout", options->write_timeout);
 }
 
+/* False: no memory. */
+static bool add_settings(struct checker *checker, const struct script_options *options) {
+  for (size_t i = 0; i < options->setting_count; i++) {
+    const struct script_setting *setting = &options->settings[i];
+    char *text = malloc(setting->name.length + 1 + setting->value.length + 1);
+    if (!text) return false;
+    memcpy(text, setting->name.data, setting->name.length);
+    text[setting->name.length] = '=';
+    memcpy(text + setting->name.length + 1, setting->value.data, setting->value.length);
+    text[setting->name.length + 1 + setting->value.length] = '\0';
+    checker->settings[checker->setting_count++] = text;
+    add_word(checker, "--set");
+    add_word(checker, text);
+  }
+  return true;
+}
+
 /* PATH/transcripts/NAME, where the script is PATH/NAME.lua; NULL: no memory. */
 static char *folder_of(const char *path) {
   char *folder;
@@ -61,21 +83,30 @@ static char *folder_of(const char *path) {
 
 enum status checker_init(struct checker *checker, const struct script_options *options,
                          char *const *environment) {
-  *checker = (struct checker){.folder = folder_of(options->path)};
-  if (!checker->folder) return STATUS_NO_MEMORY;
+  *checker = (struct checker){
+      .folder = folder_of(options->path),
+      .words = calloc(OTHER_WORDS + 2 * options->setting_count + 1, sizeof *checker->words),
+      .settings = calloc(options->setting_count + 1, sizeof *checker->settings)};
+  if (!checker->folder || !checker->words || !checker->settings) return STATUS_NO_MEMORY;
   add_word(checker, "parlance");
   add_word(checker, "check");
   add_word(checker, "--fingerprint");
   add_word(checker, "--seconds");
   add_word(checker, play_time);
   add_options(checker, options);
+  if (!add_settings(checker, options)) return STATUS_NO_MEMORY;
   add_word(checker, "--");
   add_word(checker, options->path);
   checker->plan = (struct child_plan){"/proc/self/exe", checker->words, environment};
   return STATUS_OK;
 }
 
-void checker_deinit(struct checker *checker) { free(checker->folder); }
+void checker_deinit(struct checker *checker) {
+  for (size_t i = 0; i < checker->setting_count; i++) free(checker->settings[i]);
+  free(checker->settings);
+  free(checker->words);
+  free(checker->folder);
+}
 
 /* ---- before it ----------------------------------------------------------------------------- */
 

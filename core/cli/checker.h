@@ -13,14 +13,17 @@
 /* ms that a check may take in all; most is for what is not play. */
 enum { CHECKER_TIME = 10000 };
 
-enum { CHECKER_WORDS_MAX = 24, CHECKER_NUMBER_MAX = 24 };
+enum { CHECKER_NUMBERS_MAX = 8, CHECKER_NUMBER_MAX = 24 };
 
 struct checker {
   struct child_plan plan; /* what to run; the words are these: */
   size_t word_count;
-  char *words[CHECKER_WORDS_MAX];
-  char numbers[CHECKER_WORDS_MAX][CHECKER_NUMBER_MAX];
-  char *folder; /* of the script's transcripts */
+  char **words; /* NULL behind the last */
+  size_t number_count;
+  char numbers[CHECKER_NUMBERS_MAX][CHECKER_NUMBER_MAX];
+  size_t setting_count;
+  char **settings; /* as they are typed: NAME=VALUE */
+  char *folder;    /* of the script's transcripts */
 };
 
 /* The check of a script that is loaded with these options. Points into them; the checker itself

@@ -33,6 +33,8 @@ const char options_help[] =
     "      --write-timeout S     without progress of a peer that should read (default 30)\n"
     "      --call-timeout S      for one call into the script (default 1)\n"
     "      --memory-limit BYTES  of the script's Lua state (default: none)\n"
+    "      --set NAME=VALUE      parlance.settings.NAME of the script; repeatable. See --help "
+    "SCRIPT\n"
     "\n"
     "For the server:\n"
     "      --poller NAME         epoll (default) or select\n"
@@ -70,6 +72,7 @@ enum answer {
   OPTION_WRITE_TIMEOUT,
   OPTION_CALL_TIMEOUT,
   OPTION_MEMORY_LIMIT,
+  OPTION_SET,
   OPTION_POLLER,
   OPTION_RESOLVE_NAMES,
   OPTION_NAME_SERVER,
@@ -96,6 +99,7 @@ static const struct option long_options[] = {
     {"write-timeout", required_argument, NULL, OPTION_WRITE_TIMEOUT},
     {"call-timeout", required_argument, NULL, OPTION_CALL_TIMEOUT},
     {"memory-limit", required_argument, NULL, OPTION_MEMORY_LIMIT},
+    {"set", required_argument, NULL, OPTION_SET},
     {"poller", required_argument, NULL, OPTION_POLLER},
     {"resolve-names", no_argument, NULL, OPTION_RESOLVE_NAMES},
     {"name-server", required_argument, NULL, OPTION_NAME_SERVER},
@@ -189,6 +193,25 @@ static bool add_address(struct script_entry *entry, const char *text) {
   return true;
 }
 
+/* The texts of the setting stay where they are, in the command line. */
+static bool add_setting(struct script_entry *entry, const char *text) {
+  struct script_options *script = &entry->script;
+  size_t name_length = strcspn(text, "=");
+  struct span name = {text, name_length};
+  if (text[name_length] != '=') return complain("set", text, "NAME=VALUE");
+  if (!script_setting_is_name(name)) {
+    fprintf(stderr, "parlance: --set %s: a name must have %s\n", text, script_setting_names);
+    return false;
+  }
+  struct script_setting *grown =
+      realloc(entry->settings, (script->setting_count + 1) * sizeof *entry->settings);
+  if (!grown) return out_of_memory();
+  struct span value = {text + name_length + 1, strlen(text + name_length + 1)};
+  grown[script->setting_count++] = (struct script_setting){name, value};
+  script->settings = entry->settings = grown;
+  return true;
+}
+
 static bool add_script(struct options *options, struct script_entry *entry, const char *path) {
   struct script_entry *grown =
       realloc(options->scripts, (options->script_count + 1) * sizeof *options->scripts);
@@ -235,6 +258,7 @@ static bool set_for_script(struct script_entry *entry, int option, const char *n
   bool ok;
   switch (option) {
   case OPTION_LISTEN: return add_address(entry, optarg);
+  case OPTION_SET: return add_setting(entry, optarg);
   case OPTION_MAX_REQUEST: return parse_bytes(name, optarg, 1, &script->max_request);
   case OPTION_REQUEST_TIMEOUT: return parse_seconds(name, optarg, &script->request_timeout);
   case OPTION_IDLE_TIMEOUT: return parse_seconds(name, optarg, &script->idle_timeout);
@@ -364,6 +388,11 @@ static enum command command_of(int argc, char **argv) {
   return COMMAND_SERVE;
 }
 
+static void free_entry(struct script_entry *entry) {
+  free(entry->addresses);
+  free(entry->settings);
+}
+
 bool options_parse(struct options *options, int argc, char **argv) {
   *options = (struct options){.command = command_of(argc, argv),
                               .server = {.poller = "epoll", .watches = true},
@@ -372,13 +401,13 @@ bool options_parse(struct options *options, int argc, char **argv) {
   opterr = 0;
   optind = options->command == COMMAND_SERVE ? 1 : 2;
   bool ok = parse_all(options, &entry, argc, argv);
-  free(entry.addresses);
+  free_entry(&entry);
   return ok;
 }
 
 void options_deinit(struct options *options) {
   for (size_t i = 0; i < options->script_count; i++) {
-    free(options->scripts[i].addresses);
+    free_entry(&options->scripts[i]);
     free(options->scripts[i].transcripts);
   }
   free(options->scripts);

@@ -24,6 +24,7 @@ struct script_entry {
   struct address *addresses;
   size_t address_count;
   size_t max_connections;
+  struct script_setting *settings; /* what the script's options point to */
 };
 
 enum { TOOL_OPTIONS_MAX = 8 };

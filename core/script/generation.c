@@ -9,6 +9,7 @@
 #include "script/misspelled.h"
 #include "script/module_framing.h"
 #include "script/serve.h"
+#include "script/settings.h"
 
 /* The longest time limit that makes sense, in seconds: it keeps sums of milliseconds in range. */
 enum { MAX_SECONDS = 1000000000 };
@@ -154,8 +155,8 @@ static size_t read_text(lua_State *state, int protocol, const char *path, const 
   return length;
 }
 
-static void read_settings(lua_State *state, struct generation *generation, int protocol,
-                          const char *path) {
+static void read_fields(lua_State *state, struct generation *generation, int protocol,
+                        const char *path) {
   generation->close_when_done = true;
   if (lua_getfield(state, protocol, "close_when_done") != LUA_TNIL) {
     if (!lua_isboolean(state, -1)) complain(state, path, "close_when_done", "true or false");
@@ -185,7 +186,8 @@ void generation_load(lua_State *state, struct generation *generation,
     keep_function(state, generation, protocol, options->path, (enum function)i);
   check_functions(state, generation, options->path);
   read_limits(state, generation, protocol, options);
-  read_settings(state, generation, protocol, options->path);
+  read_fields(state, generation, protocol, options->path);
+  settings_check(state, protocol, options, script_name(generation->script));
   generation->handler.greets = generation->functions[FUNCTION_HANDLE_CONNECT] != LUA_NOREF;
   generation->handler.apologizes = generation->functions[FUNCTION_HANDLE_ERROR] != LUA_NOREF;
   generation->handler.mourns = generation->functions[FUNCTION_HANDLE_CLOSE] != LUA_NOREF;

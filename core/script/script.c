@@ -15,6 +15,7 @@
 #include "script/module_framing.h"
 #include "script/module_parlance.h"
 #include "script/rehearsal.h"
+#include "script/settings.h"
 #include "script/watchdog.h"
 
 static void take_name(struct script *script) {
@@ -82,6 +83,8 @@ static int prepare(lua_State *state) {
   set_package_path(state, &script->options);
   luaL_getsubtable(state, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   module_parlance_push(state, script->name, script->options.clock);
+  settings_push(state, &script->options);
+  lua_setfield(state, -2, "settings");
   lua_setfield(state, -2, "parlance");
   luaL_requiref(state, "parlance.framing", module_framing_open, 0);
   lua_pop(state, 1);
@@ -235,6 +238,41 @@ const char *script_listen(const struct script *script) { return script->generati
 struct span script_example(const struct script *script) {
   return (struct span){script->generation->example, script->generation->example_length};
 }
+
+/* ---- settings ------------------------------------------------------------------------------- */
+
+const char script_setting_names[] = "letters, digits and \"_\", and no digit first";
+
+bool script_setting_is_name(struct span name) {
+  static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_";
+  for (size_t i = 0; i < name.length; i++) {
+    bool is_digit = name.data[i] >= '0' && name.data[i] <= '9';
+    bool is_letter = memchr(letters, name.data[i], sizeof letters - 1) != NULL;
+    if (!is_letter && (!is_digit || i == 0)) return false;
+  }
+  return name.length > 0;
+}
+
+struct description {
+  struct script *script;
+  script_setting_visit visit;
+  void *context;
+};
+
+static int describe_settings(lua_State *state) {
+  const struct description *this = lua_touserdata(state, 1);
+  lua_rawgeti(state, LUA_REGISTRYINDEX, this->script->generation->roots);
+  lua_rawgeti(state, -1, ROOT_PROTOCOL);
+  settings_describe(state, lua_gettop(state), &this->script->options, this->visit, this->context);
+  return 0;
+}
+
+bool script_each_setting(struct script *script, script_setting_visit visit, void *context) {
+  struct description description = {script, visit, context};
+  return gate_run(&script->gate, describe_settings, &description) == GATE_OK;
+}
+
+/* --------------------------------------------------------------------------------------------- */
 
 struct script_asked script_asked(const struct script *script) {
   return script->asked;

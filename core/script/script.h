@@ -24,6 +24,16 @@ struct script_clock {
   double real; /* since 1970 */
 };
 
+/* What whoever starts a script tells it: parlance.settings. */
+struct script_setting {
+  struct span name;
+  struct span value;
+};
+
+/* Whether a setting can have this name, and a text that says which it can. */
+bool script_setting_is_name(struct span name);
+extern const char script_setting_names[];
+
 struct script_options {
   const char *path;
   const char *modules;  /* the folder of the modules that come with the server, or NULL */
@@ -33,6 +43,8 @@ struct script_options {
   int64_t request_timeout;
   int64_t idle_timeout;
   int64_t write_timeout;
+  const struct script_setting *settings; /* of two with one name the later one counts */
+  size_t setting_count;
   const struct script_clock *clock; /* NULL: the system's. Else the script is being rehearsed: it is
                                      * given this time, and that it prints is logged */
 };
@@ -122,6 +134,12 @@ const char *script_name(const struct script *script);
  * a client may send. They live as long as the script. */
 const char *script_listen(const struct script *script);
 struct span script_example(const struct script *script);
+
+/* Calls `visit` for each setting that the script documents, in alphabetical order, with the line
+ * that says what it is and what was given, or NULL. False: there was not enough memory. */
+typedef void (*script_setting_visit)(void *context, const char *name, const char *about,
+                                     const struct span *value);
+bool script_each_setting(struct script *script, script_setting_visit visit, void *context);
 
 /* How often request_complete was called where it is written in Lua, and how many bytes it was shown
  * in all. */

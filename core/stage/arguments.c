@@ -45,6 +45,39 @@ lua_Integer arguments_integer(lua_State *L, int table, const char *name, lua_Int
   return value;
 }
 
+/* The table `settings`, which may be nil, of the table at index. What they are made of is kept in
+ * that. */
+static void take_settings(lua_State *L, int table, struct script_options *options) {
+  if (lua_getfield(L, table, "settings") == LUA_TNIL) {
+    lua_pop(L, 1);
+    return;
+  }
+  luaL_argcheck(L, lua_istable(L, -1), table, "settings must be a table");
+  size_t count = 0;
+  for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) count++;
+  struct script_setting *settings = lua_newuserdatauv(L, (count + 1) * sizeof *settings, 1);
+  lua_createtable(L, (int)(2 * count), 0); /* holds the texts */
+  options->settings = settings;
+  for (lua_pushnil(L); lua_next(L, -4); lua_pop(L, 1)) {
+    struct script_setting *setting = &settings[options->setting_count];
+    bool is_text = lua_type(L, -2) == LUA_TSTRING && lua_type(L, -1) == LUA_TSTRING;
+    if (!is_text || ++options->setting_count > count)
+      luaL_error(L, "settings must be strings with names");
+    setting->name.data = lua_tolstring(L, -2, &setting->name.length);
+    setting->value.data = lua_tolstring(L, -1, &setting->value.length);
+    if (!script_setting_is_name(setting->name))
+      luaL_error(L, "\"%s\" is no name of a setting: it must have %s", setting->name.data,
+                 script_setting_names);
+    lua_pushvalue(L, -2);
+    lua_rawseti(L, -4, (lua_Integer)(2 * options->setting_count - 1));
+    lua_pushvalue(L, -1);
+    lua_rawseti(L, -4, (lua_Integer)(2 * options->setting_count));
+  }
+  lua_setiuservalue(L, -2, 1);
+  lua_setfield(L, table, "settings");
+  lua_pop(L, 1);
+}
+
 void arguments_script(lua_State *L, struct script_options *options) {
   *options = (struct script_options){
       .path = luaL_checkstring(L, 1),
@@ -55,6 +88,7 @@ void arguments_script(lua_State *L, struct script_options *options) {
       .request_timeout = arguments_integer(L, 2, "request_timeout", LIMIT_NOT_GIVEN),
       .idle_timeout = arguments_integer(L, 2, "idle_timeout", LIMIT_NOT_GIVEN),
       .write_timeout = arguments_integer(L, 2, "write_timeout", LIMIT_NOT_GIVEN)};
+  take_settings(L, 2, options);
 }
 
 void arguments_identity(lua_State *L, int table, const char *service,

@@ -49,6 +49,14 @@ static void push_options(lua_State *L, const struct script_options *options) {
   set_limit(L, "request_timeout", options->request_timeout);
   set_limit(L, "idle_timeout", options->idle_timeout);
   set_limit(L, "write_timeout", options->write_timeout);
+  lua_newtable(L);
+  for (size_t i = 0; i < options->setting_count; i++) {
+    const struct script_setting *setting = &options->settings[i];
+    lua_pushlstring(L, setting->name.data, setting->name.length);
+    lua_pushlstring(L, setting->value.data, setting->value.length);
+    lua_rawset(L, -3);
+  }
+  lua_setfield(L, -2, "settings");
 }
 
 static void push_script(lua_State *L, const struct program_script *script) {

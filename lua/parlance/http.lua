@@ -279,7 +279,7 @@ local DEFAULT_MAX <const>, DEFAULT_MAX_HEAD <const> = 1024 * 1024, 16 * 1024
 local FRAMING_OPTIONS <const> = { "max", "max_head", "max_headers" }
 local PROTOCOL_OPTIONS <const> = {
   "listen", "example", "blocksize", "max_request", "request_timeout", "idle_timeout", "write_timeout",
-  "handle_connect", "handle_close",
+  "handle_connect", "handle_close", "settings",
 }
 
 local function take(options, names, into)

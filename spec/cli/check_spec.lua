@@ -41,6 +41,14 @@ describe("check", function()
       select(2, said:match "^([^\n]*)\n([^\n]*)"))
   end)
 
+  it("remarks a setting that the script does not document, which is no fault", function()
+    local path = folder .. "/settings.lua"
+    server.write_file(path, "return { request_complete = print, make_response = print, settings = { root = 'it' } }")
+    local status, said, complaint = check("--set", "root=/", "--set", "rooot=x", path)
+    assert.same({ 0, "" }, { status, complaint })
+    assert.equal(path .. ": it documents no setting rooot; is it root?", select(2, said:match "^([^\n]*)\n([^\n]*)"))
+  end)
+
   -- What a script may get wrong; `where` is what the complaint says besides the file's name.
   for _, case in ipairs {
     { "a syntax error", "local x = = 1\nreturn {}", ":1:" },

@@ -33,6 +33,7 @@ describe("the command line", function()
     ["--write-timeout"] = SECONDS,
     ["--call-timeout"] = SECONDS,
     ["--record"] = { "", "/nonexistent/of/this", "/dev/null", "/dev/null/folder", "/proc" },
+    ["--set"] = { "", "root", "=x", "ro ot=x", "1st=x", "a-b=x", "\195\164=x" },
     ["--poller"] = { "", "poll", "EPOLL", "epoll " },
     ["--log-level"] = { "", "loud", "INFO" },
     ["--log-format"] = { "", "xml" },
@@ -64,7 +65,7 @@ describe("the command line", function()
   for _, option in ipairs {
     "--listen", "-l", "--max-connections", "--max-request", "--request-timeout", "--idle-timeout", "--write-timeout",
     "--call-timeout", "--memory-limit", "--poller", "--name-server", "--log-level", "--log-format",
-    "--record",
+    "--record", "--set",
   } do
     it("tells that a value is missing behind " .. option, function()
       refuses({ ECHO, option }, option, "value")
@@ -108,7 +109,7 @@ describe("--help", function()
     for _, option in ipairs {
       "--listen", "--max-connections", "--max-request", "--request-timeout", "--idle-timeout", "--write-timeout",
       "--call-timeout", "--memory-limit", "--poller", "--resolve-names", "--name-server", "--log-level",
-      "--log-format", "--record", "--preflight", "--fingerprint", "--version", "--help",
+      "--log-format", "--record", "--preflight", "--set", "--fingerprint", "--version", "--help",
     } do
       assert.is_truthy(said:find(option, 1, true), option)
     end
@@ -148,6 +149,21 @@ describe("an option", function()
     second:send(("x"):rep(2000))
     first:receive_rest()
     assert.is_true(second:is_quiet(0.05))
+  end)
+
+  it("--set is what the script that follows sees in parlance.settings", function()
+    local text = [[
+      local settings = require("parlance").settings
+      return { settings = { a = "one", b = "two" }, handle_connect = function()
+        return ("a=%s b=%s\n"):format(settings.a, settings.b)
+      end }]]
+    local running = server.start {
+      { text, options = { "--set", "a=1", "--set=b==x y=", "--set", "a=2" } },
+      { text, options = { "--set", "b=" } },
+    }
+    assert.equal("a=2 b==x y=\n", running:connect(1):receive_all())
+    assert.equal("a=nil b=\n", running:connect(2):receive_all())
+    assert.is_nil(running:log():find("unknown_setting", 1, true))
   end)
 
   for unit, factor in pairs { [""] = 1, K = 1 << 10, k = 1 << 10, M = 1 << 20, m = 1 << 20 } do

@@ -127,9 +127,9 @@ describe("generation", function()
         request_complete = "print", make_response = "print", handle_connect = "print", handle_error = "print",
         handle_close = "print", save = "print", restore = "print", close_when_done = "false", blocksize = "1",
         listen = "':1'", example = "'x'", max_request = "1", request_timeout = "1", idle_timeout = "1",
-        write_timeout = "1",
+        write_timeout = "1", settings = "{}",
       }
-      assert.equal(15, #KNOWN)
+      assert.equal(16, #KNOWN)
       for _, name in ipairs(KNOWN) do assert.same({}, warnings(name .. " = " .. valid[name])) end
     end)
 

@@ -92,6 +92,26 @@ describe("--preflight", function()
     end)
   end
 
+  it("gives the check the settings of the server", function()
+    local text = [[
+      return {
+        close_when_done = false,
+        settings = { word = "what is answered", more = "behind it" },
+        request_complete = require("parlance.framing").line {},
+        make_response = function()
+          local settings = require("parlance").settings
+          return settings.word .. settings.more .. "\n"
+        end,
+      }]]
+    local running = start(text, '> "x\\n"\n< "a=b c\\n"\n', { "--set", "word=a=b", "--set", "more= c" })
+    assert.equal("a=b c", ask(running))
+    save(text .. " -- edited")
+    await_reloads(running, 1)
+    assert.equal("a=b c", ask(running))
+    save((text:gsub("settings.more", "'!'")))
+    running:wait_for_log ' step=preflight [^\n]*detail="([^\n]*)"\n'
+  end)
+
   it("neither judges nor begins a check while a file is being written", function()
     local noted <const> = [[
       local note = assert(io.open(debug.getinfo(1, "S").source:sub(2) .. ".loads", "a"))

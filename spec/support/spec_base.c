@@ -7,6 +7,7 @@
 
 #include "base/buffer.h"
 #include "base/log.h"
+#include "base/spelling.h"
 #include "base/transcript.h"
 #include "spec_module.h"
 #include "stage/arguments.h"
@@ -213,11 +214,27 @@ static int transcript(lua_State *L) {
   return 1;
 }
 
+/* ---- spelling ------------------------------------------------------------------------------ */
+
+/* spelling_nearest(name, names) */
+static int nearest(lua_State *L) {
+  const char *names[20];
+  size_t count = 0;
+  const char *name = luaL_checkstring(L, 1);
+  luaL_checktype(L, 2, LUA_TTABLE);
+  while (lua_rawgeti(L, 2, (lua_Integer)count + 1) == LUA_TSTRING) {
+    luaL_argcheck(L, count < sizeof names / sizeof *names, 2, "too many");
+    names[count++] = lua_tostring(L, -1);
+  }
+  lua_pushstring(L, spelling_nearest(name, names, count));
+  return 1;
+}
+
 int spec_open_base(lua_State *L) {
-  static const luaL_Reg functions[] = {
-      {"capture", capture}, {"log_configure", configure}, {"log", write_line},
-      {"limit", new_limit}, {"buffer", new_buffer},       {"transcript", transcript},
-      {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"capture", capture},          {"log_configure", configure},
+                                       {"log", write_line},           {"limit", new_limit},
+                                       {"buffer", new_buffer},        {"transcript", transcript},
+                                       {"spelling_nearest", nearest}, {NULL, NULL}};
   static const luaL_Reg methods[] = {{"append", append},      {"reserve", reserve}, {"fill", fill},
                                      {"consume", consume},    {"bytes", contents},  {"size", size},
                                      {"close", close_buffer}, {NULL, NULL}};

@@ -126,6 +126,8 @@ describe("workbench.report", function()
         .. "return `false, n`, or use a framing of parlance.framing",
       "s.lua: clsoe_when_done is no field that the server knows; is it close_when_done?",
       "s.lua: idle_timout is no field that the server knows; is it idle_timeout?",
+      "s.lua: it documents no setting rot; is it root?",
+      "s.lua: it documents no setting spool",
       "a.lua:1: prints to standard output, which nobody may read: use parlance.log",
       "b.lua:2: prints to standard output, which nobody may read: use parlance.log",
       "t.transcript: not all was played: there was no time for 3 of 4 ways to cut",
@@ -133,6 +135,7 @@ describe("workbench.report", function()
       path = "s.lua", transcript = transcript, slow = { calls = 812, length = 40960, bytes = 16 << 20 },
       printed = { ["b.lua:2"] = true, ["a.lua:1"] = true }, unplayed = "3 of 4 ways to cut",
       misspelled = { idle_timout = "idle_timeout", clsoe_when_done = "close_when_done" },
+      unknown = { spool = "", rot = "root" },
     })
     assert.same({}, report.remarks { path = "s.lua", printed = {} })
   end)

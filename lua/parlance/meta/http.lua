@@ -19,6 +19,7 @@
 ---@field request_timeout? number
 ---@field idle_timeout? number
 ---@field write_timeout? number
+---@field settings? table<string, string>
 ---@field handle_connect? fun(self: parlance.Connection): parlance.Response
 ---@field handle_close? fun(self: parlance.Connection, reason: parlance.Reason)
 

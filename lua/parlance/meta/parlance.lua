@@ -5,6 +5,7 @@
 ---@class parlance
 ---@field version string the server's version, such as "0.1.0"
 ---@field shared table the service's own: it stays when the script is edited
+---@field settings table<string, string> what was given with --set NAME=VALUE; cannot be changed
 local parlance = {}
 
 --- Writes an event to the server's log.
@@ -72,6 +73,7 @@ function parlance.time() end
 ---@field request_timeout? number seconds; default 30
 ---@field idle_timeout? number seconds; default 300
 ---@field write_timeout? number seconds; default 30
+---@field settings? table<string, string> the settings that the script reads: for each name, what it is
 
 --- The `self` of a connection: a table of its own that inherits from the protocol. What you keep in it
 --- besides, you declare in a class of your own:

@@ -5,9 +5,10 @@ local stage = require "parlance.stage"
 local journal = {}
 
 --- Reads what was logged since the last time. Adds the places at which the script printed to the set `printed`,
---- and fields of the protocol that look misspelled to `misspelled`, with what was meant, if that is given.
+--- fields of the protocol that look misspelled to `misspelled`, with what was meant, and settings that the protocol
+--- does not document to `unknown`, with what was meant or "", if these are given.
 --- Returns the text of the first error, and of the first warning; what a script logs itself is neither.
-function journal.read(printed, misspelled)
+function journal.read(printed, misspelled, unknown)
   local raised, warning
   for _, entry in ipairs(stage.log()) do
     local event, rest = entry.text:match "^%S+ %S+ (%S+) ?(.*)$"
@@ -16,6 +17,8 @@ function journal.read(printed, misspelled)
     elseif event == "misspelled" and misspelled then
       local field, meant = rest:match 'field="?(.-)"? meant=(.+)$'
       misspelled[field] = meant
+    elseif event == "unknown_setting" then
+      if unknown then unknown[rest:match "setting=(%S+)"] = rest:match " meant=(%S+)" or "" end
     elseif event ~= "script" and entry.level == "error" then
       raised = raised or entry.text
     elseif event ~= "script" and entry.level == "warn" then

@@ -213,6 +213,11 @@ function report.remarks(trial)
     lines[#lines + 1] = ("%s: %s is no field that the server knows; is it %s?"):format(
       trial.path, field, trial.misspelled[field])
   end
+  for _, name in ipairs(sorted(trial.unknown or {})) do
+    local meant = trial.unknown[name]
+    lines[#lines + 1] = ("%s: it documents no setting %s%s"):format(
+      trial.path, name, meant ~= "" and "; is it " .. meant .. "?" or "")
+  end
   for _, place in ipairs(sorted(trial.printed)) do
     lines[#lines + 1] = place .. ": prints to standard output, which nobody may read: use parlance.log"
   end

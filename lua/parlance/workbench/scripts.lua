@@ -18,15 +18,15 @@ function scripts.load(path, options, variables)
   return script, why
 end
 
---- Loads the script and throws it away: what journal.read() tells of that, as `printed` and `misspelled`; nil
---- and what is wrong with it. `is_address` tells whether a text is an address, and why not.
+--- Loads the script and throws it away: what journal.read() tells of that, as `printed`, `misspelled` and
+--- `unknown`; nil and what is wrong with it. `is_address` tells whether a text is an address, and why not.
 function scripts.validate(script, is_address)
   if script.path:find "%.transcript$" then
     return nil, ("%s is a transcript; the script that it is for must stand before it"):format(script.path)
   end
   local loaded <close>, why = stage.load(script.path, script.options)
-  local notes = { printed = {}, misspelled = {} }
-  journal.read(notes.printed, notes.misspelled)
+  local notes = { printed = {}, misspelled = {}, unknown = {} }
+  journal.read(notes.printed, notes.misspelled, notes.unknown)
   if not loaded then return nil, why end
   local listen = loaded:listen()
   local is_valid, reason = is_address(listen)
