@@ -2,11 +2,13 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <linux/sockios.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -332,6 +334,11 @@ enum status socket_send_file(int fd, int file, int64_t *offset, size_t length, s
   *offset = position;
   *sent = (size_t)done;
   return STATUS_OK;
+}
+
+size_t socket_unacknowledged(int fd) {
+  int length = 0;
+  return ioctl(fd, SIOCOUTQ, &length) == 0 && length > 0 ? (size_t)length : 0;
 }
 
 /* --- ending --- */

@@ -53,6 +53,11 @@ enum status socket_write(int fd, const struct span *spans, size_t count, bool mo
  * (cli/ sees to that). */
 enum status socket_send_file(int fd, int file, int64_t *offset, size_t length, size_t *sent);
 
+/* How many of the bytes that were written the peer's system has not taken yet; a FIN counts as one.
+ * Of a Unix socket it is what the kernel has set aside for them, which goes down in steps of some
+ * 32 KiB. 0 where it is not known. */
+size_t socket_unacknowledged(int fd);
+
 /* Ends the sending side (FIN); the receiving side stays open. */
 void socket_shutdown_write(int fd);
 

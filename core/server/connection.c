@@ -20,6 +20,8 @@ enum {
   TURN_TIME = 20,
   /* How often it is read from in a turn to find out that nothing is left in hand. */
   DRAIN_READS = 16,
+  /* Looks at whether the peer still takes what it was sent, in a write_timeout. */
+  LOOKS = 4,
   /* How long a peer may go on sending after we have finished, in ms. */
   LINGER_TIME = 5000,
   LINGER_TIME_DRAINING = 1000
@@ -38,10 +40,13 @@ struct connection {
   struct resolver_lookup *lookup;
   char *name;                  /* NULL: not looked up, or there is none */
   struct recording *recording; /* NULL: it is not recorded */
+  size_t unacknowledged;       /* bytes that the peer had not taken when that was last looked at */
+  int64_t delivered_at;        /* lingering: when it last took some */
   int fd;
   unsigned interest : 8;
   enum phase phase : 8;
   bool peer_ended : 1;
+  bool is_slow : 1; /* lingering: it had not taken all when it was last looked at */
   union address_of_peer peer;
 };
 
@@ -141,9 +146,29 @@ static void log_end_of(struct connection *connection, enum reason reason, uint64
   log_end(&line);
 }
 
+/* ---- delivery ------------------------------------------------------------------------------ */
+
+/* What was written lies in the kernel's buffer, often for long: a socket is writable again only
+ * when much of that has come free. The peer takes it all the while, and that is its progress.
+ * Without output there was no look when the last of it was written. */
+static void look_at_delivery(struct connection *connection) {
+  size_t before = connection->unacknowledged;
+  size_t left = connection->unacknowledged = socket_unacknowledged(connection->fd);
+  bool takes = session_has_output(connection->session) ? left < before : left > 0 && left != before;
+  if (takes) session_delivered(connection->session, server_of(connection)->now);
+}
+
+/* When the next look is due while output waits. */
+static int64_t next_look(const struct connection *connection) {
+  const struct service *service = connection->listener->service;
+  int64_t deadline = session_deadline(connection->session);
+  int64_t look = service->server->now + service->handler->limits.write_timeout / LOOKS + 1;
+  return look < deadline ? look : deadline;
+}
+
 /* Unlike schedule() this moves the timer also when it was earlier: it may have been set for an end
  * of the conversation that did not come. */
-static void linger_until(struct connection *connection, int64_t time) {
+static void linger_for(struct connection *connection, int64_t time) {
   struct server *server = server_of(connection);
   if (timer_set(&server->timers, &connection->timer, server->now + time) != STATUS_OK)
     end(connection, false);
@@ -174,7 +199,34 @@ static void finish(struct connection *connection) {
   connection->phase = PHASE_LINGERING;
   socket_shutdown_write(connection->fd);
   watch(connection, POLLER_READ);
-  linger_until(connection, server->is_draining ? LINGER_TIME_DRAINING : LINGER_TIME);
+  connection->unacknowledged = socket_unacknowledged(connection->fd);
+  connection->delivered_at = server->now;
+  linger_for(connection, server->is_draining ? LINGER_TIME_DRAINING : LINGER_TIME);
+}
+
+/* How long it may take nothing of its last response. */
+static int64_t patience(const struct connection *connection) {
+  const struct service *service = connection->listener->service;
+  int64_t timeout = service->handler->limits.write_timeout;
+  if (service->server->is_draining || (timeout > 0 && timeout < LINGER_TIME)) return LINGER_TIME;
+  return timeout > 0 ? timeout : CLOCK_NEVER;
+}
+
+/* It has lingered for a while. Whoever still takes the response gets it to its end, and then has
+ * once more that time to stop sending. */
+static void linger_on(struct connection *connection) {
+  struct server *server = server_of(connection);
+  size_t before = connection->unacknowledged;
+  size_t left = connection->unacknowledged = socket_unacknowledged(connection->fd);
+  bool was_slow = connection->is_slow;
+  connection->is_slow = left > 0;
+  if (left < before) connection->delivered_at = server->now;
+  bool has_time =
+      left > 0 ? server->now - connection->delivered_at < patience(connection) : was_slow;
+  if (has_time)
+    linger_for(connection, server->is_draining ? LINGER_TIME_DRAINING : LINGER_TIME);
+  else
+    end(connection, false);
 }
 
 static void linger(struct connection *connection) {
@@ -296,10 +348,12 @@ static void settle(struct connection *connection) {
   bool reads = session_wants_input(connection->session);
   bool writes = session_has_output(connection->session);
   watch(connection, (reads ? POLLER_READ : 0u) | (writes ? POLLER_WRITE : 0u));
+  if (writes) look_at_delivery(connection);
   /* A conversation that has had its share of this turn goes on in one of the next. */
-  schedule(connection, has_more || session_wants_turn(connection->session)
-                           ? server->now + 1
-                           : session_deadline(connection->session));
+  if (has_more || session_wants_turn(connection->session))
+    schedule(connection, server->now + 1);
+  else
+    schedule(connection, writes ? next_look(connection) : session_deadline(connection->session));
 }
 
 /* ---- events -------------------------------------------------------------------------------- */
@@ -318,6 +372,7 @@ static void ready(struct io_source *source, unsigned events) {
 }
 
 static void expire(struct connection *connection) {
+  look_at_delivery(connection);
   if (connection->recording) recording_look(&connection->recording, connection->session);
   session_expire(connection->session, server_of(connection)->now);
   if (connection->recording) recording_expired(&connection->recording, connection->session);
@@ -326,7 +381,7 @@ static void expire(struct connection *connection) {
 void connection_expire(struct timer *timer) {
   struct connection *connection = of_timer(timer);
   if (connection->phase == PHASE_LINGERING)
-    end(connection, false);
+    linger_on(connection);
   else {
     expire(connection);
     session_resume(connection->session, server_of(connection)->now);

@@ -147,6 +147,12 @@ void session_sent(struct session *session, size_t length, int64_t now) {
   if (session->state == STATE_CLOSING) session->state = STATE_ENDED;
 }
 
+/* Between requests it may still be busy with the last response. */
+void session_delivered(struct session *session, int64_t now) {
+  session->write_since = now;
+  if (!session->kept) session->read_since = now;
+}
+
 void session_file_failed(struct session *session, int64_t now) {
   session->now = now;
   session_fail(session, REASON_FILE_ERROR, "a file of the response ended early or cannot be read");

@@ -97,6 +97,10 @@ void session_output(const struct session *session, struct span *spans, size_t ca
 /* So many bytes of what session_output() gave have been sent. */
 void session_sent(struct session *session, size_t length, int64_t now);
 
+/* The peer goes on taking what was sent to it before: limits of time that count from its progress
+ * begin anew. */
+void session_delivered(struct session *session, int64_t now);
+
 /* The file at the head of the output ended before its length, or could not be read. */
 void session_file_failed(struct session *session, int64_t now);
 

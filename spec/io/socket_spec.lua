@@ -408,6 +408,37 @@ describe("socket", function()
     end)
   end)
 
+  describe("unacknowledged", function()
+    -- Writes until no more is taken.
+    local function fill(fd)
+      local piece = ("x"):rep(65536)
+      while io.write(fd, { piece }) do end
+    end
+
+    local function drain(fd)
+      while io.ready(fd, "r", 0.2) and io.read(fd) do end
+    end
+
+    it("goes down when the peer reads, and is 0 when it has taken all", function()
+      for _, open in ipairs { pair, connection } do
+        local near, far = open()
+        assert.equal(0, io.unacknowledged(near))
+        fill(near)
+        local before = io.unacknowledged(near)
+        assert.is_true(before > 0)
+        repeat assert(io.ready(far, "r", 5) and io.read(far)) until io.unacknowledged(near) < before
+        drain(far)
+        assert.equal(0, io.unacknowledged(near))
+      end
+    end)
+
+    it("is 0 where it cannot be told", function()
+      local fd = io.open "/dev/null"
+      assert.equal(0, io.unacknowledged(fd))
+      io.close(fd)
+    end)
+  end)
+
   describe("shutdown_write", function()
     it("ends one direction only", function()
       local near, far = pair()

@@ -493,6 +493,20 @@ describe("session", function()
       assert.equal("<def>", conversation.feed(session, { "f." }))
     end)
 
+    it("move when the peer goes on taking what was sent before", function()
+      local session = open(0)
+      session:receive("abc.", 1000)
+      session:take(1, 2000)
+      session:delivered(4500)
+      assert.equal(7500, session:deadline())
+      conversation.output(session)
+      session:delivered(6000)
+      assert.equal(11000, session:deadline()) -- of idle_timeout
+      session:receive("d", 7000)
+      session:delivered(8000)
+      assert.equal(9000, session:deadline()) -- of request_timeout
+    end)
+
     it("never come where the limit is 0", function()
       local session = asked("request_timeout = 0, idle_timeout = 0, write_timeout = 0"):open()
       assert.is_nil(session:deadline())

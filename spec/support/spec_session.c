@@ -393,6 +393,12 @@ static int session_passed(lua_State *L) {
   return push_self(L);
 }
 
+static int session_goes_out(lua_State *L) {
+  struct peer *peer = check_peer(L);
+  session_delivered(peer->session, take_now(L, peer, 2));
+  return push_self(L);
+}
+
 static int session_starts(lua_State *L) {
   struct peer *peer = check_peer(L);
   session_start(peer->session, take_now(L, peer, 2));
@@ -488,6 +494,7 @@ int spec_open_session(lua_State *L) {
                                              {"is_responding", session_responding},
                                              {"deadline", session_when},
                                              {"expire", session_passed},
+                                             {"delivered", session_goes_out},
                                              {"start", session_starts},
                                              {"move", session_moves},
                                              {"receive_only", session_receive_only},

@@ -119,6 +119,11 @@ static int send_file(lua_State *L) {
   return 2;
 }
 
+static int unacknowledged(lua_State *L) {
+  lua_pushinteger(L, (lua_Integer)socket_unacknowledged(check_fd(L, 1)));
+  return 1;
+}
+
 static int shutdown_write(lua_State *L) {
   socket_shutdown_write(check_fd(L, 1));
   return 0;
@@ -264,6 +269,7 @@ void spec_add_sockets(lua_State *L) {
       {"read", read_from},
       {"write", write_to},
       {"send_file", send_file},
+      {"unacknowledged", unacknowledged},
       {"shutdown_write", shutdown_write},
       {"close", close_socket},
       {"pair", open_pair},

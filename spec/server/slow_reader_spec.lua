@@ -1,0 +1,128 @@
+-- timeout 240
+-- A peer that reads slowly but steadily gets all of its response, however long that takes; one that
+-- stops reading does not keep its connection.
+
+local server = require "support.server"
+local socket = require "socket"
+
+-- "big N" is answered with N bytes, which the kernel's buffers may hold whole; `bye` closes then.
+local SCRIPT <const> = [[
+io.stdout:setvbuf "no"
+local framing = require "parlance.framing"
+return {
+  close_when_done = false,
+  request_complete = framing.line {},
+  make_response = function(self)
+    local shape, size = self.request:match "^(%a+) (%d+)"
+    self.close_when_done = self.request:find "bye$" ~= nil
+    if shape == "string" then return ("x"):rep(size) end
+    local file = assert(io.tmpfile())
+    file:seek("set", size - 1)
+    file:write "x"
+    file:seek "set"
+    return { file }
+  end,
+  handle_close = function(_, reason) print(reason) end,
+}
+]]
+
+-- The small window keeps the pauses short in which nothing can be taken.
+local WINDOW <const> = 16384
+
+local function connect(running, nth)
+  local client = running:connect(nth)
+  if not running.addresses[nth or 1].path then client.socket:setoption("recv-buffer-size", WINDOW) end
+  return client
+end
+
+-- Reads 4,000 bytes each 20 ms for so long; returns how many came, and how it ended if it did.
+local function read_slowly(client, seconds, also)
+  local deadline, total = server.now() + seconds, 0
+  while server.now() < deadline do
+    local bytes, why, part = client.socket:receive(4000)
+    total = total + #(bytes or part)
+    if not bytes then return total, why end
+    if also then also() end
+    socket.sleep(0.02) -- the pace, and no wait for anything
+  end
+  return total
+end
+
+server.for_each_poller(function(poller)
+  local function start(...)
+    local options = { poller = poller, turns = true, listen = { "127.0.0.1:0", "unix:" .. os.tmpname() .. ".sock" }, ... }
+    return server.start(SCRIPT, options)
+  end
+
+  describe("write_timeout", function()
+    for nth, family in ipairs { "TCP", "a Unix socket" } do
+      local shape = nth == 1 and "file" or "string"
+      it("never ends a reader that is slow but steady: a " .. shape .. " over " .. family, function()
+        local running = start("--write-timeout", 1)
+        local client = connect(running, nth):send(shape .. " 32000000\n")
+        local total, why = read_slowly(client, 3)
+        assert.is_nil(why, total)
+        assert.equal(0, running:count_in_log " write_timeout ")
+      end)
+
+      it("ends a reader that has been steady and stops, over " .. family, function()
+        local running = start("--write-timeout", 1)
+        local client = connect(running, nth):send "string 32000000\n"
+        read_slowly(client, 1)
+        local stopped = server.now()
+        running:wait_for_log " warn write_timeout service=script1 "
+        local took = server.now() - stopped
+        assert.is_true(took > 0.5 and took < 5, took)
+        assert.equal("write_timeout\n", running:output())
+      end)
+    end
+  end)
+
+  describe("idle_timeout", function()
+    it("does not count while the kernel still delivers the last response", function()
+      local running = start("--idle-timeout", 0.4)
+      local client = connect(running):send "string 1000000\n"
+      local total, why = read_slowly(client, 1.6)
+      assert.is_nil(why, total)
+      assert.equal("", running:output())
+      client:receive(1000000 - total)
+      running:wait_for_log "reason=idle_timeout "
+    end)
+  end)
+
+  describe("a response behind which the server closes", function()
+    it("comes whole to a slow reader that goes on sending", function()
+      local running = start()
+      local client = connect(running):send "string 2000000 bye\n"
+      -- longer than a peer that has taken everything may go on sending
+      local total, why = read_slowly(client, 7, function() client.socket:send "x" end)
+      assert.is_nil(why, total)
+      assert.equal("done\n", running:output())
+      assert.equal(2000000 - total, #client:receive_all())
+    end)
+
+    it("keeps no connection of a peer that takes nothing of it", function()
+      local running = start("--write-timeout", 0.2)
+      local descriptors = running:descriptors()
+      connect(running):send "string 1000000 bye\n"
+      running:wait_for_log "reason=done "
+      server.wait_until("the socket to be closed", function()
+        return running:descriptors() <= descriptors
+      end, 20)
+    end)
+  end)
+
+  describe("a server that is asked to stop", function()
+    it("lets a slow reader have its response, which the kernel holds whole", function()
+      local running = start()
+      running:expect_end()
+      local client = connect(running):send "string 1000000\n"
+      assert.is_nil((select(2, read_slowly(client, 0.1))))
+      running:terminate()
+      local total, why = read_slowly(client, 1.5, function() client.socket:send "x" end)
+      assert.is_nil(why, total)
+      client:receive_all()
+      assert.equal(0, running:wait())
+    end)
+  end)
+end)
