@@ -49,9 +49,14 @@ local function read_slowly(client, seconds, also)
 end
 
 server.for_each_poller(function(poller)
+  local folder
+
+  before_each(function() folder = server.new_folder() end)
+  after_each(function() server.remove_folder(folder) end)
+
   local function start(...)
-    local options = { poller = poller, turns = true, listen = { "127.0.0.1:0", "unix:" .. os.tmpname() .. ".sock" }, ... }
-    return server.start(SCRIPT, options)
+    local listen = { "127.0.0.1:0", "unix:" .. folder .. "/socket" }
+    return server.start(SCRIPT, { poller = poller, turns = true, listen = listen, ... })
   end
 
   describe("write_timeout", function()
