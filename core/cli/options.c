@@ -31,7 +31,7 @@ const char options_help[] =
     "      --request-timeout S   from a request's first byte to its last (default 30)\n"
     "      --idle-timeout S      between requests (default 300)\n"
     "      --write-timeout S     without progress of a peer that should read (default 30)\n"
-    "      --call-timeout S      for one call into the script (default 1)\n"
+    "      --call-timeout S      of processor time, for one call into the script (default 1)\n"
     "      --memory-limit BYTES  of the script's Lua state (default: none)\n"
     "      --set NAME=VALUE      parlance.settings.NAME of the script; repeatable. See --help "
     "SCRIPT\n"

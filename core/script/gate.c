@@ -4,10 +4,61 @@
 #include <lauxlib.h>
 #include <stdio.h>
 
+#include "base/clock.h"
 #include "script/watchdog.h"
 
-void gate_init(struct gate *gate, lua_State *main, int64_t call_timeout) {
-  *gate = (struct gate){.main = main, .call_timeout = call_timeout};
+/* A new coroutine has the extra space of the main one. */
+void gate_init(struct gate *gate, lua_State *main, struct memory *memory, const char *service,
+               int64_t call_timeout) {
+  *gate = (struct gate){
+      .main = main, .memory = memory, .service = service, .call_timeout = call_timeout};
+  *(struct gate **)lua_getextraspace(main) = gate;
+}
+
+struct gate *gate_of(lua_State *state) {
+  return *(struct gate **)lua_getextraspace(state);
+}
+
+bool gate_begin_notice(struct gate *gate, struct log_line *line, const char *event) {
+  if (!log_begin_limited(line, LOG_WARN, event, &gate->notices, clock_coarse_milliseconds()))
+    return false;
+  log_text(line, "service", gate->service);
+  return true;
+}
+
+void gate_log_place(lua_State *state, struct log_line *line, int level) {
+  lua_Debug place;
+  char text[LUA_IDSIZE + 128];
+  for (; lua_getstack(state, level, &place); level++) {
+    lua_getinfo(state, "Sln", &place);
+    if (place.currentline <= 0) continue;
+    if (place.name)
+      snprintf(text, sizeof text, "%s:%d: %s", place.short_src, place.currentline, place.name);
+    else if (place.linedefined > 0)
+      snprintf(text, sizeof text, "%s:%d: function <%s:%d>", place.short_src, place.currentline,
+               place.short_src, place.linedefined);
+    else
+      snprintf(text, sizeof text, "%s:%d: main chunk", place.short_src, place.currentline);
+    log_text(line, "place", text);
+    return;
+  }
+}
+
+void gate_note_waiting(lua_State *state, int64_t waited) {
+  struct log_line line;
+  lua_Debug callee;
+  struct gate *gate = gate_of(state);
+  if (!gate_begin_notice(gate, &line, "blocked")) return;
+  gate_log_place(state, &line, 0);
+  if (lua_getstack(state, 0, &callee) && lua_getinfo(state, "Sn", &callee) && *callee.what == 'C' &&
+      callee.name)
+    log_text(&line, "call", callee.name);
+  log_integer(&line, "ms", waited);
+  log_text(
+      &line, "detail",
+      "longer than --call-timeout without using the processor: the call waits for something, and "
+      "everybody else with it, or the machine is too busy");
+  log_end(&line);
 }
 
 static int make_coroutine(lua_State *state) {

@@ -7,7 +7,11 @@
 #define SCRIPT_GATE_H
 
 #include <lua.h>
+#include <stdbool.h>
 #include <stdint.h>
+
+#include "base/log.h"
+#include "script/memory.h"
 
 enum gate_result { GATE_OK, GATE_ERROR, GATE_OVERRUN, GATE_NO_MEMORY };
 
@@ -16,13 +20,31 @@ enum { GATE_ERROR_MAX = 3072 };
 
 struct gate {
   lua_State *main;
-  lua_State *spare; /* a coroutine that waits for work, anchored in the registry; or NULL */
+  struct memory *memory; /* of this state */
+  const char *service;   /* whose script it is, for the log */
+  lua_State *spare;      /* a coroutine that waits for work, anchored in the registry; or NULL */
   int spare_reference;
   int64_t call_timeout;       /* ms; 0: none */
+  struct log_limit notices;   /* of what calls do that they should not, and go on */
   char error[GATE_ERROR_MAX]; /* of the last entry that failed, with its traceback */
 };
 
-void gate_init(struct gate *gate, lua_State *main, int64_t call_timeout);
+/* The gate must stay where it is: each coroutine of the state leads to it. */
+void gate_init(struct gate *gate, lua_State *main, struct memory *memory, const char *service,
+               int64_t call_timeout);
+
+/* The gate of a state that has one. */
+struct gate *gate_of(lua_State *state);
+
+/* Begins a line about a call that goes on, unless there are too many of them. */
+bool gate_begin_notice(struct gate *gate, struct log_line *line, const char *event);
+
+/* Adds where a call is: the file, the line and the function at that level or the next one above it
+ * that is written in Lua. Allocates nothing in Lua. */
+void gate_log_place(lua_State *state, struct log_line *line, int level);
+
+/* A watchdog_note: logs a call that has waited. */
+void gate_note_waiting(lua_State *state, int64_t waited);
 
 /* Calls body with `argument` as a light userdata at index 1. What body returns is dropped.
  * On failure gate->error holds what was raised, as text; nothing is left on any stack. */

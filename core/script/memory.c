@@ -1,7 +1,28 @@
 #include "script/memory.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdlib.h>
+
+static const size_t reserve_min = 256 * 1024, reserve_max = 64 * 1024 * 1024;
+
+void memory_init(struct memory *memory, size_t limit) {
+  size_t reserve = limit / 8;
+  if (reserve < reserve_min) reserve = reserve_min;
+  if (reserve > reserve_max) reserve = reserve_max;
+  *memory = (struct memory){.limit = limit, .nominal = limit, .reserve = reserve};
+  if (limit == 0 || limit > SIZE_MAX / 2)
+    *memory = (struct memory){.limit = SIZE_MAX, .nominal = SIZE_MAX};
+}
+
+/* What others add to the limit meanwhile stays added. */
+void memory_open_reserve(struct memory *memory) {
+  if (memory->opened++ == 0) memory->limit += memory->reserve;
+}
+
+void memory_close_reserve(struct memory *memory) {
+  if (--memory->opened == 0) memory->limit -= memory->reserve;
+}
 
 /* More may be used than the limit is now. */
 static bool has_room(const struct memory *memory, size_t size) {

@@ -8,9 +8,19 @@
 #include <stddef.h>
 
 struct memory {
-  size_t used;  /* bytes that Lua has now */
-  size_t limit; /* SIZE_MAX: none */
+  size_t used;     /* bytes that Lua has now */
+  size_t limit;    /* what may be used now; SIZE_MAX: no limit */
+  size_t nominal;  /* the limit without any reserve; SIZE_MAX: none */
+  size_t reserve;  /* what is kept for what must come to its end, */
+  unsigned opened; /* and how many such things are going on */
 };
+
+/* `limit` in bytes; 0: none. The reserve is an eighth of the limit, but from 256 KiB to 64 MiB. */
+void memory_init(struct memory *memory, size_t limit);
+
+/* From open to close the reserve may be used, too. May be nested. */
+void memory_open_reserve(struct memory *memory);
+void memory_close_reserve(struct memory *memory);
 
 /* A lua_Alloc; `context` is a struct memory. */
 void *memory_allocate(void *context, void *block, size_t old_size, size_t new_size);

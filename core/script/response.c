@@ -306,7 +306,7 @@ static void pull_file(lua_State *state, struct session *session, FILE *file, siz
 /* A function that has nothing to say is asked again, at once and then in another turn. */
 static void pull_function(lua_State *state, struct session *session, int64_t patience) {
   int function = lua_gettop(state);
-  int64_t started = clock_coarse_milliseconds();
+  uint32_t started = watchdog_renewed();
   for (int tries = 0; tries < EMPTY_PIECES_MAX; tries++) {
     size_t length;
     lua_pushvalue(state, function);

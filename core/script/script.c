@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "script/atomic.h"
 #include "script/coroutines.h"
 #include "script/environment.h"
 #include "script/http_response.h"
@@ -85,6 +86,7 @@ static int prepare(lua_State *state) {
   module_parlance_push(state, script->name, script->options.clock);
   settings_push(state, &script->options);
   lua_setfield(state, -2, "settings");
+  atomic_install(state);
   lua_setfield(state, -2, "parlance");
   luaL_requiref(state, "parlance.framing", module_framing_open, 0);
   lua_pop(state, 1);
@@ -107,13 +109,14 @@ enum status script_create(const struct script_options *options, struct script **
   struct script *script = calloc(1, sizeof *script);
   if (!script) return STATUS_NO_MEMORY;
   script->options = *options;
-  script->memory.limit = options->memory_limit > 0 ? options->memory_limit : SIZE_MAX;
+  memory_init(&script->memory, options->memory_limit);
   take_name(script);
   lua_State *state = lua_newstate(memory_allocate, &script->memory);
   if (state) {
     lua_atpanic(state, panic);
-    gate_init(&script->gate, state, options->call_timeout);
-    if (watchdog_install() && gate_run(&script->gate, prepare, script) == GATE_OK) {
+    gate_init(&script->gate, state, &script->memory, script->name, options->call_timeout);
+    if (watchdog_install(options->call_timeout, gate_note_waiting) &&
+        gate_run(&script->gate, prepare, script) == GATE_OK) {
       *created = script;
       return STATUS_OK;
     }

@@ -199,7 +199,7 @@ static int serve(lua_State *state) {
   lua_pushstring(state, generation->handler.framing ? "request" : "incoming");
   lua_pushliteral(state, "close_when_done");
   if (generation->number > 1) forget_other(state, generation);
-  int64_t started = clock_coarse_milliseconds();
+  uint32_t started = watchdog_renewed();
   for (;;) {
     switch (session_next(session)) {
     case SESSION_GREET: greet(state, generation, session); break;

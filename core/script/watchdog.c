@@ -1,30 +1,67 @@
 #include "script/watchdog.h"
 
 #include <errno.h>
-#include <lauxlib.h>
+#include <limits.h>
 #include <signal.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 
-/* What the signal handler shares with the only thread that runs Lua. */
+/* So many ticks are in a time limit, and they are never closer or further apart than this, in ms.
+ */
+enum { TICKS = 8, TICK_MIN = 1, TICK_MAX = 250 };
+
+/* So late may a tick be, in ms: the kernel looks at these timers in its own ticks only. */
+enum { TICK_LATE = 10 };
+
+/* Milliseconds that wrap, as a signal handler may share them. */
+typedef volatile sig_atomic_t shared_ms;
+
+/* What the signal handlers share with the only thread that runs Lua. */
 static struct {
   lua_State *volatile running;
-  volatile int64_t started;
-  volatile int64_t timeout;
-  volatile int64_t due;           /* when the timer fires; CLOCK_NEVER: it does not run */
+  volatile sig_atomic_t timeout;
+  volatile sig_atomic_t held;
+  shared_ms began;                /* when the call at hand began, by the coarse clock, */
+  shared_ms spent;                /* and what the processor's time was then */
+  shared_ms now_spent;            /* the processor's time as of the last tick */
+  shared_ms due;                  /* when the wall's timer fires, if it runs */
+  volatile sig_atomic_t is_due;   /* it runs */
   volatile sig_atomic_t stopping; /* the call at hand has overrun */
-  bool installed;
-  timer_t timer;
-} watchdog = {.due = CLOCK_NEVER};
+  volatile sig_atomic_t waiting;  /* it has waited for its limit, and that is not noted yet, */
+  volatile sig_atomic_t noted;    /* or it is */
+  volatile sig_atomic_t tick;     /* ms between ticks; 0: none */
+  pid_t installed;                /* in this process; 0: in none */
+  watchdog_note *note;
+  timer_t ticker, wall;
+} watchdog;
 
-static void start_timer(int64_t milliseconds) {
+static uint32_t wall_now(void) { return (uint32_t)clock_coarse_milliseconds(); }
+
+/* Async-signal-safe. */
+static uint32_t spent_now(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return (uint32_t)((int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000);
+}
+
+static int32_t between(sig_atomic_t since, uint32_t now) {
+  return (int32_t)(now - (uint32_t)since);
+}
+
+static struct timespec duration(int milliseconds) {
+  return (struct timespec){.tv_sec = milliseconds / 1000,
+                           .tv_nsec = (long)(milliseconds % 1000) * 1000000};
+}
+
+static void start_wall(uint32_t now, int milliseconds) {
   if (milliseconds < 1) milliseconds = 1;
-  struct itimerspec when = {
-      .it_value = {.tv_sec = milliseconds / 1000, .tv_nsec = (milliseconds % 1000) * 1000000}};
-  watchdog.due = clock_coarse_milliseconds() + milliseconds;
-  timer_settime(watchdog.timer, 0, &when, NULL);
+  struct itimerspec when = {.it_value = duration(milliseconds)};
+  watchdog.due = (sig_atomic_t)(now + (uint32_t)milliseconds);
+  watchdog.is_due = 1;
+  timer_settime(watchdog.wall, 0, &when, NULL);
 }
 
 /* lua_error() takes this very text for a lack of memory, and that passes every message handler by:
@@ -36,91 +73,181 @@ static void stop(lua_State *state, lua_Debug *activation) {
   lua_error(state);
 }
 
+static void note(lua_State *state, lua_Debug *activation);
+
 /* The hook stays, so that a pcall around the error only brings the next one. */
-static void set_hook(lua_State *state) {
-  lua_sethook(state, stop, LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT, 1);
+static void set_hook(lua_State *state, lua_Hook hook) {
+  lua_sethook(state, hook, LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT, 1);
 }
 
-static void clear_hook(lua_State *state) { lua_sethook(state, NULL, 0, 0); }
+static void clear_hook(lua_State *state) {
+  lua_Hook hook = lua_gethook(state);
+  if (hook == stop || hook == note) lua_sethook(state, NULL, 0, 0);
+}
 
-static void on_timer(int signal_number) {
+/* Gives a coroutine that runs the hook that is due. A signal that comes in between may set it, too,
+ * and then all is well. */
+static void apply_hook(lua_State *state) {
+  if (watchdog.stopping)
+    set_hook(state, stop);
+  else if (watchdog.waiting)
+    set_hook(state, note);
+}
+
+/* The call goes on after it has waited. */
+static void note(lua_State *state, lua_Debug *activation) {
+  (void)activation;
+  watchdog.waiting = 0;
+  watchdog.noted = 1;
+  clear_hook(state);
+  apply_hook(state); /* a tick may have come */
+  if (watchdog.note) watchdog.note(state, between(watchdog.began, wall_now()));
+}
+
+static void on_tick(int signal_number) {
   (void)signal_number;
   int saved = errno;
-  watchdog.due = CLOCK_NEVER;
-  if (watchdog.running && watchdog.timeout > 0) {
-    int64_t left = watchdog.started + watchdog.timeout - clock_coarse_milliseconds();
-    if (left <= 0) {
-      watchdog.stopping = 1;
-      set_hook(watchdog.running);
-    } else
-      start_timer(left);
+  uint32_t now = spent_now();
+  int32_t passed = between(watchdog.now_spent, now);
+  watchdog.now_spent = (sig_atomic_t)now;
+  lua_State *running = watchdog.running;
+  if (running && watchdog.timeout > 0) {
+    if (watchdog.held)
+      watchdog.spent = (sig_atomic_t)((uint32_t)watchdog.spent + (uint32_t)passed);
+    else if (between(watchdog.spent, now) - watchdog.tick - TICK_LATE >= watchdog.timeout) {
+      watchdog.stopping = 1; /* again and again, should the hook be lost */
+      set_hook(running, stop);
+    }
   }
   errno = saved;
 }
 
-bool watchdog_install(void) {
-  if (watchdog.installed) return true;
-  struct sigaction action = {.sa_handler = on_timer, .sa_flags = SA_RESTART};
-  sigemptyset(&action.sa_mask);
-  struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGALRM};
-  watchdog.installed = sigaction(SIGALRM, &action, NULL) == 0 &&
-                       timer_create(CLOCK_MONOTONIC, &event, &watchdog.timer) == 0;
-  return watchdog.installed;
+static void on_wall(int signal_number) {
+  (void)signal_number;
+  int saved = errno;
+  uint32_t now = wall_now();
+  watchdog.is_due = 0;
+  lua_State *running = watchdog.running;
+  if (running && watchdog.timeout > 0 && !watchdog.waiting && !watchdog.noted) {
+    int32_t used = between(watchdog.spent, spent_now());
+    int32_t left = watchdog.timeout - between(watchdog.began, now) + (used > 0 ? used : 0);
+    if (left > 0)
+      start_wall(now, left);
+    else if (!watchdog.stopping) {
+      watchdog.waiting = 1;
+      set_hook(running, note);
+    }
+  }
+  errno = saved;
 }
 
-static void forget_stop(void) {
-  watchdog.stopping = 0;
+static bool make_timer(clockid_t clock, int signal_number, void (*handler)(int), timer_t *timer) {
+  struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART};
+  sigemptyset(&action.sa_mask);
+  sigaddset(&action.sa_mask, SIGALRM);
+  sigaddset(&action.sa_mask, SIGVTALRM);
+  struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = signal_number};
+  return sigaction(signal_number, &action, NULL) == 0 && timer_create(clock, &event, timer) == 0;
+}
+
+static bool make_timers(void) {
+  if (watchdog.installed == getpid()) return true;
+  watchdog.tick = 0;
+  watchdog.is_due = 0;
+  watchdog.now_spent = (sig_atomic_t)spent_now();
+  if (!make_timer(CLOCK_THREAD_CPUTIME_ID, SIGVTALRM, on_tick, &watchdog.ticker)) return false;
+  if (!make_timer(CLOCK_MONOTONIC, SIGALRM, on_wall, &watchdog.wall)) return false;
+  watchdog.installed = getpid();
+  return true;
+}
+
+static int as_timeout(int64_t timeout) {
+  return timeout < INT_MAX / 2 ? (int)timeout : INT_MAX / 2;
+}
+
+/* The shortest limit decides. */
+bool watchdog_install(int64_t timeout, watchdog_note *noted) {
+  if (!make_timers()) return false;
+  watchdog.note = noted;
+  if (timeout <= 0) return true;
+  int tick = as_timeout(timeout) / TICKS;
+  if (tick < TICK_MIN) tick = TICK_MIN;
+  if (tick > TICK_MAX) tick = TICK_MAX;
+  if (watchdog.tick > 0 && watchdog.tick <= tick) return true;
+  struct itimerspec when = {.it_value = duration(tick), .it_interval = duration(tick)};
+  watchdog.tick = tick;
+  return timer_settime(watchdog.ticker, 0, &when, NULL) == 0;
+}
+
+static void forget_hooks(void) {
+  watchdog.stopping = watchdog.waiting = watchdog.noted = 0;
   if (watchdog.running) clear_hook(watchdog.running);
 }
 
 void watchdog_renew(void) {
-  watchdog.started = clock_coarse_milliseconds();
-  if (watchdog.stopping) forget_stop();
+  uint32_t now = wall_now();
+  watchdog.began = (sig_atomic_t)now;
+  watchdog.spent = watchdog.now_spent;
+  if (watchdog.stopping || watchdog.waiting || watchdog.noted) forget_hooks();
+  if (!watchdog.is_due && watchdog.timeout > 0) start_wall(now, watchdog.timeout);
 }
 
-int64_t watchdog_renewed(void) { return watchdog.started; }
+uint32_t watchdog_renewed(void) { return (uint32_t)watchdog.began; }
 
 void watchdog_enter(struct watch *outer, lua_State *state, int64_t timeout) {
-  *outer = (struct watch){watchdog.running, watchdog.started, watchdog.timeout, false};
+  *outer = (struct watch){.running = watchdog.running,
+                          .began = (uint32_t)watchdog.began,
+                          .spent = (uint32_t)watchdog.spent,
+                          .timeout = watchdog.timeout,
+                          .held = watchdog.held};
   watchdog.running = NULL; /* from here on no signal changes anything */
   outer->stopping = watchdog.stopping;
-  watchdog.stopping = 0;
-  watchdog.timeout = timeout;
-  watchdog.started = clock_coarse_milliseconds();
+  uint32_t now = wall_now();
+  watchdog.stopping = watchdog.waiting = watchdog.noted = 0;
+  watchdog.held = 0;
+  watchdog.timeout = as_timeout(timeout);
+  watchdog.began = (sig_atomic_t)now;
+  watchdog.spent = watchdog.now_spent;
   watchdog.running = state;
-  if (timeout > 0 && watchdog.started + timeout < watchdog.due && watchdog.installed)
-    start_timer(timeout);
+  if (timeout <= 0) return;
+  if (!watchdog.is_due || between(watchdog.due, now + (uint32_t)watchdog.timeout) < 0)
+    start_wall(now, watchdog.timeout);
 }
 
 bool watchdog_leave(const struct watch *outer) {
   lua_State *state = watchdog.running;
   watchdog.running = NULL; /* from here on no signal changes anything */
   bool was_stopped = watchdog.stopping;
-  if (was_stopped) clear_hook(state);
-  watchdog.started = outer->started;
+  if (was_stopped || watchdog.waiting) clear_hook(state);
+  watchdog.began = (sig_atomic_t)outer->began;
+  watchdog.spent = (sig_atomic_t)outer->spent;
   watchdog.timeout = outer->timeout;
+  watchdog.held = outer->held;
+  watchdog.waiting = watchdog.noted = 0;
   watchdog.stopping = outer->stopping;
   watchdog.running = outer->running;
-  if (outer->running && outer->timeout > 0 && outer->started + outer->timeout < watchdog.due)
-    start_timer(1);
+  if (outer->running && outer->timeout > 0 && !watchdog.is_due) start_wall(wall_now(), 1);
   return was_stopped;
 }
+
+void watchdog_hold(void) { watchdog.held++; }
+
+void watchdog_release(void) { watchdog.held--; }
+
+uint32_t watchdog_spent(void) { return (uint32_t)watchdog.now_spent; }
 
 lua_State *watchdog_switch(lua_State *state) {
   lua_State *outer = watchdog.running;
   watchdog.running = state;
-  if (watchdog.stopping)
-    set_hook(state);
-  else if (lua_gethook(state) == stop) /* inherited from one that was being stopped */
-    clear_hook(state);
+  clear_hook(state); /* it may have inherited one */
+  apply_hook(state);
   return outer;
 }
 
 void watchdog_switch_back(lua_State *outer, lua_State *inner) {
   watchdog.running = outer;
-  if (!watchdog.stopping) return;
   clear_hook(inner);
-  if (outer) set_hook(outer);
+  if (outer) apply_hook(outer);
 }
 
 bool watchdog_is_stopping(void) { return watchdog.stopping; }

@@ -1,15 +1,22 @@
-/* watchdog.h: stops a call into a script that takes too long.
+/* watchdog.h: stops a call into a script that takes too much of the processor, and notes one that
+ * waits for too long.
  *
- * A count hook would tax every instruction, so none is set in ordinary running: a timer signal
- * finds out that a call has overrun and only then sets one, which raises an error at every further
- * instruction until the call has come back, whatever it wraps itself in. The timer itself is
- * started at most once per time limit, not per call.
+ * A count hook would tax every instruction, so none is set in ordinary running. A timer that counts
+ * the processor time of the thread ticks a few times in each time limit; its signal handler finds
+ * out that a call has overrun and only then sets a hook, which raises an error at every further
+ * instruction until the call has come back, whatever it wraps itself in. An idle process is not
+ * woken, and a machine that pauses stops nobody. Since a call notes only the last tick before it,
+ * it is stopped after its limit, and not later than nine eighths of it and 20 ms.
+ *
+ * A second timer goes by the wall's clock; it is started at most once per time limit, not per call.
+ * When a call has spent its limit without using the processor, a hook notes the place as soon as
+ * the call goes on.
  *
  * What it cannot stop, because Lua gives no place to: a C function that takes long (a pathological
- * pattern of string.find, a blocking read), a finalizer (__gc), and a coroutine that a C module
- * resumes on its own.
+ * pattern of string.find, a blocking read), a finalizer that Lua calls itself (finalizers.h says
+ * which), and a coroutine that a C module resumes on its own.
  *
- * There is one watchdog in a process, and the calls are made by one thread. */
+ * There is one watchdog in a process, and the calls are made by the thread that installed it. */
 #ifndef SCRIPT_WATCHDOG_H
 #define SCRIPT_WATCHDOG_H
 
@@ -20,14 +27,21 @@
 /* A call under watch; kept by the caller so that calls can be nested. */
 struct watch {
   lua_State *running;
-  int64_t started;
-  int64_t timeout;
+  uint32_t began; /* ms of the coarse clock, which wrap */
+  uint32_t spent; /* ms of the processor's time, as of the last tick; they wrap */
+  int timeout;
+  int held;
   bool stopping;
 };
 
-/* Installs the signal handler (SIGALRM) and the timer. False: the system refused, errno says why.
- */
-bool watchdog_install(void);
+/* Called from a hook, inside of a call that has waited for `waited` ms in all: it may log, and must
+ * not raise. */
+typedef void watchdog_note(lua_State *state, int64_t waited);
+
+/* Installs the signal handlers (SIGVTALRM, SIGALRM) and the timers, in this process; they do not
+ * outlive fork(), and then this is to be called again. The ticks are made fit for calls with a
+ * limit of `timeout` ms. False: the system refused, errno says why. */
+bool watchdog_install(int64_t timeout, watchdog_note *note);
 
 /* The state is about to run, for at most timeout ms (0: no limit). Saves what ran before. */
 void watchdog_enter(struct watch *outer, lua_State *state, int64_t timeout);
@@ -38,8 +52,17 @@ bool watchdog_leave(const struct watch *outer);
 /* The time limit starts anew: one call after another within one entry. */
 void watchdog_renew(void);
 
-/* When that was last done, in ms of the coarse clock. */
-int64_t watchdog_renewed(void);
+/* When that was last done, or the entry began: in ms of the coarse clock. They wrap, so that only
+ * differences mean something. */
+uint32_t watchdog_renewed(void);
+
+/* From hold to release the call at hand is not stopped, and the time does not count for its limit.
+ * May be nested. */
+void watchdog_hold(void);
+void watchdog_release(void);
+
+/* The processor's time of the thread, in ms, as of the last tick; it wraps. */
+uint32_t watchdog_spent(void);
 
 /* The call at hand goes on in another coroutine of the same state, and comes back from it. */
 lua_State *watchdog_switch(lua_State *state);

@@ -173,6 +173,32 @@ describe("watchdog", function()
     assert.equal(("ok\n"):rep(8), converse(service, ("slow\n"):rep(8)))
   end)
 
+  it("counts the processor's time, so that a call that waits is not stopped, but logged with its place", function()
+    local service = script [[
+      assert(io.popen "sleep 0.1"):read "a"
+      return "ok\n"]]
+    local session <close> = service:open()
+    local log, out = rooms.base.capture(function() return conversation.feed(session, { "slow\n" }) end)
+    assert.equal("ok\n", out)
+    local line, call, ms =
+      log:match ' warn blocked service=protocol place="[^"]*protocol.lua:(%d+): function <[^"]*" call=(%S+) ms=(%d+) '
+    assert.equal("6", line)
+    assert.equal("read", call)
+    assert.is_true(tonumber(ms) >= 90, log)
+    assert.is_nil(log:find("script_overrun", 1, true))
+  end)
+
+  it("logs where a coroutine waits, each time", function()
+    local service = script [[
+      coroutine.wrap(function() os.execute "sleep 0.06" end)()
+      return "ok\n"]]
+    local session <close> = service:open()
+    local log, out = rooms.base.capture(function() return conversation.feed(session, { ("slow\n"):rep(3) }) end)
+    assert.equal(("ok\n"):rep(3), out)
+    assert.truthy(log:find('protocol.lua:6: function <[^"]*protocol.lua:6>" call=execute ms='), log)
+    assert.equal(3, select(2, log:gsub(" blocked ", "")))
+  end)
+
   it("leaves no hook behind", function()
     local service = script [[
       if self.request == "slow" then while true do coroutine.wrap(function() pcall(overrun) end)() end end

@@ -238,6 +238,25 @@ describe("the call timeout", function()
     assert.equal(3, running:count_in_log "script_overrun service")
   end)
 
+  it("does not count while the process is paused, which is logged as blocked", function()
+    local running = start(SCRIPT:format [[
+      os.execute "kill -STOP $PPID"
+      for _ = 1, 1000 do pcall(error) end
+    ]])
+    local client = running:connect()
+    client:send "trap\n"
+    server.wait_until("the process is paused", function()
+      local stat <close> = assert(io.open(("/proc/%d/stat"):format(running.process:pid())))
+      return stat:read "a":match "%) (%a)" == "T"
+    end)
+    local resumed <const> = server.now() + 2 * TIMEOUT
+    server.wait_until("more than the limit has passed", function() return server.now() > resumed end)
+    running.process:signal(18)
+    assert.equal("got through\n", client:receive(12))
+    running:wait_for_log 'blocked service=script1 place="[^"]*script1.lua:%d+: [^"]*" call=execute ms='
+    assert.equal(0, running:count_in_log "script_overrun")
+  end)
+
   it("is off with 0", function()
     local running = start([[
       local parlance = require "parlance"

@@ -22,6 +22,19 @@ function parlance.now() end
 ---@return number
 function parlance.time() end
 
+--- Runs f(...) to its end and returns what it returns. The time limit of a call does not stop it, and it may use
+--- a reserve of memory over the memory limit. An error in f passes through. f must not yield.
+---@generic T
+---@param f fun(...): T...
+---@param ... any
+---@return T...
+function parlance.atomic(f, ...) end
+
+--- How many bytes of memory the script uses now, garbage included, and its limit.
+---@return integer used
+---@return integer? limit nil: there is none
+function parlance.memory() end
+
 ---@class parlance.Address
 ---@field host string numeric; "unix" for a client on a Unix socket
 ---@field port integer 0 for a Unix socket

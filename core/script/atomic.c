@@ -1,0 +1,49 @@
+#include "script/atomic.h"
+
+#include <lauxlib.h>
+
+#include "script/gate.h"
+#include "script/watchdog.h"
+
+/* `began` is the processor's time then. */
+static void log_slow(lua_State *state, struct gate *gate, uint32_t began) {
+  struct log_line line;
+  int64_t spent = (int32_t)(watchdog_spent() - began);
+  if (gate->call_timeout <= 0 || spent <= gate->call_timeout) return;
+  if (!gate_begin_notice(gate, &line, "atomic")) return;
+  gate_log_place(state, &line, 1);
+  log_integer(&line, "ms", spent);
+  log_text(&line, "detail",
+           "parlance.atomic took longer than --call-timeout, and everybody else waited");
+  log_end(&line);
+}
+
+/* atomic(f, ...): a stop raises only once f is over. Where f raises, where it was is kept for the
+ * log. */
+static int run_atomic(lua_State *state) {
+  struct gate *gate = gate_of(state);
+  uint32_t began = watchdog_spent();
+  luaL_checkany(state, 1);
+  watchdog_hold();
+  memory_open_reserve(gate->memory);
+  int status = lua_pcall(state, lua_gettop(state) - 1, LUA_MULTRET, 0);
+  memory_close_reserve(gate->memory);
+  watchdog_release();
+  log_slow(state, gate, began);
+  return status == LUA_OK ? lua_gettop(state) : lua_error(state);
+}
+
+/* memory(): the bytes in use, and the limit if there is one. */
+static int tell_memory(lua_State *state) {
+  const struct memory *memory = gate_of(state)->memory;
+  lua_pushinteger(state, (lua_Integer)memory->used);
+  if (memory->nominal == SIZE_MAX) return 1;
+  lua_pushinteger(state, (lua_Integer)memory->nominal);
+  return 2;
+}
+
+void atomic_install(lua_State *state) {
+  static const luaL_Reg functions[] = {
+      {"atomic", run_atomic}, {"memory", tell_memory}, {NULL, NULL}};
+  luaL_setfuncs(state, functions, 0);
+}
