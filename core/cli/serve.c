@@ -131,6 +131,15 @@ static enum service_renewal judge(void *context, bool is_forced,
   return answer(served, checker_judge(served->script, is_forced, finding, now));
 }
 
+static void run_due(void *context, int64_t now) {
+  script_run_due(((const struct served *)context)->script, now);
+}
+
+static void set_due(void *context, int64_t when) {
+  const struct served *served = context;
+  server_set_due(served->server, served->nth, when);
+}
+
 static bool let_others(void *context) { return server_let_others(context); }
 
 static size_t count_files(void *context) {
@@ -156,6 +165,7 @@ static bool listen_all(struct server *server, struct served *served, size_t coun
         .check = served[i].checker.plan.program ? &served[i].checker.plan : NULL,
         .check_time = CHECKER_TIME,
         .judge = judge,
+        .run_due = run_due,
         .count_files = count_files,
         .each_file = each_file};
     struct service_options service = {.name = script_name(served[i].script),
@@ -170,6 +180,7 @@ static bool listen_all(struct server *server, struct served *served, size_t coun
       return false;
     }
     script_set_pause(served[i].script, let_others, server);
+    script_set_alarm(served[i].script, set_due, &served[i]);
   }
   return true;
 }
@@ -206,6 +217,7 @@ static int run(const struct options *options, struct served *served) {
       log_event(LOG_INFO, "recording", "folder", options->server.record);
     if (server_run(server) == STATUS_OK) status = EXIT_STOPPED;
   }
+  for (size_t i = 0; i < options->script_count; i++) script_set_alarm(served[i].script, NULL, NULL);
   server_destroy(server);
   return status;
 }

@@ -10,6 +10,7 @@
 #include "script/gate.h"
 #include "script/script.h"
 #include "script/sources.h"
+#include "script/tasks.h"
 #include "session/handler.h"
 
 /* The functions of a protocol, in the order of generation_function_name(). */
@@ -43,6 +44,7 @@ struct generation {
   uint64_t fingerprint;          /* of its sources when it had been loaded */
   struct sources *sources;       /* Lua's, behind `roots`; NULL before it is prepared */
   struct framing framing;        /* what handler.framing points to, if anything */
+  struct task_list tasks;        /* that have not ended */
   int functions[FUNCTION_COUNT]; /* references; LUA_NOREF where there is none */
   int metatable;                 /* of every `self` */
   int roots;                     /* a list: what it consists of, see enum root */

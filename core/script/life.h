@@ -8,6 +8,7 @@
 #include "script/generation.h"
 #include "script/memory.h"
 #include "script/script.h"
+#include "script/tasks.h"
 
 enum { NAME_MAX_LENGTH = 64 };
 
@@ -25,6 +26,10 @@ struct script {
   unsigned strangers;      /* so many there were in a row with this fingerprint */
   int64_t strangers_since; /* when the first of a row was met, with whatever fingerprint; 0: none */
   int64_t lacking_since;   /* when a file was first found missing; 0: none is */
+  struct generation *running; /* the one that a call into Lua is for; NULL: none, or the newest */
+  struct tasks tasks;
+  void (*alarm)(void *context, int64_t when); /* is told when a task is due; or NULL */
+  void *alarm_context;
   bool (*pause)(void *context); /* lets others go on while a version is being made; or NULL */
   void *pause_context;
   double piece_since; /* when others last went on, in seconds of clock_seconds(), */

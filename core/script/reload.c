@@ -202,6 +202,8 @@ static void take_over(struct script *script, const struct takeover *takeover, in
     one->handler.successor = &script->generation->handler;
     one->handler.vacant = retire;
   }
+  tasks_end(old);
+  tasks_begin(script->generation);
   sources_deinit(&script->failed);
   script->lacking_since = 0;
   script->is_troubled = false;
@@ -326,7 +328,10 @@ static bool make_next(struct script *script, struct takeover *takeover, struct a
   takeover->is_early = !is_forced && is_made_too_early(script, takeover->next, now);
   if (!takeover->is_early && passes(script, takeover)) {
     takeover->detail = script->gate.error;
-    if (gate_run(&script->gate, carry_over, takeover) == GATE_OK) return true;
+    script->tasks.are_refused = true;
+    bool is_carried_over = gate_run(&script->gate, carry_over, takeover) == GATE_OK;
+    script->tasks.are_refused = false;
+    if (is_carried_over) return true;
   } else
     takeover->is_turned_away = !takeover->is_early;
   *sources = *takeover->next->sources;

@@ -87,6 +87,7 @@ static int prepare(lua_State *state) {
   settings_push(state, &script->options);
   lua_setfield(state, -2, "settings");
   atomic_install(state);
+  tasks_add_every(state, script);
   lua_setfield(state, -2, "parlance");
   luaL_requiref(state, "parlance.framing", module_framing_open, 0);
   lua_pop(state, 1);
@@ -183,7 +184,9 @@ static bool prepare_and_load(struct script *script, struct generation *generatio
   ahead_prepare(&script->gate, ahead, script->options.path);
   if (ahead->pause) ahead->pause(ahead->context);
   generation->sources->ahead = ahead;
+  script->running = generation;
   bool is_loaded = gate_run(&script->gate, load, &loading) == GATE_OK;
+  script->running = NULL;
   generation->sources->ahead = NULL;
   generation->sources->at_load = generation->sources->count;
   return is_loaded;
@@ -208,6 +211,7 @@ struct generation *script_make(struct script *script, struct ahead *ahead,
 }
 
 void script_free_generation(struct script *script, struct generation *generation) {
+  tasks_end(generation);
   generation_unload(script->gate.main, generation);
   free(generation);
 }
@@ -221,6 +225,7 @@ bool script_load(struct script *script, const char **error) {
   if (script->generation) {
     const struct script_clock *clock = script->options.clock;
     script->generation->since = clock ? (int64_t)(clock->monotonic * 1000) : clock_milliseconds();
+    tasks_begin(script->generation);
     return true;
   }
   sources_deinit(&sources);
@@ -293,6 +298,7 @@ size_t script_memory(struct script *script, bool collects) {
 
 void script_destroy(struct script *script) {
   if (script->generation) script_free_generation(script, script->generation);
+  tasks_deinit(script);
   sources_deinit(&script->failed);
   sources_deinit(&script->checked);
   lua_close(script->gate.main);

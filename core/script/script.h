@@ -81,6 +81,19 @@ enum script_reload script_reload(struct script *script, bool is_forced, int64_t 
  * called any more. */
 void script_set_pause(struct script *script, bool (*pause)(void *context), void *context);
 
+/* When script_run_due() should be called next, in ms; CLOCK_NEVER: no function is to be run. */
+int64_t script_next_due(const struct script *script);
+
+/* Runs the functions of parlance.every() that are due. If that takes long, some of them are left,
+ * and are due still. Not to be called from within a call of a session. */
+void script_run_due(struct script *script, int64_t now);
+
+/* From now on `alarm` is called whenever there is another answer to script_next_due() than the one
+ * that it was called with last; now, too, if that is a time. It is called from within Lua, and
+ * calls nothing here. */
+void script_set_alarm(struct script *script, void (*alarm)(void *context, int64_t when),
+                      void *context);
+
 /* ---- versions that are checked before they take over ---------------------------------------- */
 
 /* What a check has found, which was made elsewhere. */

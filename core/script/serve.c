@@ -229,7 +229,11 @@ void serve_work(struct handler *handler, struct session *session) {
   struct generation *generation = (struct generation *)handler;
   struct call call = {.generation = generation, .session = session};
   bool is_last = session_next(session) == SESSION_CLOSE;
+  struct script *script = generation->script;
+  struct generation *outer = script->running;
+  script->running = generation;
   enum gate_result result = gate_run(generation->gate, serve, &call);
+  script->running = outer;
   if (result != GATE_OK) session_fail(session, reason_of(result), generation->gate->error);
   if (!is_last) return;
   client_forget(generation->gate->main, session);

@@ -378,7 +378,7 @@ static void expire(struct connection *connection) {
   if (connection->recording) recording_expired(&connection->recording, connection->session);
 }
 
-void connection_expire(struct timer *timer) {
+static void expire_timer(struct timer *timer) {
   struct connection *connection = of_timer(timer);
   if (connection->phase == PHASE_LINGERING)
     linger_on(connection);
@@ -439,6 +439,7 @@ static struct connection *create(struct listener *listener, int fd, const struct
   if (!connection) return NULL;
   address_keep(peer, &connection->peer);
   connection->source.ready = ready;
+  connection->timer.expire = expire_timer;
   connection->owner = (struct session_owner){identify, &service->failures};
   connection->listener = listener;
   connection->fd = fd;

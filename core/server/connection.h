@@ -12,9 +12,6 @@
 /* Takes over a socket that was just accepted; on failure it is closed and that is logged. */
 void connection_open(struct listener *listener, int fd, const struct sockaddr *peer);
 
-/* The connection that a due timer belongs to. */
-void connection_expire(struct timer *timer);
-
 /* The server is stopping: see session_drain(). */
 void connection_drain(struct connection *connection);
 

@@ -6,10 +6,10 @@
 #include <sys/stat.h>
 
 #include "base/log.h"
+#include "base/timer.h"
 #include "io/poller.h"
 #include "io/resolver.h"
 #include "io/source.h"
-#include "io/timer.h"
 #include "io/watcher.h"
 #include "server/preflight.h"
 #include "server/server.h"
@@ -38,6 +38,7 @@ struct service {
   struct service *next;
   struct handler *handler;
   const struct service_source *source; /* or NULL */
+  struct timer due; /* when source->run_due() is called; always set, if only to CLOCK_NEVER */
   struct preflight preflight;
   struct listener *listeners;
   size_t connections;

@@ -34,6 +34,15 @@ static void signalled(struct io_source *source, unsigned events) {
   if (!server->is_stopping && signals_take_reload()) server->is_asked_to_renew = true;
 }
 
+static void retry(struct timer *timer) {
+  listener_resume((struct server *)((char *)timer - offsetof(struct server, retry)));
+}
+
+/* The coarse clock may not know it yet. */
+static void end_drain(struct timer *timer) {
+  ((struct server *)((char *)timer - offsetof(struct server, drain)))->drain_is_over = true;
+}
+
 bool server_can_record(const char *folder) {
   struct recorder *recorder;
   if (recorder_create(folder, &recorder) != STATUS_OK) return false;
@@ -51,6 +60,8 @@ enum status server_create(const struct server_options *options, struct server **
   server->watches = options->watches;
   server->signals.ready = signalled;
   server->signal_fd = -1;
+  server->retry.expire = retry;
+  server->drain.expire = end_drain;
   server->now = clock_milliseconds();
   *why = "poller";
   enum status status = poller_create(options->poller, &server->poller);
@@ -78,6 +89,15 @@ enum status server_create(const struct server_options *options, struct server **
   return STATUS_OK;
 }
 
+/* It keeps its place, so that setting it cannot fail. */
+static void run_due(struct timer *timer) {
+  struct service *service = (struct service *)((char *)timer - offsetof(struct service, due));
+  struct server *server = service->server;
+  (void)timer_set(&server->timers, timer, CLOCK_NEVER);
+  if (service->source && service->source->run_due)
+    service->source->run_due(service->source->context, server->now);
+}
+
 enum status server_add_service(struct server *server, const struct service_options *options,
                                const struct address **failed, const char **why) {
   struct service *service = calloc(1, sizeof *service);
@@ -88,6 +108,11 @@ enum status server_add_service(struct server *server, const struct service_optio
   service->handler = options->handler;
   service->source = options->source;
   preflight_init(service);
+  service->due.expire = run_due;
+  if (timer_set(&server->timers, &service->due, CLOCK_NEVER) != STATUS_OK) {
+    free(service);
+    return STATUS_NO_MEMORY;
+  }
   service->max_connections = options->max_connections;
   snprintf(service->name, sizeof service->name, "%s", options->name);
   struct service **end = &server->services;
@@ -117,6 +142,10 @@ void server_renew(struct server *server, size_t nth, struct handler *handler) {
   service->handler = handler;
   service->renewals++;
   sweep_begin(server);
+}
+
+void server_set_due(struct server *server, size_t nth, int64_t when) {
+  (void)timer_set(&server->timers, &nth_service(server, nth)->due, when);
 }
 
 /* ---- a turn -------------------------------------------------------------------------------- */
@@ -154,14 +183,8 @@ static bool must_break_off(struct server *server) {
 
 static void expire_timers(struct server *server) {
   struct timer *timer;
-  while (!must_break_off(server) && (timer = timer_take_due(&server->timers, server->now))) {
-    if (timer == &server->retry)
-      listener_resume(server);
-    else if (timer == &server->drain)
-      server->drain_is_over = true; /* the coarse clock may not know it yet */
-    else
-      connection_expire(timer);
-  }
+  while (!must_break_off(server) && (timer = timer_take_due(&server->timers, server->now)))
+    timer->expire(timer);
   if (server->is_draining && must_break_off(server)) abort_all(server);
   if (server->resolver && resolver_deadline(server->resolver, server->now) <= server->now)
     resolver_expire(server->resolver);

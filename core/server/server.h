@@ -61,6 +61,10 @@ struct service_source {
   enum service_renewal (*judge)(void *context, bool is_forced,
                                 const struct service_finding *finding, int64_t now);
 
+  /* NULL, or runs what the handlers have to do at the time that server_set_due() was told of.
+   * Called within a turn, and not from within a call of a session. */
+  void (*run_due)(void *context, int64_t now);
+
   /* The files to be watched: how many there are, and each of them. */
   size_t (*count_files)(void *context);
   void (*each_file)(void *context, void (*visit)(void *visitor, const char *path), void *visitor);
@@ -96,6 +100,10 @@ unsigned server_port(const struct server *server, size_t nth);
  * The successor of the old handler must have been set; if it had no conversations, it is not used
  * any more. Not from within a call of a session of that service. */
 void server_renew(struct server *server, size_t nth, struct handler *handler);
+
+/* The nth service has something to do at that time, in ms, and nothing before; CLOCK_NEVER:
+ * nothing at all. May be called from anywhere. */
+void server_set_due(struct server *server, size_t nth, int64_t when);
 
 /* Lets all others go on in the middle of a renewal that takes long: a turn of the loop that does
  * not wait, and renews nothing. False: they did not, since they had much longer than the renewal

@@ -119,18 +119,29 @@ static int reload(lua_State *L) {
   return 1;
 }
 
+static int64_t earlier(int64_t one, int64_t other) { return one < other ? one : other; }
+
+/* What is due now: the tasks of the script, then the limits of time. */
+static void let_happen(struct stage *stage) {
+  while (script_next_due(stage->script) <= stage->now) script_run_due(stage->script, stage->now);
+  dialogue_expire_all(stage);
+}
+
 /* advance(seconds): in steps from deadline to deadline, so that what happens at one of them happens
- * at its time. */
+ * at its time. A limit of time that does not run out holds up nothing. */
 static int advance(lua_State *L) {
   struct stage *stage = check(L);
   lua_Number seconds = luaL_checknumber(L, 2);
   luaL_argcheck(L, seconds >= 0 && seconds <= 1e9, 2, "must be a number of seconds from 0 to 1e9");
-  int64_t end = stage->now + (int64_t)llround(seconds * 1000), next;
-  while ((next = dialogue_next_deadline(stage)) <= end) {
-    int64_t before = stage->now;
+  int64_t end = stage->now + (int64_t)llround(seconds * 1000);
+  bool is_stuck = false;
+  for (;;) {
+    int64_t limit = is_stuck ? CLOCK_NEVER : dialogue_next_deadline(stage), before = stage->now;
+    int64_t next = earlier(limit, script_next_due(stage->script));
+    if (next > end) break;
     if (next > before) set_now(stage, next);
-    dialogue_expire_all(stage);
-    if (stage->now == before && dialogue_next_deadline(stage) <= before) break;
+    let_happen(stage);
+    is_stuck = stage->now == before && dialogue_next_deadline(stage) <= before;
   }
   set_now(stage, end);
   return 0;
@@ -147,7 +158,7 @@ static int set_time(lua_State *L) {
 /* deadline() */
 static int deadline(lua_State *L) {
   const struct stage *stage = check(L);
-  int64_t next = dialogue_next_deadline(stage);
+  int64_t next = earlier(dialogue_next_deadline(stage), script_next_due(stage->script));
   if (next == CLOCK_NEVER) return 0;
   lua_pushnumber(L, next > stage->now ? (double)(next - stage->now) / 1000 : 0);
   return 1;

@@ -25,9 +25,11 @@
  *                        a conversation: it has been greeted
  *   script:reload()      "reloaded", "unchanged", "refused" or "lacking": the log says why; forced
  *                        if called with true
- *   script:advance(s)    so many seconds pass, and with them the limits of time of conversations
+ *   script:advance(s)    so many seconds pass, and with them the limits of time of conversations;
+ *                        what parlance.every() is to run is run at its times
  *   script:set_time(s)   the seconds since 1970 at which its clock stands now
- *   script:deadline()    in how many seconds the next limit of time runs out; nil: none does
+ *   script:deadline()    in how many seconds the next limit of time runs out, or a function of
+ *                        parlance.every() is run; nil: none
  *   script:now()         the seconds that have passed since it was loaded
  *   script:asked()       how often request_complete was called, and how many bytes it was shown
  *   script:memory(collects)

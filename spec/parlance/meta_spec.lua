@@ -247,7 +247,7 @@ describe("a definition that is wrong", function()
     { "a function without a definition", module_faults, "parlance.framing", "function framing.netstring", nil,
       "parlance.framing: netstring has no definition" },
     { "an invented function", module_faults, "parlance",
-      "return parlance", "--- Sleeps.\nfunction parlance.sleep() end\nreturn parlance",
+      "\nreturn parlance", "\n--- Sleeps.\nfunction parlance.sleep() end\nreturn parlance",
       "parlance: sleep is defined and is not there" },
     { "a value without a definition", module_faults, "parlance", "@field shared", nil,
       "parlance: shared has no definition" },

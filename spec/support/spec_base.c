@@ -240,5 +240,6 @@ int spec_open_base(lua_State *L) {
                                      {"close", close_buffer}, {NULL, NULL}};
   arguments_add_class(L, buffer_class, methods, close_buffer);
   luaL_newlib(L, functions);
+  spec_add_timers(L);
   return 1;
 }

@@ -35,6 +35,23 @@ function parlance.atomic(f, ...) end
 ---@return integer? limit nil: there is none
 function parlance.memory() end
 
+--- What parlance.every() returns. It goes on whether you keep it or not.
+---@class parlance.Task
+local Task = {}
+
+--- The function is not run any more. It may be called from within the function, too.
+---@return boolean is_cancelled false if it had ended before
+---@return "finished"? why
+function Task:cancel() end
+
+--- Runs `f` every so many seconds, for the first time when that many have passed, one run at a time. Runs that
+--- were missed are not made up for. An error is logged, and it goes on. An error where it cannot be made: in `save`
+--- and `restore`, or when there are 10,000 already.
+---@param seconds number from 0.001 to 1e9
+---@param f fun()
+---@return parlance.Task
+function parlance.every(seconds, f) end
+
 ---@class parlance.Address
 ---@field host string numeric; "unix" for a client on a Unix socket
 ---@field port integer 0 for a Unix socket

@@ -2,9 +2,10 @@
  *
  * A timer is part of what it times (intrusive), so that setting one fails only when the heap itself
  * cannot grow. Adding, moving and cancelling take O(log n); looking at the next one O(1).
- * Times are those of base/clock.h, in milliseconds. */
-#ifndef IO_TIMER_H
-#define IO_TIMER_H
+ * Times are those of base/clock.h, in milliseconds. Timers of one time are due in the order in
+ * which they were set. */
+#ifndef BASE_TIMER_H
+#define BASE_TIMER_H
 
 #include <stddef.h>
 #include <stdint.h>
@@ -14,19 +15,26 @@
 
 struct timer {
   int64_t when;
-  size_t place; /* in the heap, counted from 1; 0 when not set. Zero-initialise. */
+  uint64_t sequence;                   /* of timer_set(), for those of one time */
+  size_t place;                        /* in the heap, counted from 1; 0 when not set */
+  void (*expire)(struct timer *timer); /* for the heap's owner to call; the heap does not */
 };
 
 struct timer_heap {
   struct timer **timers;
   size_t count;
   size_t capacity;
+  uint64_t sequence;
 };
 
 /* All zeros is an empty heap. */
 void timer_heap_init(struct timer_heap *heap);
 
-/* Sets or moves a timer. STATUS_NO_MEMORY: it is as it was before. */
+/* Room for so many timers in all: as long as there are no more, timer_set() does not fail. */
+enum status timer_heap_reserve(struct timer_heap *heap, size_t count);
+
+/* Sets or moves a timer; one that was never set must be all zeros, but for `expire`.
+ * STATUS_NO_MEMORY: it is as it was before. */
 enum status timer_set(struct timer_heap *heap, struct timer *timer, int64_t when);
 
 /* Cancels a timer; one that is not set is left alone. */

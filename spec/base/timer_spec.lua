@@ -1,9 +1,9 @@
-local io = require("parlance_spec").io
+local base = require("parlance_spec").base
 
 describe("timer", function()
   local timers
 
-  before_each(function() timers = io.timers() end)
+  before_each(function() timers = base.timers() end)
   after_each(function() timers:close() end)
 
   -- The names of all that are due, in order.
@@ -34,11 +34,23 @@ describe("timer", function()
     assert.same({ 40, 50, 60 }, take_all(1000))
   end)
 
-  it("takes several with one time", function()
+  it("takes those of one time in the order in which they were set", function()
+    local names = {}
+    for name = 1, 100 do
+      names[name] = name
+      timers:set(name, 7)
+    end
+    assert.same(names, take_all(7))
+  end)
+
+  it("takes one that was set anew behind those of its time", function()
     for name = 1, 5 do timers:set(name, 7) end
-    local taken = take_all(7)
-    table.sort(taken)
-    assert.same({ 1, 2, 3, 4, 5 }, taken)
+    timers:set(2, 7)
+    timers:set(4, 6)
+    timers:set(4, 7)
+    timers:cancel(1)
+    timers:set(1, 7)
+    assert.same({ 3, 5, 2, 4, 1 }, take_all(7))
   end)
 
   it("moves to a later and to an earlier time", function()
@@ -83,24 +95,24 @@ describe("timer", function()
       seed = (seed * 1103515245 + 12345) & 0x7fffffff
       return (seed >> 8) % limit
     end
-    local when = {}
-    for name = 1, 100000 do
-      when[name] = random(1000000)
+    local when, order, sets = {}, {}, 0
+    local function set(name)
+      sets = sets + 1
+      when[name], order[name] = random(50000), sets
       timers:set(name, when[name])
     end
-    for name = 1, 100000, 3 do
-      when[name] = random(1000000)
-      timers:set(name, when[name])
-    end
+    for name = 1, 100000 do set(name) end
+    for name = 1, 100000, 3 do set(name) end
     for name = 2, 100000, 3 do
       when[name] = nil
       timers:cancel(name)
     end
-    local last, count = -1, 0
+    local before, last, count = nil, -1, 0
     for name in function() return timers:take(1000000) end do
       -- Plain comparisons: a hundred thousand asserts take a while.
       if when[name] < last then error(("%d came after %d"):format(when[name], last)) end
-      last, when[name], count = when[name], nil, count + 1
+      if when[name] == last and order[name] < order[before] then error(("%d came after %d"):format(name, before)) end
+      before, last, when[name], count = name, when[name], nil, count + 1
     end
     assert.equal(66667, count)
     assert.is_nil(next(when))

@@ -1,5 +1,6 @@
-#include "io/timer.h"
+#include "base/timer.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 
 void timer_heap_init(struct timer_heap *heap) { *heap = (struct timer_heap){0}; }
@@ -7,6 +8,10 @@ void timer_heap_init(struct timer_heap *heap) { *heap = (struct timer_heap){0}; 
 /* Places count from 1, so that the parent of a place is half of it. */
 static struct timer *timer_at(const struct timer_heap *heap, size_t place) {
   return heap->timers[place - 1];
+}
+
+static bool is_before(const struct timer *a, const struct timer *b) {
+  return a->when != b->when ? a->when < b->when : a->sequence < b->sequence;
 }
 
 static void put_at(struct timer_heap *heap, size_t place, struct timer *timer) {
@@ -17,7 +22,7 @@ static void put_at(struct timer_heap *heap, size_t place, struct timer *timer) {
 static void sift_up(struct timer_heap *heap, struct timer *timer, size_t place) {
   for (; place > 1; place /= 2) {
     struct timer *parent = timer_at(heap, place / 2);
-    if (parent->when <= timer->when) break;
+    if (is_before(parent, timer)) break;
     put_at(heap, place, parent);
   }
   put_at(heap, place, timer);
@@ -25,9 +30,8 @@ static void sift_up(struct timer_heap *heap, struct timer *timer, size_t place) 
 
 static void sift_down(struct timer_heap *heap, struct timer *timer, size_t place) {
   for (size_t child = place * 2; child <= heap->count; child = place * 2) {
-    if (child < heap->count && timer_at(heap, child + 1)->when < timer_at(heap, child)->when)
-      child++;
-    if (timer_at(heap, child)->when >= timer->when) break;
+    if (child < heap->count && is_before(timer_at(heap, child + 1), timer_at(heap, child))) child++;
+    if (is_before(timer, timer_at(heap, child))) break;
     put_at(heap, place, timer_at(heap, child));
     place = child;
   }
@@ -36,15 +40,16 @@ static void sift_down(struct timer_heap *heap, struct timer *timer, size_t place
 
 /* Finds the place of a timer that came to `place` from elsewhere or has a new time. */
 static void settle(struct timer_heap *heap, struct timer *timer, size_t place) {
-  if (place > 1 && timer->when < timer_at(heap, place / 2)->when)
+  if (place > 1 && is_before(timer, timer_at(heap, place / 2)))
     sift_up(heap, timer, place);
   else
     sift_down(heap, timer, place);
 }
 
-static enum status make_room(struct timer_heap *heap) {
-  if (heap->count < heap->capacity) return STATUS_OK;
-  size_t capacity = heap->capacity ? heap->capacity * 2 : 64;
+enum status timer_heap_reserve(struct timer_heap *heap, size_t count) {
+  if (count <= heap->capacity) return STATUS_OK;
+  size_t capacity = heap->capacity ? heap->capacity : 64;
+  while (capacity < count) capacity *= 2;
   struct timer **timers = realloc(heap->timers, capacity * sizeof *timers);
   if (!timers) return STATUS_NO_MEMORY;
   heap->timers = timers;
@@ -54,11 +59,12 @@ static enum status make_room(struct timer_heap *heap) {
 
 enum status timer_set(struct timer_heap *heap, struct timer *timer, int64_t when) {
   if (!timer->place) {
-    enum status status = make_room(heap);
+    enum status status = timer_heap_reserve(heap, heap->count + 1);
     if (status != STATUS_OK) return status;
     timer->place = ++heap->count;
   }
   timer->when = when;
+  timer->sequence = heap->sequence++;
   settle(heap, timer, timer->place);
   return STATUS_OK;
 }

@@ -1,0 +1,280 @@
+#include "script/tasks.h"
+
+#include <lauxlib.h>
+#include <math.h>
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "script/life.h"
+#include "session/reason.h"
+
+/* A script may have so many tasks at a time. */
+enum { TASKS_MAX = 10000 };
+
+/* For so long, in ms, tasks may run on end before the connections have a turn. */
+enum { SHARE_OF_TIME = 20 };
+
+/* The shortest and the longest time between two runs, in seconds: the loop counts in milliseconds.
+ */
+static const double shortest = 0.001, longest = 1e9;
+
+static const char class_name[] = "parlance.task";
+
+/* A userdata; its user value is the function. The registry holds it until it has ended. */
+struct task {
+  struct timer timer;            /* first, so that a timer is its task */
+  struct generation *generation; /* NULL: it has ended */
+  struct task *next;
+  struct task *previous;
+  double seconds; /* between two runs */
+  double due;     /* the next one, in ms with their fraction, so that no time is lost on the way */
+  int reference;
+  bool is_running;
+};
+
+/* ---- time ---------------------------------------------------------------------------------- */
+
+static int64_t now_of(const struct script *script) {
+  const struct script_clock *clock = script->options.clock;
+  return clock ? (int64_t)llround(clock->monotonic * 1000) : clock_milliseconds();
+}
+
+/* Tells the owner of the script when the next task is due, if that has changed. */
+static void tell(struct script *script) {
+  int64_t next = timer_next(&script->tasks.due);
+  if (!script->alarm || next == script->tasks.told) return;
+  script->tasks.told = next;
+  script->alarm(script->alarm_context, next);
+}
+
+/* There is room for it: see link_task(). */
+static void schedule(struct task *task, int64_t now) {
+  int64_t when = (int64_t)ceil(task->due);
+  (void)timer_set(&task->generation->script->tasks.due, &task->timer, when > now ? when : now + 1);
+}
+
+static void begin(struct task *task, int64_t now) {
+  task->due = (double)now + task->seconds * 1000;
+  schedule(task, now);
+}
+
+/* What was missed meanwhile is not made up for. */
+static void schedule_next(struct task *task, int64_t now) {
+  double period = task->seconds * 1000, late = (double)now - task->due;
+  task->due += period * (late > 0 ? floor(late / period) + 1 : 1);
+  schedule(task, now);
+}
+
+/* ---- a task -------------------------------------------------------------------------------- */
+
+static void link_task(struct task *task, struct generation *generation) {
+  struct task_list *list = &generation->tasks;
+  task->generation = generation;
+  task->previous = list->last;
+  if (list->last)
+    list->last->next = task;
+  else
+    list->first = task;
+  list->last = task;
+  generation->script->tasks.count++;
+}
+
+/* Cannot raise: nothing here takes memory. One that runs is held until it is back. */
+static void end(lua_State *state, struct task *task) {
+  struct generation *generation = task->generation;
+  struct task_list *list = &generation->tasks;
+  struct tasks *tasks = &generation->script->tasks;
+  if (task->previous)
+    task->previous->next = task->next;
+  else
+    list->first = task->next;
+  if (task->next)
+    task->next->previous = task->previous;
+  else
+    list->last = task->previous;
+  timer_cancel(&tasks->due, &task->timer);
+  tasks->count--;
+  task->generation = NULL;
+  lua_rawgeti(state, LUA_REGISTRYINDEX, task->reference);
+  lua_pushnil(state);
+  lua_setiuservalue(state, -2, 1);
+  lua_pop(state, 1);
+  if (!task->is_running) luaL_unref(state, LUA_REGISTRYINDEX, task->reference);
+}
+
+void tasks_begin(struct generation *generation) {
+  int64_t now = now_of(generation->script);
+  for (struct task *task = generation->tasks.first; task; task = task->next) begin(task, now);
+  tell(generation->script);
+}
+
+void tasks_end(struct generation *generation) {
+  struct task *next;
+  for (struct task *task = generation->tasks.first; task; task = next) {
+    next = task->next;
+    end(generation->gate->main, task);
+  }
+  tell(generation->script);
+}
+
+void tasks_deinit(struct script *script) {
+  script->tasks.are_refused = true;
+  timer_heap_deinit(&script->tasks.due);
+}
+
+/* ---- a run --------------------------------------------------------------------------------- */
+
+static int call(lua_State *state) {
+  const struct task *task = lua_touserdata(state, 1);
+  lua_rawgeti(state, LUA_REGISTRYINDEX, task->reference);
+  lua_getiuservalue(state, -1, 1);
+  lua_call(state, 0, 0);
+  return 0;
+}
+
+static void log_failure(struct script *script, const struct task *task, enum gate_result result,
+                        int64_t now) {
+  struct log_line line;
+  char every[64];
+  enum reason reason = result == GATE_OVERRUN     ? REASON_SCRIPT_OVERRUN
+                       : result == GATE_NO_MEMORY ? REASON_OUT_OF_MEMORY
+                                                  : REASON_SCRIPT_ERROR;
+  if (!log_begin_limited(&line, LOG_ERROR, reason_name(reason), &script->tasks.failures, now))
+    return;
+  snprintf(every, sizeof every, "every %.14g s", task->seconds);
+  log_text(&line, "service", script->name);
+  log_text(&line, "task", every);
+  log_block(&line, "detail", script->gate.error);
+  log_end(&line);
+}
+
+static void run(struct script *script, struct task *task) {
+  struct generation *outer = script->running;
+  script->running = task->generation;
+  task->is_running = true;
+  enum gate_result result = gate_run(&script->gate, call, task);
+  task->is_running = false;
+  script->running = outer;
+  int64_t now = now_of(script);
+  if (result != GATE_OK) log_failure(script, task, result, now);
+  if (task->generation)
+    schedule_next(task, now);
+  else
+    luaL_unref(script->gate.main, LUA_REGISTRYINDEX, task->reference);
+}
+
+int64_t script_next_due(const struct script *script) { return timer_next(&script->tasks.due); }
+
+void script_run_due(struct script *script, int64_t now) {
+  int64_t started = clock_coarse_milliseconds();
+  struct timer *timer;
+  while ((timer = timer_take_due(&script->tasks.due, now))) {
+    run(script, (struct task *)timer);
+    if (clock_coarse_milliseconds() - started >= SHARE_OF_TIME) break;
+  }
+  script->tasks.told = CLOCK_NEVER; /* whoever has called knows of no other time any more */
+  tell(script);
+}
+
+void script_set_alarm(struct script *script, void (*alarm)(void *context, int64_t when),
+                      void *context) {
+  script->alarm = alarm;
+  script->alarm_context = context;
+  script->tasks.told = CLOCK_NEVER;
+  tell(script);
+}
+
+/* ---- what scripts see ---------------------------------------------------------------------- */
+
+/* NULL, or why there can be no further task. */
+static const char *refusal(struct tasks *tasks) {
+  if (tasks->are_refused) return "no task can be made here";
+  if (tasks->count >= TASKS_MAX) return "too many tasks";
+  bool has_room = timer_heap_reserve(&tasks->due, tasks->count + 1) == STATUS_OK;
+  return has_room ? NULL : "not enough memory";
+}
+
+/* A version that has a successor comes to no further task of its own: this one has ended at once.
+ */
+static void launch(lua_State *state, struct task *task, struct generation *generation) {
+  struct script *script = generation->script;
+  link_task(task, generation);
+  if (generation->handler.successor)
+    end(state, task);
+  else if (generation == script->generation)
+    begin(task, now_of(script));
+  tell(script);
+}
+
+/* every(seconds, f) */
+static int every(lua_State *state) {
+  struct script *script = lua_touserdata(state, lua_upvalueindex(1));
+  double seconds = luaL_checknumber(state, 1);
+  luaL_argcheck(state, seconds >= shortest && seconds <= longest, 1,
+                "must be a number of seconds from 0.001 to 1e9");
+  luaL_checktype(state, 2, LUA_TFUNCTION);
+  lua_settop(state, 2);
+  struct task *task = lua_newuserdatauv(state, sizeof *task, 1);
+  *task = (struct task){.seconds = seconds};
+  luaL_setmetatable(state, class_name);
+  lua_pushvalue(state, 2);
+  lua_setiuservalue(state, 3, 1);
+  lua_pushvalue(state, 3);
+  task->reference = luaL_ref(state, LUA_REGISTRYINDEX);
+  /* Finalizers may have made others until here; from here on none runs. */
+  const char *why = refusal(&script->tasks);
+  if (why) {
+    luaL_unref(state, LUA_REGISTRYINDEX, task->reference);
+    return luaL_error(state, "every: %s", why);
+  }
+  launch(state, task, script->running ? script->running : script->generation);
+  return 1;
+}
+
+/* task:cancel() */
+static int cancel(lua_State *state) {
+  struct task *task = luaL_checkudata(state, 1, class_name);
+  if (!task->generation) {
+    lua_pushboolean(state, false);
+    lua_pushliteral(state, "finished");
+    return 2;
+  }
+  struct script *script = task->generation->script;
+  end(state, task);
+  tell(script);
+  lua_pushboolean(state, true);
+  return 1;
+}
+
+/* tostring(task) */
+static int describe(lua_State *state) {
+  const struct task *task = luaL_checkudata(state, 1, class_name);
+  lua_Debug about;
+  if (!task->generation) {
+    lua_pushfstring(state, "task: every %f s, finished", (lua_Number)task->seconds);
+    return 1;
+  }
+  lua_getiuservalue(state, 1, 1);
+  lua_getinfo(state, ">S", &about);
+  lua_pushfstring(state, "task: every %f s, %s:%d", (lua_Number)task->seconds, about.short_src,
+                  about.linedefined);
+  return 1;
+}
+
+static void add_class(lua_State *state) {
+  luaL_newmetatable(state, class_name);
+  lua_createtable(state, 0, 1);
+  lua_pushcfunction(state, cancel);
+  lua_setfield(state, -2, "cancel");
+  lua_setfield(state, -2, "__index");
+  lua_pushcfunction(state, describe);
+  lua_setfield(state, -2, "__tostring");
+  lua_pop(state, 1);
+}
+
+void tasks_add_every(lua_State *state, struct script *script) {
+  add_class(state);
+  lua_pushlightuserdata(state, script);
+  lua_pushcclosure(state, every, 1);
+  lua_setfield(state, -2, "every");
+}

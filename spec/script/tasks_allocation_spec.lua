@@ -1,0 +1,46 @@
+-- parlance.every() when memory runs out. In a file of its own: the stage, which spec/script/tasks_spec.lua
+-- uses, has a watchdog of its own.
+
+local conversation = require "support.conversation"
+local rooms = require "parlance_spec"
+
+describe("parlance.every", function()
+  local blocks
+
+  before_each(function() blocks = rooms.session.blocks() end)
+
+  after_each(function()
+    conversation.clean()
+    assert.equal(blocks, rooms.session.blocks(), "blocks that nobody freed")
+  end)
+
+  it("is whole or not there, whichever allocation fails", function()
+    local many = conversation.lines([[
+      if self.request == "count" then
+        local made = {}
+        while pcall(function() made[#made + 1] = parlance.every(1000, print) end) do end
+        return tostring(#made)
+      end
+      local is_well, task = pcall(parlance.every, 1000, print)
+      return is_well and (task:cancel() and "made" or "?") or "refused" ]], "parlance = require 'parlance'")
+    local saw = {}
+    for _, in_a_row in ipairs { 1, 2, 1 << 30 } do
+      local n = 0
+      repeat
+        n = n + 1
+        local one <close> = many:open { now = n * 1000 }
+        local _, out, last = rooms.base.capture(function()
+          rooms.session.fail_allocations(n, in_a_row)
+          local out = conversation.feed(one, { "x\n" })
+          return out, rooms.session.allocations()
+        end)
+        rooms.session.fail_allocations()
+        saw[out] = true
+      until n > last
+    end
+    saw[""] = nil -- there was no memory for anything else
+    assert.same({ made = true, refused = true }, saw)
+    local one <close> = many:open()
+    assert.equal("10000", conversation.feed(one, { "count\n" }))
+  end)
+end)
