@@ -123,10 +123,12 @@ describe("parlance.every", function()
     start("parlance.every(1, function() note 'a' if #trace == 1 then while true do end end end)", { call_timeout = 50 })
     script:advance(2)
     assert.equal("1 a, 2 a", noted())
-    local lines = logged()
-    assert.equal(1, #lines)
-    assert.matches("^error script_overrun service=protocol", lines[1])
-    assert.truthy(lines[1]:find("protocol.lua:9: the call took longer", 1, true), lines[1])
+    local overruns = {}
+    for _, line in ipairs(logged()) do -- on a busy machine that it was blocked is logged as well
+      if line:find "^error script_overrun service=protocol" then overruns[#overruns + 1] = line end
+    end
+    assert.equal(1, #overruns)
+    assert.truthy(overruns[1]:find("protocol.lua:9: ", 1, true), overruns[1])
   end)
 
   it("survives a run without memory", function()
