@@ -1,6 +1,7 @@
 #include "base/buffer.h"
 
 #include <assert.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,31 +15,40 @@ static void compact(struct buffer *buffer) {
   buffer->start = 0;
 }
 
-/* Doubling keeps the cost of a long queue linear in its bytes. */
+/* Makes the block one of at least this capacity, and at least twice that of the one before. What is
+ * held moves to its beginning. */
 static enum status grow(struct buffer **buffer, size_t needed) {
-  size_t capacity = *buffer ? (*buffer)->capacity : SMALLEST;
+  struct buffer *before = *buffer, *grown;
+  struct span held = buffer_bytes(before);
+  size_t capacity = before ? 2 * before->capacity : SMALLEST;
   while (capacity < needed) {
     if (capacity > SIZE_MAX / 4) return STATUS_NO_MEMORY;
     capacity *= 2;
   }
-  struct buffer *grown = realloc(*buffer, sizeof *grown + capacity);
+  bool may_extend = before && before->start == 0; /* the allocator can often do that in place */
+  grown = may_extend ? realloc(before, sizeof *grown + capacity) : malloc(sizeof *grown + capacity);
   if (!grown) return STATUS_NO_MEMORY;
-  if (!*buffer) grown->start = grown->end = 0;
+  if (!may_extend) {
+    if (held.length > 0) memcpy(grown->data, held.data, held.length);
+    free(before);
+  }
+  grown->start = 0;
+  grown->end = held.length;
   grown->capacity = capacity;
   *buffer = grown;
   return STATUS_OK;
 }
 
+/* Moving what is held is paid for either by the bytes that were consumed since the last move, at
+ * least as many, or by a capacity that doubles: then that many can be consumed before the next. */
 enum status buffer_reserve(struct buffer **buffer, size_t room, struct span *space) {
   size_t held = buffer_bytes(*buffer).length;
   if (room > SIZE_MAX / 4 - held) return STATUS_NO_MEMORY;
   struct buffer *now = *buffer;
   if (!now || now->capacity - now->end < room) {
-    /* Moving is paid for by the bytes consumed before: at least as many as are moved. */
     if (now && now->start >= held && now->capacity - held >= room)
       compact(now);
     else {
-      if (now && now->start > 0) compact(now);
       enum status status = grow(buffer, held + room);
       if (status != STATUS_OK) return status;
     }

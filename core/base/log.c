@@ -23,9 +23,10 @@ static struct {
   bool is_terminal;
   int fd;
   int64_t dropped; /* lines that could not be written, since the last that could */
+  size_t shown;    /* of a peer's bytes in a line */
   log_writer *divert;
   void *context;
-} settings = {.level = LOG_INFO, .fd = STDERR_FILENO};
+} settings = {.level = LOG_INFO, .fd = STDERR_FILENO, .shown = LOG_SHOWN};
 
 static bool find_name(const char *const *names, size_t count, const char *name, size_t *found) {
   for (size_t i = 0; i < count; i++)
@@ -215,8 +216,8 @@ void log_block(struct log_line *line, const char *key, const char *text) {
 }
 
 void log_hex(struct log_line *line, const char *key, const char *bytes, size_t length) {
-  char text[3 * 64 + 1] = "";
-  if (length > 64) length = 64;
+  char text[3 * LOG_SHOWN_MAX + 1] = "";
+  if (length > LOG_SHOWN_MAX) length = LOG_SHOWN_MAX;
   for (size_t i = 0; i < length; i++)
     snprintf(text + 3 * i, 4, "%02x ", (unsigned)(unsigned char)bytes[i]);
   log_bytes(line, key, text, length ? 3 * length - 1 : 0);
@@ -261,6 +262,10 @@ void log_configure(enum log_level level, enum log_format format) {
   settings.format = format;
   settings.is_terminal = isatty(STDERR_FILENO);
 }
+
+void log_show_bytes(size_t most) { settings.shown = most < LOG_SHOWN_MAX ? most : LOG_SHOWN_MAX; }
+
+size_t log_shown_bytes(void) { return settings.shown; }
 
 void log_divert(log_writer *write, void *context) {
   settings.divert = write;

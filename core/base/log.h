@@ -39,6 +39,11 @@ struct log_limit {
 /* Sets what is written from now on; the default is text from LOG_INFO up. */
 void log_configure(enum log_level level, enum log_format format);
 
+/* How many of a peer's bytes a line may show, at most LOG_SHOWN_MAX; the default is 48. */
+enum { LOG_SHOWN = 48, LOG_SHOWN_MAX = 1024 };
+void log_show_bytes(size_t most);
+size_t log_shown_bytes(void);
+
 /* From now on a line that a pipe or a terminal does not take at once, because its reader has
  * stalled, is lost; the next one tells how many were. For a server, which must not stop for that.
  */

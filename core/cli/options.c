@@ -9,6 +9,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "io/socket.h"
+
 const char options_help[] =
     "usage: parlance [options] SCRIPT [[options] SCRIPT ...]\n"
     "       parlance check [options] SCRIPT [TRANSCRIPT ...] [[options] SCRIPT ...]\n"
@@ -40,6 +42,8 @@ const char options_help[] =
     "      --poller NAME         epoll (default) or select\n"
     "      --resolve-names       look up the names of peers for `self.host`\n"
     "      --name-server ADDRESS host:port to ask for them, instead of the system's\n"
+    "      --tcp-keepalive S     after so long without a word a peer must show that it is there\n"
+    "                            (default 300, 0: never)\n"
     "      --no-watch            reload scripts only at SIGHUP, and not when they are saved\n"
     "      --preflight           reload a script only if its transcripts hold (see check)\n"
     "      --record FOLDER       write each conversation there as a transcript: all of it, "
@@ -47,6 +51,8 @@ const char options_help[] =
     "                            too\n"
     "      --log-level LEVEL     debug, info (default), warn or error\n"
     "      --log-format FORMAT   text (default) or json\n"
+    "      --log-bytes N         how many of the peers' bytes a line may show (default 48, 0: "
+    "none)\n"
     "      --paths               print where spec runners find the modules of Lua and of C\n"
     "      --version, --help\n"
     "\n"
@@ -81,6 +87,8 @@ enum answer {
   OPTION_RECORD,
   OPTION_LOG_LEVEL,
   OPTION_LOG_FORMAT,
+  OPTION_LOG_BYTES,
+  OPTION_TCP_KEEPALIVE,
   OPTION_PATHS,
   OPTION_VERSION,
   OPTION_HELP,
@@ -108,6 +116,8 @@ static const struct option long_options[] = {
     {"record", required_argument, NULL, OPTION_RECORD},
     {"log-level", required_argument, NULL, OPTION_LOG_LEVEL},
     {"log-format", required_argument, NULL, OPTION_LOG_FORMAT},
+    {"log-bytes", required_argument, NULL, OPTION_LOG_BYTES},
+    {"tcp-keepalive", required_argument, NULL, OPTION_TCP_KEEPALIVE},
     {"paths", no_argument, NULL, OPTION_PATHS},
     {"version", no_argument, NULL, OPTION_VERSION},
     {"help", no_argument, NULL, OPTION_HELP},
@@ -118,7 +128,7 @@ static const struct option long_options[] = {
     {NULL, 0, NULL, 0},
 };
 
-enum { DEFAULT_CALL_TIMEOUT = 1000 };
+enum { DEFAULT_CALL_TIMEOUT = 1000, DEFAULT_KEEPALIVE = 300 };
 
 /* A memory limit that Lua itself and a script's code fit in. */
 static const int64_t min_memory = 256 * 1024;
@@ -306,6 +316,7 @@ static bool set_for_tool(struct options *options, int option, const char *name) 
 /* An option of the whole server. */
 static bool set_for_server(struct options *options, int option) {
   struct address address;
+  int64_t number;
   const char *why;
   switch (option) {
   case OPTION_POLLER:
@@ -328,6 +339,18 @@ static bool set_for_server(struct options *options, int option) {
   case OPTION_LOG_FORMAT:
     return log_format_named(optarg, &options->log_format) ||
            complain("log-format", optarg, "text or json");
+  case OPTION_LOG_BYTES:
+    if (!parse_whole("log-bytes", optarg, 0, LOG_SHOWN_MAX, false, "a whole number from 0 to 1024",
+                     &number))
+      return false;
+    options->log_bytes = (size_t)number;
+    return true;
+  case OPTION_TCP_KEEPALIVE:
+    if (!parse_seconds("tcp-keepalive", optarg, &number)) return false;
+    number = (number + 999) / 1000; /* the kernel counts whole seconds */
+    options->server.keepalive = (int)number;
+    return number <= SOCKET_KEEPALIVE_MAX ||
+           complain("tcp-keepalive", optarg, "a number of seconds up to 32767");
   case OPTION_PATHS: options->paths = true; return true;
   case OPTION_VERSION: options->version = true; return true;
   default: options->help = true; return true;
@@ -394,9 +417,11 @@ static void free_entry(struct script_entry *entry) {
 }
 
 bool options_parse(struct options *options, int argc, char **argv) {
-  *options = (struct options){.command = command_of(argc, argv),
-                              .server = {.poller = "epoll", .watches = true},
-                              .log_level = LOG_INFO};
+  *options = (struct options){
+      .command = command_of(argc, argv),
+      .server = {.poller = "epoll", .watches = true, .keepalive = DEFAULT_KEEPALIVE},
+      .log_bytes = LOG_SHOWN,
+      .log_level = LOG_INFO};
   struct script_entry entry = fresh_entry();
   opterr = 0;
   optind = options->command == COMMAND_SERVE ? 1 : 2;

@@ -34,7 +34,8 @@ struct options {
   struct server_options server;
   enum log_level log_level;
   enum log_format log_format;
-  bool preflights; /* a script is checked before it is reloaded */
+  size_t log_bytes; /* of the peers', in a line */
+  bool preflights;  /* a script is checked before it is reloaded */
   bool help;
   bool version;
   bool paths;

@@ -242,6 +242,7 @@ int command_serve(const struct options *options) {
     return EXIT_FAILED;
   }
   log_configure(options->log_level, options->log_format);
+  log_show_bytes(options->log_bytes);
   log_never_wait();
   (void)signals_expect_reload(); /* loading may take long */
   int status = EXIT_STOPPED;

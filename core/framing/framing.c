@@ -1,6 +1,7 @@
 #include "framing/framing.h"
 
 #include <assert.h>
+#include <string.h>
 
 #include "framing/decoders.h"
 
@@ -32,4 +33,10 @@ const char *framing_name(enum framing_kind kind) {
   case FRAMING_RESP: return "resp";
   }
   return "unknown";
+}
+
+/* Redis has its clients told which byte it got; nothing else is quoted. */
+size_t framing_why_length(const char *why) {
+  const char *quoted = strstr(why, ", got '");
+  return quoted ? (size_t)(quoted - why) : strlen(why);
 }

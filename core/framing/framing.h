@@ -98,4 +98,7 @@ void framing_decode(const struct framing *framing, const char *bytes, size_t len
 /* The name that scripts know a kind by ("line"); static. */
 const char *framing_name(enum framing_kind kind);
 
+/* The length of a `why` without what it quotes of the bytes: for a log that may not show any. */
+size_t framing_why_length(const char *why);
+
 #endif

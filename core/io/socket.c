@@ -200,6 +200,17 @@ static enum status listen_unix(const char *path, int backlog, int *fd, const cha
   return status;
 }
 
+void socket_remove_file(const char *path) {
+  int error = errno;
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  const char *why;
+  if (strlen(path) < sizeof address.sun_path) {
+    memcpy(address.sun_path, path, strlen(path));
+    (void)remove_stale(&address, &why);
+  }
+  errno = error;
+}
+
 enum status socket_listen(const struct address *address, int backlog, int fds[SOCKET_LISTEN_MAX],
                           size_t *count, const char **why) {
   *count = 0;
@@ -213,6 +224,16 @@ enum status socket_local_address(int fd, struct sockaddr_storage *address) {
   socklen_t length = sizeof *address;
   if (getsockname(fd, (struct sockaddr *)address, &length) < 0) return STATUS_ERROR;
   return STATUS_OK;
+}
+
+enum status socket_keep_alive(int fd, int seconds) {
+  const int on = 1, probes = 3, pause = seconds > probes ? seconds / probes : 1;
+  if (setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on) == 0 &&
+      setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &seconds, sizeof seconds) == 0 &&
+      setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &pause, sizeof pause) == 0 &&
+      setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes) == 0)
+    return STATUS_OK;
+  return STATUS_ERROR;
 }
 
 /* --- accepting --- */

@@ -27,6 +27,17 @@ enum { SOCKET_LISTEN_MAX = 8 };
 enum status socket_listen(const struct address *address, int backlog, int fds[SOCKET_LISTEN_MAX],
                           size_t *count, const char **why);
 
+/* Has the kernel ask a peer that has sent nothing for so many seconds whether it is still there; if
+ * it does not answer three times, a third of that time apart, the connection is broken. What is
+ * set on a listener holds for all that are accepted from it. Not for Unix sockets, whose peers
+ * cannot vanish unnoticed. */
+enum { SOCKET_KEEPALIVE_MAX = 32767 };
+enum status socket_keep_alive(int fd, int seconds);
+
+/* Removes the file of a Unix socket that nobody listens on any more; one that a server listens on
+ * is left, also when it is the socket that we have just closed and handed on. errno stays. */
+void socket_remove_file(const char *path);
+
 /* The local address of a socket; of a Unix socket only the family counts. */
 enum status socket_local_address(int fd, struct sockaddr_storage *address);
 

@@ -161,6 +161,8 @@ static enum status adopt(struct service *service, const struct address *address,
   struct listener **end = &service->listeners;
   while (*end) end = &(*end)->next;
   *end = listener;
+  if (!listener->path && service->server->keepalive > 0)
+    (void)socket_keep_alive(fd, service->server->keepalive); /* it serves without, too */
   log_listening(listener);
   return STATUS_OK;
 }
@@ -182,12 +184,12 @@ enum status listener_open(struct service *service, const struct address *address
   return status;
 }
 
-/* Another server may have taken over the path meanwhile. */
+/* Another server may have taken over the path meanwhile, or the socket itself. */
 static void remove_socket(const struct listener *listener) {
   struct stat now;
   if (stat(listener->path, &now) == 0 && now.st_ino == listener->file.st_ino &&
       now.st_dev == listener->file.st_dev)
-    unlink(listener->path);
+    socket_remove_file(listener->path);
 }
 
 void listener_close_all(struct service *service) {

@@ -13,7 +13,7 @@
 #include "io/watcher.h"
 #include "server/preflight.h"
 #include "server/server.h"
-#include "session/reason.h"
+#include "session/session.h"
 
 /* How much is read at once; see docs/architecture.md, the hot path. */
 enum { SCRATCH_SIZE = 64 * 1024 };
@@ -44,7 +44,7 @@ struct service {
   size_t connections;
   size_t max_connections;
   int64_t full_at; /* when that was last so; 0: never */
-  struct log_limit failures;
+  struct session_failures failures;
   struct log_limit refusals;
   uint64_t requests;
   uint64_t renewals; /* how often it got a new handler */
@@ -73,7 +73,8 @@ struct server {
   struct connection *to_move;     /* the next one to be looked at, see sweep.h; NULL: all were */
   size_t connection_count;
   size_t max_connections;
-  int64_t now; /* the turn's */
+  int keepalive; /* s; 0: none */
+  int64_t now;   /* the turn's */
   struct io_source signals;
   int signal_fd;
   bool is_stopping; /* asked to stop */

@@ -57,6 +57,7 @@ enum status server_create(const struct server_options *options, struct server **
   if (!server) return STATUS_NO_MEMORY;
   timer_heap_init(&server->timers);
   server->max_connections = options->max_connections;
+  server->keepalive = options->keepalive;
   server->watches = options->watches;
   server->signals.ready = signalled;
   server->signal_fd = -1;

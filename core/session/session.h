@@ -43,10 +43,18 @@ struct session_identity {
   unsigned server_port;
 };
 
+/* So that peers cannot flood the log, and what they do hides no error of the script. All zeros at
+ * first; shared by many sessions. */
+enum { SESSION_PLACES = 16 };
+struct session_failures {
+  struct log_limit of_peers;
+  struct log_limit of_places[SESSION_PLACES]; /* in the script, by their hash */
+};
+
 struct session_owner {
   /* Fills in the identity. Called seldom: for the log, and when the script wants to know. */
   void (*identify)(struct session_owner *owner, struct session_identity *identity);
-  struct log_limit *failures; /* so that peers cannot flood the log; shared by many sessions */
+  struct session_failures *failures;
 };
 
 /* ---- the owner's side ---------------------------------------------------------------------- */

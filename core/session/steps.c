@@ -8,9 +8,6 @@
 /* A source is pulled while less than this waits before it: enough for a write worth its call. */
 enum { PULL_BELOW = 16 * 1024 };
 
-/* How many of the first bytes a log line shows. */
-enum { SHOWN_BYTES = 48 };
-
 /* The handler is shown at least so much of what is there: a string of so many bytes fills a block
  * of 128 with what Lua and the allocator add to it, and larger ones are dearer to give back. */
 enum { WINDOW_MIN = 95 };
@@ -210,13 +207,24 @@ enum status session_pulled(struct session *session, const char *bytes, size_t le
   return STATUS_OK;
 }
 
+/* By the place in the script that the detail begins with ("chat.lua:12:"), whatever stands behind
+ * that: an error that a peer can cause at will hides no error of another place. */
+static struct log_limit *limit_of_error(struct session_failures *failures, const char *detail) {
+  unsigned hash = 0;
+  size_t length = strcspn(detail, " \n");
+  for (size_t i = 0; i < length; i++) hash = hash * 31 + (unsigned char)detail[i];
+  return &failures->of_places[hash % SESSION_PLACES];
+}
+
 static void log_failure(struct session *session, enum reason reason, const char *detail) {
   bool is_peers = reason == REASON_MALFORMED || reason == REASON_TOO_LARGE ||
                   reason == REASON_REQUEST_TIMEOUT || reason == REASON_WRITE_TIMEOUT ||
                   reason == REASON_OVERLOADED;
+  struct session_failures *failures = session->owner->failures;
+  struct log_limit *limit = is_peers ? &failures->of_peers : limit_of_error(failures, detail);
   struct log_line line;
-  if (!log_begin_limited(&line, is_peers ? LOG_WARN : LOG_ERROR, reason_name(reason),
-                         session->owner->failures, session->now))
+  if (!log_begin_limited(&line, is_peers ? LOG_WARN : LOG_ERROR, reason_name(reason), limit,
+                         session->now))
     return;
   struct session_identity who;
   session_identify(session, &who);
@@ -224,13 +232,16 @@ static void log_failure(struct session *session, enum reason reason, const char 
   log_text(&line, "peer", who.host);
   log_integer(&line, "port", who.port);
   struct span input = buffered(session);
-  size_t shown = input.length < SHOWN_BYTES ? input.length : SHOWN_BYTES;
+  size_t most = log_shown_bytes(), shown = input.length < most ? input.length : most;
   log_integer(&line, "buffered", (int64_t)input.length);
   if (shown > 0) {
     log_hex(&line, "hex", input.data, shown);
     log_bytes(&line, "text", input.data, shown);
   }
-  log_block(&line, "detail", detail);
+  if (most == 0 && reason == REASON_MALFORMED)
+    log_bytes(&line, "detail", detail, framing_why_length(detail));
+  else
+    log_block(&line, "detail", detail);
   log_end(&line);
 }
 

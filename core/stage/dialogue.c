@@ -24,7 +24,8 @@ struct dialogue {
   struct session *session; /* NULL once it is closed */
   struct dialogue *next;
   struct session_identity who;
-  struct log_limit failures; /* not all conversations' together: none of them is to be left out */
+  struct session_failures
+      failures; /* not all conversations' together: none of them is to be left out */
 };
 
 static void identify(struct session_owner *owner, struct session_identity *identity) {

@@ -46,6 +46,26 @@ describe("buffer", function()
     assert.equal(("x"):rep(100), buffer:bytes())
   end)
 
+  -- Whatever the pace at which bytes come and go; `held` of them wait all the while.
+  for _, held in ipairs { 0, 1, 500, 1000, 100000, 255960 } do
+    for _, step in ipairs { 1, 50, 1000, 30000 } do
+      it(("moves a byte a few times at most: %d wait, %d come and go"):format(held, step), function()
+        local added, moved, piece = held, 0, ("x"):rep(step)
+        buffer:append(("x"):rep(held))
+        for _ = 1, 20000000 // (held + step) // 50 + 100 do
+          if held > 0 then buffer:consume(step) end
+          local size, before = #buffer:bytes(), buffer:place()
+          buffer:append(piece)
+          added = added + step
+          if size > 0 and buffer:place() ~= before then moved = moved + size end
+          if held == 0 then buffer:consume(step) end
+        end
+        assert.is_true(moved <= 2 * added, ("%d of %d"):format(moved, added))
+        assert.is_true(buffer:size() <= 4 * (held + step) + 4096, buffer:size())
+      end)
+    end
+  end
+
   it("is the same queue as a string", function()
     local model, seed = "", 1
     local function random(n)

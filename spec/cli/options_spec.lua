@@ -37,6 +37,8 @@ describe("the command line", function()
     ["--poller"] = { "", "poll", "EPOLL", "epoll " },
     ["--log-level"] = { "", "loud", "INFO" },
     ["--log-format"] = { "", "xml" },
+    ["--log-bytes"] = { "", "x", "-1", "1.5", "1K", "1025", "99999999999999999999" },
+    ["--tcp-keepalive"] = { "", "x", "-1", "1s", "32768", "9999999999999" },
     ["--name-server"] = { "", "x", "127.0.0.1", "unix:/tmp/x", ":", "127.0.0.1:99999" },
     ["--listen"] = {
       "", "x", "127.0.0.1", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:-1", "127.0.0.1:65536", "127.0.0.1: 80",
@@ -65,7 +67,7 @@ describe("the command line", function()
   for _, option in ipairs {
     "--listen", "-l", "--max-connections", "--max-request", "--request-timeout", "--idle-timeout", "--write-timeout",
     "--call-timeout", "--memory-limit", "--poller", "--name-server", "--log-level", "--log-format",
-    "--record", "--set",
+    "--record", "--set", "--log-bytes", "--tcp-keepalive",
   } do
     it("tells that a value is missing behind " .. option, function()
       refuses({ ECHO, option }, option, "value")
@@ -109,7 +111,8 @@ describe("--help", function()
     for _, option in ipairs {
       "--listen", "--max-connections", "--max-request", "--request-timeout", "--idle-timeout", "--write-timeout",
       "--call-timeout", "--memory-limit", "--poller", "--resolve-names", "--name-server", "--log-level",
-      "--log-format", "--record", "--preflight", "--set", "--fingerprint", "--version", "--help",
+      "--log-format", "--log-bytes", "--tcp-keepalive",
+      "--record", "--preflight", "--set", "--fingerprint", "--version", "--help",
     } do
       assert.is_truthy(said:find(option, 1, true), option)
     end

@@ -59,7 +59,7 @@ struct world {
   struct handler *beginner; /* who was shown the request in hand; NULL: nobody was */
   int client;
   struct session_owner owner;
-  struct log_limit failures;
+  struct session_failures failures;
   struct session *session;
   const uint8_t *input;
   size_t left;
@@ -462,7 +462,9 @@ static void be_moved(struct world *world) {
 
 static void happen(struct world *world, uint8_t what) {
   /* The log is filled already: it has its own specs. */
-  world->failures = (struct log_limit){.second = world->now / 1000, .written = 1000000};
+  const struct log_limit used_up = {.second = world->now / 1000, .written = 1000000};
+  world->failures.of_peers = used_up;
+  for (size_t i = 0; i < SESSION_PLACES; i++) world->failures.of_places[i] = used_up;
   switch (what & 15) {
   case 0:
   case 1:

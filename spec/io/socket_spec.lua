@@ -408,6 +408,43 @@ describe("socket", function()
     end)
   end)
 
+  describe("keep_alive", function()
+    it("of a listener holds for what is accepted from it", function()
+      local listener = listen("127.0.0.1:0")[1]
+      local _, port = io.local_address(listener)
+      assert.is_true(io.keep_alive(listener, 77))
+      local client = keep(assert(io.connect(port)))
+      local accepted = keep((assert(io.accept(listener))))
+      assert.equal(77, io.settings(accepted).keepalive)
+      assert.equal(0, io.settings(client).keepalive)
+    end)
+
+    it("is an error where it cannot be", function()
+      assert.same({ nil, "error", "ENOTSOCK" }, { io.keep_alive(0, 1) })
+    end)
+  end)
+
+  describe("remove_file", function()
+    it("leaves the file of a socket that was closed and handed on, until nobody listens", function()
+      local path = folder .. "/socket"
+      local listener = listen("unix:" .. path)[1]
+      local successor = keep(io.duplicate(listener, 0))
+      close(listener)
+      io.remove_file(path)
+      close(keep(assert(io.connect_unix(path))))
+      close(successor)
+      io.remove_file(path)
+      assert.same({ nil, "error", "ENOENT" }, { io.connect_unix(path) })
+    end)
+
+    it("leaves what is no socket", function()
+      local path = write_file("socket", "do not lose me")
+      io.remove_file(path)
+      local file <close> = assert(_G.io.open(path))
+      assert.equal("do not lose me", file:read "a")
+    end)
+  end)
+
   describe("unacknowledged", function()
     -- Writes until no more is taken.
     local function fill(fd)
@@ -424,9 +461,9 @@ describe("socket", function()
         local near, far = open()
         assert.equal(0, io.unacknowledged(near))
         fill(near)
-        local before = io.unacknowledged(near)
-        assert.is_true(before > 0)
-        repeat assert(io.ready(far, "r", 5) and io.read(far)) until io.unacknowledged(near) < before
+        local waiting = io.unacknowledged(near)
+        assert.is_true(waiting > 0)
+        repeat assert(io.ready(far, "r", 5) and io.read(far)) until io.unacknowledged(near) < waiting
         drain(far)
         assert.equal(0, io.unacknowledged(near))
       end

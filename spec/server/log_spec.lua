@@ -83,3 +83,64 @@ server.for_each_poller(function(poller)
     end
   end)
 end)
+
+describe("the lines about failures", function()
+  server.cleans_up()
+
+  local LINES <const> = [[
+    local framing = require "parlance.framing"
+    return {
+      close_when_done = false,
+      request_complete = %s,
+      make_response = function(self)
+        if self.request == "loud" then error("loud " .. os.clock()) end
+        if self.request == "boom" then
+          error "the bug that the operator looks for"
+        end
+        return "ok\n"
+      end,
+      handle_error = function(_, _, detail) return "!" .. detail .. "\n" end,
+    }
+  ]]
+
+  local function start(framing, ...)
+    return server.start(LINES:format(framing or "framing.line { max = 8 }"), { ... })
+  end
+
+  -- Until one of them is left out, so that there is no room for a line more.
+  local function flood(running, bytes, event)
+    for _ = 1, 60 do running:connect():exchange_all(bytes) end
+    running:wait_for_log(" " .. event .. " ")
+  end
+
+  it("that peers cause hide no error of the script, and its errors none of another place", function()
+    for _, noise in ipairs { { "too long for a line\n", "too_large" }, { "loud\n", "script_error" } } do
+      local running = start()
+      for _ = 1, 3 do
+        flood(running, table.unpack(noise))
+        running:connect():exchange_all "boom\n"
+      end
+      assert.equal(3, running:count_in_log "the bug that the operator looks for")
+      assert.is_true(running:count_in_log(noise[2] .. " service=script1 ") < 180)
+    end
+  end)
+
+  it("show no more of the peers' bytes than --log-bytes says", function()
+    local SHOWN <const> = {
+      [0] = 'buffered=12 detail=', [3] = 'buffered=12 hex="73 65 63" text=sec detail=',
+      [1024] = 'buffered=12 hex="73 65 63 72 65 74 20 77 6f 72 64 0a" text="secret word\\n" detail=',
+    }
+    for bytes, shown in pairs(SHOWN) do
+      local running = start(nil, "--log-bytes", bytes)
+      running:connect():exchange_all "secret word\n"
+      running:wait_for_log " too_large service=script1 "
+      assert.is_truthy(running:log():find(shown, 1, true), running:log())
+    end
+  end)
+
+  it("show none of them with --log-bytes 0, also where Redis quotes one to the client", function()
+    local running = start("framing.resp {}", "--log-bytes", 0)
+    assert.equal("!Protocol error: expected '$', got 'X'\n", running:connect():exchange_all "*1\r\nX\r\n")
+    running:wait_for_log " malformed [^\n]* detail=\"Protocol error: expected '%$'\"\n"
+  end)
+end)

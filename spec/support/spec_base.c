@@ -177,6 +177,12 @@ static int size(lua_State *L) {
   return 1;
 }
 
+/* place(): where in memory its first byte is. When that has changed, all of them were moved. */
+static int place(lua_State *L) {
+  lua_pushinteger(L, (lua_Integer)(intptr_t)buffer_bytes(*check_buffer(L)).data);
+  return 1;
+}
+
 static int close_buffer(lua_State *L) {
   buffer_free(check_buffer(L));
   return 0;
@@ -235,9 +241,9 @@ int spec_open_base(lua_State *L) {
                                        {"log", write_line},           {"limit", new_limit},
                                        {"buffer", new_buffer},        {"transcript", transcript},
                                        {"spelling_nearest", nearest}, {NULL, NULL}};
-  static const luaL_Reg methods[] = {{"append", append},      {"reserve", reserve}, {"fill", fill},
-                                     {"consume", consume},    {"bytes", contents},  {"size", size},
-                                     {"close", close_buffer}, {NULL, NULL}};
+  static const luaL_Reg methods[] = {{"append", append},   {"reserve", reserve},    {"fill", fill},
+                                     {"consume", consume}, {"bytes", contents},     {"size", size},
+                                     {"place", place},     {"close", close_buffer}, {NULL, NULL}};
   arguments_add_class(L, buffer_class, methods, close_buffer);
   luaL_newlib(L, functions);
   spec_add_timers(L);

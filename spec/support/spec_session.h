@@ -12,7 +12,7 @@ struct peer;
 /* Conversations that end with what they were opened from. */
 struct spec_peers {
   struct peer *first; /* those whose sessions live */
-  struct log_limit failures;
+  struct session_failures failures;
 };
 
 /* Pushes a conversation, or nothing when there is no memory; returns how many values that are. What

@@ -119,6 +119,15 @@ static int send_file(lua_State *L) {
   return 2;
 }
 
+static int keep_alive(lua_State *L) {
+  return spec_outcome(L, socket_keep_alive(check_fd(L, 1), (int)luaL_checkinteger(L, 2)));
+}
+
+static int remove_file(lua_State *L) {
+  socket_remove_file(luaL_checkstring(L, 1));
+  return 0;
+}
+
 static int unacknowledged(lua_State *L) {
   lua_pushinteger(L, (lua_Integer)socket_unacknowledged(check_fd(L, 1)));
   return 1;
@@ -208,7 +217,7 @@ static int is_open(lua_State *L) {
   return 1;
 }
 
-/* io.settings(fd) -> { nonblocking =, close_on_exec =, no_delay =, v6_only = } */
+/* io.settings(fd) -> { nonblocking =, close_on_exec =, no_delay =, v6_only =, keepalive = } */
 static int settings(lua_State *L) {
   int fd = check_fd(L, 1);
   int no_delay = 0;
@@ -216,7 +225,12 @@ static int settings(lua_State *L) {
   socklen_t length = sizeof(int);
   (void)getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &no_delay, &length);
   (void)getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6_only, &length);
-  lua_createtable(L, 0, 4);
+  int keeps_alive = 0, idle = 0;
+  (void)getsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &keeps_alive, &length);
+  (void)getsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, &length);
+  lua_createtable(L, 0, 5);
+  lua_pushinteger(L, keeps_alive ? idle : 0);
+  lua_setfield(L, -2, "keepalive");
   lua_pushboolean(L, (fcntl(fd, F_GETFL) & O_NONBLOCK) != 0);
   lua_setfield(L, -2, "nonblocking");
   lua_pushboolean(L, (fcntl(fd, F_GETFD) & FD_CLOEXEC) != 0);
@@ -270,6 +284,8 @@ void spec_add_sockets(lua_State *L) {
       {"write", write_to},
       {"send_file", send_file},
       {"unacknowledged", unacknowledged},
+      {"keep_alive", keep_alive},
+      {"remove_file", remove_file},
       {"shutdown_write", shutdown_write},
       {"close", close_socket},
       {"pair", open_pair},
