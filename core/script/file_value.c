@@ -59,6 +59,13 @@ bool file_value_look(lua_State *state, int index, int *fd, int64_t *size) {
   return true;
 }
 
+bool file_value_mark(lua_State *state, int index, uint64_t serial) {
+  struct file_value *file = lua_touserdata(state, index);
+  bool is_new = file->serial != serial;
+  file->serial = serial;
+  return is_new;
+}
+
 void file_value_take(lua_State *state, int index) { become_stream(state, index, NULL); }
 
 /* file[key], for whatever a script wants of it. */

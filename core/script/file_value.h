@@ -14,6 +14,7 @@
 struct file_value {
   luaL_Stream stream; /* at the beginning, as the io library has it */
   int fd;             /* -1 if there is none */
+  uint64_t serial;    /* of the response that it was last met in; 0: none */
   int64_t size;       /* when it was opened */
 };
 
@@ -27,6 +28,9 @@ struct file_value *file_value_push(lua_State *state);
 /* False if the value at index is anything but an open file that is still no stream. Otherwise gives
  * its descriptor and the bytes that it had when it was opened. It is a regular file. */
 bool file_value_look(lua_State *state, int index, int *fd, int64_t *size);
+
+/* Notes that such a file stands in the response of this number; false if that was noted before. */
+bool file_value_mark(lua_State *state, int index, uint64_t serial);
 
 /* Gives the descriptor of such a file to the caller; for the script it is closed from here on.
  * Raises nothing. */

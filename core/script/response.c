@@ -1,7 +1,8 @@
 #include "script/response.h"
 
-#include <errno.h>
 #include <lauxlib.h>
+#include <limits.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -9,6 +10,7 @@
 #include "base/clock.h"
 #include "script/file_value.h"
 #include "script/gate.h"
+#include "script/sent_file.h"
 #include "script/watchdog.h"
 
 /* How often in a row a function may have nothing to say before it counts as stuck. */
@@ -18,67 +20,256 @@ static void check_status(lua_State *state, enum status status) {
   if (status == STATUS_NO_MEMORY) gate_raise_no_memory(state);
 }
 
-/* The open stream at index, or NULL if something else is there or it has been closed. */
-static luaL_Stream *stream_at(lua_State *state, int index) {
-  luaL_Stream *stream = luaL_testudata(state, index, LUA_FILEHANDLE);
-  return stream && stream->closef ? stream : NULL;
-}
-
-/* Whether an open file is at index: a stream, or one of parlance.files that is none yet. */
-static bool is_file(lua_State *state, int index) {
-  int fd;
-  int64_t size;
-  return file_value_look(state, index, &fd, &size) || stream_at(state, index);
-}
-
-/* Pushes the two fields of a part of a file, { file = f, length = n }. */
-static void push_part(lua_State *state, int index) {
-  index = lua_absindex(state, index);
-  lua_pushliteral(state, "file");
-  lua_rawget(state, index);
-  lua_pushliteral(state, "length");
-  lua_rawget(state, index);
-}
-
-/* Pushes them if the table at index is a part of a file and nothing else; false, with nothing
- * pushed, if it is not. */
-static bool push_if_part(lua_State *state, int index) {
-  int fields = 0;
-  index = lua_absindex(state, index);
-  lua_pushnil(state);
-  while (lua_next(state, index) != 0) {
-    lua_pop(state, 1);
-    fields++;
-  }
-  push_part(state, index);
-  if (fields == 2 && lua_isinteger(state, -1) && lua_tointeger(state, -1) >= 0 &&
-      is_file(state, -2))
-    return true;
-  lua_pop(state, 2);
-  return false;
-}
-
 /* What a function of the script returned, for complaints about it. */
 struct returned {
   const struct generation *generation;
   enum function function;
 };
 
+/* The items of a response. */
+struct items {
+  bool are_list; /* what was returned is a list of them, or else the only one */
+  bool is_only;  /* the item itself is at index, and no list */
+  int index;
+  lua_Integer count;
+  lua_Integer rooms; /* for files: */
+  int stock;         /* on the stack from here on, or, if 0, behind the items in the list */
+};
+
+static void push_item(lua_State *state, const struct items *items, lua_Integer i) {
+  if (items->is_only)
+    lua_pushvalue(state, items->index);
+  else
+    lua_rawgeti(state, items->index, i);
+}
+
+static void push_room(lua_State *state, const struct items *items, lua_Integer room) {
+  if (items->stock > 0)
+    lua_pushvalue(state, items->stock + (int)room - 1);
+  else
+    lua_rawgeti(state, items->index, items->count + room);
+}
+
+static bool is_plain(int type) { return type == LUA_TSTRING || type == LUA_TFUNCTION; }
+
+/* ---- complaints ---------------------------------------------------------------------------- */
+
+/* Pushes whom a complaint is about. */
+static const char *push_subject(lua_State *state, const struct returned *returned,
+                                lua_Integer item) {
+  const char *place = generation_push_place(state, returned->generation, returned->function);
+  if (item == 0) return lua_pushfstring(state, "%s returned", place);
+  return lua_pushfstring(state, "%s returned a list whose item %I is", place, (LUAI_UACINT)item);
+}
+
 /* The value on the top is not what it must be; `item` is its place in a list, or 0. */
-static void complain(lua_State *state, const struct returned *returned, lua_Integer item) {
+static int complain(lua_State *state, const struct returned *returned, lua_Integer item) {
   const char *type = luaL_typename(state, -1);
   file_value_make_stream(state, -1);
   if (luaL_testudata(state, -1, LUA_FILEHANDLE))
-    type = stream_at(state, -1) ? "file" : "closed file";
+    type = sent_file_stream(state, -1) ? "file" : "closed file";
   const char *value = luaL_tolstring(state, -1, NULL);
-  const char *place = generation_push_place(state, returned->generation, returned->function);
-  if (item > 0)
-    luaL_error(state,
-               "%s returned a list whose item %I is a %s (%s), not a string, file, function or { "
-               "file, length }",
-               place, (LUAI_UACINT)item, type, value);
-  luaL_error(state, "%s returned a %s (%s), not a string, a list or nil", place, type, value);
+  const char *wanted = item > 0 ? "string, file, function or { file, length }"
+                                : "string, file, function, { file, length }, list or nil";
+  return luaL_error(state, "%s a %s (%s), not a %s", push_subject(state, returned, item), type,
+                    value, wanted);
 }
+
+static int complain_of_no_items(lua_State *state, const struct returned *returned) {
+  return luaL_error(state, "%s a table without list items", push_subject(state, returned, 0));
+}
+
+/* ---- looking ------------------------------------------------------------------------------- */
+
+/* Pushes the file of the item at index, and gives how many bytes of it are meant; false, with
+ * nothing pushed, if the item is neither a userdata nor { file = f, length = n } and nothing else.
+ * Allocates nothing in Lua. */
+static bool push_file(lua_State *state, int item, lua_Integer *length) {
+  *length = SENT_FILE_WHOLE;
+  if (lua_type(state, item) == LUA_TUSERDATA) lua_pushvalue(state, item);
+  if (lua_type(state, item) != LUA_TTABLE) return lua_type(state, item) == LUA_TUSERDATA;
+  int file = lua_gettop(state) + 1, fields = 0;
+  lua_pushnil(state);
+  lua_pushnil(state);
+  while (lua_next(state, item) != 0 && ++fields <= 2) {
+    const char *name = lua_type(state, -2) == LUA_TSTRING ? lua_tostring(state, -2) : "";
+    if (strcmp(name, "file") == 0)
+      lua_copy(state, -1, file);
+    else if (strcmp(name, "length") == 0 && lua_isinteger(state, -1))
+      *length = lua_tointeger(state, -1);
+    lua_pop(state, 1);
+  }
+  lua_settop(state, file);
+  if (fields == 2 && *length >= 0 && lua_type(state, file) == LUA_TUSERDATA) return true;
+  lua_pop(state, 1);
+  return false;
+}
+
+/* Whether all of the file is its descriptor: it is one of parlance.files that no script has used
+ * yet, and it is not one of those that tell no size. */
+static bool is_descriptor(lua_State *state, int index, int *fd, int64_t *size) {
+  return file_value_look(state, index, fd, size) && *size > 0;
+}
+
+/* Whether room must be made for the file of the item on the top, before it is taken. */
+static bool wants_room(lua_State *state) {
+  int fd;
+  int64_t size;
+  lua_Integer length;
+  if (!push_file(state, lua_gettop(state), &length)) return false;
+  bool wants = !is_descriptor(state, -1, &fd, &size) &&
+               (file_value_look(state, -1, &fd, &size) || sent_file_stream(state, -1));
+  lua_pop(state, 1);
+  return wants;
+}
+
+/* Looks what is there, and complains of nothing yet. */
+static lua_Integer count_rooms(lua_State *state, const struct items *items, bool *has_files) {
+  lua_Integer count = 0;
+  *has_files = false;
+  for (lua_Integer i = 1; i <= items->count; i++) {
+    push_item(state, items, i);
+    if (!is_plain(lua_type(state, -1))) {
+      *has_files = true;
+      if (wants_room(state)) count++;
+    }
+    lua_pop(state, 1);
+  }
+  return count;
+}
+
+/* ---- making room --------------------------------------------------------------------------- */
+
+static bool take_stock(lua_State *state, struct items *items, lua_Integer rooms) {
+  int top = lua_gettop(state);
+  if (!sent_file_push_stock(state, rooms)) return false;
+  items->stock = top + 1;
+  items->rooms = rooms;
+  return true;
+}
+
+/* Puts a list of the core's own in the place of the items, with `rooms` rooms for files behind
+ * them. A finalizer may change everything but that list meanwhile, so that more rooms may be needed
+ * in the end. */
+static void make_rooms(lua_State *state, struct items *items, lua_Integer rooms) {
+  bool has_files;
+  lua_Integer slots = items->count + rooms;
+  lua_createtable(state, slots < INT_MAX ? (int)slots : INT_MAX, 0);
+  if (!items->is_only) items->count = (lua_Integer)lua_rawlen(state, items->index);
+  for (lua_Integer i = 1; i <= items->count; i++) {
+    push_item(state, items, i);
+    lua_rawseti(state, -2, i);
+  }
+  lua_replace(state, items->index);
+  items->is_only = false;
+  for (; rooms > items->rooms; rooms = count_rooms(state, items, &has_files)) {
+    while (items->rooms < rooms) {
+      sent_file_push_room(state);
+      lua_rawseti(state, items->index, items->count + ++items->rooms);
+    }
+  }
+}
+
+/* ---- taking -------------------------------------------------------------------------------- */
+
+static int complain_of_part(lua_State *state, const struct returned *returned, lua_Integer item,
+                            lua_Integer length, int64_t left) {
+  return luaL_error(state, "%s %I bytes of a file that has %I left",
+                    push_subject(state, returned, item), (LUAI_UACINT)length, (LUAI_UACINT)left);
+}
+
+/* The closed file on the top may be so because it stands in the list before. */
+static int complain_of_closed(lua_State *state, const struct returned *returned,
+                              const struct items *items, lua_Integer item, lua_Integer place) {
+  lua_Integer length;
+  int file = lua_gettop(state);
+  for (lua_Integer i = 1; i < item; i++) {
+    push_item(state, items, i);
+    if (push_file(state, file + 1, &length) && lua_rawequal(state, -1, file))
+      return luaL_error(state, "%s returned a list whose items %I and %I are the same file",
+                        generation_push_place(state, returned->generation, returned->function),
+                        (LUAI_UACINT)i, (LUAI_UACINT)item);
+    lua_settop(state, file);
+  }
+  push_item(state, items, item);
+  return complain(state, returned, place);
+}
+
+/* A file that is there, but cannot be read, is no fault of the response's form. */
+static void refuse_file(lua_State *state, struct session *session, lua_Integer place,
+                        const char *why) {
+  char name[PATH_MAX], detail[PATH_MAX + 128], which[32] = "";
+  luaL_Stream *stream = sent_file_stream(state, -1);
+  sent_file_name(stream ? fileno(stream->f) : -1, name, sizeof name);
+  if (place > 0) snprintf(which, sizeof which, "item %lld of ", (long long)place);
+  snprintf(detail, sizeof detail, "%sthe response is a file that %s: %s", which, why, name);
+  session_fail(session, REASON_FILE_ERROR, detail);
+}
+
+/* Takes the file on the top into the room; false: the session was told that it cannot be. */
+static bool take_stream(lua_State *state, struct session *session, const struct returned *returned,
+                        const struct items *items, lua_Integer item, lua_Integer place,
+                        lua_Integer length, lua_Integer room) {
+  int64_t left = 0;
+  int file = lua_gettop(state);
+  file_value_make_stream(state, file);
+  push_room(state, items, room);
+  enum sent_file_fault fault = sent_file_take(state, file, file + 1, length, &left);
+  lua_pop(state, 1);
+  switch (fault) {
+  case SENT_FILE_OK: return true;
+  case SENT_FILE_CLOSED: return complain_of_closed(state, returned, items, item, place);
+  case SENT_FILE_SHORT: return complain_of_part(state, returned, place, length, left);
+  case SENT_FILE_NOT_REGULAR:
+    return luaL_error(state, "%s a part of a file that is no regular one",
+                      push_subject(state, returned, place));
+  case SENT_FILE_FOLDER: refuse_file(state, session, place, "is a folder"); break;
+  case SENT_FILE_WRITE_ONLY:
+    refuse_file(state, session, place, "was not opened for reading");
+    break;
+  }
+  return false;
+}
+
+/* The descriptor on the top stays where it is until it is sent. It cannot stand in a list twice. */
+static void check_descriptor(lua_State *state, const struct returned *returned,
+                             const struct items *items, lua_Integer item, lua_Integer place,
+                             lua_Integer length, uint64_t serial) {
+  struct stat about;
+  int fd;
+  int64_t size;
+  if (!file_value_mark(state, -1, serial)) complain_of_closed(state, returned, items, item, place);
+  if (!file_value_look(state, -1, &fd, &size) || length <= size) return;
+  if (fstat(fd, &about) == 0) size = about.st_size;
+  if (length > size) complain_of_part(state, returned, place, length, size);
+}
+
+/* Takes every file of the items, or complains, or tells the session and returns false. */
+static bool take_files(lua_State *state, struct session *session, const struct returned *returned,
+                       const struct items *items) {
+  static uint64_t serial;
+  int top = lua_gettop(state), fd;
+  int64_t size;
+  lua_Integer room = 0, length;
+  serial++;
+  for (lua_Integer i = 1; i <= items->count; i++) {
+    lua_Integer place = items->are_list ? i : 0;
+    push_item(state, items, i);
+    if (!is_plain(lua_type(state, -1))) {
+      if (!push_file(state, top + 1, &length)) complain(state, returned, place);
+      if (is_descriptor(state, -1, &fd, &size))
+        check_descriptor(state, returned, items, i, place, length, serial);
+      else if (!file_value_look(state, -1, &fd, &size) && !sent_file_stream(state, -1))
+        complain_of_closed(state, returned, items, i, place);
+      else if (!take_stream(state, session, returned, items, i, place, length, ++room))
+        return false;
+    }
+    lua_settop(state, top);
+  }
+  return true;
+}
+
+/* ---- sending ------------------------------------------------------------------------------- */
 
 static void send_string(lua_State *state, struct session *session) {
   size_t length;
@@ -93,47 +284,9 @@ static void send_string(lua_State *state, struct session *session) {
   check_status(state, status);
 }
 
-/* How much of a regular file is left from its current offset; false for any other file, and for one
- * that does not tell its size (as in /proc). */
-static bool measure(FILE *file, int64_t *offset, int64_t *length) {
-  struct stat about;
-  if (fstat(fileno(file), &about) != 0 || !S_ISREG(about.st_mode) || about.st_size == 0)
-    return false;
-  fflush(file); /* what the script wrote to it belongs to it */
-  *offset = ftello(file);
-  if (*offset < 0 || fstat(fileno(file), &about) != 0) return false;
-  *length = about.st_size > *offset ? about.st_size - *offset : 0;
-  return true;
-}
-
-/* Puts a file of the core's own in the place of the script's on the top, which is closed for the
- * script from here on: it can neither close it while it is being sent nor send it twice. */
-static FILE *take_file(lua_State *state) {
-  luaL_Stream *theirs = stream_at(state, -1);
-  if (!theirs) return NULL;
-  luaL_Stream *ours = lua_newuserdatauv(state, sizeof *ours, 0);
-  ours->closef = NULL;
-  luaL_setmetatable(state, LUA_FILEHANDLE);
-  *ours = *theirs;
-  theirs->closef = NULL;
-  lua_replace(state, -2);
-  return ours->f;
-}
-
-static void send_source(lua_State *state, struct session *session) {
-  int64_t offset, length;
-  file_value_make_stream(state, -1);
-  FILE *file = take_file(state);
-  bool is_regular = file && measure(file, &offset, &length);
+static void send_function(lua_State *state, struct session *session) {
   int reference = luaL_ref(state, LUA_REGISTRYINDEX);
-  if (is_regular && length == 0) {
-    response_close(state, reference);
-    luaL_unref(state, LUA_REGISTRYINDEX, reference);
-    return;
-  }
-  enum status status =
-      is_regular ? session_send_file(session, fileno(file), offset, (size_t)length, reference)
-                 : session_send_source(session, reference);
+  enum status status = session_send_source(session, reference);
   if (status != STATUS_OK) luaL_unref(state, LUA_REGISTRYINDEX, reference);
   check_status(state, status);
 }
@@ -149,159 +302,119 @@ bool response_close_descriptor(int reference) {
 }
 
 /* Takes the descriptor itself, and nothing is left that would have to be collected. */
-static void send_descriptor(lua_State *state, struct session *session, int fd, size_t length) {
+static void send_descriptor(lua_State *state, struct session *session, int fd, lua_Integer wanted) {
+  struct stat about;
   enum status status = STATUS_OK;
+  size_t length = (size_t)wanted;
   file_value_take(state, -1);
+  if (wanted == SENT_FILE_WHOLE) length = fstat(fd, &about) == 0 ? (size_t)about.st_size : 0;
   if (length > 0) status = session_send_file(session, fd, 0, length, reference_of(fd));
   if (length == 0 || status != STATUS_OK) close(fd);
   check_status(state, status);
 }
 
-/* Takes a part of a file. That it has so many bytes left is seen when it is sent; until then it may
- * get shorter anyway. */
-static void send_part(lua_State *state, struct session *session) {
-  int fd;
-  int64_t size;
-  push_part(state, -1);
-  size_t length = (size_t)lua_tointeger(state, -1);
-  lua_pop(state, 1);
-  lua_remove(state, -2);
-  if (file_value_look(state, -1, &fd, &size)) {
-    send_descriptor(state, session, fd, length);
-    return;
-  }
-  FILE *file = take_file(state);
-  int64_t offset = ftello(file);
+/* Sends the taken file on the top. One without bytes stays in its room. */
+static void send_taken(lua_State *state, struct session *session) {
+  struct sent_file *file = lua_touserdata(state, -1);
+  if (!file->is_pulled && file->length == 0) return;
+  int fd = fileno(file->stream.f);
   int reference = luaL_ref(state, LUA_REGISTRYINDEX);
-  if (length == 0) {
-    response_close(state, reference);
-    luaL_unref(state, LUA_REGISTRYINDEX, reference);
-    return;
-  }
-  enum status status = session_send_file(session, fileno(file), offset, length, reference);
+  enum status status = file->is_pulled
+                           ? session_send_source(session, reference)
+                           : session_send_file(session, fd, file->offset, file->length, reference);
   if (status != STATUS_OK) luaL_unref(state, LUA_REGISTRYINDEX, reference);
   check_status(state, status);
 }
 
-static void send_item(lua_State *state, struct session *session) {
-  if (lua_type(state, -1) == LUA_TSTRING)
-    send_string(state, session);
-  else if (lua_type(state, -1) == LUA_TTABLE)
-    send_part(state, session);
-  else
-    send_source(state, session);
-}
-
-/* Only a regular file has a part, and one that ends within the file. What parlance.files has opened
- * is regular, and was looked at when it was opened. */
-static void check_part(lua_State *state, const struct returned *returned, lua_Integer item) {
-  struct stat about;
+static void send_file(lua_State *state, struct session *session, const struct items *items,
+                      lua_Integer *room) {
   int fd;
   int64_t size;
-  if (!push_if_part(state, -1)) complain(state, returned, item);
-  lua_Integer length = lua_tointeger(state, -1);
-  if (file_value_look(state, -2, &fd, &size) && length <= size) {
-    lua_pop(state, 2);
+  lua_Integer length;
+  push_file(state, lua_gettop(state), &length);
+  if (is_descriptor(state, -1, &fd, &size)) {
+    send_descriptor(state, session, fd, length);
     return;
   }
-  file_value_make_stream(state, -2);
-  FILE *file = stream_at(state, -2)->f;
-  fflush(file); /* what the script wrote to it belongs to it */
-  int64_t offset = ftello(file);
-  if (fstat(fileno(file), &about) != 0 || !S_ISREG(about.st_mode) || offset < 0)
-    luaL_error(state, "%s returned a list whose item %I is a part of a file that is no regular one",
-               generation_push_place(state, returned->generation, returned->function),
-               (LUAI_UACINT)item);
-  if (length > about.st_size - offset)
-    luaL_error(state, "%s returned a list whose item %I is %I bytes of a file that has %I left",
-               generation_push_place(state, returned->generation, returned->function),
-               (LUAI_UACINT)item, (LUAI_UACINT)length,
-               (LUAI_UACINT)(about.st_size > offset ? about.st_size - offset : 0));
-  lua_pop(state, 2);
+  push_room(state, items, ++*room);
+  send_taken(state, session);
 }
 
-/* Pushes the file of the item at index, be it whole or a part; false, with nothing pushed, if the
- * item is something else. */
-static bool push_file_of(lua_State *state, int index) {
-  int type = lua_type(state, index);
-  if (type == LUA_TUSERDATA) lua_pushvalue(state, index);
-  if (type == LUA_TTABLE) lua_getfield(state, index, "file");
-  return type == LUA_TUSERDATA || type == LUA_TTABLE;
-}
-
-/* A file is closed when it has been sent, so it cannot stand in a list (at index) twice. `files`
- * items before the one on the top are files. */
-static void check_only_once(lua_State *state, const struct returned *returned, int list,
-                            lua_Integer item, lua_Integer files) {
-  if (files == 0 || !push_file_of(state, -1)) return;
-  for (lua_Integer i = 1; i < item; i++) {
-    lua_rawgeti(state, list, i);
-    if (push_file_of(state, -1)) {
-      if (lua_rawequal(state, -1, -3))
-        luaL_error(state, "%s returned a list whose items %I and %I are the same file",
-                   generation_push_place(state, returned->generation, returned->function),
-                   (LUAI_UACINT)i, (LUAI_UACINT)item);
-      lua_pop(state, 1);
+static void send_items(lua_State *state, struct session *session, const struct items *items) {
+  int top = lua_gettop(state);
+  lua_Integer room = 0;
+  for (lua_Integer i = 1; i <= items->count; i++) {
+    push_item(state, items, i);
+    switch (lua_type(state, -1)) {
+    case LUA_TSTRING: send_string(state, session); break;
+    case LUA_TFUNCTION: send_function(state, session); break;
+    default: send_file(state, session, items, &room);
     }
-    lua_pop(state, 1);
+    lua_settop(state, top);
   }
-  lua_pop(state, 1);
 }
 
-/* All or nothing: a list is looked at whole before its first item goes out. */
-static lua_Integer check_list(lua_State *state, const struct returned *returned) {
-  lua_Integer count = (lua_Integer)lua_rawlen(state, -1), files = 0;
-  int list = lua_gettop(state);
-  for (lua_Integer i = 1; i <= count; i++) {
-    lua_rawgeti(state, -1, i);
-    int type = lua_type(state, -1);
-    if (type == LUA_TTABLE)
-      check_part(state, returned, i);
-    else if (type != LUA_TSTRING && type != LUA_TFUNCTION && !is_file(state, -1))
-      complain(state, returned, i);
-    check_only_once(state, returned, list, i, files);
-    if (type != LUA_TSTRING && type != LUA_TFUNCTION) files++;
+/* Closes what was taken: all of it, or what had no bytes to send. */
+static void close_rooms(lua_State *state, const struct items *items, bool closes_all) {
+  for (lua_Integer i = 1; i <= items->rooms; i++) {
+    push_room(state, items, i);
+    const struct sent_file *file = lua_touserdata(state, -1);
+    if (closes_all || (!file->is_pulled && file->length == 0)) sent_file_close(state);
     lua_pop(state, 1);
   }
-  if (count > 0) return count;
+}
+
+/* All or nothing: the items are looked at, and the files taken, before the first item goes out.
+ * From the look on nothing is allocated in Lua, so that no finalizer can change what was seen. */
+static bool queue_items(lua_State *state, struct session *session, struct items *items,
+                        const struct returned *returned) {
+  bool has_files;
+  lua_Integer rooms = count_rooms(state, items, &has_files);
+  if (rooms > 0 && !take_stock(state, items, rooms)) make_rooms(state, items, rooms);
+  if (has_files && !take_files(state, session, returned, items)) {
+    close_rooms(state, items, true);
+    return false;
+  }
+  send_items(state, session, items);
+  if (items->rooms == 0) return true;
+  close_rooms(state, items, false);
+  sent_file_fill_stock(state);
+  return true;
+}
+
+static bool queue_table(lua_State *state, struct session *session,
+                        const struct returned *returned) {
+  lua_Integer length;
+  struct items items = {.are_list = true, .index = lua_gettop(state)};
+  items.count = (lua_Integer)lua_rawlen(state, items.index);
+  if (items.count > 0) return queue_items(state, session, &items, returned);
   lua_pushnil(state);
-  if (lua_next(state, -2) != 0)
-    luaL_error(state, "%s returned a table without list items",
-               generation_push_place(state, returned->generation, returned->function));
-  return 0;
+  if (lua_next(state, items.index) == 0) return true;
+  lua_settop(state, items.index);
+  lua_pushliteral(state, "file");
+  if (lua_rawget(state, items.index) == LUA_TNIL) complain_of_no_items(state, returned);
+  lua_settop(state, items.index);
+  if (!push_file(state, items.index, &length)) complain(state, returned, 0);
+  lua_settop(state, items.index);
+  items = (struct items){.is_only = true, .index = items.index, .count = 1};
+  return queue_items(state, session, &items, returned);
 }
 
-static void send_list(lua_State *state, struct session *session, const struct returned *returned) {
-  int list = lua_gettop(state);
-  for (lua_Integer i = 1, count = check_list(state, returned); i <= count; i++) {
-    lua_rawgeti(state, list, i);
-    send_item(state, session);
-    lua_settop(state, list);
-  }
-}
-
-void response_queue(lua_State *state, struct session *session, const struct generation *generation,
+bool response_queue(lua_State *state, struct session *session, const struct generation *generation,
                     enum function function) {
   struct returned returned = {generation, function};
+  struct items only = {.is_only = true, .index = lua_gettop(state), .count = 1};
   switch (lua_type(state, -1)) {
-  case LUA_TSTRING: send_string(state, session); break;
-  case LUA_TNIL: break;
-  case LUA_TTABLE: send_list(state, session, &returned); break;
-  default: complain(state, &returned, 0);
+  case LUA_TNIL: return true;
+  case LUA_TSTRING: send_string(state, session); return true;
+  case LUA_TFUNCTION: send_function(state, session); return true;
+  case LUA_TTABLE: return queue_table(state, session, &returned);
+  case LUA_TUSERDATA: return queue_items(state, session, &only, &returned);
+  default: return complain(state, &returned, 0);
   }
 }
 
-static void pull_file(lua_State *state, struct session *session, FILE *file, size_t blocksize) {
-  luaL_Buffer block;
-  char *space = luaL_buffinitsize(state, &block, blocksize);
-  errno = 0;
-  size_t length = fread(space, 1, blocksize, file);
-  if (length == 0 && ferror(file)) {
-    session_fail(session, REASON_FILE_ERROR, strerror(errno));
-    return;
-  }
-  check_status(state, session_pulled(session, length > 0 ? space : NULL, length));
-}
+/* ---- pulling ------------------------------------------------------------------------------- */
 
 /* A function that has nothing to say is asked again, at once and then in another turn. */
 static void pull_function(lua_State *state, struct session *session, int64_t patience) {
@@ -339,20 +452,12 @@ void response_pull(lua_State *state, struct session *session, lua_Integer blocks
   if (lua_isfunction(state, -1))
     pull_function(state, session, patience);
   else
-    pull_file(state, session, stream_at(state, -1)->f, (size_t)blocksize);
+    sent_file_pull(state, session, (size_t)blocksize);
   lua_settop(state, top);
 }
 
-/* As a file's own `close` does, which a script may have replaced. */
 void response_close(lua_State *state, int reference) {
   lua_rawgeti(state, LUA_REGISTRYINDEX, reference);
-  luaL_Stream *stream = stream_at(state, -1);
-  if (stream) {
-    lua_CFunction close = stream->closef;
-    stream->closef = NULL;
-    lua_pushcfunction(state, close);
-    lua_pushvalue(state, -2);
-    lua_call(state, 1, 0);
-  }
+  sent_file_close(state);
   lua_pop(state, 1);
 }

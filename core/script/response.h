@@ -1,7 +1,7 @@
 /* response.h: what a script's function returns, turned into output of its session.
  *
- * A string, a list of strings, files and functions, or nil. Everything here runs inside the gate
- * and may raise. */
+ * A string, a file, a function, a part of a file, a list of these, or nil. Everything here runs
+ * inside the gate and may raise. */
 #ifndef SCRIPT_RESPONSE_H
 #define SCRIPT_RESPONSE_H
 
@@ -13,8 +13,9 @@
 
 /* Queues the value on the top of the stack as what `function` returned; what there is from it on up
  * is then of no more use. Nothing is queued when the value is not a response: then an error is
- * raised that tells which function returned what. */
-void response_queue(lua_State *state, struct session *session, const struct generation *generation,
+ * raised that tells which function returned what. False: a file cannot be read, nothing is queued,
+ * and session_fail() was called. */
+bool response_queue(lua_State *state, struct session *session, const struct generation *generation,
                     enum function function);
 
 /* Queues the next piece of the source whose turn it is, at most `blocksize` bytes of a file. After

@@ -125,7 +125,7 @@ static void answer(lua_State *state, const struct generation *generation, struct
   }
   lua_pushvalue(state, MAKE_RESPONSE);
   call_with_self(state, 1);
-  response_queue(state, session, generation, FUNCTION_MAKE_RESPONSE);
+  if (!response_queue(state, session, generation, FUNCTION_MAKE_RESPONSE)) return;
   session_answered(session, closes_when_done(state, generation));
 }
 
@@ -134,7 +134,7 @@ static void answer(lua_State *state, const struct generation *generation, struct
 static void greet(lua_State *state, const struct generation *generation, struct session *session) {
   push_function(state, generation, FUNCTION_HANDLE_CONNECT);
   call_with_self(state, 1);
-  response_queue(state, session, generation, FUNCTION_HANDLE_CONNECT);
+  if (!response_queue(state, session, generation, FUNCTION_HANDLE_CONNECT)) return;
   lua_pushvalue(state, CLOSE_KEY);
   lua_rawget(state, SELF);
   session_answered(session, generation->is_greeter || lua_toboolean(state, -1));
@@ -148,7 +148,7 @@ static void apologize(lua_State *state, const struct generation *generation,
   lua_pushstring(state, session_failure(session));
   watchdog_renew();
   lua_call(state, 3, 1);
-  response_queue(state, session, generation, FUNCTION_HANDLE_ERROR);
+  if (!response_queue(state, session, generation, FUNCTION_HANDLE_ERROR)) return;
   session_answered(session, true);
 }
 

@@ -18,13 +18,18 @@ describe("response", function()
     ["5"] = "make_response returned a number %(5%)",
     ["true"] = "make_response returned a boolean %(true%)",
     ["false"] = "make_response returned a boolean %(false%)",
-    ["print"] = "make_response returned a function %(",
-    ["io.stdout"] = "make_response returned a file %(",
     ["coroutine.create(print)"] = "make_response returned a thread %(",
     ["{ 'a', 5 }"] = "item 2 is a number %(5%)",
     ["{ 'a', false, 'b' }"] = "item 2 is a boolean %(false%)",
     ["{ {} }"] = "item 1 is a table %(",
     ["{ a = 1 }"] = "without list items",
+    ["{ file = 5, length = 1 }"] = "make_response returned a table %(",
+    ["{ file = io.open '/dev/null', length = -1 }"] = "make_response returned a table %(",
+    ["{ file = io.open '/dev/null', length = 1 }"] = "make_response returned a part of a file that is no regular one",
+    ["{ 'a', { file = io.open '/dev/null', length = 1 } }"] = "item 2 is a part of a file that is no regular one",
+    ["{ { file = io.open '/etc/passwd', length = 1, more = 1 } }"] = "item 1 is a table %(",
+    ["{ { file = io.open '/etc/passwd', [1] = 1 } }"] = "item 1 is a table %(",
+    ["(function() local f = io.open '/dev/null' f:close() return f end)()"] = "make_response returned a closed file",
     ["(function() local f = io.open '/dev/null' f:close() return { 'a', f } end)()"] = "item 2 is a closed file",
     ["setmetatable({}, { __tostring = function() return 'itself' end }), nil"] = false,
     ["{ 'x', setmetatable({}, { __tostring = function() return 'itself' end }) }"] = "item 2 is a table %(itself%)",
@@ -56,6 +61,55 @@ describe("response", function()
       local function f() n = n + 1 return n < 3 and "xy" or nil end
       local z = ("z"):rep(40000)
       return { "xy", f, f, z, z } ]])
+  end)
+
+  it("may be one file, one function or one part of a file, without a list around it", function()
+    local folder <const> = conversation.folder { file = "0123456789" }
+    for body, wanted in pairs {
+      ["return io.open 'FOLDER/file'"] = "0123456789",
+      ["local f = io.open 'FOLDER/file' f:read(2) return f"] = "23456789",
+      ["return { file = io.open 'FOLDER/file', length = 4 }"] = "0123",
+      ["local f = io.open 'FOLDER/file' f:read(2) return { length = 4, file = f }"] = "2345",
+      ["local n = 0 return function() n = n + 1 return n < 4 and '' .. n or nil end"] = "123",
+      ["return coroutine.wrap(function() coroutine.yield 'a' coroutine.yield 'b' end)"] = "ab",
+      ["return select(2, require 'parlance.files'.root 'FOLDER':open 'file')"] = "0123456789",
+      ["return { file = select(2, require 'parlance.files'.root 'FOLDER':open 'file'), length = 3 }"] = "012",
+      ["return {}"] = "",
+    } do
+      local out, reason, log = say((body:gsub("FOLDER", folder)))
+      assert.same({ wanted, "none" }, { out, reason }, log)
+    end
+  end)
+
+  it("may be one item in handle_connect and in handle_error, too", function()
+    local folder <const> = conversation.folder { file = "hello\n" }
+    local session <close> = conversation.script((([[
+      return {
+        handle_connect = function() return io.open "FOLDER/file" end,
+        request_complete = function() return nil, "no" end,
+        make_response = function() end,
+        handle_error = function()
+          return { file = io.open "FOLDER/file", length = 4 }
+        end,
+      }]]):gsub("FOLDER", folder))):open()
+    assert.equal("hello\nhell", conversation.feed(session, { "x" }))
+  end)
+
+  it("is taken from a list as the list is, without its metatable", function()
+    assert.equal("ab", say [[
+      return setmetatable({ "a", "b" }, { __index = function() error "x" end, __len = function() return 9 end }) ]])
+    local folder <const> = conversation.folder { file = "0123456789" }
+    assert.equal("<01>", say(([[
+      local part = setmetatable({ file = io.open "FOLDER/file", length = 2 }, { __index = error, __pairs = error })
+      return { "<", part, ">" } ]]):gsub("FOLDER", folder)))
+  end)
+
+  it("may have more files than are kept room for", function()
+    local folder <const> = conversation.folder { file = "0123456789" }
+    assert.equal(("0123456789-"):rep(40), say(([[
+      local list = {}
+      for i = 1, 80, 2 do list[i], list[i + 1] = io.open "FOLDER/file", "-" end
+      return list ]]):gsub("FOLDER", folder)))
   end)
 
   describe("a function", function()
@@ -174,15 +228,12 @@ describe("response", function()
         end
       end)
 
-      it("cannot be returned once it is closed, nor on its own", function()
+      it("cannot be returned once it is closed", function()
         for _, close in ipairs { "f:close()", "io.close(f)", "do local g <close> = f end" } do
           local _, reason, log = parts(close .. " return { { file = f, length = 1 } }")
           assert.equal("script_error", reason)
           assert.truthy(log:find("item 1 is a table (", 1, true), log)
         end
-        local _, reason, log = parts "return f"
-        assert.equal("script_error", reason)
-        assert.truthy(log:find("returned a file (file (0x", 1, true), log)
       end)
 
       it("is closed afterwards, and when it is not sent", function()
@@ -215,9 +266,39 @@ describe("response", function()
         return { io.popen "for i in $(seq 1000); do printf 0123456789; done" } ]], 333))
     end)
 
-    it("that cannot be read is an error of the file", function()
-      local out, reason = say [[ return { "a", io.open "/proc/self/mem", "b" } ]]
+    it("that cannot be read is an error of the file, which is named", function()
+      local out, reason, log = say [[ return { "a", io.open "/proc/self/mem", "b" } ]]
       assert.same({ "a", "file_error" }, { out, reason })
+      assert.truthy(log:find("a file of the response cannot be read: /proc/%d+/mem: Input/output error"), log)
+      out, reason, log = say [[ return { "a", io.open "/tmp" } ]]
+      assert.same({ "", "file_error" }, { out, reason })
+      assert.truthy(log:find("item 2 of the response is a file that is a folder: /tmp", 1, true), log)
+      local path <const> = conversation.folder { file = "x" } .. "/file"
+      for _, mode in ipairs { "w", "a" } do
+        out, reason, log = say(("return { io.open(%q, %q) }"):format(path, mode))
+        assert.same({ "", "file_error" }, { out, reason })
+        assert.truthy(log:find("item 1 of the response is a file that was not opened for reading: /", 1, true), log)
+      end
+      out, reason, log = say(("return io.open(%q, 'a')"):format(path))
+      assert.same({ "", "file_error" }, { out, reason })
+      assert.truthy(log:find('detail="the response is a file that was not opened for reading: ' .. path, 1, true), log)
+    end)
+
+    it("that is refused is closed, with those before it", function()
+      local count <const> = rooms.process.descriptors
+      local script = conversation.lines [[
+        local root = require "parlance.files".root "/etc"
+        local _, f = root:open "passwd"
+        root:close()
+        return { "a", io.open "/etc/passwd", f, io.open "/proc/self/comm", io.open "/tmp" } ]]
+      local before <const> = count()
+      for _ = 1, 20 do
+        local session <close> = script:open()
+        rooms.base.capture(function() session:receive "\n" end)
+        assert.equal("file_error", session:reason())
+      end
+      script:close()
+      assert.equal(before, count())
     end)
 
     it("belongs to the core from when it is returned: the script has a closed one", function()

@@ -65,8 +65,8 @@ function parlance.every(seconds, f) end
 --- function that is called for the next piece until it returns nil.
 ---@alias parlance.Item string|file*|parlance.FilePart|(fun(): string?)
 
---- What a response is: a string, a list of items, or nothing.
----@alias parlance.Response string|parlance.Item[]|nil
+--- What a response is: an item, a list of items, or nothing.
+---@alias parlance.Response parlance.Item|parlance.Item[]|nil
 
 --- Why a conversation ended.
 ---@alias parlance.Reason
