@@ -10,8 +10,8 @@
 /* Seconds of play. */
 static const char play_time[] = "2";
 
-/* The words of the command line but settings: 7, and two for each number. */
-enum { OTHER_WORDS = 7 + 2 * CHECKER_NUMBERS_MAX };
+/* The words of the command line but settings: 8, and two for each number. */
+enum { OTHER_WORDS = 8 + 2 * CHECKER_NUMBERS_MAX };
 
 /* More than a line of the log holds. */
 enum { REPORT_MAX = 8192 };
@@ -82,7 +82,7 @@ static char *folder_of(const char *path) {
 }
 
 enum status checker_init(struct checker *checker, const struct script_options *options,
-                         char *const *environment) {
+                         bool allows_effects, char *const *environment) {
   *checker = (struct checker){
       .folder = folder_of(options->path),
       .words = calloc(OTHER_WORDS + 2 * options->setting_count + 1, sizeof *checker->words),
@@ -93,6 +93,7 @@ enum status checker_init(struct checker *checker, const struct script_options *o
   add_word(checker, "--fingerprint");
   add_word(checker, "--seconds");
   add_word(checker, play_time);
+  if (allows_effects) add_word(checker, "--allow-effects");
   add_options(checker, options);
   if (!add_settings(checker, options)) return STATUS_NO_MEMORY;
   add_word(checker, "--");

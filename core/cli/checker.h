@@ -29,7 +29,7 @@ struct checker {
 /* The check of a script that is loaded with these options. Points into them; the checker itself
  * must stay where it is. STATUS_NO_MEMORY. */
 enum status checker_init(struct checker *checker, const struct script_options *options,
-                         char *const *environment);
+                         bool allows_effects, char *const *environment);
 
 /* See script_look(): the transcripts are what the check depends on beside the script. */
 enum script_reload checker_look(const struct checker *checker, struct script *script,

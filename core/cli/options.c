@@ -56,7 +56,10 @@ const char options_help[] =
     "      --paths               print where spec runners find the modules of Lua and of C\n"
     "      --version, --help\n"
     "\n"
-    "For check and fuzz:\n"
+    "For check and fuzz, which run the script, but let it change nothing on this machine:\n"
+    "      --allow-effects       the script may write files, run programs and connect; also "
+    "of\n"
+    "                            --preflight\n"
     "      --seconds S           for so long at most (default of fuzz: 10)\n"
     "      --format FORMAT       of check: text (default), tap or json\n"
     "      --seed N              of fuzz: the same inputs as in another run\n"
@@ -95,7 +98,8 @@ enum answer {
   OPTION_FORMAT, /* from here on of a tool */
   OPTION_SEED,
   OPTION_SECONDS,
-  OPTION_FINGERPRINT
+  OPTION_FINGERPRINT,
+  OPTION_ALLOW_EFFECTS
 };
 
 static const struct option long_options[] = {
@@ -125,6 +129,7 @@ static const struct option long_options[] = {
     {"seed", required_argument, NULL, OPTION_SEED},
     {"seconds", required_argument, NULL, OPTION_SECONDS},
     {"fingerprint", no_argument, NULL, OPTION_FINGERPRINT},
+    {"allow-effects", no_argument, NULL, OPTION_ALLOW_EFFECTS},
     {NULL, 0, NULL, 0},
 };
 
@@ -289,13 +294,16 @@ static bool set_for_script(struct script_entry *entry, int option, const char *n
 static bool has_tool_option(const struct options *options, int option) {
   if (options->command == COMMAND_SERVE) return false;
   bool is_of_fuzz = option == OPTION_SEED;
-  return option == OPTION_SECONDS || is_of_fuzz == (options->command == COMMAND_FUZZ);
+  return option == OPTION_SECONDS || option == OPTION_ALLOW_EFFECTS ||
+         is_of_fuzz == (options->command == COMMAND_FUZZ);
 }
 
 /* An option of the command; the tools take values as they were typed. */
 static bool set_for_tool(struct options *options, int option, const char *name) {
   int64_t value;
   bool ok = true;
+  if (option == OPTION_ALLOW_EFFECTS) options->allows_effects = true;
+  if (option == OPTION_ALLOW_EFFECTS && options->command == COMMAND_SERVE) return true;
   if (!has_tool_option(options, option)) {
     fprintf(stderr, "parlance: --%s is an option of another command; see parlance --help\n", name);
     return false;
@@ -307,7 +315,7 @@ static bool set_for_tool(struct options *options, int option, const char *name) 
     ok = parse_whole(name, optarg, 0, INT64_MAX, false, "a whole number from 0 up", &value);
   else if (option == OPTION_SECONDS)
     ok = parse_seconds(name, optarg, &value);
-  const char *text = option == OPTION_FINGERPRINT ? "" : optarg;
+  const char *text = optarg ? optarg : "";
   if (options->tool_count < TOOL_OPTIONS_MAX)
     options->tool[options->tool_count++] = (struct program_option){name, text};
   return ok;

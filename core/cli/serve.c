@@ -69,9 +69,10 @@ static const char *hint(const char *path) {
   return may_be_command ? " (the commands are check, fuzz and new; see parlance --help)" : "";
 }
 
-static int load(struct served *served, bool preflights) {
+static int load(struct served *served, const struct options *options) {
   const char *error;
-  if (preflights && checker_init(&served->checker, &served->entry->script, environ) != STATUS_OK) {
+  if (options->preflights && checker_init(&served->checker, &served->entry->script,
+                                          options->allows_effects, environ) != STATUS_OK) {
     fprintf(stderr, "parlance: %s: not enough memory\n", served->entry->script.path);
     return EXIT_FAILED;
   }
@@ -248,7 +249,7 @@ int command_serve(const struct options *options) {
   int status = EXIT_STOPPED;
   for (size_t i = 0; i < options->script_count && status == EXIT_STOPPED; i++) {
     served[i].entry = &options->scripts[i];
-    status = load(&served[i], options->preflights);
+    status = load(&served[i], options);
   }
   if (status == EXIT_STOPPED) status = run(options, served);
   for (size_t i = 0; i < options->script_count; i++) free_served(&served[i]);

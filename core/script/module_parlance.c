@@ -72,6 +72,8 @@ void module_parlance_push(lua_State *state, const char *service, const struct sc
   lua_setfield(state, -2, "time");
   lua_newtable(state);
   lua_setfield(state, -2, "shared");
+  lua_pushboolean(state, clock != NULL);
+  lua_setfield(state, -2, "simulated");
   lua_pushliteral(state, PARLANCE_VERSION);
   lua_setfield(state, -2, "version");
 }

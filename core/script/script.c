@@ -16,6 +16,7 @@
 #include "script/module_framing.h"
 #include "script/module_parlance.h"
 #include "script/rehearsal.h"
+#include "script/sandbox.h"
 #include "script/sent_file.h"
 #include "script/settings.h"
 #include "script/watchdog.h"
@@ -97,6 +98,7 @@ static int prepare(lua_State *state) {
   luaL_requiref(state, "parlance.files", module_files_open, 0);
   sent_file_open(state);
   if (script->options.clock) rehearsal_install(state, script->options.clock);
+  if (script->options.sandbox) sandbox_install(state, script->options.sandbox);
   environment_prepare(state);
   return 0;
 }

@@ -34,6 +34,13 @@ struct script_setting {
 bool script_setting_is_name(struct span name);
 extern const char script_setting_names[];
 
+/* What a simulated script may do to the machine: change files in one folder. */
+struct script_sandbox {
+  const char *folder; /* as realpath() gives it; NULL: none */
+  bool is_used;       /* there may be something in it */
+  int names;          /* how many os.tmpname() has made */
+};
+
 struct script_options {
   const char *path;
   const char *modules;  /* the folder of the modules that come with the server, or NULL */
@@ -47,6 +54,7 @@ struct script_options {
   size_t setting_count;
   const struct script_clock *clock; /* NULL: the system's. Else the script is being rehearsed: it is
                                      * given this time, and that it prints is logged */
+  struct script_sandbox *sandbox;   /* NULL: a simulated script may do what it likes */
 };
 
 struct script;

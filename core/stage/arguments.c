@@ -36,6 +36,13 @@ const char *arguments_text(lua_State *L, int table, const char *name, const char
   return value;
 }
 
+bool arguments_flag(lua_State *L, int table, const char *name) {
+  lua_getfield(L, table, name);
+  bool is_set = lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  return is_set;
+}
+
 lua_Integer arguments_integer(lua_State *L, int table, const char *name, lua_Integer otherwise) {
   int is_whole = 1;
   lua_Integer value = otherwise;
@@ -69,9 +76,9 @@ static void take_settings(lua_State *L, int table, struct script_options *option
       luaL_error(L, "\"%s\" is no name of a setting: it must have %s", setting->name.data,
                  script_setting_names);
     lua_pushvalue(L, -2);
-    lua_rawseti(L, -4, (lua_Integer)(2 * options->setting_count - 1));
+    lua_rawseti(L, -4, 2 * (lua_Integer)options->setting_count - 1);
     lua_pushvalue(L, -1);
-    lua_rawseti(L, -4, (lua_Integer)(2 * options->setting_count));
+    lua_rawseti(L, -4, 2 * (lua_Integer)options->setting_count);
   }
   lua_setiuservalue(L, -2, 1);
   lua_setfield(L, table, "settings");

@@ -18,8 +18,10 @@ void arguments_add_class(lua_State *L, const char *name, const luaL_Reg *methods
  * as long as it does. Nothing may stand above. */
 void arguments_take_table(lua_State *L, int index);
 
-/* A text or a number of the table at index; what else it is is an error of the caller's. */
+/* A text, a truth or a number of the table at index; what else it is is an error of the caller's.
+ */
 const char *arguments_text(lua_State *L, int table, const char *name, const char *otherwise);
+bool arguments_flag(lua_State *L, int table, const char *name);
 lua_Integer arguments_integer(lua_State *L, int table, const char *name, lua_Integer otherwise);
 
 /* The path at 1 and the table at 2; times are in ms. */

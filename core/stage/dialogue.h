@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "script/script.h"
+#include "stage/temp.h"
 
 struct dialogue;
 
@@ -16,6 +17,9 @@ struct stage {
   double began;               /* what clock.real was when it was loaded */
   int64_t now;                /* ms since it was loaded, what its sessions go by */
   struct dialogue *dialogues; /* those that live */
+  struct script_sandbox sandbox;
+  bool is_free;                /* it is not in the sandbox, which still knows its folder */
+  struct temp_contents loaded; /* what was in that when it had been loaded */
 };
 
 /* script:open(options), with the script, which was checked, at index 1. */

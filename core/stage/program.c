@@ -10,6 +10,7 @@
 
 #include "stage/disk.h"
 #include "stage/stage.h"
+#include "stage/temp.h"
 
 /* Plays free and take the same memory again and again; up to so many bytes of it are kept. */
 enum { MEMORY_KEPT = 64 * 1024 * 1024 };
@@ -128,6 +129,7 @@ static int add_traceback(lua_State *L) {
 int program_run(const struct program *program) {
   mallopt(M_TRIM_THRESHOLD, MEMORY_KEPT);
   mallopt(M_MMAP_THRESHOLD, MEMORY_KEPT);
+  temp_keep_clean();
   struct run this = {.program = program, .fd = dup(STDOUT_FILENO)};
   int status = program->failed;
   if (!program->modules) {
@@ -151,6 +153,7 @@ int program_run(const struct program *program) {
   else
     fprintf(stderr, "parlance: %s\n", lua_tostring(L, -1));
   lua_close(L);
+  temp_end();
   fflush(stdout);
   dup2(this.fd, STDOUT_FILENO);
   close(this.fd);

@@ -14,6 +14,7 @@
 #include "stage/arguments.h"
 #include "stage/dialogue.h"
 #include "stage/disk.h"
+#include "stage/temp.h"
 
 static const char class_name[] = "parlance.stage.script";
 
@@ -81,6 +82,26 @@ static void set_now(struct stage *stage, int64_t now) {
   stage->clock.real = stage->began + stage->clock.monotonic;
 }
 
+/* Whether there may be something in the script's folder that was not there before. */
+static bool has_used_temp(const struct stage *stage) {
+  return stage->sandbox.folder && (stage->is_free || stage->sandbox.is_used);
+}
+
+/* What the script has made while it was loaded stays. */
+static void note_temp(struct stage *stage) {
+  if (has_used_temp(stage)) temp_note(stage->sandbox.folder, &stage->loaded);
+  stage->sandbox.is_used = false;
+}
+
+/* empty_temp() */
+static int empty_temp(lua_State *L) {
+  struct stage *stage = check(L);
+  if (has_used_temp(stage)) temp_empty(stage->sandbox.folder, &stage->loaded);
+  stage->sandbox.is_used = false;
+  stage->sandbox.names = 0;
+  return 0;
+}
+
 /* load(path, options) */
 static int load(lua_State *L) {
   struct script_options options;
@@ -96,15 +117,22 @@ static int load(lua_State *L) {
   lua_pop(L, 1);
   set_now(stage, 0);
   options.clock = &stage->clock;
+  stage->sandbox.folder = arguments_text(L, 2, "temp", NULL);
+  if (!arguments_flag(L, 2, "allow_effects")) options.sandbox = &stage->sandbox;
+  stage->is_free = options.sandbox == NULL;
   struct script *script;
   if (script_create(&options, &script) == STATUS_OK) {
     stage->script = script; /* from here on it is collected with the stage, whatever raises */
-    if (script_load(script, &error)) return 1;
+    if (script_load(script, &error)) {
+      note_temp(stage);
+      return 1;
+    }
   }
   lua_pushnil(L);
   lua_pushstring(L, error);
   if (stage->script) script_destroy(stage->script);
   stage->script = NULL;
+  if (stage->sandbox.folder) temp_remove(stage->sandbox.folder);
   return 2;
 }
 
@@ -216,6 +244,8 @@ static int close_stage(lua_State *L) {
   dialogue_close_all(stage);
   script_destroy(stage->script);
   stage->script = NULL;
+  temp_forget(&stage->loaded);
+  if (stage->sandbox.folder) temp_remove(stage->sandbox.folder);
   return 0;
 }
 
@@ -258,9 +288,10 @@ static int silence(lua_State *L) {
 }
 
 int luaopen_parlance_stage(lua_State *L) {
-  static const luaL_Reg functions[] = {
-      {"load", load},        {"silence", silence},     {"log", take_log}, {"list", disk_list},
-      {"clock", tell_clock}, {"setenv", set_variable}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"load", load},           {"silence", silence},
+                                       {"log", take_log},        {"list", disk_list},
+                                       {"clock", tell_clock},    {"setenv", set_variable},
+                                       {"make_temp", temp_make}, {NULL, NULL}};
   static const luaL_Reg methods[] = {{"open", open_dialogue},
                                      {"reload", reload},
                                      {"advance", advance},
@@ -274,6 +305,7 @@ int luaopen_parlance_stage(lua_State *L) {
                                      {"listen", listen_address},
                                      {"example", example},
                                      {"fingerprint", fingerprint},
+                                     {"empty_temp", empty_temp},
                                      {"close", close_stage},
                                      {NULL, NULL}};
   arguments_add_class(L, class_name, methods, close_stage);

@@ -12,8 +12,10 @@
 /* The module:
  *
  *   load(path, options)  a script; or nil and why it is not valid. `options` has the members of
- *                        struct script_options (script/script.h) but `clock`, and `time`: the
- *                        seconds since 1970 at which its clock stands, 0 where it is not given
+ *                        struct script_options (script/script.h) but `clock` and `sandbox`; `time`:
+ *                        the seconds since 1970 at which its clock stands, 0 where it is not
+ *                        given; `temp`: the folder that it may write to, of make_temp(), which is
+ *                        removed with the script; `allow_effects`: it may do what it likes
  *   log()                what was logged since, a list of { level = "warn", text = "..." }; and how
  *                        many lines more there were than it keeps
  *   list(folder)         the sorted names of what is in it; nil, why not, and whether it is absent
@@ -31,6 +33,7 @@
  *   script:deadline()    in how many seconds the next limit of time runs out, or a function of
  *                        parlance.every() is run; nil: none
  *   script:now()         the seconds that have passed since it was loaded
+ *   script:empty_temp()  removes what it has put into its folder since it was loaded
  *   script:asked()       how often request_complete was called, and how many bytes it was shown
  *   script:memory(collects)
  *   script:fingerprint() a text that stands for the contents of all that it was loaded from

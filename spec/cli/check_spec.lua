@@ -219,7 +219,7 @@ describe("check", function()
         return { request_complete = function() return true end, make_response = function() return letter end }
       ]]):format(folder, folder))
       add_transcript("good", '> "x"\n< "y"\n< end\n')
-      local status, said = check("--fingerprint", path)
+      local status, said = check("--fingerprint", "--allow-effects", path)
       assert.equal(0, status, said)
       assert.equal("fingerprint none\n", said)
     end)
@@ -227,7 +227,8 @@ describe("check", function()
     it("has none of a script that is saved meanwhile", function()
       local path = write("restless.lua", "local f <close> = io.open(os.getenv 'RESTLESS', 'ab')\n"
         .. "if f then f:write '\\n' end return { " .. FUNCTIONS .. " }")
-      local child <close> = assert(process.spawn({ os.getenv "PARLANCE_BINARY", "check", "--fingerprint", path },
+      local child <close> = assert(process.spawn(
+        { os.getenv "PARLANCE_BINARY", "check", "--fingerprint", "--allow-effects", path },
         { stdout = folder .. "/out", env = { RESTLESS = path, LD_PRELOAD = "" } }))
       assert.equal(0, child:wait(server.DEADLINE))
       assert.is_truthy(server.read_file(folder .. "/out"):find "fingerprint none\n$")

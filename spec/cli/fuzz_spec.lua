@@ -45,7 +45,7 @@ describe("fuzz", function()
   end)
 
   it("counts the time that passes, also where a script spends it waiting", function()
-    local status, said = fuzz(lines [[os.execute "sleep 0.1" return "x"]], "--seconds", "0.3")
+    local status, said = fuzz(lines [[os.execute "sleep 0.1" return "x"]], "--seconds", "0.3", "--allow-effects")
     assert.equal(0, status, said)
   end)
 

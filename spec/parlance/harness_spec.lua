@@ -1,6 +1,7 @@
 -- The harness that authors of protocols test with.
 
 local harness = require "parlance.harness"
+local lfs = require "lfs"
 local tree = require "support.tree"
 
 -- Answers each line: its text in brackets, or what the line asks for.
@@ -22,6 +23,13 @@ local does = {
   quit = function(self) self.close_when_done = true; return "bye" end,
   log = function() parlance.log("error", "said", { text = 'a "b"\\\n\tc', empty = "" }) return "" end,
   folder = function() return require "beside" end,
+  simulated = function() return tostring(parlance.simulated) end,
+  write = function()
+    local spool = parlance.settings.spool or os.getenv "PARLANCE_HARNESS_SPEC"
+    io.open(spool .. "/mail", "w"):write("x"):close()
+    return io.open(spool .. "/mail"):read "a" .. " " .. spool
+  end,
+  run = function() return tostring(os.execute "true") end,
 }
 
 function Lines:make_response()
@@ -181,6 +189,35 @@ describe("the harness", function()
       assert.is_nil(os.getenv "PARLANCE_HARNESS_SPEC")
       assert.is_string(os.getenv "HOME")
     end)
+
+    it("gives settings", function()
+      harness.close()
+      client = harness.open(path, { settings = { spool = "here" } })
+      assert.error_matches(function() client:send "write\n" end, "io.open would write to here/mail: ")
+      assert.error_matches(function() harness.open(path, { settings = { spool = "there" } }) end,
+        "the option settings is for the first open")
+    end)
+
+    it("lets a script write to a folder of its own, which goes with it, and do nothing else", function()
+      for _, options in ipairs {
+        { settings = { spool = "${TEMP}" } }, { environment = { PARLANCE_HARNESS_SPEC = "${TEMP}" } },
+      } do
+        harness.close()
+        client = harness.open(path, options)
+        assert.equal("true\n", client:send("simulated\n"):receive())
+        assert.error_matches(function() client:send "run\n" end, "os.execute would run true: a simulation has no")
+        local spool = harness.open(path):send("write\n"):receive():match "^x (/.+)\n$"
+        assert.is_table(lfs.attributes(spool))
+        harness.close()
+        assert.is_nil(lfs.attributes(spool))
+      end
+    end)
+
+    it("lets a script do what it likes, where the spec says so", function()
+      harness.close()
+      client = harness.open(path, { allow_effects = true })
+      assert.equal("true\n", client:send("run\n"):receive())
+    end)
   end)
 
   describe("send and receive", function()
@@ -262,6 +299,32 @@ describe("the harness", function()
       client:send("many 3000\n", "a", "b\n", "c\n")
       assert.equal(1, client:requests())
       assert.equal("[ab]\n[c]\n", client:receive():sub(3000 * 1024 + 1))
+    end)
+  end)
+
+  describe("expect", function()
+    it("takes all that was sent, and gives the client", function()
+      assert.equal(client, client:send("a\n"):expect "[a]\n")
+      assert.equal("", client:expect(""):receive())
+    end)
+
+    it("shows bytes that are others, side by side", function()
+      local _, why = pcall(function() client:send("a\n"):expect "[a]\r\n" end)
+      assert.equal([[
+the server has not sent what is expected
+  expected "[a]\r\n"
+  got      "[a]\n"
+         expected                           |  got
+       0 5b 61 5d 0d 0a           [a]..     |  5b 61 5d 0a              [a].]], why:gsub("^[^\n]-:%d+: ", ""))
+      assert.matches("^[^:]*harness_spec.lua:%d+: ", why)
+      assert.equal("", client:receive())
+    end)
+
+    it("tells that nothing was sent, or that the server has closed", function()
+      assert.error_matches(function() client:expect "a" end, "the server has sent nothing\n  expected \"a\"")
+      client:send "quit\n"
+      assert.error_matches(function() client:expect "x" end, "not sent what is expected, and has closed: done\n")
+      assert.error_matches(function() client:expect(1) end, "expect%(%) takes a string, and this is a number")
     end)
   end)
 

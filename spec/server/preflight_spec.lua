@@ -120,7 +120,7 @@ describe("--preflight", function()
       while os.clock() < rest do end]]
     local files <const> = { ["more.lua"] = "return 1" }
     local text <const> = version("require 'more' .. self.request", "require 'more'\n" .. noted)
-    local running = start(text, '> "k\\n"\n< ~".*"\n', nil, files)
+    local running = start(text, '> "k\\n"\n< ~".*"\n', { "--allow-effects" }, files)
     local client = running:connect()
     assert.equal("1a\n", client:exchange("a\n", 3))
     save("return 2", "more.lua")
@@ -308,8 +308,26 @@ describe("--preflight", function()
     end)
   end)
 
-  it("is not impressed by what ends its process", function()
+  it("has no effects that the script would have, unless they are allowed", function()
     local running = start(GOOD, TRANSCRIPT)
+    local noted = folder.path .. "/noted"
+    local text = ("local note = %q\n"):format(noted)
+      .. version "io.open(note, 'a'):write('x'):close() and 'v ' .. self.request"
+    save(text)
+    running:wait_for_log "io.open would write to [^\n]*/noted: a simulation has no effects"
+    assert.is_nil(io.open(noted))
+    assert.equal("v x", ask(running))
+    running:stop()
+    folder:remove()
+    running = start(GOOD, TRANSCRIPT, { "--allow-effects" })
+    noted = folder.path .. "/noted"
+    save((text:gsub('"[^"\n]*"', ("%q"):format(noted), 1)))
+    await_reloads(running, 1)
+    assert.is_truthy(#server.read_file(noted) > 0)
+  end)
+
+  it("is not impressed by what ends its process", function()
+    local running = start(GOOD, TRANSCRIPT, { "--allow-effects" })
     save("os.exit(0)\n" .. GOOD)
     running:wait_for_log "os.exit%(%) is called"
     save("io.popen('kill -9 $PPID'):read 'a'\n" .. GOOD)

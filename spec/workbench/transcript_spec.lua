@@ -91,7 +91,10 @@ describe("workbench.transcript", function()
         "fresh # anew\ntime 2026-11-22T16:58:38.5Z\nset A \"x\\n\" \"y\"\nset B_2 \"${HERE}/f ${HERE}\"\n> end")
       assert.is_true(self.fresh)
       assert.equal(1795366718.5, self.time)
-      assert.same({ { name = "A", value = "x\ny" }, { name = "B_2", value = "some/f some" } }, self.variables)
+      assert.same({ { name = "A", text = "x\ny", value = "x\ny" },
+        { name = "B_2", text = "${HERE}/f ${HERE}", value = "some/f some" } }, self.variables)
+      self = read 'setting spool "${HERE}/${TEMP}" hex 00 # more\n> end'
+      assert.same({ { name = "spool", text = "${HERE}/${TEMP}\0", value = "some/${TEMP}\0" } }, self.settings)
     end)
 
     it("knows what time it is", function()
@@ -116,10 +119,10 @@ describe("workbench.transcript", function()
     { "", 1, "there is no step in it" },
     { "# only words\n\n", 1, "there is no step in it" },
     { "fresh\n", 1, "there is no step in it" },
-    { "> end\nhello", 2, '"hello" is no step: a line begins with > or <, or with wait, fresh, time or set' },
-    { "\n\27[31m", 2, '"\\x1B[31m" is no step: a line begins with > or <, or with wait, fresh, time or set' },
+    { "> end\nhello", 2, '"hello" is no step: a line begins with > or <, or with wait, fresh, time, set or setting' },
+    { "\n\27[31m", 2, '"\\x1B[31m" is no step: a line begins with > or <, or with wait, fresh, time, set or setting' },
     { ("x"):rep(1000), 1, '"' .. ("x"):rep(40) .. '"... is no step: a line begins with > or <, or with wait, fresh, '
-      .. "time or set" },
+      .. "time, set or setting" },
     { ">", 1, "> wants a string, hex or end or gone" },
     { "<", 1, "< wants a string, hex or end or a ~pattern" },
     { "> # a", 1, "> wants a string, hex or end or gone" },
@@ -189,6 +192,8 @@ describe("workbench.transcript", function()
     { "set A b", 1, '"b" makes no sense here; a text stands in double quotes' },
     { 'set 1A "b"', 1, 'set wants a name and a string: set NAME "text"' },
     { 'set A "b\\0"', 1, "a variable cannot hold \\0" },
+    { "setting A", 1, 'setting wants a name and a string: setting NAME "text"' },
+    { '> end\nsetting A "b"', 2, "setting must stand before the first step" },
   } do
     local text, line, why = table.unpack(case)
     it(("refuses %q"):format(#text > 60 and text:sub(1, 60) or text), function()
@@ -209,7 +214,8 @@ describe("workbench.transcript", function()
   describe("write", function()
     it("gives what was read", function()
       local text = table.concat({
-        "fresh", "time 2026-11-22T16:58:38.5Z", 'set A "b\\n"', '> "GET /\\x00\\n"', '> "\\tx\\\\\\"\\r\\n"',
+        "fresh", "time 2026-11-22T16:58:38.5Z", 'setting s "${TEMP}"', 'set A "${HERE}\\n"', '> "GET /\\x00\\n"',
+        '> "\\tx\\\\\\"\\r\\n"',
         '< "yes\\n"', '< ~"%d+\\n"', "wait 1.25", "wait 1000000", "wait 0.00001", 'b> ""', "b> end", "b> gone", "> end",
         "< end",
       }, "\n") .. "\n"

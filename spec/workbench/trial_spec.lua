@@ -32,11 +32,12 @@ end
 function Lines:make_response() return self.line:upper() end
 ]]
 
-local function try(script, text, deadline)
+local function try(script, text, deadline, allows_effects)
   local path = folder .. "/script.lua"
   server.write_file(path, script)
   local transcript = assert(transcripts.read(text, folder .. "/t.transcript"))
-  return trial(path, { modules = server.SOURCE .. "/lua", call_timeout = 500 }, transcript, deadline)
+  local options = { modules = server.SOURCE .. "/lua", call_timeout = 500, allow_effects = allows_effects }
+  return trial(path, options, transcript, deadline)
 end
 
 local TWO <const> = '> "one\\n"\n< "ONE\\n"\n> "two\\n"\n< "TWO\\n"\n'
@@ -207,7 +208,7 @@ describe("workbench.trial", function()
     } do
       local fact, script, text, expected = table.unpack(case)
       it(fact, function()
-        local outcome = assert(try(script, text))
+        local outcome = assert(try(script, text, nil, true))
         assert.equal(1, #outcome.findings)
         local found = {}
         for name in pairs(expected) do found[name] = outcome.findings[1][name] end
@@ -263,7 +264,7 @@ describe("workbench.trial", function()
     local outcome, why = try(lines [[
       local file = io.open(os.getenv "COUNTER", "a+")
       file:write "x"
-      if file:seek "end" > 3 then error "not today" end]], 'fresh\nset COUNTER "${HERE}/counter"\n' .. TWO)
+      if file:seek "end" > 3 then error "not today" end]], 'fresh\nset COUNTER "${HERE}/counter"\n' .. TWO, nil, true)
     assert.is_nil(outcome)
     assert.matches("not today", why)
   end)

@@ -2,6 +2,7 @@
 
 local complain = require "parlance.harness.complain"
 local quote = require "parlance.harness.quote"
+local report = require "parlance.workbench.report"
 
 -- So much of what the server sends is taken from it before the spec asks for it, in bytes: as much
 -- as lies between two machines when one of them does not read.
@@ -209,6 +210,20 @@ function Client:receive_until(text)
   local _, last <const> = all:find(text, 1, true)
   if not last then lack(self, quote(text)) end
   return cut_inbox(self, last)
+end
+
+--- What the server has sent and was not yet received must be just these bytes. If it is not, the error shows both
+--- in hexadecimal digits, side by side. Returns the client.
+---@param bytes string
+---@return parlance.harness.Client
+function Client:expect(bytes)
+  if type(bytes) ~= "string" then complain("expect() takes a string, and this is a " .. type(bytes)) end
+  local got <const> = self:receive()
+  if got == bytes then return self end
+  local what <const> = got == "" and "the server has sent nothing" or "the server has not sent what is expected"
+  local state <const> = self.session and "" or ", and has closed: " .. self.word
+  local lines <const> = report.compare(bytes, got, "expected", "got")
+  complain(("%s%s\n%s"):format(what, state, table.concat(lines, "\n")))
 end
 
 --- Sends no more; the server may still answer. (shutdown, `nc -N`.)

@@ -5,6 +5,7 @@ local complain = require "parlance.harness.complain"
 local log = require "parlance.harness.log"
 local quote = require "parlance.harness.quote"
 local stage = require "parlance.harness.stage"
+local temp = require "parlance.workbench.temp"
 
 ---@class parlance.harness.Options
 ---@field host? string the client's address; default "192.0.2.1"
@@ -21,19 +22,22 @@ local stage = require "parlance.harness.stage"
 ---@field memory_limit? integer bytes
 ---@field time? number what os.time() says when the script is loaded; default 0
 ---@field environment? table<string, string|false> what os.getenv() finds; false: nothing
+---@field settings? table<string, string> parlance.settings; ${TEMP} in a text is the script's folder, as above
+---@field allow_effects? boolean the script may write files, run programs and connect
 
 -- What load() of the stage knows it as, in the stage's units.
 local function in_bytes(value) return value end
 local function in_ms(value) return math.floor(value * 1000 + 0.5) end
 local FOR_SCRIPTS <const> = {
   max_request = in_bytes, memory_limit = in_bytes, request_timeout = in_ms, idle_timeout = in_ms,
-  write_timeout = in_ms, call_timeout = in_ms, time = in_bytes,
+  write_timeout = in_ms, call_timeout = in_ms, time = in_bytes, allow_effects = in_bytes,
 }
 
 local TYPES <const> = {
   host = "string", port = "number", name = "string", server = "table", read_ahead = "number", may_fail = "boolean",
   max_request = "number", request_timeout = "number", idle_timeout = "number", write_timeout = "number",
-  call_timeout = "number", memory_limit = "number", time = "number", environment = "table",
+  call_timeout = "number", memory_limit = "number", time = "number", environment = "table", settings = "table",
+  allow_effects = "boolean",
 }
 
 -- The events by which the log tells that the script is at fault, or its files.
@@ -44,7 +48,7 @@ local FAULTS <const> = {
 
 ---@class parlance.harness.Trial
 ---@field private stage table parlance.stage
----@field private scripts table[] { path =, script =, options = } in the order in which they were loaded
+---@field private scripts table[] { path =, script =, options =, environment = } in the order in which they were loaded
 ---@field private environment table<string, string|false> what was there before
 ---@field package clients parlance.harness.Client[]
 ---@field events parlance.harness.Event[]
@@ -71,15 +75,29 @@ local function set_environment(self, environment)
   end
 end
 
+-- A copy of the table, with the folder of the script in its texts.
+local function expand(texts, folder, why)
+  local expanded <const> = {}
+  for name, text in pairs(texts or {}) do
+    local is_text <const> = type(text) == "string"
+    expanded[name] = is_text and (temp.expand(text, folder) or complain(why)) or text
+  end
+  return expanded
+end
+
 local function load_script(self, path, options)
-  local given <const> = { modules = stage.modules }
+  local folder <const>, no_folder <const> = temp.make(self.stage)
+  local given <const> = {
+    modules = stage.modules, temp = folder, settings = expand(options.settings, folder, no_folder),
+  }
   for name, convert in pairs(FOR_SCRIPTS) do
     if options[name] then given[name] = convert(options[name]) end
   end
-  set_environment(self, options.environment)
+  local environment <const> = expand(options.environment, folder, no_folder)
+  set_environment(self, environment)
   local script, why = self.stage.load(path, given)
   if not script then complain(why) end
-  self.scripts[#self.scripts + 1] = { path = path, script = script, options = options }
+  self.scripts[#self.scripts + 1] = { path = path, script = script, options = options, environment = environment }
   return script
 end
 
@@ -94,7 +112,7 @@ end
 -- What it was loaded with cannot be changed any more.
 local function check_loaded(one, options)
   for name, value in pairs(options) do
-    local is_for_script <const> = FOR_SCRIPTS[name] or name == "environment"
+    local is_for_script <const> = FOR_SCRIPTS[name] or name == "environment" or name == "settings"
     if is_for_script and not is_said_before(value, one.options[name]) then
       complain(("%s is loaded already: the option %s is for the first open()"):format(one.path, name))
     end
@@ -148,7 +166,7 @@ end
 
 function Trial:reload()
   for _, one in ipairs(self.scripts) do
-    set_environment(self, one.options.environment)
+    set_environment(self, one.environment)
     one.script:reload(true)
   end
   self:pump()

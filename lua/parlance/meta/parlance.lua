@@ -6,6 +6,7 @@
 ---@field version string the server's version, such as "0.1.0"
 ---@field shared table the service's own: it stays when the script is edited
 ---@field settings table<string, string> what was given with --set NAME=VALUE; cannot be changed
+---@field simulated boolean whether this is a check, fuzz, a preflight or a spec, and not a server
 local parlance = {}
 
 --- Writes an event to the server's log.

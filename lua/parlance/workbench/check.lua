@@ -30,19 +30,20 @@ function Check:complain(text)
 end
 
 -- Tries the script with one of its transcripts. The set `versions` gets the fingerprints of what was played.
--- (With variables a script may load other files; that is the same version.)
+-- (With other settings a script may load other files; that is the same version.)
 function Check:play(script, transcript, deadline)
   local outcome, why = trial(script.path, script.options, transcript, deadline)
   if not outcome then return self:complain(("%s (with %s)"):format(why, transcript.path)) end
   self.writer.transcript(transcript, outcome)
   if #outcome.findings > 0 then self:raise_status(FAULTY) end
-  for version in pairs(#transcript.variables == 0 and outcome.versions or {}) do self.versions[version] = true end
+  local is_as_served = #transcript.variables + #transcript.settings == 0
+  for version in pairs(is_as_served and outcome.versions or {}) do self.versions[version] = true end
 end
 
 function Check:check(script)
-  local notes, why = scripts.validate(script, self.is_address)
-  if not notes then return self:complain(why) end
   local list, faults = scripts.transcripts(script)
+  local notes, why = scripts.validate(script, self.is_address, list)
+  if not notes then return self:complain(why) end
   notes.path, notes.lacks = script.path, #list == 0 and #faults == 0 and scripts.folder(script.path)
   self.writer.script(script, notes)
   for _, fault in ipairs(faults) do self:complain(fault) end
@@ -50,7 +51,7 @@ function Check:check(script)
 end
 
 local function fingerprint(script)
-  local loaded <close> = stage.load(script.path, script.options)
+  local loaded <close> = scripts.load_any(script, scripts.transcripts(script))
   return loaded and loaded:fingerprint() or "none"
 end
 
@@ -73,6 +74,7 @@ return function(arguments)
     deadline = seconds and seconds > 0 and stage.clock() + seconds or nil,
     writer = writers[is_for_server and "faults" or options.format or "text"](arguments.write, report),
   }, Check)
+  for _, script in ipairs(arguments.scripts) do script.options.allow_effects = options["allow-effects"] ~= nil end
   local before = is_for_server and fingerprint(arguments.scripts[1])
   for _, script in ipairs(arguments.scripts) do self:check(script) end
   self.writer.finish()

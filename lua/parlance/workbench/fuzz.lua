@@ -25,7 +25,7 @@ Fuzz.__index = Fuzz
 -- ---- conversations ------------------------------------------------------------------------------
 
 function Fuzz:load()
-  return scripts.load(self.path, self.options, self.variables)
+  return scripts.load(self.path, self.options, self.surroundings)
 end
 
 -- Sends what lies between `from` and `to`, and adds what is answered.
@@ -60,6 +60,7 @@ local function converse(script, bytes, cuts, gone)
   end
   outcome.answer, outcome.reason = table.concat(answers), session:reason()
   session:close()
+  script:empty_temp()
   outcome.raised = journal.read {}
   return outcome
 end
@@ -243,7 +244,10 @@ local function transcript_of(fault, self)
       add "expect_end"
     end
   end
-  return transcripts.write { fresh = self.keeps_state, variables = self.variables, steps = steps }
+  return transcripts.write {
+    fresh = self.keeps_state, variables = self.surroundings.variables, settings = self.surroundings.settings,
+    steps = steps,
+  }
 end
 
 local WORDS <const> = {}
@@ -296,11 +300,12 @@ end
 
 local function fuzz_one(entry, list, seed, seconds, write)
   local self = setmetatable({
-    path = entry.path, options = entry.options, variables = {}, seed = seed, count = 0, recent = {},
+    path = entry.path, options = entry.options, seed = seed, count = 0, recent = {},
+    surroundings = { variables = {}, settings = {} },
   }, Fuzz)
   for _, transcript in ipairs(list) do
     self.keeps_state = self.keeps_state or transcript.fresh
-    if #self.variables == 0 then self.variables = transcript.variables end
+    if #self.surroundings.variables + #self.surroundings.settings == 0 then self.surroundings = transcript end
   end
   self:renew()
   self.pool = { inputs = inputs_of(list, self.script), words = mutate.words(self.script:files()) }
@@ -322,8 +327,9 @@ return function(arguments)
   if seconds == 0 then seconds = math.huge end
   local status = SOUND
   for _, script in ipairs(arguments.scripts) do
-    local is_valid, why = scripts.validate(script, arguments.is_address)
+    script.options.allow_effects = arguments.options["allow-effects"] ~= nil
     local list, faults = scripts.transcripts(script)
+    local is_valid, why = scripts.validate(script, arguments.is_address, list)
     for _, fault in ipairs(is_valid and faults or { why }) do
       io.stderr:write("parlance: ", fault, "\n")
       status = UNCHECKED

@@ -252,6 +252,7 @@ local function close_all(self)
     send_end(client)
     if client.session then client.session:close() end
   end
+  self.script:empty_temp()
 end
 
 -- The fault, with what the server raised meanwhile, or why it refused something.

@@ -2,29 +2,69 @@
 
 local journal = require "parlance.workbench.journal"
 local stage = require "parlance.stage"
+local temp = require "parlance.workbench.temp"
 local transcripts = require "parlance.workbench.transcript"
 
 local scripts = {}
 
---- As stage.load(), with these variables in the environment.
-function scripts.load(path, options, variables)
+-- The options of stage.load() with what the transcript says of settings, and the variables of the environment that
+-- it sets; nil and why not.
+local function prepare(options, transcript)
+  local given, variables = { settings = {} }, {}
+  for name, value in pairs(options) do given[name] = value end
+  for name, value in pairs(options.settings or {}) do given.settings[name] = value end
+  local folder, why = temp.make(stage)
+  given.temp = folder
+  for _, setting in ipairs(transcript and transcript.settings or {}) do
+    local value = temp.expand(setting.value, folder)
+    if not value then return nil, why end
+    given.settings[setting.name] = value
+  end
+  for i, variable in ipairs(transcript and transcript.variables or {}) do
+    local value = temp.expand(variable.value, folder)
+    if not value then return nil, why end
+    variables[i] = { name = variable.name, value = value }
+  end
+  return given, variables
+end
+
+--- As stage.load(), with the settings and the variables of the environment that the transcript has at its top, if
+--- one is given, and a folder that it may write to.
+function scripts.load(path, options, transcript)
+  local given, variables = prepare(options, transcript)
+  if not given then return nil, ("%s: %s"):format(path, variables) end
   local before = {}
   for i, variable in ipairs(variables) do
     before[i] = os.getenv(variable.name) or false
     stage.setenv(variable.name, variable.value)
   end
-  local script, why = stage.load(path, options)
+  local script, why = stage.load(path, given)
   for i = #before, 1, -1 do stage.setenv(variables[i].name, before[i] or nil) end
   return script, why
 end
 
+--- Loads the script as it is, or else with what the first transcript that sets something says.
+function scripts.load_any(script, list)
+  local loaded, why = scripts.load(script.path, script.options)
+  if loaded then return loaded end
+  for _, transcript in ipairs(list) do
+    if #transcript.settings + #transcript.variables > 0 then
+      journal.read {}
+      loaded = scripts.load(script.path, script.options, transcript)
+      return loaded, why
+    end
+  end
+  return nil, why
+end
+
 --- Loads the script and throws it away: what journal.read() tells of that, as `printed`, `misspelled` and
---- `unknown`; nil and what is wrong with it. `is_address` tells whether a text is an address, and why not.
-function scripts.validate(script, is_address)
+--- `unknown`; nil and what is wrong with it. `is_address` tells whether a text is an address, and why not. One
+--- that does not load as it is may load with what a transcript sets, such as a folder that it may write to.
+function scripts.validate(script, is_address, list)
   if script.path:find "%.transcript$" then
     return nil, ("%s is a transcript; the script that it is for must stand before it"):format(script.path)
   end
-  local loaded <close>, why = stage.load(script.path, script.options)
+  local loaded <close>, why = scripts.load_any(script, list)
   local notes = { printed = {}, misspelled = {}, unknown = {} }
   journal.read(notes.printed, notes.misspelled, notes.unknown)
   if not loaded then return nil, why end

@@ -2,7 +2,8 @@
 --
 -- A transcript is a table:
 --
---   path, fresh, time, variables   what stands at its top
+--   path, fresh, time              what stands at its top,
+--   variables, settings            and lists of { name =, text = (as written), value = }
 --   steps                          a list; each step has `line`, `client` (its name, "" for the first)
 --                                  and `kind`:
 --     "send"        text
@@ -48,13 +49,23 @@ function HEADERS.time(self, rest)
   self.time = read_time(rest)
 end
 
-function HEADERS.set(self, rest)
+-- A name and a text, in which ${HERE} is the folder of the transcript: `text` as written, `value` as it is meant.
+local function read_named(self, word, rest)
   local name, at = rest:match "^([%a_][%w_]*)%s+()"
-  local value = name and literal.read_text(rest, at)
-  if not value then complain 'set wants a name and a string: set NAME "text"' end
-  if value:find "\0" then complain "a variable cannot hold \\0" end
+  local text = name and literal.read_text(rest, at)
+  if not text then complain('%s wants a name and a string: %s NAME "text"', word, word) end
   local here = self.path:match "^(.*)/[^/]*$" or "."
-  self.variables[#self.variables + 1] = { name = name, value = (value:gsub("%${HERE}", (here:gsub("%%", "%%%%")))) }
+  return { name = name, text = text, value = (text:gsub("%${HERE}", (here:gsub("%%", "%%%%")))) }
+end
+
+function HEADERS.set(self, rest)
+  local variable = read_named(self, "set", rest)
+  if variable.value:find "\0" then complain "a variable cannot hold \\0" end
+  self.variables[#self.variables + 1] = variable
+end
+
+function HEADERS.setting(self, rest)
+  self.settings[#self.settings + 1] = read_named(self, "setting", rest)
 end
 
 local function add(self, step)
@@ -130,7 +141,7 @@ local function read_line(self, text)
   if client then return read_client_line(self, client, arrow, text:sub(at)) end
   local word, rest = text:match "^%s*([^%s#]+)%s*(.-)%s*$"
   if not word then return end -- an empty line, or a comment
-  if word ~= "set" then rest = rest:gsub("%s*#.*$", "") end
+  if word ~= "set" and word ~= "setting" then rest = rest:gsub("%s*#.*$", "") end
   if word == "wait" then
     local seconds = tonumber(rest)
     if not seconds or not rest:find "^%d+%.?%d*$" or seconds > 1e6 then complain "wait wants a number of seconds" end
@@ -140,7 +151,7 @@ local function read_line(self, text)
       complain("no blank may stand between a client's name and its arrow: %s", shown(word .. rest:sub(1, 1)))
     end
     if word:find "[<>]" then complain("%s: a client's name has letters and digits only", shown(word)) end
-    complain("%s is no step: a line begins with > or <, or with wait, fresh, time or set", shown(word))
+    complain("%s is no step: a line begins with > or <, or with wait, fresh, time, set or setting", shown(word))
   elseif #self.steps > 0 then
     complain("%s must stand before the first step", word)
   else
@@ -150,7 +161,9 @@ end
 
 --- Reads a transcript from its text; nil and "path:line: what is wrong" if it is none.
 function transcript.read(text, path)
-  local self = { path = path, variables = {}, steps = {}, bytes = 0, said = 0, clients = 0, ended = {}, line = 0 }
+  local self = {
+    path = path, variables = {}, settings = {}, steps = {}, bytes = 0, said = 0, clients = 0, ended = {}, line = 0,
+  }
   for line in (text:gsub("^\xEF\xBB\xBF", "") .. "\n"):gmatch "(.-)\r?\n" do
     self.line = self.line + 1
     local is_well, failure = pcall(read_line, self, line)
@@ -199,8 +212,11 @@ function transcript.write(self)
     local part = write_seconds(self.time - whole):match "%.%d+" or ""
     out[#out + 1] = os.date("!time %Y-%m-%dT%H:%M:%S", whole) .. part .. "Z"
   end
+  for _, setting in ipairs(self.settings or {}) do
+    out[#out + 1] = ("setting %s %s"):format(setting.name, literal.quote(setting.text))
+  end
   for _, variable in ipairs(self.variables or {}) do
-    out[#out + 1] = ("set %s %s"):format(variable.name, transcript.quote(variable.value))
+    out[#out + 1] = ("set %s %s"):format(variable.name, literal.quote(variable.text))
   end
   for _, step in ipairs(self.steps) do
     if step.kind == "send" then

@@ -29,8 +29,10 @@ Trial.__index = Trial
 local function load(self)
   local options = { time = self.transcript.time }
   for name, value in pairs(self.options) do options[name] = value end
-  local script, why = scripts.load(self.path, options, self.transcript.variables)
-  journal.read {} -- what it logs when it is loaded has been told
+  local script, why = scripts.load(self.path, options, self.transcript)
+  local unknown = {}
+  journal.read({}, {}, unknown) -- what else it logs when it is loaded has been told
+  for _, setting in ipairs(self.transcript.settings) do self.unknown[setting.name] = unknown[setting.name] end
   if script then self.versions[script:fingerprint()] = true end
   return script, why
 end
@@ -259,6 +261,7 @@ end
 ---   plays      how many there were
 ---   slow       the request that was looked at too often: its `length`, `calls`, `bytes`; or nil
 ---   printed    a set of the places at which the script printed
+---   unknown    settings of the transcript that the script does not document, with what was meant, or ""
 ---   versions   a set of the fingerprints of what was played
 ---   unplayed   what the time did not suffice for, in words, or nil
 ---
@@ -266,7 +269,7 @@ end
 return function(path, options, transcript, deadline)
   local self = setmetatable({
     path = path, options = options, transcript = transcript, deadline = deadline,
-    findings = {}, plays = 0, printed = {}, versions = {},
+    findings = {}, plays = 0, printed = {}, versions = {}, unknown = {},
   }, Trial)
   local why
   stage.silence(true) -- it was loaded before, and has said what it prints then

@@ -1,0 +1,284 @@
+#include "script/sandbox.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <lauxlib.h>
+#include <limits.h>
+#include <lualib.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* ---- paths --------------------------------------------------------------------------------- */
+
+static bool is_beneath(const char *path, const char *folder) {
+  size_t length = strlen(folder);
+  return strncmp(path, folder, length) == 0 && (path[length] == '/' || path[length] == '\0');
+}
+
+static bool is_dots(const char *name, size_t length) {
+  return (length == 1 && name[0] == '.') || (length == 2 && name[0] == '.' && name[1] == '.');
+}
+
+/* Takes the last name off the path. False: there is none that a file could have. */
+static bool cut_name(char *path) {
+  char *slash = strrchr(path, '/');
+  const char *name = slash ? slash + 1 : path;
+  if (*name == '\0' || is_dots(name, strlen(name))) return false;
+  if (!slash)
+    memcpy(path, ".", 2); /* a name has a byte at least */
+  else if (slash == path)
+    path[1] = '\0';
+  else
+    *slash = '\0';
+  return true;
+}
+
+/* Whether the folder that the file lies in, or is to lie in, is the script's, or beneath it. Where
+ * folders are missing, the last of those that are there counts. */
+static bool has_own_folder(const char *folder, const char *path) {
+  char place[PATH_MAX], real[PATH_MAX];
+  size_t length = strlen(path);
+  if (length >= sizeof place || length == 0) return false;
+  memcpy(place, path, length + 1);
+  do {
+    if (!cut_name(place)) return false;
+  } while (!realpath(place, real) && errno == ENOENT);
+  return is_beneath(real, folder);
+}
+
+/* Whether a file with this path is the script's own. `follows`: what is done to a symbolic link is
+ * done to the file that it leads to. */
+static bool is_own(const struct script_sandbox *sandbox, const char *path, bool follows) {
+  struct stat about;
+  char real[PATH_MAX];
+  if (!sandbox->folder || !has_own_folder(sandbox->folder, path)) return false;
+  if (!follows || lstat(path, &about) != 0 || !S_ISLNK(about.st_mode)) return true;
+  return realpath(path, real) && is_beneath(real, sandbox->folder);
+}
+
+/* ---- functions that are guarded ------------------------------------------------------------ */
+
+enum kind {
+  NEVER,       /* it is refused */
+  WITH_TEXT,   /* it is refused with a text as its first argument */
+  OPENS,       /* a path and a mode: it may not be for writing */
+  WRITES,      /* a path, which is followed */
+  WRITES_TEXT, /* the same, unless it is no text */
+  REMOVES,     /* a path, which is not followed */
+  RENAMES      /* two of them */
+};
+
+struct guarded {
+  const char *module;
+  const char
+      *place; /* NULL: in the module; a table in it; or a metatable of objects that it makes */
+  const char *function;
+  enum kind kind;
+  const char *deed; /* behind "would" */
+};
+
+static const struct guarded guarded[] = {
+    {LUA_OSLIBNAME, NULL, "execute", WITH_TEXT, "run"},
+    {LUA_OSLIBNAME, NULL, "remove", REMOVES, "remove"},
+    {LUA_OSLIBNAME, NULL, "rename", RENAMES, "rename"},
+    {LUA_IOLIBNAME, NULL, "popen", NEVER, "run"},
+    {LUA_IOLIBNAME, NULL, "open", OPENS, "write to"},
+    {LUA_IOLIBNAME, NULL, "output", WRITES_TEXT, "write to"},
+    {"lfs", NULL, "mkdir", WRITES, "make the folder"},
+    {"lfs", NULL, "rmdir", REMOVES, "remove the folder"},
+    {"lfs", NULL, "touch", WRITES, "change"},
+    {"lfs", NULL, "link", RENAMES, "link"},
+    {"lfs", NULL, "lock_dir", WRITES, "lock"},
+    {"lfs", NULL, "chdir", NEVER, "go to"},
+    {"socket.core", NULL, "connect", NEVER, "connect to"},
+    {"socket.core", "dns", "toip", NEVER, "look up"},
+    {"socket.core", "dns", "tohostname", NEVER, "look up"},
+    {"socket.core", "dns", "getaddrinfo", NEVER, "look up"},
+    {"socket.core", "dns", "getnameinfo", NEVER, "look up"},
+    {"socket.core", "tcp{master}", "connect", NEVER, "connect to"},
+    {"socket.core", "tcp{master}", "bind", NEVER, "listen on"},
+    {"socket.core", "tcp{master}", "listen", NEVER, "listen"},
+    {"socket.core", "udp{unconnected}", "sendto", NEVER, "send"},
+    {"socket.core", "udp{unconnected}", "setpeername", NEVER, "connect to"},
+    {"socket.core", "udp{unconnected}", "setsockname", NEVER, "listen on"},
+    {"socket.unix", "unixstream{master}", "connect", NEVER, "connect to"},
+    {"socket.unix", "unixstream{master}", "bind", NEVER, "listen on"},
+    {"socket.unix", "unixdgram{unconnected}", "connect", NEVER, "connect to"},
+    {"socket.unix", "unixdgram{unconnected}", "bind", NEVER, "listen on"},
+    {"socket.unix", "unixdgram{unconnected}", "sendto", NEVER, "send"},
+    {"socket.unix", "unix{master}", "connect", NEVER, "connect to"},
+    {"socket.unix", "unix{master}", "bind", NEVER, "listen on"},
+};
+
+enum { GUARDED_COUNT = sizeof guarded / sizeof guarded[0] };
+
+/* The upvalues of a guard: the function that it guards, what is known of it, and the sandbox. */
+enum { FUNCTION = 1, KNOWN, SANDBOX, UPVALUES = SANDBOX };
+
+static int refuse(lua_State *state, const struct guarded *known, const char *object) {
+  return luaL_error(state,
+                    "%s.%s would %s%s%s: a simulation has no effects outside of ${TEMP} (see "
+                    "--allow-effects)",
+                    known->module, known->function, known->deed, *object ? " " : "", object);
+}
+
+/* The function may do it: then the folder has to be emptied before the next play. */
+static void check_path(lua_State *state, const struct guarded *known, int index, bool follows) {
+  struct script_sandbox *sandbox = lua_touserdata(state, lua_upvalueindex(SANDBOX));
+  const char *path = luaL_checkstring(state, index);
+  if (!is_own(sandbox, path, follows)) refuse(state, known, path);
+  sandbox->is_used = true;
+}
+
+/* What a refused call is about: its first argument that is a text, behind `self` of a method. */
+static const char *object_of(lua_State *state) {
+  for (int i = 1; i <= 2 && i <= lua_gettop(state); i++)
+    if (lua_type(state, i) == LUA_TSTRING) return lua_tostring(state, i);
+  return "";
+}
+
+static void check(lua_State *state, const struct guarded *known) {
+  bool is_text = lua_type(state, 1) == LUA_TSTRING;
+  switch (known->kind) {
+  case NEVER: refuse(state, known, object_of(state)); break;
+  case WITH_TEXT:
+    if (!lua_isnoneornil(state, 1)) refuse(state, known, object_of(state));
+    break;
+  case OPENS:
+    if (!strpbrk(luaL_optstring(state, 2, "r"), "wa+")) break;
+    if (is_text && strcmp(lua_tostring(state, 1), "/dev/null") == 0) break;
+    check_path(state, known, 1, true);
+    break;
+  case WRITES: check_path(state, known, 1, true); break;
+  case WRITES_TEXT:
+    if (is_text) check_path(state, known, 1, true);
+    break;
+  case REMOVES: check_path(state, known, 1, false); break;
+  case RENAMES:
+    check_path(state, known, 1, false);
+    check_path(state, known, 2, false);
+    break;
+  }
+}
+
+static int guard(lua_State *state) {
+  check(state, lua_touserdata(state, lua_upvalueindex(KNOWN)));
+  lua_pushvalue(state, lua_upvalueindex(FUNCTION));
+  lua_insert(state, 1);
+  lua_call(state, lua_gettop(state) - 1, LUA_MULTRET);
+  return lua_gettop(state);
+}
+
+/* Replaces the function in the table on the top, if it is there. */
+static void put_guard(lua_State *state, const struct guarded *known,
+                      struct script_sandbox *sandbox) {
+  if (lua_getfield(state, -1, known->function) != LUA_TFUNCTION) {
+    lua_pop(state, 1);
+    return;
+  }
+  lua_pushlightuserdata(state, (void *)known);
+  lua_pushlightuserdata(state, sandbox);
+  lua_pushcclosure(state, guard, UPVALUES);
+  lua_setfield(state, -2, known->function);
+}
+
+/* Pushes the table that the functions of this place are in, or something that is none. */
+static void push_place(lua_State *state, int module, const char *place) {
+  if (!place)
+    lua_pushvalue(state, module);
+  else if (lua_getfield(state, module, place) != LUA_TTABLE) {
+    lua_pop(state, 1);
+    if (luaL_getmetatable(state, place) == LUA_TTABLE) {
+      lua_getfield(state, -1, "__index");
+      lua_remove(state, -2);
+    }
+  }
+}
+
+/* Guards what is known of the module, which is the table on the top. */
+static void guard_module(lua_State *state, const char *name, struct script_sandbox *sandbox) {
+  int module = lua_gettop(state);
+  for (int i = 0; i < GUARDED_COUNT; i++) {
+    if (strcmp(guarded[i].module, name) != 0) continue;
+    push_place(state, module, guarded[i].place);
+    if (lua_istable(state, -1)) put_guard(state, &guarded[i], sandbox);
+    lua_pop(state, 1);
+  }
+}
+
+/* ---- modules in C -------------------------------------------------------------------------- */
+
+/* The loader of a module: the upvalues are the loader that was found, and the sandbox. */
+static int load_guarded(lua_State *state) {
+  int count = lua_gettop(state);
+  lua_pushvalue(state, lua_upvalueindex(1));
+  for (int i = 1; i <= count; i++) lua_pushvalue(state, i);
+  lua_call(state, count, 1);
+  const char *name = lua_tostring(state, 1);
+  if (name && lua_istable(state, -1))
+    guard_module(state, name, lua_touserdata(state, lua_upvalueindex(2)));
+  return 1;
+}
+
+/* A searcher of `package.searchers`: the upvalues are Lua's own, and the sandbox. */
+static int search_guarded(lua_State *state) {
+  lua_settop(state, 1);
+  lua_pushvalue(state, lua_upvalueindex(1));
+  lua_insert(state, 1);
+  lua_call(state, 1, LUA_MULTRET);
+  if (!lua_isfunction(state, 1)) return lua_gettop(state);
+  lua_pushvalue(state, 1);
+  lua_pushvalue(state, lua_upvalueindex(2));
+  lua_pushcclosure(state, load_guarded, 2);
+  lua_replace(state, 1);
+  return lua_gettop(state);
+}
+
+/* The third and the fourth searcher find modules in C. */
+static void guard_searchers(lua_State *state, struct script_sandbox *sandbox) {
+  lua_getglobal(state, LUA_LOADLIBNAME);
+  lua_getfield(state, -1, "searchers");
+  for (int i = 3; i <= 4; i++) {
+    lua_rawgeti(state, -1, i);
+    lua_pushlightuserdata(state, sandbox);
+    lua_pushcclosure(state, search_guarded, 2);
+    lua_rawseti(state, -2, i);
+  }
+  lua_pop(state, 2);
+}
+
+/* --------------------------------------------------------------------------------------------- */
+
+/* os.tmpname(): the same names in each play. */
+static int make_name(lua_State *state) {
+  struct script_sandbox *sandbox = lua_touserdata(state, lua_upvalueindex(1));
+  if (!sandbox->folder) return luaL_error(state, "unable to generate a unique filename");
+  const char *path;
+  int fd;
+  sandbox->is_used = true;
+  do {
+    path = lua_pushfstring(state, "%s/lua_%d", sandbox->folder, ++sandbox->names);
+    fd = open(path, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
+  } while (fd < 0 && errno == EEXIST);
+  if (fd < 0) return luaL_error(state, "unable to generate a unique filename");
+  close(fd);
+  return 1;
+}
+
+void sandbox_install(lua_State *state, struct script_sandbox *sandbox) {
+  static const char *const libraries[] = {LUA_OSLIBNAME, LUA_IOLIBNAME};
+  for (int i = 0; i < 2; i++) {
+    lua_getglobal(state, libraries[i]);
+    guard_module(state, libraries[i], sandbox);
+    lua_pop(state, 1);
+  }
+  lua_getglobal(state, LUA_OSLIBNAME);
+  lua_pushlightuserdata(state, sandbox);
+  lua_pushcclosure(state, make_name, 1);
+  lua_setfield(state, -2, "tmpname");
+  lua_pop(state, 1);
+  guard_searchers(state, sandbox);
+}
