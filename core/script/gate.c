@@ -54,10 +54,9 @@ void gate_note_waiting(lua_State *state, int64_t waited) {
       callee.name)
     log_text(&line, "call", callee.name);
   log_integer(&line, "ms", waited);
-  log_text(
-      &line, "detail",
-      "longer than --call-timeout without using the processor: the call waits for something, and "
-      "everybody else with it, or the machine is too busy");
+  log_text(&line, "detail",
+           "longer than --call-timeout without using the processor: the call waits for something, "
+           "and everybody else waits with it");
   log_end(&line);
 }
 

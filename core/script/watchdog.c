@@ -4,6 +4,7 @@
 #include <limits.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -29,6 +30,7 @@ static struct {
   shared_ms now_spent;            /* the processor's time as of the last tick */
   shared_ms due;                  /* when the wall's timer fires, if it runs */
   volatile sig_atomic_t is_due;   /* it runs */
+  volatile sig_atomic_t waits;    /* how often the thread had waited when that timer was started */
   volatile sig_atomic_t stopping; /* the call at hand has overrun */
   volatile sig_atomic_t waiting;  /* it has waited for its limit, and that is not noted yet, */
   volatile sig_atomic_t noted;    /* or it is */
@@ -56,11 +58,19 @@ static struct timespec duration(int milliseconds) {
                            .tv_nsec = (long)(milliseconds % 1000) * 1000000};
 }
 
+/* How often the thread has given the processor up by itself, to wait for something. A machine that
+ * is busy takes it away, which is not counted here. */
+static sig_atomic_t waits_now(void) {
+  struct rusage usage;
+  return getrusage(RUSAGE_THREAD, &usage) == 0 ? (sig_atomic_t)usage.ru_nvcsw : 0;
+}
+
 static void start_wall(uint32_t now, int milliseconds) {
   if (milliseconds < 1) milliseconds = 1;
   struct itimerspec when = {.it_value = duration(milliseconds)};
   watchdog.due = (sig_atomic_t)(now + (uint32_t)milliseconds);
   watchdog.is_due = 1;
+  watchdog.waits = waits_now();
   timer_settime(watchdog.wall, 0, &when, NULL);
 }
 
@@ -133,6 +143,8 @@ static void on_wall(int signal_number) {
     int32_t left = watchdog.timeout - between(watchdog.began, now) + (used > 0 ? used : 0);
     if (left > 0)
       start_wall(now, left);
+    else if (waits_now() == watchdog.waits)
+      start_wall(now, watchdog.timeout); /* the machine is busy: the call has not waited */
     else if (!watchdog.stopping) {
       watchdog.waiting = 1;
       set_hook(running, note);

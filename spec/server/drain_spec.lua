@@ -265,14 +265,18 @@ describe("a server that is asked to stop", function()
         local running = server.start(STUBBORN, { poller = poller, "--call-timeout", 0.5 })
         running:expect_end()
         for _ = 1, 60 do running:connect():send(request) end
-        stopping[#stopping + 1] = { running, ("%s with %s"):format(request:sub(1, -2), poller) }
+        stopping[#stopping + 1] = { running, ("%s with %s"):format(request:sub(1, -2), poller), running:cpu() }
       end
     end
-    local begin = server.now()
     for _, each in ipairs(stopping) do each[1]:terminate() end
-    local late = {}
+    -- They share the processors with one another and with the rest of the machine: what counts is what each has had.
+    local late, deadline = {}, server.now() + 60
     for _, each in ipairs(stopping) do
-      local status = each[1].process:wait(math.max(0, begin + 12.5 - server.now()))
+      local status, spent
+      repeat
+        status = each[1].process:wait(0.1)
+        if not status then spent = each[1]:cpu() - each[3] end
+      until status or spent > 12.5 or server.now() > deadline
       if status ~= 0 then late[#late + 1] = each[2] end
     end
     assert.same({}, late)
