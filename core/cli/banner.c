@@ -2,22 +2,21 @@
 
 #include <stdio.h>
 
-/* As an argument of printf(1) between single quotes. */
-static void print_escaped(struct span bytes) {
+void banner_print_escaped(FILE *file, struct span bytes) {
   for (size_t i = 0; i < bytes.length; i++) {
     unsigned char byte = (unsigned char)bytes.data[i];
     if (byte == '\n')
-      fputs("\\n", stderr);
+      fputs("\\n", file);
     else if (byte == '\r')
-      fputs("\\r", stderr);
+      fputs("\\r", file);
     else if (byte == '%')
-      fputs("%%", stderr);
+      fputs("%%", file);
     else if (byte == '\\')
-      fputs("\\\\", stderr);
+      fputs("\\\\", file);
     else if (byte < ' ' || byte >= 0x7f || byte == '\'')
-      fprintf(stderr, "\\%03o", byte);
+      fprintf(file, "\\%03o", byte);
     else
-      fputc(byte, stderr);
+      fputc(byte, file);
   }
 }
 
@@ -39,7 +38,7 @@ void banner_print(const char *service, const char *path, const struct address *a
   fputs("  try  ", stderr);
   if (example.length > 0) {
     fputs("printf '", stderr);
-    print_escaped(example);
+    banner_print_escaped(stderr, example);
     fputs("' | nc -N ", stderr);
   } else
     fputs("nc ", stderr);

@@ -2,6 +2,8 @@
 #ifndef CLI_BANNER_H
 #define CLI_BANNER_H
 
+#include <stdio.h>
+
 #include "base/span.h"
 #include "io/address.h"
 
@@ -9,5 +11,8 @@
  * one; `example` is what the script says that a client may send, or empty. */
 void banner_print(const char *service, const char *path, const struct address *address,
                   unsigned port, struct span example);
+
+/* Prints bytes as an argument of printf(1), to stand between single quotes. */
+void banner_print_escaped(FILE *file, struct span bytes);
 
 #endif

@@ -10,6 +10,10 @@ enum { EXIT_STOPPED = 0, EXIT_FAILED = 1, EXIT_REFUSED = 2 };
 /* Serves the scripts until the process is told to stop. */
 int command_serve(const struct options *options);
 
+/* Prints the options; or, where scripts are given, loads each without serving it and prints what it
+ * says of itself: its address, example, settings and limits. */
+int command_help(const struct options *options);
+
 /* Runs the tool that was asked for. */
 int command_tool(const struct options *options);
 

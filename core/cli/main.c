@@ -21,10 +21,12 @@ static int finished(int status) {
 
 static int run(const struct options *options) {
   if (options->paths) return command_paths();
-  if (!options->help && !options->version)
-    return options->command == COMMAND_SERVE ? command_serve(options) : command_tool(options);
-  fputs(options->help ? options_help : "parlance " PARLANCE_VERSION "\n", stdout);
-  return EXIT_STOPPED;
+  if (options->help) return command_help(options);
+  if (options->version) {
+    puts("parlance " PARLANCE_VERSION);
+    return EXIT_STOPPED;
+  }
+  return options->command == COMMAND_SERVE ? command_serve(options) : command_tool(options);
 }
 
 int main(int argc, char **argv) {

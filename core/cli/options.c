@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/spelling.h"
 #include "io/socket.h"
 
 const char options_help[] =
@@ -54,7 +55,9 @@ const char options_help[] =
     "      --log-bytes N         how many of the peers' bytes a line may show (default 48, 0: "
     "none)\n"
     "      --paths               print where spec runners find the modules of Lua and of C\n"
-    "      --version, --help\n"
+    "  -v, --version\n"
+    "  -h, --help                what you read; with a SCRIPT: its settings, address, example and "
+    "limits\n"
     "\n"
     "For check and fuzz, which run the script, but let it change nothing on this machine:\n"
     "      --allow-effects       the script may write files, run programs and connect; also "
@@ -73,7 +76,9 @@ const char options_help[] =
 
 enum answer {
   OPTION_SCRIPT = 1, /* what getopt_long() answers for an argument that is no option */
+  OPTION_HELP = 'h',
   OPTION_LISTEN = 'l',
+  OPTION_VERSION = 'v',
   OPTION_MAX_CONNECTIONS = 256,
   OPTION_MAX_REQUEST,
   OPTION_REQUEST_TIMEOUT,
@@ -93,8 +98,6 @@ enum answer {
   OPTION_LOG_BYTES,
   OPTION_TCP_KEEPALIVE,
   OPTION_PATHS,
-  OPTION_VERSION,
-  OPTION_HELP,
   OPTION_FORMAT, /* from here on of a tool */
   OPTION_SEED,
   OPTION_SECONDS,
@@ -197,7 +200,7 @@ static bool add_address(struct script_entry *entry, const char *text) {
   struct address address;
   const char *why;
   if (address_parse(text, &address, &why) != STATUS_OK) {
-    fprintf(stderr, "parlance: --listen %s: %s\n", text, why);
+    fprintf(stderr, "parlance: --listen %s: %s%s\n", text, why, address_hint(text));
     return false;
   }
   struct address *grown =
@@ -227,11 +230,25 @@ static bool add_setting(struct script_entry *entry, const char *text) {
   return true;
 }
 
+/* The script at path; or, where no file is there, PATH.lua. */
+static bool choose_path(struct script_entry *entry, const char *path) {
+  struct stat about;
+  entry->script.path = path;
+  if (stat(path, &about) == 0 && !S_ISDIR(about.st_mode)) return true;
+  if (asprintf(&entry->longer_path, "%s.lua", path) < 0) {
+    entry->longer_path = NULL;
+    return out_of_memory();
+  }
+  if (stat(entry->longer_path, &about) == 0 && !S_ISDIR(about.st_mode))
+    entry->script.path = entry->longer_path;
+  return true;
+}
+
 static bool add_script(struct options *options, struct script_entry *entry, const char *path) {
+  if (!choose_path(entry, path)) return false;
   struct script_entry *grown =
       realloc(options->scripts, (options->script_count + 1) * sizeof *options->scripts);
   if (!grown) return out_of_memory();
-  entry->script.path = path;
   grown[options->script_count++] = *entry;
   options->scripts = grown;
   *entry = fresh_entry();
@@ -365,12 +382,28 @@ static bool set_for_server(struct options *options, int option) {
   }
 }
 
+/* The long option whose name is nearest to what was typed; NULL: none is near. */
+static const char *nearest_option(const char *typed) {
+  const char *names[sizeof long_options / sizeof *long_options];
+  char name[64];
+  size_t count = 0, length = strcspn(typed, "=");
+  for (; long_options[count].name; count++) names[count] = long_options[count].name;
+  if (length >= sizeof name) return NULL;
+  memcpy(name, typed, length);
+  name[length] = '\0';
+  return spelling_nearest(name, names, count);
+}
+
 static bool refuse_option(char **argv, int answer) {
   const char *text = argv[optind - 1];
+  const char *near = strncmp(text, "--", 2) == 0 ? nearest_option(text + 2) : NULL;
   if (answer == ':')
     fprintf(stderr, "parlance: %s needs a value; see parlance --help\n", text);
   else if (optopt > 0 && optopt < OPTION_MAX_CONNECTIONS)
     fprintf(stderr, "parlance: unknown option -%c; see parlance --help\n", optopt);
+  else if (near && optopt == 0)
+    fprintf(stderr, "parlance: unknown option %s; did you mean --%s? See parlance --help\n", text,
+            near);
   else
     fprintf(stderr, "parlance: unknown option %s; see parlance --help\n", text);
   return false;
@@ -392,14 +425,14 @@ static bool check_rest(const struct options *options, const char *last_option) {
 static bool parse_all(struct options *options, struct script_entry *entry, int argc, char **argv) {
   const char *last_option = NULL; /* of a script that has not come yet */
   int index = 0, answer;
-  while ((answer = getopt_long(argc, argv, "-:l:", long_options, &index)) != -1) {
+  while ((answer = getopt_long(argc, argv, "-:hl:v", long_options, &index)) != -1) {
     if (answer == '?' || answer == ':') return refuse_option(argv, answer);
     if (answer == OPTION_SCRIPT) {
       if (!add_argument(options, entry, optarg)) return false;
       last_option = NULL;
     } else if (answer >= OPTION_FORMAT) {
       if (!set_for_tool(options, answer, long_options[index].name)) return false;
-    } else if (answer >= OPTION_POLLER) {
+    } else if (answer >= OPTION_POLLER || answer == OPTION_HELP || answer == OPTION_VERSION) {
       if (!set_for_server(options, answer)) return false;
     } else {
       last_option = answer == OPTION_LISTEN ? "listen" : long_options[index].name;
@@ -422,6 +455,7 @@ static enum command command_of(int argc, char **argv) {
 static void free_entry(struct script_entry *entry) {
   free(entry->addresses);
   free(entry->settings);
+  free(entry->longer_path);
 }
 
 bool options_parse(struct options *options, int argc, char **argv) {

@@ -25,6 +25,7 @@ struct script_entry {
   size_t address_count;
   size_t max_connections;
   struct script_setting *settings; /* what the script's options point to */
+  char *longer_path;               /* PATH.lua where PATH was given, or NULL */
 };
 
 enum { TOOL_OPTIONS_MAX = 8 };

@@ -49,7 +49,8 @@ static bool own_address(const struct script_options *options, const struct scrip
   const char *why, *listen = script_listen(script);
   if (listen[0] == '\0') listen = "localhost:8888";
   if (address_parse(listen, address, &why) == STATUS_OK) return true;
-  fprintf(stderr, "parlance: %s: listen is \"%s\": %s\n", options->path, listen, why);
+  fprintf(stderr, "parlance: %s: listen is \"%s\": %s%s\n", options->path, listen, why,
+          address_hint(listen));
   return false;
 }
 
@@ -87,6 +88,15 @@ static int load(struct served *served, const struct options *options) {
   return choose_addresses(served) ? EXIT_STOPPED : EXIT_REFUSED;
 }
 
+/* What to do about it. */
+static const char *advice(int error) {
+  switch (error) {
+  case EADDRINUSE: return "; another program listens there: choose another place with --listen";
+  case EACCES: return "; ports below 1024 are for root: choose another with --listen";
+  default: return "";
+  }
+}
+
 static void complain_of_address(const struct address *address, const char *why) {
   char text[ADDRESS_TEXT_MAX * 3];
   int error = errno;
@@ -99,7 +109,8 @@ static void complain_of_address(const struct address *address, const char *why) 
   else
     address_format(address->host, address->port, text);
   if (error != 0)
-    fprintf(stderr, "parlance: cannot listen on %s: %s: %s\n", text, why, strerror(error));
+    fprintf(stderr, "parlance: cannot listen on %s: %s: %s%s\n", text, why, strerror(error),
+            address->is_unix ? "" : advice(error));
   else
     fprintf(stderr, "parlance: cannot listen on %s: %s\n", text, why);
 }

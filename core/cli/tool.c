@@ -8,7 +8,11 @@
 
 static bool is_address(const char *text, const char **why) {
   struct address address;
-  return address_parse(text, &address, why) == STATUS_OK;
+  static char reason[256];
+  if (address_parse(text, &address, why) == STATUS_OK) return true;
+  snprintf(reason, sizeof reason, "%s%s", *why, address_hint(text));
+  *why = reason;
+  return false;
 }
 
 /* A check that a server has asked for does not outlive it. */

@@ -70,6 +70,16 @@ enum status address_parse(const char *text, struct address *address, const char 
   return parse_port(colon + 1, address, why);
 }
 
+const char *address_hint(const char *text) {
+  static char hint[64];
+  struct address address;
+  const char *why;
+  bool is_port = strlen(text) <= 5 && parse_port(text, &address, &why) == STATUS_OK;
+  hint[0] = '\0';
+  if (is_port) snprintf(hint, sizeof hint, " (did you mean \":%s\"?)", text);
+  return hint;
+}
+
 static void numeric_ipv6(const struct sockaddr_in6 *in6, char *host) {
   inet_ntop(AF_INET6, &in6->sin6_addr, host, ADDRESS_TEXT_MAX);
   if (!in6->sin6_scope_id) return;

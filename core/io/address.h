@@ -32,6 +32,11 @@ union address_of_peer {
 /* Parses text. On failure *why is a static phrase ("the port is not a number from 0 to 65535"). */
 enum status address_parse(const char *text, struct address *address, const char **why);
 
+/* What a text that address_parse() refuses was meant to be, as the end of a message: " (did you
+ * mean
+ * \":8888\"?)" for a port alone, else "". Valid until the next call. */
+const char *address_hint(const char *text);
+
 /* Host and port of a socket address in numbers ("127.0.0.1", "::1" or, with the number of its link,
  * "fe80::1%2", never with brackets); host must hold ADDRESS_TEXT_MAX bytes. A Unix address gives
  * "unix" and port 0. */

@@ -8,6 +8,7 @@
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/ioctl.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
@@ -117,13 +118,28 @@ error:
   return STATUS_ERROR;
 }
 
+/* "localhost", and what ends in ".localhost", is the loopback and is looked up nowhere (RFC 6761,
+ * 6.3). */
+static bool is_localhost(const char *host) {
+  static const char name[] = "localhost";
+  size_t length = strlen(host);
+  if (length > 0 && host[length - 1] == '.') length--;
+  if (length < sizeof name - 1) return false;
+  const char *start = host + length - (sizeof name - 1);
+  return strncasecmp(start, name, sizeof name - 1) == 0 && (start == host || start[-1] == '.');
+}
+
 static enum status look_up(const struct address *address, struct addrinfo **list,
                            const char **why) {
-  const struct addrinfo hints = {
-      .ai_flags = AI_PASSIVE | AI_NUMERICSERV, .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+  /* Without a host: every interface if AI_PASSIVE is set, else the loopback. */
+  bool is_loopback = is_localhost(address->host);
+  const struct addrinfo hints = {.ai_flags = (is_loopback ? 0 : AI_PASSIVE) | AI_NUMERICSERV,
+                                 .ai_family = AF_UNSPEC,
+                                 .ai_socktype = SOCK_STREAM};
+  const char *host = is_loopback || *address->host == '\0' ? NULL : address->host;
   char port[16];
   snprintf(port, sizeof port, "%u", address->port);
-  int code = getaddrinfo(*address->host ? address->host : NULL, port, &hints, list);
+  int code = getaddrinfo(host, port, &hints, list);
   if (code == 0) return STATUS_OK;
   if (code == EAI_MEMORY)
     errno = ENOMEM;

@@ -9,6 +9,8 @@
 
 #include "script/ahead.h"
 #include "script/gate.h"
+#include "script/module_names.h"
+#include "script/searcher.h"
 
 /* The registry's key of the set of modules that are there before any script. */
 static const char builtin_key;
@@ -121,6 +123,17 @@ static bool is_beside(const char *file, const char *folder, size_t folder_length
   return strcmp(folder, ".") == 0 && *file != '/' && strncmp(file, "..", 2) != 0;
 }
 
+/* For a folder of the script that package.path cannot name: true, with the module's value and its
+ * path pushed, if the module is there. */
+static bool require_in_folder(lua_State *state) {
+  const char *folder = lua_tostring(state, lua_upvalueindex(FOLDER));
+  if (searcher_is_path(folder)) return false;
+  for (int nth = 0; nth < SEARCHER_FILES; nth++)
+    if (require_file(state, searcher_push_file(state, folder, lua_tostring(state, 1), nth)))
+      return true;
+  return false;
+}
+
 /* Goes along package.path as far as it leads through the folder of the script, or below it: true,
  * with the module's value and its path pushed, if the module is there. */
 static bool require_beside(lua_State *state) {
@@ -172,6 +185,28 @@ static void set_paths(lua_State *state, int package, int from) {
   }
 }
 
+/* Pushes where Lua's own require has not looked for the module, and this one has. */
+static void push_looked(lua_State *state) {
+  const char *folder = lua_tostring(state, lua_upvalueindex(FOLDER)),
+             *name = lua_tostring(state, 1);
+  if (searcher_is_path(folder)) {
+    lua_pushliteral(state, "");
+    return;
+  }
+  for (int nth = 0; nth < SEARCHER_FILES; nth++) {
+    lua_pushfstring(state, "\n\tno file '%s'", searcher_push_file(state, folder, name, nth));
+    lua_remove(state, -2);
+  }
+  lua_concat(state, SEARCHER_FILES);
+}
+
+/* A module of the server tells what it has when it is asked for what it has not. */
+static void watch_names(lua_State *state, int value) {
+  const char *name = lua_tostring(state, 1);
+  bool is_ours = strcmp(name, "parlance") == 0 || strncmp(name, "parlance.", 9) == 0;
+  if (is_ours && lua_gettop(state) >= value) module_names_watch(state, value, name);
+}
+
 /* Lua's own require, with the paths that this version has set. It takes this function for its
  * caller, so that the place is added here. */
 static int require_shared(lua_State *state) {
@@ -187,12 +222,16 @@ static int require_shared(lua_State *state) {
   lua_pushvalue(state, NAME);
   bool is_well = lua_pcall(state, 1, LUA_MULTRET, 0) == LUA_OK;
   set_paths(state, SHARED, PATHS);
-  if (is_well) return lua_gettop(state) - BASE;
+  if (is_well) {
+    watch_names(state, BASE + 1);
+    return lua_gettop(state) - BASE;
+  }
   const char *error = lua_type(state, -1) == LUA_TSTRING ? lua_tostring(state, -1) : "";
   if (strncmp(error, "module '", strlen("module '")) == 0) {
     luaL_where(state, 1);
     lua_insert(state, -2);
-    lua_concat(state, 2);
+    push_looked(state);
+    lua_concat(state, 3);
   }
   return lua_error(state);
 }
@@ -220,7 +259,7 @@ static int require_module(lua_State *state) {
   if (is_builtin(state, name)) return require_shared(state);
   if (require_preloaded(state)) return keep_module(state);
   lua_settop(state, 1);
-  if (require_beside(state)) return keep_module(state);
+  if (require_in_folder(state) || require_beside(state)) return keep_module(state);
   return require_shared(state);
 }
 
@@ -273,12 +312,10 @@ void environment_prepare(lua_State *state) {
   lua_rawsetp(state, LUA_REGISTRYINDEX, &builtin_key);
 }
 
-static void push_folder(lua_State *state, const char *path) {
+const char *environment_push_folder(lua_State *state, const char *path) {
   const char *end = strrchr(path, '/');
-  if (!end)
-    lua_pushliteral(state, ".");
-  else
-    lua_pushlstring(state, path, end == path ? 1 : (size_t)(end - path));
+  if (!end) return lua_pushliteral(state, ".");
+  return lua_pushlstring(state, path, end == path ? 1 : (size_t)(end - path));
 }
 
 static void add_loader(lua_State *state, int environment, const char *name, int place) {
@@ -343,7 +380,7 @@ struct sources *environment_push(lua_State *state, const char *path) {
   lua_pushvalue(state, environment);
   lua_getfield(state, environment, LUA_LOADLIBNAME);
   lua_pushvalue(state, environment + 1);
-  push_folder(state, path);
+  (void)environment_push_folder(state, path);
   lua_getglobal(state, "require");
   lua_pushcclosure(state, require_module, REQUIRE_UPVALUES);
   lua_setfield(state, environment, "require");

@@ -24,4 +24,7 @@ struct sources *environment_push(lua_State *state, const char *path);
 void environment_run(lua_State *state, int environment, struct sources *sources, const char *path,
                      int arguments);
 
+/* Pushes the folder that the script at path lies in, which its modules lie beside. May raise. */
+const char *environment_push_folder(lua_State *state, const char *path);
+
 #endif

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "script/error_text.h"
 #include "script/watchdog.h"
 
 /* A new coroutine has the extra space of the main one. */
@@ -140,7 +141,7 @@ static int describe_error(lua_State *state) {
   lua_pushvalue(failure->failed, -1);
   lua_xmove(failure->failed, state, 1);
   const char *text =
-      failure->was_stopped ? push_stopped(state, failure) : luaL_tolstring(state, 1, NULL);
+      failure->was_stopped ? push_stopped(state, failure) : error_text_push(state, 1);
   luaL_traceback(state, failure->failed, text, 0);
   snprintf(gate->error, sizeof gate->error, "%s", lua_tostring(state, -1));
   return 0;

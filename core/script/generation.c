@@ -8,6 +8,7 @@
 #include "script/environment.h"
 #include "script/misspelled.h"
 #include "script/module_framing.h"
+#include "script/module_names.h"
 #include "script/serve.h"
 #include "script/settings.h"
 
@@ -88,14 +89,26 @@ static void keep_function(lua_State *state, struct generation *generation, int p
     generation->functions[function] = luaL_ref(state, LUA_REGISTRYINDEX);
 }
 
-static void check_functions(lua_State *state, struct generation *generation, const char *path) {
+/* What may have been meant is told: a field with a like name, or a framing that is not there. */
+static void complain_of_lack(lua_State *state, int protocol, const char *path,
+                             enum function function) {
+  const char *name = generation_function_name(function);
+  const char *field = misspelled_find(state, protocol, name);
+  if (field) luaL_error(state, "%s: the protocol lacks %s; is it %s?", path, name, field);
+  if (module_names_push_hint(state, NULL))
+    luaL_error(state, "%s: the protocol lacks %s (%s)", path, name, lua_tostring(state, -1));
+  luaL_error(state, "%s: the protocol lacks %s", path, name);
+}
+
+static void check_functions(lua_State *state, struct generation *generation, int protocol,
+                            const char *path) {
   bool has_request = generation->functions[FUNCTION_REQUEST_COMPLETE] != LUA_NOREF;
   bool has_response = generation->functions[FUNCTION_MAKE_RESPONSE] != LUA_NOREF;
   bool has_connect = generation->functions[FUNCTION_HANDLE_CONNECT] != LUA_NOREF;
   generation->is_greeter = has_connect && !has_request && !has_response;
   if (generation->is_greeter) return;
-  if (!has_request) luaL_error(state, "%s: the protocol lacks request_complete", path);
-  if (!has_response) luaL_error(state, "%s: the protocol lacks make_response", path);
+  if (!has_request) complain_of_lack(state, protocol, path, FUNCTION_REQUEST_COMPLETE);
+  if (!has_response) complain_of_lack(state, protocol, path, FUNCTION_MAKE_RESPONSE);
 }
 
 /* Seconds in the script, 0 for no limit; milliseconds from here on, rounded up. */
@@ -184,7 +197,7 @@ void generation_load(lua_State *state, struct generation *generation,
   int protocol = lua_gettop(state);
   for (int i = 0; i < FUNCTION_COUNT; i++)
     keep_function(state, generation, protocol, options->path, (enum function)i);
-  check_functions(state, generation, options->path);
+  check_functions(state, generation, protocol, options->path);
   read_limits(state, generation, protocol, options);
   read_fields(state, generation, protocol, options->path);
   settings_check(state, protocol, options, script_name(generation->script));

@@ -68,12 +68,8 @@ static void warn(const char *service, const struct nearest *nearest) {
   log_end(&line);
 }
 
-void misspelled_warn(lua_State *state, int protocol, const char *service) {
-  struct nearest all[KNOWN_COUNT] = {0};
-  for (int i = 0; i < KNOWN_COUNT; i++)
-    (void)take_name(i < FUNCTION_COUNT ? generation_function_name((enum function)i)
-                                       : other_fields[i - FUNCTION_COUNT],
-                    &all[i].known);
+/* Compares the names of all fields with `count` that are known. */
+static void compare_fields(lua_State *state, int protocol, struct nearest *all, int count) {
   protocol = lua_absindex(state, protocol);
   lua_pushnil(state);
   for (int fields = 0; lua_next(state, protocol) != 0; fields++) {
@@ -84,8 +80,24 @@ void misspelled_warn(lua_State *state, int protocol, const char *service) {
       break;
     }
     if (lua_type(state, -1) != LUA_TSTRING || !take_name(lua_tostring(state, -1), &field)) continue;
-    for (int i = 0; i < KNOWN_COUNT; i++) compare(&all[i], &field);
+    for (int i = 0; i < count; i++) compare(&all[i], &field);
   }
+}
+
+const char *misspelled_find(lua_State *state, int protocol, const char *known) {
+  struct nearest nearest = {0};
+  (void)take_name(known, &nearest.known);
+  compare_fields(state, protocol, &nearest, 1);
+  return nearest.field;
+}
+
+void misspelled_warn(lua_State *state, int protocol, const char *service) {
+  struct nearest all[KNOWN_COUNT] = {0};
+  for (int i = 0; i < KNOWN_COUNT; i++)
+    (void)take_name(i < FUNCTION_COUNT ? generation_function_name((enum function)i)
+                                       : other_fields[i - FUNCTION_COUNT],
+                    &all[i].known);
+  compare_fields(state, protocol, all, KNOWN_COUNT);
   for (int i = 0; i < KNOWN_COUNT; i++)
     if (all[i].field && !all[i].is_there) warn(service, &all[i]);
 }

@@ -10,4 +10,8 @@
  * raise; needs two free stack slots. */
 void misspelled_warn(lua_State *state, int protocol, const char *service);
 
+/* The field of the protocol at this index that is meant to be `known`, which it lacks; NULL: none
+ * looks like it. Lives as long as the protocol has the field. Like misspelled_warn(). */
+const char *misspelled_find(lua_State *state, int protocol, const char *known);
+
 #endif

@@ -17,6 +17,7 @@
 #include "script/module_parlance.h"
 #include "script/rehearsal.h"
 #include "script/sandbox.h"
+#include "script/searcher.h"
 #include "script/sent_file.h"
 #include "script/settings.h"
 #include "script/watchdog.h"
@@ -28,23 +29,13 @@ static void take_name(struct script *script) {
   if (ending && ending != script->name) *ending = '\0';
 }
 
-/* The modules beside the script come first, then those that come with the server. */
+/* The modules beside the script come first, then those that come with the server. A folder beside
+ * which package.path cannot name is known to the script's own require: see environment.c. */
 static void set_package_path(lua_State *state, const struct script_options *options) {
-  const char *end = strrchr(options->path, '/');
   lua_getglobal(state, LUA_LOADLIBNAME);
-  if (end)
-    lua_pushlstring(state, options->path, end == options->path ? 1 : (size_t)(end - options->path));
-  else
-    lua_pushliteral(state, ".");
-  const char *folder = lua_tostring(state, -1);
-  lua_pushfstring(state, "%s/?.lua;%s/?/init.lua;", folder, folder);
-  if (options->modules)
-    lua_pushfstring(state, "%s/?.lua;%s/?/init.lua;", options->modules, options->modules);
-  else
-    lua_pushliteral(state, "");
-  lua_getfield(state, -4, "path");
-  lua_concat(state, 3);
-  lua_setfield(state, -3, "path");
+  if (options->modules) searcher_add(state, -1, options->modules);
+  const char *folder = environment_push_folder(state, options->path);
+  if (searcher_is_path(folder)) searcher_add(state, -2, folder);
   lua_pop(state, 2);
 }
 
@@ -148,17 +139,16 @@ static int load(lua_State *state) {
   return 0;
 }
 
-/* A text that does not name the script itself is given its name; the traceback is for calls. What
- * is wrong with a module that the script requires stands in the second line. */
-static const char *first_line(struct script *script) {
+/* A text that does not name the script itself is given its name; the traceback is for calls. */
+static const char *load_error(struct script *script) {
   char *error = script->gate.error;
-  char *end = error + strcspn(error, "\n");
+  char *end = strstr(error, "\nstack traceback:");
+  if (end) *end = '\0';
+  end = error + strcspn(error, "\n");
   if (strstr(error, "error loading module") && end > error && strncmp(end - 1, ":\n\t", 3) == 0) {
     *end = ' ';
     memmove(end + 1, end + 2, strlen(end + 2) + 1);
-    end += strcspn(end, "\n");
   }
-  *end = '\0';
   if (strstr(error, script->options.path)) return error;
   size_t prefix = strlen(script->options.path) + 2;
   if (prefix + 1 >= sizeof script->gate.error) return error;
@@ -233,7 +223,7 @@ bool script_load(struct script *script, const char **error) {
     return true;
   }
   sources_deinit(&sources);
-  *error = first_line(script);
+  *error = load_error(script);
   return false;
 }
 

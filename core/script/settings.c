@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/spelling.h"
+#include "script/sorted_keys.h"
 
 /* A protocol documents so many at most. */
 enum { DOCUMENTED_MAX = 100 };
@@ -141,36 +142,12 @@ static const struct script_setting *find_given(const struct script_options *opti
   return NULL;
 }
 
-/* Pushes the list of the table's keys in alphabetical order. A finalizer may run here and change
- * the table, so that types are looked at again. */
-static void push_sorted(lua_State *state, int table) {
-  int count = 0;
-  lua_newtable(state);
-  int list = lua_gettop(state);
-  for (lua_pushnil(state); lua_next(state, table);) {
-    lua_pop(state, 1);
-    if (lua_type(state, -1) != LUA_TSTRING) continue;
-    int place = ++count;
-    for (; place > 1; place--) {
-      lua_rawgeti(state, list, place - 1);
-      bool is_after = strcmp(lua_tostring(state, -1), lua_tostring(state, -2)) > 0;
-      if (is_after)
-        lua_rawseti(state, list, place);
-      else
-        lua_pop(state, 1);
-      if (!is_after) break;
-    }
-    lua_pushvalue(state, -1);
-    lua_rawseti(state, list, place);
-  }
-}
-
 void settings_describe(lua_State *state, int protocol, const struct script_options *options,
                        script_setting_visit visit, void *context) {
   check_field(state, protocol, options->path);
   int field = lua_gettop(state);
   if (!lua_istable(state, field)) return;
-  push_sorted(state, field);
+  sorted_keys_push(state, field, DOCUMENTED_MAX);
   for (lua_Integer i = 1; lua_rawgeti(state, field + 1, i) == LUA_TSTRING; i++) {
     struct span name;
     name.data = lua_tolstring(state, -1, &name.length);

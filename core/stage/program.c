@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "script/searcher.h"
 #include "stage/disk.h"
 #include "stage/stage.h"
 #include "stage/temp.h"
@@ -108,8 +109,9 @@ static int run(lua_State *L) {
   const struct run *this = lua_touserdata(L, 1);
   luaL_openlibs(L);
   lua_getglobal(L, LUA_LOADLIBNAME);
-  lua_pushfstring(L, "%s/?.lua", this->program->modules);
+  lua_pushliteral(L, "");
   lua_setfield(L, -2, "path");
+  searcher_add(L, -1, this->program->modules);
   luaL_getsubtable(L, -1, "preload");
   lua_pushcfunction(L, luaopen_parlance_stage);
   lua_setfield(L, -2, "parlance.stage");

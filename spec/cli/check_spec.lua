@@ -70,7 +70,6 @@ describe("check", function()
     { "a handle_error that is no function", "return { handle_error = {}, " .. FUNCTIONS .. " }", "handle_error" },
     { "a handle_close that is no function", "return { handle_close = true, " .. FUNCTIONS .. " }", "handle_close" },
     { "a handle_connect that is no function", "return { handle_connect = 1, " .. FUNCTIONS .. " }", "handle_connect" },
-    { "a module that is not there", "require 'no.such.module' return {}", "no.such.module" },
     { "a max_request that is no number", "return { max_request = 'x', " .. FUNCTIONS .. " }", "max_request" },
     { "a max_request of 0", "return { max_request = 0, " .. FUNCTIONS .. " }", "max_request" },
     { "a fraction for max_request", "return { max_request = 1.5, " .. FUNCTIONS .. " }", "max_request" },
@@ -99,6 +98,15 @@ describe("check", function()
       assert.is_nil(complaint:find("stack traceback", 1, true))
     end)
   end
+
+  it("tells where a module was looked for that is not there, and not who called", function()
+    local path = write("faulty.lua", "require 'no.such.module' return {}")
+    local status, said, complaint = check(path)
+    assert.same({ 2, "" }, { status, said })
+    assert.equal(("parlance: %s:1: module 'no.such.module' not found:"):format(path), complaint:match "^[^\n]*")
+    for line in complaint:gmatch "\n([^\n]+)" do assert.truthy(line:find "^\tno f", line) end
+    assert.truthy(complaint:find(("\n\tno file '%s/no/such/module.lua'\n"):format(folder), 1, true), complaint)
+  end)
 
   it("tells of a script that is not there, and of a folder", function()
     for _, path in ipairs { folder .. "/missing.lua", folder } do

@@ -81,6 +81,23 @@ describe("the command line", function()
     refuses({ "-xl", ECHO }, "-x")
   end)
 
+  it("suggests the option that is nearest", function()
+    for typed, meant in pairs {
+      ["--lisen"] = "--listen", ["--max_requst"] = "--max-request", ["--log_level=info"] = "--log-level",
+      ["--sets=a=b"] = "--set", ["--preflihgt"] = "--preflight", ["--hlep"] = "--help",
+    } do
+      refuses({ typed, ECHO }, "unknown option " .. typed .. "; did you mean " .. meant .. "? See parlance --help")
+    end
+    assert.is_nil(refuses({ "--frobnicate", ECHO }, "--frobnicate"):find "did you mean")
+  end)
+
+  it("suggests how a port alone is written", function()
+    refuses({ "--listen", "8888", ECHO }, '--listen 8888: the port is missing (did you mean ":8888"?)')
+    for _, address in ipairs { "88888", "localhost", "8888a", "" } do
+      assert.is_nil(refuses({ "--listen", address, ECHO }, "--listen"):find "did you mean")
+    end
+  end)
+
   it("refuses a value for an option that takes none", function()
     refuses({ "--resolve-names=yes", ECHO }, "--resolve-names")
     refuses({ "--preflight=yes", ECHO }, "--preflight")
@@ -131,10 +148,66 @@ end)
 
 describe("--version", function()
   it("is the name and three numbers", function()
-    local status, said, complaint = server.run { "--version" }
-    assert.equal(0, status)
-    assert.equal("", complaint)
-    assert.is_truthy(said:find "^parlance %d+%.%d+%.%d+\n$")
+    for _, option in ipairs { "--version", "-v" } do
+      local status, said, complaint = server.run { option }
+      assert.equal(0, status)
+      assert.equal("", complaint)
+      assert.is_truthy(said:find "^parlance %d+%.%d+%.%d+\n$")
+    end
+  end)
+end)
+
+describe("a script", function()
+  local folder
+
+  before_each(function() folder = server.new_folder() end)
+  after_each(function() server.remove_folder(folder) end)
+
+  it("may be named without .lua", function()
+    server.write_file(folder .. "/greet.lua", "return { handle_connect = print }")
+    local status, said, complaint = server.run({ "check", "greet" }, { cwd = folder })
+    assert.same({ 0, "greet.lua: valid", "" }, { status, said:match "^[^\n]*", complaint })
+    assert.equal(0, (server.run { "check", folder .. "/greet" }))
+  end)
+
+  it("may be named without .lua where a folder has that name", function()
+    assert.equal(0, (server.run({ "check", "redis", "--seconds", "0.1" }, { cwd = server.SOURCE .. "/protocols" })))
+  end)
+
+  it("is the very file that is named, if there is one", function()
+    server.write_file(folder .. "/greet", "return 5")
+    server.write_file(folder .. "/greet.lua", "return { handle_connect = print }")
+    assert.equal(2, (server.run { "check", folder .. "/greet" }))
+    os.remove(folder .. "/greet.lua")
+    os.remove(folder .. "/greet")
+    refuses({ folder .. "/greet" }, "cannot open " .. folder .. "/greet: No such file or directory")
+  end)
+
+  it("whose listen is a port alone is told how to write it", function()
+    server.write_file(folder .. "/greet.lua", "return { listen = '8888', handle_connect = print }")
+    refuses({ folder .. "/greet.lua" }, 'listen is "8888": the port is missing (did you mean ":8888"?)')
+    local _, _, complaint = server.run { "check", folder .. "/greet.lua" }
+    assert.truthy(complaint:find('listen is "8888": the port is missing (did you mean ":8888"?)', 1, true), complaint)
+  end)
+
+  it("that lacks a module is told where it was looked for", function()
+    server.write_file(folder .. "/greet.lua", "require 'jsonx'")
+    local status, _, complaint = server.run { folder .. "/greet.lua" }
+    assert.equal(2, status)
+    assert.equal(("parlance: %s/greet.lua:1: module 'jsonx' not found:\n"):format(folder), complaint:match "^[^\n]*\n")
+    for _, path in ipairs { folder .. "/jsonx.lua", folder .. "/jsonx/init.lua", server.SOURCE .. "/lua/jsonx.lua" } do
+      assert.truthy(complaint:find(("\n\tno file '%s'\n"):format(path), 1, true), path)
+    end
+    assert.is_nil(complaint:find("traceback", 1, true))
+  end)
+
+  it("whose place is taken is told of --listen", function()
+    local running = server.start("protocols/echo.lua")
+    local status, _, complaint = server.run { "-l", running.addresses[1].text, ECHO }
+    assert.equal(1, status)
+    assert.truthy(complaint:find("Address already in use; another program listens there: choose another place with "
+      .. "--listen\n", 1, true), complaint)
+    server.stop_all()
   end)
 end)
 

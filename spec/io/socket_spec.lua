@@ -69,6 +69,15 @@ describe("socket", function()
   end)
 
   describe("listen", function()
+    it("knows by itself what localhost is, and every name that ends in .localhost", function()
+      for _, name in ipairs { "localhost", "LocalHost", "localhost.", "a.localhost", "A.b.LOCALHOST." } do
+        local found = {}
+        for _, fd in ipairs(listen(name .. ":0")) do found[#found + 1] = io.local_address(fd) end
+        table.sort(found)
+        assert.same(has_ipv6() and { "127.0.0.1", "::1" } or { "127.0.0.1" }, found, name)
+      end
+    end)
+
     it("takes a free port for 0 and tells it", function()
       local host, port = io.local_address(listen("127.0.0.1:0")[1])
       assert.equal("127.0.0.1", host)
