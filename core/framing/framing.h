@@ -69,6 +69,8 @@ struct framing {
   } option;
 };
 
+/* `interim` depends on nothing but the bytes that are there, like the rest of the answer: whoever
+ * asks twice for the same bytes is told twice. */
 struct framing_result {
   enum framing_answer answer;
   union {
@@ -84,7 +86,11 @@ struct framing_result {
       uint32_t method, target;
     } lengths; /* HTTP. COMPLETE: of these parts of the request line, for http_read_request() */
   };
-  const char *why; /* MALFORMED, TOO_LARGE: a static text, for a log line and handle_error */
+  union {
+    const char *why;     /* MALFORMED, TOO_LARGE: a static text, for a log line and handle_error */
+    const char *interim; /* PARTIAL: NULL, or what the peer is to be told now, since it waits for
+                          * it before it sends on: a static text */
+  };
 };
 
 /* Looks for one frame at the front of bytes[0..length). `seen` is 0 for a new frame and otherwise

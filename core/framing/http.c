@@ -5,6 +5,7 @@
 
 #include "framing/decoders.h"
 #include "framing/http_lines.h"
+#include "framing/http_target.h"
 
 /* How `seen` is used, which is all that is remembered between two calls for one request:
  *   - In the head it is how far line feeds have been looked for: every line that ends before it is
@@ -12,10 +13,10 @@
  *   - In a chunked body it is where a chunk (its size line) begins, all before which is known to be
  *     sound: the byte before it is always a line feed. The lines behind the last chunk, no more
  *     than TRAILERS_MAX bytes, are looked at again for their end.
- *   - With a Content-Length it is the last byte of the head, which is read again when the body is
- *     there.
- * What the header fields mean together is judged when the head is whole, in one pass over it. So a
- * head that comes in pieces is read twice, and one that comes whole, once. */
+ *   - With a Content-Length, and while nothing of a chunked body is there, it is the last byte of
+ * the head, which is read again when the body is there. What the header fields mean together is
+ * judged when the head is whole, in one pass over it. So a head that comes in pieces is read twice,
+ * and one that comes whole, once. */
 
 /* The framing of a chunked body may take so many bytes more than the body may have. */
 enum { CHUNK_ROOM = 16 * 1024 };
@@ -31,7 +32,9 @@ struct head {
   size_t count;  /* of fields */
   unsigned hosts, lengths, encodings;
   uint64_t body;
-  bool is_chunked, closes, keeps;
+  bool is_chunked, is_coded; /* the last transfer coding is chunked; there is another one */
+  bool closes, keeps;
+  bool expects, has_unknown_expectation;
   const char *fault; /* of the first field that is sound by itself and yet cannot be */
 };
 
@@ -60,19 +63,36 @@ static void note_length(struct head *head, struct span value) {
 
 static void note_host(struct head *head, struct span value) {
   if (head->hosts++ > 0) set_fault(head, "400 more than one Host");
-  if (!http_is_host(value)) set_fault(head, "400 Host holds a byte that is not allowed");
+  if (!http_is_host(value)) set_fault(head, "400 Host is not a host with perhaps a port");
 }
 
 static void note_connection(struct head *head, struct span value) {
-  const char *at = value.data, *end = value.data + value.length;
-  while (at < end) {
-    while (at < end && (*at == ' ' || *at == '\t' || *at == ',')) at++;
-    struct span word = {at, 0};
-    while (at < end && http_is_token_byte(*at)) at++;
-    word.length = (size_t)(at - word.data);
-    if (http_is_word(word, "close")) head->closes = true;
-    if (http_is_word(word, "keep-alive")) head->keeps = true;
-    while (at < end && *at != ',') at++;
+  struct span option;
+  while (http_next_element(&value, &option)) {
+    if (http_is_word(option, "close")) head->closes = true;
+    if (http_is_word(option, "keep-alive")) head->keeps = true;
+  }
+}
+
+/* RFC 9112, 6.1: chunked stands last, and once. */
+static void note_encoding(struct head *head, struct span value) {
+  struct span coding;
+  if (head->encodings++ > 0) set_fault(head, "400 more than one Transfer-Encoding");
+  while (http_next_element(&value, &coding)) {
+    if (head->is_chunked) set_fault(head, "400 chunked is not the last Transfer-Encoding");
+    head->is_chunked = http_is_word(coding, "chunked");
+    if (!head->is_chunked) head->is_coded = true;
+  }
+}
+
+/* RFC 9110, 10.1.1. */
+static void note_expectation(struct head *head, struct span value) {
+  struct span expectation;
+  while (http_next_element(&value, &expectation)) {
+    if (http_is_word(expectation, "100-continue"))
+      head->expects = true;
+    else
+      head->has_unknown_expectation = true;
   }
 }
 
@@ -82,6 +102,9 @@ static void note_field(struct head *head, const struct http_field *field) {
   case 4:
     if (http_is_word(field->name, "host")) note_host(head, field->value);
     break;
+  case 6:
+    if (http_is_word(field->name, "expect")) note_expectation(head, field->value);
+    break;
   case 10:
     if (http_is_word(field->name, "connection")) note_connection(head, field->value);
     break;
@@ -89,9 +112,7 @@ static void note_field(struct head *head, const struct http_field *field) {
     if (http_is_word(field->name, "content-length")) note_length(head, field->value);
     break;
   case 17:
-    if (http_is_word(field->name, "transfer-encoding")) {
-      head->is_chunked = head->encodings++ == 0 && http_is_word(field->value, "chunked");
-    }
+    if (http_is_word(field->name, "transfer-encoding")) note_encoding(head, field->value);
     break;
   default: break;
   }
@@ -104,9 +125,12 @@ static const char *judge_head(const struct head *head) {
   if (head->encodings > 0) {
     if (head->lengths > 0) return "400 both Content-Length and Transfer-Encoding";
     if (head->request.minor == 0) return "400 Transfer-Encoding in HTTP/1.0";
-    if (head->encodings > 1) return "400 more than one Transfer-Encoding";
-    if (!head->is_chunked) return "501 a Transfer-Encoding other than chunked";
+    if (!head->is_chunked) return "400 the last Transfer-Encoding is not chunked";
+    if (head->is_coded) return "501 a Transfer-Encoding besides chunked";
   }
+  /* To HTTP/1.0 the field means nothing. */
+  if (head->has_unknown_expectation && head->request.minor > 0)
+    return "417 an expectation other than 100-continue";
   return NULL;
 }
 
@@ -240,6 +264,7 @@ static void note_request(const struct head *head, struct framing_result *result)
   result->lengths.method = (uint32_t)head->request.method.length;
   result->lengths.target = (uint32_t)head->request.target.length;
   if ((head->request.minor > 0 || head->keeps) && !head->closes) result->note |= HTTP_KEEP_ALIVE;
+  if (head->expects && head->request.minor > 0) result->note |= HTTP_EXPECTS;
 }
 
 /* The whole of the chunks is there, and sound; what is left to know is how much data they have. */
@@ -330,6 +355,14 @@ static void decode_chunks(const struct framing *framing, const char *bytes, size
 
 /* ---- requests ------------------------------------------------------------------------------ */
 
+/* The head is whole and sound, a body is to follow, and nothing of it is there. In HTTP/1.0 nobody
+ * waits (RFC 9110, 10.1.1). */
+static void answer_head_alone(struct framing_result *result, const struct head *head,
+                              size_t needed) {
+  answer_partial(result, needed, head->length - 1);
+  if (head->expects && head->request.minor > 0) result->interim = "HTTP/1.1 100 Continue\r\n\r\n";
+}
+
 /* The head is whole. */
 static void decode_body(const struct framing *framing, const char *bytes, size_t length,
                         const struct head *head, struct framing_result *result) {
@@ -338,10 +371,14 @@ static void decode_body(const struct framing *framing, const char *bytes, size_t
     answer_too_large(result, "431 more header fields than allowed");
   } else if (why != NULL) {
     answer_malformed(result, why);
-  } else if (head->is_chunked) {
+  } else if (head->is_chunked && length > head->length) {
     decode_chunks(framing, bytes, length, head->length, result);
+  } else if (head->is_chunked) {
+    answer_head_alone(result, head, length + 1);
   } else if (head->body > framing->max || head->body > FRAME_MAX - head->length) {
     answer_too_large(result, "413 the body is larger than allowed");
+  } else if (length == head->length && head->body > 0) {
+    answer_head_alone(result, head, length + (size_t)head->body);
   } else if (length - head->length < head->body) {
     answer_partial(result, head->length + (size_t)head->body, head->length - 1);
   } else {
@@ -392,6 +429,28 @@ void http_read_request(const struct framing_result *result, struct http_request 
   request->minor = at[-1] != '0';
   at += 2;
   request->fields = (struct span){at, (size_t)(body - at) - 2};
+}
+
+void http_read_head(const char *bytes, size_t length, struct framing_result *result) {
+  struct head head;
+  const char *why;
+  read_head(bytes, length, &head, &why);
+  answer_complete(result, bytes + head.length, 0, head.length);
+  note_request(&head, result);
+}
+
+bool http_next_element(struct span *list, struct span *element) {
+  const char *at = list->data, *end = list->data + list->length;
+  while (at < end && (*at == ',' || *at == ' ' || *at == '\t')) at++;
+  const char *start = at;
+  for (bool is_quoted = false; at < end && (is_quoted || *at != ','); at++) {
+    if (*at == '"') is_quoted = !is_quoted;
+    if (*at == '\\' && is_quoted && at + 1 < end) at++;
+  }
+  *list = (struct span){at, (size_t)(end - at)};
+  while (at > start && (at[-1] == ' ' || at[-1] == '\t')) at--;
+  *element = (struct span){start, (size_t)(at - start)};
+  return at > start;
 }
 
 bool http_next_field(struct span *fields, struct http_field *field) {

@@ -20,8 +20,9 @@ struct framing_result;
 
 /* What framing_result.note of a COMPLETE request holds. */
 enum {
-  HTTP_CHUNKED = 1,   /* the payload is a chunked body, still in its chunks */
-  HTTP_KEEP_ALIVE = 2 /* the client wants to go on after the response */
+  HTTP_CHUNKED = 1,    /* the payload is a chunked body, still in its chunks */
+  HTTP_KEEP_ALIVE = 2, /* the client wants to go on after the response */
+  HTTP_EXPECTS = 4     /* the client would wait for 100 Continue before it sends the body */
 };
 
 struct http_request {
@@ -45,6 +46,18 @@ void http_read_request(const struct framing_result *result, struct http_request 
 /* Takes the first line off *fields and reads it; false when none is left, or if it is none: a
  * script may have had the lines in its hands. */
 bool http_next_field(struct span *fields, struct http_field *field);
+
+/* The host, and perhaps port, that the target of a sound request names; false if it names none. It
+ * counts instead of what a Host field says (RFC 9112, 3.2.2). */
+bool http_named_host(const struct http_request *request, struct span *host);
+
+/* Takes the first element that is not empty off a list whose elements stand between commas (RFC
+ * 9110, 5.6.1), without the white space around it; false when none is left. */
+bool http_next_element(struct span *list, struct span *element);
+
+/* The head at the front of the bytes, which is known to be whole and sound, as if it were a request
+ * without a body. *result is then as after COMPLETE. */
+void http_read_head(const char *bytes, size_t length, struct framing_result *result);
 
 /* Takes the first chunk off *body, which is the payload of a chunked request; false when none with
  * data is left. */

@@ -3,44 +3,28 @@
 #include <stdint.h>
 #include <string.h>
 
-enum {
-  TOKEN = 1,  /* tchar */
-  TARGET = 2, /* in a URI; and \ ^ ` { | }, which browsers send as they are */
-  HOST = 4,   /* in a Host field: uri-host [ ":" port ] */
-  QUOTED = 8, /* qdtext */
-  HEX = 16
-};
+#include "framing/http_bytes.h"
+#include "framing/http_target.h"
 
 /* clang-format off */
 /* By the code of the byte, 16 a line; none over 127 is of a kind. */
-static const unsigned char kinds[256] = {
+const unsigned char http_kinds[256] = {
      0,  0,  0,  0,  0,  0,  0,  0,  0,  8,  0,  0,  0,  0,  0,  0,
      0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,
-     8, 15,  0,  9, 15, 15, 15, 15, 14, 14, 15, 15, 14, 15, 15, 10,
-    31, 31, 31, 31, 31, 31, 31, 31, 31, 31, 14, 14,  8, 14,  8, 10,
-    10, 31, 31, 31, 31, 31, 31, 15, 15, 15, 15, 15, 15, 15, 15, 15,
-    15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 14,  2, 14, 11, 15,
-    11, 31, 31, 31, 31, 31, 31, 15, 15, 15, 15, 15, 15, 15, 15, 15,
-    15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 15, 10, 11, 10, 15,  0,
+     8, 47,  0,  9, 47, 41, 47, 47, 46, 46, 47, 47, 46, 47, 47, 42,
+    63, 63, 63, 63, 63, 63, 63, 63, 63, 63, 42, 46,  8, 46,  8, 40,
+    42, 63, 63, 63, 63, 63, 63, 47, 47, 47, 47, 47, 47, 47, 47, 47,
+    47, 47, 47, 47, 47, 47, 47, 47, 47, 47, 47, 40, 32, 40, 41, 47,
+    41, 63, 63, 63, 63, 63, 63, 47, 47, 47, 47, 47, 47, 47, 47, 47,
+    47, 47, 47, 47, 47, 47, 47, 47, 47, 47, 47, 40, 41, 40, 47,  0,
 };
 /* clang-format on */
 
-static bool is_kind(char byte, unsigned kind) { return (kinds[(unsigned char)byte] & kind) != 0; }
-
-/* How many of the first bytes are of the kind. */
-static size_t run(const char *bytes, size_t length, unsigned kind) {
-  size_t i = 0;
-  while (i < length && is_kind(bytes[i], kind)) i++;
-  return i;
-}
-
-bool http_is_token_byte(char byte) { return is_kind(byte, TOKEN); }
+bool http_is_token_byte(char byte) { return http_is_kind(byte, HTTP_TOKEN); }
 
 bool http_is_name(struct span text) {
-  return text.length > 0 && run(text.data, text.length, TOKEN) == text.length;
+  return text.length > 0 && http_run(text.data, text.length, HTTP_TOKEN) == text.length;
 }
-
-bool http_is_host(struct span value) { return run(value.data, value.length, HOST) == value.length; }
 
 bool http_is_word(struct span text, const char *lower) {
   for (size_t i = 0; i < text.length; i++)
@@ -60,41 +44,40 @@ static const char *read_version(struct span version, struct http_request *reques
   return NULL;
 }
 
-static bool has_scheme(struct span target) {
-  size_t i = run(target.data, target.length, TOKEN);
-  return i > 0 && target.length - i > 3 && memcmp(target.data + i, "://", 3) == 0;
+/* How many of the first bytes the target has. One of a form that is seldom used is looked at when
+ * it is known where it ends. */
+static size_t run_target(struct span rest) {
+  if (rest.length > 0 && rest.data[0] == '/') return http_run_path(rest);
+  const char *space = memchr(rest.data, ' ', rest.length);
+  return space == NULL ? rest.length : (size_t)(space - rest.data);
 }
 
-/* RFC 9112, 3.2. */
-static bool has_fit_form(const struct http_request *request) {
-  struct span method = request->method, target = request->target;
-  bool is_connect = method.length == 7 && memcmp(method.data, "CONNECT", 7) == 0;
-  if (is_connect) return run(target.data, target.length, HOST) == target.length;
-  if (target.data[0] == '/') return true;
-  if (target.length == 1 && target.data[0] == '*')
-    return method.length == 7 && memcmp(method.data, "OPTIONS", 7) == 0;
-  return has_scheme(target);
+static const char *why_not_target(char byte) {
+  return byte == '%' ? "400 the target is not percent-encoded properly"
+                     : "400 the target holds a byte that is not allowed";
 }
 
 const char *http_read_request_line(struct span line, struct http_request *request) {
   const char *at = line.data, *end = line.data + line.length;
   if (line.length == 0) return "400 the request line is empty";
-  size_t method = run(at, line.length, TOKEN);
+  size_t method = http_run(at, line.length, HTTP_TOKEN);
   request->method = (struct span){at, method};
   at += method;
   if (at == end) return "400 the request line is nothing but a word";
   if (method == 0 || *at != ' ') return "400 the method holds a byte that is not allowed";
   at++;
-  size_t target = run(at, (size_t)(end - at), TARGET);
+  size_t target = run_target((struct span){at, (size_t)(end - at)});
   request->target = (struct span){at, target};
   at += target;
   if (at == end) return "400 the request line has no version";
   if (target == 0 && *at == ' ') return "400 more than one space behind the method";
-  if (target == 0 || *at != ' ') return "400 the target holds a byte that is not allowed";
+  if (target == 0 || *at != ' ') return why_not_target(*at);
   at++;
   const char *why = read_version((struct span){at, (size_t)(end - at)}, request);
   if (why != NULL) return why;
-  return has_fit_form(request) ? NULL : "400 the target is of no form that fits the method";
+  return http_is_target(request->method, request->target)
+             ? NULL
+             : "400 the target is of no form that fits the method";
 }
 
 /* ---- field lines --------------------------------------------------------------------------- */
@@ -138,7 +121,7 @@ static const char *why_not_name(const char *bytes, size_t length, size_t name) {
 
 const char *http_read_field(struct span line, struct http_field *field) {
   const char *bytes = line.data;
-  size_t name = run(bytes, line.length, TOKEN);
+  size_t name = http_run(bytes, line.length, HTTP_TOKEN);
   if (name == 0 || name == line.length || bytes[name] != ':')
     return why_not_name(bytes, line.length, name);
   size_t from = name + 1, to = line.length;
@@ -168,7 +151,7 @@ static const char *skip_quoted(struct span bytes, size_t *at) {
       byte = bytes.data[(*at)++];
       if (byte == '"' || byte == '\\') continue;
     }
-    if (!is_kind(byte, QUOTED) && (unsigned char)byte < 128)
+    if (!http_is_kind(byte, HTTP_QUOTED) && (unsigned char)byte < 128)
       return "400 a chunk extension holds a byte that is not allowed";
   }
   return NULL;
@@ -176,21 +159,29 @@ static const char *skip_quoted(struct span bytes, size_t *at) {
 
 static const char *const bad_extension = "400 a chunk extension is malformed";
 
+static void skip_space(struct span bytes, size_t *at) {
+  while (*at < bytes.length && is_space(bytes.data[*at])) ++*at;
+}
+
 /* *at stands behind a semicolon; then behind the extension, or at the end of what is there. Each
  * part must have an end for the next to begin, so that a part which reaches the end of the bytes is
- * one that may go on. */
+ * one that may go on. White space may stand around each part, and means nothing. */
 static const char *skip_extension(struct span bytes, size_t *at) {
-  size_t name = run(bytes.data + *at, bytes.length - *at, TOKEN);
+  skip_space(bytes, at);
+  size_t name = http_run(bytes.data + *at, bytes.length - *at, HTTP_TOKEN);
   *at += name;
   if (*at == bytes.length) return NULL;
   if (name == 0) return bad_extension;
-  if (bytes.data[*at] != '=') return NULL;
-  if (++*at == bytes.length) return NULL;
+  skip_space(bytes, at);
+  if (*at == bytes.length || bytes.data[*at] != '=') return NULL;
+  ++*at;
+  skip_space(bytes, at);
+  if (*at == bytes.length) return NULL;
   if (bytes.data[*at] == '"') {
     ++*at;
     return skip_quoted(bytes, at);
   }
-  size_t value = run(bytes.data + *at, bytes.length - *at, TOKEN);
+  size_t value = http_run(bytes.data + *at, bytes.length - *at, HTTP_TOKEN);
   *at += value;
   return value == 0 && *at < bytes.length ? bad_extension : NULL;
 }
@@ -201,12 +192,29 @@ static const char *why_not_chunk_size(char byte) {
   return "400 the chunk size holds a byte that is no hexadecimal digit";
 }
 
+/* *at stands behind the size; then at a carriage return, or at the end of what is there. White
+ * space belongs to an extension, and is none of the size's (RFC 9112, 7.1.1). */
+static const char *skip_extensions(struct span bytes, size_t *at) {
+  for (bool has_extension = false;; has_extension = true) {
+    size_t end = *at;
+    skip_space(bytes, at);
+    if (*at == bytes.length) return NULL;
+    char byte = bytes.data[*at];
+    if (byte == '\r' && !is_space(bytes.data[*at - 1])) return NULL;
+    if (byte != ';') return has_extension ? bad_extension : why_not_chunk_size(bytes.data[end]);
+    ++*at;
+    const char *why = skip_extension(bytes, at);
+    if (why != NULL) return why;
+    if (*at == bytes.length) return NULL;
+  }
+}
+
 const char *http_read_chunk_line(struct span bytes, struct http_chunk_line *line) {
   size_t at = 0;
   uint64_t size = 0;
   *line = (struct http_chunk_line){0, 0};
   if (bytes.length > HTTP_CHUNK_LINE_MAX) bytes.length = HTTP_CHUNK_LINE_MAX;
-  for (; at < bytes.length && is_kind(bytes.data[at], HEX); at++) {
+  for (; at < bytes.length && http_is_kind(bytes.data[at], HTTP_HEX); at++) {
     if (size > (uint64_t)INT64_MAX >> 4) return "400 the chunk size does not fit into 63 bits";
     size = size << 4 | hex_value(bytes.data[at]);
   }
@@ -214,16 +222,9 @@ const char *http_read_chunk_line(struct span bytes, struct http_chunk_line *line
   if (at == 0 && (bytes.data[0] == '\r' || bytes.data[0] == ';'))
     return "400 the chunk size is missing";
   if (at == 0) return why_not_chunk_size(bytes.data[0]);
-  bool has_extension = false;
-  while (bytes.data[at] == ';') {
-    has_extension = true;
-    at++;
-    const char *why = skip_extension(bytes, &at);
-    if (why != NULL) return why;
-    if (at == bytes.length) return NULL;
-  }
-  if (bytes.data[at] != '\r')
-    return has_extension ? bad_extension : why_not_chunk_size(bytes.data[at]);
+  const char *why = skip_extensions(bytes, &at);
+  if (why != NULL) return why;
+  if (at == bytes.length) return NULL;
   if (++at == bytes.length) return NULL;
   if (bytes.data[at] != '\n') return "400 a carriage return without a line feed";
   line->size = (size_t)size;

@@ -9,9 +9,6 @@
 /* Whether a method or a field name may hold this byte (RFC 9110, 5.6.2). */
 bool http_is_token_byte(char byte);
 
-/* Whether a Host field may hold this: uri-host [ ":" port ], or nothing (RFC 9112, 3.2). */
-bool http_is_host(struct span value);
-
 /* Reads a request line without its CR LF. */
 const char *http_read_request_line(struct span line, struct http_request *request);
 

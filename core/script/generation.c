@@ -24,6 +24,7 @@ const char *generation_function_name(enum function function) {
       [FUNCTION_REQUEST_COMPLETE] = "request_complete",
       [FUNCTION_MAKE_RESPONSE] = "make_response",
       [FUNCTION_HANDLE_CONNECT] = "handle_connect",
+      [FUNCTION_HANDLE_EXPECT] = "handle_expect",
       [FUNCTION_HANDLE_ERROR] = "handle_error",
       [FUNCTION_HANDLE_CLOSE] = "handle_close",
       [FUNCTION_SAVE] = "save",
@@ -105,6 +106,10 @@ static void check_functions(lua_State *state, struct generation *generation, int
   bool has_request = generation->functions[FUNCTION_REQUEST_COMPLETE] != LUA_NOREF;
   bool has_response = generation->functions[FUNCTION_MAKE_RESPONSE] != LUA_NOREF;
   bool has_connect = generation->functions[FUNCTION_HANDLE_CONNECT] != LUA_NOREF;
+  bool has_expect = generation->functions[FUNCTION_HANDLE_EXPECT] != LUA_NOREF;
+  const struct framing *framing = generation->handler.framing;
+  if (has_expect && (!framing || framing->kind != FRAMING_HTTP))
+    luaL_error(state, "%s: handle_expect is asked only behind framing.http", path);
   generation->is_greeter = has_connect && !has_request && !has_response;
   if (generation->is_greeter) return;
   if (!has_request) complain_of_lack(state, protocol, path, FUNCTION_REQUEST_COMPLETE);
@@ -202,6 +207,7 @@ void generation_load(lua_State *state, struct generation *generation,
   read_fields(state, generation, protocol, options->path);
   settings_check(state, protocol, options, script_name(generation->script));
   generation->handler.greets = generation->functions[FUNCTION_HANDLE_CONNECT] != LUA_NOREF;
+  generation->handler.expects = generation->functions[FUNCTION_HANDLE_EXPECT] != LUA_NOREF;
   generation->handler.apologizes = generation->functions[FUNCTION_HANDLE_ERROR] != LUA_NOREF;
   generation->handler.mourns = generation->functions[FUNCTION_HANDLE_CLOSE] != LUA_NOREF;
   misspelled_warn(state, protocol, script_name(generation->script));

@@ -6,9 +6,9 @@
 
 #include "framing/http.h"
 
-/* Where a request keeps its field lines until `headers` is made of them, and where the registry has
- * the metatable that does it. */
-static const char lines_key, metatable_key;
+/* Where a request keeps its field lines, and the host that its target names, until `headers` is
+ * made of them; and where the registry has the metatable that does it. */
+static const char lines_key, host_key, metatable_key;
 
 /* The user values of a framing: what every request of it is made with. */
 enum { METATABLE = 1, TARGET_NAME };
@@ -98,6 +98,10 @@ static void push_headers(lua_State *L) {
   lines.data = lua_tolstring(L, -1, &lines.length);
   lua_createtable(L, 0, count_lines(lines));
   while (http_next_field(&lines, &field)) add_field(L, &field);
+  if (lua_rawgetp(L, 1, &host_key) != LUA_TNIL)
+    lua_setfield(L, -2, "host");
+  else
+    lua_pop(L, 1);
   lua_pushstring(L, field_names[HEADERS]);
   lua_pushvalue(L, -2);
   lua_rawset(L, 1);
@@ -214,6 +218,11 @@ static void set_uncommon(lua_State *L, const struct framing_result *result,
   if (!is_get(request->method)) {
     lua_pushlstring(L, request->method.data, request->method.length);
     set_field(L, METHOD);
+  }
+  struct span host;
+  if (request->target.data[0] != '/' && http_named_host(request, &host)) {
+    lua_pushlstring(L, host.data, host.length);
+    lua_rawsetp(L, -2, &host_key);
   }
   if (request->minor == 0) {
     lua_pushliteral(L, "1.0");

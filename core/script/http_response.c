@@ -30,7 +30,8 @@ enum {
   VERSION,
   OLD,
   KEEP_ALIVE,
-  UPVALUES = KEEP_ALIVE
+  HANDLER, /* whose responses these are, for complaints */
+  UPVALUES = HANDLER
 };
 
 struct line {
@@ -57,13 +58,25 @@ struct head {
   struct line *lines;  /* make()'s own, or at ROOM */
 };
 
+/* Raises the text on the top, behind the place of the handler if that is a function of Lua. */
+static int raise_of(lua_State *L, int handler) {
+  lua_Debug about;
+  if (!lua_isfunction(L, handler) || lua_iscfunction(L, handler)) return lua_error(L);
+  lua_pushvalue(L, handler);
+  lua_getinfo(L, ">S", &about);
+  lua_pushfstring(L, "%s:%d: handler: ", about.short_src, about.linedefined);
+  lua_insert(L, -2);
+  lua_concat(L, 2);
+  return lua_error(L);
+}
+
 static int complain(lua_State *L, const char *format, int first, int second) {
   lua_pushvalue(L, lua_upvalueindex(FORMAT));
   lua_pushstring(L, format);
   luaL_tolstring(L, first, NULL);
   luaL_tolstring(L, second, NULL);
   lua_call(L, 3, 1);
-  return lua_error(L);
+  return raise_of(L, lua_upvalueindex(HANDLER));
 }
 
 static struct span span_at(lua_State *L, int index) {
@@ -122,9 +135,9 @@ static struct span check_name(lua_State *L, int index) {
 }
 
 static bool says_close(struct span value) {
-  static const char word[] = "close";
-  for (size_t length = sizeof word - 1; value.length >= length; value.data++, value.length--)
-    if (http_is_word((struct span){value.data, length}, word)) return true;
+  struct span option;
+  while (http_next_element(&value, &option))
+    if (http_is_word(option, "close")) return true;
   return false;
 }
 
@@ -152,10 +165,30 @@ static void add_line(lua_State *L, struct head *head, struct span name, int name
   head->count++;
 }
 
+/* A list ends with its last item: what stands behind a nil, or has another key, would be left out
+ * without a word. A list with a metatable is what it says it is. */
+static void check_list(lua_State *L, int list, int name_index) {
+  lua_Unsigned count = 0;
+  if (lua_getmetatable(L, list)) {
+    lua_pop(L, 1);
+    return;
+  }
+  for (lua_pushnil(L); lua_next(L, list) != 0; lua_pop(L, 1)) count++;
+  lua_Unsigned length = lua_rawlen(L, list);
+  for (lua_Unsigned i = 1; i <= length && count == length; i++) {
+    if (lua_rawgeti(L, list, (lua_Integer)i) == LUA_TNIL) count = 0;
+    lua_pop(L, 1);
+  }
+  if (count != length)
+    complain(L, "the list of the header %s has a nil in it, or other fields than its items",
+             name_index, name_index);
+}
+
 /* Of the list on the top each item is a line. What a script does in between cannot take the strings
  * away, because all of them stay on the stack. */
 static void add_list(lua_State *L, struct head *head, struct span name, int name_index) {
   int list = lua_gettop(L);
+  check_list(L, list, name_index);
   for (lua_Integer i = 1; lua_geti(L, list, i) != LUA_TNIL; i++) {
     add_line(L, head, name, name_index);
     luaL_checkstack(L, LUA_MINSTACK, too_many);
@@ -181,6 +214,12 @@ static void add_headers(lua_State *L, struct head *head) {
   if (is_plain) {
     lua_pushnil(L);
   } else {
+    lua_settop(L, ROOM);
+    if (!lua_istable(L, HEADERS) && luaL_getmetafield(L, HEADERS, "__pairs") == LUA_TNIL) {
+      lua_pushstring(L, luaL_typename(L, HEADERS));
+      complain(L, "headers must be a table, not a %s; the body is the third value", lua_gettop(L),
+               lua_gettop(L));
+    }
     lua_settop(L, ROOM);
     lua_pushvalue(L, lua_upvalueindex(PAIRS));
     lua_pushvalue(L, HEADERS);
@@ -356,13 +395,23 @@ static int make(lua_State *L) {
   return 2;
 }
 
-/* new(reasons, date) */
+/* complain(text): the upvalue is the handler. */
+static int complain_of_text(lua_State *L) {
+  luaL_checkstring(L, 1);
+  lua_settop(L, 1);
+  return raise_of(L, lua_upvalueindex(1));
+}
+
+/* new(reasons, date, handler) */
 static int new_maker(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   luaL_checktype(L, 2, LUA_TFUNCTION);
-  lua_settop(L, 2);
+  lua_settop(L, 3);
+  lua_pushvalue(L, 3);
+  lua_pushcclosure(L, complain_of_text, 1);
+  lua_rotate(L, 1, 2); /* the handler and the complaint come first */
   lua_pushvalue(L, lua_upvalueindex(CLOCK));
-  lua_insert(L, 1);
+  lua_insert(L, 3);
   lua_pushinteger(L, 0);
   lua_pushnil(L);
   lua_getglobal(L, LUA_STRLIBNAME);
@@ -375,8 +424,10 @@ static int new_maker(lua_State *L) {
   lua_pushliteral(L, "version");
   lua_pushliteral(L, "1.0");
   lua_pushliteral(L, "keep_alive");
+  lua_pushvalue(L, 1);
   lua_pushcclosure(L, make, UPVALUES);
-  return 1;
+  lua_pushvalue(L, 2);
+  return 2;
 }
 
 void http_response_push(lua_State *L, const struct script_clock *clock) {

@@ -1,9 +1,10 @@
 /* http_response.h: require "parlance.http.response", with which lua/parlance/http.lua makes the
  * heads of responses, and nobody else.
  *
- *   new(reasons, date)
+ *   new(reasons, date, handler)
  *              a function that makes them: reasons[status] stands behind the status code, and
- *              date(time) writes a time in seconds as HTTP does
+ *              date(time) writes a time in seconds as HTTP does; and a function that raises a text.
+ *              What is wrong is told with the place of the handler, if there is one
  *   make(request, status, headers, body, length)
  *              what new() returns. A body that is a string or nil needs no length; of any other the
  *              length is a number of bytes, or false if only its end will tell. Returns the head,

@@ -3,6 +3,7 @@
 #include <lauxlib.h>
 
 #include "base/clock.h"
+#include "framing/http.h"
 #include "script/client.h"
 #include "script/generation.h"
 #include "script/life.h"
@@ -129,6 +130,24 @@ static void answer(lua_State *state, const struct generation *generation, struct
   session_answered(session, closes_when_done(state, generation));
 }
 
+/* Whether the script has the peer send the body of its request, having seen the head. */
+static void expect(lua_State *state, const struct generation *generation, struct session *session) {
+  struct framing_result head;
+  struct span input = session_input(session);
+  http_read_head(input.data, input.length, &head);
+  lua_pushvalue(state, INPUT_KEY);
+  module_framing_push_request(state, REQUEST_COMPLETE, &head);
+  lua_rawset(state, SELF);
+  push_function(state, generation, FUNCTION_HANDLE_EXPECT);
+  call_with_self(state, 1);
+  if (lua_isnil(state, -1)) {
+    session_go_on(session);
+    return;
+  }
+  response_queue(state, session, generation, FUNCTION_HANDLE_EXPECT);
+  session_answered(session, true);
+}
+
 /* After the greeting the conversation goes on, unless there is nothing that could follow or the
  * script has said so on this `self`. */
 static void greet(lua_State *state, const struct generation *generation, struct session *session) {
@@ -208,6 +227,7 @@ static int serve(lua_State *state) {
       if (session_next(session) != SESSION_ANSWER) break;
       /* fall through */
     case SESSION_ANSWER: answer(state, generation, session); break;
+    case SESSION_EXPECT: expect(state, generation, session); break;
     case SESSION_PULL:
       response_pull(state, session, blocksize_of(state, generation), SHARE_OF_TIME);
       break;

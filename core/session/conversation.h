@@ -9,6 +9,7 @@
 enum state {
   STATE_GREETING,  /* before the first request */
   STATE_READING,   /* between requests, or in the middle of one */
+  STATE_EXPECTING, /* the handler is asked whether the peer may send the rest of its request */
   STATE_ANSWERING, /* a request is complete and wants its response */
   STATE_FAILING,   /* the last words are due */
   STATE_CLOSING,   /* the rest of the output goes out, nothing else is asked */
@@ -26,7 +27,8 @@ struct session {
    * request, else that before which it is no use to ask again. */
   struct framing_result framed;
   struct output output;
-  char *failure; /* what went wrong, until the last words are said; NULL if unknown */
+  const char *interim; /* what the framing had the peer told last; NULL: nothing yet */
+  char *failure;       /* what went wrong, until the last words are said; NULL if unknown */
   uint64_t requests;
   int64_t now;
   int64_t read_since;  /* the request's first byte, or the end of the last response */
@@ -41,7 +43,8 @@ struct session {
   bool yielded : 1;  /* the handler has had its share of time and has not done everything */
   bool abandoned : 1;
   bool working : 1;
-  bool begun : 1; /* a request was looked at and is not answered yet */
+  bool begun : 1;    /* a request was looked at and is not answered yet */
+  bool expected : 1; /* whether that request may go on was asked and answered */
 };
 
 /* Ends the conversation when its output is out. */

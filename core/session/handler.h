@@ -30,6 +30,7 @@ struct handler {
   const struct framing *framing; /* where a request ends, or NULL to be asked with SESSION_ASK */
   struct limits limits;
   bool greets;     /* wants SESSION_GREET at the start */
+  bool expects;    /* wants SESSION_EXPECT; only with a framing of HTTP */
   bool apologizes; /* wants SESSION_APOLOGIZE after a failure */
   bool mourns;     /* wants SESSION_CLOSE at the end, also when it was never asked anything */
 

@@ -225,6 +225,8 @@ bool session_finished(const struct session *session) { return session->state == 
 
 enum reason session_reason(const struct session *session) { return session->reason; }
 
+const char *session_interim(const struct session *session) { return session->interim; }
+
 uint64_t session_requests(const struct session *session) { return session->requests; }
 
 void session_destroy(struct session *session, int64_t now) {

@@ -144,6 +144,10 @@ bool session_finished(const struct session *session);
 /* Why it ended, or is going to when its output is out; REASON_NONE while it goes on. */
 enum reason session_reason(const struct session *session);
 
+/* What a framing had the peer told last while it waited, in between the responses; NULL: nothing. A
+ * static text. Whether it is told depends on how the bytes of the request arrived. */
+const char *session_interim(const struct session *session);
+
 /* The requests that were answered. */
 uint64_t session_requests(const struct session *session);
 
@@ -157,6 +161,10 @@ enum session_step {
   SESSION_WAIT,      /* nothing to do before something happens */
   SESSION_GREET,     /* first words; report with session_answered() */
   SESSION_ASK,       /* is session_input() a request? report with session_judge() */
+  SESSION_EXPECT,    /* the peer would wait for a word before it sends the body of its request, of
+                      * which the head is at the front of session_input(): may it? report with
+                      * session_go_on(), or with a response and session_answered(), which ends the
+                      * conversation */
   SESSION_ANSWER,    /* respond to the request; report with session_answered() */
   SESSION_PULL,      /* the source session_source() has its turn: session_pulled() */
   SESSION_APOLOGIZE, /* last words, see session_failure(); report with session_answered() */
@@ -190,6 +198,9 @@ enum session_verdict {
 /* The answer to SESSION_ASK. `length` must be in range: at most the input for COMPLETE. */
 void session_judge(struct session *session, enum session_verdict verdict, size_t length,
                    const char *why);
+
+/* The answer to SESSION_EXPECT. If the peer does wait, it is told what the framing has for it. */
+void session_go_on(struct session *session);
 
 /* Queue output: copied bytes; bytes that stay where they are until `reference` is released;
  * `length` bytes of a file from `offset`; a source that is pulled when its turn comes. On failure

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "framing/http.h"
 #include "session/conversation.h"
 
 /* A source is pulled while less than this waits before it: enough for a write worth its call. */
@@ -49,6 +50,30 @@ static enum session_step incomplete(struct session *session, size_t length) {
   return SESSION_WAIT;
 }
 
+void session_go_on(struct session *session) {
+  struct framing_result *framed = &session->framed;
+  assert(session->state == STATE_EXPECTING && session->handler->framing);
+  if (framed->answer == FRAMING_COMPLETE) {
+    session->state = STATE_ANSWERING;
+    return;
+  }
+  session->state = STATE_READING;
+  if (session->at_end) framed->length = 0; /* it told so meanwhile, and waits for no word */
+  if (session->at_end) return;
+  session->interim = framed->interim;
+  if (output_append(&session->output, framed->interim, strlen(framed->interim)) != STATUS_OK)
+    session_fail(session, REASON_OUT_OF_MEMORY, "no memory for an interim response");
+}
+
+/* Once for each request; all responses before it are complete. */
+static enum session_step expect(struct session *session) {
+  session->expected = true;
+  session->state = STATE_EXPECTING;
+  if (session->handler->expects) return SESSION_EXPECT;
+  session_go_on(session);
+  return session_next(session);
+}
+
 static enum session_step complete(struct session *session, size_t length) {
   if (over_limit(session, length)) return too_large(session, "the request is over max_request");
   session->framed.length = length;
@@ -56,12 +81,28 @@ static enum session_step complete(struct session *session, size_t length) {
   return SESSION_ANSWER;
 }
 
+/* A request that is there is asked about as well, so that no answer depends on how it was cut. */
+static enum session_step decoded(struct session *session, size_t length) {
+  enum session_step step = complete(session, length);
+  bool is_asked_about = session->handler->expects && (session->framed.note & HTTP_EXPECTS) != 0;
+  if (!is_asked_about || session->expected || session->state != STATE_ANSWERING) return step;
+  return expect(session);
+}
+
+/* Who has stopped sending does not wait for a word either. */
+static enum session_step wait_for_more(struct session *session, const char *interim,
+                                       size_t length) {
+  enum session_step step = incomplete(session, length);
+  if (!interim || session->expected || session->state != STATE_READING) return step;
+  return expect(session);
+}
+
 static enum session_step decode(struct session *session, struct span input) {
   struct framing_result *framed = &session->framed;
   framing_decode(session->handler->framing, input.data, input.length, framed->seen, framed);
   switch (framed->answer) {
-  case FRAMING_COMPLETE: return complete(session, framed->length);
-  case FRAMING_PARTIAL: return incomplete(session, framed->length);
+  case FRAMING_COMPLETE: return decoded(session, framed->length);
+  case FRAMING_PARTIAL: return wait_for_more(session, framed->interim, framed->length);
   case FRAMING_TOO_LARGE: return too_large(session, framed->why);
   case FRAMING_MALFORMED: break;
   }
@@ -94,6 +135,7 @@ enum session_step session_next(struct session *session) {
   switch (session->state) {
   case STATE_GREETING: return SESSION_GREET;
   case STATE_READING: return next_request(session);
+  case STATE_EXPECTING: return SESSION_EXPECT;
   case STATE_ANSWERING: return SESSION_ANSWER;
   case STATE_FAILING: return SESSION_APOLOGIZE;
   default: return SESSION_WAIT;
@@ -181,12 +223,16 @@ void session_answered(struct session *session, bool close) {
   case STATE_ANSWERING:
     if (!session->handler->framing) narrow(session, session->framed.length);
     conversation_consume(session, session->framed.length);
-    session->begun = false;
+    session->begun = session->expected = false;
     session->requests++;
     session->framed.length = session->framed.seen = 0;
     session->read_since = session->now;
     session->state = STATE_READING;
     if (close) conversation_close(session, REASON_DONE);
+    break;
+  case STATE_EXPECTING:
+    session->requests++;
+    conversation_close(session, REASON_DONE);
     break;
   case STATE_FAILING:
     free(session->failure);

@@ -245,6 +245,11 @@ static int reason(lua_State *L) {
   return 1;
 }
 
+static int interim(lua_State *L) {
+  lua_pushstring(L, session_interim(check(L)->session));
+  return 1;
+}
+
 static int requests(lua_State *L) {
   lua_pushinteger(L, (lua_Integer)session_requests(check(L)->session));
   return 1;
@@ -265,6 +270,7 @@ void dialogue_register(lua_State *L) {
                                      {"finished", finished},
                                      {"wants_input", wants_input},
                                      {"reason", reason},
+                                     {"interim", interim},
                                      {"requests", requests},
                                      {"close", close_dialogue},
                                      {NULL, NULL}};

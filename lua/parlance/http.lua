@@ -165,8 +165,41 @@ local function measured(file)
   return { file = file, length = math.max(size - here, 0) }
 end
 
+-- What is wrong with an item of a body, in words; `place` if it stands in a list.
+local function fault_of_item(item, place)
+  local kind = io.type(item) or type(item)
+  if kind == "table" and item.file ~= nil then
+    if io.type(item.file) == "closed file" then kind = "part of a closed file" else kind = "part of no file" end
+    if is_file(item.file) then kind = "part of a file without a whole number for its length" end
+  end
+  if place then return ("a body cannot be made of a list whose item %d is a %s"):format(place, kind) end
+  return "a body cannot be made of a " .. kind
+end
+
+-- A list has its items and nothing else: what stands behind a nil would be left out without a word.
+local function fault_of_list(list)
+  local length, count = #list, 0
+  for key in next, list do
+    if math.type(key) ~= "integer" or key < 1 then
+      return ("a body cannot be made of a table with the field %q"):format(tostring(key))
+    end
+    count = count + 1
+  end
+  if count == length then return nil end
+  local hole = 1
+  while list[hole] ~= nil do hole = hole + 1 end
+  return fault_of_item(nil, hole)
+end
+
+-- What a list says that it has which is made by a metatable.
+local function plain(list)
+  local items = {}
+  for place, item in ipairs(list) do items[place] = item end
+  return items
+end
+
 -- The body as a list of strings, { file, length }, files and functions; and its bytes, or nil if
--- that is known only when it ends.
+-- that is known only when it ends. Or nil, nil, and what is wrong with it.
 local function items_of(body)
   local kind = type(body)
   if body == nil then return {}, 0 end
@@ -175,9 +208,14 @@ local function items_of(body)
   if kind == "table" and is_file(body.file) and math.type(body.length) == "integer" then
     return { body }, body.length
   end
-  if kind ~= "table" or body.file then body = { body } end
+  local is_list = kind == "table" and body.file == nil
+  if not is_list then body = { body } end
+  if getmetatable(body) then body = plain(body) end
+  local fault = fault_of_list(body)
+  if fault then return nil, nil, fault end
   local items, total = {}, 0
-  for place, item in ipairs(body) do
+  for place = 1, #body do
+    local item = body[place]
     if is_file(item) then item = measured(item) end
     local length
     if type(item) == "string" then
@@ -185,7 +223,7 @@ local function items_of(body)
     elseif type(item) == "table" and is_file(item.file) and math.type(item.length) == "integer" then
       length = item.length
     elseif not is_file(item) and type(item) ~= "function" then
-      error(("a body cannot be made of a %s"):format(io.type(item) or type(item)), 0)
+      return nil, nil, fault_of_item(item, is_list and place)
     end
     items[place] = item
     total = total and length and total + length or nil
@@ -201,7 +239,7 @@ local function close_files(items)
 end
 
 -- What a function or a file gives, each piece with its length before it (RFC 9112, 7.1).
-local function in_chunks(item)
+local function in_chunks(item, complain)
   local pull = item
   if is_file(item) then
     pull = function()
@@ -213,17 +251,17 @@ local function in_chunks(item)
   return function()
     local piece = pull()
     if piece == nil or piece == "" then return piece end
-    if type(piece) ~= "string" then error("the body's function returned a " .. type(piece), 0) end
+    if type(piece) ~= "string" then complain("the body's function returned a " .. type(piece)) end
     return ("%x\r\n%s\r\n"):format(#piece, piece)
   end
 end
 
-local function chunked(items)
+local function chunked(items, complain)
   local list = {}
   for _, item in ipairs(items) do
     local length = type(item) == "string" and #item or type(item) == "table" and item.length
     if not length then
-      list[#list + 1] = in_chunks(item)
+      list[#list + 1] = in_chunks(item, complain)
     elseif length > 0 then
       list[#list + 1] = ("%x\r\n"):format(length)
       list[#list + 1] = item
@@ -236,20 +274,17 @@ end
 
 -- ---- responses ----------------------------------------------------------------------------------
 
--- Makes the head, with the body behind it if that is a string, and tells whether the connection is to close;
--- of another body it must know the length, or false.
-local make <const> = response.new(http.status, http.date)
-
 -- A body that is sent apart from its head: a list, as make_response may return it, and whether to close.
-local function respond_in_parts(request, status, headers, body)
-  local items, length = items_of(body)
+local function respond_in_parts(make, complain, request, status, headers, body)
+  local items, length, fault = items_of(body)
+  if not items then complain(fault) end
   local head, closes = make(request, status, headers, body, length or false)
   if request.method == "HEAD" or length == 0 then
     close_files(items)
     return head, closes
   end
   -- In HTTP/1.0 a body of unknown length ends with the connection.
-  local list = (length or request.version == "1.0") and items or chunked(items)
+  local list = (length or request.version == "1.0") and items or chunked(items, complain)
   if #list == 1 then return { head, list[1] }, closes end
   table.insert(list, 1, head)
   return list, closes
@@ -257,10 +292,20 @@ end
 
 -- ---- last words ---------------------------------------------------------------------------------
 
-local REASONS <const> = { malformed = 400, too_large = 413, request_timeout = 408 }
+local REASONS <const> = { malformed = 400, too_large = 413, request_timeout = 408, overloaded = 503 }
+
+local make_sorry <const> = response.new(http.status, http.date)
+
+-- Whether what failed was a request for a head alone, which has no content in its response (RFC 9110, 9.3.2),
+-- as far as one can tell. Of a request that never became whole there are the bytes.
+local function is_for_head(self, reason)
+  local request = not REASONS[reason] and self.request
+  if request then return request.method == "HEAD" end
+  return (self.incoming or ""):find "^\r?\n?HEAD " ~= nil
+end
 
 -- framing.http begins what it says of a request with the status code that it deserves.
-local function handle_error(_, reason, detail)
+local function handle_error(self, reason, detail)
   local status, why = detail:match "^([45]%d%d) (.*)$"
   if not REASONS[reason] then
     status, why = 500, nil -- the log tells what went wrong; the client need not know
@@ -269,7 +314,9 @@ local function handle_error(_, reason, detail)
   end
   status = tonumber(status)
   local text = ("%d %s\n%s"):format(status, http.status[status], why and why .. "\n" or "")
-  return (make({ keep_alive = false }, status, { ["Content-Type"] = "text/plain" }, text))
+  local headers = { ["Content-Type"] = "text/plain", ["Retry-After"] = status == 503 and "1" or nil }
+  local request = { keep_alive = false, method = is_for_head(self, reason) and "HEAD" or nil }
+  return (make_sorry(request, status, headers, text))
 end
 
 -- ---- protocols ----------------------------------------------------------------------------------
@@ -277,6 +324,7 @@ end
 local DEFAULT_MAX <const>, DEFAULT_MAX_HEAD <const> = 1024 * 1024, 16 * 1024
 
 local FRAMING_OPTIONS <const> = { "max", "max_head", "max_headers" }
+local HANDLER_OPTIONS <const> = { "expect" }
 local PROTOCOL_OPTIONS <const> = {
   "listen", "example", "blocksize", "max_request", "request_timeout", "idle_timeout", "write_timeout",
   "handle_connect", "handle_close", "settings",
@@ -293,12 +341,20 @@ end
 --- A protocol that answers each request with what `handler(request, self)` returns: a status, a
 --- table of headers or nil, and a body or nil. Date, Content-Length, Transfer-Encoding and Connection
 --- are seen to. An error of the handler is answered with 500.
+---
+--- `options.expect(request, self)` is asked about requests whose sender would wait before it sends the body
+--- (`Expect: 100-continue`). It returns nothing to have it sent, or a response as the handler does, which is sent
+--- at once; then the connection is closed.
 ---@param handler parlance.http.Handler
 ---@param options? parlance.http.Options
 ---@return parlance.Protocol
 function http.serve(handler, options)
+  if type(handler) ~= "function" and not (getmetatable(handler) or {}).__call then
+    error(("http.serve needs a function from requests to responses, not a %s"):format(type(handler)), 2)
+  end
   local rest = {}
   for name, value in pairs(options or {}) do rest[name] = value end
+  local expect <const> = take(rest, HANDLER_OPTIONS, {}).expect
   local limits = take(rest, FRAMING_OPTIONS, { max = DEFAULT_MAX, max_head = DEFAULT_MAX_HEAD })
   local protocol = take(rest, PROTOCOL_OPTIONS, {
     close_when_done = false,
@@ -311,13 +367,30 @@ function http.serve(handler, options)
   protocol.request_complete = framing.http(limits)
   protocol.handle_error = handle_error
 
+  -- Makes the head, with the body behind it if that is a string, and tells whether the connection is to close;
+  -- of another body it must know the length, or false.
+  local make <const>, complain <const> = response.new(http.status, http.date, handler)
+
   function protocol.make_response(self)
     local request <const> = self.request
     local status, headers, body = handler(request, self)
     local answer, closes = make(request, status, headers, body)
-    if not answer then answer, closes = respond_in_parts(request, status, headers, body) end
+    if not answer then answer, closes = respond_in_parts(make, complain, request, status, headers, body) end
     if closes then self.close_when_done = true end
     return answer
+  end
+
+  if expect then
+    local make_refusal <const>, complain_of_refusal <const> = response.new(http.status, http.date, expect)
+
+    function protocol.handle_expect(self)
+      local request <const> = self.request
+      local status, headers, body = expect(request, self)
+      if status == nil then return nil end
+      request.keep_alive = false -- nobody knows whether the body will come
+      return make_refusal(request, status, headers, body)
+        or (respond_in_parts(make_refusal, complain_of_refusal, request, status, headers, body))
+    end
   end
 
   return protocol

@@ -45,6 +45,13 @@ describe("framing.http", function()
       { "may have a Host with an address", head("GET / HTTP/1.1", "Host: [::1]:80"), "" },
       { "may have bytes over 127 and tabs in a value", get "X: \xff\tb", "" },
       { "may have empty values", get("X:", "Y: \t "), "" },
+      { "may have empty elements around chunked", post "Transfer-Encoding: ,, chunked ,\t," .. "0\r\n\r\n", "" },
+      { "may have white space around the parts of chunk extensions",
+        chunked '5 ;a\r\nhello\r\n1\t; b =\t"c" ; d= e;f ;g\r\n!\r\n0 ; h\r\n\r\n', "hello!" },
+      { "may expect to go on", post("Expect: 100-Continue", "Content-Length: 2") .. "hi", "hi" },
+      { "may expect nothing", get("Expect:", "Expect: , ,"), "" },
+      { "may expect to go on without a body", get "Expect: 100-continue", "" },
+      { "may expect anything in HTTP/1.0", head("GET / HTTP/1.0", "Expect: a miracle"), "" },
       { "treats HTTP/1.2 as 1.1", head("GET / HTTP/1.2", "Host: a"), "" },
     } do
       local fact, bytes, body = table.unpack(case)
@@ -61,6 +68,42 @@ describe("framing.http", function()
       assert.are.equal(#bytes, feed(http, bytes).length)
       assert.are.equal("hello, world!", request_of(bytes).body)
     end)
+
+    -- uri-host [ ":" port ]: RFC 3986, 3.2.2
+    for _, host in ipairs {
+      "a", "A.b-c_d~e", "a:80", "a:", "a:0", "a:65535", "a:00080", "127.0.0.1:8080", "999.1.1.1", "%41%c3%a4",
+      "!$&'()*+,;=",
+      "[::]", "[::1]", "[1::]", "[::1]:", "[::1]:80", "[1:2:3:4:5:6:7:8]", "[1:2:3:4:5:6:7::]", "[::2:3:4:5:6:7:8]",
+      "[ABCD:ef01::2]", "[::ffff:1.2.3.4]", "[1:2:3:4:5:6:255.0.10.249]", "[v1.a]", "[vFf.a:b!c]:1",
+    } do
+      it("takes the Host " .. host, function()
+        local bytes = head("GET / HTTP/1.1", "Host: " .. host)
+        assert.are.equal("complete", feed(http, bytes).answer)
+        assert.are.equal(host, request_of(bytes).headers.host)
+        bytes = head(("GET http://%s/b?c HTTP/1.1"):format(host), "Host: a")
+        assert.are.equal("complete", feed(http, bytes).answer)
+        assert.are.equal(host, request_of(bytes).headers.host)
+      end)
+    end
+
+    for _, target in ipairs {
+      "/", "/a/b", "//", "/a%20b%C3%a4", "/-._~!$&'()*+,;=:@", "/?", "/?a=b&c?/d", "/?%", "/?%zz", "/?a[]=\\^`{|}",
+      "http://a", "HTTPS://a/", "x+y-z.1://a?b", "http://a/%41?b", "http://[::1]:80/",
+    } do
+      it("takes the target " .. target, function()
+        local bytes = head(("GET %s HTTP/1.1"):format(target), "Host: a")
+        assert.are.equal("complete", feed(http, bytes).answer)
+        assert.are.equal(target, request_of(bytes).target)
+      end)
+    end
+
+    for _, place in ipairs { "a:1", "a:65535", "[::1]:443", "a%41:080" } do
+      it("takes the place to connect to " .. place, function()
+        local bytes = head(("CONNECT %s HTTP/1.1"):format(place), "Host: b")
+        assert.are.equal("complete", feed(http, bytes).answer)
+        assert.are.equal(place, request_of(bytes).headers.host)
+      end)
+    end
 
     it("finds two requests one after the other", function()
       local one, two = chunked "1\r\nx\r\n0\r\n\r\n", get "X: y"
@@ -91,6 +134,37 @@ describe("framing.http", function()
       end)
     end
 
+    describe("tells who waits to go on", function()
+      local go_on <const> = "HTTP/1.1 100 Continue\r\n\r\n"
+      for _, field in ipairs { "Content-Length: 9", "Transfer-Encoding: chunked" } do
+        local bytes = post("Expect: 100-Continue, ,100-continue", field)
+        it("when the head is there, and nothing of the body, with " .. field, function()
+          assert.are.equal(go_on, feed(http, bytes).interim)
+          assert.are.equal(go_on, feed(http, "\r\n" .. bytes).interim)
+        end)
+        it("and not before, nor when the body has begun, with " .. field, function()
+          for length = 0, #bytes - 1 do assert.is_nil(feed(http, bytes:sub(1, length)).interim) end
+          assert.is_nil(feed(http, bytes .. "1").interim)
+        end)
+        it("but not those who do not expect it, with " .. field, function()
+          assert.is_nil(feed(http, post(field)).interim)
+          assert.is_nil(feed(http, post("Expect: ,", field)).interim)
+          assert.is_nil(feed(http, post("Expected: 100-continue", field)).interim)
+        end)
+      end
+
+      it("but not in HTTP/1.0", function()
+        assert.is_nil(feed(http, head("POST / HTTP/1.0", "Expect: 100-continue", "Content-Length: 9")).interim)
+      end)
+
+      it("but refuses at once what it would refuse anyway", function()
+        local expect <const> = "Expect: 100-continue"
+        assert.are.equal("too_large", feed(framing.http { max = 8 }, post(expect, "Content-Length: 9")).answer)
+        assert.are.equal("malformed", feed(http, post(expect, "Content-Length: x")).answer)
+        assert.are.equal("malformed", feed(http, post(expect, "Transfer-Encoding: gzip")).answer)
+      end)
+    end)
+
     it("does not look at whole chunks again", function()
       local bytes = chunked "5\r\nhello\r\n5\r\n"
       local result = decode(http, bytes)
@@ -118,10 +192,12 @@ describe("framing.http", function()
     local control <const> = "400 a header field holds a control byte"
     local nul <const> = "400 a header field holds a NUL"
     local length <const> = "400 Content-Length is not a plain decimal number"
-    local coding <const> = "501 a Transfer-Encoding other than chunked"
+    local coding <const> = "501 a Transfer-Encoding besides chunked"
+    local last_coding <const> = "400 the last Transfer-Encoding is not chunked"
+    local chunked_first <const> = "400 chunked is not the last Transfer-Encoding"
     local both <const> = "400 both Content-Length and Transfer-Encoding"
     local more_lengths <const> = "400 more than one Content-Length"
-    local host_byte <const> = "400 Host holds a byte that is not allowed"
+    local host <const> = "400 Host is not a host with perhaps a port"
     local size <const> = "400 the chunk size holds a byte that is no hexadecimal digit"
     local missing_size <const> = "400 the chunk size is missing"
     local size_space <const> = "400 white space in the line of a chunk size"
@@ -155,6 +231,9 @@ describe("framing.http", function()
       { "a star with GET", "GET * HTTP/1.1\r\n", form },
       { "a path with CONNECT", "CONNECT /a HTTP/1.1\r\n", form },
       { "a scheme without a host", "GET http: HTTP/1.1\r\n", form },
+      { "a percent sign alone", "GET /% HTTP/1.1\r\n", "400 the target is not percent-encoded properly" },
+      { "a percent sign and a digit", "GET /a%4 HTTP/1.1\r\n", "400 the target is not percent-encoded properly" },
+      { "a percent sign and letters", "GET /%4g/b HTTP/1.1\r\n", "400 the target is not percent-encoded properly" },
       { "a version in small letters", "GET / http/1.1\r\n", version },
       { "another protocol", "GET / HTTPS/1.1\r\n", version },
       { "a version without a dot", "GET / HTTP/11\r\n", version },
@@ -191,9 +270,24 @@ describe("framing.http", function()
       { "no Host", head("GET / HTTP/1.1", "X: y"), "400 Host is missing" },
       { "two Hosts", get "Host: a", "400 more than one Host" },
       { "two Hosts in HTTP/1.0", head("GET / HTTP/1.0", "Host: a", "host: b"), "400 more than one Host" },
-      { "a space in Host", head("GET / HTTP/1.1", "Host: a b"), host_byte },
-      { "a path in Host", head("GET / HTTP/1.1", "Host: a/b"), host_byte },
-      { "a user in Host", head("GET / HTTP/1.1", "Host: a@b"), host_byte },
+      { "a space in Host", head("GET / HTTP/1.1", "Host: a b"), host },
+      { "a path in Host", head("GET / HTTP/1.1", "Host: a/b"), host },
+      { "a user in Host", head("GET / HTTP/1.1", "Host: a@b"), host },
+      { "another expectation", post("Expect: 200-ok", "Content-Length: 1"),
+        "417 an expectation other than 100-continue" },
+      { "another expectation besides", get("Expect: 100-continue", "Expect: x"),
+        "417 an expectation other than 100-continue" },
+      { "an expectation with a parameter", get "Expect: 100-continue;q=1",
+        "417 an expectation other than 100-continue" },
+      { "chunked and an encoding with a quoted comma", post 'Transfer-Encoding: a;b=", chunked"', last_coding },
+      { "chunked and an encoding with a quote that does not end", post 'Transfer-Encoding: a;b="\\", chunked',
+        last_coding },
+      { "two encodings, one of them empty", post("Transfer-Encoding: chunked", "Transfer-Encoding:"),
+        "400 more than one Transfer-Encoding" },
+      { "chunked before another encoding", post "Transfer-Encoding: chunked, gzip", chunked_first },
+      { "chunked before and behind another encoding", post "Transfer-Encoding: chunked, gzip, chunked", chunked_first },
+      { "chunked behind a space in it", post "Transfer-Encoding: x chunked", last_coding },
+      { "commas for an encoding", post "Transfer-Encoding: ,,", last_coding },
       { "a length and an encoding", post("Content-Length: 5", "Transfer-Encoding: chunked"), both },
       { "an encoding and a length", post("Transfer-Encoding: chunked", "Content-Length: 5"), both },
       { "a length and an unknown encoding", post("Content-Length: 5", "Transfer-Encoding: x"), both },
@@ -211,24 +305,23 @@ describe("framing.http", function()
         "400 Transfer-Encoding in HTTP/1.0" },
       { "two encodings", post("Transfer-Encoding: chunked", "Transfer-Encoding: chunked"),
         "400 more than one Transfer-Encoding" },
-      { "chunked twice", post "Transfer-Encoding: chunked, chunked", coding },
-      { "another encoding", post "Transfer-Encoding: gzip", coding },
+      { "chunked twice", post "Transfer-Encoding: chunked, chunked", chunked_first },
+      { "another encoding", post "Transfer-Encoding: gzip", last_coding },
       { "another encoding before chunked", post "Transfer-Encoding: gzip, chunked", coding },
-      { "an encoding that ends like chunked", post "Transfer-Encoding: xchunked", coding },
-      { "an encoding that begins like chunked", post "Transfer-Encoding: chunkedx", coding },
-      { "a quoted encoding", post 'Transfer-Encoding: "chunked"', coding },
-      { "chunked with a parameter", post "Transfer-Encoding: chunked;a=b", coding },
-      { "chunked behind a comma", post "Transfer-Encoding: , chunked", coding },
-      { "no encoding", post "Transfer-Encoding:", coding },
-      { "identity", post "Transfer-Encoding: identity", coding },
+      { "an encoding that ends like chunked", post "Transfer-Encoding: xchunked", last_coding },
+      { "an encoding that begins like chunked", post "Transfer-Encoding: chunkedx", last_coding },
+      { "a quoted encoding", post 'Transfer-Encoding: "chunked"', last_coding },
+      { "chunked with a parameter", post "Transfer-Encoding: chunked;a=b", last_coding },
+      { "no encoding", post "Transfer-Encoding:", last_coding },
+      { "identity", post "Transfer-Encoding: identity", last_coding },
       -- chunks
       { "no chunk size", chunked "\r", missing_size },
       { "a chunk extension alone", chunked ";", missing_size },
       { "a chunk size with a plus", chunked "+", size },
       { "a chunk size with a minus", chunked "-", size },
       { "a chunk size behind a space", chunked " ", size_space },
-      { "a space behind a chunk size", chunked "5 ", size_space },
-      { "a tab behind a chunk size", chunked "5\t", size_space },
+      { "a space behind a chunk size", chunked "5 \r", size_space },
+      { "a tab behind a chunk size", chunked "5\tx", size_space },
       { "a chunk size with 0x", chunked "0x", size },
       { "a chunk size with an underscore", chunked "1_", size },
       { "a chunk size with a point", chunked "5.", size },
@@ -242,9 +335,12 @@ describe("framing.http", function()
       { "a bare carriage return behind a chunk", chunked "5\r\nhello\r0", no_end },
       { "an extension without a name", chunked "5;=", extension },
       { "an extension of nothing", chunked "5;\r", extension },
-      { "a space before an extension's name", chunked "5; ", extension },
+      { "an extension of a space", chunked "5; \r", extension },
       { "an extension with no value", chunked "5;a=\r", extension },
-      { "a space behind an extension", chunked "5;a ", extension },
+      { "a space behind an extension", chunked "5;a \r", extension },
+      { "a space behind an extension's value", chunked "5;a=b\t\r", extension },
+      { "two words in an extension", chunked "5;a b", extension },
+      { "two values of an extension", chunked "5;a=b c", extension },
       { "a NUL in an extension", chunked '5;a="\0', extension_byte },
       { "a carriage return in an extension", chunked '5;a="\r', extension_byte },
       { "a bare line feed in the trailers", chunked "0\r\nA: b\n", feed_line },
@@ -257,6 +353,53 @@ describe("framing.http", function()
         assert.are.same({ answer = "malformed", length = 0, seen = 0, why = why }, feed(http, bytes))
         -- Nothing that follows makes it better.
         assert.are.equal(why, feed(http, bytes .. "\r\n\r\nGET / HTTP/1.1\r\n\r\n").why)
+      end)
+    end
+
+    for _, wrong in ipairs {
+      ":", ":80", "a:b", "a:-1", "a:+1", "a:80:90", "a:65536", "a:99999999999999999999", "a: 80", "::1", "[::1", "[]",
+      "[::1].",
+      "x[::1]:9", "[::1]x", "[::1]:x", "[:::]", "[1]", "[1:2:3:4:5:6:7]", "[1:2:3:4:5:6:7:8:9]", "[1::2::3]", "[:1]",
+      "[1:]",
+      "[12345::]", "[g::]", "[::1.2.3]", "[::1.2.3.256]", "[::1.2.3.04]", "[::1.2.3.4.5]", "[::1.2.3.4:5]", "[1.2.3.4]",
+      "[1:2:3:4:5:6:7:1.2.3.4]", "[1:2:3:4:5:6:7:8::]", "[fe80::1%25lo]", "[v.a]", "[vg.a]", "[v1]", "[v1.]",
+      "[v1.a b]",
+      "[[::1]]", "%", "%4", "%zz", "a%", "x]", "a\\b", "a^b", "a|b", "a?b", "a#b", "<a>", '"a"', "@", "u@a", "u:p@a",
+      "\xc3\xa4",
+      "a, b", "a,b c", "a\tb",
+    } do
+      it("is a Host of " .. wrong, function()
+        assert.are.equal(host, feed(http, head("GET / HTTP/1.1", "Host: " .. wrong)).why)
+        assert.are.equal(host, feed(http, head("GET / HTTP/1.0", "Host: " .. wrong)).why)
+        if wrong:find "[/?# \t]" then return end
+        assert.are.equal(form, feed(http, ("GET http://%s/ HTTP/1.1\r\n"):format(wrong)).why)
+        assert.are.equal(form, feed(http, ("CONNECT %s HTTP/1.1\r\n"):format(wrong)).why)
+      end)
+    end
+
+    for _, byte in ipairs { "\\", "^", "`", "{", "|", "}", "[", "]" } do
+      it("is a path with " .. byte, function()
+        assert.are.equal(target, feed(http, ("GET /a%sb HTTP/1.1\r\n"):format(byte)).why)
+        assert.are.equal(form, feed(http, ("GET http://a/%sb HTTP/1.1\r\n"):format(byte)).why)
+      end)
+    end
+
+    for _, wrong in ipairs {
+      "http://", "http:///", "http://?a", "http:/a", "http:a", "://a/", "h_ttp://a/", "1http://a/", "-a://b/",
+      "h\0://a/", "a b://c/",
+      "http://a/%", "http://a/%zz", "http://a#b", "http://a/#b", "http://a/\xc3\xa4", "http://a\\@b/", "*", "**", "*/",
+      "a:80", "a",
+    } do
+      it("is a target of " .. wrong, function()
+        local why = feed(http, ("GET %s HTTP/1.1\r\n"):format(wrong)).why
+        assert.are.equal(wrong:find " " and version or form, why)
+      end)
+    end
+
+    for _, place in ipairs { "a", "a:", "a:0", "a:x", "[::1]", ":80", "*", "/", "http://a:80/", "a:80/", "u@a:80",
+      "a:65536" } do
+      it("is a place to connect to of " .. place, function()
+        assert.are.equal(form, feed(http, ("CONNECT %s HTTP/1.1\r\n"):format(place)).why)
       end)
     end
 
@@ -376,6 +519,21 @@ describe("self.request behind framing.http", function()
     assert.are.same({ "/", "1", "a" }, { one.target, one.headers.a, one.headers.host })
   end)
 
+  it("has the host that the target names, instead of what Host says", function()
+    local function host_of(...) return request_of(head(...)).headers.host end
+    assert.are.equal("other:81", host_of("GET http://other:81/a HTTP/1.1", "Host: mine", "X: y"))
+    assert.are.equal("Other", host_of("GET http://Other?a HTTP/1.1", "HOST: mine"))
+    assert.are.equal("other", host_of("GET http://other HTTP/1.1", "Host:"))
+    assert.are.equal("other", host_of "GET http://other/ HTTP/1.0")
+    assert.are.equal("other:1", host_of("CONNECT other:1 HTTP/1.1", "Host: mine"))
+    assert.are.equal("mine", host_of("OPTIONS * HTTP/1.1", "Host: mine"))
+    assert.are.equal("mine", host_of("GET //other/ HTTP/1.1", "Host: mine"))
+    assert.is_nil(host_of "GET / HTTP/1.0")
+    local request = request_of(head("GET http://other/ HTTP/1.1", "Host: mine"))
+    request.target = "/changed"
+    assert.are.equal("other", request.headers.host)
+  end)
+
   it("lowers long names, too", function()
     for _, length in ipairs { 31, 32, 33, 200 } do
       local request = request_of(get(("X"):rep(length) .. ": 1"))
@@ -396,6 +554,11 @@ describe("self.request behind framing.http", function()
     { "1.1", "Connection: keep-alive, Close", false },
     { "1.1", "connection: TE", true },
     { "1.1", "Connection: closed", true },
+    { "1.1", "Connection: close;q=1", true },
+    { "1.1", "Connection: a b close", true },
+    { "1.1", 'Connection: "close"', true },
+    { "1.1", "Connection: , ,close\t,", false },
+    { "1.1", "Connection: TE,close", false },
     { "1.0", nil, false },
     { "1.0", "Connection: keep-alive", true },
     { "1.0", "Connection: Keep-Alive, close", false },

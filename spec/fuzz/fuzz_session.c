@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "framing/http.h"
 #include "session/session.h"
 
 enum {
@@ -20,7 +21,7 @@ enum {
   ITEMS_MAX = 24,       /* of a response */
   REFERENCES_MAX = 512, /* more than a conversation can use */
   EXPECTED_MAX = 8 * 1024 * 1024,
-  MAX_REQUEST = 64
+  MAX_REQUEST = 160 /* a head of HTTP, and more */
 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -75,6 +76,7 @@ struct world {
   enum reason reason; /* at the last look */
   bool is_at_end;     /* the peer has stopped sending */
   bool has_clients;   /* every conversation that is answered gets one */
+  bool has_asked;     /* whether the request in hand may go on */
   bool has_greeted, has_apologized, has_closed, is_over, is_ended;
 };
 
@@ -226,6 +228,7 @@ static void answer(struct world *world, struct span request) {
     }
   world->answered++;
   world->beginner = NULL;
+  world->has_asked = false;
   bool yields = request.length > 0 && request.data[0] == 'y';
   bool closes = request.length > 0 && request.data[0] == 'q';
   session_answered(world->session, closes);
@@ -240,6 +243,36 @@ static void greet(struct world *world) {
   expect(world, "hello", 5);
   CHECK(session_send(world->session, "hello", 5) == STATUS_OK);
   session_answered(world->session, false);
+}
+
+/* The peer would wait: for a target with a "q" in it, it does so in vain. */
+static void expect_request(struct world *world) {
+  struct span input = session_input(world->session);
+  struct framing_result head, whole;
+  struct http_request request;
+  check_beginner(world);
+  world->beginner = world->working;
+  CHECK(world->working->expects && !world->has_asked);
+  world->has_asked = true;
+  http_read_head(input.data, input.length, &head);
+  CHECK(head.length <= input.length && (head.note & HTTP_EXPECTS) != 0);
+  http_read_request(&head, &request);
+  if (memchr(request.target.data, 'y', request.target.length)) session_yield(world->session);
+  if (memchr(request.target.data, 'q', request.target.length)) {
+    world->answered++;
+    world->beginner = NULL;
+    world->is_over = true;
+    expect(world, "no", 2);
+    CHECK(session_send(world->session, "no", 2) == STATUS_OK);
+    session_answered(world->session, true);
+    return;
+  }
+  framing_decode(world->working->framing, input.data, input.length, 0, &whole);
+  bool waits = whole.answer == FRAMING_PARTIAL && input.length == head.length;
+  CHECK(waits || whole.answer == FRAMING_COMPLETE);
+  static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
+  if (waits && !world->is_at_end) expect(world, go_on, sizeof go_on - 1);
+  session_go_on(world->session);
 }
 
 static void apologize(struct world *world) {
@@ -305,6 +338,7 @@ static void do_steps(struct world *world, struct handler *handler, struct sessio
     case SESSION_ANSWER:
       answer(world, handler->framing ? session_framed(session)->payload : session_input(session));
       break;
+    case SESSION_EXPECT: expect_request(world); break;
     case SESSION_PULL: pull(world); break;
     case SESSION_APOLOGIZE: apologize(world); break;
     case SESSION_CLOSE:
@@ -417,12 +451,18 @@ static void expire(struct world *world, int64_t now) {
 static struct handler *create_generation(struct world *world, const uint8_t *choice) {
   static const enum framing_kind kinds[] = {FRAMING_LINE, FRAMING_LENGTH_LINE, FRAMING_NETSTRING,
                                             FRAMING_FIXED};
+  bool is_http = (choice[0] & 12) == 12;
   struct generation *generation = calloc(1, sizeof *generation);
   CHECK(generation != NULL);
   generation->world = world;
   generation->next = world->generations;
   world->generations = generation;
   generation->framing = (struct framing){.kind = kinds[choice[0] % 4], .max = SIZE_MAX};
+  if (is_http) {
+    generation->framing.kind = FRAMING_HTTP;
+    generation->framing.option.http.max_head = 96;
+    generation->framing.option.http.max_headers = 8;
+  }
   if (generation->framing.kind == FRAMING_FIXED) generation->framing.option.fixed.size = 3;
   generation->handler = (struct handler){.framing = choice[0] & 4 ? &generation->framing : NULL,
                                          .limits = {.max_request = 1 + choice[1] % MAX_REQUEST,
@@ -430,6 +470,7 @@ static struct handler *create_generation(struct world *world, const uint8_t *cho
                                                     .idle_timeout = choice[3] * 8,
                                                     .write_timeout = choice[4] * 2},
                                          .greets = choice[5] & 1,
+                                         .expects = is_http,
                                          .apologizes = choice[5] & 2,
                                          .mourns = choice[5] & 4,
                                          .work = work,

@@ -27,6 +27,8 @@ local function answer(handler, request)
   return (response:gsub("Date: %a%a%a, %d%d %a%a%a %d%d%d%d %d%d:%d%d:%d%d GMT\r\n", "")), self
 end
 
+local RETURNS <const> = debug.getinfo(1, "l").currentline + 4 -- where the handlers are that it makes
+
 local function returning(...)
   local values = table.pack(...)
   return function() return table.unpack(values, 1, values.n) end
@@ -220,8 +222,31 @@ describe("http.serve", function()
     { "a status of 1000", { 1000, nil, "" }, "the status must be" },
     { "a text for a status", { "200", nil, "" }, "the status must be" },
     { "a number for a body", { 200, nil, 5 }, "a body cannot be made of a number" },
-    { "a table for a body", { 200, nil, { { length = 5 } } }, "a body cannot be made of a table" },
-    { "a part of a file without a length", { 200, nil, { file = io.stdin } }, "a body cannot be made of a table" },
+    { "a table for a body", { 200, nil, { { length = 5 } } },
+      "a body cannot be made of a list whose item 1 is a table" },
+    { "a part of a file without a length", { 200, nil, { file = io.stdin } },
+      "a body cannot be made of a part of a file without a whole number for its length" },
+    { "a part of no file", { 200, nil, { "a", { file = "name", length = 1 } } }, "whose item 2 is a part of no file" },
+    { "a nil in a list", { 200, nil, { "hello ", nil, "ann", "\n" } },
+      "a body cannot be made of a list whose item 2 is a nil" },
+    { "a nil first in a list", { 200, nil, { nil, "ann" } }, "a body cannot be made of a list whose item 1 is a nil" },
+    { "a nil that the length does not show", { 200, nil, { [1] = "a", [3] = "c" } }, "whose item 2 is a nil" },
+    { "a list that begins later", { 200, nil, { [2] = "b" } }, "whose item 1 is a nil" },
+    { "fields in a body", { 200, nil, { ok = true } }, 'a body cannot be made of a table with the field "ok"' },
+    { "fields beside a list", { 200, nil, { "a", length = 1 } },
+      'a body cannot be made of a table with the field "length"' },
+    { "a number in a list", { 200, nil, { "a", 5 } }, "a body cannot be made of a list whose item 2 is a number" },
+    { "true for a body", { 200, nil, true }, "a body cannot be made of a boolean" },
+    { "a nil in a list of values", { 200, { A = { "a", nil, "c" } } }, "the list of the header A has a nil in it" },
+    { "a list of values that begins later", { 200, { A = { [2] = "c" } } },
+      "the list of the header A has a nil in it" },
+    { "fields in a list of values", { 200, { A = { "a", b = "c" } } }, "or other fields than its items" },
+    { "a text for headers", { 200, "hello" }, "headers must be a table, not a string; the body is the third value" },
+    { "a number for headers", { 200, 5, "x" }, "headers must be a table, not a number" },
+    { "true for headers", { 200, true, "x" }, "headers must be a table, not a boolean" },
+    { "a function for headers", { 200, print, "x" }, "headers must be a table, not a function" },
+    { "a text for everything", { "hello" }, "the status must be a whole number from 200 to 599, not hello" },
+    { "a table for everything", { {} }, "the status must be a whole number from 200 to 599, not table: " },
     { "a body for 204", { 204, nil, "x" }, "a response with status 204 has no body" },
   } do
     local fact, values, message = table.unpack(case)
@@ -229,8 +254,31 @@ describe("http.serve", function()
       local is_made, why = pcall(answer, returning(table.unpack(values, 1, 3)))
       assert.is_false(is_made)
       assert.truthy(why:find(message, 1, true), why)
+      assert.truthy(why:find("http_spec.lua:" .. RETURNS .. ": handler: ", 1, true), why)
     end)
   end
+
+  it("names the handler also when a piece of a body is none", function()
+    local _, why = pcall(answer, function() return 200, nil, function() return 5 end end)
+    assert.truthy(why:find("http_spec.lua:%d+: handler: the body's function returned a number$"), why)
+  end)
+
+  it("needs a handler", function()
+    for _, wrong in ipairs { 5, "x", true, {}, setmetatable({}, {}) } do
+      assert.error_matches(function() http.serve(wrong) end,
+        "http.serve needs a function from requests to responses, not a ")
+    end
+    assert.error_matches(function() http.serve() end, "not a nil")
+    local callable = setmetatable({}, { __call = function(_, request) return 200, nil, request.target end })
+    assert.truthy(answer(callable):find("\r\n\r\n/$"))
+    assert.error_matches(function() answer(setmetatable({}, { __call = function() end })) end, "^the status must be")
+  end)
+
+  it("takes a list that a metatable makes", function()
+    local list = setmetatable({}, { __index = function(_,
+      place) return type(place) == "number" and place <= 3 and "x" or nil end })
+    assert.are.equal("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nxxx", (answer(returning(200, nil, list))))
+  end)
 
   it("takes options for the framing and the protocol", function()
     local protocol = http.serve(returning(200), { max = 10, max_headers = 5, listen = ":80", idle_timeout = 5 })
@@ -238,6 +286,45 @@ describe("http.serve", function()
       tostring(protocol.request_complete))
     assert.are.same({ ":80", 5 }, { protocol.listen, protocol.idle_timeout })
     assert.has_error(function() http.serve(returning(200), { maximum = 1 }) end, 'http.serve has no option "maximum"')
+  end)
+
+  describe("options.expect", function()
+    local function refuse(...)
+      local protocol = http.serve(returning(200), { expect = returning(...) })
+      local self = setmetatable({ request = { method = "POST", version = "1.1", keep_alive = true } },
+        { __index = protocol })
+      local response = self:handle_expect()
+      return response and (response:gsub("Date: [^\r]*\r\n", "")), self
+    end
+
+    it("has the body sent when it returns nothing", function()
+      assert.is_nil((refuse()))
+      assert.is_nil((refuse(nil)))
+    end)
+
+    it("refuses with a response, behind which the connection closes", function()
+      local response, self = refuse(403, { A = "b" }, "no")
+      assert.are.equal("HTTP/1.1 403 Forbidden\r\nA: b\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno", response)
+      assert.is_false(self.request.keep_alive)
+    end)
+
+    it("is asked with the request and the connection", function()
+      local given
+      local protocol = http.serve(returning(200), { expect = function(...) given = { ... } end })
+      local self = { request = {} }
+      protocol.handle_expect(self)
+      assert.are.same({ self.request, self }, given)
+    end)
+
+    it("must return a response if anything", function()
+      assert.error_matches(function() refuse(false) end, "handler: the status must be")
+      assert.error_matches(function() refuse(100) end, "the status must be")
+      assert.error_matches(function() refuse(403, nil, { "a", nil, "b" }) end, "item 2 is a nil")
+    end)
+
+    it("is not there unless it is given", function()
+      assert.is_nil(http.serve(returning(200)).handle_expect)
+    end)
   end)
 
   it("hands over the request and the connection", function()
@@ -260,6 +347,8 @@ describe("http.serve", function()
         "more header fields than allowed\n" },
       { "too_large", "414 the request line", "414 URI Too Long", "the request line\n" },
       { "too_large", "the request is over max_request", "413 Content Too Large", "the request is over max_request\n" },
+      { "malformed", "417 an expectation", "417 Expectation Failed", "an expectation\n" },
+      { "overloaded", "too much waits", "503 Service Unavailable", "too much waits\n" },
       { "request_timeout", "the request did not get complete", "408 Request Timeout",
         "the request did not get complete\n" },
       { "script_error", "400 secret\ntraceback", "500 Internal Server Error", "" },
@@ -272,8 +361,26 @@ describe("http.serve", function()
         assert.truthy(response:find("\r\nConnection: close\r\n", 1, true))
         assert.are.equal(status .. "\n" .. text, response:match "\r\n\r\n(.*)$")
         assert.are.equal(#status + 1 + #text, tonumber(response:match "Content%-Length: (%d+)"))
+        assert.are.equal(status:find "^503" and "1" or nil, response:match "Retry%-After: (%d+)\r\n")
+        for _, incoming in ipairs { "HEAD / HTTP/1.1\r\n", "\r\nHEAD ", "HEAD  x" } do
+          local self = setmetatable({ incoming = incoming, request = { method = "HEAD" } },
+            { __index = http.serve(returning(200)) })
+          local head = response:match "^(.*\r\n\r\n)"
+          assert.are.equal(head:gsub("Date: [^\r]*", ""), (self:handle_error(reason, detail):gsub("Date: [^\r]*", "")))
+        end
+        for _, incoming in ipairs { "HEADER / HTTP/1.1", "HEAD", "", "GET / HTTP/1.1\r\n\r\nHEAD ", " HEAD " } do
+          local self = setmetatable({ incoming = incoming, request = { method = "GET" } },
+            { __index = http.serve(returning(200)) })
+          assert.are.equal(#response, #self:handle_error(reason, detail))
+        end
       end)
     end
+
+    it("for a request that became none do not look at the one before it", function()
+      local self = setmetatable({ incoming = "GET /", request = { method = "HEAD" } },
+        { __index = http.serve(returning(200)) })
+      assert.truthy(self:handle_error("malformed", "400 x"):find "\r\n\r\n400 Bad Request\nx\n$")
+    end)
   end)
 end)
 

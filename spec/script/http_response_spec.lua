@@ -267,7 +267,7 @@ describe("parlance.http.response", function()
   describe("Connection", function()
     for value, closes in pairs {
       close = true, Close = true, ["keep-alive"] = false, ["upgrade, CLOSE"] = true, clos = false, [""] = false,
-      ["c lose"] = false, xclosex = true,
+      ["c lose"] = false, xclosex = false, ["close;q=1"] = false, [" ,close\t,"] = true, ['"close"'] = false,
     } do
       it(("may be %q by the script"):format(value), function()
         for _, headers in ipairs { { Connection = value }, { cONNECTION = { value } } } do

@@ -394,13 +394,27 @@ describe("parlance.stage", function()
       assert.equal(2, session:requests())
     end)
 
+    it("tells what a framing had the client told while it waited", function()
+      folder:add("waits.lua", [[return {
+        request_complete = require "parlance.framing".http(),
+        make_response = function(self) return self.request.body end,
+      }]])
+      local session = load "waits.lua":open()
+      assert.is_nil(session:interim())
+      session:receive "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n"
+      assert.equal("HTTP/1.1 100 Continue\r\n\r\n", session:interim())
+      assert.equal(session:interim(), session:take())
+      session:receive "hi"
+      assert.equal("hi", session:take())
+    end)
+
     it("close tells the script, once, and lets no more be done", function()
       local session = script:open()
       session:close()
       session:close()
       assert.equal(1, #stage.log())
       for _, name in ipairs {
-        "receive", "receive_end", "take", "vanish", "drain", "finished", "reason", "requests", "wants_input",
+        "receive", "receive_end", "take", "vanish", "drain", "finished", "reason", "requests", "interim", "wants_input",
       } do
         assert.error_matches(function() session[name](session, "x") end, "the session was closed")
       end

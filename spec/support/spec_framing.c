@@ -60,7 +60,7 @@ static int push_result(lua_State *L, const struct framing_result *result) {
   lua_pushinteger(L, (lua_Integer)result->seen);
   lua_setfield(L, -2, "seen");
   lua_pushstring(L, result->why);
-  lua_setfield(L, -2, "why");
+  lua_setfield(L, -2, result->answer == FRAMING_PARTIAL ? "interim" : "why");
   if (result->answer == FRAMING_COMPLETE)
     lua_pushlstring(L, result->payload.data, result->payload.length);
   else

@@ -166,6 +166,7 @@ static void work(struct handler *handler, struct session *session) {
     case SESSION_GREET: speak(actor, session, "greets"); break;
     case SESSION_ASK: ask(actor, session); break;
     case SESSION_ANSWER: answer(actor, session); break;
+    case SESSION_EXPECT: session_go_on(session); break;
     case SESSION_PULL: pull(actor, session); break;
     case SESSION_APOLOGIZE: speak(actor, session, "apologizes"); break;
     case SESSION_CLOSE:

@@ -40,6 +40,13 @@ local function try(script, text, deadline, allows_effects)
   return trial(path, options, transcript, deadline)
 end
 
+-- An upload, with or without what stands for WAIT.
+local WAITS <const> = [[
+> "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n"
+WAIT> "hi"
+< "HTTP/1.1 200 OK\r\nDate: " ~"[^\r]+" "\r\nContent-Length: 2\r\n\r\nhi"
+]]
+
 local TWO <const> = '> "one\\n"\n< "ONE\\n"\n> "two\\n"\n< "TWO\\n"\n'
 
 describe("workbench.trial", function()
@@ -66,6 +73,12 @@ describe("workbench.trial", function()
         end]], 'fresh\n> "a\\n"\n< "1\\n"\nb> "bye\\n"\nb< "2\\n"\nb< end\n> "a\\n"\n< "1\\n"\n'
           .. 'c> end\nc< end\n> "a\\n"\n< "1\\n"\nd> gone\n> "a\\n"\n< "1\\n"\n'
           .. 'e> "a\\n"\ne< "2\\n"\nwait 6\n> "a\\n"\n< "2\\n"\nwait 6\n> "a\\n"\n< "1\\n"\ne< end' },
+      { "in a client that waits to go on, or does not", [[return require "parlance.http".serve(function(request)
+          return 200, nil, request.body
+        end)]], WAITS:gsub("WAIT", '< "HTTP/1.1 100 Continue\\r\\n\\r\\n"\n') .. WAITS:gsub("WAIT", "") },
+      { "in a client that waits in vain", [[return require "parlance.http".serve(function() return 200 end, {
+          expect = function() return 403 end })]], WAITS:gsub("WAIT", ""):gsub("200 OK", "403 Forbidden")
+            :gsub("2\\r\\n\\r\\nhi", "0\\r\\nConnection: close\\r\\n\\r\\n") .. "< end\n" },
       { "when a time limit ends a conversation", lines "Lines.idle_timeout = 10",
         '> "a\\n"\n< "A\\n"\nwait 11\n< end' },
       { "in what depends on the time alone", lines "function Lines:make_response() return os.date '!%T\\n' end",

@@ -20,8 +20,15 @@
 ---@field idle_timeout? number
 ---@field write_timeout? number
 ---@field settings? table<string, string>
+---@field settings? table<string, string> names of settings, and a line about each
+---@field expect? parlance.http.Expect
 ---@field handle_connect? fun(self: parlance.Connection): parlance.Response
 ---@field handle_close? fun(self: parlance.Connection, reason: parlance.Reason)
+
+--- Is asked about a request whose sender would wait before it sends the body, of which there is nothing in the
+--- request. Nothing: let it send. Else a response, as of the handler; it is sent at once, and the connection closed.
+---@alias parlance.http.Expect
+---| fun(request: parlance.http.Request, self: parlance.Connection): integer?, parlance.http.Headers?, parlance.http.Body
 
 --- A function from requests to responses: a status (200 to 599), headers or nil, and a body or nil.
 ---@alias parlance.http.Handler

@@ -92,6 +92,7 @@ function parlance.every(seconds, f) end
 ---@field request_complete? parlance.framing.Framing|fun(self: parlance.Connection): boolean?, (integer|string)?
 ---@field make_response? fun(self: parlance.Connection): parlance.Response
 ---@field handle_connect? fun(self: parlance.Connection): parlance.Response
+---@field handle_expect? fun(self: parlance.Connection): parlance.Response behind framing.http: nil has the body sent
 ---@field handle_error? fun(self: parlance.Connection, reason: parlance.Reason, detail: string): parlance.Response
 ---@field handle_close? fun(self: parlance.Connection, reason: parlance.Reason)
 ---@field save? fun(): any what the next version is to get when the script is edited

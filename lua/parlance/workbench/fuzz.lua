@@ -58,15 +58,22 @@ local function converse(script, bytes, cuts, gone)
     answers[#answers + 1] = session:take()
     outcome.is_closed = session:finished()
   end
-  outcome.answer, outcome.reason = table.concat(answers), session:reason()
+  outcome.answer, outcome.reason, outcome.interim = table.concat(answers), session:reason(), session:interim()
   session:close()
   script:empty_temp()
   outcome.raised = journal.read {}
   return outcome
 end
 
+-- The answer without interim responses: whether there is one depends on the cuts.
+local function final(outcome)
+  local interim, answer = outcome.interim, outcome.answer
+  if not interim then return answer end
+  return (answer:gsub(interim:gsub("%W", "%%%0"), ""))
+end
+
 local function differs(one, other)
-  return one.answer ~= other.answer or one.reason ~= other.reason or one.is_closed ~= other.is_closed
+  return final(one) ~= final(other) or one.reason ~= other.reason or one.is_closed ~= other.is_closed
 end
 
 -- The same with a script that nobody has talked to.

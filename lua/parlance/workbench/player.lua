@@ -67,6 +67,15 @@ local function is_in_parts(parts, got)
   return at == #got + 1
 end
 
+-- Whether it is what the items say but for an interim response, such as 100 Continue: a client that would wait
+-- for one gets none where its request comes in one piece.
+local function is_but_for(interim, items, got)
+  local from, to = got:find(interim, 1, true)
+  if not from then return false end
+  got = got:sub(1, from - 1) .. got:sub(to + 1)
+  return not compare(items, got) or is_but_for(interim, items, got)
+end
+
 -- ---- a play -------------------------------------------------------------------------------------
 
 local Play = {}
@@ -84,6 +93,7 @@ local function take(client)
   if not session then return end
   local bytes = session:take()
   if bytes ~= "" then client.pending = client.pending .. bytes end
+  client.interim = session:interim()
   if not session:finished() then return end
   client.reason, client.requests, client.session = session:reason(), session:requests(), nil
   session:close()
@@ -200,8 +210,10 @@ function STEPS.gone(_, client, step)
   client.pending, client.is_over = "", true -- whatever it has not read, it never will
 end
 
-function STEPS.expect(_, client, step)
-  local fault = compare(step.items, client.pending)
+function STEPS.expect(self, client, step)
+  local fault, interim = compare(step.items, client.pending), client.interim
+  if fault and interim and is_but_for(interim, step.items, client.pending) then fault = nil end
+  if not fault and interim and client.pending:find(interim, 1, true) then self.transcript.waits = true end
   if fault and not (step.parts and is_in_parts(step.parts, client.pending)) then
     fault.requests, fault.is_closed, fault.has_sent = requests(client), not client.session, client.has_sent
     fault.reason = reason(client)
@@ -280,7 +292,7 @@ end
 --- text as `raised`); `line` is the transcript's. `notes` gets the places at which the script printed.
 function player.play(script, transcript, way, notes)
   local self = setmetatable({
-    script = script, way = way, clients = {}, order = {}, position = 0, next_cut = 1,
+    script = script, transcript = transcript, way = way, clients = {}, order = {}, position = 0, next_cut = 1,
   }, Play)
   if transcript.time then script:set_time(transcript.time) end
   local is_well, fault = pcall(play_steps, self, transcript.steps)

@@ -243,7 +243,9 @@ local function try_all(self)
   local is_found = try_cuts(self, ends)
   if in_bytes and not is_found then find(self, in_bytes, "bytes") end
   if in_bytes or is_found then return end
-  local pipelined, doubled = variants.pipelined(self.transcript), variants.doubled(self.transcript)
+  -- Who waits for a word before it sends on cannot send all at once.
+  local pipelined = not self.transcript.waits and variants.pipelined(self.transcript)
+  local doubled = variants.doubled(self.transcript)
   fault = pipelined and play(self, {}, pipelined)
   if fault then find(self, fault, "pipelined") end
   fault = doubled and play(self, {}, doubled) and play(self, { has_one_port = true }, doubled) -- it may tell the port
