@@ -6,9 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* With its header the smallest block fills 1 KiB: the allocator's fast lists end there. */
-enum { SMALLEST = 1024 - sizeof(struct buffer) };
-
 static void compact(struct buffer *buffer) {
   memmove(buffer->data, buffer->data + buffer->start, buffer->end - buffer->start);
   buffer->end -= buffer->start;
@@ -20,7 +17,7 @@ static void compact(struct buffer *buffer) {
 static enum status grow(struct buffer **buffer, size_t needed) {
   struct buffer *before = *buffer, *grown;
   struct span held = buffer_bytes(before);
-  size_t capacity = before ? 2 * before->capacity : SMALLEST;
+  size_t capacity = before ? 2 * before->capacity : BUFFER_SMALLEST;
   while (capacity < needed) {
     if (capacity > SIZE_MAX / 4) return STATUS_NO_MEMORY;
     capacity *= 2;

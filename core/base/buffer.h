@@ -18,10 +18,20 @@ struct buffer {
   char data[];
 };
 
+/* The capacity of the smallest block, which fills 1 KiB with its header: the allocator's fast lists
+ * end there. */
+enum { BUFFER_SMALLEST = 1024 - sizeof(struct buffer) };
+
 /* The bytes held; valid until the buffer is next changed. */
 static inline struct span buffer_bytes(const struct buffer *buffer) {
   return buffer ? (struct span){buffer->data + buffer->start, buffer->end - buffer->start}
                 : (struct span){NULL, 0};
+}
+
+/* The memory that was ever written to: of a large block the rest is no more than an address. */
+static inline size_t buffer_memory(const struct buffer *buffer) {
+  if (!buffer) return 0;
+  return sizeof *buffer + (buffer->end < BUFFER_SMALLEST ? BUFFER_SMALLEST : buffer->end);
 }
 
 /* Makes room for at least `room` more bytes at the back, which may move what is held. *space is the

@@ -43,6 +43,10 @@ const char options_help[] =
     "      --poller NAME         epoll (default) or select\n"
     "      --resolve-names       look up the names of peers for `self.host`\n"
     "      --name-server ADDRESS host:port to ask for them, instead of the system's\n"
+    "      --max-buffered BYTES  of all unfinished requests and unsent output; over it, those "
+    "that\n"
+    "                            hold the most are refused (default 1G, or half of the memory if\n"
+    "                            that is less; 0: no limit)\n"
     "      --tcp-keepalive S     after so long without a word a peer must show that it is there\n"
     "                            (default 300, 0: never)\n"
     "      --no-watch            reload scripts only at SIGHUP, and not when they are saved\n"
@@ -97,6 +101,7 @@ enum answer {
   OPTION_LOG_FORMAT,
   OPTION_LOG_BYTES,
   OPTION_TCP_KEEPALIVE,
+  OPTION_MAX_BUFFERED,
   OPTION_PATHS,
   OPTION_FORMAT, /* from here on of a tool */
   OPTION_SEED,
@@ -125,6 +130,7 @@ static const struct option long_options[] = {
     {"log-format", required_argument, NULL, OPTION_LOG_FORMAT},
     {"log-bytes", required_argument, NULL, OPTION_LOG_BYTES},
     {"tcp-keepalive", required_argument, NULL, OPTION_TCP_KEEPALIVE},
+    {"max-buffered", required_argument, NULL, OPTION_MAX_BUFFERED},
     {"paths", no_argument, NULL, OPTION_PATHS},
     {"version", no_argument, NULL, OPTION_VERSION},
     {"help", no_argument, NULL, OPTION_HELP},
@@ -376,6 +382,11 @@ static bool set_for_server(struct options *options, int option) {
     options->server.keepalive = (int)number;
     return number <= SOCKET_KEEPALIVE_MAX ||
            complain("tcp-keepalive", optarg, "a number of seconds up to 32767");
+  case OPTION_MAX_BUFFERED:
+    if (!parse_whole("max-buffered", optarg, 0, max_bytes, true, "a number of bytes", &number))
+      return false;
+    options->server.max_buffered = (size_t)number;
+    return true;
   case OPTION_PATHS: options->paths = true; return true;
   case OPTION_VERSION: options->version = true; return true;
   default: options->help = true; return true;
@@ -459,11 +470,13 @@ static void free_entry(struct script_entry *entry) {
 }
 
 bool options_parse(struct options *options, int argc, char **argv) {
-  *options = (struct options){
-      .command = command_of(argc, argv),
-      .server = {.poller = "epoll", .watches = true, .keepalive = DEFAULT_KEEPALIVE},
-      .log_bytes = LOG_SHOWN,
-      .log_level = LOG_INFO};
+  *options = (struct options){.command = command_of(argc, argv),
+                              .server = {.poller = "epoll",
+                                         .watches = true,
+                                         .max_buffered = BUFFERED_NOT_GIVEN,
+                                         .keepalive = DEFAULT_KEEPALIVE},
+                              .log_bytes = LOG_SHOWN,
+                              .log_level = LOG_INFO};
   struct script_entry entry = fresh_entry();
   opterr = 0;
   optind = options->command == COMMAND_SERVE ? 1 : 2;

@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/log.h"
 #include "io/address.h"
@@ -27,6 +28,9 @@ struct script_entry {
   struct script_setting *settings; /* what the script's options point to */
   char *longer_path;               /* PATH.lua where PATH was given, or NULL */
 };
+
+/* In server.max_buffered. */
+static const size_t BUFFERED_NOT_GIVEN = SIZE_MAX;
 
 enum { TOOL_OPTIONS_MAX = 8 };
 

@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,9 @@
 
 /* Descriptors that connections leave for everything else: listeners, logs, files of responses. */
 enum { RESERVED_DESCRIPTORS = 64 };
+
+/* Bytes; see default_buffered(). */
+enum { DEFAULT_BUFFERED = 1024 * 1024 * 1024 };
 
 /* A script that is loaded, and where it is to listen. */
 struct served {
@@ -40,6 +44,22 @@ static size_t connection_capacity(void) {
   if (limit.rlim_cur > INT32_MAX) return INT32_MAX;
   size_t all = (size_t)limit.rlim_cur;
   return all > 2 * RESERVED_DESCRIPTORS ? all - RESERVED_DESCRIPTORS : all / 2 + 1;
+}
+
+/* The memory of the machine, or of the container that it is cut down to. */
+static uint64_t machine_memory(void) {
+  long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+  uint64_t memory = pages > 0 && page > 0 ? (uint64_t)pages * (uint64_t)page : UINT64_MAX, limit;
+  FILE *file = fopen("/sys/fs/cgroup/memory.max", "re"); /* "max" where there is no limit */
+  if (!file) return memory;
+  if (fscanf(file, "%" SCNu64, &limit) == 1 && limit < memory) memory = limit;
+  fclose(file);
+  return memory;
+}
+
+static size_t default_buffered(void) {
+  uint64_t half = machine_memory() / 2;
+  return half < DEFAULT_BUFFERED ? (size_t)half : DEFAULT_BUFFERED;
 }
 
 /* Where the script wants to listen: its own word, else the default. False: its word is no address,
@@ -214,6 +234,8 @@ static int run(const struct options *options, struct served *served) {
   const char *why;
   struct server_options server_options = options->server;
   server_options.max_connections = connection_capacity();
+  if (server_options.max_buffered == BUFFERED_NOT_GIVEN)
+    server_options.max_buffered = default_buffered();
   if (server_create(&server_options, &server, &why) != STATUS_OK) {
     complain_of_address(NULL, why);
     return EXIT_FAILED;

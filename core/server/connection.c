@@ -40,12 +40,14 @@ struct connection {
   struct resolver_lookup *lookup;
   char *name;                  /* NULL: not looked up, or there is none */
   struct recording *recording; /* NULL: it is not recorded */
+  size_t buffered;             /* what it is counted with in the server's sum */
   size_t unacknowledged;       /* bytes that the peer had not taken when that was last looked at */
   int64_t delivered_at;        /* lingering: when it last took some */
   int fd;
   unsigned interest : 8;
   enum phase phase : 8;
   bool peer_ended : 1;
+  bool is_cut : 1;  /* what waited was given up: the peer must not take it for a whole response */
   bool is_slow : 1; /* lingering: it had not taken all when it was last looked at */
   union address_of_peer peer;
 };
@@ -179,6 +181,13 @@ static void abort_session(struct connection *connection, enum reason reason) {
   session_abort(connection->session, reason, server_of(connection)->now);
 }
 
+/* What it has in memory now: server->buffered is the sum over all connections. */
+static void count_buffered(struct connection *connection, size_t buffered) {
+  struct server *server = server_of(connection);
+  server->buffered += buffered - connection->buffered;
+  connection->buffered = buffered;
+}
+
 /* The conversation is over: its session goes, the socket may have to linger. */
 static void finish(struct connection *connection) {
   struct service *service = connection->listener->service;
@@ -188,10 +197,12 @@ static void finish(struct connection *connection) {
   if (connection->recording) recording_finish(&connection->recording, connection->session);
   session_destroy(connection->session, server->now);
   connection->session = NULL;
+  count_buffered(connection, 0);
   service->ended[reason]++;
   service->requests += requests;
   log_end_of(connection, reason, requests);
-  bool is_broken = reason == REASON_PEER_RESET || reason == REASON_WRITE_TIMEOUT;
+  bool is_broken =
+      reason == REASON_PEER_RESET || reason == REASON_WRITE_TIMEOUT || connection->is_cut;
   if (is_broken || connection->peer_ended || reason == REASON_STOPPED) {
     end(connection, is_broken);
     return;
@@ -345,6 +356,7 @@ static void settle(struct connection *connection) {
     finish(connection);
     return;
   }
+  count_buffered(connection, session_memory(connection->session));
   bool reads = session_wants_input(connection->session);
   bool writes = session_has_output(connection->session);
   watch(connection, (reads ? POLLER_READ : 0u) | (writes ? POLLER_WRITE : 0u));
@@ -440,7 +452,7 @@ static struct connection *create(struct listener *listener, int fd, const struct
   address_keep(peer, &connection->peer);
   connection->source.ready = ready;
   connection->timer.expire = expire_timer;
-  connection->owner = (struct session_owner){identify, &service->failures};
+  connection->owner = (struct session_owner){identify, &service->failures, &server->held};
   connection->listener = listener;
   connection->fd = fd;
   connection->phase = PHASE_NAMING;
@@ -490,6 +502,15 @@ void connection_abort(struct connection *connection, bool tells) {
     finish(connection);
   } else
     end(connection, false);
+}
+
+size_t connection_buffered(const struct connection *connection) { return connection->buffered; }
+
+void connection_refuse(struct connection *connection) {
+  if (connection->phase != PHASE_TALKING) return;
+  if (connection->recording) recording_look(&connection->recording, connection->session);
+  if (session_refuse(connection->session, server_of(connection)->now)) connection->is_cut = true;
+  settle(connection);
 }
 
 struct connection *connection_next(const struct connection *connection) {

@@ -21,6 +21,12 @@ void connection_move(struct connection *connection);
 /* Ends it now; the script is told only if `tells`. It is freed by connection_free_ended(). */
 void connection_abort(struct connection *connection, bool tells);
 
+/* Bytes in memory: an unfinished request, and output that was not sent. */
+size_t connection_buffered(const struct connection *connection);
+
+/* Ends it because all connections together have too many of them. */
+void connection_refuse(struct connection *connection);
+
 struct connection *connection_next(const struct connection *connection);
 
 /* Frees all that ended in this turn. */

@@ -73,8 +73,11 @@ struct server {
   struct connection *to_move;     /* the next one to be looked at, see sweep.h; NULL: all were */
   size_t connection_count;
   size_t max_connections;
-  int keepalive; /* s; 0: none */
-  int64_t now;   /* the turn's */
+  struct held_strings held; /* of all responses */
+  size_t buffered;          /* bytes of all connections in memory, but for the recorded ones */
+  size_t max_buffered;      /* SIZE_MAX: no limit */
+  int keepalive;            /* s; 0: none */
+  int64_t now;              /* the turn's */
   struct io_source signals;
   int signal_fd;
   bool is_stopping; /* asked to stop */

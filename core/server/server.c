@@ -12,6 +12,7 @@
 #include "server/connection.h"
 #include "server/listener.h"
 #include "server/recorder.h"
+#include "server/relief.h"
 #include "server/renewal.h"
 #include "server/sweep.h"
 
@@ -57,6 +58,7 @@ enum status server_create(const struct server_options *options, struct server **
   if (!server) return STATUS_NO_MEMORY;
   timer_heap_init(&server->timers);
   server->max_connections = options->max_connections;
+  server->max_buffered = options->max_buffered > 0 ? options->max_buffered : SIZE_MAX;
   server->keepalive = options->keepalive;
   server->watches = options->watches;
   server->signals.ready = signalled;
@@ -199,10 +201,12 @@ static enum status turn(struct server *server, int wait_ms, size_t *count) {
   for (size_t i = 0; i < *count && !must_break_off(server); i++) {
     struct io_source *source = events[i].owner;
     source->ready(source, events[i].events);
+    if (relief_is_due(server)) relief_give(server);
   }
   /* After a long stall the bytes that keep a connection alive may not have been read yet. */
   if (*count < EVENTS || server->is_draining || ++server->full_turns % FULL_TURNS == 0)
     expire_timers(server);
+  if (relief_is_due(server)) relief_give(server);
   sweep_slice(server);
   connection_free_ended(server);
   return STATUS_OK;

@@ -13,7 +13,11 @@ enum status output_push(struct output *output, const struct piece *piece) {
   else
     output->first = copy;
   output->last = copy;
-  if (piece->kind == PIECE_HELD) output->size += piece->of.held.length;
+  if (piece->kind == PIECE_HELD) {
+    output->size += piece->of.held.left.length;
+    output->held += piece->of.held.left.length;
+    output->charged += piece->of.held.charge;
+  }
   return STATUS_OK;
 }
 
@@ -38,7 +42,7 @@ void output_next(const struct output *output, struct span *spans, size_t capacit
     if (piece->kind == PIECE_BYTES)
       spans[next->count++] = buffer_bytes(piece->of.bytes);
     else if (piece->kind == PIECE_HELD)
-      spans[next->count++] = piece->of.held;
+      spans[next->count++] = piece->of.held.left;
     else
       break;
   }
@@ -53,6 +57,7 @@ void output_next(const struct output *output, struct span *spans, size_t capacit
 
 struct piece *output_take_first(struct output *output) {
   struct piece *piece = output->first;
+  if (piece->kind == PIECE_HELD) output->charged -= piece->of.held.charge;
   output->first = piece->next;
   if (!output->first) output->last = NULL;
   piece->next = NULL;
@@ -65,7 +70,7 @@ static size_t advance(struct output *output, struct piece *piece, size_t length,
   if (piece->kind == PIECE_BYTES)
     left = buffer_bytes(piece->of.bytes).length;
   else if (piece->kind == PIECE_HELD)
-    left = piece->of.held.length;
+    left = piece->of.held.left.length;
   else if (piece->kind == PIECE_FILE)
     left = piece->of.file.length;
   size_t taken = length < left ? length : left;
@@ -78,8 +83,9 @@ static size_t advance(struct output *output, struct piece *piece, size_t length,
     if (piece->kind == PIECE_BYTES)
       buffer_consume(&piece->of.bytes, taken);
     else {
-      piece->of.held.data += taken;
-      piece->of.held.length -= taken;
+      output->held -= taken;
+      piece->of.held.left.data += taken;
+      piece->of.held.left.length -= taken;
     }
   }
   return length - taken;
@@ -111,5 +117,6 @@ struct piece *output_take_pieces(struct output *output) {
     if (piece->kind == PIECE_BYTES) buffer_free(&piece->of.bytes);
   output->first = output->last = NULL;
   output->size = buffer_bytes(output->front).length;
+  output->held = output->charged = 0;
   return all;
 }

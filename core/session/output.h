@@ -7,6 +7,7 @@
 #define SESSION_OUTPUT_H
 
 #include "base/buffer.h"
+#include "session/held.h"
 #include "session/session.h"
 
 enum piece_kind { PIECE_BYTES, PIECE_HELD, PIECE_FILE, PIECE_SOURCE };
@@ -17,7 +18,11 @@ struct piece {
   int reference; /* of all kinds but PIECE_BYTES */
   union {
     struct buffer *bytes;
-    struct span held;
+    struct {
+      struct span left;
+      struct held *held; /* or NULL */
+      size_t charge;     /* what it counts as buffered; 0 if others hold it, too */
+    } held;
     struct {
       int descriptor;
       int64_t offset;
@@ -30,7 +35,9 @@ struct output {
   struct buffer *front; /* goes first */
   struct piece *first;
   struct piece *last;
-  size_t size; /* bytes in memory that wait; parts of files do not count */
+  size_t size;    /* bytes in memory that wait; parts of files do not count */
+  size_t held;    /* those of them that are in held strings */
+  size_t charged; /* the memory of held strings that are held for this output alone */
 };
 
 static inline bool output_is_empty(const struct output *output) {
@@ -40,6 +47,13 @@ static inline bool output_is_empty(const struct output *output) {
 /* The source whose turn it is: nothing but `front` stands before it. NULL if there is none. */
 static inline const struct piece *output_source(const struct output *output) {
   return output->first && output->first->kind == PIECE_SOURCE ? output->first : NULL;
+}
+
+/* The memory that it takes. */
+static inline size_t output_memory(const struct output *output) {
+  if (!output->front && !output->first) return 0;
+  size_t behind = output->size - output->held - buffer_bytes(output->front).length;
+  return buffer_memory(output->front) + behind + output->charged;
 }
 
 /* Queues a piece; it is copied. */

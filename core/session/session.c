@@ -22,6 +22,8 @@ void conversation_release(struct session *session, struct piece *pieces) {
   while (pieces) {
     struct piece *piece = pieces;
     pieces = piece->next;
+    if (piece->kind == PIECE_HELD && piece->of.held.held)
+      held_remove(session->owner->held, piece->of.held.held);
     if (piece->kind != PIECE_BYTES)
       session->handler->release(session->handler, session, piece->reference);
     free(piece);
@@ -207,6 +209,24 @@ void session_expire(struct session *session, int64_t now) {
   } else
     conversation_close(session, reason);
   work(session, now);
+}
+
+size_t session_memory(const struct session *session) {
+  return buffer_memory(session->kept) + output_memory(&session->output);
+}
+
+/* The memory of a request comes free at once; what the peer does not take comes free only when it
+ * is given up. */
+bool session_refuse(struct session *session, int64_t now) {
+  size_t output = output_memory(&session->output);
+  bool is_cut = output > buffer_memory(session->kept) || session->state >= STATE_FAILING;
+  session->now = now;
+  session_fail(session, REASON_OVERLOADED,
+               is_cut ? "the server buffers too much, and most of it for this response"
+                      : "the server buffers too much, and most of it for this request");
+  if (is_cut) end(session, REASON_OVERLOADED);
+  work(session, now);
+  return is_cut;
 }
 
 void session_drain(struct session *session, int64_t now) {

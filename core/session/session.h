@@ -23,6 +23,7 @@
 #include "base/span.h"
 #include "base/status.h"
 #include "session/handler.h"
+#include "session/held.h"
 #include "session/reason.h"
 
 /* Unsent output at which a session stops reading and asking, and that at which it goes on. */
@@ -55,6 +56,7 @@ struct session_owner {
   /* Fills in the identity. Called seldom: for the log, and when the script wants to know. */
   void (*identify)(struct session_owner *owner, struct session_identity *identity);
   struct session_failures *failures;
+  struct held_strings *held; /* of many sessions; NULL: those of each count as its own */
 };
 
 /* ---- the owner's side ---------------------------------------------------------------------- */
@@ -128,6 +130,14 @@ void session_expire(struct session *session, int64_t now);
  * free that. True: it has the newest handler, or is over and keeps the one it has. A move can
  * change what session_deadline() and session_wants_turn() say. */
 bool session_move(struct session *session, int64_t now);
+
+/* The memory that it has for an unfinished request and for output that was not sent. Strings that
+ * the script holds for itself as well do not count, nor files. */
+size_t session_memory(const struct session *session);
+
+/* The server has too much in memory, and this conversation has the most: ends it with
+ * REASON_OVERLOADED. True: its output was given up; false: the last words are still to be sent. */
+bool session_refuse(struct session *session, int64_t now);
 
 /* The server is stopping: finish what is in hand, then end. */
 void session_drain(struct session *session, int64_t now);

@@ -197,8 +197,17 @@ enum status session_send(struct session *session, const char *bytes, size_t leng
 
 enum status session_send_held(struct session *session, const char *bytes, size_t length,
                               int reference) {
-  struct piece piece = {.kind = PIECE_HELD, .reference = reference, .of.held = {bytes, length}};
-  return queued(session, output_push(&session->output, &piece));
+  struct piece piece = {
+      .kind = PIECE_HELD, .reference = reference, .of.held = {.left = {bytes, length}}};
+  struct held_strings *strings = session->owner->held;
+  bool is_first = true;
+  enum status status = STATUS_OK;
+  if (strings) status = held_add(strings, bytes, &piece.of.held.held, &is_first);
+  if (status != STATUS_OK) return status;
+  if (is_first) piece.of.held.charge = length;
+  status = output_push(&session->output, &piece);
+  if (status != STATUS_OK && strings) held_remove(strings, piece.of.held.held);
+  return queued(session, status);
 }
 
 enum status session_send_file(struct session *session, int file, int64_t offset, size_t length,

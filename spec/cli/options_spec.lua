@@ -38,6 +38,7 @@ describe("the command line", function()
     ["--log-level"] = { "", "loud", "INFO" },
     ["--log-format"] = { "", "xml" },
     ["--log-bytes"] = { "", "x", "-1", "1.5", "1K", "1025", "99999999999999999999" },
+    ["--max-buffered"] = { "", "x", "-1", "1.5", "10T", "99999999999999999999" },
     ["--tcp-keepalive"] = { "", "x", "-1", "1s", "32768", "9999999999999" },
     ["--name-server"] = { "", "x", "127.0.0.1", "unix:/tmp/x", ":", "127.0.0.1:99999" },
     ["--listen"] = {
@@ -67,7 +68,7 @@ describe("the command line", function()
   for _, option in ipairs {
     "--listen", "-l", "--max-connections", "--max-request", "--request-timeout", "--idle-timeout", "--write-timeout",
     "--call-timeout", "--memory-limit", "--poller", "--name-server", "--log-level", "--log-format",
-    "--record", "--set", "--log-bytes", "--tcp-keepalive",
+    "--record", "--set", "--log-bytes", "--tcp-keepalive", "--max-buffered",
   } do
     it("tells that a value is missing behind " .. option, function()
       refuses({ ECHO, option }, option, "value")
@@ -129,7 +130,7 @@ describe("--help", function()
       "--listen", "--max-connections", "--max-request", "--request-timeout", "--idle-timeout", "--write-timeout",
       "--call-timeout", "--memory-limit", "--poller", "--resolve-names", "--name-server", "--log-level",
       "--log-format", "--log-bytes", "--tcp-keepalive",
-      "--record", "--preflight", "--set", "--fingerprint", "--version", "--help",
+      "--max-buffered", "--record", "--preflight", "--set", "--fingerprint", "--version", "--help",
     } do
       assert.is_truthy(said:find(option, 1, true), option)
     end

@@ -61,6 +61,7 @@ struct world {
   int client;
   struct session_owner owner;
   struct session_failures failures;
+  struct held_strings held;
   struct session *session;
   const uint8_t *input;
   size_t left;
@@ -629,7 +630,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   if (size < SETTINGS || size > 4096) return 0;
   if (file < 0) set_up();
   memset(&world, 0, sizeof world);
-  world.owner = (struct session_owner){identify, &world.failures};
+  world.owner = (struct session_owner){identify, &world.failures, &world.held};
   world.newest = world.holder = create_generation(&world, data);
   world.has_clients = data[5] & 32;
   world.input = data + SETTINGS;

@@ -437,6 +437,9 @@ server.for_each_poller(function(poller)
         { "--write-timeout", 0.1 }, { respond = "return { function() return ('x'):rep(100000) end }" },
         function(client) client:send "x" end,
       },
+      overloaded = {
+        { "--max-buffered", "1K" }, { complete = "return false" }, function(client) client:send(("x"):rep(2000)) end,
+      },
       script_error = { {}, { respond = "error 'on purpose'" }, function(client) client:send "x" end },
       script_overrun = {
         { "--call-timeout", 0.1 }, { respond = "while true do end" }, function(client) client:send "x" end,

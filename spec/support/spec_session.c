@@ -225,7 +225,8 @@ int spec_open_peer(lua_State *L, struct spec_peers *all, const char *name,
   arguments_identity(L, 2, name, &who);
   int64_t now = arguments_integer(L, 2, "now", 0);
   struct peer *peer = lua_newuserdatauv(L, sizeof *peer, 2);
-  *peer = (struct peer){.owner = {identify, &all->failures}, .all = all, .who = who, .now = now};
+  *peer = (struct peer){
+      .owner = {identify, &all->failures, &all->held}, .all = all, .who = who, .now = now};
   luaL_setmetatable(L, session_class);
   arguments_keep(L); /* the script and the texts outlive the session */
   peer->session = session_create(handler, &peer->owner, now);
@@ -393,6 +394,18 @@ static int session_passed(lua_State *L) {
   return push_self(L);
 }
 
+static int session_weighs(lua_State *L) {
+  lua_pushinteger(L, (lua_Integer)session_memory(check_peer(L)->session));
+  return 1;
+}
+
+/* refuse([now]): whether its output was given up. */
+static int session_refused(lua_State *L) {
+  struct peer *peer = check_peer(L);
+  lua_pushboolean(L, session_refuse(peer->session, take_now(L, peer, 2)));
+  return 1;
+}
+
 static int session_goes_out(lua_State *L) {
   struct peer *peer = check_peer(L);
   session_delivered(peer->session, take_now(L, peer, 2));
@@ -495,6 +508,8 @@ int spec_open_session(lua_State *L) {
                                              {"deadline", session_when},
                                              {"expire", session_passed},
                                              {"delivered", session_goes_out},
+                                             {"memory", session_weighs},
+                                             {"refuse", session_refused},
                                              {"start", session_starts},
                                              {"move", session_moves},
                                              {"receive_only", session_receive_only},

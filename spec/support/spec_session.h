@@ -13,6 +13,7 @@ struct peer;
 struct spec_peers {
   struct peer *first; /* those whose sessions live */
   struct session_failures failures;
+  struct held_strings held;
 };
 
 /* Pushes a conversation, or nothing when there is no memory; returns how many values that are. What
