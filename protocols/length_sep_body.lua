@@ -1,6 +1,6 @@
 -- A length, a line feed, a body of that length; the answer is the body.
 --
---     $ printf '5\nhello' | nc -N localhost 8888
+--     $ printf '5\nhello' | nc -N 127.0.0.1 8888
 --     hello
 --
 -- This is the protocol of the Python recipe that parlance descends from, "a generic, multi-protocol

@@ -34,12 +34,22 @@ missing_to_test() {
   has curl || echo curl
   has git || echo git
   has pgrep || echo procps
-  grep -q -e ' -N' -e '-[A-Za-z]*N' <<<"$(nc -h 2>&1)" || echo netcat-openbsd
+  missing_client
   lua5.4 "$(command -v busted)" --version >/dev/null 2>&1 || echo lua-busted
   missing_lua_module socket lua-socket
   missing_lua_module lpeg lua-lpeg
   missing_lua_module cjson lua-cjson
   missing_fuzzer_runtime
+}
+
+# The documents talk to servers with `nc -N`, which not every program of that name knows.
+missing_client() {
+  grep -q -e ' -N' -e '-[A-Za-z]*N' <<<"$(nc -h 2>&1)" || echo netcat-openbsd
+}
+
+# Installs it if that is possible. The server runs without it, and prints another command to try.
+provide_client() {
+  (provide missing_client) || say "going on without netcat-openbsd"
 }
 
 missing_lua_module() { # MODULE PACKAGE

@@ -1,8 +1,56 @@
 #include "cli/banner.h"
 
-#include <stdio.h>
+#include <stdbool.h>
+#include <string.h>
 
-void banner_print_escaped(FILE *file, struct span bytes) {
+/* ---- the client that this machine has ------------------------------------------------------- */
+
+/* By what it does when its input ends, while the server keeps the connection open. */
+enum client {
+  CLIENT_NONE,    /* there is no nc: bash can connect by itself, but not to a Unix socket */
+  CLIENT_ENDS,    /* it passes the end on, so that the server closes, too: ncat, busybox */
+  CLIENT_NEEDS_N, /* the same, with -N: OpenBSD's, Debian's netcat-openbsd */
+  CLIENT_NEEDS_Q  /* it can only be told when to give up, with -q: Debian's netcat-traditional */
+};
+
+struct known_client {
+  enum client client;
+  bool knows_unix;
+};
+
+/* -N as one of several letters ("[-46CDdFhklNnrStUuvZz]") or alone. */
+static bool has_letter(const char *help, char letter) {
+  for (const char *at = strchr(help, '-'); at; at = strchr(at + 1, '-')) {
+    bool is_word = at == help || strchr(" \t\n[|", at[-1]);
+    size_t length =
+        strspn(at + 1, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789");
+    if (is_word && memchr(at + 1, letter, length)) return true;
+  }
+  return false;
+}
+
+/* Asks nc itself, since several programs have that name. */
+static struct known_client find_client(void) {
+  char help[8192];
+  FILE *pipe = popen("nc -h 2>&1 </dev/null", "re");
+  if (!pipe) return (struct known_client){CLIENT_NONE, false};
+  size_t length = fread(help, 1, sizeof help - 1, pipe);
+  help[length] = '\0';
+  int status = pclose(pipe);
+  bool is_absent = status == -1 || status == 127 << 8 || status == 126 << 8 || length == 0;
+  if (is_absent) return (struct known_client){CLIENT_NONE, false};
+  bool is_ncat = strstr(help, "Ncat") != NULL, is_busybox = strstr(help, "BusyBox") != NULL;
+  enum client client = is_ncat || is_busybox   ? CLIENT_ENDS
+                       : has_letter(help, 'N') ? CLIENT_NEEDS_N
+                       : has_letter(help, 'q') ? CLIENT_NEEDS_Q
+                                               : CLIENT_ENDS;
+  return (struct known_client){client, has_letter(help, 'U') || is_ncat};
+}
+
+/* ---- what is printed ------------------------------------------------------------------------ */
+
+/* As an argument of printf(1); what is `special` where it stands is written as a number. */
+static void print_escaped(FILE *file, struct span bytes, const char *special) {
   for (size_t i = 0; i < bytes.length; i++) {
     unsigned char byte = (unsigned char)bytes.data[i];
     if (byte == '\n')
@@ -11,14 +59,16 @@ void banner_print_escaped(FILE *file, struct span bytes) {
       fputs("\\r", file);
     else if (byte == '%')
       fputs("%%", file);
+    else if (byte < ' ' || byte >= 0x7f || strchr(special, byte))
+      fprintf(file, "\\%03o", byte);
     else if (byte == '\\')
       fputs("\\\\", file);
-    else if (byte < ' ' || byte >= 0x7f || byte == '\'')
-      fprintf(file, "\\%03o", byte);
     else
       fputc(byte, file);
   }
 }
+
+void banner_print_escaped(FILE *file, struct span bytes) { print_escaped(file, bytes, "'"); }
 
 static void print_where(const struct address *address, unsigned port) {
   char text[ADDRESS_TEXT_MAX * 3];
@@ -31,19 +81,49 @@ static void print_where(const struct address *address, unsigned port) {
   fprintf(stderr, "  on   %s\n", text);
 }
 
-void banner_print(const char *service, const char *path, const struct address *address,
-                  unsigned port, struct span example) {
-  fprintf(stderr, "parlance " PARLANCE_VERSION " serves %s (%s)\n", service, path);
-  print_where(address, port);
-  fputs("  try  ", stderr);
+/* A name that needs no look-up: not every machine has an /etc/hosts. */
+static const char *host_of(const struct address *address) {
+  bool is_local = address->host[0] == '\0' || strcmp(address->host, "localhost") == 0;
+  return is_local ? "127.0.0.1" : address->host;
+}
+
+static void print_nc(const struct address *address, unsigned port, struct span example,
+                     enum client client) {
+  static const char *const options[] = {
+      [CLIENT_NONE] = "", [CLIENT_ENDS] = "", [CLIENT_NEEDS_N] = "-N ", [CLIENT_NEEDS_Q] = "-q 1 "};
   if (example.length > 0) {
     fputs("printf '", stderr);
     banner_print_escaped(stderr, example);
-    fputs("' | nc -N ", stderr);
-  } else
-    fputs("nc ", stderr);
+    fputs("' | ", stderr);
+  }
+  fprintf(stderr, "nc %s", example.length > 0 ? options[client] : "");
   if (address->is_unix)
     fprintf(stderr, "-U %s\n", address->host);
   else
-    fprintf(stderr, "%s %u\n", address->host[0] ? address->host : "localhost", port);
+    fprintf(stderr, "%s %u\n", host_of(address), port);
+}
+
+/* Whatever the user's shell is, bash is there on every Debian. */
+static void print_bash(const struct address *address, unsigned port, struct span example) {
+  if (example.length == 0) {
+    fprintf(stderr, "bash -c 'cat </dev/tcp/%s/%u'\n", host_of(address), port);
+    return;
+  }
+  fputs("bash -c '(printf \"", stderr);
+  print_escaped(stderr, example, "'\"\\$`!");
+  fprintf(stderr, "\" >&3; timeout 1 cat <&3) 3<>/dev/tcp/%s/%u'\n", host_of(address), port);
+}
+
+void banner_print(const char *service, const char *path, const struct address *address,
+                  unsigned port, struct span example) {
+  struct known_client known = find_client();
+  fprintf(stderr, "parlance " PARLANCE_VERSION " serves %s (%s)\n", service, path);
+  print_where(address, port);
+  bool can_connect = !address->is_unix || (known.client != CLIENT_NONE && known.knows_unix);
+  if (!can_connect) return;
+  fputs("  try  ", stderr);
+  if (known.client == CLIENT_NONE)
+    print_bash(address, port, example);
+  else
+    print_nc(address, port, example, known.client);
 }

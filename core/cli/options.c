@@ -16,7 +16,7 @@ const char options_help[] =
     "usage: parlance [options] SCRIPT [[options] SCRIPT ...]\n"
     "       parlance check [options] SCRIPT [TRANSCRIPT ...] [[options] SCRIPT ...]\n"
     "       parlance fuzz [options] SCRIPT [TRANSCRIPT ...] [[options] SCRIPT ...]\n"
-    "       parlance new NAME\n"
+    "       parlance new [--bare] NAME\n"
     "\n"
     "Serves the protocol that a Lua script describes. `check` loads and validates it, and plays "
     "its\n"

@@ -278,7 +278,8 @@ int command_serve(const struct options *options) {
   log_configure(options->log_level, options->log_format);
   log_show_bytes(options->log_bytes);
   log_never_wait();
-  (void)signals_expect_reload(); /* loading may take long */
+  setvbuf(stdout, NULL, _IOLBF, BUFSIZ); /* what scripts write is seen line by line */
+  (void)signals_expect_reload();         /* loading may take long */
   int status = EXIT_STOPPED;
   for (size_t i = 0; i < options->script_count && status == EXIT_STOPPED; i++) {
     served[i].entry = &options->scripts[i];

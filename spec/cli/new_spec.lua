@@ -79,8 +79,47 @@ describe("new", function()
   it("tells which commands come next, with the name by which it was called", function()
     local _, said = new "greet"
     local next_steps = said:match "\nNext:\n(.*)$"
-    assert.equal(("  %s check greet.lua\n  PARLANCE=%s busted\n  %s greet.lua\n"):format(BINARY, BINARY, BINARY),
-      next_steps)
+    assert.equal(("  %s check greet.lua\n  PARLANCE=%s busted  # Debian: apt-get install lua-busted lua5.4\n"
+      .. "  %s greet.lua\n"):format(BINARY, BINARY, BINARY), next_steps)
+  end)
+
+  it("with --bare makes a script of ten lines alone, which serves", function()
+    for _, argv in ipairs { { "--bare", "small" }, { "tiny", "--bare" } } do
+      local name = argv[argv[1] == "--bare" and 2 or 1]
+      local status, said, complaint = new(table.unpack(argv))
+      assert.same({ 0, "" }, { status, complaint })
+      assert.equal(("%s.lua  the protocol\n\nNext:\n  %s check %s.lua\n  %s %s.lua\n")
+        :format(name, BINARY, name, BINARY, name), said)
+      local text = read(name .. ".lua")
+      assert.equal("-- " .. name .. ": answers each line with the same in capitals.\n", text:match "^[^\n]*\n")
+      local code = text:match "\n\nreturn (.*)$"
+      assert.is_true(select(2, code:gsub("\n", "")) <= 10, code)
+      local running = server.start(folder.path .. "/" .. name .. ".lua")
+      assert.equal("HELLO\nYOU\n", running:connect():exchange_all "hello\nyou\n")
+      server.stop_all()
+    end
+    assert.same({ ["small.lua"] = read "small.lua", ["tiny.lua"] = read "tiny.lua" }, content())
+    local status = run { "luacheck", "--no-color", "small.lua" }
+    assert.equal(0, status)
+  end)
+
+  it("with --bare overwrites nothing either", function()
+    folder:add("small.lua", "mine")
+    assert.equal(2, (new("--bare", "small")))
+    assert.equal("mine", read "small.lua")
+  end)
+
+  it("makes nothing in the source tree of parlance, and says where to go", function()
+    for _, place in ipairs { "", "/protocols", "/lua/parlance/workbench" } do
+      for _, option in ipairs { "greet", "--bare" } do
+        local argv = option == "--bare" and { "new", "--bare", "greet" } or { "new", "greet" }
+        local status, said, complaint = server.run(argv, { cwd = server.SOURCE .. place })
+        assert.same({ 2, "" }, { status, said })
+        assert.equal("parlance: new greet: this folder is in the source tree of parlance; make one of your own first:\n"
+          .. "  mkdir ~/greet && cd ~/greet\n", complaint)
+        assert.is_nil(lfs.attributes(server.SOURCE .. place .. "/greet.lua"))
+      end
+    end
   end)
 
   it("writes the name wherever it belongs", function()
@@ -216,7 +255,7 @@ describe("new --help", function()
   it("tells what is made, and makes nothing", function()
     local status, said = new "--help"
     assert.equal(0, status)
-    assert.is_truthy(said:find("usage: parlance new NAME", 1, true))
+    assert.is_truthy(said:find("usage: parlance new [--bare] NAME", 1, true))
     assert.same({}, content())
   end)
 end)
@@ -254,7 +293,7 @@ describe("--paths", function()
     assert.equal(folder.path .. "/else where/share/parlance/lua/?.lua", modules_by(binary))
     status, said = run({ "sh", "-c", FIRST_COMMANDS }, in_path(binary))
     assert.equal(0, status, said)
-    assert.is_truthy(said:find("\n  busted\n", 1, true), said)
+    assert.is_truthy(said:find("\n  busted  # Debian: ", 1, true), said)
     assert.is_truthy(read(".luarc.json"):find(folder.path .. "/else where/share/parlance/lua", 1, true))
     assert.equal(0, (run({ "busted" }, { PARLANCE = binary }))) -- a path with a blank
     local documents <const> = folder.path .. "/else where/share/doc/parlance/"

@@ -106,6 +106,24 @@ describe("a server", function()
   end)
 end)
 
+describe("what a script writes to standard output", function()
+  server.cleans_up()
+
+  it("is seen line by line, also in a file", function()
+    local running = server.start [[
+      local framing = require "parlance.framing"
+      return { close_when_done = false, request_complete = framing.line {}, make_response = function(self)
+        io.write("asked for ", self.request, "\n")
+        return "ok\n"
+      end }]]
+    local client = running:connect()
+    for _, word in ipairs { "this", "that" } do
+      assert.equal("ok\n", client:exchange(word .. "\n", 3))
+      assert.truthy(server.read_file(running.folder .. "/stdout"):find("asked for " .. word .. "\n$"))
+    end
+  end)
+end)
+
 describe("a server without standard streams", function()
   it("serves, and stops", function()
     local path <const> = folder .. "/socket"
@@ -158,10 +176,10 @@ describe("a server in a terminal", function()
     return os.execute "command -v script >/dev/null 2>&1 && script --version >/dev/null 2>&1" == true
   end
 
-  -- What a person sees who starts this and stops it again; meanwhile this is done with it.
-  local function typescript(arguments, act)
+  -- What a person sees who starts this and stops it again; meanwhile this is done with it. `programs` is the PATH.
+  local function typescript(arguments, act, programs)
     local path = folder .. "/typescript"
-    local env = os.getenv "PARLANCE_SERVER_ENV" or ""
+    local env = (os.getenv "PARLANCE_SERVER_ENV" or "") .. (programs and " PATH=" .. programs or "")
     -- It writes its own number, so that it and nobody else gets the signal.
     local command = ("echo $$ >%s/pid; exec env %s %s %s"):format(folder, env, os.getenv "PARLANCE_BINARY", arguments)
     local child <close> = assert(process.spawn({ "script", "-qefc", command, "/dev/null" },
@@ -222,5 +240,62 @@ describe("a server in a terminal", function()
       :format(folder, ECHO, server.SOURCE))
     assert.is_truthy(text:find(("nc -N -U %s/a\n"):format(folder), 1, true), text)
     assert.is_truthy(text:find "serves daytime [^\n]*\n  on   %[::1%]:%d+\n  try  nc ::1 %d+\n", text)
+  end)
+
+  -- A folder with a program nc that says this when it is asked for help; nil: with none.
+  local function fake(help)
+    local path = folder .. "/nc"
+    if not help then return folder end
+    server.write_file(path, ("#!/bin/sh\n/bin/cat <<'END'\n%s\nEND\nexit 1\n"):format(help))
+    assert(os.execute("chmod +x " .. path))
+    return folder
+  end
+
+  local OPENBSD <const> = "usage: nc [-46CDdFhklNnrStUuvZz] [-I length] [-i interval] [-M ttl]\n\t  [-m minttl]"
+  local TRADITIONAL <const> = "[v1.10-47]\nconnect to somewhere:\tnc [-options] hostname port[s] [ports] ...\n"
+    .. "options:\n\t-n\t\t\tnumeric-only IP addresses, no DNS\n\t-q secs\t\t\tquit after EOF on stdin and delay of "
+    .. "secs\n"
+    .. "hyphens in port names must be backslash escaped (e.g. 'ftp\\-data')."
+  local NCAT <const> = "Ncat 7.93 ( https://nmap.org/ncat )\nUsage: ncat [options] [hostname] [port]\n"
+    .. "  -U, --unixsock             Use Unix domain sockets only\n  -N, --nothing"
+  local BUSYBOX <const> = "BusyBox v1.35.0 multi-call binary.\n\nUsage: nc [OPTIONS] HOST PORT\n\n\t-q SEC\tQuit"
+
+  for name, case in pairs {
+    ["OpenBSD's"] = { OPENBSD, "printf 'hello\\n' | nc -N 127.0.0.1 PORT", "printf 'hello\\n' | nc -N -U PATH" },
+    ["the traditional one"] = { TRADITIONAL, "printf 'hello\\n' | nc -q 1 127.0.0.1 PORT" },
+    ["ncat"] = { NCAT, "printf 'hello\\n' | nc 127.0.0.1 PORT", "printf 'hello\\n' | nc -U PATH" },
+    ["busybox"] = { BUSYBOX, "printf 'hello\\n' | nc 127.0.0.1 PORT" },
+    ["not there"] = { nil, "bash -c '(printf \"hello\\n\" >&3; timeout 1 cat <&3) 3<>/dev/tcp/127.0.0.1/PORT'" },
+  } do
+    it("suggests a command that this machine has, where nc is " .. name, function()
+      if not has_script() then
+        pending "needs the program script"
+        return
+      end
+      local path <const> = folder .. "/socket"
+      local text = typescript(("-l localhost:0 %s -l unix:%s %s"):format(ECHO, path, ECHO), nil, fake(case[1]))
+      local commands = {}
+      for command in text:gmatch "\n  try  ([^\n]*)" do
+        commands[#commands + 1] = command:gsub("([ /])%d%d%d%d+", "%1PORT"):gsub(path:gsub("%p", "%%%0"), "PATH")
+      end
+      assert.same({ case[2], case[3] }, commands)
+    end)
+  end
+
+  it("suggests a command that works when it is typed, also without nc", function()
+    if not has_script() then
+      pending "needs the program script"
+      return
+    end
+    local script = write("odd.lua", [[
+      return { example = "a'b\"c$d`e\\f!g%h\n", request_complete = require("parlance.framing").line {},
+        make_response = function(self) return self.request:upper() .. "\n" end }]])
+    for _, programs in ipairs { folder, os.getenv "PATH" } do
+      typescript("-l localhost:0 " .. script, function(text)
+        local command = assert(text:match "\n  try  ([^\r\n]*)", text)
+        local pipe <close> = assert(io.popen("LD_PRELOAD= " .. command))
+        assert.equal("A'B\"C$D`E\\F!G%H\n", pipe:read "a", command)
+      end, programs)
+    end
   end)
 end)

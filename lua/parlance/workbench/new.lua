@@ -1,4 +1,5 @@
--- `parlance new NAME`: the files of a protocol to begin with, in the current folder.
+-- `parlance new [--bare] NAME`: the files of a protocol to begin with, in the current folder; or, bare, a script
+-- alone.
 --
 -- What is made lies in new/ as it will lie there: real files, with NAME where the name goes. What
 -- exists is left as it is: one file of that name in the way, and nothing is made at all.
@@ -9,6 +10,9 @@ local OWN <const> = {
   { "transcripts/NAME/hello.transcript", "a conversation that it must hold to" },
   { "spec/NAME_spec.lua", "what a transcript cannot say, for busted" },
 }
+
+-- The script alone. `from` is where its template lies, where that is elsewhere.
+local BARE <const> = { { "NAME.lua", "the protocol", from = "bare/NAME.lua" } }
 
 -- What serves all protocols of the folder, and what somebody who has such a file has to add to it.
 local SHARED <const> = {
@@ -84,12 +88,12 @@ local function quoted(word)
 end
 
 -- The files that are to be made, and lines for people whose own files stay in their place.
-local function plan(disk, name)
+local function plan(disk, name, is_bare)
   local files, advice = {}, {}
-  for _, own in ipairs(OWN) do
-    files[#files + 1] = { path = own[1]:gsub("NAME", name), about = own[2], text = fill(own[1], name) }
+  for _, own in ipairs(is_bare and BARE or OWN) do
+    files[#files + 1] = { path = own[1]:gsub("NAME", name), about = own[2], text = fill(own.from or own[1], name) }
   end
-  for _, shared in ipairs(SHARED) do
+  for _, shared in ipairs(is_bare and {} or SHARED) do
     local path, about, missing = table.unpack(shared)
     local text = fill(path, name)
     if not disk.is_there(path) then
@@ -102,16 +106,22 @@ local function plan(disk, name)
 end
 
 -- What is in the way: a file, or a folder whose transcripts would be taken for the new script's.
-local function obstacles(disk, name)
+local function obstacles(disk, name, is_bare)
   local found = {}
-  for _, path in ipairs { name .. ".lua", "transcripts/" .. name, "spec/" .. name .. "_spec.lua" } do
+  local paths = is_bare and { name .. ".lua" }
+    or { name .. ".lua", "transcripts/" .. name, "spec/" .. name .. "_spec.lua" }
+  for _, path in ipairs(paths) do
     if disk.is_there(path) then found[#found + 1] = path end
   end
   return found
 end
 
+-- The packages of busted are Debian's: a line for a shell may end in such a remark.
+local BUSTED <const> = "busted  # Debian: apt-get install lua-busted lua5.4"
+
 local function report(write, name, binary, files, advice)
-  local width = #OWN[2][1] - #"NAME" + #name
+  local width = 0
+  for _, file in ipairs(files) do width = math.max(width, #file.path) end
   for _, file in ipairs(files) do
     write(file.path .. (" "):rep(width - #file.path) .. "  " .. file.about .. "\n")
   end
@@ -119,7 +129,25 @@ local function report(write, name, binary, files, advice)
   local program = quoted(binary)
   -- busted asks for "parlance" unless it is told of another.
   local setting = binary:find("/", 1, true) and "PARLANCE=" .. program .. " " or ""
-  write(("\nNext:\n  %s check %s.lua\n  %sbusted\n  %s %s.lua\n"):format(program, name, setting, program, name))
+  local busted = #files > 1 and ("  %s%s\n"):format(setting, BUSTED) or ""
+  write(("\nNext:\n  %s check %s.lua\n%s  %s %s.lua\n"):format(program, name, busted, program, name))
+end
+
+-- What only parlance's own source tree has.
+local OF_SOURCE <const> = { "core/cli/new.c", "tools/run", "spec/house_spec.lua" }
+
+-- Whether the current folder lies in that tree, where busted would run the specs of parlance itself.
+local function is_in_source(disk)
+  local up = ""
+  for _ = 1, 16 do
+    local count = 0
+    for _, path in ipairs(OF_SOURCE) do
+      if disk.is_there(up .. path) then count = count + 1 end
+    end
+    if count == #OF_SOURCE then return true end
+    up = up .. "../"
+  end
+  return false
 end
 
 -- The exit statuses of the command line.
@@ -127,17 +155,23 @@ local DONE <const>, FAILED <const>, REFUSED <const> = 0, 1, 2
 
 return function(arguments)
   local name, disk = arguments.options.name, arguments.disk
+  local is_bare <const> = arguments.options.bare ~= nil
   local fault = fault_of(name)
   if fault then
     complain("new %s: %s", quoted(name), fault)
     return REFUSED
   end
-  local found = obstacles(disk, name)
+  if is_in_source(disk) then
+    complain("new %s: this folder is in the source tree of parlance; make one of your own first:\n"
+      .. "  mkdir ~/%s && cd ~/%s", name, name, name)
+    return REFUSED
+  end
+  local found = obstacles(disk, name, is_bare)
   if #found > 0 then
     for _, path in ipairs(found) do complain("%s is there already; nothing was made", path) end
     return REFUSED
   end
-  local files, advice = plan(disk, name)
+  local files, advice = plan(disk, name, is_bare)
   local made, why = make(disk, files)
   if why then
     undo(made)

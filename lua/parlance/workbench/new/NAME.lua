@@ -2,12 +2,13 @@
 --
 -- Serve it, and edit it meanwhile: the next request is answered by what you have saved.
 --     parlance NAME.lua
--- Talk to it.
---     printf 'hello Ada\n' | nc -N localhost 8888
+-- Talk to it. (The server prints this command as this machine has it: there are several programs called nc.)
+--     printf 'hello Ada\n' | nc -N 127.0.0.1 8888
 -- Play the conversations in transcripts/NAME against it, cut in every way in which a network may cut them.
 --     parlance check NAME.lua
 -- Run spec/NAME_spec.lua.
 --     busted
+-- (On Debian that needs the packages lua-busted and lua5.4.)
 --
 -- The server owns the sockets; this file answers its questions. It returns a table, the protocol, and
 -- every connection gets a table `self` of its own that inherits from it.
