@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Seconds of play. */
+/* Seconds of the processor for play: on a busy machine it takes longer. */
 static const char play_time[] = "2";
 
 /* The words of the command line but settings: 8, and two for each number. */

@@ -11,7 +11,7 @@
 #include "server/server.h"
 
 /* ms that a check may take in all; most is for what is not play. */
-enum { CHECKER_TIME = 10000 };
+enum { CHECKER_TIME = 20000 };
 
 enum { CHECKER_NUMBERS_MAX = 8, CHECKER_NUMBER_MAX = 24 };
 

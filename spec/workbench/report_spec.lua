@@ -18,7 +18,10 @@ describe("workbench.report", function()
       { { got = "" }, "there is no answer" },
       { { expected = "" }, "the server answers where nothing is expected" },
       { { kind = "open" }, "the server does not close" },
-      { { kind = "closed", reason = "done" }, "the server has closed (done), and there is no `< end` that says so" },
+      { { kind = "closed", reason = "done" }, "the server has closed (done), and there is no `< end` that "
+        .. "says so; a protocol whose conversations go on has `close_when_done = false`" },
+      { { kind = "closed", reason = "malformed" },
+        "the server has closed (malformed), and there is no `< end` that says so" },
       { { kind = "raise", raised = "t error script_error detail=x" }, "the script raises an error" },
       { { kind = "raise", raised = "t error script_overrun detail=x" }, "a call into the script takes too long" },
       { { kind = "raise", raised = "t error out_of_memory detail=x" }, "the script runs out of memory" },

@@ -1,8 +1,8 @@
 -- parlance check: are the scripts valid, and do their transcripts hold however the bytes come?
 
+local play_together = require "parlance.workbench.neighbours"
 local report = require "parlance.workbench.report"
 local scripts = require "parlance.workbench.scripts"
-local stage = require "parlance.stage"
 local trial = require "parlance.workbench.trial"
 local writers = require "parlance.workbench.writers"
 
@@ -12,7 +12,7 @@ local HOLDS <const>, FAULTY <const>, UNCHECKED <const> = 0, 1, 2
 -- some for those behind it.
 local function share(deadline, nth, count)
   if not deadline then return nil end
-  local now = stage.clock()
+  local now = os.clock()
   return now + (deadline - now) / (count - nth + 1)
 end
 
@@ -29,15 +29,19 @@ function Check:complain(text)
   self:raise_status(UNCHECKED)
 end
 
--- Tries the script with one of its transcripts. The set `versions` gets the fingerprints of what was played.
--- (With other settings a script may load other files; that is the same version.)
+-- Tries the script with one of its transcripts: whether that holds. The set `versions` gets the fingerprints of what
+-- was played. (With other settings a script may load other files; that is the same version.)
 function Check:play(script, transcript, deadline)
   local outcome, why = trial(script.path, script.options, transcript, deadline)
-  if not outcome then return self:complain(("%s (with %s)"):format(why, transcript.path)) end
+  if not outcome then
+    self:complain(("%s (with %s)"):format(why, transcript.path))
+    return false
+  end
   self.writer.transcript(transcript, outcome)
   if #outcome.findings > 0 then self:raise_status(FAULTY) end
   local is_as_served = #transcript.variables + #transcript.settings == 0
   for version in pairs(is_as_served and outcome.versions or {}) do self.versions[version] = true end
+  return #outcome.findings == 0
 end
 
 function Check:check(script)
@@ -47,7 +51,23 @@ function Check:check(script)
   notes.path, notes.lacks = script.path, #list == 0 and #faults == 0 and scripts.folder(script.path)
   self.writer.script(script, notes)
   for _, fault in ipairs(faults) do self:complain(fault) end
-  for i, transcript in ipairs(list) do self:play(script, transcript, share(self.deadline, i, #list)) end
+  local sound = {}
+  for i, transcript in ipairs(list) do
+    local is_sound = self:play(script, transcript, share(self.deadline, i, #list + 1))
+    sound[#sound + 1] = is_sound and transcript or nil
+  end
+  self:play_together(script, sound)
+end
+
+-- Tries the transcripts that hold by themselves against each other.
+function Check:play_together(script, list)
+  local findings, plays = play_together(script, list, self.deadline, self.versions)
+  for _, finding in ipairs(findings) do
+    self.writer.transcript(finding.transcript, {
+      path = script.path, transcript = finding.transcript, findings = { finding.fault }, plays = plays, printed = {},
+    })
+    self:raise_status(FAULTY)
+  end
 end
 
 local function fingerprint(script)
@@ -71,7 +91,7 @@ return function(arguments)
     versions = {},
     is_address = arguments.is_address,
     is_for_server = is_for_server,
-    deadline = seconds and seconds > 0 and stage.clock() + seconds or nil,
+    deadline = seconds and seconds > 0 and os.clock() + seconds or nil,
     writer = writers[is_for_server and "faults" or options.format or "text"](arguments.write, report),
   }, Check)
   for _, script in ipairs(arguments.scripts) do script.options.allow_effects = options["allow-effects"] ~= nil end

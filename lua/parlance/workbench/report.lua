@@ -59,7 +59,8 @@ end
 
 local KINDS <const> = {
   closed = function(fault)
-    return ("the server has closed (%s), and there is no `< end` that says so"):format(fault.reason)
+    return ("the server has closed (%s), and there is no `< end` that says so%s"):format(fault.reason,
+      fault.reason == "done" and "; a protocol whose conversations go on has `close_when_done = false`" or "")
   end,
   open = function() return "the server does not close" end,
   raise = function(fault)
@@ -105,6 +106,10 @@ local WAYS <const> = {
   pipelined = function() return "when the client sends all of it at once (pipelined)" end,
   doubled = function()
     return "when two clients have this conversation at once: something is kept outside of `self`" .. IF_MEANT
+  end,
+  beside = function(fault)
+    return ("when another client has the conversation of %s at the same time: something is kept outside of `self`%s")
+      :format(fault.other.path, IF_MEANT)
   end,
   gone = function(fault) return "when the client " .. leaving(fault) end,
   after = function(fault)
@@ -168,6 +173,12 @@ end
 function report.headline(fault, transcript)
   local way = WAYS[fault.how](fault, transcript)
   return ("%s:%d: %s%s"):format(transcript.path, fault.line, KINDS[fault.kind](fault), way and ", " .. way or "")
+end
+
+--- That nothing was found, and with how many plays, in a line.
+function report.success(trial, transcript)
+  local chosen = #(trial.chosen or {}) > 0 and "; " .. table.concat(trial.chosen, ", ") or ""
+  return ("%s: holds (%s%s)"):format(transcript.path, plural(trial.plays, "play"), chosen)
 end
 
 --- What else there is to say of it: a list of lines.

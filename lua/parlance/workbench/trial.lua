@@ -1,22 +1,24 @@
 -- Plays one transcript against one script in every way, and finds the smallest that shows a fault.
 
 local journal = require "parlance.workbench.journal"
+local places = require "parlance.workbench.places"
 local player = require "parlance.workbench.player"
 local scripts = require "parlance.workbench.scripts"
 local stage = require "parlance.stage"
 local variants = require "parlance.workbench.variants"
 
+-- How long each of these may take, in seconds of the processor, so that a busy machine changes nothing: to play byte
+-- by byte, and that also when there is no time left; to cut at one place after the other, and to leave; and to look
+-- for a smaller example of what was found. Only a slow script takes as long.
+local BYTES_SECONDS <const>, LEAST_SECONDS <const> = 10, 0.1
+local CUT_SECONDS <const>, GONE_SECONDS <const>, SEARCH_SECONDS <const> = 60, 30, 10
+
+-- So many bytes are played one by one.
+local MOST_SINGLE <const> = 1024 * 1024
+
 -- Up to so many bytes each place is cut in a play of its own; beyond, one play cuts every request
 -- at its k-th byte, for each k, since a cut matters to the request that it falls into.
-local SINGLE_CUTS <const> = 4096
-
--- How long each of these may take, in seconds: to play byte by byte, and that also when there is no time left; to
--- cut at one place after the other, and to leave; and to look for a smaller example of what was found.
-local BYTES_SECONDS <const>, LEAST_SECONDS <const> = 10, 0.1
-local CUT_SECONDS <const>, GONE_SECONDS <const>, SEARCH_SECONDS <const> = 30, 3, 10
-
--- Over so many places, those far apart come first, so that what the time does not suffice for is spread over all.
-local MANY_PLACES <const> = 128 * 1024
+local SINGLE_CUTS <const> = 1024
 
 -- So much is slow: a request of this many bytes, and bytes looked at per byte of it.
 local SLOW_BYTES <const>, SLOW_RATIO <const> = 1024, 32
@@ -55,9 +57,9 @@ end
 -- A function that tells whether so many seconds have passed from now on, or the whole time is over and at least
 -- `least` have.
 local function timer(self, seconds, least)
-  local now = stage.clock()
+  local now = os.clock()
   local stop = math.min(now + seconds, math.max(self.deadline or math.huge, now + (least or 0)))
-  return function() return stage.clock() > stop end
+  return function() return os.clock() > stop end
 end
 
 -- ---- findings -----------------------------------------------------------------------------------
@@ -83,43 +85,64 @@ local function note_request(self, length, calls, bytes)
   end
 end
 
+-- Notes that only so many of all are played, by their number and not for a lack of time.
+local function note_choice(self, count, all, what)
+  if count < all then self.chosen[#self.chosen + 1] = ("%d of %d %s"):format(count, all, what) end
+end
+
 -- Byte by byte, and what it shows of the requests: where each ends, and how often it was looked at.
 local function play_bytes(self)
   local ends, last, start = {}, 0, 0
   local calls, bytes = self.script:asked()
   if self.transcript.fresh then calls, bytes = 0, 0 end
-  local is_over = timer(self, BYTES_SECONDS, LEAST_SECONDS)
+  local is_over, total = timer(self, BYTES_SECONDS, LEAST_SECONDS), self.transcript.bytes
+  local most = math.min(total, MOST_SINGLE)
+  note_choice(self, most, total, "bytes one by one")
   local fault = play(self, {
     cuts = "bytes",
     after_piece = function(position, requests)
-      local is_late = position % 64 == 0 and is_over()
-      if is_late then self.unplayed = ("%d of %d bytes one by one"):format(self.transcript.bytes - position,
-        self.transcript.bytes) end
-      if self.transcript.clients == 1 and (requests ~= last or is_late) then
+      local is_late = position < most and position % 64 == 0 and is_over()
+      if is_late then self.unplayed = ("%d of %d bytes one by one"):format(total - position, total) end
+      local is_last = is_late or position == most and most < total
+      if self.transcript.clients == 1 and (requests ~= last or is_last) then
         local calls_now, bytes_now = self.script:asked()
         note_request(self, position - start, calls_now - calls, bytes_now - bytes)
         if requests ~= last then ends[#ends + 1] = position end
         last, calls, bytes, start = requests, calls_now, bytes_now, position
       end
-      return is_late
+      return is_last
     end,
   })
   return fault, ends
 end
 
--- How many plays there are to be with cuts, and a function that gives the nth one's cuts, so that every
--- place is in one of them. (They are not kept: Lua's collector would walk through a hundred thousand lists.)
+-- The places of the sorted list, each counted from the beginning of the request that it is in; sorted.
+local function within_requests(list, ends)
+  local set, request, from = {}, 1, 0
+  for _, place in ipairs(list) do
+    while ends[request] and place > ends[request] do from, request = ends[request], request + 1 end
+    set[place - from] = true
+  end
+  local sorted = {}
+  for place in pairs(set) do sorted[#sorted + 1] = place end
+  table.sort(sorted)
+  return sorted
+end
+
+-- How many ways to cut there are, the places that are chosen of them, and a function that gives the cuts of a play at
+-- the nth: every place is in one of them. (They are not kept: Lua's collector would walk through them all.)
 local function cuts_of(self, ends)
-  local total = self.transcript.bytes
+  local total, near = self.transcript.bytes, places.ends(self.transcript)
+  local most = places.most(total, math.max(#ends, #self.transcript.steps))
   if self.transcript.clients > 1 or not self.transcript.fresh and total <= SINGLE_CUTS then
-    return total - 1, function(n) return { n } end
+    return total - 1, places.choose(1, total - 1, near, most), function(n) return { n } end
   end
   local longest, start = 0, 0
   for i = 1, #ends + 1 do
     local stop = ends[i] or total
     longest, start = math.max(longest, stop - start), stop
   end
-  return longest, function(n)
+  return longest, places.choose(1, longest, within_requests(near, ends), most), function(n)
     local list, from = {}, 0
     for i = 1, #ends + 1 do
       local stop = ends[i] or total
@@ -131,30 +154,14 @@ local function cuts_of(self, ends)
   end
 end
 
--- The places from `first` to `last`: one after the other if there are at most `many`, else far apart first.
-local function each_place(first, last, many)
-  return coroutine.wrap(function()
-    local count = last - first + 1
-    if count <= many then
-      for place = first, last do coroutine.yield(place) end
-      return
-    end
-    local step = 1
-    while step < count do step = step * 2 end
-    if count > 0 then coroutine.yield(first) end
-    while step > 1 do
-      for place = first + step // 2, last, step do coroutine.yield(place) end
-      step = step // 2
-    end
-  end)
-end
-
--- Plays in the way of each place, until there is a fault or the time is over: the fault and the place.
-local function try_places(self, what, seconds, first, last, many, way_of)
+-- Plays in the way of each place of the list, until there is a fault or the time is over: the fault and the place.
+-- `all`: how many there are that these were chosen of.
+local function try_places(self, what, seconds, list, all, way_of)
   local is_late, done = timer(self, seconds), 0
-  for place in each_place(first, last, many) do
+  note_choice(self, #list, all, what)
+  for place in places.each(list, #list == all) do
     if is_late() then
-      self.unplayed = self.unplayed or ("%d of %d %s"):format(last - first + 1 - done, last - first + 1, what)
+      self.unplayed = self.unplayed or ("%d of %d %s"):format(#list - done, #list, what)
       return nil
     end
     done = done + 1
@@ -175,8 +182,8 @@ local function smallest(self, cuts, fault)
 end
 
 local function try_cuts(self, ends)
-  local count, cuts_at = cuts_of(self, ends)
-  local fault, way = try_places(self, "ways to cut", CUT_SECONDS, 1, count, MANY_PLACES, function(n)
+  local count, list, cuts_at = cuts_of(self, ends)
+  local fault, way = try_places(self, "ways to cut", CUT_SECONDS, list, count, function(n)
     local way = { cuts = cuts_at(n) }
     return play(self, way), way
   end)
@@ -217,9 +224,11 @@ local function find_first(self, fault, way)
   find(self, fault, "gone", way)
 end
 
-local function try_leaving(self)
+local function try_leaving(self, ends)
   local total = self.transcript.bytes
-  local fault, way = try_places(self, "places to leave at", GONE_SECONDS, 0, total, SINGLE_CUTS, function(place)
+  local most = places.most(total, math.max(#ends, #self.transcript.steps))
+  local list = places.choose(0, total, places.ends(self.transcript), most)
+  local fault, way = try_places(self, "places to leave at", GONE_SECONDS, list, total + 1, function(place)
     for _, breaks in ipairs { false, true } do
       local way = { gone = place, breaks = breaks }
       local fault = play(self, way)
@@ -250,11 +259,11 @@ local function try_all(self)
   if fault then find(self, fault, "pipelined") end
   fault = doubled and play(self, {}, doubled) and play(self, { has_one_port = true }, doubled) -- it may tell the port
   if fault then find(self, fault, "doubled") end
-  if #self.findings == 0 then try_leaving(self) end
+  if #self.findings == 0 then try_leaving(self, ends) end
 end
 
 --- Tries the script at `path`, loaded with these options of stage.load(), with the transcript, until
---- stage.clock() is `deadline` if there is one. Returns
+--- os.clock(), which counts the processor's time, is `deadline` if there is one. Returns
 ---
 ---   findings   a list of faults (see player.play) with `how`: "whole", "again" (the second time), "cut"
 ---              (with `cuts`), "bytes", "pipelined", "doubled" (two clients at once), "gone" (with
@@ -265,13 +274,14 @@ end
 ---   printed    a set of the places at which the script printed
 ---   unknown    settings of the transcript that the script does not document, with what was meant, or ""
 ---   versions   a set of the fingerprints of what was played
+---   chosen     a list of how many of how many were played, where these are not all, in words
 ---   unplayed   what the time did not suffice for, in words, or nil
 ---
 --- or nil and why the script does not load.
 return function(path, options, transcript, deadline)
   local self = setmetatable({
     path = path, options = options, transcript = transcript, deadline = deadline,
-    findings = {}, plays = 0, printed = {}, versions = {}, unknown = {},
+    findings = {}, plays = 0, printed = {}, versions = {}, unknown = {}, chosen = {},
   }, Trial)
   local why
   stage.silence(true) -- it was loaded before, and has said what it prints then

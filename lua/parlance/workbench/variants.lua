@@ -70,4 +70,65 @@ function variants.doubled(self)
   return derived(self, steps)
 end
 
+-- Whether it can be played beside another: where time passes, or state is shared by design, that would be another
+-- conversation.
+local function has_own_pace(self)
+  for _, step in ipairs(self.steps) do
+    if step.kind == "wait" and step.seconds >= PAUSE then return false end
+  end
+  return not self.fresh
+end
+
+local function is_same_list(one, other)
+  if #one ~= #other then return false end
+  for i, entry in ipairs(one) do
+    if entry.name ~= other[i].name or entry.value ~= other[i].value then return false end
+  end
+  return true
+end
+
+--- Whether two transcripts can be played against each other: they meet the same script at the same time.
+function variants.are_compatible(one, other)
+  return has_own_pace(one) and has_own_pace(other) and one.time == other.time
+    and is_same_list(one.variables, other.variables) and is_same_list(one.settings, other.settings)
+end
+
+-- At most so many lines of a step are sent one by one.
+local MOST_LINES <const> = 64
+
+-- The steps of a transcript in turns, in each of which a client sends a line, or does something else.
+local function turns_of(self, name)
+  local turns = {}
+  local function add(step, text)
+    local copy = {}
+    for key, value in pairs(step) do copy[key] = value end
+    copy.client, copy.text, copy.length = name .. step.client, text, nil
+    turns[#turns + 1] = copy
+  end
+  for _, step in ipairs(self.steps) do
+    local _, lines = (step.text or ""):gsub("\n", "")
+    if step.kind == "send" and lines > 1 and lines <= MOST_LINES then
+      for line in step.text:gmatch "[^\n]*\n?" do
+        if line ~= "" then add(step, line) end
+      end
+    elseif step.kind ~= "wait" then
+      add(step, step.text)
+    end
+  end
+  return turns
+end
+
+--- The conversations of two transcripts at once, in turn; the first one begins. The names of clients begin with
+--- "one" and "two". Where one is over, the other goes on.
+function variants.paired(one, other)
+  local steps, first, second = {}, turns_of(one, "one"), turns_of(other, "two")
+  for i = 1, math.max(#first, #second) do
+    steps[#steps + 1] = first[i]
+    steps[#steps + 1] = second[i]
+  end
+  local copy = derived(one, steps)
+  copy.bytes, copy.clients = one.bytes + other.bytes, one.clients + other.clients
+  return copy
+end
+
 return variants

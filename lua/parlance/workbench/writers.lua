@@ -19,7 +19,7 @@ function writers.text(write, report)
   end
 
   function writer.transcript(transcript, trial)
-    if #trial.findings == 0 then write(("%s: holds (%d plays)\n"):format(transcript.path, trial.plays)) end
+    if #trial.findings == 0 then write(report.success(trial, transcript) .. "\n") end
     for _, fault in ipairs(trial.findings) do
       write(report.headline(fault, transcript) .. "\n")
       write_lines(write, report.details(fault, transcript))

@@ -1,0 +1,62 @@
+-- Plays different transcripts of a script against each other: what one client's conversation leaves outside of `self`
+-- must not reach another's.
+
+local player = require "parlance.workbench.player"
+local scripts = require "parlance.workbench.scripts"
+local journal = require "parlance.workbench.journal"
+local stage = require "parlance.stage"
+local variants = require "parlance.workbench.variants"
+
+-- So many pairs are played, those that stand next to each other first.
+local MOST_PAIRS <const> = 256
+
+-- The pairs of the list that can be played, the nearest first, each in both orders.
+local function pairs_of(list)
+  local found = {}
+  for distance = 1, #list - 1 do
+    for i = 1, #list - distance do
+      if #found >= 2 * MOST_PAIRS then return found end
+      local one, other = list[i], list[i + distance]
+      if variants.are_compatible(one, other) then
+        found[#found + 1] = { one, other }
+        found[#found + 1] = { other, one }
+      end
+    end
+  end
+  return found
+end
+
+-- A play of the two on a script that nobody has talked to: the fault, or nil.
+local function play(script, one, other, versions)
+  local options = { time = one.time }
+  for name, value in pairs(script.options) do options[name] = value end
+  local loaded <close> = scripts.load(script.path, options, one)
+  journal.read {}
+  if not loaded then return nil end
+  if #one.variables + #one.settings == 0 then versions[loaded:fingerprint()] = true end
+  return player.play(loaded, variants.paired(one, other), {}, {})
+end
+
+--- Plays each transcript of the list, which hold by themselves, against others, until os.clock() is `deadline`.
+--- Returns a list of { transcript =, fault = } (see player.play()) with fault.how "beside" and fault.other, the other
+--- transcript, at most one for each; and how many plays there were. The set `versions` gets the fingerprints of what
+--- was played as a server would load it.
+return function(script, list, deadline, versions)
+  local findings, is_found, plays = {}, {}, 0
+  stage.silence(true)
+  for _, pair in ipairs(pairs_of(list)) do
+    local one, other = table.unpack(pair)
+    if deadline and os.clock() > deadline then break end
+    if not is_found[one] and not is_found[other] then
+      plays = plays + 1
+      local fault = play(script, one, other, versions)
+      if fault then
+        if (fault.client or ""):find "^two" then one, other = other, one end
+        fault.how, fault.other, is_found[one] = "beside", other, true
+        findings[#findings + 1] = { transcript = one, fault = fault }
+      end
+    end
+  end
+  stage.silence(false)
+  return findings, plays
+end
