@@ -9,6 +9,7 @@
 static volatile sig_atomic_t write_end = -1;
 static volatile sig_atomic_t asked;
 static volatile sig_atomic_t asked_to_reload;
+static volatile sig_atomic_t unused; /* the last of those that mean nothing; 0: none came */
 
 /* An empty pipe takes a byte, and one that is full has woken the loop already. */
 static void wake(void) {
@@ -33,6 +34,13 @@ static void on_reload(int signal_number) {
   errno = saved;
 }
 
+static void on_unused(int signal_number) {
+  int saved = errno;
+  unused = signal_number;
+  wake();
+  errno = saved;
+}
+
 static void drop_it(int signal_number) { (void)signal_number; }
 
 bool signals_asked_to_stop(void) { return asked; }
@@ -43,10 +51,20 @@ bool signals_take_reload(void) {
   return was_asked;
 }
 
+const char *signals_take_unused(void) {
+  int number = unused;
+  unused = 0;
+  if (number == 0) return NULL;
+  return number == SIGUSR1 ? "SIGUSR1" : "SIGUSR2";
+}
+
 bool signals_expect_reload(void) {
   struct sigaction reload = {.sa_handler = on_reload, .sa_flags = SA_RESTART};
+  struct sigaction ignore = {.sa_handler = on_unused, .sa_flags = SA_RESTART};
   sigemptyset(&reload.sa_mask);
-  return sigaction(SIGHUP, &reload, NULL) == 0;
+  sigemptyset(&ignore.sa_mask);
+  return sigaction(SIGHUP, &reload, NULL) == 0 && sigaction(SIGUSR1, &ignore, NULL) == 0 &&
+         sigaction(SIGUSR2, &ignore, NULL) == 0;
 }
 
 enum status signals_open(int *fd) {
@@ -64,7 +82,7 @@ enum status signals_open(int *fd) {
     close(ends[1]);
     return STATUS_ERROR;
   }
-  if (asked_to_reload) wake();
+  if (asked_to_reload || unused) wake();
   *fd = ends[0];
   return STATUS_OK;
 }

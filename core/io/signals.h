@@ -4,7 +4,8 @@
  * There is one set of handlers in a process. A second SIGTERM or SIGINT ends the process at once
  * with exit status 1. SIGPIPE and SIGXFSZ (a file got as large as files may be, which the write
  * tells too) are caught and dropped (not ignored: programs that a script starts would inherit
- * that). */
+ * that). SIGUSR1 and SIGUSR2 mean nothing and end nothing: a program that sends one by mistake, say
+ * to have logs reopened, is told in the log. */
 #ifndef IO_SIGNALS_H
 #define IO_SIGNALS_H
 
@@ -12,8 +13,8 @@
 
 #include "base/status.h"
 
-/* From now on SIGHUP does not end the process; signals_open() makes up for what came before it.
- * false with errno. */
+/* From now on SIGHUP, SIGUSR1 and SIGUSR2 do not end the process; signals_open() makes up for what
+ * came before it. false with errno. */
 bool signals_expect_reload(void);
 
 /* Installs the handlers; *fd becomes readable when the process is asked for something. It belongs
@@ -25,5 +26,8 @@ bool signals_asked_to_stop(void);
 
 /* Whether the process has been asked to reload (SIGHUP) since this was last called. */
 bool signals_take_reload(void);
+
+/* The name of such a signal that has come since this was last called; NULL: none has. */
+const char *signals_take_unused(void);
 
 #endif

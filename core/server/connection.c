@@ -18,8 +18,10 @@ enum {
   TURN_BUDGET = 4 * 1024 * 1024,
   /* And how long that may take, in ms, when its pieces are slow to be made. */
   TURN_TIME = 20,
-  /* How often it is read from in a turn to find out that nothing is left in hand. */
+  /* How often it is read from in a turn to find out that nothing is left in hand, */
   DRAIN_READS = 16,
+  /* and to find out what has come while the server was busy. */
+  CATCH_UP_READS = 16,
   /* Looks at whether the peer still takes what it was sent, in a write_timeout. */
   LOOKS = 4,
   /* How long a peer may go on sending after we have finished, in ms. */
@@ -37,6 +39,7 @@ struct connection {
   struct connection *next;
   struct connection *previous;
   struct timer timer;
+  struct ready turn; /* in the run queue: it goes on when the others have had their turn */
   struct resolver_lookup *lookup;
   char *name;                  /* NULL: not looked up, or there is none */
   struct recording *recording; /* NULL: it is not recorded */
@@ -47,8 +50,9 @@ struct connection {
   unsigned interest : 8;
   enum phase phase : 8;
   bool peer_ended : 1;
-  bool is_cut : 1;  /* what waited was given up: the peer must not take it for a whole response */
-  bool is_slow : 1; /* lingering: it had not taken all when it was last looked at */
+  bool is_cut : 1;   /* what waited was given up: the peer must not take it for a whole response */
+  bool has_sent : 1; /* the peer was given something */
+  bool is_slow : 1;  /* lingering: it had not taken all when it was last looked at */
   union address_of_peer peer;
 };
 
@@ -58,6 +62,13 @@ static struct server *server_of(const struct connection *connection) {
 
 static struct connection *of_owner(struct session_owner *owner) {
   return (struct connection *)((char *)owner - offsetof(struct connection, owner));
+}
+
+/* The clock is read again: calls into a script may take long. */
+static int64_t tell_time(struct session_owner *owner) {
+  struct server *server = server_of(of_owner(owner));
+  server_tick(server);
+  return server->now;
 }
 
 static struct connection *of_timer(struct timer *timer) {
@@ -119,6 +130,7 @@ static void end(struct connection *connection, bool reset) {
     poller_remove(server->poller, connection->fd);
   if (connection->lookup) resolver_lookup_cancel(connection->lookup);
   timer_cancel(&server->timers, &connection->timer);
+  ready_remove(&server->ready, &connection->turn);
   socket_close(connection->fd, reset);
   connection->fd = -1;
   connection->phase = PHASE_ENDED;
@@ -188,22 +200,39 @@ static void count_buffered(struct connection *connection, size_t buffered) {
   connection->buffered = buffered;
 }
 
+/* For how long, in ms, the peer may go on sending. When the server stops, an idle peer that was
+ * sent nothing, or has had its last response for as long as others may linger, loses nothing if the
+ * socket is closed at once. */
+static int64_t time_to_linger(const struct connection *connection, enum reason reason,
+                              int64_t idle_since) {
+  const struct server *server = server_of(connection);
+  if (!server->is_draining) return LINGER_TIME;
+  if (reason != REASON_DRAINED) return LINGER_TIME_DRAINING;
+  if (!connection->has_sent) return 0;
+  if (socket_unacknowledged(connection->fd) > 0) return LINGER_TIME_DRAINING;
+  int64_t left = idle_since + LINGER_TIME_DRAINING - server->now;
+  return left > 0 ? left : 0;
+}
+
 /* The conversation is over: its session goes, the socket may have to linger. */
 static void finish(struct connection *connection) {
   struct service *service = connection->listener->service;
   struct server *server = service->server;
   enum reason reason = session_reason(connection->session);
   uint64_t requests = session_requests(connection->session);
+  int64_t idle_since = session_idle_since(connection->session);
   if (connection->recording) recording_finish(&connection->recording, connection->session);
   session_destroy(connection->session, server->now);
   connection->session = NULL;
   count_buffered(connection, 0);
+  ready_remove(&server->ready, &connection->turn);
   service->ended[reason]++;
   service->requests += requests;
   log_end_of(connection, reason, requests);
   bool is_broken =
       reason == REASON_PEER_RESET || reason == REASON_WRITE_TIMEOUT || connection->is_cut;
-  if (is_broken || connection->peer_ended || reason == REASON_STOPPED) {
+  int64_t time = time_to_linger(connection, reason, idle_since);
+  if (is_broken || connection->peer_ended || reason == REASON_STOPPED || time == 0) {
     end(connection, is_broken);
     return;
   }
@@ -212,7 +241,7 @@ static void finish(struct connection *connection) {
   watch(connection, POLLER_READ);
   connection->unacknowledged = socket_unacknowledged(connection->fd);
   connection->delivered_at = server->now;
-  linger_for(connection, server->is_draining ? LINGER_TIME_DRAINING : LINGER_TIME);
+  linger_for(connection, time);
 }
 
 /* How long it may take nothing of its last response. */
@@ -274,6 +303,7 @@ static enum status send_next(struct connection *connection, size_t *budget) {
     status = socket_send_file(connection->fd, output.file, &offset, wanted, &sent);
   }
   if (status == STATUS_OK) {
+    connection->has_sent = true;
     if (connection->recording)
       recording_sends(&connection->recording, session, spans, &output, sent);
     session_sent(session, sent, now);
@@ -301,9 +331,9 @@ static bool flush(struct connection *connection) {
     session_resume(session, server_of(connection)->now);
     if (status != STATUS_OK) break;
     if (!session_has_output(session)) break; /* as nearly always: no clock need be read for it */
-    int64_t now = clock_coarse_milliseconds();
-    if (started == 0) started = now;
-    if (now - started >= TURN_TIME) return true;
+    server_tick(server_of(connection));
+    if (started == 0) started = server_of(connection)->now;
+    if (server_of(connection)->now - started >= TURN_TIME) return true;
   }
   return session_wants_turn(session);
 }
@@ -363,7 +393,7 @@ static void settle(struct connection *connection) {
   if (writes) look_at_delivery(connection);
   /* A conversation that has had its share of this turn goes on in one of the next. */
   if (has_more || session_wants_turn(connection->session))
-    schedule(connection, server->now + 1);
+    ready_add(&server->ready, &connection->turn);
   else
     schedule(connection, writes ? next_look(connection) : session_deadline(connection->session));
 }
@@ -383,22 +413,40 @@ static void ready(struct io_source *source, unsigned events) {
   settle(connection);
 }
 
-static void expire(struct connection *connection) {
+/* The server may have been busy for long: what the peer has done meanwhile counts, though no event
+ * has told of it yet. */
+static void catch_up(struct connection *connection) {
+  struct server *server = server_of(connection);
+  struct session *session = connection->session;
+  for (int reads = 0; reads < CATCH_UP_READS; reads++) {
+    if (session_deadline(session) > server->now || !session_wants_input(session)) break;
+    if (receive(connection) != STATUS_OK) break;
+  }
+  if (session_deadline(session) <= server->now && session_has_output(session))
+    (void)flush(connection);
+}
+
+/* Whatever limit of time has run out, does. Then it goes on. */
+static void go_on(struct connection *connection) {
+  catch_up(connection);
   look_at_delivery(connection);
   if (connection->recording) recording_look(&connection->recording, connection->session);
   session_expire(connection->session, server_of(connection)->now);
   if (connection->recording) recording_expired(&connection->recording, connection->session);
+  session_resume(connection->session, server_of(connection)->now);
+  settle(connection);
 }
 
 static void expire_timer(struct timer *timer) {
   struct connection *connection = of_timer(timer);
   if (connection->phase == PHASE_LINGERING)
     linger_on(connection);
-  else {
-    expire(connection);
-    session_resume(connection->session, server_of(connection)->now);
-    settle(connection);
-  }
+  else if (!ready_has(&connection->turn)) /* else its turn comes, and with it a look at the time */
+    go_on(connection);
+}
+
+static void take_turn(struct ready *entry) {
+  go_on((struct connection *)((char *)entry - offsetof(struct connection, turn)));
 }
 
 /* ---- the beginning ------------------------------------------------------------------------- */
@@ -452,7 +500,11 @@ static struct connection *create(struct listener *listener, int fd, const struct
   address_keep(peer, &connection->peer);
   connection->source.ready = ready;
   connection->timer.expire = expire_timer;
-  connection->owner = (struct session_owner){identify, &service->failures, &server->held};
+  connection->turn.run = take_turn;
+  connection->owner = (struct session_owner){.identify = identify,
+                                             .failures = &service->failures,
+                                             .held = &server->held,
+                                             .now = tell_time};
   connection->listener = listener;
   connection->fd = fd;
   connection->phase = PHASE_NAMING;

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <sys/stat.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/timer.h"
 #include "io/poller.h"
@@ -12,6 +13,7 @@
 #include "io/source.h"
 #include "io/watcher.h"
 #include "server/preflight.h"
+#include "server/ready.h"
 #include "server/server.h"
 #include "session/session.h"
 
@@ -65,8 +67,9 @@ struct server {
   double others_ended;    /* when others last went on within a renewal, in seconds, */
   double others_took;     /* and how long that took */
   struct timer_heap timers;
-  struct timer retry; /* when accepting stopped for want of descriptors */
-  struct timer drain; /* when draining has taken long enough */
+  struct ready_queue ready; /* conversations that have had their share of a turn, and go on */
+  struct timer retry;       /* when accepting stopped for want of descriptors */
+  struct timer drain;       /* when draining has taken long enough */
   struct service *services;
   struct connection *connections; /* all that live */
   struct connection *ended;       /* to be freed at the end of the turn */
@@ -77,16 +80,22 @@ struct server {
   size_t buffered;          /* bytes of all connections in memory, but for the recorded ones */
   size_t max_buffered;      /* SIZE_MAX: no limit */
   int keepalive;            /* s; 0: none */
-  int64_t now;              /* the turn's */
+  int64_t now; /* when the turn began, or when a call into a script last came back: server_tick() */
   struct io_source signals;
   int signal_fd;
   bool is_stopping; /* asked to stop */
   bool is_draining;
-  bool drain_is_over; /* what is in hand still is cut off */
-  int64_t full_at;    /* when no descriptor was left for the last time; 0: never */
-  unsigned full_turns;
+  bool drain_is_over;               /* what is in hand still is cut off */
+  int64_t full_at;                  /* when no descriptor was left for the last time; 0: never */
   char peer_host[ADDRESS_TEXT_MAX]; /* of the peer that was identified last */
   char scratch[SCRATCH_SIZE];
 };
+
+/* Reads the clock again after what may have taken long, so that limits of time count from when
+ * something happens. It is the coarse one, which costs little and may be a tick behind. */
+static inline void server_tick(struct server *server) {
+  int64_t now = clock_coarse_milliseconds();
+  if (now > server->now) server->now = now;
+}
 
 #endif

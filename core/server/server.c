@@ -20,7 +20,8 @@ enum {
   EVENTS = 256,         /* dispatched in a turn */
   FAREWELL_TIME = 1000, /* ms for telling scripts of connections that are cut off at the end */
   DRAIN_TIME = 10000,   /* ms for the requests in hand when the server is asked to stop */
-  FULL_TURNS = 16,  /* so many turns without a free place are followed by a look at the timers */
+  TIMERS = 256,         /* that expire in a turn at most; */
+  QUEUE_TIME = 50,  /* ms that the run queue has in a turn, at most: then events are looked at */
   OTHERS_SHARE = 9, /* so many times as long as a renewal others may take while it is under way, */
   STRETCH_TIME = 500, /* but it goes on without them for no longer than this, in us */
   LONGEST_WAIT = 3600 * 1000
@@ -33,6 +34,8 @@ static void signalled(struct io_source *source, unsigned events) {
   while (read(server->signal_fd, bytes, sizeof bytes) > 0) continue;
   server->is_stopping = server->is_stopping || signals_asked_to_stop();
   if (!server->is_stopping && signals_take_reload()) server->is_asked_to_renew = true;
+  const char *unused = signals_take_unused();
+  if (unused) log_event(LOG_WARN, "signal_ignored", "signal", unused);
 }
 
 static void retry(struct timer *timer) {
@@ -57,6 +60,7 @@ enum status server_create(const struct server_options *options, struct server **
   *why = "memory";
   if (!server) return STATUS_NO_MEMORY;
   timer_heap_init(&server->timers);
+  ready_init(&server->ready);
   server->max_connections = options->max_connections;
   server->max_buffered = options->max_buffered > 0 ? options->max_buffered : SIZE_MAX;
   server->keepalive = options->keepalive;
@@ -99,6 +103,7 @@ static void run_due(struct timer *timer) {
   (void)timer_set(&server->timers, timer, CLOCK_NEVER);
   if (service->source && service->source->run_due)
     service->source->run_due(service->source->context, server->now);
+  server_tick(server);
 }
 
 enum status server_add_service(struct server *server, const struct service_options *options,
@@ -154,7 +159,7 @@ void server_set_due(struct server *server, size_t nth, int64_t when) {
 /* ---- a turn -------------------------------------------------------------------------------- */
 
 static int time_to_wait(struct server *server, int64_t now) {
-  if (sweep_is_on(server)) return 0;
+  if (sweep_is_on(server) || server->ready.count > 0) return 0;
   int64_t next = timer_next(&server->timers);
   if (renewal_deadline(server) < next) next = renewal_deadline(server);
   if (server->resolver) {
@@ -185,12 +190,27 @@ static bool must_break_off(struct server *server) {
 }
 
 static void expire_timers(struct server *server) {
-  struct timer *timer;
-  while (!must_break_off(server) && (timer = timer_take_due(&server->timers, server->now)))
+  int64_t due = server->now; /* those that come to be due meanwhile have the next turn */
+  for (int i = 0; i < TIMERS && !must_break_off(server); i++) {
+    struct timer *timer = timer_take_due(&server->timers, due);
+    if (!timer) break;
     timer->expire(timer);
+  }
   if (server->is_draining && must_break_off(server)) abort_all(server);
   if (server->resolver && resolver_deadline(server->resolver, server->now) <= server->now)
     resolver_expire(server->resolver);
+}
+
+/* A slice for each one that is there now. What there is no time for keeps its place. */
+static void run_queue(struct server *server) {
+  int64_t end = server->now + QUEUE_TIME;
+  for (size_t i = server->ready.count; i > 0 && !must_break_off(server); i--) {
+    struct ready *entry = ready_take(&server->ready);
+    if (!entry) break;
+    entry->run(entry);
+    if (relief_is_due(server)) relief_give(server);
+    if (server->now >= end) break;
+  }
 }
 
 static enum status turn(struct server *server, int wait_ms, size_t *count) {
@@ -203,10 +223,9 @@ static enum status turn(struct server *server, int wait_ms, size_t *count) {
     source->ready(source, events[i].events);
     if (relief_is_due(server)) relief_give(server);
   }
-  /* After a long stall the bytes that keep a connection alive may not have been read yet. */
-  if (*count < EVENTS || server->is_draining || ++server->full_turns % FULL_TURNS == 0)
-    expire_timers(server);
+  expire_timers(server);
   if (relief_is_due(server)) relief_give(server);
+  run_queue(server);
   sweep_slice(server);
   connection_free_ended(server);
   return STATUS_OK;

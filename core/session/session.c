@@ -18,16 +18,25 @@ struct session *session_create(struct handler *handler, struct session_owner *ow
   return session;
 }
 
+/* The handler was called, which may have taken long. */
+static void tick(struct session *session) {
+  if (session->owner->now) session->now = session->owner->now(session->owner);
+}
+
 void conversation_release(struct session *session, struct piece *pieces) {
+  bool is_called = false;
   while (pieces) {
     struct piece *piece = pieces;
     pieces = piece->next;
     if (piece->kind == PIECE_HELD && piece->of.held.held)
       held_remove(session->owner->held, piece->of.held.held);
-    if (piece->kind != PIECE_BYTES)
+    if (piece->kind != PIECE_BYTES) {
       session->handler->release(session->handler, session, piece->reference);
+      is_called = true;
+    }
     free(piece);
   }
+  if (is_called) tick(session);
 }
 
 void conversation_consume(struct session *session, size_t length) {
@@ -61,6 +70,17 @@ static bool has_step(struct session *session) {
   return session_next(session) != SESSION_WAIT;
 }
 
+/* What was done by the handler is done now, and not when it began: limits count from here. */
+static void run_handler(struct session *session) {
+  bool was_greeting = session->state == STATE_GREETING, had_output = session_has_output(session);
+  uint64_t requests = session->requests;
+  do session->handler->work(session->handler, session);
+  while (has_step(session));
+  tick(session);
+  if (was_greeting || session->requests != requests) session->read_since = session->now;
+  if (!had_output && session_has_output(session)) session->write_since = session->now;
+}
+
 /* Runs the handler until nothing is left to do for now. */
 static void work(struct session *session, int64_t now) {
   assert(!session->working);
@@ -68,10 +88,10 @@ static void work(struct session *session, int64_t now) {
   session->now = now;
   session->yielded = false;
   session->working = true;
-  while (has_step(session)) session->handler->work(session->handler, session);
+  if (has_step(session)) run_handler(session);
   session->working = false;
   if (session->state == STATE_ENDED) session->yielded = false;
-  if (was_empty) session->write_since = now;
+  if (was_empty) session->write_since = session->now;
   if (session->state == STATE_CLOSING && output_is_empty(&session->output))
     session->state = STATE_ENDED;
 }
@@ -141,11 +161,12 @@ void session_output(const struct session *session, struct span *spans, size_t ca
 }
 
 void session_sent(struct session *session, size_t length, int64_t now) {
-  session->write_since = now;
+  session->now = session->write_since = now;
   conversation_release(session, output_sent(&session->output, length));
   if (session->output.size <= SESSION_LOW_WATER) session->paused = false;
   if (!output_is_empty(&session->output)) return;
-  session->read_since = now; /* while output waits, the peer may not have been listened to */
+  session->read_since =
+      session->now; /* while output waits, the peer may not have been listened to */
   if (session->state == STATE_CLOSING) session->state = STATE_ENDED;
 }
 
@@ -178,6 +199,7 @@ static int64_t deadline(const struct session *session, enum reason *reason) {
   *reason = REASON_WRITE_TIMEOUT;
   if (session->state == STATE_ENDED) return CLOCK_NEVER;
   if (!output_is_empty(&session->output)) return after(session->write_since, limits->write_timeout);
+  if (session->yielded) return CLOCK_NEVER; /* it waits for its turn, and not for the peer */
   *reason = REASON_REQUEST_TIMEOUT;
   if (session->kept) return after(session->read_since, limits->request_timeout);
   *reason = REASON_IDLE_TIMEOUT;
@@ -228,6 +250,8 @@ bool session_refuse(struct session *session, int64_t now) {
   work(session, now);
   return is_cut;
 }
+
+int64_t session_idle_since(const struct session *session) { return session->read_since; }
 
 void session_drain(struct session *session, int64_t now) {
   session->draining = true;

@@ -57,6 +57,9 @@ struct session_owner {
   void (*identify)(struct session_owner *owner, struct session_identity *identity);
   struct session_failures *failures;
   struct held_strings *held; /* of many sessions; NULL: those of each count as its own */
+  /* What time it is now. It is asked when the handler has been at work, which may have taken long.
+   * NULL: no time passes meanwhile. */
+  int64_t (*now)(struct session_owner *owner);
 };
 
 /* ---- the owner's side ---------------------------------------------------------------------- */
@@ -138,6 +141,9 @@ size_t session_memory(const struct session *session);
 /* The server has too much in memory, and this conversation has the most: ends it with
  * REASON_OVERLOADED. True: its output was given up; false: the last words are still to be sent. */
 bool session_refuse(struct session *session, int64_t now);
+
+/* When its last response had gone out, or its unfinished request began; else when it was made. */
+int64_t session_idle_since(const struct session *session);
 
 /* The server is stopping: finish what is in hand, then end. */
 void session_drain(struct session *session, int64_t now);

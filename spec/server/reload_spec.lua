@@ -198,6 +198,18 @@ describe("a script that is edited", function()
     assert.equal(1, running:count_in_log "reloaded")
   end)
 
+  it("neither reloads nor ends at SIGUSR1 and SIGUSR2, which it logs", function()
+    local running, path = start(version "v1", { "--no-watch" })
+    local client = running:connect()
+    write(path, version "v2")
+    for number, name in pairs { [10] = "SIGUSR1", [12] = "SIGUSR2" } do
+      assert(running.process:signal(number))
+      running:wait_for_log(" warn signal_ignored signal=" .. name .. "\n")
+    end
+    assert.equal("v1 a\n", client:exchange("a\n", 5))
+    assert.is_nil(running:log():match " reloaded ")
+  end)
+
   it("reloads every service at SIGHUP, and only the one whose file was saved else", function()
     local folder = new_folder()
     write(folder .. "/one.lua", version "v1")

@@ -507,6 +507,44 @@ describe("session", function()
       assert.equal(9000, session:deadline()) -- of request_timeout
     end)
 
+    describe("count from the end of a call that takes long", function()
+      local function open_slow(more)
+        return asked("request_timeout = 2, idle_timeout = 5, write_timeout = 3" .. (more or ""))
+          :open { now = 0, takes = 4000 }
+      end
+
+      it("for the response that it has made", function()
+        local session = open_slow()
+        session:receive("abc.", 1000)
+        assert.equal(8000, session:deadline())
+      end)
+
+      it("for the next request, once the response was read at once", function()
+        local session = open_slow()
+        session:receive("abc.", 1000)
+        session:take(100, 5000)
+        assert.equal(10000, session:deadline())
+      end)
+
+      it("for a request that began meanwhile", function()
+        local session = open_slow()
+        session:receive("abc.de", 1000)
+        session:take(100)
+        assert.equal(session:now() + 2000, session:deadline())
+      end)
+
+      it("for the greeting", function()
+        local session = open_slow(", handle_connect = function() return 'hi' end")
+        assert.equal(7000, session:deadline())
+      end)
+
+      it("but a request that is asked about counts from its first byte", function()
+        local session = open_slow()
+        session:receive("a", 1000)
+        assert.equal(3000, session:deadline())
+      end)
+    end)
+
     it("never come where the limit is 0", function()
       local session = asked("request_timeout = 0, idle_timeout = 0, write_timeout = 0"):open()
       assert.is_nil(session:deadline())

@@ -41,6 +41,7 @@ int luaopen_parlance_spec(lua_State *L) {
   add_field(L, "base", spec_open_base);
   add_field(L, "io", spec_open_io);
   add_field(L, "process", spec_open_process);
+  add_field(L, "server", spec_open_server);
   add_field(L, "framing", spec_open_framing);
   add_field(L, "session", spec_open_session);
   add_field(L, "script", spec_open_script);

@@ -16,6 +16,7 @@ int luaopen_parlance_spec(lua_State *L);
 int spec_open_base(lua_State *L);
 int spec_open_io(lua_State *L);
 int spec_open_process(lua_State *L);
+int spec_open_server(lua_State *L);
 
 /* A room that is not linked in has no field. */
 __attribute__((weak)) int spec_open_framing(lua_State *L);

@@ -29,7 +29,8 @@ struct peer {
   struct session *session; /* NULL once it is closed */
   struct peer *next;
   struct session_identity who;
-  int64_t now; /* the last time that was told */
+  int64_t now;   /* the last time that was told */
+  int64_t takes; /* what is added to that by each call of the handler */
 };
 
 /* ---- scripts ------------------------------------------------------------------------------- */
@@ -210,8 +211,14 @@ static void identify(struct session_owner *owner, struct session_identity *ident
   *identity = ((struct peer *)owner)->who;
 }
 
-/* open { now =, host =, port =, name =, server_host =, server_port =, starts = false }: nil if
- * there is no memory. */
+/* Each time that the handler was at work, so much time has passed. */
+static int64_t tell_time(struct session_owner *owner) {
+  struct peer *peer = (struct peer *)owner;
+  return peer->now += peer->takes;
+}
+
+/* open { now =, takes =, host =, port =, name =, server_host =, server_port =, starts = false }:
+ * nil if there is no memory. */
 static int service_open(lua_State *L) {
   struct service *service = check_service(L);
   return spec_open_peer(L, &service->peers, script_name(service->script),
@@ -225,8 +232,14 @@ int spec_open_peer(lua_State *L, struct spec_peers *all, const char *name,
   arguments_identity(L, 2, name, &who);
   int64_t now = arguments_integer(L, 2, "now", 0);
   struct peer *peer = lua_newuserdatauv(L, sizeof *peer, 2);
-  *peer = (struct peer){
-      .owner = {identify, &all->failures, &all->held}, .all = all, .who = who, .now = now};
+  *peer = (struct peer){.owner = {.identify = identify,
+                                  .failures = &all->failures,
+                                  .held = &all->held,
+                                  .now = tell_time},
+                        .all = all,
+                        .who = who,
+                        .now = now,
+                        .takes = arguments_integer(L, 2, "takes", 0)};
   luaL_setmetatable(L, session_class);
   arguments_keep(L); /* the script and the texts outlive the session */
   peer->session = session_create(handler, &peer->owner, now);
@@ -243,6 +256,12 @@ static struct peer *check_peer(lua_State *L) {
   struct peer *peer = luaL_checkudata(L, 1, session_class);
   luaL_argcheck(L, peer->session != NULL, 1, "the session was closed");
   return peer;
+}
+
+/* now(): what the session was told last. */
+static int session_now(lua_State *L) {
+  lua_pushinteger(L, check_peer(L)->now);
+  return 1;
 }
 
 /* The time stands still where none is given. */
@@ -507,6 +526,7 @@ int spec_open_session(lua_State *L) {
                                              {"is_responding", session_responding},
                                              {"deadline", session_when},
                                              {"expire", session_passed},
+                                             {"now", session_now},
                                              {"delivered", session_goes_out},
                                              {"memory", session_weighs},
                                              {"refuse", session_refused},
