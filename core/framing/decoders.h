@@ -1,7 +1,7 @@
 /* decoders.h: what framing.c chooses from, and the answers that its decoders share.
  *
  * Private to the room. A decoder takes what framing_decode() takes, except that `bytes` is never
- * NULL; it fills in the result once, by one of the four functions at the end. */
+ * NULL; it fills in the result once, by one of the five functions at the end. */
 #ifndef FRAMING_DECODERS_H
 #define FRAMING_DECODERS_H
 
@@ -46,6 +46,13 @@ static inline void answer_partial(struct framing_result *result, size_t needed, 
 
 static inline void answer_malformed(struct framing_result *result, const char *why) {
   *result = (struct framing_result){.answer = FRAMING_MALFORMED, .why = why};
+}
+
+/* The length is declared. */
+static inline void answer_over(struct framing_result *result, size_t payload_length) {
+  *result = (struct framing_result){.answer = FRAMING_TOO_LARGE,
+                                    .payload = {.length = payload_length},
+                                    .why = "the length is larger than allowed"};
 }
 
 static inline void answer_too_large(struct framing_result *result, const char *why) {

@@ -1,6 +1,7 @@
 #include "framing/framing.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "framing/decoders.h"
@@ -19,6 +20,16 @@ void framing_decode(const struct framing *framing, const char *bytes, size_t len
   case FRAMING_HTTP: http_decode(framing, bytes, length, seen, result); break;
   case FRAMING_RESP: resp_decode(framing, bytes, length, seen, result); break;
   }
+}
+
+const char *framing_explain(const struct framing *framing, const struct framing_result *result,
+                            char *text, size_t size) {
+  if (result->answer == FRAMING_TOO_LARGE && result->payload.length > 0)
+    snprintf(text, size, "%s: %zu bytes, and %zu are allowed", result->why, result->payload.length,
+             framing->max);
+  else
+    snprintf(text, size, "%s", result->why);
+  return text;
 }
 
 const char *framing_name(enum framing_kind kind) {

@@ -36,6 +36,9 @@ enum framing_answer {
 /* The longest delimiter that framing.delimited takes, in bytes. */
 enum { FRAMING_DELIMITER_MAX = 64 };
 
+/* Room enough for framing_explain(), in bytes. */
+enum { FRAMING_WHY_MAX = 256 };
+
 /* The most that framing.http takes for max_head, in bytes. */
 enum { FRAMING_HEAD_MAX = 16 * 1024 * 1024 };
 
@@ -77,9 +80,11 @@ struct framing_result {
     unsigned note;      /* HTTP. COMPLETE: what http.h says */
     uint32_t arguments; /* RESP. COMPLETE: how many there are; PARTIAL: how many are to come */
   };
-  size_t length; /* COMPLETE: bytes of the whole frame. PARTIAL: bytes needed, > those there */
+  size_t length;       /* COMPLETE: bytes of the whole frame. PARTIAL: bytes needed, > those there.
+                        * TOO_LARGE: the bytes of the payload, where they are declared; else 0 */
   struct span payload; /* COMPLETE: the request, inside the caller's bytes; RESP: all of it.
-                        * PARTIAL: nothing, but in RESP the length of the arguments so far */
+                        * PARTIAL: nothing, but in RESP the length of the arguments so far.
+                        * TOO_LARGE: no bytes, but their length where it is declared, else 0 */
   union {
     size_t seen; /* PARTIAL: to be handed in again with the same bytes and more behind them */
     struct {
@@ -100,6 +105,11 @@ struct framing_result {
  * given bytes; `bytes` may be NULL when length is 0. */
 void framing_decode(const struct framing *framing, const char *bytes, size_t length, size_t seen,
                     struct framing_result *result);
+
+/* For an answer of MALFORMED or TOO_LARGE: writes why, with the length and the limit where the
+ * length is declared. Returns text. */
+const char *framing_explain(const struct framing *framing, const struct framing_result *result,
+                            char *text, size_t size);
 
 /* The name that scripts know a kind by ("line"); static. */
 const char *framing_name(enum framing_kind kind);

@@ -12,7 +12,7 @@ void netstring_decode(const struct framing *framing, const char *bytes, size_t l
   } else if (body.size == 0) {
     answer_partial(result, length + 1, length);
   } else if (body.value > framing->max || body.value > FRAME_MAX - body.size - 1) {
-    answer_too_large(result, "the length is larger than allowed");
+    answer_over(result, body.value);
   } else {
     size_t comma = body.size + (size_t)body.value;
     if (length <= comma)

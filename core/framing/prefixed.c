@@ -59,7 +59,7 @@ void prefixed_decode(const struct framing *framing, const char *bytes, size_t le
   else if (frame < strip)
     answer_malformed(result, "the frame is shorter than what is stripped from it");
   else if (frame - strip > framing->max)
-    answer_too_large(result, "the length is larger than allowed");
+    answer_over(result, frame - strip);
   else if (length < frame)
     answer_partial(result, frame, length);
   else

@@ -11,13 +11,22 @@ static const char sessions_key;
  * are asked for. They are compared by address, since Lua keeps one copy of a short string. */
 enum { PROTOCOL = 1, CLIENT_ADDRESS, HOST, SERVER, INCOMING, AT_END, UPVALUES = AT_END };
 
-static struct session *session_of(lua_State *state, int self) {
-  lua_rawgetp(state, LUA_REGISTRYINDEX, &sessions_key);
-  lua_pushvalue(state, self);
+struct session *client_session(lua_State *state, int index) {
+  index = lua_absindex(state, index);
+  if (lua_rawgetp(state, LUA_REGISTRYINDEX, &sessions_key) != LUA_TTABLE) {
+    lua_pop(state, 1);
+    return NULL;
+  }
+  lua_pushvalue(state, index);
   lua_rawget(state, -2);
   struct session *session = lua_touserdata(state, -1);
   lua_pop(state, 2);
   return session;
+}
+
+void client_note_request(struct session *session) {
+  unsigned others = session_marks(session) & ~(unsigned)CLIENT_IS_ANSWERED;
+  session_set_marks(session, others | CLIENT_HAS_REQUEST);
 }
 
 static void push_address(lua_State *state, const char *host, unsigned port) {
@@ -57,12 +66,20 @@ static int push_input(lua_State *state, const struct session *session) {
   return 1;
 }
 
+/* request_complete may look at it several times, and sees the same each time. */
+static int give_input(lua_State *state, struct session *session) {
+  push_input(state, session);
+  if ((session_marks(session) & CLIENT_IS_ASKED) == 0) return 1;
+  session_look(session, session_input(session).length);
+  return keep(state);
+}
+
 /* __index(self, key) */
 static int index_client(lua_State *state) {
   int field = field_named(state, 2);
-  struct session *session = field == PROTOCOL ? NULL : session_of(state, 1);
+  struct session *session = field == PROTOCOL ? NULL : client_session(state, 1);
   if (!session) return inherit(state);
-  if (field == INCOMING) return push_input(state, session);
+  if (field == INCOMING) return give_input(state, session);
   if (field == AT_END) {
     if (!session_at_end(session)) return inherit(state);
     lua_pushboolean(state, true);
@@ -99,21 +116,32 @@ static void push_sessions(lua_State *state) {
   lua_rawsetp(state, LUA_REGISTRYINDEX, &sessions_key);
 }
 
-void client_push(lua_State *state, struct session *session, int metatable) {
-  if (session_client(session) != 0) {
-    lua_rawgeti(state, LUA_REGISTRYINDEX, session_client(session));
-    return;
-  }
+/* What can fail for want of memory comes first: a session has its `self`, and is known by it, or
+ * neither. */
+static void make_client(lua_State *state, struct session *session, int metatable) {
   push_sessions(state);
   lua_newtable(state);
   lua_rawgeti(state, LUA_REGISTRYINDEX, metatable);
   lua_setmetatable(state, -2);
-  lua_pushvalue(state, -1);
-  session_set_client(session, luaL_ref(state, LUA_REGISTRYINDEX));
+  if (session_client(session) == 0) {
+    lua_pushboolean(state, true);
+    session_set_client(session, luaL_ref(state, LUA_REGISTRYINDEX));
+  }
   lua_pushvalue(state, -1);
   lua_pushlightuserdata(state, session);
   lua_rawset(state, -4);
+  lua_pushvalue(state, -1);
+  lua_rawseti(state, LUA_REGISTRYINDEX, session_client(session));
   lua_replace(state, -2);
+}
+
+void client_push(lua_State *state, struct session *session, int metatable) {
+  int reference = session_client(session);
+  if (reference != 0) {
+    if (lua_rawgeti(state, LUA_REGISTRYINDEX, reference) == LUA_TTABLE) return;
+    lua_pop(state, 1);
+  }
+  make_client(state, session, metatable);
 }
 
 void client_adopt(lua_State *state, const struct session *session, int from, int to) {

@@ -10,6 +10,22 @@
 
 #include "session/session.h"
 
+/* The marks of a session (session_marks()) that the script room uses. */
+enum {
+  CLIENT_IS_ASKED =
+      1, /* request_complete is at work: what it sees of the input is kept and counted */
+  CLIENT_HAS_REQUEST = 2, /* the core has set self.request for the request at hand */
+  CLIENT_WAS_ASKED = 8, /* request_complete has said that the request at hand is not complete yet */
+  CLIENT_IS_ANSWERED = 4 /* which has been answered, so that the field is to go */
+};
+
+/* The session of the `self` at index; NULL if something else is there, or if its conversation is
+ * over. Allocates nothing in Lua. */
+struct session *client_session(lua_State *state, int index);
+
+/* The core has set self.request. */
+void client_note_request(struct session *session);
+
 /* Pushes the metatable for the clients of the protocol at index `protocol`. May raise. */
 void client_push_metatable(lua_State *state, int protocol);
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "framing/resp.h"
+#include "script/framing_call.h"
 #include "script/http_request.h"
 
 /* So far into a frame may a length field stand; far from where offset + width overflows. */
@@ -314,44 +315,7 @@ void module_framing_push_request(lua_State *L, int index, const struct framing_r
     lua_pushlstring(L, result->payload.data, result->payload.length);
 }
 
-/* What a request_complete would return for `result` of the framing at index 1; sets the request of
- * the table at index 2. */
-static int return_answer(lua_State *L, const struct framing_result *result) {
-  switch (result->answer) {
-  case FRAMING_COMPLETE:
-    module_framing_push_request(L, 1, result);
-    lua_setfield(L, 2, "request");
-    lua_pushboolean(L, true);
-    lua_pushinteger(L, (lua_Integer)result->length);
-    break;
-  case FRAMING_PARTIAL:
-    lua_pushboolean(L, false);
-    lua_pushinteger(L, (lua_Integer)result->length);
-    break;
-  case FRAMING_MALFORMED:
-    lua_pushnil(L);
-    lua_pushstring(L, result->why);
-    break;
-  case FRAMING_TOO_LARGE:
-    lua_pushnil(L);
-    lua_pushfstring(L, "too large: %s", result->why);
-    break;
-  }
-  return 2;
-}
-
-static int call(lua_State *L) {
-  const struct framing *framing = check_framing(L);
-  struct framing_result result;
-  size_t length;
-  luaL_checktype(L, 2, LUA_TTABLE);
-  if (lua_getfield(L, 2, "incoming") != LUA_TSTRING)
-    return luaL_error(L, "framing.%s: incoming must be a string, not %s",
-                      framing_name(framing->kind), show(L, -1));
-  const char *bytes = lua_tolstring(L, -1, &length);
-  framing_decode(framing, bytes, length, 0, &result);
-  return return_answer(L, &result);
-}
+static int call(lua_State *L) { return framing_call(L, check_framing(L)); }
 
 /* Pushes the bytes as a Lua literal, for __tostring. */
 static const char *push_quoted(lua_State *L, const char *bytes, size_t length) {

@@ -271,17 +271,18 @@ static bool take_files(lua_State *state, struct session *session, const struct r
 
 /* ---- sending ------------------------------------------------------------------------------- */
 
-static void send_string(lua_State *state, struct session *session) {
+static bool send_string(lua_State *state, struct session *session) {
   size_t length;
   const char *bytes = lua_tolstring(state, -1, &length);
   if (length < SESSION_HOLD_FROM) {
     check_status(state, session_send(session, bytes, length));
-    return;
+    return true;
   }
   int reference = luaL_ref(state, LUA_REGISTRYINDEX);
   enum status status = session_send_held(session, bytes, length, reference);
   if (status != STATUS_OK) luaL_unref(state, LUA_REGISTRYINDEX, reference);
   check_status(state, status);
+  return true;
 }
 
 static void send_function(lua_State *state, struct session *session) {
@@ -400,18 +401,24 @@ static bool queue_table(lua_State *state, struct session *session,
   return queue_items(state, session, &items, returned);
 }
 
-bool response_queue(lua_State *state, struct session *session, const struct generation *generation,
-                    enum function function) {
+static bool queue_other(lua_State *state, struct session *session,
+                        const struct generation *generation, enum function function) {
   struct returned returned = {generation, function};
   struct items only = {.is_only = true, .index = lua_gettop(state), .count = 1};
   switch (lua_type(state, -1)) {
   case LUA_TNIL: return true;
-  case LUA_TSTRING: send_string(state, session); return true;
   case LUA_TFUNCTION: send_function(state, session); return true;
   case LUA_TTABLE: return queue_table(state, session, &returned);
   case LUA_TUSERDATA: return queue_items(state, session, &only, &returned);
   default: return complain(state, &returned, 0);
   }
+}
+
+/* Most responses are a string. */
+bool response_queue(lua_State *state, struct session *session, const struct generation *generation,
+                    enum function function) {
+  if (lua_type(state, -1) != LUA_TSTRING) return queue_other(state, session, generation, function);
+  return send_string(state, session);
 }
 
 /* ---- pulling ------------------------------------------------------------------------------- */

@@ -1,6 +1,7 @@
 #include "script/serve.h"
 
 #include <lauxlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "framing/http.h"
@@ -12,7 +13,7 @@
 #include "script/watchdog.h"
 
 /* The stack of an entry: what it was called with, `self`, and what every request needs, which is
- * looked up once for all of them; above that, the two results of a call. */
+ * looked up once for all of them; above that, the three results of a call. */
 enum {
   CALL = 1,
   SELF,
@@ -22,7 +23,8 @@ enum {
   CLOSE_KEY, /* "close_when_done" */
   TOP = CLOSE_KEY,
   ANSWER,
-  DETAIL
+  DETAIL,
+  VALUE
 };
 
 /* What one step may need on the stack at most. */
@@ -76,23 +78,78 @@ static int complain_of_answer(lua_State *state, const struct generation *generat
                     detail);
 }
 
-/* What request_complete returned stands at ANSWER and DETAIL. */
+/* nil and a reason: a word that is one of the core's, with a text behind it or none; or a text. */
+static void refuse(lua_State *state, const struct generation *generation, struct session *session) {
+  static const char too_large[] = "too_large", malformed[] = "malformed";
+  if (lua_type(state, DETAIL) != LUA_TSTRING) complain_of_answer(state, generation);
+  const char *why = lua_tostring(state, DETAIL);
+  bool is_too_large = strcmp(why, too_large) == 0;
+  if (is_too_large) why = "the request is too large";
+  if ((is_too_large || strcmp(why, malformed) == 0) && lua_type(state, VALUE) == LUA_TSTRING)
+    why = lua_tostring(state, VALUE);
+  session_judge(session, is_too_large ? SESSION_TOO_LARGE : SESSION_MALFORMED, 0, why);
+}
+
+static void set_request(lua_State *state, int value) {
+  lua_pushliteral(state, "request");
+  lua_pushvalue(state, value);
+  lua_rawset(state, SELF);
+}
+
+static void mark(struct session *session, unsigned marks) {
+  session_set_marks(session, session_marks(session) | marks);
+}
+
+static void unmark(struct session *session, unsigned marks) {
+  session_set_marks(session, session_marks(session) & ~marks);
+}
+
+/* The request that the core has set in `self` goes with its response. */
+static void drop_answered(lua_State *state, struct session *session) {
+  if ((session_marks(session) & CLIENT_IS_ANSWERED) == 0) return;
+  lua_pushnil(state);
+  set_request(state, lua_gettop(state));
+  lua_pop(state, 1);
+  unmark(session, CLIENT_HAS_REQUEST | CLIENT_IS_ANSWERED);
+}
+
+/* What request_complete returned stands at ANSWER, DETAIL and VALUE. */
 static void judge(lua_State *state, const struct generation *generation, struct session *session) {
   int answer_type = lua_type(state, ANSWER), detail_type = lua_type(state, DETAIL);
   size_t have = session_input(session).length;
-  if (answer_type == LUA_TNIL && detail_type == LUA_TSTRING)
-    session_judge(session, SESSION_MALFORMED, 0, lua_tostring(state, DETAIL));
+  if (answer_type == LUA_TNIL)
+    refuse(state, generation, session);
   else if (answer_type != LUA_TBOOLEAN)
     complain_of_answer(state, generation);
   else if (lua_toboolean(state, ANSWER)) {
     if (detail_type != LUA_TNIL) have = check_count(state, generation, detail_type, 1, have);
+    if (!lua_isnil(state, VALUE)) {
+      set_request(state, VALUE);
+      client_note_request(session);
+    }
     session_judge(session, SESSION_COMPLETE, have, NULL);
   } else {
     size_t needed = 0;
     if (detail_type != LUA_TNIL)
       needed = check_count(state, generation, detail_type, have + 1, PTRDIFF_MAX);
+    mark(session, CLIENT_WAS_ASKED);
     session_judge(session, SESSION_PARTIAL, needed, NULL);
   }
+}
+
+/* When it asks again, more than that is copied only if request_complete looks at it: one that calls
+ * a framing does not. */
+enum { SHOWN_UNASKED = 128 };
+
+static void show_input(lua_State *state, struct session *session) {
+  struct span input = session_input(session);
+  lua_pushvalue(state, INPUT_KEY);
+  if (input.length <= SHOWN_UNASKED || (session_marks(session) & CLIENT_WAS_ASKED) == 0) {
+    session_look(session, input.length);
+    lua_pushlstring(state, input.data, input.length);
+  } else
+    lua_pushnil(state);
+  lua_rawset(state, SELF);
 }
 
 static void ask(lua_State *state, const struct generation *generation, struct session *session) {
@@ -100,14 +157,14 @@ static void ask(lua_State *state, const struct generation *generation, struct se
     session_judge(session, SESSION_MALFORMED, 0, "this version of the protocol takes no requests");
     return;
   }
-  struct span input = session_input(session);
-  generation->script->asked.calls++;
-  generation->script->asked.bytes += input.length;
-  lua_pushvalue(state, INPUT_KEY);
-  lua_pushlstring(state, input.data, input.length);
-  lua_rawset(state, SELF);
+  drop_answered(state, session);
+  show_input(state, session);
+  mark(session, CLIENT_IS_ASKED);
   lua_pushvalue(state, REQUEST_COMPLETE);
-  call_with_self(state, 2);
+  call_with_self(state, 3);
+  unmark(session, CLIENT_IS_ASKED);
+  generation->script->asked.calls++;
+  generation->script->asked.bytes += session_take_looked(session);
   judge(state, generation, session);
 }
 
@@ -116,6 +173,15 @@ static bool closes_when_done(lua_State *state, const struct generation *generati
   lua_pushvalue(state, CLOSE_KEY);
   int type = lua_rawget(state, SELF);
   return type == LUA_TNIL ? generation->close_when_done : lua_toboolean(state, -1);
+}
+
+/* The request that the core has set goes when the next one is asked about, or nothing is in hand.
+ */
+static void note_answered(struct session *session) {
+  unsigned marks = session_marks(session);
+  if (marks == 0) return;
+  unmark(session, CLIENT_WAS_ASKED);
+  if (marks & CLIENT_HAS_REQUEST) mark(session, CLIENT_IS_ANSWERED);
 }
 
 static void answer(lua_State *state, const struct generation *generation, struct session *session) {
@@ -128,6 +194,7 @@ static void answer(lua_State *state, const struct generation *generation, struct
   call_with_self(state, 1);
   if (!response_queue(state, session, generation, FUNCTION_MAKE_RESPONSE)) return;
   session_answered(session, closes_when_done(state, generation));
+  if (!generation->handler.framing) note_answered(session);
 }
 
 /* Whether the script has the peer send the body of its request, having seen the head. */
@@ -190,15 +257,18 @@ static lua_Integer blocksize_of(lua_State *state, const struct generation *gener
 }
 
 /* What was made for one request does not stay with an idle connection. */
-static void forget_request(lua_State *state, const struct session *session) {
+static void forget_request(lua_State *state, struct session *session) {
   if (session_is_responding(session)) return;
+  drop_answered(state, session);
   lua_pushvalue(state, INPUT_KEY);
   lua_pushnil(state);
   lua_rawset(state, SELF);
 }
 
 /* A version before this one may have left what this one does not set: its request, or the bytes. */
-static void forget_other(lua_State *state, const struct generation *generation) {
+static void forget_other(lua_State *state, const struct generation *generation,
+                         const struct session *session) {
+  if (session_marks(session) & CLIENT_HAS_REQUEST) return;
   lua_pushstring(state, generation->handler.framing ? "incoming" : "request");
   lua_pushnil(state);
   lua_rawset(state, SELF);
@@ -217,7 +287,7 @@ static int serve(lua_State *state) {
   push_function(state, generation, FUNCTION_MAKE_RESPONSE);
   lua_pushstring(state, generation->handler.framing ? "request" : "incoming");
   lua_pushliteral(state, "close_when_done");
-  if (generation->number > 1) forget_other(state, generation);
+  if (generation->number > 1) forget_other(state, generation, session);
   uint32_t started = watchdog_renewed();
   for (;;) {
     switch (session_next(session)) {

@@ -33,7 +33,9 @@ struct session {
   int64_t now;
   int64_t read_since;  /* the request's first byte, or the end of the last response */
   int64_t write_since; /* the last progress of the peer in taking output */
+  size_t looked;       /* see session_look() */
   int client;
+  unsigned marks : 8;
   enum state state : 8;
   enum reason reason : 8;
   bool at_end : 1; /* the peer has stopped sending */

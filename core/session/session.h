@@ -206,9 +206,10 @@ const struct framing_result *session_framed(const struct session *session);
 bool session_at_end(const struct session *session);
 
 enum session_verdict {
-  SESSION_PARTIAL,  /* not complete, and not before `length` bytes are there (0: unknown) */
-  SESSION_COMPLETE, /* the first `length` bytes are the request */
-  SESSION_MALFORMED /* never: `why` says so */
+  SESSION_PARTIAL,   /* not complete, and not before `length` bytes are there (0: unknown) */
+  SESSION_COMPLETE,  /* the first `length` bytes are the request */
+  SESSION_MALFORMED, /* never: `why` says so */
+  SESSION_TOO_LARGE  /* it is over a limit: `why` says which */
 };
 
 /* The answer to SESSION_ASK. `length` must be in range: at most the input for COMPLETE. */
@@ -253,5 +254,14 @@ void session_identify(struct session *session, struct session_identity *identity
 /* A place for the handler's own record of this conversation; 0 at first. */
 int session_client(const struct session *session);
 void session_set_client(struct session *session, int client);
+
+/* And for a few bits of its own, with the same life. */
+unsigned session_marks(const struct session *session);
+void session_set_marks(struct session *session, unsigned marks);
+
+/* The handler has looked at so many bytes of the input. session_take_looked() gives the sum since
+ * it was last called. */
+void session_look(struct session *session, size_t length);
+size_t session_take_looked(struct session *session);
 
 #endif

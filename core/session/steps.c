@@ -97,17 +97,23 @@ static enum session_step wait_for_more(struct session *session, const char *inte
   return expect(session);
 }
 
+static enum session_step refuse(struct session *session, enum reason reason) {
+  char why[FRAMING_WHY_MAX];
+  session_fail(session, reason,
+               framing_explain(session->handler->framing, &session->framed, why, sizeof why));
+  return session_next(session);
+}
+
 static enum session_step decode(struct session *session, struct span input) {
   struct framing_result *framed = &session->framed;
   framing_decode(session->handler->framing, input.data, input.length, framed->seen, framed);
   switch (framed->answer) {
   case FRAMING_COMPLETE: return decoded(session, framed->length);
   case FRAMING_PARTIAL: return wait_for_more(session, framed->interim, framed->length);
-  case FRAMING_TOO_LARGE: return too_large(session, framed->why);
+  case FRAMING_TOO_LARGE: return refuse(session, REASON_TOO_LARGE);
   case FRAMING_MALFORMED: break;
   }
-  session_fail(session, REASON_MALFORMED, framed->why);
-  return session_next(session);
+  return refuse(session, REASON_MALFORMED);
 }
 
 static enum session_step next_request(struct session *session) {
@@ -181,6 +187,7 @@ void session_judge(struct session *session, enum session_verdict verdict, size_t
     break;
   case SESSION_COMPLETE: complete(session, length); break;
   case SESSION_MALFORMED: session_fail(session, REASON_MALFORMED, why); break;
+  case SESSION_TOO_LARGE: session_fail(session, REASON_TOO_LARGE, why); break;
   }
 }
 
@@ -334,3 +341,15 @@ void session_identify(struct session *session, struct session_identity *identity
 int session_client(const struct session *session) { return session->client; }
 
 void session_set_client(struct session *session, int client) { session->client = client; }
+
+unsigned session_marks(const struct session *session) { return session->marks; }
+
+void session_set_marks(struct session *session, unsigned marks) { session->marks = marks & 0xff; }
+
+void session_look(struct session *session, size_t length) { session->looked += length; }
+
+size_t session_take_looked(struct session *session) {
+  size_t looked = session->looked;
+  session->looked = 0;
+  return looked;
+}

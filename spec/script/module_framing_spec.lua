@@ -254,9 +254,10 @@ describe("parlance.framing", function()
     end)
 
     it("answers nil and that it is too large", function()
-      local done, reason = framing.netstring { max = 4 } { incoming = "5:" }
-      assert.is_nil(done)
-      assert.are.equal("too large: the length is larger than allowed", reason)
+      assert.are.same({ nil, "too_large", "the length is larger than allowed: 5 bytes, and 4 are allowed" },
+        { framing.netstring { max = 4 } { incoming = "5:" } })
+      assert.are.same({ nil, "too_large", "the line is longer than allowed" },
+        { framing.line { max = 4 } { incoming = "12345" } })
     end)
 
     it("stands where request_complete would", function()

@@ -159,6 +159,14 @@ static int service_files(lua_State *L) {
   return 1;
 }
 
+/* asked(): how often request_complete was called, and how many bytes it has looked at. */
+static int service_asked(lua_State *L) {
+  struct script_asked asked = script_asked(check_service(L)->script);
+  lua_pushinteger(L, (lua_Integer)asked.calls);
+  lua_pushinteger(L, (lua_Integer)asked.bytes);
+  return 2;
+}
+
 /* path(): where the script was loaded from. */
 static int service_path(lua_State *L) {
   check_service(L);
@@ -512,6 +520,7 @@ int spec_open_session(lua_State *L) {
                                             {"judge", service_judge},
                                             {"fingerprint", service_fingerprint},
                                             {"path", service_path},
+                                            {"asked", service_asked},
                                             {"listen", service_listen},
                                             {"example", service_example},
                                             {"close", service_close},

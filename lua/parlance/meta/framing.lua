@@ -12,10 +12,11 @@
 ---@class parlance.framing
 local framing = {}
 
---- A way to frame requests. It can be called as `request_complete` would be, on any table with
---- `incoming`, and answers the same: `true, n`, and sets `request`; `false, n`; or `nil, reason`.
+--- A way to frame requests. It can be called as `request_complete` would be, on `self` or on any table
+--- with `incoming`, and answers the same: `true, n`, and sets `request`; `false, n`; `nil, detail`; or
+--- `nil, "too_large", detail`. On `self` it remembers how far it has looked at a request.
 ---@class parlance.framing.Framing
----@overload fun(on: { incoming: string, request: any }): boolean?, integer|string
+---@overload fun(on: { incoming: string, request: any }): boolean?, integer|string, string?
 
 --- The `max` of these options limits the request in bytes, without what frames it. Left out, the
 --- server's own `max_request` is the only limit.
@@ -29,7 +30,7 @@ local framing = {}
 ---@field size integer bytes of every request, at least 1
 
 ---@class parlance.framing.PrefixedOptions: parlance.framing.MaxOptions
----@field format? string the length field: one integer option of `string.pack`; default ">I4"
+---@field format? string the length field: one integer option of `string.pack`; default ">I4"; without > or < as the machine has it
 ---@field offset? integer bytes before the length field; default 0
 ---@field adjust? integer added to the length to get the bytes that follow the length field; default 0
 ---@field strip? integer bytes left off the front of the request; default all up to the end of the length field

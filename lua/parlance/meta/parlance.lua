@@ -89,7 +89,7 @@ function parlance.every(seconds, f) end
 
 --- The table that a script returns.
 ---@class parlance.Protocol
----@field request_complete? parlance.framing.Framing|fun(self: parlance.Connection): boolean?, (integer|string)?
+---@field request_complete? parlance.framing.Framing|fun(self: parlance.Connection): boolean?, (integer|string)?, any
 ---@field make_response? fun(self: parlance.Connection): parlance.Response
 ---@field handle_connect? fun(self: parlance.Connection): parlance.Response
 ---@field handle_expect? fun(self: parlance.Connection): parlance.Response behind framing.http: nil has the body sent
@@ -118,7 +118,7 @@ function parlance.every(seconds, f) end
 ---       self.name = self.name or self.request
 ---@class parlance.Connection: parlance.Protocol
 ---@field incoming string the bytes that are buffered
----@field request any what a framing decoded: a string; parlance.http.Request with HTTP, string[] with Redis
+---@field request any the third value of request_complete, or what a framing decoded: a string; parlance.http.Request with HTTP, string[] with Redis
 ---@field client_address parlance.Address the peer
 ---@field host string the peer's name if names are resolved, else its address
 ---@field server parlance.Address the listener
