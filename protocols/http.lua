@@ -7,10 +7,10 @@
 local conditions = require "parlance.http.conditions"
 local files = require "parlance.files"
 local http = require "parlance.http"
-local settings = require("parlance").settings
+local parlance = require "parlance"
 local type_of = require "parlance.http.types"
 
-local FOLDER <const> = settings.root or os.getenv "PARLANCE_ROOT" or "."
+local FOLDER <const> = parlance.settings.root or os.getenv "PARLANCE_ROOT" or "."
 local INDEX <const> = "index.html"
 
 local root, _, trouble = files.root(FOLDER)
@@ -67,7 +67,11 @@ local PLACES <const> = setmetatable({}, {
 })
 
 -- What root:open() could not open, as a response.
-local STATUS_OF <const> = { absent = 404, denied = 403, unfit = 403, failed = 500 }
+local STATUS_OF <const> = { absent = 404, denied = 403, unfit = 403, busy = 503, failed = 500 }
+
+local function say_trouble(word, message)
+  return say(STATUS_OF[word], word == "failed" and message or nil, { ["Retry-After"] = word == "busy" and "1" or nil })
+end
 
 -- ---- folders ------------------------------------------------------------------------------------
 
@@ -77,11 +81,16 @@ local function encoded(names)
   return "/" .. table.concat(parts, "/")
 end
 
--- What is served of a folder: files and folders, and links to such that do not lead out.
+-- So many entries of a folder are listed at most.
+local MOST_ENTRIES <const> = 10000
+
+-- What is served of a folder: files and folders, and links to such that do not lead out. Or nil if an index is there
+-- that could not be opened, as one that leads out: it stands in the place of the list.
 local function served(path, list)
   local entries = {}
   for _, entry in ipairs(list) do
     local about = entry.kind == "link" and root:stat(join(path, entry.name)) or entry
+    if entry.name == INDEX and about.kind ~= "folder" then return nil end
     if about.kind == "file" or about.kind == "folder" then
       entries[#entries + 1] = {
         name = about.kind == "folder" and entry.name .. "/" or entry.name,
@@ -97,6 +106,11 @@ local function served(path, list)
   return entries
 end
 
+-- Whether HTTP can write it: a file's time may be any number.
+local function is_date(time)
+  return time >= 0 and time <= 253402300799 -- the end of the year 9999
+end
+
 local PAGE <const> = [[
 <!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>%s</title></head>
@@ -104,36 +118,87 @@ local PAGE <const> = [[
 %s</table></body></html>
 ]]
 
-local function show(names)
+-- The page for a folder, which has no validators.
+local function show(request, names)
   local path = table.concat(names, "/")
-  local list, word = root:list(path)
-  if not list then return say(STATUS_OF[word]) end
+  local list, word, message = root:list(path, MOST_ENTRIES + 1)
+  if not list then return say_trouble(word, message) end
+  local is_cut = #list > MOST_ENTRIES
+  if is_cut then list[#list] = nil end
+  local entries = served(path, list)
+  if not entries then return say(403) end
+  local status = conditions.check(request.headers)
+  if status then return status end
   local rows = {}
   if #names > 0 then rows[1] = '<tr><td><a href="../">../</a></td></tr>\n' end
-  for _, entry in ipairs(served(path, list)) do
+  for _, entry in ipairs(entries) do
     rows[#rows + 1] = ('<tr><td><a href="%s">%s</a></td><td>%s</td><td>%s</td></tr>\n'):format(
-      entry.link, http.escape(entry.name), os.date("!%Y-%m-%d %H:%M", entry.mtime),
+      entry.link, http.escape(entry.name), is_date(entry.mtime) and os.date("!%Y-%m-%d %H:%M", entry.mtime) or "",
       entry.is_folder and "" or entry.size)
   end
+  if is_cut then rows[#rows + 1] = ("<tr><td>and more: %d entries are listed at most"):format(MOST_ENTRIES) end
   local title = http.escape("/" .. path)
   return 200, { ["Content-Type"] = "text/html; charset=utf-8" }, PAGE:format(title, title, table.concat(rows))
 end
 
 -- ---- files --------------------------------------------------------------------------------------
 
+-- A file that changes twice within a tick of the file system's clock has the same times both times; in seconds.
+local TICK <const>, COARSE_TICK <const> = 0.012, 2
+
+-- Whether the file may change again without its times telling.
+local function is_fresh(about, now)
+  local age = now - about.ctime - about.ctime_ns / 1e9
+  return math.abs(age) < (about.ctime_ns == 0 and COARSE_TICK or TICK)
+end
+
+-- A number that stands for the bytes of a small file.
+local MOST_DIGESTED <const> = 64 * 1024
+
+local function digest(file)
+  local bytes = file:read(MOST_DIGESTED) or ""
+  file:seek("set", 0)
+  local sum = #bytes
+  bytes = bytes .. ("\0"):rep(-#bytes % 8)
+  for at = 1, #bytes, 8 do
+    sum = (sum ~ string.unpack("<i8", bytes, at)) * 0x100000001b3
+    sum = sum ~ sum >> 29
+  end
+  return sum
+end
+
+-- The time of the last change (ctime) makes the tag a strong one, since nobody can set it back. Where that does not
+-- tell enough yet, the bytes themselves do, or the tag is a weak one.
+local function tag_of(about, file, is_doubtful)
+  local tag = ("%x-%x-%x.%x"):format(about.inode, about.size, about.ctime, about.ctime_ns)
+  if not is_doubtful then return '"' .. tag .. '"' end
+  if about.size > MOST_DIGESTED then return 'W/"' .. tag .. '"' end
+  return ('"%s-%x"'):format(tag, digest(file))
+end
+
 -- The headers of the file at a place, made anew when it is another one than the last time. They are
 -- for reading only.
-local function headers_of(place, about)
-  if about ~= place.about then
-    place.about = about
+local function headers_of(place, about, file)
+  if about ~= place.about or place.is_fresh then
+    local now <const> = parlance.time()
+    local was_fresh <const> = about == place.about
+    place.about, place.is_fresh = about, is_fresh(about, now)
+    -- Who is told this date before its second is over may hear of another content with the same date.
+    if now < about.mtime + 1 + TICK then place.ambiguous = about.mtime end
     place.headers = {
-      ETag = ('"%x-%x-%x.%x"'):format(about.inode, about.size, about.mtime, about.mtime_ns),
-      ["Last-Modified"] = http.date(about.mtime),
+      ETag = tag_of(about, file, place.is_fresh or was_fresh),
+      -- No date may be later than the response's (RFC 9110, 8.8.2.1).
+      ["Last-Modified"] = is_date(about.mtime) and http.date(math.min(about.mtime, math.floor(now))) or nil,
       ["Content-Type"] = type_of(place.is_folder and INDEX or place.path),
       ["Accept-Ranges"] = "bytes",
     }
   end
   return place.headers
+end
+
+-- Whether the date is as good as a tag: it is that of the last change, and no other content has had it.
+local function has_strong_date(place, about)
+  return about.mtime == about.ctime and place.ambiguous ~= about.mtime
 end
 
 local function send_part(headers, file, first, last, size)
@@ -144,14 +209,15 @@ local function send_part(headers, file, first, last, size)
 end
 
 local function send(request, place, about, file)
-  local headers, fields = headers_of(place, about), request.headers
+  local headers, fields = headers_of(place, about, file), request.headers
   local status = conditions.check(fields, headers.ETag, about.mtime)
   if status then
     file:close()
     return status, { ETag = headers.ETag, ["Last-Modified"] = headers["Last-Modified"] }
   end
   if request.method == "GET" and fields.range then
-    local first, last = conditions.range(fields, about.size, headers.ETag, about.mtime)
+    local first, last = conditions.range(fields, about.size, headers.ETag, about.mtime,
+      has_strong_date(place, about))
     if first then return send_part(headers, file, first, last, about.size) end
     if first == false then
       file:close()
@@ -163,32 +229,35 @@ end
 
 -- ---- requests -----------------------------------------------------------------------------------
 
+-- What is answered to the methods that are no use here, before their body is sent if the client waits.
+local function refused(request)
+  if request.method == "GET" or request.method == "HEAD" then return nil end
+  if not http.methods[request.method] then return say(501, "the method is not known") end
+  return say(405, "a folder is only read", { Allow = "GET, HEAD" })
+end
+
+-- Only an index that is not there, or is a folder, gives way to a list of what else is there.
+local function serve_folder(request, place)
+  local about, file, message = root:open(join(place.path, INDEX), place.about)
+  if about and about.kind == "file" then return send(request, place, about, file) end
+  if about or file == "absent" then return show(request, place.names) end
+  return say_trouble(file, message)
+end
+
 local function serve(request)
-  if request.method ~= "GET" and request.method ~= "HEAD" then
-    if not http.methods[request.method] then return say(501, "the method is not known") end
-    return say(405, "a folder is only read", { Allow = "GET, HEAD" })
-  end
+  if request.method ~= "GET" and request.method ~= "HEAD" then return refused(request) end
   local place = PLACES[request.target]
   if place.status then return say(place.status, place.why) end
-
+  if place.is_folder then return serve_folder(request, place) end
   local about, file, message = root:open(place.path, place.about)
-  if not about then return say(STATUS_OF[file], file == "failed" and message or nil) end
-  if about.kind == "file" then
-    if not place.is_folder then return send(request, place, about, file) end
-    file:close()
-    return say(404)
-  end
-
-  if not place.is_folder then
-    local _, query = http.split(request.target)
-    return say(301, nil, { Location = encoded(place.names) .. "/" .. (query and "?" .. query or "") })
-  end
-  about, file = root:open(join(place.path, INDEX), place.about)
-  if file and about and about.kind == "file" then return send(request, place, about, file) end
-  return show(place.names)
+  if not about then return say_trouble(file, message) end
+  if about.kind == "file" then return send(request, place, about, file) end
+  local _, query = http.split(request.target)
+  return say(301, nil, { Location = encoded(place.names) .. "/" .. (query and "?" .. query or "") })
 end
 
 return http.serve(serve, {
+  expect = refused,
   max = 64 * 1024,
   settings = { root = "the folder that is served (default: PARLANCE_ROOT in the environment, else the current one)" },
 })

@@ -101,6 +101,9 @@ static int push_failure(lua_State *state) {
   case EXDEV: word = "absent"; break;
   case EACCES:
   case EPERM: word = "denied"; break;
+  case EMFILE:
+  case ENFILE:
+  case ENOMEM: word = "busy"; break;
   case ENXIO:
   case ENODEV:
   case EISDIR: word = "unfit"; break;
@@ -124,12 +127,14 @@ static void set_integer(lua_State *state, const char *name, lua_Integer value) {
 }
 
 static void push_about(lua_State *state, const struct stat *about) {
-  lua_createtable(state, 0, 7);
+  lua_createtable(state, 0, 9);
   lua_pushstring(state, kind_of(about));
   lua_setfield(state, -2, "kind");
   set_integer(state, "size", about->st_size);
   set_integer(state, "mtime", about->st_mtim.tv_sec);
   set_integer(state, "mtime_ns", about->st_mtim.tv_nsec);
+  set_integer(state, "ctime", about->st_ctim.tv_sec);
+  set_integer(state, "ctime_ns", about->st_ctim.tv_nsec);
   set_integer(state, "inode", (lua_Integer)about->st_ino);
   set_integer(state, "device", (lua_Integer)about->st_dev);
 }
@@ -141,9 +146,13 @@ static bool has_integer(lua_State *state, int index, const char *name, lua_Integ
   return is_same;
 }
 
-/* As push_about() for a regular file, but with the table at index again if that tells the same. */
+/* As push_about() for a regular file, but with the table at index again if that tells the same. The
+ * time of the last change is that of the file or of what is known about it, mtime included: nobody
+ * can set it. */
 static void push_about_again(lua_State *state, const struct stat *about, int index) {
-  if (lua_istable(state, index) && has_integer(state, index, "mtime_ns", about->st_mtim.tv_nsec) &&
+  if (lua_istable(state, index) && has_integer(state, index, "ctime_ns", about->st_ctim.tv_nsec) &&
+      has_integer(state, index, "ctime", about->st_ctim.tv_sec) &&
+      has_integer(state, index, "mtime_ns", about->st_mtim.tv_nsec) &&
       has_integer(state, index, "mtime", about->st_mtim.tv_sec) &&
       has_integer(state, index, "size", about->st_size) &&
       has_integer(state, index, "inode", (lua_Integer)about->st_ino) &&

@@ -452,7 +452,11 @@ describe("types", function()
   for name, expected in pairs {
     ["a.html"] = "text/html; charset=utf-8", ["b/A.PNG"] = "image/png", ["a.tar.gz"] = "application/gzip",
     ["html"] = "application/octet-stream", ["a."] = "application/octet-stream", [".html"] = "application/octet-stream",
-    ["a.js/b"] = "application/octet-stream", ["a.x y"] = "application/octet-stream",
+    ["a.js/b"] = "application/octet-stream", ["b/README"] = "text/plain; charset=utf-8", ["a.mkv"] = "video/matroska",
+    ["Makefile"] = "text/plain; charset=utf-8", ["readme"] = "application/octet-stream",
+      ["a.yml"] = "text/plain; charset=utf-8",
+    ["README/b"] = "application/octet-stream", ["a.vtt"] = "text/vtt; charset=utf-8", ["a.mov"] = "video/quicktime",
+      ["a.x y"] = "application/octet-stream",
   } do
     it("knows " .. name, function() assert.are.equal(expected, type_of(name)) end)
   end
@@ -467,7 +471,17 @@ describe("conditions", function()
     { { ["if-none-match"] = '"a"' }, 304 }, { { ["if-none-match"] = 'W/"a"' }, 304 },
     { { ["if-none-match"] = '"b", "a"' }, 304 }, { { ["if-none-match"] = "*" }, 304 },
     { { ["if-none-match"] = '"b"' }, nil }, { { ["if-none-match"] = "a" }, nil },
-    { { ["if-none-match"] = '"b,a"' }, nil }, { { ["if-none-match"] = "" }, nil },
+    { { ["if-none-match"] = '"b,a"' }, nil }, { { ["if-none-match"] = '"b" , ,W/"c",\t"a",' }, 304 },
+    { { ["if-none-match"] = '"b" "a"' }, nil }, { { ["if-none-match"] = '"a" b' }, nil },
+    { { ["if-none-match"] = '"a", *' }, nil }, { { ["if-none-match"] = 'w/"a"' }, nil },
+    { { ["if-none-match"] = '/"a"' }, nil }, { { ["if-none-match"] = '"a' }, nil },
+    { { ["if-none-match"] = "\t*\t" }, 304 }, { { ["if-match"] = '"b", "a"' }, nil }, { { ["if-match"] = '"a' }, 412 },
+    { { ["if-match"] = '"a" "b"' }, 412 }, { { ["if-match"] = "" }, 412 }, { { ["if-match"] = "a" }, 412 },
+    { { ["if-unmodified-since"] = "x" }, nil },
+    { { ["if-match"] = '"b"', ["if-none-match"] = '"a"' }, 412 },
+    { { ["if-match"] = '"a"', ["if-none-match"] = '"a"' }, 304 },
+    { { ["if-unmodified-since"] = now, ["if-modified-since"] = now }, 304 },
+    { { ["if-unmodified-since"] = before, ["if-none-match"] = '"a"' }, 412 }, { { ["if-none-match"] = "" }, nil },
     { { ["if-modified-since"] = now }, 304 }, { { ["if-modified-since"] = after }, 304 },
     { { ["if-modified-since"] = before }, nil }, { { ["if-modified-since"] = "x" }, nil },
     { { ["if-none-match"] = '"b"', ["if-modified-since"] = now }, nil },
@@ -485,7 +499,7 @@ describe("conditions", function()
 
   for _, case in ipairs {
     { "bytes=0-3", 10, 0, 3 }, { "bytes=4-", 10, 4, 9 }, { "bytes=-4", 10, 6, 9 }, { "bytes=-40", 10, 0, 9 },
-    { "bytes=9-9", 10, 9, 9 }, { "bytes=0-99999999999999999999", 10, 0, 9 },
+    { "bytes=9-9", 10, 9, 9 }, { "Bytes=9-9", 10, 9, 9 }, { "bytes=0-99999999999999999999", 10, 0, 9 },
     { "bytes=10-", 10, false }, { "bytes=99999999999999999999-", 10, false }, { "bytes=-0", 10, false },
     { "bytes=0-", 0, false }, { "bytes=-1", 0, false },
     { "bytes=3-2", 10 }, { "bytes=-", 10 }, { "bytes=", 10 }, { "bytes=0-1,3-4", 10 }, { "lines=0-1", 10 },
@@ -498,10 +512,28 @@ describe("conditions", function()
   end
 
   it("give a range only of what the client has a part of", function()
-    local function first(if_range)
-      return (conditions.range({ range = "bytes=1-2", ["if-range"] = if_range }, 10, TAG, TIME))
+    local function first(if_range, tag)
+      local headers = { range = "bytes=1-2", ["if-range"] = if_range }
+      return (conditions.range(headers, 10, tag or TAG, TIME, true)),
+        (conditions.range(headers, 10, tag or TAG, TIME, false))
     end
-    assert.are.same({ 1, 1 }, { first '"a"', first(now) })
-    for _, other in ipairs { '"b"', 'W/"a"', before, after, "x", "*" } do assert.is_nil(first(other)) end
+    assert.are.same({ 1, 1 }, { first '"a"' })
+    assert.are.same({ 1, nil }, { first(now) })
+    for _, other in ipairs { '"b"', 'W/"a"', '"a", "b"', '"b", "a"', before, after, "x", "*", "" } do
+      assert.are.same({}, { first(other) })
+    end
+    assert.are.same({}, { first('W/"a"', 'W/"a"') })
+    assert.are.same({}, { first('"a"', 'W/"a"') })
+  end)
+
+  it("hold for what has neither a tag nor a date", function()
+    for _, case in ipairs {
+      { {}, nil }, { { ["if-match"] = '"a"' }, 412 }, { { ["if-match"] = "*" }, nil }, { { ["if-none-match"] = "*" },
+        304 },
+      { { ["if-none-match"] = '"a"' }, nil }, { { ["if-none-match"] = '""' }, nil },
+      { { ["if-modified-since"] = after }, nil }, { { ["if-unmodified-since"] = before }, nil },
+    } do
+      assert.are.equal(case[2], conditions.check(case[1]))
+    end
   end)
 end)

@@ -33,7 +33,10 @@ local function ask(client, method, target, headers)
   return read_response(client, method)
 end
 
-local NOW <const> = os.time()
+local NOW <const> = os.time() + 1000 -- so that the files of a test are older
+
+local function date_of(time) return os.date("!%a, %d %b %Y %H:%M:%S GMT", time) end
+
 local BIG <const> = ("0123456789abcdef"):rep(64 * 1024)
 
 describe("protocols/http.lua", function()
@@ -56,8 +59,8 @@ describe("protocols/http.lua", function()
     outside:remove()
   end)
 
-  local function connect()
-    return harness.open("protocols/http.lua", { environment = { PARLANCE_ROOT = inside.path }, time = NOW })
+  local function connect(time)
+    return harness.open("protocols/http.lua", { environment = { PARLANCE_ROOT = inside.path }, time = time or NOW })
   end
 
   describe("on trial", function()
@@ -200,6 +203,82 @@ describe("protocols/http.lua", function()
       assert.are.equal(412, get("/a.txt", { ["If-Match"] = '"x"' }).status)
     end)
 
+    it("has other tags when the times are set back, so that no two files are made one", function()
+      local path <const> = inside.path .. "/a.txt"
+      local function write(text)
+        server.write_file(path, text)
+        assert(lfs.touch(path, 500000000, 500000000))
+        harness.advance(10)
+        return get "/a.txt"
+      end
+      local first, second = write "first\n", write "other\n"
+      local tag <const>, date <const> = first.headers.etag, first.headers["last-modified"]
+      assert.are.equal(date, second.headers["last-modified"])
+      assert.are_not.equal(tag, second.headers.etag)
+      assert.are.equal(200, get("/a.txt", { ["If-None-Match"] = tag }).status)
+      assert.are.equal(412, get("/a.txt", { ["If-Match"] = tag }).status)
+      assert.are.equal("other\n", get("/a.txt", { ["If-Range"] = tag, Range = "bytes=2-" }).body)
+      assert.are.equal("other\n", get("/a.txt", { ["If-Range"] = date, Range = "bytes=2-" }).body)
+      assert.are.equal("her\n", get("/a.txt", { ["If-Range"] = second.headers.etag, Range = "bytes=2-" }).body)
+    end)
+
+    it("has strong tags for small files also while the clock of the file system has not gone on", function()
+      local path <const> = inside.path .. "/quick.txt"
+      local second <const> = lfs.attributes(inside.path).modification
+      harness.close()
+      client = connect(second)
+      local tags, passed = {}, 0
+      for round = 1, 20 do
+        local text <const> = ("content %02d"):format(round)
+        server.write_file(path, text)
+        -- As if no time had passed since the file was written.
+        local now <const> = assert(io.popen("stat -c %.9Z " .. path)):read "n"
+        harness.advance(math.max(now - second - passed, 0))
+        passed = math.max(now - second, passed)
+        local response <const> = get "/quick.txt"
+        local tag <const> = response.headers.etag
+        assert.are.equal(text, response.body)
+        assert.truthy(tag:find '^"[%x.-]+"$', tag)
+        assert.is_nil(tags[tag])
+        tags[tag] = true
+        assert.are.equal(text:sub(3), get("/quick.txt", { ["If-Range"] = tag, Range = "bytes=2-" }).body)
+        assert.are.equal(304, get("/quick.txt", { ["If-None-Match"] = tag }).status)
+        harness.advance(0.1)
+        passed = passed + 0.1
+        assert.are.equal(304, get("/quick.txt", { ["If-None-Match"] = tag }).status)
+      end
+    end)
+
+    it("takes a date for a range only if no other content can have had it", function()
+      local path <const> = inside.path .. "/new.txt"
+      local function ranged(date) return get("/new.txt", { ["If-Range"] = date, Range = "bytes=2-" }).status end
+      server.write_file(path, "content")
+      local time <const> = lfs.attributes(path).modification
+      harness.close()
+      client = connect(time) -- its second is not over
+      local date <const> = get("/new.txt").headers["last-modified"]
+      assert.are.equal(200, ranged(date))
+      harness.advance(100)
+      assert.are.equal(200, ranged(date)) -- somebody has it from then
+      harness.close()
+      client = connect(time + 100) -- nobody has
+      assert.are.equal(206, ranged(date))
+      assert.are.equal(200, ranged(date_of(time - 1)))
+      assert.are.equal(200, ranged(date_of(time + 1)))
+    end)
+
+    it("has no date that is later than the response's, and none that HTTP cannot write", function()
+      local path <const> = inside.path .. "/a.txt"
+      assert(lfs.touch(path, NOW + 100000))
+      local response = get "/a.txt"
+      assert.are.equal(response.headers.date, response.headers["last-modified"])
+      if lfs.touch(path, 300000000000) and lfs.attributes(path).modification == 300000000000 then
+        response = get "/a.txt"
+        assert.are.same({ 200, response.headers.date and nil }, { response.status, response.headers["last-modified"] })
+        assert.are.equal(200, get("/").status)
+      end
+    end)
+
     it("has another tag for another content", function()
       local before = get("/a.txt").headers.etag
       inside:add("a.txt", "HELLO\n")
@@ -219,6 +298,96 @@ describe("protocols/http.lua", function()
       assert.are.equal(BIG:sub(100001, 900000), get("/big.bin", { Range = "bytes=100000-899999" }).body)
       assert.are.equal(200, get("/digits", { Range = "bytes=1-2", ["If-Range"] = '"x"' }).status)
       assert.are.equal(200, ask(client, "HEAD", "/digits", { Range = "bytes=1-2" }).status)
+    end)
+
+    it("holds the conditions of listings, too", function()
+      assert.are.equal(412, get("/sub/", { ["If-Match"] = '"foo"' }).status)
+      assert.are.equal(304, get("/sub/", { ["If-None-Match"] = "*" }).status)
+      for _, headers in ipairs {
+        { ["If-Match"] = "*" }, { ["If-None-Match"] = '"foo"' }, { ["If-Modified-Since"] = date_of(NOW) },
+      } do
+        assert.are.equal(200, get("/sub/", headers).status)
+      end
+      assert.are.equal(404, get("/nothing/", { ["If-None-Match"] = "*" }).status)
+    end)
+
+    it("lists a folder only if it has no index, and none that cannot be served", function()
+      inside:add("links/", "")
+      for target, status in pairs {
+        ["../a.txt"] = 200, ["/etc/hostname"] = 403, ["../../x"] = 403, ["nothing"] = 403, ["index.html"] = 403,
+        ["../sub"] = 200, ["../fifo"] = 403,
+      } do
+        os.remove(inside.path .. "/links/index.html")
+        assert(lfs.link(target, inside.path .. "/links/index.html", true))
+        local response = get "/links/"
+        assert.are.same({ target, status }, { target, response.status })
+        assert.is_nil(status == 403 and response.body:find("<", 1, true) or nil)
+      end
+      os.remove(inside.path .. "/links/index.html")
+      assert(lfs.mkdir(inside.path .. "/links/index.html"))
+      assert.truthy(get("/links/").body:find('href="index.html/"', 1, true))
+      assert.are.equal(404, get("/a.txt/").status)
+    end)
+
+    it("refuses what may not be read", function()
+      inside:add("locked/index.html", "<p>index")
+      inside:add("locked/secret", "secret")
+      local path <const> = inside.path .. "/locked"
+      local function may(mode, what) assert(os.execute(("chmod %s %s"):format(mode, what))) end
+      may("000", path .. "/index.html")
+      local readable = io.open(path .. "/index.html")
+      if readable then readable:close() return end -- this is root
+      assert.are.equal(403, get("/locked/").status)
+      assert.are.equal(403, get("/locked/index.html").status)
+      may("644", path .. "/index.html")
+      may("311", path)
+      assert.are.equal("<p>index", get("/locked/").body) -- it need not be listed
+      os.remove(path .. "/index.html")
+      assert.are.equal(403, get("/locked/").status)
+      may("755", path)
+    end)
+
+    it("says that it does not list all of a folder", function()
+      for number = 1, 10001 do inside:add(("many/%05d"):format(number), "") end
+      local page = get("/many/").body
+      assert.are.equal(10001, select(2, page:gsub("<a ", ""))) -- with the way up
+      assert.truthy(page:find("and more: 10000 entries are listed at most", 1, true))
+      os.remove(inside.path .. "/many/00001")
+      assert.is_nil(get("/many/").body:find("and more", 1, true))
+    end)
+
+    it("refuses a body before it is sent", function()
+      for _, method in ipairs { "PUT", "POST", "DELETE", "BREW" } do
+        for _, body in ipairs { "", "hi" } do
+          local uploader = connect()
+          uploader:send(method .. " /a.txt HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n")
+          uploader:send("Content-Length: 2\r\n\r\n" .. body)
+          local response = read_response(uploader)
+          assert.are.same({ method == "BREW" and 501 or 405, "close" }, { response.status,
+            response.headers.connection })
+          assert.is_true(uploader:closed())
+        end
+      end
+      client:send "GET /a.txt HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n"
+      assert.are.equal("HTTP/1.1 100 Continue\r\n\r\n", client:receive())
+      assert.are.equal("hello\n", read_response(client:send "hi").body)
+    end)
+
+    it("answers a HEAD that it cannot understand without a body", function()
+      for bytes, status in pairs {
+        ["HEAD / HTTP/1.1\r\n\r\n"] = 400, ["HEAD / HTTP/2.0\r\n"] = 505, ["HEAD /" .. ("a"):rep(20000)] = 414,
+        ["HEAD / HTTP/1.1\r\nHost: a\r\nX: " .. ("a"):rep(20000)] = 431,
+        ["HEAD / HTTP/1.1\r\nHost: a\r\nContent-Length: 65537\r\n\r\n"] = 413,
+      } do
+        local asker = connect():send(bytes)
+        assert.are.equal(status, read_response(asker, "HEAD").status)
+        assert.are.equal("", asker:receive())
+        assert.is_true(asker:closed())
+      end
+      local slow = connect():send "HEAD / HT"
+      harness.advance(30)
+      assert.are.equal(408, read_response(slow, "HEAD").status)
+      assert.are.equal("", slow:receive())
     end)
 
     it("only reads", function()
@@ -357,7 +526,7 @@ describe("protocols/http.lua", function()
       assert.are.equal("ne", curl("-r 1- " .. url .. "/a"))
       assert.are.equal("one", curl("--http1.0 " .. url .. "/a"))
       assert.truthy(curl("-I " .. url .. "/a"):find "^HTTP/1.1 200 OK\r\n")
-      local upload = "-o /dev/null -w '%{http_code}' -H 'Expect:' -T "
+      local upload = "-o /dev/null -w '%{http_code}' -T "
       assert.are.equal("405", curl(upload .. folder.tree.path .. "/a " .. url))
       assert.are.equal("405", curl(upload .. "- " .. url .. "/c <" .. folder.tree.path .. "/a"))
     end)

@@ -110,7 +110,7 @@ describe("parlance.files", function()
         local first = open()
         assert.is_false(rawequal(first, open()))
         assert.is_true(rawequal(first, open(first)))
-        for _, field in ipairs { "size", "mtime", "mtime_ns", "inode", "device" } do
+        for _, field in ipairs { "size", "mtime", "mtime_ns", "ctime", "ctime_ns", "inode", "device" } do
           local other = {}
           for name, value in pairs(first) do other[name] = value end
           other[field] = other[field] + 1
@@ -124,6 +124,34 @@ describe("parlance.files", function()
         assert.are.equal(9, open(first).size)
         assert.are.equal("folder", (root:open("sub", first)).kind)
         assert.has_error(function() root:open("a.txt", "first") end)
+      end)
+
+      it("tells of a change although its size and its time are set back", function()
+        local path <const> = inside.path .. "/a.txt"
+        local first, file = root:open "a.txt"
+        file:close()
+        local times = {}
+        for round = 1, 3 do
+          local same <close> = assert(io.open(path, "r+"))
+          same:write("HELL" .. round)
+          same:close()
+          assert(lfs.touch(path, 500000000, 500000000))
+          local about, opened = root:open("a.txt", first)
+          opened:close()
+          assert.are.same({ first.size, first.inode, 500000000, 0 }, { about.size, about.inode, about.mtime,
+            about.mtime_ns })
+          assert.is_true(about.ctime > 500000000)
+          times[round] = about.ctime + about.ctime_ns / 1e9
+          first = about
+          local deadline <const> = os.time() + 5
+          local later
+          repeat -- until the clock of the file system has gone on
+            assert(lfs.touch(path, 500000000, 500000000))
+            later, opened = root:open "a.txt"
+            opened:close()
+          until later.ctime_ns ~= about.ctime_ns or os.time() > deadline
+        end
+        assert.is_true(times[1] < times[2] and times[2] < times[3])
       end)
 
       for path, word in pairs {

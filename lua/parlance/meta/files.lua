@@ -12,13 +12,15 @@
 ---@class parlance.files
 local files = {}
 
----@alias parlance.files.Word "absent"|"denied"|"unfit"|"failed"
+---@alias parlance.files.Word "absent"|"denied"|"unfit"|"busy"|"failed"
 
 ---@class parlance.files.About
 ---@field kind "file"|"folder"|"link"|"other"
 ---@field size integer bytes
 ---@field mtime integer seconds since 1970 of the last change
 ---@field mtime_ns integer and the nanoseconds of that second
+---@field ctime integer seconds since 1970 of the last change of the bytes or of what else is known; nobody can set it
+---@field ctime_ns integer and the nanoseconds of that second
 ---@field inode integer
 ---@field device integer
 
