@@ -31,17 +31,27 @@ end
 
 local HEAD <const> = { "work", "against", "ours", "theirs", "unit", "ratio", "goal", "requests/s" }
 
-function report.print(results)
-  local rows, widths = { HEAD }, {}
-  for _, result in ipairs(results) do rows[#rows + 1] = cells(result) end
-  for _, row in ipairs(rows) do
-    for i, cell in ipairs(row) do widths[i] = math.max(widths[i] or 0, #cell) end
+-- How wide a cell of each column is at most, where the texts are not known before.
+local WIDTHS <const> = { 0, 0, 10, 10, 0, 6, 14, 0 }
+
+---Prints the head of a table, and returns a function that prints a result as a row of it: at once, since a run takes
+---long. `planned` is a list of { row =, other = }, all that may be measured.
+function report.table(planned)
+  local widths = {}
+  for i, name in ipairs(HEAD) do widths[i] = math.max(#name, WIDTHS[i]) end
+  for _, each in ipairs(planned) do
+    for i, text in pairs { [1] = each.row[1], [2] = each.other, [5] = each.row[2] } do
+      widths[i] = math.max(widths[i], #text)
+    end
   end
-  for _, row in ipairs(rows) do
-    local line = {}
-    for i, cell in ipairs(row) do line[i] = cell .. (" "):rep(widths[i] - #cell) end
-    print((table.concat(line, "  "):gsub("%s+$", "")))
+  local function line(texts)
+    local padded = {}
+    for i, text in ipairs(texts) do padded[i] = text .. (" "):rep(widths[i] - #text) end
+    io.write((table.concat(padded, "  "):gsub("%s+$", "")), "\n")
+    io.flush()
   end
+  line(HEAD)
+  return function(result) line(cells(result)) end
 end
 
 local function machine()
@@ -64,6 +74,17 @@ local function figures(results, runs)
   return table.concat(lines, "\n")
 end
 
+-- gnuplot gives every file its own name for a title.
+local function set_title(path)
+  local file = io.open(path)
+  if not file then return false end
+  local text = file:read("a"):gsub("<title>Gnuplot</title>", "<title>Cost of ours over the peer's</title>", 1)
+  file:close()
+  file = assert(io.open(path, "w"))
+  file:write(text)
+  return file:close()
+end
+
 ---A bar for each peer: how much of the peer's cost ours is (for rates, the peer's over ours).
 local function plot(results, root)
   local data = os.tmpname()
@@ -74,7 +95,7 @@ local function plot(results, root)
   end
   file:close()
   local script = ([[
-set terminal svg size 900,%d font "sans,11" background "white"
+set terminal svg noenhanced size 900,%d font "sans,11" background "white"
 set output "%s/docs/performance.svg"
 set datafile separator "\t"
 set title "Cost of ours over the peer's (less is better; 1 is the same)"
@@ -86,13 +107,13 @@ set grid xtics
 set arrow from 1,graph 0 to 1,graph 1 nohead lw 2
 set lmargin 62
 unset key
-plot "%s" using ($2/2):0:($2/2):(0.35):ytic(1) with boxxyerror lc rgb "#4477aa"
+plot "%s" using ($2/2):0:($2/2):(0.35):ytic(1) with boxxyerror lc rgb "#4477aa" title "cost of ours over the peer's"
 ]]):format(60 + 26 * #results, root, #results - 1, data)
   local pipe = assert(io.popen("gnuplot", "w"))
   pipe:write(script)
   local ok = pipe:close()
   os.remove(data)
-  return ok
+  return ok and set_title(root .. "/docs/performance.svg")
 end
 
 local BEGIN <const>, END <const> = "<!-- figures: written by bench/run -o -->", "<!-- end of figures -->"
