@@ -204,14 +204,21 @@ static void put_plain(struct log_line *line, const char *byte) {
     put_escaped(line, byte, 1);
 }
 
+bool log_keeps_lines(void) {
+  return settings.format == LOG_TEXT && (settings.is_terminal || settings.divert);
+}
+
+/* Programs find the text by its key; for people it begins in a line of its own. */
 void log_block(struct log_line *line, const char *key, const char *text) {
-  bool keeps_lines = settings.is_terminal || settings.divert;
-  if (settings.format == LOG_JSON || !keeps_lines || !strchr(text, '\n')) {
+  if (!log_keeps_lines() || !strchr(text, '\n')) {
     log_text(line, key, text);
     return;
   }
   if (line->full) return;
-  put_key(line, key);
+  if (settings.divert)
+    put_key(line, key);
+  else
+    put_plain(line, "\n");
   for (; *text && !line->full; text++) put_plain(line, text);
 }
 
@@ -290,6 +297,6 @@ void log_end(struct log_line *line) {
 void log_event(enum log_level level, const char *event, const char *key, const char *value) {
   struct log_line line;
   if (!log_begin(&line, level, event)) return;
-  if (key) log_text(&line, key, value);
+  if (key) log_block(&line, key, value);
   log_end(&line);
 }

@@ -69,9 +69,10 @@ bool log_begin_limited(struct log_line *line, enum log_level level, const char *
 
 void log_text(struct log_line *line, const char *key, const char *value);
 void log_bytes(struct log_line *line, const char *key, const char *bytes, size_t length);
-/* Text of several lines, such as a traceback: on a terminal its lines stay lines, without quotes.
- */
+/* Text of several lines, such as a traceback: on a terminal its lines stay lines, indented and
+ * without quotes, so that it should be the last field. */
 void log_block(struct log_line *line, const char *key, const char *text);
+bool log_keeps_lines(void);
 void log_hex(struct log_line *line, const char *key, const char *bytes, size_t length);
 void log_integer(struct log_line *line, const char *key, int64_t value);
 void log_number(struct log_line *line, const char *key, double value);

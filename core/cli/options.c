@@ -22,7 +22,7 @@ const char options_help[] =
     "its\n"
     "transcripts: those that are named, files or folders, or else those in transcripts/NAME "
     "beside\n"
-    "it. `fuzz` makes other bytes of them, and looks for some that the script cannot take.\n"
+    "it. `fuzz` changes their bytes, and looks for a conversation that the script cannot take.\n"
     "`new` makes a script to begin with, and all that belongs to it, in this folder.\n"
     "\n"
     "For the script that follows:\n"

@@ -2,6 +2,7 @@
 
 #include <lauxlib.h>
 #include <stdbool.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -32,7 +33,8 @@ static int parlance_log(lua_State *state) {
   if (!lua_isnoneornil(state, 3)) luaL_checktype(state, 3, LUA_TTABLE);
   if (!log_begin(&line, level, "script")) return 0;
   log_text(&line, "service", lua_tostring(state, lua_upvalueindex(1)));
-  log_bytes(&line, "message", message, length);
+  bool is_block = log_keeps_lines() && strlen(message) == length && strchr(message, '\n');
+  if (!is_block) log_bytes(&line, "message", message, length);
   if (lua_istable(state, 3)) {
     lua_pushnil(state);
     while (lua_next(state, 3) != 0) {
@@ -41,6 +43,7 @@ static int parlance_log(lua_State *state) {
       lua_pop(state, 3);
     }
   }
+  if (is_block) log_block(&line, "message", message);
   log_end(&line);
   return 0;
 }

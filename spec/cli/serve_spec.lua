@@ -206,6 +206,33 @@ describe("a server in a terminal", function()
     assert.equal(port, again)
   end)
 
+  it("logs tracebacks and texts of several lines in several lines", function()
+    if not has_script() then
+      pending "needs the program script"
+      return
+    end
+    local script = write("faulty.lua", [[
+      local parlance = require "parlance"
+      local function fail(x) return x.y end
+      return { close_when_done = false, request_complete = require("parlance.framing").line {},
+        make_response = function(self)
+          parlance.log("warn", "one\ntwo\27[31m", { field = "a\nb" })
+          return fail(nil) .. ""
+        end }]])
+    local text = typescript("-l 127.0.0.1:0 " .. script, function(text)
+      local client = socket.tcp4()
+      client:settimeout(5, "t")
+      assert(client:connect("127.0.0.1", tonumber(text:match "on   127%.0%.0%.1:(%d+)")))
+      assert(client:send "x\n")
+      assert.equal("closed", (select(2, client:receive "*a")))
+      client:close()
+    end)
+    assert.truthy(text:find('Z warn script service=faulty field="a\\nb"\n    one\n    two\\x1b[31m\n', 1, true), text)
+    local place = script:gsub("%p", "%%%0")
+    assert.truthy(text:find("Z error script_error service=faulty [^\n]*\n    " .. place .. ":2: attempt to index a nil "
+      .. "value %(local 'x'%)\n    stack traceback:\n    \t" .. place .. ":2: in upvalue 'fail'\n"), text)
+  end)
+
   it("tells scripts of the same name apart", function()
     if not has_script() then
       pending "needs the program script"
