@@ -401,8 +401,10 @@ static bool queue_table(lua_State *state, struct session *session,
   return queue_items(state, session, &items, returned);
 }
 
-static bool queue_other(lua_State *state, struct session *session,
-                        const struct generation *generation, enum function function) {
+/* Not inlined, so that response_queue() is. */
+__attribute__((noinline)) static bool queue_other(lua_State *state, struct session *session,
+                                                  const struct generation *generation,
+                                                  enum function function) {
   struct returned returned = {generation, function};
   struct items only = {.is_only = true, .index = lua_gettop(state), .count = 1};
   switch (lua_type(state, -1)) {

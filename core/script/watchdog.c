@@ -34,6 +34,7 @@ static struct {
   volatile sig_atomic_t stopping; /* the call at hand has overrun */
   volatile sig_atomic_t waiting;  /* it has waited for its limit, and that is not noted yet, */
   volatile sig_atomic_t noted;    /* or it is */
+  volatile sig_atomic_t raised;   /* one of these three may be set: one look for each call */
   volatile sig_atomic_t tick;     /* ms between ticks; 0: none */
   pid_t installed;                /* in this process; 0: in none */
   watchdog_note *note;
@@ -125,6 +126,7 @@ static void on_tick(int signal_number) {
     if (watchdog.held)
       watchdog.spent = (sig_atomic_t)((uint32_t)watchdog.spent + (uint32_t)passed);
     else if (between(watchdog.spent, now) - watchdog.tick - TICK_LATE >= watchdog.timeout) {
+      watchdog.raised = 1;
       watchdog.stopping = 1; /* again and again, should the hook be lost */
       set_hook(running, stop);
     }
@@ -146,6 +148,7 @@ static void on_wall(int signal_number) {
     else if (waits_now() == watchdog.waits)
       start_wall(now, watchdog.timeout); /* the machine is busy: the call has not waited */
     else if (!watchdog.stopping) {
+      watchdog.raised = 1;
       watchdog.waiting = 1;
       set_hook(running, note);
     }
@@ -192,16 +195,21 @@ bool watchdog_install(int64_t timeout, watchdog_note *noted) {
 }
 
 static void forget_hooks(void) {
-  watchdog.stopping = watchdog.waiting = watchdog.noted = 0;
+  watchdog.raised = watchdog.stopping = watchdog.waiting = watchdog.noted = 0;
   if (watchdog.running) clear_hook(watchdog.running);
+}
+
+/* Rare, so that watchdog_renew() stays a handful of instructions. */
+__attribute__((noinline)) static void renew_hooks(uint32_t now) {
+  if (watchdog.raised) forget_hooks();
+  if (!watchdog.is_due && watchdog.timeout > 0) start_wall(now, watchdog.timeout);
 }
 
 void watchdog_renew(void) {
   uint32_t now = wall_now();
   watchdog.began = (sig_atomic_t)now;
   watchdog.spent = watchdog.now_spent;
-  if (watchdog.stopping || watchdog.waiting || watchdog.noted) forget_hooks();
-  if (!watchdog.is_due && watchdog.timeout > 0) start_wall(now, watchdog.timeout);
+  if (watchdog.raised || !watchdog.is_due) renew_hooks(now);
 }
 
 uint32_t watchdog_renewed(void) { return (uint32_t)watchdog.began; }
@@ -215,7 +223,7 @@ void watchdog_enter(struct watch *outer, lua_State *state, int64_t timeout) {
   watchdog.running = NULL; /* from here on no signal changes anything */
   outer->stopping = watchdog.stopping;
   uint32_t now = wall_now();
-  watchdog.stopping = watchdog.waiting = watchdog.noted = 0;
+  watchdog.raised = watchdog.stopping = watchdog.waiting = watchdog.noted = 0;
   watchdog.held = 0;
   watchdog.timeout = as_timeout(timeout);
   watchdog.began = (sig_atomic_t)now;
@@ -236,7 +244,7 @@ bool watchdog_leave(const struct watch *outer) {
   watchdog.timeout = outer->timeout;
   watchdog.held = outer->held;
   watchdog.waiting = watchdog.noted = 0;
-  watchdog.stopping = outer->stopping;
+  watchdog.raised = watchdog.stopping = outer->stopping;
   watchdog.running = outer->running;
   if (outer->running && outer->timeout > 0 && !watchdog.is_due) start_wall(wall_now(), 1);
   return was_stopped;
