@@ -210,8 +210,9 @@ static void receive(struct session *session, const char *bytes, size_t length, b
 
 static void converse(struct script *script, struct span stream, size_t step, uint32_t cuts,
                      struct transcript *transcript) {
-  struct log_limit quiet = {.written = 1000000};
-  struct session_owner owner = {identify, &quiet, NULL};
+  struct session_failures quiet = {.of_peers = {.written = 1000000}};
+  for (int i = 0; i < SESSION_PLACES; i++) quiet.of_places[i] = quiet.of_peers;
+  struct session_owner owner = {.identify = identify, .failures = &quiet};
   struct session *session = session_create(script_handler(script), &owner, 0);
   CHECK(session != NULL);
   session_start(session, 0);

@@ -630,7 +630,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   if (size < SETTINGS || size > 4096) return 0;
   if (file < 0) set_up();
   memset(&world, 0, sizeof world);
-  world.owner = (struct session_owner){identify, &world.failures, &world.held};
+  world.owner = (struct session_owner){
+      .identify = identify, .failures = &world.failures, .held = &world.held};
   world.newest = world.holder = create_generation(&world, data);
   world.has_clients = data[5] & 32;
   world.input = data + SETTINGS;
