@@ -133,6 +133,7 @@ static int call_on_input(lua_State *L, const struct framing *framing, struct ses
   session_look(session, input.length - seen);
   framing_decode(framing, input.data, input.length, seen, &result);
   if (remembers && result.answer == FRAMING_PARTIAL) keep_progress(L, session, &result);
+  if (result.answer == FRAMING_PARTIAL && result.interim) session_offer(session, result.interim);
   if (remembers && result.answer == FRAMING_COMPLETE) forget_progress(L);
   return return_answer(L, framing, session, &result);
 }

@@ -211,7 +211,7 @@ static void expect(lua_State *state, const struct generation *generation, struct
     session_go_on(session);
     return;
   }
-  response_queue(state, session, generation, FUNCTION_HANDLE_EXPECT);
+  if (!response_queue(state, session, generation, FUNCTION_HANDLE_EXPECT)) return;
   session_answered(session, true);
 }
 

@@ -216,6 +216,11 @@ enum session_verdict {
 void session_judge(struct session *session, enum session_verdict verdict, size_t length,
                    const char *why);
 
+/* At SESSION_ASK: a framing that the handler has called has this for a peer that waits before it
+ * sends on, as in framing_result.interim. If it is judged PARTIAL then, the peer is told, once for
+ * each request. At other times nothing is done. */
+void session_offer(struct session *session, const char *interim);
+
 /* The answer to SESSION_EXPECT. If the peer does wait, it is told what the framing has for it. */
 void session_go_on(struct session *session);
 

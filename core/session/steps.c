@@ -50,9 +50,15 @@ static enum session_step incomplete(struct session *session, size_t length) {
   return SESSION_WAIT;
 }
 
+void session_offer(struct session *session, const char *interim) {
+  if (!session->working || session->state != STATE_READING || session->handler->framing) return;
+  session->framed.answer = FRAMING_PARTIAL;
+  session->framed.interim = interim;
+}
+
 void session_go_on(struct session *session) {
   struct framing_result *framed = &session->framed;
-  assert(session->state == STATE_EXPECTING && session->handler->framing);
+  assert(session->state == STATE_EXPECTING);
   if (framed->answer == FRAMING_COMPLETE) {
     session->state = STATE_ANSWERING;
     return;
@@ -65,10 +71,12 @@ void session_go_on(struct session *session) {
     session_fail(session, REASON_OUT_OF_MEMORY, "no memory for an interim response");
 }
 
-/* Once for each request; all responses before it are complete. */
-static enum session_step expect(struct session *session) {
+/* Once for each request; all responses before it are complete. `interim` is for a peer that waits.
+ */
+static enum session_step expect(struct session *session, const char *interim) {
   session->expected = true;
   session->state = STATE_EXPECTING;
+  session->framed.interim = interim;
   if (session->handler->expects) return SESSION_EXPECT;
   session_go_on(session);
   return session_next(session);
@@ -86,7 +94,7 @@ static enum session_step decoded(struct session *session, size_t length) {
   enum session_step step = complete(session, length);
   bool is_asked_about = session->handler->expects && (session->framed.note & HTTP_EXPECTS) != 0;
   if (!is_asked_about || session->expected || session->state != STATE_ANSWERING) return step;
-  return expect(session);
+  return expect(session, NULL);
 }
 
 /* Who has stopped sending does not wait for a word either. */
@@ -94,7 +102,7 @@ static enum session_step wait_for_more(struct session *session, const char *inte
                                        size_t length) {
   enum session_step step = incomplete(session, length);
   if (!interim || session->expected || session->state != STATE_READING) return step;
-  return expect(session);
+  return expect(session, interim);
 }
 
 static enum session_step refuse(struct session *session, enum reason reason) {
@@ -181,9 +189,11 @@ void session_judge(struct session *session, enum session_verdict verdict, size_t
                    const char *why) {
   assert(session->state == STATE_READING);
   assert(verdict != SESSION_COMPLETE || (length > 0 && length <= session_input(session).length));
+  const char *interim = session->framed.interim;
+  session->framed.interim = NULL;
   switch (verdict) {
   case SESSION_PARTIAL:
-    if (!widen(session, length)) incomplete(session, length);
+    if (!widen(session, length)) wait_for_more(session, interim, length);
     break;
   case SESSION_COMPLETE: complete(session, length); break;
   case SESSION_MALFORMED: session_fail(session, REASON_MALFORMED, why); break;

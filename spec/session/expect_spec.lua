@@ -143,6 +143,45 @@ describe("session", function()
     end)
   end)
 
+  describe("tells a peer to go on when request_complete calls framing.http", function()
+    local function called(fields)
+      return conversation.script(([[
+        local http = require "parlance.framing".http { max = 10 }
+        local P = { close_when_done = false, %s }
+        function P:request_complete()
+          local is_whole, n, detail = http(self)
+          if http(self) == nil then return nil, n, detail end
+          if self.is_strict and is_whole == false then return nil, "not yet" end
+          return is_whole, n
+        end
+        function P:make_response() return "<" .. self.request.target .. " " .. self.request.body .. ">" end
+        function P:handle_close() http(self) end
+        return P]]):format(fields or ""))
+    end
+
+    it("once, and behind the responses before", function()
+      for _, cut in ipairs { 1, 20, 60, #head "/" - 1 } do
+        local session = called():open()
+        local all = head "/"
+        assert.equal("", conversation.feed(session, { all:sub(1, cut) }))
+        assert.equal(GO_ON, conversation.feed(session, { all:sub(cut + 1) }))
+        assert.equal("", conversation.feed(session, { "he", "ll" }))
+        assert.equal("</ hello>" .. GO_ON .. "</b world>", conversation.feed(session, { "o" .. head "/b", "world" }))
+        assert.equal("</ hello>", conversation.feed(session, { all .. "hello" }))
+        assert.equal("</ hello>" .. GO_ON, conversation.feed(session, { all .. "hello" .. all }, true))
+        assert.equal("peer_closed", session:reason())
+      end
+    end)
+
+    it("not when request_complete refuses", function()
+      for _, fields in ipairs { "is_strict = true", "max_request = 72" } do
+        local session = called(fields):open()
+        rooms.base.capture(function() assert.equal("", conversation.feed(session, { head "/" })) end)
+        assert.is_true(session:finished())
+      end
+    end)
+  end)
+
   it("gives up when there is no memory to tell a peer to go on", function()
     local session = script():open()
     local reason
