@@ -3,17 +3,25 @@
 --     parlance protocols/redis.lua
 --     redis-cli set greeting hello
 --
+-- It speaks RESP2. Clients that begin with version 3 of the protocol are to be told so: `redis-cli -2`;
+-- redis-py: `redis.Redis(protocol=2)`, which is its default; node-redis: `createClient({ RESP: 2 })`; ioredis
+-- speaks 2.
+--
 -- A request is a list of strings, the name of a command first: the framing "resp" gives it. This file
 -- has the table of the commands and runs them; what they do is in protocols/redis/, by what they work
 -- on. Each is a function (request, count, self) that returns the answer as bytes, in one string.
 -- Nothing is written to a disk.
 local framing = require "parlance.framing"
 
+local clients = require "redis.clients"
 local connection = require "redis.connection"
 local hashes = require "redis.hashes"
+local host = require "redis.host"
 local keys = require "redis.keys"
 local lists = require "redis.lists"
+local memory = require "redis.memory"
 local reply = require "redis.reply"
+local server = require "redis.server"
 local sets = require "redis.sets"
 local sorted_sets = require "redis.sorted_sets"
 local store = require "redis.store"
@@ -26,23 +34,28 @@ local Redis = {
   example = "PING\r\n",
   request_complete = framing.resp { reuse = true }, -- so `self.request` is only lent: nothing here keeps it
   max_request = 512 * 1024 * 1024,
+  request_timeout = 0, -- a large value may take its time, and so may somebody who types
   idle_timeout = 0,
 }
 
 -- ---- the commands -------------------------------------------------------------------------------
 
--- Each row: the function; how many arguments, the name included, or at least so many if negative; "w"
--- if it writes; then the first and the last argument that is a key, counted from the name, which is 0
--- (-1 is the last of all), and the step between keys. COMMAND tells clients the same.
+-- Each row: the function, or a table of subcommands; how many arguments, the name included, or at least so many
+-- if negative; letters for what it does; then the first and the last argument that is a key, counted from the
+-- name, which is 0 (-1 is the last of all), and the step between keys. COMMAND tells clients the same.
+--
+-- The letters: "r" it reads keys, "w" it writes them, "m" it needs memory, so that a full server refuses it, "l" it
+-- may take long: then it is carried out whole, whatever the limit for a call is.
 local ROWS <const> = {
   ping = { connection.ping, -1 },
   echo = { connection.echo, 2 },
   select = { connection.select, 2 },
   quit = { connection.quit, -1 },
   hello = { connection.hello, -1 },
-  client = { connection.client, -2 },
-  config = { connection.config, -2 },
-  info = { connection.info, -1 },
+  auth = { connection.auth, -2 },
+  client = { clients.commands, -2 },
+  config = { server.config, -2 },
+  info = { server.info, -1 },
 
   multi = { transactions.multi, 1 },
   discard = { transactions.discard, 1 },
@@ -50,8 +63,8 @@ local ROWS <const> = {
   unwatch = { transactions.unwatch, 1 },
   reset = { transactions.reset, 1 },
 
-  del = { keys.del, -2, "w", 1, -1, 1 },
-  unlink = { keys.del, -2, "w", 1, -1, 1 },
+  del = { keys.del, -2, "wl", 1, -1, 1 },
+  unlink = { keys.del, -2, "wl", 1, -1, 1 },
   exists = { keys.exists, -2, "r", 1, -1, 1 },
   touch = { keys.exists, -2, "r", 1, -1, 1 },
   type = { keys.type, 2, "r", 1, 1, 1 },
@@ -64,78 +77,129 @@ local ROWS <const> = {
   ttl = { keys.ttl, 2, "r", 1, 1, 1 },
   pttl = { keys.pttl, 2, "r", 1, 1, 1 },
   persist = { keys.persist, 2, "w", 1, 1, 1 },
-  keys = { keys.keys, 2 },
-  scan = { keys.scan, -2 },
-  randomkey = { keys.randomkey, 1 },
-  dbsize = { keys.dbsize, 1 },
-  flushdb = { keys.flushdb, -1, "w" },
-  flushall = { keys.flushall, -1, "w" },
+  keys = { keys.keys, 2, "rl" },
+  scan = { keys.scan, -2, "rl" },
+  randomkey = { keys.randomkey, 1, "rl" },
+  dbsize = { keys.dbsize, 1, "r" },
+  flushdb = { keys.flushdb, -1, "wl" },
+  flushall = { keys.flushall, -1, "wl" },
 
   get = { strings.get, 2, "r", 1, 1, 1 },
-  set = { strings.set, -3, "w", 1, 1, 1 },
-  setex = { strings.setex, 4, "w", 1, 1, 1 },
-  psetex = { strings.psetex, 4, "w", 1, 1, 1 },
-  setnx = { strings.setnx, 3, "w", 1, 1, 1 },
-  getset = { strings.getset, 3, "w", 1, 1, 1 },
+  set = { strings.set, -3, "wm", 1, 1, 1 },
+  setex = { strings.setex, 4, "wm", 1, 1, 1 },
+  psetex = { strings.psetex, 4, "wm", 1, 1, 1 },
+  setnx = { strings.setnx, 3, "wm", 1, 1, 1 },
+  getset = { strings.getset, 3, "wm", 1, 1, 1 },
   getdel = { strings.getdel, 2, "w", 1, 1, 1 },
-  mget = { strings.mget, -2, "r", 1, -1, 1 },
-  mset = { strings.mset, -3, "w", 1, -1, 2 },
-  append = { strings.append, 3, "w", 1, 1, 1 },
+  mget = { strings.mget, -2, "rl", 1, -1, 1 },
+  mset = { strings.mset, -3, "wml", 1, -1, 2 },
+  append = { strings.append, 3, "wm", 1, 1, 1 },
   strlen = { strings.strlen, 2, "r", 1, 1, 1 },
-  incr = { strings.incr, 2, "w", 1, 1, 1 },
-  decr = { strings.decr, 2, "w", 1, 1, 1 },
-  incrby = { strings.incrby, 3, "w", 1, 1, 1 },
-  decrby = { strings.decrby, 3, "w", 1, 1, 1 },
+  incr = { strings.incr, 2, "wm", 1, 1, 1 },
+  decr = { strings.decr, 2, "wm", 1, 1, 1 },
+  incrby = { strings.incrby, 3, "wm", 1, 1, 1 },
+  decrby = { strings.decrby, 3, "wm", 1, 1, 1 },
 
-  hset = { hashes.hset, -4, "w", 1, 1, 1 },
-  hmset = { hashes.hmset, -4, "w", 1, 1, 1 },
-  hsetnx = { hashes.hsetnx, 4, "w", 1, 1, 1 },
+  hset = { hashes.hset, -4, "wm", 1, 1, 1 },
+  hmset = { hashes.hmset, -4, "wm", 1, 1, 1 },
+  hsetnx = { hashes.hsetnx, 4, "wm", 1, 1, 1 },
   hget = { hashes.hget, 3, "r", 1, 1, 1 },
   hmget = { hashes.hmget, -3, "r", 1, 1, 1 },
   hdel = { hashes.hdel, -3, "w", 1, 1, 1 },
   hlen = { hashes.hlen, 2, "r", 1, 1, 1 },
   hstrlen = { hashes.hstrlen, 3, "r", 1, 1, 1 },
   hexists = { hashes.hexists, 3, "r", 1, 1, 1 },
-  hgetall = { hashes.hgetall, 2, "r", 1, 1, 1 },
-  hkeys = { hashes.hkeys, 2, "r", 1, 1, 1 },
-  hvals = { hashes.hvals, 2, "r", 1, 1, 1 },
-  hincrby = { hashes.hincrby, 4, "w", 1, 1, 1 },
+  hgetall = { hashes.hgetall, 2, "rl", 1, 1, 1 },
+  hkeys = { hashes.hkeys, 2, "rl", 1, 1, 1 },
+  hvals = { hashes.hvals, 2, "rl", 1, 1, 1 },
+  hincrby = { hashes.hincrby, 4, "wm", 1, 1, 1 },
 
-  lpush = { lists.lpush, -3, "w", 1, 1, 1 },
-  rpush = { lists.rpush, -3, "w", 1, 1, 1 },
-  lpushx = { lists.lpushx, -3, "w", 1, 1, 1 },
-  rpushx = { lists.rpushx, -3, "w", 1, 1, 1 },
-  lpop = { lists.lpop, -2, "w", 1, 1, 1 },
-  rpop = { lists.rpop, -2, "w", 1, 1, 1 },
+  lpush = { lists.lpush, -3, "wm", 1, 1, 1 },
+  rpush = { lists.rpush, -3, "wm", 1, 1, 1 },
+  lpushx = { lists.lpushx, -3, "wm", 1, 1, 1 },
+  rpushx = { lists.rpushx, -3, "wm", 1, 1, 1 },
+  lpop = { lists.lpop, -2, "wl", 1, 1, 1 },
+  rpop = { lists.rpop, -2, "wl", 1, 1, 1 },
   llen = { lists.llen, 2, "r", 1, 1, 1 },
-  lrange = { lists.lrange, 4, "r", 1, 1, 1 },
+  lrange = { lists.lrange, 4, "rl", 1, 1, 1 },
   lindex = { lists.lindex, 3, "r", 1, 1, 1 },
-  lset = { lists.lset, 4, "w", 1, 1, 1 },
-  lrem = { lists.lrem, 4, "w", 1, 1, 1 },
-  ltrim = { lists.ltrim, 4, "w", 1, 1, 1 },
+  lset = { lists.lset, 4, "wm", 1, 1, 1 },
+  lrem = { lists.lrem, 4, "wl", 1, 1, 1 },
+  ltrim = { lists.ltrim, 4, "wl", 1, 1, 1 },
 
-  sadd = { sets.sadd, -3, "w", 1, 1, 1 },
+  sadd = { sets.sadd, -3, "wm", 1, 1, 1 },
   srem = { sets.srem, -3, "w", 1, 1, 1 },
   sismember = { sets.sismember, 3, "r", 1, 1, 1 },
   smismember = { sets.smismember, -3, "r", 1, 1, 1 },
-  smembers = { sets.smembers, 2, "r", 1, 1, 1 },
+  smembers = { sets.smembers, 2, "rl", 1, 1, 1 },
   scard = { sets.scard, 2, "r", 1, 1, 1 },
   smove = { sets.smove, 4, "w", 1, 2, 1 },
-  spop = { sets.spop, -2, "w", 1, 1, 1 },
+  spop = { sets.spop, -2, "wl", 1, 1, 1 },
   srandmember = { sets.srandmember, -2, "r", 1, 1, 1 },
-  sinter = { sets.sinter, -2, "r", 1, -1, 1 },
-  sunion = { sets.sunion, -2, "r", 1, -1, 1 },
-  sdiff = { sets.sdiff, -2, "r", 1, -1, 1 },
-  sinterstore = { sets.sinterstore, -3, "w", 1, -1, 1 },
-  sunionstore = { sets.sunionstore, -3, "w", 1, -1, 1 },
-  sdiffstore = { sets.sdiffstore, -3, "w", 1, -1, 1 },
+  sinter = { sets.sinter, -2, "rl", 1, -1, 1 },
+  sunion = { sets.sunion, -2, "rl", 1, -1, 1 },
+  sdiff = { sets.sdiff, -2, "rl", 1, -1, 1 },
+  sinterstore = { sets.sinterstore, -3, "wml", 1, -1, 1 },
+  sunionstore = { sets.sunionstore, -3, "wml", 1, -1, 1 },
+  sdiffstore = { sets.sdiffstore, -3, "wml", 1, -1, 1 },
 
-  zadd = { sorted_sets.zadd, -4, "w", 1, 1, 1 },
+  zadd = { sorted_sets.zadd, -4, "wm", 1, 1, 1 },
   zrem = { sorted_sets.zrem, -3, "w", 1, 1, 1 },
   zcard = { sorted_sets.zcard, 2, "r", 1, 1, 1 },
   zscore = { sorted_sets.zscore, 3, "r", 1, 1, 1 },
-  zpopmin = { sorted_sets.zpopmin, -2, "w", 1, 1, 1 },
+  zpopmin = { sorted_sets.zpopmin, -2, "wl", 1, 1, 1 },
 }
+
+-- Whether a command is there for COMMAND, and whether it is kept for EXEC where it follows MULTI.
+local HIDDEN <const> = { post = connection.refuse_http, ["host:"] = connection.refuse_http }
+local AT_ONCE <const> = {
+  multi = true, exec = true, discard = true, watch = true, quit = true, reset = true, post = true, ["host:"] = true,
+}
+
+-- Under --memory-limit, what a command may do before it fails for want of memory must not be the end of the
+-- connection, nor leave half a key behind.
+local function survive(command, run)
+  local function run_or_fail(request, count, self)
+    if command.needs_memory and memory.is_full(count * memory.WORD) then return reply.OUT_OF_MEMORY end
+    local is_done, answer = pcall(host.atomic, run, request, count, self)
+    if is_done then return answer end
+    if answer ~= "not enough memory" then error(answer, 0) end
+    for i = 2, count do store.mend(request[i]) end
+    return reply.OUT_OF_MEMORY
+  end
+  return run_or_fail
+end
+
+local function run_whole(run)
+  return function(request, count, self) return host.atomic(run, request, count, self) end
+end
+
+-- A command as the rest of this file knows it, of a row of the table.
+local function new_command(name, run, arity, letters, first, last, step)
+  letters = letters or ""
+  local command = {
+    name = name,
+    arity = arity,
+    least = math.abs(arity),
+    most = arity < 0 and math.maxinteger or arity,
+    reads = letters:find "r" ~= nil,
+    writes = letters:find "w" ~= nil,
+    needs_memory = letters:find "m" ~= nil,
+    first = first or 0,
+    last = last or 0,
+    step = step or 0,
+    is_queued = not AT_ONCE[name],
+  }
+  if type(run) == "table" then
+    command.subcommands = {}
+    for word, row in pairs(run) do command.subcommands[word] = new_command(name .. "|" .. word, table.unpack(row)) end
+  elseif memory.MAXIMUM then
+    command.run = survive(command, run)
+  else
+    command.run = letters:find "l" and run_whole(run) or run
+  end
+  return command
+end
 
 -- The commands by their names, in small and in capital letters.
 local commands <const> = {}
@@ -143,32 +207,25 @@ local commands <const> = {}
 -- The functions of the commands once more, by how many arguments a request has and then by its name: so one
 -- look tells what to run, and that the number of arguments is right.
 local MANY <const> = 8
-local runs <const> = {}
-for count = 0, MANY do runs[count] = {} end
+local NONE <const> = {} -- for more arguments than that
+local BY_COUNT <const> = setmetatable({}, { __index = function() return NONE end })
+for count = 0, MANY do BY_COUNT[count] = {} end
 
-local function add_command(name, run, arity, kind, first, last, step)
-  local command = {
-    name = name,
-    run = run,
-    arity = arity,
-    least = math.abs(arity),
-    most = arity < 0 and math.maxinteger or arity,
-    writes = kind == "w",
-    first = first or 0,
-    last = last or 0,
-    step = step or 0,
-    in_transaction = true, -- is kept for EXEC
-  }
-  for _, written in ipairs { name, name:upper() } do
+local function add_command(command)
+  for _, written in ipairs { command.name, command.name:upper() } do
     commands[written] = command
-    for count = command.least, math.min(command.most, MANY) do runs[count][written] = run end
+    local most = command.subcommands and 1 or command.most
+    for count = command.least, math.min(most, MANY) do BY_COUNT[count][written] = command.run end
   end
-  return command
 end
 
-for name, row in pairs(ROWS) do add_command(name, table.unpack(row)) end
-add_command("command", connection.describe(commands), -1)
-for _, name in ipairs { "multi", "discard", "watch", "quit", "reset" } do commands[name].in_transaction = false end
+local listed <const> = {}
+for name, row in pairs(ROWS) do
+  local command = new_command(name, table.unpack(row))
+  listed[#listed + 1] = command
+  add_command(command)
+end
+for name, run in pairs(HIDDEN) do add_command(new_command(name, run, -1)) end
 
 -- ---- running them -------------------------------------------------------------------------------
 
@@ -185,86 +242,104 @@ end
 local function find(request, count)
   local command = commands[request[1]] or commands[request[1]:lower()]
   if not command then return nil, unknown(request, count) end
+  if command.subcommands and count > 1 then
+    local word = request[2]
+    command = command.subcommands[word:lower()]
+    if not command then
+      return nil, reply.error("ERR unknown subcommand '%s'. Try %s HELP.", word:sub(1, 128), request[1]:upper())
+    end
+  end
   if count < command.least or count > command.most then return nil, reply.wrong_arguments(command.name) end
   return command
 end
 
-local clients <const>, databases <const> = store.clients, store.databases
-
-local function run(command, request, count, self)
-  local answer = command.run(request, count, self)
-  if command.writes and databases.watches > 0 then transactions.touch(command, request, count) end
-  return answer
-end
-
-add_command("exec", transactions.exec_with(function(request, self)
+-- EXEC is whole, however long what it runs takes.
+local exec = transactions.exec_with(function(request, self)
   local count = #request
-  return run(find(request, count), request, count, self)
-end), 1).in_transaction = false
+  return find(request, count).run(request, count, self)
+end)
+local exec_command <const> = new_command("exec", exec, 1, "l")
+listed[#listed + 1] = exec_command
+add_command(exec_command)
 
-local is_elsewhere = false -- whether the store has been told to work on another database than the first
-
--- For a connection that has a database of its own, or is in a transaction.
-local function run_for_client(client, command, request, count, self)
-  if client.queue and command.in_transaction then
-    client.queue[#client.queue + 1] = table.move(request, 1, count, 1, {}) -- the list itself is used again
-    return reply.QUEUED
+local describe_command <const> = new_command("command", {}, -1)
+listed[#listed + 1] = describe_command
+do
+  local subcommands, describe_all = server.describe(listed, commands)
+  for word, row in pairs(subcommands) do
+    describe_command.subcommands[word] = new_command("command|" .. word, table.unpack(row))
   end
-  store.select(client.database)
-  is_elsewhere = true
-  return run(command, request, count, self)
+  describe_command.run = describe_all
 end
+add_command(describe_command)
+
+local databases <const> = store.databases
+local NO_RUNS <const> = setmetatable({}, { __index = function() return NONE end })
+local runs = NO_RUNS -- BY_COUNT while the store is plain
+local commands_run = databases.commands or 0
+local tick = host.now() -- when the last tenth of a second began
+
+-- Keeps a request for EXEC.
+local function queue(client, command, request, count)
+  if command.needs_memory and memory.is_full(0) then
+    client.is_faulty = true
+    return reply.OUT_OF_MEMORY
+  end
+  client.needs_memory = client.needs_memory or command.needs_memory
+  client.queue[#client.queue + 1] = table.move(request, 1, count, 1, {}) -- the list itself is used again
+  return reply.QUEUED
+end
+
+local function run_for_client(client, request, count, self)
+  local command, fault = find(request, count)
+  if not command then
+    if client.queue then client.is_faulty = true end
+    return fault
+  end
+  self[clients.LAST] = command.name
+  if client.queue and command.is_queued then return queue(client, command, request, count) end
+  if count > MANY then return host.atomic(command.run, request, count, self) end
+  return command.run(request, count, self)
+end
+
+-- What stands in `self` for clients.lua: when the connection last asked for something, and for what. Numbers cost
+-- less than names.
+local SEEN <const> = 1
+local LAST <const> = 2
 
 -- Any request of any connection.
 local function answer_any(self, request, count)
   if count == 0 then return nil end
-  local client = clients[self]
-  if is_elsewhere and not client then
-    store.select(0)
-    is_elsewhere = false
-  end
-  local command, fault = find(request, count)
-  if not command then
-    if client and client.queue then client.is_faulty = true end
-    return fault
-  end
-  if client then return run_for_client(client, command, request, count, self) end
-  return run(command, request, count, self)
+  commands_run = commands_run + 1
+  self[SEEN] = tick
+  local client = clients.of(self)
+  store.set_plain(false) -- until this has been carried out
+  store.select(client.database)
+  local silence = client.silence
+  if silence == "skip" then client.silence = nil end
+  local answer = run_for_client(client, request, count, self)
+  if silence == "skip" then store.update_special(client) end
+  store.settle()
+  if silence == "skip" or silence and client.silence then return nil end
+  return answer
 end
-
--- How many commands lie between two sweeps for keys whose time is over, and how many keys one looks at.
-local SWEEP_AFTER <const> = 100
-local SWEEP_STEPS <const> = 20
-local until_sweep = SWEEP_AFTER
-
-local function sweep()
-  until_sweep = SWEEP_AFTER
-  store.sweep(SWEEP_STEPS)
-  store.find_plain()
-  if not store.has_clients then
-    store.select(0)
-    is_elsewhere = false
-  end
-end
-
--- For a store that is not plain: whether it is so only because keys have deadlines.
-local function is_plain_but_for_time()
-  until_sweep = until_sweep - 1
-  if until_sweep == 0 then sweep() end
-  return not store.has_clients
-end
-
-store.find_plain()
 
 -- Mostly there is nothing to heed but the command, and it is found at once.
 function Redis:make_response()
   local request = self.request
-  local count = #request
-  if (store.is_plain or is_plain_but_for_time()) and count <= MANY then
-    local run_plain = runs[count][request[1]]
-    if run_plain then return run_plain(request, count, self) end
+  local count, name = #request, request[1]
+  local run = runs[count][name]
+  if run then
+    commands_run = commands_run + 1
+    self[SEEN] = tick
+    self[LAST] = name
+    return run(request, count, self)
   end
   return answer_any(self, request, count)
+end
+
+function Redis:handle_connect()
+  clients.of(self)
 end
 
 function Redis:handle_error(reason, detail)
@@ -274,6 +349,37 @@ end
 
 function Redis:handle_close()
   transactions.forget(self)
+  store.settle()
 end
+
+-- ---- ten times a second -------------------------------------------------------------------------
+
+-- What removing keys whose time is over may take at a stretch, and how soon it goes on while there are more: a
+-- quarter of the time, as in Redis.
+local STRETCH <const>, AGAIN <const>, OFTEN <const> = 0.001, 0.004, 0.1
+local hurry
+
+local function sweep()
+  local is_done = store.sweep(STRETCH)
+  if is_done and hurry then
+    hurry:cancel()
+    hurry = nil
+  elseif not is_done and not hurry then
+    hurry = host.every(AGAIN, sweep)
+  end
+end
+
+host.every(OFTEN, function()
+  tick = host.now()
+  databases.commands = commands_run
+  if not hurry then sweep() end
+end)
+
+function server.count_commands()
+  return commands_run
+end
+
+store.when_plain(function(is_plain) runs = is_plain and BY_COUNT or NO_RUNS end)
+store.settle()
 
 return Redis

@@ -1,37 +1,13 @@
--- Commands about the server and the connection. Most connections are like all others: only for one
--- that has chosen a database, has a name or is in a transaction is there a `client` in store.clients.
-local glob = require "redis.glob"
+-- Commands about the connection that they come on.
+local clients = require "redis.clients"
+local host = require "redis.host"
+local numbers = require "redis.numbers"
 local reply = require "redis.reply"
 local store = require "redis.store"
 
-local has_server, parlance = pcall(require, "parlance")
-
 local bulk, integer = reply.bulk, reply.integer
 
-local connection = {}
-
-local started <const> = store.now()
-
---- What is known of a connection; `self` is its client handler.
-function connection.client_of(self)
-  local client = store.clients[self]
-  if not client then
-    client = { database = 0, name = "" }
-    store.add_client(self, client)
-  end
-  return client
-end
-
--- Runs what the first argument behind the command's name says.
-local function subcommands(name, functions)
-  return function(request, count, self)
-    local run = functions[request[2]:upper()]
-    if not run then
-      return reply.error("ERR unknown subcommand '%s'. Try %s HELP.", request[2]:sub(1, 128), name)
-    end
-    return run(request, count, self)
-  end
-end
+local connection = { VERSION = "7.0.15" } -- the Redis that this was held against
 
 function connection.ping(request, count)
   if count > 2 then return reply.wrong_arguments "ping" end
@@ -42,11 +18,16 @@ function connection.echo(request)
   return bulk(request[2])
 end
 
+local LEAST <const>, MOST <const> = -2147483648, 2147483647
+
 function connection.select(request, _, self)
-  local index = reply.to_integer(request[2])
+  local index = numbers.to_integer(request[2])
   if not index then return reply.NO_INTEGER end
+  if index < LEAST or index > MOST then return reply.not_between(LEAST, MOST) end
   if index < 0 or index >= store.DATABASES then return reply.error "ERR DB index is out of range" end
-  connection.client_of(self).database = index
+  local client = clients.of(self)
+  client.database = index
+  store.update_special(client)
   return reply.OK
 end
 
@@ -55,206 +36,74 @@ function connection.quit(_, _, self)
   return reply.OK
 end
 
-local VERSION <const> = "7.0.15" -- the Redis that this was held against
+-- ---- who it is ----------------------------------------------------------------------------------
 
-local last_id = 0
-
-local function id_of(self)
-  local client = connection.client_of(self)
-  if not client.id then
-    last_id = last_id + 1
-    client.id = last_id
-  end
-  return client.id
+-- There is one user, who needs no password: any will do, as in a Redis that has none set.
+local function check_user(name)
+  return name ~= "default" and "-WRONGPASS invalid username-password pair or user is disabled.\r\n" or nil
 end
 
-function connection.hello(request, count, self)
-  if count > 1 and request[2] ~= "2" then
-    if not reply.to_integer(request[2]) then
-      return reply.error "ERR Protocol version is not an integer or out of range"
+function connection.auth(request, count)
+  if count > 3 then return reply.SYNTAX end
+  if count == 3 then return check_user(request[2]) or reply.OK end
+  return "-ERR AUTH <password> called without any password configured for the default user. "
+    .. "Are you sure your configuration is correct?\r\n"
+end
+
+-- Reads what follows the version in HELLO: the name for the connection, or nil and an error.
+local function read_hello(request, count)
+  local name, fault, i = nil, nil, 3
+  while i <= count do
+    local option = request[i]:upper()
+    if option == "AUTH" and i + 2 <= count then
+      fault = fault or check_user(request[i + 1])
+      i = i + 3
+    elseif option == "SETNAME" and i + 1 <= count then
+      name = request[i + 1]
+      i = i + 2
+    else
+      return nil, reply.error("ERR Syntax error in HELLO option '%s'", request[i])
     end
-    return reply.error "NOPROTO unsupported protocol version"
   end
-  for i = 3, count, 2 do
-    if request[i]:upper() ~= "SETNAME" or not request[i + 1] then
-      return reply.error("ERR Syntax error in HELLO option '%s'", request[i])
-    end
-    connection.client_of(self).name = request[i + 1]
+  return name, fault
+end
+
+-- The protocol here is version 2. Clients know this refusal and its first word.
+function connection.hello(request, count, self)
+  if count > 1 then
+    local version = numbers.to_integer(request[2])
+    if not version then return reply.error "ERR Protocol version is not an integer or out of range" end
+    if version ~= 2 then return reply.error "NOPROTO unsupported protocol version" end
+  end
+  local name, fault = read_hello(request, count)
+  if fault then return fault end
+  if name then
+    local answer = clients.set_name(self, name)
+    if answer ~= reply.OK then return answer end
   end
   return table.concat {
-    "*14\r\n", bulk "server", bulk "redis", bulk "version", bulk(VERSION), bulk "proto", integer(2),
-    bulk "id", integer(id_of(self)), bulk "mode", bulk "standalone", bulk "role", bulk "master",
+    "*14\r\n", bulk "server", bulk "redis", bulk "version", bulk(connection.VERSION), bulk "proto", integer(2),
+    bulk "id", integer(clients.of(self).id), bulk "mode", bulk "standalone", bulk "role", bulk "master",
     bulk "modules", reply.EMPTY,
   }
 end
 
--- ---- CLIENT -------------------------------------------------------------------------------------
+-- ---- no client of ours --------------------------------------------------------------------------
 
-local client_commands = {}
+local WARN_AFTER <const> = 60 -- s
+local warned = -math.huge
 
-function client_commands.ID(_, _, self)
-  return integer(id_of(self))
-end
-
-function client_commands.GETNAME(_, _, self)
-  local client = store.clients[self]
-  return client and client.name ~= "" and bulk(client.name) or reply.NOTHING
-end
-
-function client_commands.SETNAME(request, count, self)
-  if count ~= 3 then return reply.wrong_arguments "client|setname" end
-  if request[3]:find "[^!-~]" then
-    return reply.error "ERR Client names cannot contain spaces, newlines or special characters."
+--- A web page can have a browser send to this server whatever it likes, behind a head of HTTP. So a command that
+--- is a part of such a head ends the connection at once.
+function connection.refuse_http(_, _, self)
+  self.close_when_done = true
+  if host.now() - warned >= WARN_AFTER then
+    warned = host.now()
+    host.log("warn", "a request of HTTP was refused: a web page may have sent commands to this server", {
+      peer = self.client_address and self.client_address.host or "unknown",
+    })
   end
-  connection.client_of(self).name = request[3]
-  return reply.OK
-end
-
-function client_commands.SETINFO()
-  return reply.OK
-end
-
--- Of this connection only.
-function client_commands.INFO(_, _, self)
-  local client, peer, here = connection.client_of(self), self.client_address or {}, self.server or {}
-  return bulk(("id=%d addr=%s:%s laddr=%s:%s name=%s db=%d cmd=client resp=2\n"):format(
-    id_of(self), peer.host, peer.port, here.host, here.port, client.name, client.database
-  ))
-end
-
-client_commands.LIST = client_commands.INFO
-connection.client = subcommands("CLIENT", client_commands)
-
--- ---- the server ---------------------------------------------------------------------------------
-
--- What clients and benchmarks like to know of a server that keeps everything in memory.
-local SETTINGS <const> = {
-  appendonly = "no", databases = tostring(store.DATABASES), maxmemory = "0",
-  ["maxmemory-policy"] = "noeviction", save = "", timeout = "0",
-}
-
-local config_commands = {}
-
-function config_commands.GET(request, count)
-  if count < 3 then return reply.wrong_arguments "config|get" end
-  local list = {}
-  for name, value in pairs(SETTINGS) do
-    for i = 3, count do
-      if glob.compile(request[i]:lower())(name) then
-        list[#list + 1] = name
-        list[#list + 1] = value
-        break
-      end
-    end
-  end
-  return reply.array(list, #list)
-end
-
-function config_commands.RESETSTAT()
-  return reply.OK
-end
-
-connection.config = subcommands("CONFIG", config_commands)
-
-local sections = {}
-
-function sections.Server()
-  return {
-    "redis_version:" .. VERSION, "redis_mode:standalone", "server_name:parlance",
-    "parlance_version:" .. (has_server and parlance.version or "none"),
-    "uptime_in_seconds:" .. (store.now() - started) // 1000,
-  }
-end
-
-function sections.Memory()
-  return { "used_memory:" .. math.floor(collectgarbage "count" * 1024), "maxmemory:0" }
-end
-
-function sections.Replication()
-  return { "role:master", "connected_slaves:0" }
-end
-
-function sections.Keyspace()
-  local lines = {}
-  for i = 0, store.DATABASES - 1 do
-    local database = store.databases[i]
-    if database.keys.count > 0 then
-      lines[#lines + 1] = ("db%d:keys=%d,expires=%d,avg_ttl=0"):format(i, database.keys.count, database.mortals.count)
-    end
-  end
-  return lines
-end
-
-local ALL_SECTIONS <const> = { all = true, default = true, everything = true }
-
-function connection.info(request, count)
-  local lines = {}
-  for _, name in ipairs { "Server", "Memory", "Replication", "Keyspace" } do
-    local is_wanted = count == 1
-    for i = 2, count do
-      local wanted = request[i]:lower()
-      is_wanted = is_wanted or wanted == name:lower() or ALL_SECTIONS[wanted]
-    end
-    if is_wanted then
-      if #lines > 0 then lines[#lines + 1] = "" end
-      lines[#lines + 1] = "# " .. name
-      table.move(sections[name](), 1, 64, #lines + 1, lines)
-    end
-  end
-  return bulk(table.concat(lines, "\r\n") .. (#lines > 0 and "\r\n" or ""))
-end
-
--- ---- COMMAND ------------------------------------------------------------------------------------
-
---- Makes COMMAND from the table of all commands. A client asks for it to find out where the keys
---- stand in a request.
-function connection.describe(commands)
-  local functions = {}
-
-  local function describe(command)
-    local flags = command.writes and "write" or "readonly"
-    return table.concat {
-      "*10\r\n", bulk(command.name), integer(command.arity), "*1\r\n+", flags, "\r\n",
-      integer(command.first), integer(command.last), integer(command.step), ("*0\r\n"):rep(4),
-    }
-  end
-
-  local function describe_all()
-    local pieces = {}
-    for name, command in pairs(commands) do
-      if name == command.name then pieces[#pieces + 1] = describe(command) end
-    end
-    return "*" .. #pieces .. "\r\n" .. table.concat(pieces)
-  end
-
-  function functions.COUNT()
-    local total = 0
-    for name, command in pairs(commands) do
-      if name == command.name then total = total + 1 end
-    end
-    return integer(total)
-  end
-
-  function functions.INFO(request, count)
-    if count == 2 then return describe_all() end
-    local pieces = { "*" .. count - 2 .. "\r\n" }
-    for i = 3, count do
-      local command = commands[request[i]:lower()]
-      pieces[#pieces + 1] = command and describe(command) or reply.NO_LIST
-    end
-    return table.concat(pieces)
-  end
-
-  -- A text for people, which redis-cli does without.
-  function functions.DOCS()
-    return reply.EMPTY
-  end
-
-  local run = subcommands("COMMAND", functions)
-  return function(request, count, self)
-    if count == 1 then return describe_all() end
-    return run(request, count, self)
-  end
+  return nil
 end
 
 return connection

@@ -1,9 +1,13 @@
 -- Commands for hashes. A hash has its fields in `fields` and their number in `count`.
+local numbers = require "redis.numbers"
 local reply = require "redis.reply"
 local store = require "redis.store"
 local strings = require "redis.strings"
 
-local bulk, integer, to_integer = reply.bulk, reply.integer, reply.to_integer
+local bulk, integer, to_integer = reply.bulk, reply.integer, numbers.to_integer
+
+local databases <const> = store.databases
+local touch <const> = store.touch
 
 local hashes = {}
 
@@ -21,8 +25,9 @@ end
 
 local function set_field(hash, field, value)
   local fields = hash.fields
-  if not fields[field] then hash.count = hash.count + 1 end
+  local is_new = not fields[field]
   fields[field] = value
+  if is_new then hash.count = hash.count + 1 end
 end
 
 -- Sets the pairs of the request; returns how many fields are new, or nil and an error.
@@ -33,10 +38,15 @@ local function set_fields(name, request, count)
   local fields, new = hash.fields, 0
   for i = 3, count, 2 do
     local field = request[i]
-    if not fields[field] then new = new + 1 end
-    fields[field] = request[i + 1]
+    if fields[field] then
+      fields[field] = request[i + 1]
+    else
+      fields[field] = request[i + 1]
+      hash.count = hash.count + 1
+      new = new + 1
+    end
   end
-  hash.count = hash.count + new
+  if databases.watches > 0 then touch(request[2]) end
   return new
 end
 
@@ -55,6 +65,7 @@ function hashes.hsetnx(request)
   if fault then return fault end
   if hash.fields[request[3]] then return integer(0) end
   set_field(hash, request[3], request[4])
+  touch(request[2])
   return integer(1)
 end
 
@@ -83,6 +94,7 @@ function hashes.hdel(request, count)
     end
   end
   hash.count = hash.count - removed
+  if removed > 0 then touch(request[2]) end
   if hash.count == 0 then store.remove(request[2]) end
   return integer(removed)
 end
@@ -129,6 +141,7 @@ function hashes.hincrby(request)
   if not value then return reply.error "ERR hash value is not an integer" end
   if not strings.can_add(value, amount) then return reply.OVERFLOW end
   set_field(hash or find_or_create(request[2]), request[3], tostring(value + amount))
+  touch(request[2])
   return integer(value + amount)
 end
 

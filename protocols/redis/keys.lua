@@ -1,10 +1,12 @@
 -- Commands for keys, whatever they hold.
 local glob = require "redis.glob"
+local memory = require "redis.memory"
+local numbers = require "redis.numbers"
 local reply = require "redis.reply"
 local roster = require "redis.roster"
 local store = require "redis.store"
 
-local integer, to_integer = reply.integer, reply.to_integer
+local integer, to_integer = reply.integer, numbers.to_integer
 
 local keys = {}
 
@@ -44,11 +46,11 @@ function keys.rename(request)
   local from, to = request[2], request[3]
   local value = store.read(from)
   if value == nil then return reply.NO_KEY end
+  if from == to then return reply.OK end
   local deadline = store.deadline(from)
-  store.remove(from)
-  store.remove(to)
   store.write(to, value)
-  if deadline then store.set_deadline(to, deadline) end
+  if deadline then store.set_deadline(to, deadline) else store.clear_deadline(to) end
+  store.remove(from)
   return reply.OK
 end
 
@@ -63,7 +65,8 @@ end
 
 --- The deadline that lies `amount` units of `unit` ms after `since`; nil if no 64 bits hold it.
 function keys.deadline(amount, unit, since)
-  if amount > math.maxinteger // unit or amount < math.mininteger // unit then return nil end
+  local most = math.maxinteger // unit
+  if amount > most or amount < -most then return nil end
   amount = amount * unit
   if amount > 0 and since > math.maxinteger - amount then return nil end
   return since + amount
@@ -144,6 +147,7 @@ function keys.randomkey()
   while all.count > 0 do
     local key = all[math.random(all.count)]
     if exists(key) then return reply.bulk(key) end
+    roster.remove(all, key)
   end
   return reply.NOTHING
 end
@@ -183,12 +187,12 @@ end
 
 -- The cursor is the place to go on from, downwards; 0 begins at the top, and ends.
 function keys.scan(request, count)
-  local cursor = request[2]:match "^%d+$" and tonumber(request[2])
+  local cursor = numbers.to_cursor(request[2])
   if not cursor then return reply.error "ERR invalid cursor" end
   local steps, matches, kind = read_scan(request, count)
   if not steps then return matches end
   local found = {}
-  local from = math.type(cursor) == "integer" and cursor > 0 and cursor or TOP
+  local from = cursor > 0 and cursor or TOP
   local rest = roster.scan(store.database.keys, from, steps, function(key)
     if matches and not matches(key) or not exists(key) or kind and type_of(key) ~= kind then return end
     found[#found + 1] = key
@@ -197,25 +201,20 @@ function keys.scan(request, count)
 end
 
 -- ASYNC and SYNC make no difference here: the garbage collector takes its time in any case.
-local function flush(request, first, last)
+local function flush(request, count, databases)
   local how = request[2] and request[2]:upper()
-  if how and how ~= "ASYNC" and how ~= "SYNC" then return reply.SYNTAX end
-  for index = first, last do
-    local is_selected = store.database == store.databases[index]
-    store.flush(index)
-    if is_selected then store.select(index) end
-  end
+  if count > 2 or how and how ~= "ASYNC" and how ~= "SYNC" then return reply.SYNTAX end
+  for _, database in ipairs(databases) do store.flush(database) end
+  memory.expect_less()
   return reply.OK
 end
 
-function keys.flushdb(request)
-  for index = 0, store.DATABASES - 1 do
-    if store.databases[index] == store.database then return flush(request, index, index) end
-  end
+function keys.flushdb(request, count)
+  return flush(request, count, { store.database })
 end
 
-function keys.flushall(request)
-  return flush(request, 0, store.DATABASES - 1)
+function keys.flushall(request, count)
+  return flush(request, count, table.move(store.databases, 0, store.DATABASES - 1, 1, {}))
 end
 
 return keys

@@ -2,11 +2,13 @@
 -- and below, so that pushing and popping take the same time at either end however long it is. Lua keeps
 -- whole numbers from 1 up in an array, and others in a hash table, which takes more memory: so place 1
 -- is [1] of the table `up`, and place 0 is [1] of the table `down`.
+local numbers = require "redis.numbers"
 local reply = require "redis.reply"
 local store = require "redis.store"
 
-local integer, to_integer = reply.integer, reply.to_integer
-local find_or_create = store.find_or_create
+local integer, to_integer = reply.integer, numbers.to_integer
+local find_or_create, touch = store.find_or_create, store.touch
+local databases <const> = store.databases
 local HEADERS <const> = reply.HEADERS
 
 local lists = {}
@@ -46,6 +48,7 @@ function lists.lpush(request, count)
     if first > 0 then list.up[first] = request[i] else list.down[1 - first] = request[i] end
   end
   list.first = first
+  if databases.watches > 0 then touch(request[2]) end
   return integer(list.last - first + 1)
 end
 
@@ -58,6 +61,7 @@ function lists.rpush(request, count)
     if last > 0 then list.up[last] = request[i] else list.down[1 - last] = request[i] end
   end
   list.last = last
+  if databases.watches > 0 then touch(request[2]) end
   return integer(last - list.first + 1)
 end
 
@@ -92,10 +96,16 @@ local function pop_right(list)
   return item
 end
 
+-- The answer is made first: whatever goes wrong in it, nothing is lost.
 local function pop_some(list, wanted, pop_item)
+  local count = math.min(wanted, length(list))
   local items = {}
-  for i = 1, math.min(wanted, length(list)) do items[i] = pop_item(list) end
-  return reply.array(items, #items)
+  local from, step = list.first, 1
+  if pop_item == pop_right then from, step = list.last, -1 end
+  for i = 1, count do items[i] = get(list, from + (i - 1) * step) end
+  local answer = reply.array(items, count)
+  for _ = 1, count do pop_item(list) end
+  return answer
 end
 
 -- LPOP and RPOP, of one item or of a number of them
@@ -116,6 +126,7 @@ local function pop_with(name, pop_item)
       local item = pop_item(list)
       answer = HEADERS[#item] .. item .. "\r\n"
     end
+    if databases.watches > 0 and wanted ~= 0 then touch(key) end
     if list.last < list.first then store.remove(key) end
     return answer
   end
@@ -173,6 +184,7 @@ function lists.lset(request)
   local place = place_of(list, index)
   if not get(list, place) then return reply.error "ERR index out of range" end
   put(list, place, request[4])
+  touch(request[2])
   return reply.OK
 end
 
@@ -218,6 +230,7 @@ function lists.lrem(request)
   end
   for place = free, to, step do put(list, place, nil) end
   if step > 0 then list.last = free - 1 else list.first = free + 1 end
+  if removed > 0 then touch(key) end
   remove_if_empty(key, list)
   return integer(removed)
 end

@@ -10,6 +10,8 @@ local reply = {
   NO_INTEGER = "-ERR value is not an integer or out of range\r\n",
   NOT_POSITIVE = "-ERR value is out of range, must be positive\r\n",
   NO_KEY = "-ERR no such key\r\n",
+  NO_FLOAT = "-ERR value is not a valid float\r\n",
+  OUT_OF_MEMORY = "-OOM command not allowed when used memory > 'maxmemory'.\r\n",
   OVERFLOW = "-ERR increment or decrement would overflow\r\n",
 }
 
@@ -89,11 +91,9 @@ function reply.wrong_arguments(name)
   return reply.error("ERR wrong number of arguments for '%s' command", name)
 end
 
---- The integer that an argument holds, or nil. One is an integer when it is written as Lua writes it:
---- no "+1", " 1", "01", "1.0" or "0x1", and nothing over 64 bits.
-function reply.to_integer(text)
-  local value = math.tointeger(tonumber(text))
-  return value and tostring(value) == text and value or nil
+--- An integer is not in a range.
+function reply.not_between(least, most)
+  return reply.error("ERR value is out of range, value must between %d and %d", least, most)
 end
 
 return reply

@@ -1,10 +1,13 @@
 -- Commands for sets, which are rosters.
+local numbers = require "redis.numbers"
 local reply = require "redis.reply"
 local roster = require "redis.roster"
 local store = require "redis.store"
 
-local integer, to_integer = reply.integer, reply.to_integer
+local integer, to_integer = reply.integer, numbers.to_integer
 local add, remove = roster.add, roster.remove
+local databases <const> = store.databases
+local touch <const> = store.touch
 
 local sets = {}
 
@@ -27,6 +30,7 @@ end
 -- Removes a member, and the key with the last one.
 local function take(key, set, member)
   local is_removed = remove(set, member)
+  if is_removed then touch(key) end
   if set.count == 0 then store.remove(key) end
   return is_removed
 end
@@ -38,6 +42,7 @@ function sets.sadd(request, count)
   for i = 3, count do
     if add(set, request[i]) then new = new + 1 end
   end
+  if new > 0 and databases.watches > 0 then touch(request[2]) end
   return integer(new)
 end
 
@@ -83,8 +88,8 @@ function sets.smove(request)
   local member = request[4]
   if not from.at[member] then return integer(0) end
   if from ~= to then
+    if add(to or find_or_create(request[3]), member) then touch(request[3]) end
     take(request[2], from, member)
-    add(to or find_or_create(request[3]), member)
   end
   return integer(1)
 end
@@ -93,6 +98,17 @@ end
 
 local function draw(set)
   return set[math.random(set.count)]
+end
+
+-- So many different members, or all: the first of a shuffle of the places.
+local function draw_different(set, wanted)
+  local places, members = {}, {}
+  for i = 1, math.min(wanted, set.count) do
+    local other = math.random(i, set.count)
+    members[i] = set[places[other] or other]
+    places[other] = places[i] or i
+  end
+  return members
 end
 
 function sets.spop(request, count)
@@ -104,23 +120,11 @@ function sets.spop(request, count)
   end
   local set, fault = find(key)
   if not set then return fault or wanted and reply.EMPTY or reply.NOTHING end
-  local members = {}
-  for i = 1, math.min(wanted or 1, set.count) do
-    members[i] = draw(set)
-    take(key, set, members[i])
-  end
-  return wanted and reply.array(members, #members) or reply.bulk(members[1])
-end
-
--- So many different members, or all: the first of a shuffle of the places.
-local function draw_different(set, wanted)
-  local places, members = {}, {}
-  for i = 1, math.min(wanted, set.count) do
-    local other = math.random(i, set.count)
-    members[i] = set[places[other] or other]
-    places[other] = places[i] or i
-  end
-  return reply.array(members, #members)
+  -- The answer is made first: whatever goes wrong in it, nothing is lost.
+  local members = wanted and draw_different(set, wanted) or { draw(set) }
+  local answer = wanted and reply.array(members, #members) or reply.bulk(members[1])
+  for _, member in ipairs(members) do take(key, set, member) end
+  return answer
 end
 
 -- A negative number asks for just as many, of which some may be the same.
@@ -130,12 +134,15 @@ function sets.srandmember(request, count)
   if count == 3 then
     wanted = to_integer(request[3])
     if not wanted then return reply.NO_INTEGER end
-    if wanted < -math.maxinteger // 2 then return reply.error "ERR value is out of range" end
+    if wanted == math.mininteger then return reply.not_between(-math.maxinteger, math.maxinteger) end
   end
   local set, fault = find(request[2])
   if not set then return fault or wanted and reply.EMPTY or reply.NOTHING end
   if not wanted then return reply.bulk(draw(set)) end
-  if wanted >= 0 then return draw_different(set, wanted) end
+  if wanted >= 0 then
+    local members = draw_different(set, wanted)
+    return reply.array(members, #members)
+  end
   local members = {}
   for i = 1, -wanted do members[i] = draw(set) end
   return reply.array(members, #members)
@@ -200,10 +207,12 @@ local function store_with(combine)
     local all, fault = read_sets(request, count, 3)
     if not all then return fault end
     local result = combine(all)
-    store.remove(request[2])
-    if result.count > 0 then
+    if result.count == 0 then
+      store.remove(request[2])
+    else
       result.type = "set"
       store.write(request[2], result)
+      store.clear_deadline(request[2])
     end
     return integer(result.count)
   end

@@ -1,10 +1,15 @@
 -- Commands for sorted sets: those that add, take the lowest, and look at single members. A sorted set
 -- is a binary heap, https://en.wikipedia.org/wiki/Binary_heap: the lowest member stands at [1], each
 -- one below the two at twice its place. `at` has the place of each, `scores` its score.
+local memory = require "redis.memory"
+local numbers = require "redis.numbers"
 local reply = require "redis.reply"
 local store = require "redis.store"
 
-local integer, to_integer = reply.integer, reply.to_integer
+local integer, to_integer = reply.integer, numbers.to_integer
+
+local databases <const> = store.databases
+local touch <const> = store.touch
 
 local sorted_sets = {}
 
@@ -42,13 +47,18 @@ local function settle(heap, place, member)
   put(heap, place, member)
 end
 
--- Whether the member is new.
+-- Adds a member, or gives one another score. What can fail for want of memory comes before the count.
 local function set_score(heap, member, score)
-  local place = heap.at[member]
-  heap.scores[member] = score
-  if not place then heap.count = heap.count + 1 end
-  settle(heap, place or heap.count, member)
-  return not place
+  local place = heap.scores[member] and heap.at[member]
+  if not place then
+    place = heap.count + 1
+    put(heap, place, member)
+    heap.scores[member] = score
+    heap.count = place
+  else
+    heap.scores[member] = score
+  end
+  settle(heap, place, member)
 end
 
 local function remove(key, heap, member)
@@ -63,49 +73,83 @@ local function remove(key, heap, member)
   return true
 end
 
--- ---- scores -------------------------------------------------------------------------------------
+-- ---- ZADD ---------------------------------------------------------------------------------------
 
-local INFINITE <const> = {
-  inf = math.huge, ["+inf"] = math.huge, infinity = math.huge, ["+infinity"] = math.huge,
-  ["-inf"] = -math.huge, ["-infinity"] = -math.huge,
-}
+local OPTIONS <const> = { NX = true, XX = true, GT = true, LT = true, CH = true, INCR = true }
 
-local function to_score(text)
-  if text:find "^[+-]?[%d.]" then
-    local score = tonumber((text:gsub("^%+", "")))
-    return score and score + 0.0
+-- Reads the options of ZADD and the scores behind them: the options, the scores by their place in the request,
+-- and the first place; nil and an error if something is wrong.
+local function read_zadd(request, count)
+  local is, first = {}, 3
+  while first <= count and OPTIONS[request[first]:upper()] do
+    is[request[first]:upper()] = true
+    first = first + 1
   end
-  return INFINITE[text:lower()]
-end
-
-local function format_score(score)
-  if score == math.huge then return "inf" end
-  if score == -math.huge then return "-inf" end
-  local whole = math.tointeger(score)
-  return whole and math.abs(whole) < 1 << 52 and tostring(whole) or ("%.17g"):format(score)
-end
-
--- ---- commands -----------------------------------------------------------------------------------
-
-function sorted_sets.zadd(request, count)
-  if count % 2 == 1 then return reply.SYNTAX end
+  local words = count - first + 1
+  if words % 2 == 1 or words == 0 then return nil, reply.SYNTAX end
+  if is.NX and is.XX then return nil, reply.error "ERR XX and NX options at the same time are not compatible" end
+  if is.GT and is.LT or is.NX and (is.GT or is.LT) then
+    return nil, reply.error "ERR GT, LT, and/or NX options at the same time are not compatible"
+  end
+  if is.INCR and words > 2 then return nil, reply.error "ERR INCR option supports a single increment-element pair" end
   local scores = {}
-  for i = 3, count, 2 do
-    scores[i] = to_score(request[i])
-    if not scores[i] then return reply.error "ERR value is not a valid float" end
+  for i = first, count, 2 do
+    scores[i] = numbers.to_float(request[i])
+    if not scores[i] then return nil, reply.NO_FLOAT end
   end
-  local heap, fault = find(request[2])
-  if fault then return fault end
-  if not heap then
-    heap = { type = "zset", count = 0, at = {}, scores = {} }
-    store.write(request[2], heap)
-  end
-  local new = 0
-  for i = 3, count, 2 do
-    if set_score(heap, request[i + 1], scores[i]) then new = new + 1 end
-  end
-  return integer(new)
+  return is, scores, first
 end
+
+-- Whether the options let a member's score become another one.
+local function allows(is, old, new)
+  if old == nil then return not is.XX end
+  return not (is.NX or is.GT and new <= old or is.LT and new >= old)
+end
+
+local function new_heap()
+  return { type = "zset", count = 0, at = {}, scores = {} }
+end
+
+local function zadd_with_options(request, count)
+  local is, scores, first = read_zadd(request, count)
+  if not is then return scores end
+  local key = request[2]
+  local heap, fault = find(key)
+  if fault then return fault end
+  if not heap and is.XX then return is.INCR and reply.NOTHING or integer(0) end
+  local added, changed, result = 0, 0, nil
+  for i = first, count, 2 do
+    local member, score = request[i + 1], scores[i]
+    local old = heap and heap.scores[member]
+    if is.INCR then score = score + (old or 0.0) end
+    if score ~= score then return reply.error "ERR resulting score is not a number (NaN)" end
+    if allows(is, old, score) then
+      result = score
+      heap = heap or store.find_or_create(key, "zset", new_heap)
+      if score ~= old then set_score(heap, member, score) end
+      if not old then added = added + 1 elseif score ~= old then changed = changed + 1 end
+    end
+  end
+  if added + changed > 0 then touch(key) end
+  if is.INCR then return result and reply.bulk(numbers.format_float(result)) or reply.NOTHING end
+  return integer(is.CH and added + changed or added)
+end
+
+-- Most commands add one member, without an option.
+function sorted_sets.zadd(request, count)
+  local score = count == 4 and numbers.to_float(request[3])
+  if not score then return zadd_with_options(request, count) end
+  local heap, fault = store.find_or_create(request[2], "zset", new_heap)
+  if fault then return fault end
+  local member = request[4]
+  local old = heap.scores[member]
+  if old == score then return integer(0) end
+  set_score(heap, member, score)
+  if databases.watches > 0 then touch(request[2]) end
+  return integer(old and 0 or 1)
+end
+
+-- ---- others -------------------------------------------------------------------------------------
 
 function sorted_sets.zrem(request, count)
   local heap, fault = find(request[2])
@@ -114,6 +158,7 @@ function sorted_sets.zrem(request, count)
   for i = 3, count do
     if remove(request[2], heap, request[i]) then removed = removed + 1 end
   end
+  if removed > 0 then touch(request[2]) end
   return integer(removed)
 end
 
@@ -125,8 +170,11 @@ end
 function sorted_sets.zscore(request)
   local heap, fault = find(request[2])
   local score = heap and heap.scores[request[3]]
-  return fault or score and reply.bulk(format_score(score)) or reply.NOTHING
+  return fault or score and reply.bulk(numbers.format_float(score)) or reply.NOTHING
 end
+
+-- What a member takes in the answer, at most, but for its own bytes.
+local BYTES <const> = 128
 
 function sorted_sets.zpopmin(request, count)
   if count > 3 then return reply.SYNTAX end
@@ -137,11 +185,15 @@ function sorted_sets.zpopmin(request, count)
   end
   local heap, fault = find(request[2])
   if not heap then return fault or reply.EMPTY end
+  wanted = math.min(wanted, heap.count)
+  if wanted == 0 then return reply.EMPTY end
+  if not memory.has_room(wanted * BYTES) then return reply.OUT_OF_MEMORY end
   local list = {}
-  for _ = 1, math.min(wanted, heap.count) do
+  touch(request[2])
+  for _ = 1, wanted do
     local member = heap[1]
     list[#list + 1] = member
-    list[#list + 1] = format_score(heap.scores[member])
+    list[#list + 1] = numbers.format_float(heap.scores[member])
     remove(request[2], heap, member)
   end
   return reply.array(list, #list)

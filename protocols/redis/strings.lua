@@ -1,11 +1,12 @@
 -- Commands for strings.
 local keys = require "redis.keys"
+local numbers = require "redis.numbers"
 local reply = require "redis.reply"
 local store = require "redis.store"
 
 local type = type
 
-local bulk, integer, to_integer = reply.bulk, reply.integer, reply.to_integer
+local bulk, integer, to_integer = reply.bulk, reply.integer, numbers.to_integer
 local read, write, clear_deadline = store.read, store.write, store.clear_deadline
 local HEADERS <const>, OK <const>, NOTHING <const>, WRONG_TYPE <const> =
   reply.HEADERS, reply.OK, reply.NOTHING, reply.WRONG_TYPE
@@ -32,6 +33,16 @@ local function replace(key, value)
   end
 end
 
+local hits, misses = 0, 0
+
+--- How many keys GET and MGET have found, and how many not, since this was last asked. Local variables are what
+--- costs least to count in.
+function strings.take_lookups()
+  local found, missed = hits, misses
+  hits, misses = 0, 0
+  return found, missed
+end
+
 -- GET, SET and INCR look into the database themselves: a call of a function would take as long as the
 -- rest of them.
 function strings.get(request)
@@ -44,7 +55,11 @@ function strings.get(request)
   else
     value = database.data[key]
   end
-  if not value then return NOTHING end
+  if not value then
+    misses = misses + 1
+    return NOTHING
+  end
+  hits = hits + 1
   return HEADERS[#value] .. value .. "\r\n"
 end
 
@@ -70,7 +85,7 @@ local function read_options(request, count)
       is[option] = true
     elseif option == "KEEPTTL" and not is.unit then
       is.KEEPTTL = true
-    elseif UNITS[option] and request[i + 1] and not is.unit and not is.KEEPTTL then
+    elseif UNITS[option] and request[i + 1] and (not is.unit or is.unit == option) and not is.KEEPTTL then
       is.unit, is.amount = option, request[i + 1]
       i = i + 1
     else
@@ -156,7 +171,11 @@ end
 
 function strings.mget(request, count)
   local values = {}
-  for i = 2, count do values[i - 1] = text_at(request[i]) or false end
+  for i = 2, count do
+    local value = text_at(request[i])
+    if value then hits = hits + 1 else misses = misses + 1 end
+    values[i - 1] = value or false
+  end
   return reply.array(values, count - 1)
 end
 
@@ -166,10 +185,15 @@ function strings.mset(request, count)
   return OK
 end
 
+local MOST_BYTES <const> = 512 * 1024 * 1024
+
 function strings.append(request)
   local key = request[2]
   local old, fault = text_at(key)
   if fault then return fault end
+  if #(old or "") + #request[3] > MOST_BYTES then
+    return reply.error "ERR string exceeds maximum allowed size (proto-max-bulk-len)"
+  end
   local value = (old or "") .. request[3]
   write(key, value)
   return integer(#value)

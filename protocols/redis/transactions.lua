@@ -1,36 +1,27 @@
--- MULTI, EXEC, DISCARD, WATCH and UNWATCH. Between MULTI and EXEC, requests are kept in the client's
--- `queue`; a `client` is what connection.client_of() knows.
-local connection = require "redis.connection"
+-- MULTI, EXEC, DISCARD, WATCH, UNWATCH and RESET. Between MULTI and EXEC, requests are kept in the client's
+-- `queue`; a `client` is what clients.of() knows.
+local clients = require "redis.clients"
+local memory = require "redis.memory"
 local reply = require "redis.reply"
 local store = require "redis.store"
 
 local transactions = {}
 
-local function unwatch(client)
-  for watchers, keys in pairs(client.watched or {}) do
-    for key in pairs(keys) do
-      watchers[key][client] = nil
-      if next(watchers[key]) == nil then watchers[key] = nil end
-      store.databases.watches = store.databases.watches - 1
-    end
-  end
-  client.watched, client.is_spoiled = nil, nil
-end
-
 local function finish(client)
-  client.queue, client.is_faulty = nil, nil
-  unwatch(client)
+  client.queue, client.is_faulty, client.needs_memory = nil, nil, nil
+  store.unwatch(client)
 end
 
 function transactions.multi(_, _, self)
-  local client = connection.client_of(self)
+  local client = clients.of(self)
   if client.queue then return reply.error "ERR MULTI calls can not be nested" end
   client.queue = {}
+  store.update_special(client)
   return reply.OK
 end
 
 function transactions.discard(_, _, self)
-  local client = connection.client_of(self)
+  local client = clients.of(self)
   if not client.queue then return reply.error "ERR DISCARD without MULTI" end
   finish(client)
   return reply.OK
@@ -39,12 +30,16 @@ end
 --- Makes EXEC from the function that runs a request.
 function transactions.exec_with(run)
   return function(_, _, self)
-    local client = connection.client_of(self)
-    local queue, is_faulty, is_spoiled = client.queue, client.is_faulty, client.is_spoiled
+    local client = clients.of(self)
+    local queue, is_faulty = client.queue, client.is_faulty
     if not queue then return reply.error "ERR EXEC without MULTI" end
+    local is_spoiled, needs_memory = store.is_spoiled(client), client.needs_memory
     finish(client)
     if is_faulty then return reply.error "EXECABORT Transaction discarded because of previous errors." end
     if is_spoiled then return reply.NO_LIST end
+    if needs_memory and memory.is_full(0) then
+      return reply.error("EXECABORT Transaction discarded because of: %s", reply.OUT_OF_MEMORY:sub(2, -3))
+    end
     local pieces = { "*" .. #queue .. "\r\n" }
     for _, request in ipairs(queue) do
       store.select(client.database) -- which a request before may have changed
@@ -55,56 +50,32 @@ function transactions.exec_with(run)
 end
 
 function transactions.watch(request, count, self)
-  local client = connection.client_of(self)
+  local client = clients.of(self)
   if client.queue then return reply.error "ERR WATCH inside MULTI is not allowed" end
-  local watchers = store.database.watchers
-  client.watched = client.watched or {}
-  client.watched[watchers] = client.watched[watchers] or {}
-  for i = 2, count do
-    local key = request[i]
-    watchers[key] = watchers[key] or {}
-    if not watchers[key][client] then
-      watchers[key][client] = true
-      client.watched[watchers][key] = true
-      store.databases.watches = store.databases.watches + 1
-    end
-  end
+  store.select(client.database)
+  for i = 2, count do store.watch(client, request[i]) end
   return reply.OK
 end
 
 function transactions.unwatch(_, _, self)
-  unwatch(connection.client_of(self))
+  store.unwatch(clients.of(self))
   return reply.OK
 end
 
-local function spoil(watchers)
-  for client in pairs(watchers or {}) do client.is_spoiled = true end
-end
-
---- A command that writes has been run: those who watch its keys are not to execute. Without keys of
---- its own it is FLUSHALL or FLUSHDB, which concern everyone.
-function transactions.touch(command, request, count)
-  if command.first == 0 then
-    for index = 0, store.DATABASES - 1 do
-      for _, watchers in pairs(store.databases[index].watchers) do spoil(watchers) end
-    end
-    return
-  end
-  -- The places of keys count from 0, which is the command's name.
-  local last = command.last < 0 and count + command.last or command.last
-  for i = command.first, last, command.step do spoil(store.database.watchers[request[i + 1]]) end
-end
-
---- The connection is as it was when it was new.
+--- The connection is as it was when it was new, but for its number.
 function transactions.reset(_, _, self)
-  transactions.forget(self)
+  local client = clients.of(self)
+  finish(client)
+  client.database, client.name, client.silence = 0, "", nil
+  store.update_special(client)
   return "+RESET\r\n"
 end
 
+--- The connection has ended.
 function transactions.forget(self)
-  local client = store.clients[self]
-  if client then finish(client) end
-  store.clients[self] = nil
+  if not store.databases.clients[self] then return end
+  transactions.reset(nil, nil, self)
+  clients.forget(self)
 end
 
 return transactions

@@ -1,0 +1,79 @@
+-- The keys of a database that have a deadline, found by time. They lie in buckets: one for each tenth of a
+-- second in which keys end. When that is over, all keys of its bucket are. So a key costs the same however
+-- many there are, and none is missed.
+--
+-- Memory may run out at each assignment that makes a table grow. The order of the assignments is such that
+-- what is left then is slower at worst, never wrong.
+local expiry = {}
+
+local SPAN <const> = 100 -- ms
+
+--- `deadlines` has the deadline of each key, in ms since 1970; `count` is the number of keys.
+function expiry.new()
+  return {
+    count = 0,
+    deadlines = {},
+    buckets = {}, -- lists of keys, by deadline // SPAN
+    places = {}, -- of each key in its bucket
+    first = 0, -- no bucket before this one has a key
+  }
+end
+
+--- Takes a key out. Whether it had a deadline.
+function expiry.remove(self, key)
+  local deadline = self.deadlines[key]
+  if not deadline then return false end
+  local number, place = deadline // SPAN, self.places[key]
+  local bucket = self.buckets[number]
+  if bucket and bucket[place] == key then -- the last of the bucket takes its place
+    local last = #bucket
+    local other = bucket[last]
+    bucket[place], self.places[other] = other, place
+    bucket[last] = nil
+    if last == 1 then self.buckets[number] = nil end
+  end
+  self.deadlines[key], self.places[key] = nil, nil
+  self.count = self.count - 1
+  return true
+end
+
+--- Gives a key its deadline, or another one than it had.
+function expiry.set(self, key, deadline)
+  local number, deadlines = deadline // SPAN, self.deadlines
+  local old = deadlines[key]
+  if old and old // SPAN == number then
+    deadlines[key] = deadline
+    return
+  end
+  local bucket = self.buckets[number]
+  if not bucket then
+    bucket = {}
+    self.buckets[number] = bucket
+  end
+  local place = #bucket + 1
+  bucket[place] = key
+  expiry.remove(self, key)
+  self.places[key] = place
+  deadlines[key] = deadline
+  if self.count == 0 or number < self.first then self.first = number end
+  self.count = self.count + 1
+end
+
+--- A key whose time is over at `now`, in ms since 1970, or nil. The caller removes it before the next call.
+function expiry.find_over(self, now)
+  local present = now // SPAN
+  if self.count == 0 then return nil end
+  while self.first < present do
+    local bucket = self.buckets[self.first]
+    while bucket and bucket[1] do
+      local last = #bucket
+      local key = bucket[last]
+      if self.places[key] == last and self.deadlines[key] then return key end
+      bucket[last] = nil -- what is left of an assignment that failed
+    end
+    self.buckets[self.first] = nil
+    self.first = self.first + 1
+  end
+end
+
+return expiry
