@@ -293,6 +293,7 @@ end
 local function run_for_client(client, request, count, self)
   local command, fault = find(request, count)
   if not command then
+    if request[1]:lower() == "exec" then return transactions.abort(client, fault) end
     if client.queue then client.is_faulty = true end
     return fault
   end

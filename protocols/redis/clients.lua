@@ -188,9 +188,9 @@ local KILL_OPTIONS <const> = {
 -- Reads the options; nil and an error if they are none.
 local function read_kill(request, count)
   local tests, skips_me = {}, true
-  if count % 2 == 1 then return nil, reply.SYNTAX end
   for i = 3, count, 2 do
     local option, value = request[i]:lower(), request[i + 1]
+    if i == count then return nil, reply.SYNTAX end
     if option == "skipme" then
       local word = value:lower()
       if word ~= "yes" and word ~= "no" then return nil, reply.SYNTAX end

@@ -66,7 +66,7 @@ end
 --- The deadline that lies `amount` units of `unit` ms after `since`; nil if no 64 bits hold it.
 function keys.deadline(amount, unit, since)
   local most = math.maxinteger // unit
-  if amount > most or amount < -most then return nil end
+  if amount > most or unit > 1 and amount < -most then return nil end
   amount = amount * unit
   if amount > 0 and since > math.maxinteger - amount then return nil end
   return since + amount

@@ -41,7 +41,7 @@ function numbers.format_float(value)
   if value == math.huge then return "inf" end
   if value == -math.huge then return "-inf" end
   local whole = math.tointeger(value)
-  if whole and whole ~= 0 and math.abs(whole) < 1 << 52 then return tostring(whole) end
+  if whole and whole ~= 0 and whole < 1 << 52 and whole > -(1 << 52) then return tostring(whole) end
   return ("%.17g"):format(value)
 end
 

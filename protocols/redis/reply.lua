@@ -82,9 +82,13 @@ function reply.array(values, count, from, step)
   return table.concat(pieces)
 end
 
---- What makes a command fail, in one line.
+--- What makes a command fail, in one line. What a client has written is shown up to a zero byte, as by Redis.
 function reply.error(format, ...)
-  return "-" .. format:format(...):gsub("[\r\n]", " ") .. "\r\n"
+  local texts = table.pack(...)
+  for i = 1, texts.n do
+    if type(texts[i]) == "string" then texts[i] = texts[i]:match "^[^\0]*" end
+  end
+  return "-" .. format:format(table.unpack(texts)):gsub("[\r\n]", " ") .. "\r\n"
 end
 
 function reply.wrong_arguments(name)

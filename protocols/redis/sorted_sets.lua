@@ -121,7 +121,7 @@ local function zadd_with_options(request, count)
   for i = first, count, 2 do
     local member, score = request[i + 1], scores[i]
     local old = heap and heap.scores[member]
-    if is.INCR then score = score + (old or 0.0) end
+    if is.INCR and old then score = score + old end
     if score ~= score then return reply.error "ERR resulting score is not a number (NaN)" end
     if allows(is, old, score) then
       result = score

@@ -27,6 +27,13 @@ function transactions.discard(_, _, self)
   return reply.OK
 end
 
+--- The answer to an EXEC that cannot be run at all.
+function transactions.abort(client, fault)
+  finish(client)
+  local reason = fault:sub(2, -3):gsub("^ERR ", "")
+  return reply.error("EXECABORT Transaction discarded because of: %s", reason)
+end
+
 --- Makes EXEC from the function that runs a request.
 function transactions.exec_with(run)
   return function(_, _, self)
@@ -37,9 +44,7 @@ function transactions.exec_with(run)
     finish(client)
     if is_faulty then return reply.error "EXECABORT Transaction discarded because of previous errors." end
     if is_spoiled then return reply.NO_LIST end
-    if needs_memory and memory.is_full(0) then
-      return reply.error("EXECABORT Transaction discarded because of: %s", reply.OUT_OF_MEMORY:sub(2, -3))
-    end
+    if needs_memory and memory.is_full(0) then return transactions.abort(client, reply.OUT_OF_MEMORY) end
     local pieces = { "*" .. #queue .. "\r\n" }
     for _, request in ipairs(queue) do
       store.select(client.database) -- which a request before may have changed
