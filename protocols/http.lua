@@ -70,6 +70,7 @@ local PLACES <const> = setmetatable({}, {
 local STATUS_OF <const> = { absent = 404, denied = 403, unfit = 403, busy = 503, failed = 500 }
 
 local function say_trouble(word, message)
+  if word == "busy" then parlance.log("error", "no file can be opened: " .. message) end
   return say(STATUS_OF[word], word == "failed" and message or nil, { ["Retry-After"] = word == "busy" and "1" or nil })
 end
 

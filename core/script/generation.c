@@ -7,6 +7,7 @@
 #include "script/client.h"
 #include "script/environment.h"
 #include "script/misspelled.h"
+#include "script/module_files.h"
 #include "script/module_framing.h"
 #include "script/module_names.h"
 #include "script/serve.h"
@@ -206,6 +207,7 @@ void generation_load(lua_State *state, struct generation *generation,
   read_limits(state, generation, protocol, options);
   read_fields(state, generation, protocol, options->path);
   settings_check(state, protocol, options, script_name(generation->script));
+  generation->handler.has_files = module_files_is_used(state);
   generation->handler.greets = generation->functions[FUNCTION_HANDLE_CONNECT] != LUA_NOREF;
   generation->handler.expects = generation->functions[FUNCTION_HANDLE_EXPECT] != LUA_NOREF;
   generation->handler.apologizes = generation->functions[FUNCTION_HANDLE_ERROR] != LUA_NOREF;

@@ -43,6 +43,7 @@ struct connection {
   struct resolver_lookup *lookup;
   char *name;                  /* NULL: not looked up, or there is none */
   struct recording *recording; /* NULL: it is not recorded */
+  size_t more_files;           /* that its responses have open beyond one */
   size_t buffered;             /* what it is counted with in the server's sum */
   size_t unacknowledged;       /* bytes that the peer had not taken when that was last looked at */
   int64_t delivered_at;        /* lingering: when it last took some */
@@ -214,6 +215,17 @@ static int64_t time_to_linger(const struct connection *connection, enum reason r
   return left > 0 ? left : 0;
 }
 
+/* server->more_files is the sum over all connections, too. */
+static void count_files(struct connection *connection, size_t files) {
+  struct service *service = connection->listener->service;
+  size_t more = files > 1 ? files - 1 : 0;
+  if (files > 0) service->has_files = true;
+  bool is_fewer = more < connection->more_files;
+  service->server->more_files += more - connection->more_files;
+  connection->more_files = more;
+  if (is_fewer) listener_resume(service->server);
+}
+
 /* The conversation is over: its session goes, the socket may have to linger. */
 static void finish(struct connection *connection) {
   struct service *service = connection->listener->service;
@@ -226,6 +238,7 @@ static void finish(struct connection *connection) {
   connection->session = NULL;
   count_buffered(connection, 0);
   ready_remove(&server->ready, &connection->turn);
+  count_files(connection, 0);
   service->ended[reason]++;
   service->requests += requests;
   log_end_of(connection, reason, requests);
@@ -387,6 +400,7 @@ static void settle(struct connection *connection) {
     return;
   }
   count_buffered(connection, session_memory(connection->session));
+  count_files(connection, session_files(connection->session));
   bool reads = session_wants_input(connection->session);
   bool writes = session_has_output(connection->session);
   watch(connection, (reads ? POLLER_READ : 0u) | (writes ? POLLER_WRITE : 0u));

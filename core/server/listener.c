@@ -28,8 +28,13 @@ static bool service_is_full(const struct service *service) {
   return service->max_connections > 0 && service->connections >= service->max_connections;
 }
 
+/* A file must not fail for want of a descriptor because others are slow to take theirs: a
+ * connection that may be sent one comes with a second descriptor. */
 static bool server_is_full(const struct server *server) {
-  return server->connection_count >= server->max_connections;
+  size_t descriptors = server->more_files;
+  for (const struct service *service = server->services; service; service = service->next)
+    descriptors += service->connections * (service->has_files ? 2 : 1);
+  return descriptors >= server->max_connections;
 }
 
 /* A server that is full stays so, on and off: it is news only after a quiet time. */

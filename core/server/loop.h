@@ -45,6 +45,7 @@ struct service {
   struct listener *listeners;
   size_t connections;
   size_t max_connections;
+  bool has_files;  /* its responses may hold files: each connection has a descriptor in reserve */
   int64_t full_at; /* when that was last so; 0: never */
   struct session_failures failures;
   struct log_limit refusals;
@@ -75,7 +76,8 @@ struct server {
   struct connection *ended;       /* to be freed at the end of the turn */
   struct connection *to_move;     /* the next one to be looked at, see sweep.h; NULL: all were */
   size_t connection_count;
-  size_t max_connections;
+  size_t max_connections;   /* descriptors for them and for the files of their responses */
+  size_t more_files;        /* that responses have open beyond one for each connection */
   struct held_strings held; /* of all responses */
   size_t buffered;          /* bytes of all connections in memory, but for the recorded ones */
   size_t max_buffered;      /* SIZE_MAX: no limit */

@@ -114,6 +114,7 @@ enum status server_add_service(struct server *server, const struct service_optio
   if (!service) return STATUS_NO_MEMORY;
   service->server = server;
   service->handler = options->handler;
+  service->has_files = options->handler->has_files;
   service->source = options->source;
   preflight_init(service);
   service->due.expire = run_due;
@@ -148,6 +149,7 @@ unsigned server_port(const struct server *server, size_t nth) {
 void server_renew(struct server *server, size_t nth, struct handler *handler) {
   struct service *service = nth_service(server, nth);
   service->handler = handler;
+  service->has_files = service->has_files || handler->has_files;
   service->renewals++;
   sweep_begin(server);
 }

@@ -29,6 +29,7 @@ struct limits {
 struct handler {
   const struct framing *framing; /* where a request ends, or NULL to be asked with SESSION_ASK */
   struct limits limits;
+  bool has_files;  /* its responses are likely to hold files */
   bool greets;     /* wants SESSION_GREET at the start */
   bool expects;    /* wants SESSION_EXPECT; only with a framing of HTTP */
   bool apologizes; /* wants SESSION_APOLOGIZE after a failure */

@@ -13,6 +13,7 @@ enum status output_push(struct output *output, const struct piece *piece) {
   else
     output->first = copy;
   output->last = copy;
+  if (piece->kind == PIECE_FILE) output->files++;
   if (piece->kind == PIECE_HELD) {
     output->size += piece->of.held.left.length;
     output->held += piece->of.held.left.length;
@@ -58,6 +59,7 @@ void output_next(const struct output *output, struct span *spans, size_t capacit
 struct piece *output_take_first(struct output *output) {
   struct piece *piece = output->first;
   if (piece->kind == PIECE_HELD) output->charged -= piece->of.held.charge;
+  if (piece->kind == PIECE_FILE) output->files--;
   output->first = piece->next;
   if (!output->first) output->last = NULL;
   piece->next = NULL;
@@ -117,6 +119,6 @@ struct piece *output_take_pieces(struct output *output) {
     if (piece->kind == PIECE_BYTES) buffer_free(&piece->of.bytes);
   output->first = output->last = NULL;
   output->size = buffer_bytes(output->front).length;
-  output->held = output->charged = 0;
+  output->held = output->charged = output->files = 0;
   return all;
 }

@@ -37,6 +37,7 @@ struct output {
   struct piece *last;
   size_t size;    /* bytes in memory that wait; parts of files do not count */
   size_t held;    /* those of them that are in held strings */
+  size_t files;   /* pieces that are parts of files */
   size_t charged; /* the memory of held strings that are held for this output alone */
 };
 

@@ -237,6 +237,8 @@ size_t session_memory(const struct session *session) {
   return buffer_memory(session->kept) + output_memory(&session->output);
 }
 
+size_t session_files(const struct session *session) { return session->output.files; }
+
 /* The memory of a request comes free at once; what the peer does not take comes free only when it
  * is given up. */
 bool session_refuse(struct session *session, int64_t now) {

@@ -138,6 +138,9 @@ bool session_move(struct session *session, int64_t now);
  * the script holds for itself as well do not count, nor files. */
 size_t session_memory(const struct session *session);
 
+/* How many parts of files its output holds, each with a descriptor. */
+size_t session_files(const struct session *session);
+
 /* The server has too much in memory, and this conversation has the most: ends it with
  * REASON_OVERLOADED. True: its output was given up; false: the last words are still to be sent. */
 bool session_refuse(struct session *session, int64_t now);

@@ -294,6 +294,39 @@ server.for_each_poller(function(poller)
       assert.equal("freed\n", first:exchange("free\n", 6))
       assert.equal("freed\n", second:receive(6))
     end)
+
+    it("leaves each connection a descriptor for its file, however slow others are", function()
+      for _, script in ipairs {
+        "protocols/http.lua",
+        -- the limit is known only when the first file has been sent
+        lines [[
+          P.request_complete = framing.http {}
+          P.make_response = function() return { "HTTP/1.1 200", assert(io.open(PATH)) } end
+          PATH = "%s/big"
+        ]],
+      } do
+        local folder = server.new_folder()
+        finally(function() server.remove_folder(folder) end)
+        local big <close> = assert(io.open(folder .. "/big", "wb"))
+        big:seek("set", 20000000)
+        big:write("x"):flush()
+        local running = server.start(script:gsub("%%s/big", folder .. "/big"), {
+          poller = poller, rlimit_nofile = 60, "--set", "root=" .. folder,
+        })
+        running:connect():exchange("GET /big HTTP/1.1\r\nHost: a\r\n\r\n", 12)
+        local clients = {}
+        for nth = 1, 40 do
+          clients[nth] = running:connect()
+          clients[nth]:send "GET /big HTTP/1.1\r\nHost: a\r\n\r\n"
+        end
+        for nth = 1, 40 do
+          assert.equal("HTTP/1.1 200", clients[nth]:receive(12))
+          if nth > 10 then clients[nth]:close() end -- the first ten never read on
+        end
+        assert.equal(1, running:count_in_log " full ")
+        assert.equal(0, running:count_in_log " error ")
+      end
+    end)
   end)
 
   describe("--memory-limit", function()
