@@ -26,6 +26,13 @@ static int tell_time(lua_State *state) {
   return 1;
 }
 
+/* os.clock() */
+static int tell_clock(lua_State *state) {
+  const struct script_clock *clock = lua_touserdata(state, lua_upvalueindex(2));
+  lua_pushnumber(state, clock->monotonic);
+  return 1;
+}
+
 /* os.date(format, time) */
 static int tell_date(lua_State *state) {
   lua_settop(state, 2);
@@ -77,7 +84,28 @@ static void put_before(lua_State *state, const char *library, const char *name,
   lua_pop(state, 1);
 }
 
+/* The registry's key of Lua's own math.randomseed. */
+static const char randomseed_key;
+
+int rehearsal_seed(lua_State *state) {
+  enum { SEED = 1 };
+  lua_rawgetp(state, LUA_REGISTRYINDEX, &randomseed_key);
+  lua_pushinteger(state, SEED);
+  lua_call(state, 1, 0);
+  return 0;
+}
+
+static void install_seed(lua_State *state) {
+  lua_getglobal(state, LUA_MATHLIBNAME);
+  lua_getfield(state, -1, "randomseed");
+  lua_rawsetp(state, LUA_REGISTRYINDEX, &randomseed_key);
+  lua_pop(state, 1);
+  (void)rehearsal_seed(state);
+}
+
 void rehearsal_install(lua_State *state, const struct script_clock *clock) {
+  install_seed(state);
+  put_before(state, LUA_OSLIBNAME, "clock", tell_clock, clock);
   put_before(state, LUA_OSLIBNAME, "time", tell_time, clock);
   put_before(state, LUA_OSLIBNAME, "date", tell_date, clock);
   put_before(state, LUA_IOLIBNAME, "write", note_printing, clock);

@@ -1,6 +1,7 @@
-/* rehearsal.h: what is otherwise for a script that is played without sockets: its os.time() and
- * os.date() tell the time of the play, os.exit() is an error, and that it prints is logged with the
- * place, since standard output is not its own there. */
+/* rehearsal.h: what is otherwise for a script that is played without sockets: its os.time(),
+ * os.date() and os.clock() tell the time of the play, math.random() gives the same in each play,
+ * os.exit() is an error, and that it prints is logged with the place, since standard output is not
+ * its own there. */
 #ifndef SCRIPT_REHEARSAL_H
 #define SCRIPT_REHEARSAL_H
 
@@ -10,5 +11,8 @@
 
 /* Changes the globals, before any script runs; `clock` must outlive the state. May raise. */
 void rehearsal_install(lua_State *state, const struct script_clock *clock);
+
+/* Makes math.random() begin anew, as it began when the script was loaded. To be run in the gate. */
+int rehearsal_seed(lua_State *state);
 
 #endif

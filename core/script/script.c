@@ -290,6 +290,10 @@ size_t script_memory(struct script *script, bool collects) {
   return script->memory.used;
 }
 
+void script_begin_play(struct script *script) {
+  (void)gate_run(&script->gate, rehearsal_seed, script);
+}
+
 void script_destroy(struct script *script) {
   if (script->generation) script_free_generation(script, script->generation);
   tasks_deinit(script);

@@ -173,6 +173,9 @@ struct script_asked script_asked(const struct script *script);
 /* The bytes that its Lua state takes; after a full collection if `collects`. */
 size_t script_memory(struct script *script, bool collects);
 
+/* Another play begins of a script that is simulated: math.random() gives the same again. */
+void script_begin_play(struct script *script);
+
 /* All its sessions must have been destroyed. */
 void script_destroy(struct script *script);
 

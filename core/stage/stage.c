@@ -93,9 +93,10 @@ static void note_temp(struct stage *stage) {
   stage->sandbox.is_used = false;
 }
 
-/* empty_temp() */
-static int empty_temp(lua_State *L) {
+/* begin_play() */
+static int begin_play(lua_State *L) {
   struct stage *stage = check(L);
+  script_begin_play(stage->script);
   if (has_used_temp(stage)) temp_empty(stage->sandbox.folder, &stage->loaded);
   stage->sandbox.is_used = false;
   stage->sandbox.names = 0;
@@ -305,7 +306,7 @@ int luaopen_parlance_stage(lua_State *L) {
                                      {"listen", listen_address},
                                      {"example", example},
                                      {"fingerprint", fingerprint},
-                                     {"empty_temp", empty_temp},
+                                     {"begin_play", begin_play},
                                      {"close", close_stage},
                                      {NULL, NULL}};
   arguments_add_class(L, class_name, methods, close_stage);

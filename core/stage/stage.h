@@ -33,7 +33,8 @@
  *   script:deadline()    in how many seconds the next limit of time runs out, or a function of
  *                        parlance.every() is run; nil: none
  *   script:now()         the seconds that have passed since it was loaded
- *   script:empty_temp()  removes what it has put into its folder since it was loaded
+ *   script:begin_play()  math.random() gives the same as before, and what the script has put into
+ *                        its folder since it was loaded is removed
  *   script:asked()       how often request_complete was called, and how many bytes it was shown
  *   script:memory(collects)
  *   script:fingerprint() a text that stands for the contents of all that it was loaded from

@@ -17,6 +17,13 @@ local function fuzz(text, ...)
   return status, said, complaint, path
 end
 
+-- The same, with a transcript to begin with.
+local function fuzz_with(transcript, text)
+  server.write_file(folder .. "/fuzzed.lua", text)
+  server.write_file(folder .. "/t.transcript", transcript)
+  return server.run { "fuzz", "--seconds", "10", "--seed", "1", folder .. "/fuzzed.lua", folder .. "/t.transcript" }
+end
+
 local LINES <const> = [[
   local framing = require "parlance.framing"
   local Lines = { close_when_done = false, request_complete = framing.line { max = 1000 } }
@@ -84,6 +91,37 @@ describe("fuzz", function()
       "local all = {} function Lines:handle_connect() all[#all + 1] = self end"))
     assert.equal(1, status)
     assert.is_truthy(said:find "memory grows: each conversation leaves %d+ bytes behind", said)
+  end)
+
+  it("makes what leaves memory behind as small as it can be", function()
+    local status, said = fuzz_with('> "a\\n" "b\\n" "k\\n" "c\\n" "d\\n"\n',
+      lines('if self.request == "k" then kept[#kept + 1] = { self } end return "x"', "kept = {}"))
+    assert.equal(1, status)
+    assert.is_truthy(said:find("this is the smallest that shows it", 1, true), said)
+    assert.is_truthy(said:find('\n> "k\\n"\n> end\n', 1, true), said)
+  end)
+
+  it("does not call the smallest what there was no time to make so", function()
+    local mutate = require "parlance.workbench.mutate"
+    assert.same({ "xx", false }, { mutate.shrink("xx", function() return true end, os.clock() - 1) })
+    assert.same({ "", true }, { mutate.shrink("xx", function() return true end, os.clock() + 60) })
+  end)
+
+  it("takes no notice of an empty transcript, which the shell has made for what is found", function()
+    server.write_file(folder .. "/empty.transcript", "")
+    server.write_file(folder .. "/fuzzed.lua", lines 'return "x"')
+    local status, _, complaint = server.run { "fuzz", "--seconds", "0.2", folder .. "/fuzzed.lua",
+      folder .. "/empty.transcript" }
+    assert.same({ 0, "" }, { status, complaint })
+    status, _, complaint = server.run { "check", folder .. "/fuzzed.lua", folder .. "/empty.transcript" }
+    assert.equal(2, status)
+    assert.matches("there is no step in it", complaint)
+  end)
+
+  it("prints settings and variables as they are written", function()
+    local _, said = fuzz_with('setting spool "${TEMP}/spool"\nset SPOOL "${HERE}/spool"\n> "a1\\n"\n',
+      lines 'if self.request:find "1" then error "on purpose" end return "x"')
+    assert.is_truthy(said:find('\nsetting spool "${TEMP}/spool"\nset SPOOL "${HERE}/spool"\n', 1, true), said)
   end)
 
   it("prints a transcript that check finds the fault with", function()

@@ -192,7 +192,7 @@ describe("a simulated script", function()
       end)()))
     for _ = 1, 2 do
       assert.equal(own .. "/lua_2", answer 'require "lfs".mkdir "OWN/a" return os.tmpname()')
-      script:empty_temp()
+      script:begin_play()
       local names = {}
       for name in lfs.dir(own) do names[#names + 1] = name end
       table.sort(names)

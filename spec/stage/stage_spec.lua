@@ -23,6 +23,8 @@ local does = {
   variable = function() return tostring(os.getenv "PARLANCE_STAGE_SPEC") end,
   garbage = function(self) self.kept = ("g"):rep(1000000) return "" end,
   print = function() print "" return "" end,
+  chance = function() return math.random(1 << 30) .. " " .. math.random() end,
+  clock = function() return tostring(os.clock()) end,
   quit = function(self) self.close_when_done = true return "bye" end,
 }
 function Lines:make_response()
@@ -58,6 +60,31 @@ describe("parlance.stage", function()
   end)
 
   local function load(name, options) return assert(stage.load(folder.path .. "/" .. name, options)) end
+
+  describe("begin_play", function()
+    local function ask(session, what)
+      session:receive(what .. "\n")
+      return session:take()
+    end
+
+    it("has math.random give the same again, from the first load on", function()
+      local session <close> = script:open {}
+      local first, second = ask(session, "chance"), ask(session, "chance")
+      assert.not_equal(first, second)
+      script:begin_play()
+      assert.same({ first, second }, { ask(session, "chance"), ask(session, "chance") })
+      local other <close> = load("lines.lua", { modules = MODULES })
+      local guest <close> = other:open {}
+      assert.equal(first, ask(guest, "chance"))
+    end)
+
+    it("leaves os.clock what passes in the play", function()
+      local session <close> = script:open {}
+      assert.equal("0.0", ask(session, "clock"))
+      script:advance(1.5)
+      assert.equal("1.5", ask(session, "clock"))
+    end)
+  end)
 
   local function ask(session, request)
     assert.equal(#request, session:receive(request))

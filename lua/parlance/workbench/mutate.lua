@@ -1,6 +1,5 @@
 -- Makes inputs of others: what a careless or hostile client might send.
 
-local stage = require "parlance.stage"
 
 local mutate = {}
 
@@ -84,13 +83,13 @@ function mutate.words(files)
   return words
 end
 
---- The smallest input that test() still holds for, as far as `deadline` (of stage.clock()) lets it be
---- found: pieces are left out, the long ones first, and then bytes made plain.
+--- The smallest input that test() still holds for, as far as `deadline` (of os.clock()) lets it be found: pieces are
+--- left out, the long ones first, and then bytes made plain. And whether that came to its end.
 function mutate.shrink(bytes, test, deadline)
   local size = #bytes
   while size >= 1 do
     local at = 1
-    while at <= #bytes and stage.clock() < deadline do
+    while at <= #bytes and os.clock() < deadline do
       local less = bytes:sub(1, at - 1) .. bytes:sub(at + size)
       if test(less) then bytes = less else at = at + size end
     end
@@ -98,9 +97,9 @@ function mutate.shrink(bytes, test, deadline)
   end
   for at = 1, #bytes do
     local plain = bytes:sub(1, at - 1) .. "a" .. bytes:sub(at + 1)
-    if stage.clock() < deadline and bytes:sub(at, at) ~= "a" and test(plain) then bytes = plain end
+    if os.clock() < deadline and bytes:sub(at, at) ~= "a" and test(plain) then bytes = plain end
   end
-  return bytes
+  return bytes, os.clock() < deadline
 end
 
 return mutate

@@ -264,7 +264,6 @@ local function close_all(self)
     send_end(client)
     if client.session then client.session:close() end
   end
-  self.script:empty_temp()
 end
 
 -- The fault, with what the server raised meanwhile, or why it refused something.
@@ -294,6 +293,7 @@ function player.play(script, transcript, way, notes)
   local self = setmetatable({
     script = script, transcript = transcript, way = way, clients = {}, order = {}, position = 0, next_cut = 1,
   }, Play)
+  script:begin_play()
   if transcript.time then script:set_time(transcript.time) end
   local is_well, fault = pcall(play_steps, self, transcript.steps)
   if not is_well and type(fault) ~= "table" then error(fault, 0) end

@@ -82,35 +82,46 @@ function scripts.folder(path)
   return ("%stranscripts/%s"):format(folder or "", ((name or path):gsub("(.)%.[^.]*$", "%1")))
 end
 
-local function add(list, faults, path)
+local function is_empty(path)
+  local file <close> = io.open(path, "rb")
+  return file ~= nil and file:seek "end" == 0
+end
+
+local function add(list, faults, path, skips_empty)
+  if skips_empty and is_empty(path) then return end
   local read, why = transcripts.open(path)
   if read then list[#list + 1] = read else faults[#faults + 1] = why end
 end
 
-local function add_folder(list, faults, folder, names)
+local function add_folder(list, faults, folder, names, skips_empty)
   local count = 0
   for _, name in ipairs(names) do
     if name:find "%.transcript$" then
       count = count + 1
-      add(list, faults, ("%s/%s"):format((folder:gsub("(.)/+$", "%1")), name))
+      add(list, faults, ("%s/%s"):format((folder:gsub("(.)/+$", "%1")), name), skips_empty)
     end
   end
   if count == 0 then faults[#faults + 1] = ("%s: there is no transcript in this folder"):format(folder) end
 end
 
 --- The transcripts that were named for the script, files and folders; or else those that lie beside it.
---- Returns a list of them, and a list of what is wrong with the others.
-function scripts.transcripts(script)
+--- Returns a list of them, and a list of what is wrong with the others. `skips_empty`: a file without a byte is
+--- none, such as one that the shell has just made for what the tool is going to write.
+function scripts.transcripts(script, skips_empty)
   local list, faults = {}, {}
   for _, path in ipairs(script.transcripts) do
     local names = stage.list(path)
-    if names then add_folder(list, faults, path, names) else add(list, faults, path) end
+    if names then
+      add_folder(list, faults, path, names, skips_empty)
+    else
+      add(list, faults, path, skips_empty)
+    end
   end
   if #script.transcripts == 0 then
     local folder = scripts.folder(script.path)
     local names, why, is_absent = stage.list(folder)
     if names then
-      add_folder(list, faults, folder, names)
+      add_folder(list, faults, folder, names, skips_empty)
     elseif not is_absent then
       faults[#faults + 1] = why
     end
