@@ -54,9 +54,11 @@ static bool is_plain(int type) { return type == LUA_TSTRING || type == LUA_TFUNC
 
 /* ---- complaints ---------------------------------------------------------------------------- */
 
-/* Pushes whom a complaint is about. */
+/* Pushes whom a complaint is about. Nothing is taken any more, and what was, goes with the stack.
+ */
 static const char *push_subject(lua_State *state, const struct returned *returned,
                                 lua_Integer item) {
+  sent_file_fill_stock(state);
   const char *place = generation_push_place(state, returned->generation, returned->function);
   if (item == 0) return lua_pushfstring(state, "%s returned", place);
   return lua_pushfstring(state, "%s returned a list whose item %I is", place, (LUAI_UACINT)item);
@@ -178,6 +180,14 @@ static int complain_of_part(lua_State *state, const struct returned *returned, l
                     push_subject(state, returned, item), (LUAI_UACINT)length, (LUAI_UACINT)left);
 }
 
+static int complain_of_same(lua_State *state, const struct returned *returned, lua_Integer one,
+                            lua_Integer other) {
+  sent_file_fill_stock(state);
+  return luaL_error(state, "%s returned a list whose items %I and %I are the same file",
+                    generation_push_place(state, returned->generation, returned->function),
+                    (LUAI_UACINT)one, (LUAI_UACINT)other);
+}
+
 /* The closed file on the top may be so because it stands in the list before. */
 static int complain_of_closed(lua_State *state, const struct returned *returned,
                               const struct items *items, lua_Integer item, lua_Integer place) {
@@ -186,9 +196,7 @@ static int complain_of_closed(lua_State *state, const struct returned *returned,
   for (lua_Integer i = 1; i < item; i++) {
     push_item(state, items, i);
     if (push_file(state, file + 1, &length) && lua_rawequal(state, -1, file))
-      return luaL_error(state, "%s returned a list whose items %I and %I are the same file",
-                        generation_push_place(state, returned->generation, returned->function),
-                        (LUAI_UACINT)i, (LUAI_UACINT)item);
+      return complain_of_same(state, returned, i, item);
     lua_settop(state, file);
   }
   push_item(state, items, item);
@@ -389,16 +397,18 @@ static bool queue_table(lua_State *state, struct session *session,
   struct items items = {.are_list = true, .index = lua_gettop(state)};
   items.count = (lua_Integer)lua_rawlen(state, items.index);
   if (items.count > 0) return queue_items(state, session, &items, returned);
+  if (push_file(state, items.index, &length)) {
+    lua_pop(state, 1);
+    items = (struct items){.is_only = true, .index = items.index, .count = 1};
+    return queue_items(state, session, &items, returned);
+  }
   lua_pushnil(state);
   if (lua_next(state, items.index) == 0) return true;
   lua_settop(state, items.index);
   lua_pushliteral(state, "file");
   if (lua_rawget(state, items.index) == LUA_TNIL) complain_of_no_items(state, returned);
   lua_settop(state, items.index);
-  if (!push_file(state, items.index, &length)) complain(state, returned, 0);
-  lua_settop(state, items.index);
-  items = (struct items){.is_only = true, .index = items.index, .count = 1};
-  return queue_items(state, session, &items, returned);
+  return complain(state, returned, 0);
 }
 
 /* Not inlined, so that response_queue() is. */
