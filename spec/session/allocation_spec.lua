@@ -88,6 +88,49 @@ describe("a failing allocation", function()
     torture(script, ("a" .. ("f"):rep(100) .. "b"):rep(2), converse { "x\n", "y\n" })
   end)
 
+  it("does not lose a file that is the whole response, a part of one, or one of many", function()
+    local folder = conversation.folder { file = ("f"):rep(100) }
+    local file <const> = ("f"):rep(100)
+    local count <const> = rooms.process.descriptors
+    for body, wanted in pairs {
+      [ [[return io.open(FILE)]] ] = file,
+      [ [[return { file = io.open(FILE), length = 7 }]] ] = file:sub(1, 7),
+      [ [[return select(2, self.root:open "file")]] ] = file,
+      [ [[return { file = select(2, self.root:open "file"), length = 7 }]] ] = file:sub(1, 7),
+      [ [[local n = 0 return function() n = n + 1 return n < 3 and "a" or nil end]] ] = "aa",
+      [ [[
+        local list = {}
+        for i = 1, 6 do list[i] = assert(io.open(FILE)) end
+        list[7] = select(2, self.root:open "file")
+        return list]] ] = file:rep(7),
+    } do
+      local before = count()
+      local script = conversation.lines(body:gsub("FILE", ("%q"):format(folder .. "/file")),
+        ([[Lines.root = assert(require "parlance.files".root %q)]]):format(folder))
+      torture(script, wanted, converse { "x\n" })
+      script:close()
+      assert.equal(before, count())
+    end
+  end)
+
+  it("does not lose what a framing that is called remembers", function()
+    local script = conversation.script [[
+      local framing = require "parlance.framing"
+      local line, other = framing.line {}, framing.delimited { delimiter = "!!" }
+      return {
+        close_when_done = false,
+        request_complete = function(self)
+          local ok, n, why = other(self)
+          if ok then return ok, n, why end
+          ok, n, why = line(self)
+          return ok, n, ok and self.request .. ";" or why
+        end,
+        make_response = function(self) return self.request .. self.client_address.host end,
+      }]]
+    local part <const> = ("x"):rep(100)
+    torture(script, part:rep(3) .. ";192.0.2.1", converse { part, part, part, "\n" })
+  end)
+
   it("in a request that grows ends it", function()
     local script = conversation.script [[
       local framing = require "parlance.framing"
