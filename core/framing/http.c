@@ -66,12 +66,20 @@ static void note_host(struct head *head, struct span value) {
   if (!http_is_host(value)) set_fault(head, "400 Host is not a host with perhaps a port");
 }
 
+/* Whether it is one of those that mean something here. */
+static bool note_option(struct head *head, struct span option) {
+  bool closes = http_is_word(option, "close");
+  bool keeps = !closes && http_is_word(option, "keep-alive");
+  head->closes |= closes;
+  head->keeps |= keeps;
+  return closes || keeps;
+}
+
+/* Nearly always it is a single option. */
 static void note_connection(struct head *head, struct span value) {
   struct span option;
-  while (http_next_element(&value, &option)) {
-    if (http_is_word(option, "close")) head->closes = true;
-    if (http_is_word(option, "keep-alive")) head->keeps = true;
-  }
+  if (note_option(head, value)) return;
+  while (http_next_element(&value, &option)) note_option(head, option);
 }
 
 /* RFC 9112, 6.1: chunked stands last, and once. */

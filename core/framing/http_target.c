@@ -108,9 +108,9 @@ static size_t run_literal(struct span text) {
 static bool is_port(struct span text) {
   unsigned port = 0;
   for (size_t i = 0; i < text.length; i++) {
-    if (!is_digit(text.data[i])) return false;
-    port = port * 10 + (unsigned)(text.data[i] - '0');
-    if (port > 65535) return false;
+    unsigned digit = (unsigned char)text.data[i] - (unsigned)'0';
+    port = port * 10 + digit;
+    if (digit > 9 || port > 65535) return false;
   }
   return true;
 }
@@ -127,7 +127,10 @@ static bool read_authority(struct span text, struct authority *authority) {
 
 bool http_is_host(struct span value) {
   struct authority authority;
-  return value.length == 0 || (read_authority(value, &authority) && authority.host.length > 0);
+  size_t name = http_run(value.data, value.length, HTTP_NAME);
+  if (name == value.length) return true;
+  if (name > 0 && value.data[name] == ':') return is_port(rest_of(value, name + 1));
+  return read_authority(value, &authority) && authority.host.length > 0;
 }
 
 /* ---- targets ------------------------------------------------------------------------------- */
@@ -182,7 +185,7 @@ static bool is_place_to_connect(struct span target) {
 
 bool http_is_target(struct span method, struct span target) {
   struct span authority;
-  if (is_word(method, "CONNECT")) return is_place_to_connect(target);
+  if (method.length == 7 && is_word(method, "CONNECT")) return is_place_to_connect(target);
   if (target.data[0] == '/') return true;
   if (is_word(target, "*")) return is_word(method, "OPTIONS");
   return read_absolute(target, &authority);
