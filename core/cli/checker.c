@@ -116,11 +116,12 @@ static int is_transcript(const struct dirent *entry) {
   return ending && strcmp(ending, ".transcript") == 0;
 }
 
-/* Frees the entries; the paths are the caller's. What there is no memory for is left out. */
+/* Frees the entries; the paths are the caller's. What there is no memory for, with `paths` NULL
+ * all of them, is left out. */
 static size_t make_paths(const char *folder, struct dirent **entries, size_t count, char **paths) {
   size_t made = 0;
   for (size_t i = 0; i < count; i++) {
-    if (asprintf(&paths[made], "%s/%s", folder, entries[i]->d_name) >= 0) made++;
+    if (paths && asprintf(&paths[made], "%s/%s", folder, entries[i]->d_name) >= 0) made++;
     free(entries[i]);
   }
   return made;
@@ -132,7 +133,7 @@ enum script_reload checker_look(const struct checker *checker, struct script *sc
   int listed = scandir(checker->folder, &entries, is_transcript, alphasort);
   size_t count = listed > 0 ? (size_t)listed : 0;
   char **paths = calloc(count + 1, sizeof *paths);
-  count = paths ? make_paths(checker->folder, entries, count, paths) : 0;
+  count = make_paths(checker->folder, entries, count, paths);
   free(entries);
   enum script_reload found = script_look(script, is_forced, (const char *const *)paths, count, now);
   for (size_t i = 0; i < count; i++) free(paths[i]);

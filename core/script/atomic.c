@@ -26,11 +26,13 @@ static int run_atomic(lua_State *state) {
   luaL_checkany(state, 1);
   watchdog_hold();
   memory_open_reserve(gate->memory);
-  int status = lua_pcall(state, lua_gettop(state) - 1, LUA_MULTRET, 0);
+  lua_pushcfunction(state, gate_keep_trace);
+  lua_insert(state, 1);
+  int status = lua_pcall(state, lua_gettop(state) - 2, LUA_MULTRET, 1);
   memory_close_reserve(gate->memory);
   watchdog_release();
   log_slow(state, gate, began);
-  return status == LUA_OK ? lua_gettop(state) : lua_error(state);
+  return status == LUA_OK ? lua_gettop(state) - 1 : lua_error(state);
 }
 
 /* memory(): the bytes in use, and the limit if there is one. */

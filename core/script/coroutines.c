@@ -2,8 +2,15 @@
 
 #include <lauxlib.h>
 #include <lualib.h>
+#include <stdbool.h>
+#include <stdint.h>
 
+#include "script/gate.h"
 #include "script/watchdog.h"
+
+/* Coroutines that are closed one within the other, and how much of the C stack they may take, in
+ * bytes: Lua 5.4 counts the calls on that stack for each of them anew. */
+enum { CLOSING_MAX = 150, CLOSING_STACK_MAX = 1024 * 1024 };
 
 static lua_State *check_coroutine(lua_State *state) {
   lua_State *coroutine = lua_tothread(state, 1);
@@ -18,9 +25,22 @@ static bool is_dead(lua_State *coroutine) {
          (lua_getstack(coroutine, 0, &frame) == 0 && lua_gettop(coroutine) == 0);
 }
 
+/* Why nothing may run in a coroutine; NULL: it may. */
+static const char *refusal(lua_State *coroutine) {
+  if (gate_has_mark(coroutine, GATE_OWN)) return "the coroutine is the server's own";
+  if (gate_has_mark(coroutine, GATE_STOPPED))
+    return "the coroutine was stopped, because its call took longer than --call-timeout";
+  return NULL;
+}
+
 /* Moves `arguments` values over, runs, moves the results back and returns their number; -1 for an
  * error, whose object is then on the top of the caller's stack. */
 static int resume(lua_State *state, lua_State *coroutine, int arguments) {
+  const char *why = coroutine == state ? NULL : refusal(coroutine);
+  if (why) {
+    lua_pushfstring(state, "cannot resume: %s", why);
+    return -1;
+  }
   if (is_dead(coroutine)) {
     lua_pushliteral(state, "cannot resume dead coroutine");
     return -1;
@@ -35,6 +55,7 @@ static int resume(lua_State *state, lua_State *coroutine, int arguments) {
   int status = lua_resume(coroutine, state, arguments, &results);
   watchdog_switch_back(outer, coroutine);
   if (status != LUA_OK && status != LUA_YIELD) {
+    if (watchdog_is_stopping()) gate_mark(coroutine, GATE_STOPPED);
     lua_xmove(coroutine, state, 1);
     return -1;
   }
@@ -55,12 +76,29 @@ static int coroutine_resume(lua_State *state) {
   return results >= 0 ? results + 1 : 2;
 }
 
-/* Closes the pending variables of a coroutine, which runs their __close functions in it. */
-static int reset(lua_State *coroutine) {
+static bool is_too_deep(const struct gate *gate) {
+  uintptr_t here = (uintptr_t)&gate;
+  uintptr_t taken = here < gate->stack_base ? gate->stack_base - here : here - gate->stack_base;
+  return gate->closing >= CLOSING_MAX || taken > CLOSING_STACK_MAX;
+}
+
+/* Closes the pending variables of a coroutine, which runs their __close functions in it. False: it
+ * must not be done; then an error is on the top of the caller's stack. */
+static bool reset(lua_State *state, lua_State *coroutine, int *status) {
+  struct gate *gate = gate_of(state);
+  const char *why = refusal(coroutine);
+  if (!why && is_too_deep(gate)) why = "too many coroutines are closed one within the other";
+  if (why) {
+    lua_pushfstring(state, "cannot close: %s", why);
+    return false;
+  }
+  gate->closing++;
   lua_State *outer = watchdog_switch(coroutine);
-  int status = lua_resetthread(coroutine);
+  *status = lua_resetthread(coroutine);
   watchdog_switch_back(outer, coroutine);
-  return status;
+  gate->closing--;
+  if (*status != LUA_OK && watchdog_is_stopping()) gate_mark(coroutine, GATE_STOPPED);
+  return true;
 }
 
 static int call_wrapped(lua_State *state) {
@@ -68,10 +106,9 @@ static int call_wrapped(lua_State *state) {
   int results = resume(state, coroutine, lua_gettop(state));
   if (results >= 0) return results;
   int status = lua_status(coroutine);
-  /* What was stopped is not run again: Lua calls no hook on a coroutine that failed within one. */
-  if (status != LUA_OK && status != LUA_YIELD && !watchdog_is_stopping()) {
-    status = reset(coroutine);
-    lua_xmove(coroutine, state, 1);
+  /* What was stopped is not run again: the error stays what it was. */
+  if (status != LUA_OK && status != LUA_YIELD && !refusal(coroutine)) {
+    if (reset(state, coroutine, &status)) lua_xmove(coroutine, state, 1);
   }
   if (status != LUA_ERRMEM && lua_type(state, -1) == LUA_TSTRING) {
     luaL_where(state, 1);
@@ -96,19 +133,32 @@ static int coroutine_close(lua_State *state) {
   if (coroutine == state) return luaL_error(state, "cannot close a running coroutine");
   if (lua_status(coroutine) == LUA_OK && lua_getstack(coroutine, 0, &frame))
     return luaL_error(state, "cannot close a normal coroutine");
-  if (reset(coroutine) == LUA_OK) {
-    lua_pushboolean(state, 1);
-    return 1;
+  int status;
+  if (!reset(state, coroutine, &status)) {
+    lua_pushboolean(state, 0);
+    lua_insert(state, -2);
+    return 2;
   }
-  lua_pushboolean(state, 0);
+  lua_pushboolean(state, status == LUA_OK);
+  if (status == LUA_OK) return 1;
   lua_xmove(coroutine, state, 1);
   return 2;
+}
+
+/* Out of what the server has called nothing can wait; where else it cannot, Lua says so. */
+static int coroutine_yield(lua_State *state) {
+  if (!lua_isyieldable(state) && gate_has_mark(state, GATE_OWN))
+    return luaL_error(state,
+                      "a script cannot wait yet: coroutine.yield works only in a coroutine that "
+                      "the script has made itself");
+  return lua_yield(state, lua_gettop(state));
 }
 
 void coroutines_install(lua_State *state) {
   static const luaL_Reg functions[] = {{"resume", coroutine_resume},
                                        {"wrap", coroutine_wrap},
                                        {"close", coroutine_close},
+                                       {"yield", coroutine_yield},
                                        {NULL, NULL}};
   lua_getglobal(state, LUA_COLIBNAME);
   luaL_setfuncs(state, functions, 0);

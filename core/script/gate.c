@@ -3,21 +3,32 @@
 #include <assert.h>
 #include <lauxlib.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "script/error_text.h"
+#include "script/traceback.h"
 #include "script/watchdog.h"
+
+/* The address of the gate, with the marks of the coroutine in its lowest bits. */
+static uintptr_t *extra_of(lua_State *state) { return (uintptr_t *)lua_getextraspace(state); }
+
+struct gate *gate_of(lua_State *state) {
+  return (struct gate *)(*extra_of(state) & ~(uintptr_t)GATE_MARKS);
+}
+
+void gate_mark(lua_State *coroutine, enum gate_mark mark) { *extra_of(coroutine) |= mark; }
+
+bool gate_has_mark(lua_State *coroutine, enum gate_mark mark) {
+  return (*extra_of(coroutine) & mark) != 0;
+}
 
 /* A new coroutine has the extra space of the main one. */
 void gate_init(struct gate *gate, lua_State *main, struct memory *memory, const char *service,
                int64_t call_timeout) {
   *gate = (struct gate){
       .main = main, .memory = memory, .service = service, .call_timeout = call_timeout};
-  *(struct gate **)lua_getextraspace(main) = gate;
-}
-
-struct gate *gate_of(lua_State *state) {
-  return *(struct gate **)lua_getextraspace(state);
+  *extra_of(main) = (uintptr_t)gate;
 }
 
 bool gate_begin_notice(struct gate *gate, struct log_line *line, const char *event) {
@@ -65,6 +76,7 @@ static int make_coroutine(lua_State *state) {
   lua_State **coroutine = lua_touserdata(state, 1);
   int *reference = lua_touserdata(state, 2);
   *coroutine = lua_newthread(state);
+  gate_mark(*coroutine, GATE_OWN);
   *reference = luaL_ref(state, LUA_REGISTRYINDEX);
   return 0;
 }
@@ -81,9 +93,11 @@ static bool take_coroutine(struct gate *gate, lua_State **coroutine, int *refere
   lua_pushcfunction(gate->main, make_coroutine);
   lua_pushlightuserdata(gate->main, coroutine);
   lua_pushlightuserdata(gate->main, reference);
-  if (lua_pcall(gate->main, 2, 0, 0) == LUA_OK) return true;
-  lua_pop(gate->main, 1);
-  return false;
+  memory_lend(gate->memory);
+  bool is_made = lua_pcall(gate->main, 2, 0, 0) == LUA_OK;
+  memory_take_back(gate->memory);
+  if (!is_made) lua_pop(gate->main, 1);
+  return is_made;
 }
 
 /* luaL_unref() only changes fields that exist, so it cannot raise. */
@@ -115,21 +129,20 @@ struct failure {
   bool was_stopped;
 };
 
-/* Pushes what the watchdog has no place to say: where the call was, and why it is no more. */
-static const char *push_stopped(lua_State *state, const struct failure *failure) {
+/* What the watchdog has no place to say: where the call was, and why it is no more. */
+static void write_stopped(struct gate *gate, lua_State *failed) {
   lua_Debug place = {.currentline = 0};
-  for (int level = 0; lua_getstack(failure->failed, level, &place); level++) {
-    lua_getinfo(failure->failed, "Sl", &place);
+  for (int level = 0; lua_getstack(failed, level, &place); level++) {
+    lua_getinfo(failed, "Sl", &place);
     if (place.currentline > 0) break;
   }
+  int length = 0;
   if (place.currentline > 0)
-    lua_pushfstring(state, "%s:%d: ", place.short_src, place.currentline);
-  else
-    lua_pushliteral(state, "");
-  lua_pushfstring(state, "the call took longer than %f s (--call-timeout) and was stopped",
-                  (lua_Number)failure->gate->call_timeout / 1000);
-  lua_concat(state, 2);
-  return lua_tostring(state, -1);
+    length =
+        snprintf(gate->error, sizeof gate->error, "%s:%d: ", place.short_src, place.currentline);
+  snprintf(gate->error + length, sizeof gate->error - (size_t)length,
+           "the call took longer than %g s (--call-timeout) and was stopped",
+           (double)gate->call_timeout / 1000);
 }
 
 /* Runs protected, since making the text takes memory and may call a __tostring. */
@@ -137,14 +150,31 @@ static int describe_error(lua_State *state) {
   const struct failure *failure = lua_touserdata(state, 1);
   struct gate *gate = failure->gate;
   lua_settop(state, 0);
+  luaL_checkstack(state, 2 * TRACEBACK_SLOTS, NULL);
   if (!lua_checkstack(failure->failed, 1)) return 0;
   lua_pushvalue(failure->failed, -1);
   lua_xmove(failure->failed, state, 1);
-  const char *text =
-      failure->was_stopped ? push_stopped(state, failure) : error_text_push(state, 1);
-  luaL_traceback(state, failure->failed, text, 0);
-  snprintf(gate->error, sizeof gate->error, "%s", lua_tostring(state, -1));
+  if (failure->was_stopped)
+    write_stopped(gate, failure->failed);
+  else
+    snprintf(gate->error, sizeof gate->error, "%s", error_text_push(state, 1));
+  size_t length = strlen(gate->error), room = sizeof gate->error - length;
+  if (room <= 1) return 0;
+  gate->error[length++] = '\n';
+  gate->error[length] = '\0';
+  if (gate->trace_of && gate->trace_of == lua_topointer(state, 1))
+    snprintf(gate->error + length, room - 1, "%s", gate->trace);
+  else
+    traceback_write(state, failure->failed, 0, gate->error + length, room - 1);
   return 0;
+}
+
+int gate_keep_trace(lua_State *state) {
+  struct gate *gate = gate_of(state);
+  if (!lua_checkstack(state, TRACEBACK_SLOTS)) return 1;
+  traceback_write(state, state, 1, gate->trace, sizeof gate->trace);
+  gate->trace_of = lua_topointer(state, 1);
+  return 1;
 }
 
 static void keep_error(struct gate *gate, lua_State *failed, bool was_stopped) {
@@ -178,22 +208,29 @@ enum gate_result gate_run(struct gate *gate, lua_CFunction body, void *argument)
   lua_pushlightuserdata(coroutine, argument);
   struct watch outer;
   int results;
+  size_t limit = gate->memory->limit;
   watchdog_enter(&outer, coroutine, gate->call_timeout);
+  if (!outer.running) gate->stack_base = (uintptr_t)&outer;
   int status = lua_resume(coroutine, NULL, 1, &results);
   bool was_stopped = watchdog_leave(&outer);
+  gate->memory->limit = limit;
   /* Nothing can resume a wait yet, and the body is a C function that calls without a
    * continuation, so that a yield comes back as an error of the script's. */
   assert(status != LUA_YIELD);
   if (status != LUA_OK) {
     if (is_no_memory(coroutine)) status = LUA_ERRMEM;
+    memory_lend(gate->memory);
     keep_error(gate, coroutine, was_stopped);
+    memory_take_back(gate->memory);
   }
+  gate->trace_of = NULL;
   /* Its pending variables are closed, which runs code of the script's; not after a stop, since Lua
    * calls no hook on a coroutine that failed within one, so that this could not be stopped. */
   if (status != LUA_OK && !was_stopped) {
     watchdog_enter(&outer, coroutine, gate->call_timeout);
     lua_resetthread(coroutine);
     watchdog_leave(&outer);
+    lua_settop(coroutine, 0); /* a script that has kept it finds it dead */
   }
   give_coroutine(gate, coroutine, reference, status == LUA_OK);
   assert(lua_gettop(gate->main) == top);
@@ -201,4 +238,11 @@ enum gate_result gate_run(struct gate *gate, lua_CFunction body, void *argument)
   if (status == LUA_OK) return GATE_OK;
   if (was_stopped) return GATE_OVERRUN;
   return status == LUA_ERRMEM ? GATE_NO_MEMORY : GATE_ERROR;
+}
+
+void gate_close(struct gate *gate) {
+  struct watch outer;
+  watchdog_enter(&outer, NULL, gate->call_timeout);
+  lua_close(gate->main);
+  watchdog_leave(&outer);
 }

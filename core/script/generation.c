@@ -194,6 +194,7 @@ void generation_init(struct generation *generation, struct script *script, struc
   generation->handler.work = serve_work;
   generation->handler.release = serve_release;
   generation->handler.move = serve_move;
+  generation->handler.forget = serve_forget;
   for (int i = 0; i < FUNCTION_COUNT; i++) generation->functions[i] = LUA_NOREF;
 }
 

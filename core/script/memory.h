@@ -22,6 +22,11 @@ void memory_init(struct memory *memory, size_t limit);
 void memory_open_reserve(struct memory *memory);
 void memory_close_reserve(struct memory *memory);
 
+/* As much again is for what the server itself makes: a `self`, a request, last words. From lend to
+ * take_back that may be used. Not nested; what raises in between leaves that to gate_run(). */
+static inline void memory_lend(struct memory *memory) { memory->limit += memory->reserve; }
+static inline void memory_take_back(struct memory *memory) { memory->limit -= memory->reserve; }
+
 /* A lua_Alloc; `context` is a struct memory. */
 void *memory_allocate(void *context, void *block, size_t old_size, size_t new_size);
 

@@ -363,9 +363,9 @@ static bool look(struct script *script, bool is_forced, struct list *files, stru
 }
 
 /* `checked`: what was noted when the check began. */
-static enum script_reload reload(struct script *script, bool is_forced,
-                                 const struct script_verdict *verdict,
-                                 const struct sources *checked, int64_t now) {
+static enum script_reload reload_within(struct script *script, bool is_forced,
+                                        const struct script_verdict *verdict,
+                                        const struct sources *checked, int64_t now) {
   struct takeover takeover = {.old = script->generation, .verdict = verdict};
   struct list files = {0};
   struct sources sources;
@@ -391,6 +391,20 @@ static enum script_reload reload(struct script *script, bool is_forced,
   warn_of_loss(script, &takeover.lost);
   if (takeover.old->handler.sessions == 0) retire(&takeover.old->handler);
   return SCRIPT_RELOADED;
+}
+
+/* A script that has filled its memory can still be mended: all reserves are open for the new
+ * version.
+ */
+static enum script_reload reload(struct script *script, bool is_forced,
+                                 const struct script_verdict *verdict,
+                                 const struct sources *checked, int64_t now) {
+  memory_open_reserve(&script->memory);
+  memory_lend(&script->memory);
+  enum script_reload outcome = reload_within(script, is_forced, verdict, checked, now);
+  memory_take_back(&script->memory);
+  memory_close_reserve(&script->memory);
+  return outcome;
 }
 
 enum script_reload script_reload(struct script *script, bool is_forced, int64_t now) {

@@ -10,6 +10,7 @@
 #include "script/atomic.h"
 #include "script/coroutines.h"
 #include "script/environment.h"
+#include "script/finalizers.h"
 #include "script/http_response.h"
 #include "script/life.h"
 #include "script/module_files.h"
@@ -72,6 +73,7 @@ static int prepare(lua_State *state) {
   make_collector_gentle(state);
   luaL_openlibs(state);
   coroutines_install(state);
+  finalizers_install(state);
   remove_sethook(state);
   replace_exit(state);
   set_package_path(state, &script->options);
@@ -116,7 +118,7 @@ enum status script_create(const struct script_options *options, struct script **
       *created = script;
       return STATUS_OK;
     }
-    lua_close(state);
+    gate_close(&script->gate);
   }
   free(script);
   return STATUS_NO_MEMORY;
@@ -299,6 +301,6 @@ void script_destroy(struct script *script) {
   tasks_deinit(script);
   sources_deinit(&script->failed);
   sources_deinit(&script->checked);
-  lua_close(script->gate.main);
+  gate_close(&script->gate);
   free(script);
 }

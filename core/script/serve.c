@@ -41,11 +41,14 @@ static void push_function(lua_State *state, const struct generation *generation,
   lua_rawgeti(state, LUA_REGISTRYINDEX, generation->functions[function]);
 }
 
-/* Calls the function on the top with self. */
-static void call_with_self(lua_State *state, int results) {
+/* Calls the function on the top with self. What is lent to the server is not the script's. */
+static void call_with_self(lua_State *state, const struct generation *generation, int results) {
+  struct memory *memory = generation->gate->memory;
   lua_pushvalue(state, SELF);
   watchdog_renew();
+  memory_take_back(memory);
   lua_call(state, 1, results);
+  memory_lend(memory);
 }
 
 /* What stands at DETAIL, of that type and not nil, must be a count from low to high: low is 1
@@ -161,7 +164,7 @@ static void ask(lua_State *state, const struct generation *generation, struct se
   show_input(state, session);
   mark(session, CLIENT_IS_ASKED);
   lua_pushvalue(state, REQUEST_COMPLETE);
-  call_with_self(state, 3);
+  call_with_self(state, generation, 3);
   unmark(session, CLIENT_IS_ASKED);
   generation->script->asked.calls++;
   generation->script->asked.bytes += session_take_looked(session);
@@ -191,7 +194,7 @@ static void answer(lua_State *state, const struct generation *generation, struct
     lua_rawset(state, SELF);
   }
   lua_pushvalue(state, MAKE_RESPONSE);
-  call_with_self(state, 1);
+  call_with_self(state, generation, 1);
   if (!response_queue(state, session, generation, FUNCTION_MAKE_RESPONSE)) return;
   session_answered(session, closes_when_done(state, generation));
   if (!generation->handler.framing) note_answered(session);
@@ -206,7 +209,7 @@ static void expect(lua_State *state, const struct generation *generation, struct
   module_framing_push_request(state, REQUEST_COMPLETE, &head);
   lua_rawset(state, SELF);
   push_function(state, generation, FUNCTION_HANDLE_EXPECT);
-  call_with_self(state, 1);
+  call_with_self(state, generation, 1);
   if (lua_isnil(state, -1)) {
     session_go_on(session);
     return;
@@ -219,7 +222,7 @@ static void expect(lua_State *state, const struct generation *generation, struct
  * script has said so on this `self`. */
 static void greet(lua_State *state, const struct generation *generation, struct session *session) {
   push_function(state, generation, FUNCTION_HANDLE_CONNECT);
-  call_with_self(state, 1);
+  call_with_self(state, generation, 1);
   if (!response_queue(state, session, generation, FUNCTION_HANDLE_CONNECT)) return;
   lua_pushvalue(state, CLOSE_KEY);
   lua_rawget(state, SELF);
@@ -239,7 +242,6 @@ static void apologize(lua_State *state, const struct generation *generation,
 }
 
 static void mourn(lua_State *state, const struct generation *generation, struct session *session) {
-  if (!generation->handler.mourns) return;
   push_function(state, generation, FUNCTION_HANDLE_CLOSE);
   lua_pushvalue(state, SELF);
   lua_pushstring(state, reason_name(session_reason(session)));
@@ -281,6 +283,7 @@ static int serve(lua_State *state) {
   const struct call *call = lua_touserdata(state, CALL);
   const struct generation *generation = call->generation;
   struct session *session = call->session;
+  memory_lend(generation->gate->memory); /* for the whole entry: gate_run() takes it back */
   luaL_checkstack(state, SLOTS, NULL);
   client_push(state, session, generation->metatable);
   push_function(state, generation, FUNCTION_REQUEST_COMPLETE);
@@ -299,7 +302,9 @@ static int serve(lua_State *state) {
     case SESSION_ANSWER: answer(state, generation, session); break;
     case SESSION_EXPECT: expect(state, generation, session); break;
     case SESSION_PULL:
+      memory_take_back(generation->gate->memory);
       response_pull(state, session, blocksize_of(state, generation), SHARE_OF_TIME);
+      memory_lend(generation->gate->memory);
       break;
     case SESSION_APOLOGIZE: apologize(state, generation, session); break;
     case SESSION_CLOSE: mourn(state, generation, session); return 0;
@@ -325,9 +330,11 @@ void serve_work(struct handler *handler, struct session *session) {
   enum gate_result result = gate_run(generation->gate, serve, &call);
   script->running = outer;
   if (result != GATE_OK) session_fail(session, reason_of(result), generation->gate->error);
-  if (!is_last) return;
-  client_forget(generation->gate->main, session);
-  session_closed(session);
+  if (is_last) session_closed(session);
+}
+
+void serve_forget(struct handler *handler, struct session *session) {
+  client_forget(((struct generation *)handler)->gate->main, session);
 }
 
 static int close_file(lua_State *state) {

@@ -7,9 +7,10 @@
 
 #include "session/session.h"
 
-/* The `work`, `release` and `move` of the handler in a struct generation. */
+/* The `work`, `release`, `move` and `forget` of the handler in a struct generation. */
 void serve_work(struct handler *handler, struct session *session);
 void serve_release(struct handler *handler, struct session *session, int reference);
 void serve_move(struct handler *handler, struct session *session, struct handler *successor);
+void serve_forget(struct handler *handler, struct session *session);
 
 #endif

@@ -115,6 +115,10 @@ static void note(lua_State *state, lua_Debug *activation) {
   if (watchdog.note) watchdog.note(state, between(watchdog.began, wall_now()));
 }
 
+static bool has_overrun(uint32_t spent) {
+  return between(watchdog.spent, spent) - watchdog.tick - TICK_LATE >= watchdog.timeout;
+}
+
 static void on_tick(int signal_number) {
   (void)signal_number;
   int saved = errno;
@@ -125,7 +129,7 @@ static void on_tick(int signal_number) {
   if (running && watchdog.timeout > 0) {
     if (watchdog.held)
       watchdog.spent = (sig_atomic_t)((uint32_t)watchdog.spent + (uint32_t)passed);
-    else if (between(watchdog.spent, now) - watchdog.tick - TICK_LATE >= watchdog.timeout) {
+    else if (has_overrun(now)) {
       watchdog.raised = 1;
       watchdog.stopping = 1; /* again and again, should the hook be lost */
       set_hook(running, stop);
@@ -238,7 +242,7 @@ bool watchdog_leave(const struct watch *outer) {
   lua_State *state = watchdog.running;
   watchdog.running = NULL; /* from here on no signal changes anything */
   bool was_stopped = watchdog.stopping;
-  if (was_stopped || watchdog.waiting) clear_hook(state);
+  if (state && (was_stopped || watchdog.waiting)) clear_hook(state);
   watchdog.began = (sig_atomic_t)outer->began;
   watchdog.spent = (sig_atomic_t)outer->spent;
   watchdog.timeout = outer->timeout;
@@ -253,6 +257,22 @@ bool watchdog_leave(const struct watch *outer) {
 void watchdog_hold(void) { watchdog.held++; }
 
 void watchdog_release(void) { watchdog.held--; }
+
+int watchdog_unhold(void) {
+  int held = watchdog.held;
+  watchdog.held = 0;
+  if (held > 0 && watchdog.timeout > 0 && has_overrun((uint32_t)watchdog.now_spent))
+    watchdog.raised = watchdog.stopping = 1;
+  return held;
+}
+
+void watchdog_hold_again(int held) {
+  if (held == 0) return;
+  watchdog.held = held;
+  if (!watchdog.stopping) return;
+  watchdog.stopping = 0;
+  if (watchdog.running) clear_hook(watchdog.running);
+}
 
 uint32_t watchdog_spent(void) { return (uint32_t)watchdog.now_spent; }
 

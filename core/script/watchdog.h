@@ -9,8 +9,8 @@
  * it is stopped after its limit, and not later than nine eighths of it and 20 ms.
  *
  * A second timer goes by the wall's clock; it is started at most once per time limit, not per call.
- * When a call has spent its limit without using the processor, a hook notes the place as soon as
- * the call goes on.
+ * When a call has spent its limit neither using a processor nor waiting for one that is busy, a
+ * hook notes the place as soon as the call goes on.
  *
  * What it cannot stop, because Lua gives no place to: a C function that takes long (a pathological
  * pattern of string.find, a blocking read), a finalizer that Lua calls itself (finalizers.h says
@@ -43,7 +43,8 @@ typedef void watchdog_note(lua_State *state, int64_t waited);
  * limit of `timeout` ms. False: the system refused, errno says why. */
 bool watchdog_install(int64_t timeout, watchdog_note *note);
 
-/* The state is about to run, for at most timeout ms (0: no limit). Saves what ran before. */
+/* The state is about to run, for at most timeout ms (0: no limit). NULL: only what it is switched
+ * to is watched. Saves what ran before. */
 void watchdog_enter(struct watch *outer, lua_State *state, int64_t timeout);
 
 /* It came back. True if it had been stopped. */
@@ -60,6 +61,11 @@ uint32_t watchdog_renewed(void);
  * May be nested. */
 void watchdog_hold(void);
 void watchdog_release(void);
+
+/* In between, what is not meant to be held runs: it is stopped when the call's limit is over, and
+ * the call itself is not. `held` is what unhold returned. */
+int watchdog_unhold(void);
+void watchdog_hold_again(int held);
 
 /* The processor's time of the thread, in ms, as of the last tick; it wraps. */
 uint32_t watchdog_spent(void);

@@ -33,7 +33,7 @@ struct handler {
   bool greets;     /* wants SESSION_GREET at the start */
   bool expects;    /* wants SESSION_EXPECT; only with a framing of HTTP */
   bool apologizes; /* wants SESSION_APOLOGIZE after a failure */
-  bool mourns;     /* wants SESSION_CLOSE at the end, also when it was never asked anything */
+  bool mourns;     /* wants SESSION_CLOSE at the end */
 
   /* Does what session_next() says until that is SESSION_WAIT. It may stop early after
    * session_fail(), and is called again while something is left to do. Never re-entered. */
@@ -42,6 +42,11 @@ struct handler {
   /* Gives up something that was handed to the session by reference (a held string, a file, a
    * source): it has been sent, or will never be. */
   void (*release)(struct handler *handler, struct session *session, int reference);
+
+  /* The conversation with this client (session_client()) is over, whether the handler was told so
+   * or not: nothing may lead from the client to it any more. The last that is done with a
+   * conversation; cannot fail. NULL: the handler gives its sessions no clients. */
+  void (*forget)(struct handler *handler, struct session *session);
 
   /* Who takes over; NULL: nobody. The handler's owner sets it, and only between two calls of any
    * session, work() included: always to the newest, and not back to NULL. A handler that has no

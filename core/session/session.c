@@ -277,11 +277,12 @@ uint64_t session_requests(const struct session *session) { return session->reque
 
 void session_destroy(struct session *session, int64_t now) {
   session_abort(session, REASON_STOPPED, now);
-  if (!session->abandoned && (session->handler->mourns || session->client != 0)) {
+  if (!session->abandoned && session->handler->mourns) {
     session->state = STATE_MOURNING;
     work(session, now);
   }
   struct handler *handler = session->handler;
+  if (session->client != 0 && handler->forget) handler->forget(handler, session);
   free(session->failure);
   free(session);
   conversation_leave(handler);

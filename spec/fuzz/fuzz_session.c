@@ -78,7 +78,7 @@ struct world {
   bool is_at_end;     /* the peer has stopped sending */
   bool has_clients;   /* every conversation that is answered gets one */
   bool has_asked;     /* whether the request in hand may go on */
-  bool has_greeted, has_apologized, has_closed, is_over, is_ended;
+  bool has_greeted, has_apologized, has_closed, has_forgotten, is_over, is_ended;
 };
 
 static char pattern[PATTERN];
@@ -108,6 +108,15 @@ static void free_generation(struct handler *handler) {
   while (&(*link)->handler != handler) link = &(*link)->next;
   *link = (*link)->next;
   free(handler);
+}
+
+/* The last that is done with a conversation. */
+static void forget(struct handler *handler, struct session *session) {
+  struct world *world = world_of(handler);
+  CHECK(handler == world->holder && session == world->session);
+  CHECK(world->is_ended && !world->has_forgotten);
+  CHECK(session_client(session) == world->client && world->client != 0);
+  world->has_forgotten = true;
 }
 
 static void move(struct handler *handler, struct session *session, struct handler *successor) {
@@ -344,7 +353,7 @@ static void do_steps(struct world *world, struct handler *handler, struct sessio
     case SESSION_APOLOGIZE: apologize(world); break;
     case SESSION_CLOSE:
       CHECK(world->is_ended && !world->has_closed);
-      CHECK(handler->mourns || world->client != 0);
+      CHECK(handler->mourns && !world->has_forgotten);
       world->has_closed = true;
       session_closed(session);
       return;
@@ -477,6 +486,7 @@ static struct handler *create_generation(struct world *world, const uint8_t *cho
                                          .work = work,
                                          .release = release,
                                          .move = move,
+                                         .forget = forget,
                                          .vacant = vacant};
   return &generation->handler;
 }
@@ -648,10 +658,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   bool ends_itself = data[5] & 8;
   if (ends_itself) bring_to_end(&world, data[5] & 16);
   world.is_ended = true;
-  bool is_mourned = world.holder->mourns || world.client != 0;
+  bool is_mourned = world.holder->mourns, is_forgotten = world.client != 0;
   session_destroy(world.session, world.now);
   CHECK(world.alive == 0);
   CHECK(world.has_closed == is_mourned);
+  CHECK(world.has_forgotten == is_forgotten);
   CHECK(!world.holder || !world.holder->successor); /* else it was vacant */
   world.holder = NULL;
   check_counts(&world);

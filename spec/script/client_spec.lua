@@ -105,6 +105,26 @@ describe("client", function()
       assert.equal("192.0.2.1 nil nil nil nil function", say(script:open()))
     end)
 
+    it("is so, too, when nobody was told", function()
+      local script = conversation.script [[
+        local framing = require "parlance.framing"
+        local shared = require "parlance".shared
+        return {
+          close_when_done = false, request_complete = framing.line {},
+          make_response = function(self)
+            local last = shared.last
+            shared.last = self
+            return tostring(last and last.client_address) .. tostring(last and last.incoming) .. tostring(shared.told)
+          end,
+          handle_close = function() shared.told = true end,
+        }]]
+      local first = script:open()
+      assert.equal("nilnilnil", say(first))
+      first:abandon()
+      first:close()
+      assert.equal("nilnilnil", say(script:open()))
+    end)
+
     it("stays so when the script has kept a copy of its fields", function()
       local script = lines [[
         if not shared.copy then

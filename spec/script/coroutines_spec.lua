@@ -211,12 +211,213 @@ describe("coroutines", function()
     end)
   end
 
+  -- What each of these lines of Lua, a request each, returns.
+  local function say(options, ...)
+    local session = conversation.script([[
+      local framing = require "parlance.framing"
+      local shared, coroutine = require "parlance".shared, coroutine
+      local P = { close_when_done = false, request_complete = framing.line { max = 2000 } }
+      function forever() while true do end end
+      function closing(f) return setmetatable({}, { __close = f }) end
+      function P:make_response() return assert(load(self.request, "=request"))() .. ";" end
+      function P:handle_error(reason) return reason .. ";" end
+      return P]], options):open()
+    local lines <const> = {}
+    for i, line in ipairs { ... } do lines[i] = line:gsub("%s*\n%s*", " ") .. "\n" end
+    local _, out = conversation.capture(function() return conversation.feed(session, lines) end)
+    session:close()
+    return out
+  end
+
   it("cannot wait yet in a function that the core calls", function()
-    local session = conversation.lines([[
-      local running, is_main = coroutine.running()
-      return table.concat({
-        tostring(coroutine.isyieldable()), tostring(is_main), tostring(select(2, pcall(coroutine.yield)))}, ";")
-    ]]):open()
-    assert.equal("false;false;attempt to yield across a C-call boundary", conversation.feed(session, { "\n" }))
+    assert.equal("false;false;a script cannot wait yet: coroutine.yield works only in a coroutine that the script has "
+      .. "made itself;", say(nil, [[
+        local _, is_main = coroutine.running()
+        return table.concat({ tostring(coroutine.isyieldable()), tostring(is_main),
+          tostring(select(2, pcall(coroutine.yield))) }, ";")]]))
+  end)
+
+  describe("that the watchdog has stopped", function()
+    -- Makes shared.co, or shared.f, and has it stopped; that ends the conversation, and the script stays.
+    local PROTOCOL <const> = [[
+      local framing = require "parlance.framing"
+      local shared = require "parlance".shared
+      local P = { close_when_done = false, request_complete = framing.line { max = 2000 } }
+      local function body()
+        local guard <close> = setmetatable({}, { __close = function() shared.closed = true while true do end end })
+        while true do end
+      end
+      function P:make_response()
+        if self.request == "resume" then
+          shared.co = coroutine.create(body)
+          coroutine.resume(shared.co)
+        elseif self.request == "wrap" then
+          shared.f = coroutine.wrap(body)
+          shared.f()
+        elseif self.request == "close" then
+          shared.co = coroutine.create(function()
+            local guard <close> = setmetatable({}, { __close = function() while true do end end })
+            local other <close> = setmetatable({}, { __close = function() while true do end end })
+            coroutine.yield()
+          end)
+          coroutine.resume(shared.co)
+          coroutine.close(shared.co)
+        end
+        return assert(load(self.request, "=request"))() .. ";"
+      end
+      function P:handle_error(reason) return reason .. ";" end
+      return P]]
+
+    local function converse(script, line)
+      local session <close> = script:open()
+      return (select(2, conversation.capture(function() return conversation.feed(session, { line .. "\n" }) end)))
+    end
+
+    local STOPPED <const> = "the coroutine was stopped, because its call took longer than --call-timeout"
+
+    for fact, case in pairs {
+      ["is not closed later"] = {
+        "resume", "return select(2, coroutine.close(shared.co))", "cannot close: " .. STOPPED,
+      },
+      ["is not resumed later"] = {
+        "resume", "return select(2, coroutine.resume(shared.co))", "cannot resume: " .. STOPPED,
+      },
+      ["is not called later, where it was wrapped"] = {
+        "wrap", "return select(2, pcall(shared.f))", "cannot resume: " .. STOPPED,
+      },
+      ["while it was closed, is not closed again"] = {
+        "close", "return tostring(coroutine.close(shared.co)) .. coroutine.status(shared.co)", "falsedead",
+      },
+      ["is dead"] = { "resume", "return coroutine.status(shared.co)", "dead" },
+      ["has not closed its variables"] = { "resume", "return tostring(shared.closed)", "nil" },
+      ["can be collected"] = { "resume", "shared.co = nil collectgarbage() return tostring(shared.closed)", "nil" },
+    } do
+      it(fact, function()
+        local script = conversation.script("shared = require 'parlance'.shared " .. PROTOCOL, { call_timeout = 30 })
+        assert.equal("script_overrun;", converse(script, case[1]))
+        for _ = 1, 2 do assert.equal(case[3] .. ";", (converse(script, case[2]):gsub("request:1: ", ""))) end
+      end)
+    end
+  end)
+
+  describe("of the server's own", function()
+    local OWN <const> = "the coroutine is the server's own"
+
+    it("is not resumed, closed or wrapped into harm while it runs", function()
+      assert.equal("cannot resume non-suspended coroutine;cannot close a running coroutine;running;", say(nil, [[
+        local own = coroutine.running()
+        return table.concat({ select(2, coroutine.resume(own)), select(2, pcall(coroutine.close, own)),
+          coroutine.status(own) }, ";")]]))
+      assert.equal(("cannot resume: %s;cannot close a normal coroutine;normal;"):format(OWN), say(nil, [[
+        local own = coroutine.running()
+        return coroutine.wrap(function() return table.concat({ select(2, coroutine.resume(own)),
+          select(2, pcall(coroutine.close, own)), coroutine.status(own) }, ";") end)()]]))
+    end)
+
+    it("is refused in a later request, in a finalizer and in a later version", function()
+      local script = conversation.script [[
+        local framing = require "parlance.framing"
+        local shared = require "parlance".shared
+        local function use(own)
+          return table.concat({ tostring(select(2, coroutine.resume(own))),
+            tostring(select(2, pcall(coroutine.close, own))), coroutine.status(own),
+            tostring(select(2, coroutine.resume(coroutine.create(coroutine.close), own))) }, ",")
+        end
+        shared.main = shared.main or coroutine.running()
+        return {
+          close_when_done = false, request_complete = framing.line {},
+          make_response = function(self)
+            if self.request == "keep" then
+              shared.own = coroutine.running()
+              return "kept"
+            elseif self.request == "fail" then
+              shared.own = coroutine.running()
+              error "on purpose"
+            elseif self.request == "finalize" then
+              local got
+              local function gc() got = use(coroutine.running()) .. "|" .. use(shared.own) end
+              do setmetatable({}, { __gc = gc }) end
+              collectgarbage()
+              return got
+            end
+            return use(shared.own) .. "|" .. use(shared.main)
+          end,
+        }]]
+      local function converse(line)
+        local session <close> = script:open()
+        return (select(2, conversation.capture(function() return conversation.feed(session, { line .. "\n" }) end)))
+      end
+      assert.equal("kept", converse "keep")
+      local refused <const> = ("cannot resume: %s,false,dead,false"):format(OWN)
+      for _ = 1, 2 do
+        local out = converse "use"
+        assert.truthy(out:find("cannot", 1, true), out)
+        assert.is_nil(out:find("true", 1, true), out)
+      end
+      local out = converse "finalize"
+      assert.truthy(out:find("^cannot resume", 1), out)
+      converse "fail"
+      assert.truthy(converse("use"):find(refused, 1, true), converse "use")
+      assert.equal("kept", converse "keep")
+    end)
+  end)
+
+  describe("that are closed one within the other", function()
+    it("are refused when they are too many", function()
+      local out = say({ call_timeout = 5000 }, [[
+        local co
+        for _ = 1, 20000 do
+          local inner = co
+          co = coroutine.create(function()
+            local guard <close> = closing(function() if inner then assert(coroutine.close(inner)) end end)
+            coroutine.yield()
+          end)
+          coroutine.resume(co)
+        end
+        return tostring(select(2, coroutine.close(co)))]])
+      assert.truthy(out:find("cannot close: too many coroutines are closed one within the other", 1, true), out)
+    end)
+
+    it("may be a hundred", function()
+      assert.equal("true;", say({ call_timeout = 5000 }, [[
+        local co
+        for _ = 1, 100 do
+          local inner = co
+          co = coroutine.create(function()
+            local guard <close> = closing(function() if inner then assert(coroutine.close(inner)) end end)
+            coroutine.yield()
+          end)
+          coroutine.resume(co)
+        end
+        return tostring(coroutine.close(co))]]))
+    end)
+
+    for fact, step in pairs {
+      ["errors of wrapped ones"] = [[
+        return coroutine.wrap(function() local guard <close> = closing(inner) error "x" end)]],
+      ["closing values of loops"] = [[
+        local co = coroutine.create(function()
+          for _ in function() return 1 end, nil, nil, closing(inner) do coroutine.yield() end
+        end)
+        coroutine.resume(co)
+        return function() coroutine.close(co) end]],
+      ["resumes, protected calls and patterns between them"] = [[
+        local co = coroutine.create(function() local guard <close> = closing(inner) coroutine.yield() end)
+        coroutine.resume(co)
+        return function()
+          coroutine.wrap(function()
+            pcall(string.gsub, "x", "x", function() table.sort({ 1, 2 }, function() coroutine.close(co) end) end)
+          end)()
+        end]],
+    } do
+      it("crash nothing by " .. fact, function()
+        assert.equal("survived;", say({ call_timeout = 10000 }, ([[
+          local function step(inner) %s end
+          local f = function() end
+          for _ = 1, 20000 do f = step(f) end
+          pcall(f)
+          return "survived"]]):format(step)))
+      end)
+    end
   end)
 end)

@@ -25,7 +25,10 @@ describe("gate", function()
     ["error 'a\\0b'"] = 'protocol.lua:3: a',
     ["local function f() return (('x'):gsub('x', f)) end f()"] = "C stack overflow",
     ["string.rep()"] = "protocol.lua:3: bad argument #1 to 'rep' %(string expected, got no value%)",
-    ["coroutine.yield()"] = "attempt to yield across a C%-call boundary",
+    ["coroutine.yield()"] = "protocol.lua:3: a script cannot wait yet: coroutine.yield works only in",
+    ["error { code = 5 }"] = 'detail="a table: { code = 5 }\\nstack traceback:',
+    ["require 'parlance'.atomic(error, 'in atomic', 0)"] =
+      "in atomic\\nstack traceback:\\n\\t%[C%]: in function 'error'\\n\\t%[C%]: in function 'parlance.atomic'\\n",
     ["coroutine.wrap(function() error 'inner' end)()"] = "protocol.lua:3: [^ ]*protocol.lua:3: inner",
     ["local x = nil + 1"] = "attempt to perform arithmetic on a nil value",
     ["table.unpack({}, 1, 1e8)"] = "too many results to unpack",
@@ -41,6 +44,31 @@ describe("gate", function()
       end
     end)
   end
+
+  it("leaves the server's own frame out of a traceback", function()
+    local _, _, log = converse(conversation.lines "error 'x'", "fail\n")
+    assert.truthy(log:find('in function <[^>]*protocol.lua:3>"\n$'), log)
+  end)
+
+  it("shows both ends of a deep stack, and not the end of one that is too deep", function()
+    local script = conversation.lines [[
+      local function down(n) if n == 0 then error "deep" end return 1 + down(n - 1) end
+      return down(tonumber(self.request)) ]]
+    local _, _, log = converse(script, "1000\n")
+    assert.truthy(log:find("\\n\\t...\\t(skipping 981 levels)\\n", 1, true), log)
+    assert.equal(10 + 1 + 11 + 1, select(2, log:gsub("\\n\\t", "")), log) -- one was a tail call
+    _, _, log = converse(script, "100000\n")
+    assert.truthy(log:find('\\n\\t...\\t(more than 16384 levels)"\n', 1, true), log)
+  end)
+
+  it("tells of a stack that overflows within the time of a call", function()
+    local script = conversation.lines "local function f() return 1 + f() end f()"
+    local began <const> = os.clock()
+    local _, reason, log = converse(script, "fail\n")
+    assert.equal("script_error", reason)
+    assert.truthy(log:find("stack overflow", 1, true), log)
+    assert.is_true(os.clock() - began < 1)
+  end)
 
   it("closes the variables of a call that failed", function()
     local script = conversation.lines [[

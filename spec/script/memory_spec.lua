@@ -88,4 +88,71 @@ describe("memory limit", function()
     assert.is_nil(service)
     assert.truthy(reason:find("not enough memory", 1, true), reason)
   end)
+
+  describe("that is reached for good", function()
+    -- "fill" takes memory until there is not even room for a small string, and keeps it; "flush" gives it up.
+    local FULL <const> = [[
+      local framing = require "parlance.framing"
+      local parlance = require "parlance"
+      local shared = parlance.shared
+      local P = { close_when_done = false, request_complete = framing.line {} }
+      local function flush() shared.held = nil end
+      function P:make_response()
+        if self.request == "flush" then parlance.atomic(flush) return "flushed\n" end
+        if self.request == "ping" then return "%s\n" end
+        if self.request == "fail" then error "on purpose" end
+        for size = 16, 4, -1 do
+          pcall(function()
+            while true do shared.held = { shared.held, ("x"):rep(1 << size) .. parlance.now() } end
+          end)
+        end
+        return "full\n"
+      end
+      function P:handle_connect() return "hello\n" end
+      function P:handle_error(reason) return reason .. "\n" end
+      return P]]
+
+    local function open()
+      local service = conversation.script(FULL:format "pong", { memory_limit = LIMIT, call_timeout = 20000 })
+      local session <close> = service:open()
+      local _, out = rooms.base.capture(function() return conversation.feed(session, { "fill\n" }) end)
+      assert.matches("^hello\n", out)
+      return service
+    end
+
+    local function say(service, line)
+      local session <close> = service:open { host = "192.0.2.7" }
+      local log, out = rooms.base.capture(function() return conversation.feed(session, { line .. "\n" }) end)
+      return out, log
+    end
+
+    it("connections are accepted and answered", function()
+      local service = open()
+      for _ = 1, 50 do assert.equal("hello\npong\n", (say(service, "ping"))) end
+    end)
+
+    it("last words are said, and errors are told in full", function()
+      local service = open()
+      local out, log = say(service, "fail")
+      assert.equal("hello\nscript_error\n", out)
+      assert.truthy(log:find("on purpose\\nstack traceback:", 1, true), log)
+    end)
+
+    it("what is atomic can make room", function()
+      local service = open()
+      assert.equal("hello\nflushed\n", (say(service, "flush")))
+      assert.equal("hello\npong\n", (say(service, "ping")))
+    end)
+
+    it("a new version can be loaded", function()
+      local service = open()
+      local file <close> = assert(io.open(service:path(), "wb"))
+      file:write((FULL:format "pong again"))
+      file:close()
+      local result, log
+      log = rooms.base.capture(function() result = service:reload(true, 1000) end)
+      assert.equal("reloaded", result, log)
+      assert.equal("hello\npong again\n", (say(service, "ping")))
+    end)
+  end)
 end)

@@ -371,7 +371,7 @@ describe("reload", function()
       local script, save, look = open(version("one", fill, more), nil, { memory_limit = 1 << 20, call_timeout = 0 })
       local session <close> = script:open()
       ask(session, "")
-      save(version("two", fill, more))
+      save(version("two", fill, more .. " parlance.shared.more = ('x'):rep(1 << 20)")) -- more than the reserve
       assert.equal("refused", (look()))
       assert.same({ "unchanged", "" }, { look() })
     end)

@@ -295,15 +295,15 @@ describe("a handler's successor", function()
       assert.equal("old client 1;new client 1;", (settle(session)))
     end)
 
-    it("of a conversation with a client when it ends, though it mourns nobody", function()
-      cast { "old", "new" }
+    it("the end of a conversation with a client, though it mourns nobody", function()
+      cast({ "old", "new" }, { forgets = true })
       local session = handlers:open "old"
       session:receive "a."
       handlers:succeed("old", "new")
       session:move()
       handlers:log()
       session:close()
-      assert.equal("new mourns stopped", handlers:log())
+      assert.equal("new forgets 101", handlers:log())
     end)
   end)
 

@@ -190,6 +190,10 @@ static void move(struct handler *handler, struct session *session, struct handle
   if (session_client(session) != 0) session_set_client(session, session_client(session) + CARRIED);
 }
 
+static void forget_client(struct handler *handler, struct session *session) {
+  note(actor_of(handler), "forgets %d", session_client(session));
+}
+
 static void forget(struct actor *actor) {
   for (int i = 0; i < HANDLERS_MAX; i++)
     if (actor->all->actors[i] == actor) actor->all->actors[i] = NULL;
@@ -236,8 +240,8 @@ static int64_t number(lua_State *L, const char *name, int64_t otherwise) {
   return value;
 }
 
-/* add(name, { framing =, greets =, apologizes =, mourns =, leaves_client = true, max_request =,
- * request_timeout =, idle_timeout = }): with `framing`, requests are lines. */
+/* add(name, { framing =, greets =, apologizes =, mourns =, forgets =, leaves_client = true,
+ * max_request =, request_timeout =, idle_timeout = }): with `framing`, requests are lines. */
 static int add(lua_State *L) {
   struct handlers *all = check_handlers(L);
   const char *name = luaL_checkstring(L, 2);
@@ -247,6 +251,7 @@ static int add(lua_State *L) {
                           .request_timeout = number(L, "request_timeout", 0),
                           .idle_timeout = number(L, "idle_timeout", 0)};
   bool greets = flag(L, "greets"), apologizes = flag(L, "apologizes"), mourns = flag(L, "mourns");
+  bool forgets = flag(L, "forgets");
   int place = 0;
   while (place < HANDLERS_MAX && all->actors[place]) place++;
   luaL_argcheck(L, place < HANDLERS_MAX && !find(all, name), 2, "no room for it");
@@ -261,6 +266,7 @@ static int add(lua_State *L) {
                                     .work = work,
                                     .release = release,
                                     .move = leaves_client ? NULL : move,
+                                    .forget = forgets ? forget_client : NULL,
                                     .vacant = vacant};
   snprintf(actor->name, sizeof actor->name, "%s", name);
   all->actors[place] = actor;

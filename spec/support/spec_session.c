@@ -493,6 +493,12 @@ static int session_count(lua_State *L) {
   return 1;
 }
 
+/* abandon(): whoever is told of ends is not told of this one. */
+static int session_given_up(lua_State *L) {
+  session_abandon(check_peer(L)->session);
+  return 0;
+}
+
 static int session_close(lua_State *L) {
   struct peer *peer = luaL_checkudata(L, 1, session_class);
   if (!peer->session) return 0;
@@ -547,6 +553,7 @@ int spec_open_session(lua_State *L) {
                                              {"finished", session_over},
                                              {"reason", session_why},
                                              {"requests", session_count},
+                                             {"abandon", session_given_up},
                                              {"close", session_close},
                                              {NULL, NULL}};
   arguments_add_class(L, script_class, script_methods, service_close);

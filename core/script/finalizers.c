@@ -1,0 +1,183 @@
+#include "script/finalizers.h"
+
+#include <lauxlib.h>
+#include <lualib.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "script/error_text.h"
+#include "script/gate.h"
+#include "script/watchdog.h"
+
+/* ---- warnings ------------------------------------------------------------------------------ */
+
+static void log_warning(struct gate *gate) {
+  static const char of_finalizer[] = "error in __gc (";
+  struct log_line line;
+  size_t start = 0, length = gate->warning_length;
+  bool is_finalizer = strncmp(gate->warning, of_finalizer, sizeof of_finalizer - 1) == 0;
+  if (is_finalizer) { /* Lua puts the error into brackets */
+    start = sizeof of_finalizer - 1;
+    if (gate->warning[length - 1] == ')') length--;
+  }
+  if (!gate_begin_notice(gate, &line, is_finalizer ? "finalizer_error" : "script")) return;
+  log_bytes(&line, is_finalizer ? "detail" : "message", gate->warning + start, length - start);
+  log_end(&line);
+}
+
+/* A lua_WarnFunction: a warning comes in pieces. "@on" and "@off" are not for us. */
+static void take_warning(void *context, const char *piece, int is_continued) {
+  struct gate *gate = context;
+  size_t room = sizeof gate->warning - 1 - gate->warning_length, length = strlen(piece);
+  if (length > room) length = room;
+  memcpy(gate->warning + gate->warning_length, piece, length);
+  gate->warning_length += length;
+  gate->warning[gate->warning_length] = '\0';
+  if (is_continued) return;
+  if (gate->warning_length > 0 && *gate->warning != '@') log_warning(gate);
+  gate->warning_length = 0;
+}
+
+/* ---- running one --------------------------------------------------------------------------- */
+
+/* Lua allows no finalizer within another, so that one coroutine is enough; it is made anew when
+ * the watchdog has stopped it. */
+static lua_State *take_coroutine(lua_State *state, struct gate *gate) {
+  if (gate->finalizer) return gate->finalizer;
+  lua_State *coroutine = lua_newthread(state);
+  gate_mark(coroutine, GATE_OWN);
+  gate->finalizer_reference = luaL_ref(state, LUA_REGISTRYINDEX);
+  gate->finalizer = coroutine;
+  return coroutine;
+}
+
+static void drop_coroutine(lua_State *state, struct gate *gate) {
+  gate->finalizer = NULL;
+  luaL_unref(state, LUA_REGISTRYINDEX, gate->finalizer_reference);
+}
+
+enum { DETAIL_MAX = 512 };
+
+static int make_text(lua_State *state) {
+  error_text_push(state, 1);
+  return 1;
+}
+
+/* Closes the variables of a coroutine that has failed, and writes what was wrong. Both may run code
+ * of the script's, under the watchdog. */
+static void end_failed(lua_State *coroutine, int status, char text[DETAIL_MAX]) {
+  lua_resetthread(coroutine);
+  if (status == LUA_YIELD) {
+    snprintf(text, DETAIL_MAX, "a finalizer cannot wait");
+    return;
+  }
+  lua_pushcfunction(coroutine, make_text);
+  lua_insert(coroutine, -2);
+  bool is_told = lua_pcall(coroutine, 1, 1, 0) == LUA_OK;
+  snprintf(text, DETAIL_MAX, "%s", is_told ? lua_tostring(coroutine, -1) : "an error");
+}
+
+/* Whether Lua's collector has called the function at hand. */
+static bool is_collecting(lua_State *state) {
+  lua_Debug about;
+  return lua_getstack(state, 0, &about) && lua_getinfo(state, "n", &about) && about.name &&
+         strcmp(about.name, "__gc") == 0 && strcmp(about.namewhat, "metamethod") == 0;
+}
+
+static int run_by_script(lua_State *state) {
+  lua_pushvalue(state, lua_upvalueindex(1));
+  lua_insert(state, 1);
+  lua_call(state, lua_gettop(state) - 1, LUA_MULTRET);
+  return lua_gettop(state);
+}
+
+/* __gc(object): the script's own function is the upvalue. */
+static int finalize(lua_State *state) {
+  if (!is_collecting(state)) return run_by_script(state);
+  struct gate *gate = gate_of(state);
+  lua_settop(state, 1);
+  lua_State *coroutine = take_coroutine(state, gate);
+  lua_pushvalue(state, lua_upvalueindex(1));
+  lua_insert(state, 1);
+  lua_xmove(state, coroutine, 2);
+  char detail[DETAIL_MAX];
+  int results;
+  int held = watchdog_unhold();
+  lua_State *outer = watchdog_switch(coroutine);
+  int status = lua_resume(coroutine, state, 1, &results);
+  bool was_stopped = status != LUA_OK && watchdog_is_stopping();
+  if (was_stopped)
+    snprintf(detail, sizeof detail, "it took longer than --call-timeout and was stopped");
+  else if (status != LUA_OK)
+    end_failed(coroutine, status, detail);
+  bool is_sound = !watchdog_is_stopping();
+  watchdog_switch_back(outer, coroutine);
+  watchdog_hold_again(held);
+  lua_settop(coroutine, 0);
+  if (!is_sound) drop_coroutine(state, gate);
+  if (status == LUA_OK) return 0;
+  lua_pushstring(state, detail);
+  return lua_error(state);
+}
+
+/* ---- metatables ---------------------------------------------------------------------------- */
+
+static bool is_callable(lua_State *state, int index) {
+  if (lua_isfunction(state, index)) return lua_tocfunction(state, index) != finalize;
+  if (luaL_getmetafield(state, index, "__call") == LUA_TNIL) return false;
+  lua_pop(state, 1);
+  return true;
+}
+
+/* Puts ours in the place of the __gc of the metatable at index 2, if there is one. */
+static void wrap_finalizer(lua_State *state) {
+  if (!lua_istable(state, 2)) return;
+  lua_pushvalue(state, lua_upvalueindex(2));
+  if (lua_rawget(state, 2) != LUA_TNIL && is_callable(state, -1)) {
+    lua_pushvalue(state, lua_upvalueindex(2));
+    lua_insert(state, -2);
+    lua_pushcclosure(state, finalize, 1);
+    lua_rawset(state, 2);
+  } else
+    lua_pop(state, 1);
+}
+
+/* setmetatable(table, metatable), which is on the path of many requests. */
+static int set_metatable(lua_State *state) {
+  int type = lua_type(state, 2);
+  luaL_checktype(state, 1, LUA_TTABLE);
+  luaL_argexpected(state, type == LUA_TNIL || type == LUA_TTABLE, 2, "nil or table");
+  if (luaL_getmetafield(state, 1, "__metatable") != LUA_TNIL)
+    return luaL_error(state, "cannot change a protected metatable");
+  wrap_finalizer(state);
+  lua_settop(state, 2);
+  lua_setmetatable(state, 1);
+  return 1;
+}
+
+/* debug.setmetatable(value, metatable): the first upvalue is Lua's own. */
+static int debug_set_metatable(lua_State *state) {
+  wrap_finalizer(state);
+  lua_pushvalue(state, lua_upvalueindex(1));
+  lua_insert(state, 1);
+  lua_call(state, lua_gettop(state) - 1, LUA_MULTRET);
+  return lua_gettop(state);
+}
+
+static void replace(lua_State *state, const char *library, lua_CFunction function) {
+  lua_getglobal(state, library);
+  lua_getfield(state, -1, "setmetatable");
+  lua_pushliteral(state, "__gc");
+  lua_pushcclosure(state, function, 2);
+  lua_setfield(state, -2, "setmetatable");
+  lua_pop(state, 1);
+}
+
+void finalizers_install(lua_State *state) {
+  struct gate *gate = gate_of(state);
+  replace(state, LUA_GNAME, set_metatable);
+  replace(state, LUA_DBLIBNAME, debug_set_metatable);
+  take_coroutine(state, gate);
+  lua_setwarnf(state, take_warning, gate);
+}
