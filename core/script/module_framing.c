@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "framing/resp.h"
 #include "script/framing_call.h"
 #include "script/http_request.h"
@@ -193,6 +194,19 @@ static bool read_format(const char *format, size_t length, struct framing *frami
   return at == end && width >= 1 && width <= 16;
 }
 
+/* A field of several bytes whose order is left to the machine is most likely a mistake: protocols
+ * are the same everywhere. "=" says that it is meant. */
+static void warn_of_order(lua_State *L, const char *format, size_t width) {
+  if (width == 1 || memchr("<>=", format[0], 3) != NULL) return;
+  luaL_where(L, 1);
+  log_event(LOG_WARN, "byte_order", "detail",
+            lua_pushfstring(L,
+                            "%sframing.prefixed: format \"%s\" has the byte order of this machine; "
+                            "write \">%s\" or \"<%s\"",
+                            lua_tostring(L, -1), format, format, format));
+  lua_pop(L, 2);
+}
+
 static int create_prefixed(lua_State *L) {
   static const enum framing_kind kind = FRAMING_PREFIXED;
   check_options(L, kind, prefixed_options);
@@ -205,6 +219,7 @@ static int create_prefixed(lua_State *L) {
                       "framing.prefixed: format must be one integer option of string.pack, "
                       "such as \">I4\", not %s",
                       show(L, -1));
+  warn_of_order(L, format, framing.option.prefixed.width);
   size_t offset = push_option(L, "offset") ? pop_size(L, kind, "offset", 0, OFFSET_MAX) : 0;
   framing.option.prefixed.offset = offset;
   if (push_option(L, "adjust"))

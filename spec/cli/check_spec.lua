@@ -41,6 +41,19 @@ describe("check", function()
       select(2, said:match "^([^\n]*)\n([^\n]*)"))
   end)
 
+  it("remarks a length field without a byte order, which is no fault", function()
+    local path = folder .. "/order.lua"
+    server.write_file(path, [[
+      local framing = require "parlance.framing"
+      framing.prefixed { format = "B" }
+      framing.prefixed { format = "=I2" }
+      return { request_complete = framing.prefixed { format = "I2" }, make_response = print }]])
+    local status, said, complaint = check(path)
+    assert.same({ 0, "" }, { status, complaint })
+    assert.equal(path .. ':4: framing.prefixed: format "I2" has the byte order of this machine; write ">I2" or "<I2"',
+      select(2, said:match "^([^\n]*)\n([^\n]*)"))
+  end)
+
   it("remarks a setting that the script does not document, which is no fault", function()
     local path = folder .. "/settings.lua"
     server.write_file(path, "return { request_complete = print, make_response = print, settings = { root = 'it' } }")

@@ -229,6 +229,7 @@ function report.remarks(trial)
     lines[#lines + 1] = ("%s: it documents no setting %s%s"):format(
       trial.path, name, meant ~= "" and "; is it " .. meant .. "?" or "")
   end
+  append(lines, sorted(trial.orders or {}))
   for _, place in ipairs(sorted(trial.printed)) do
     lines[#lines + 1] = place .. ": prints to standard output, which nobody may read: use parlance.log"
   end

@@ -57,16 +57,16 @@ function scripts.load_any(script, list)
   return nil, why
 end
 
---- Loads the script and throws it away: what journal.read() tells of that, as `printed`, `misspelled` and
---- `unknown`; nil and what is wrong with it. `is_address` tells whether a text is an address, and why not. One
+--- Loads the script and throws it away: what journal.read() tells of that, as `printed`, `misspelled`,
+--- `unknown` and `orders`; nil and what is wrong with it. `is_address` tells whether a text is an address, and why not. One
 --- that does not load as it is may load with what a transcript sets, such as a folder that it may write to.
 function scripts.validate(script, is_address, list)
   if script.path:find "%.transcript$" then
     return nil, ("%s is a transcript; the script that it is for must stand before it"):format(script.path)
   end
   local loaded <close>, why = scripts.load_any(script, list)
-  local notes = { printed = {}, misspelled = {}, unknown = {} }
-  journal.read(notes.printed, notes.misspelled, notes.unknown)
+  local notes = { printed = {}, misspelled = {}, unknown = {}, orders = {} }
+  journal.read(notes.printed, notes.misspelled, notes.unknown, notes.orders)
   if not loaded then return nil, why end
   local listen = loaded:listen()
   local is_valid, reason = is_address(listen)
