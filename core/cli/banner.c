@@ -2,6 +2,14 @@
 
 #include <stdbool.h>
 #include <string.h>
+#include <unistd.h>
+
+#include "io/child.h"
+
+/* The statuses with which a shell says that there is no such program, or that it cannot be run. */
+enum { NO_PROGRAM = 126, NO_SUCH_COMMAND = 127 };
+
+enum { PATIENCE = 1000 }; /* ms */
 
 /* ---- the client that this machine has ------------------------------------------------------- */
 
@@ -29,22 +37,30 @@ static bool has_letter(const char *help, char letter) {
   return false;
 }
 
+/* What nc says of itself, into help[size]; false: there is none, or it says nothing in time. */
+static bool read_help(char *help, size_t size) {
+  char *words[] = {"sh", "-c", "nc -h 2>&1", NULL};
+  const struct child_plan plan = {"/bin/sh", words, environ};
+  struct child *child;
+  struct child_end end = {.status = -1};
+  if (child_start(&plan, &child) != STATUS_OK) return false;
+  bool has_ended = child_wait(child, PATIENCE, &end);
+  struct span text = child_text(child);
+  snprintf(help, size, "%.*s", (int)(text.length < size ? text.length : size - 1), text.data);
+  child_destroy(child);
+  return has_ended && end.status != NO_SUCH_COMMAND && end.status != NO_PROGRAM && help[0] != '\0';
+}
+
 /* Asks nc itself, since several programs have that name. */
 static struct known_client find_client(void) {
   char help[8192];
-  FILE *pipe = popen("nc -h 2>&1 </dev/null", "re");
-  if (!pipe) return (struct known_client){CLIENT_NONE, false};
-  size_t length = fread(help, 1, sizeof help - 1, pipe);
-  help[length] = '\0';
-  int status = pclose(pipe);
-  bool is_absent = status == -1 || status == 127 << 8 || status == 126 << 8 || length == 0;
-  if (is_absent) return (struct known_client){CLIENT_NONE, false};
+  if (!read_help(help, sizeof help)) return (struct known_client){CLIENT_NONE, false};
   bool is_ncat = strstr(help, "Ncat") != NULL, is_busybox = strstr(help, "BusyBox") != NULL;
   enum client client = is_ncat || is_busybox   ? CLIENT_ENDS
                        : has_letter(help, 'N') ? CLIENT_NEEDS_N
                        : has_letter(help, 'q') ? CLIENT_NEEDS_Q
                                                : CLIENT_ENDS;
-  return (struct known_client){client, has_letter(help, 'U') || is_ncat};
+  return (struct known_client){client, has_letter(help, 'U')};
 }
 
 /* ---- what is printed ------------------------------------------------------------------------ */

@@ -71,12 +71,17 @@ enum status address_parse(const char *text, struct address *address, const char 
 }
 
 const char *address_hint(const char *text) {
-  static char hint[64];
+  static char hint[ADDRESS_TEXT_MAX];
   struct address address;
   const char *why;
-  bool is_port = strlen(text) <= 5 && parse_port(text, &address, &why) == STATUS_OK;
+  bool is_number = strspn(text, "0123456789") == strlen(text);
   hint[0] = '\0';
-  if (is_port) snprintf(hint, sizeof hint, " (did you mean \":%s\"?)", text);
+  if (is_number && parse_port(text, &address, &why) == STATUS_OK)
+    snprintf(hint, sizeof hint, " (did you mean \":%.64s\"?)", text);
+  else if (*text == '/' || *text == '.')
+    snprintf(hint, sizeof hint, " (did you mean \"unix:%.64s\"?)", text);
+  else if (!is_number && !strpbrk(text, ":[]"))
+    snprintf(hint, sizeof hint, " (did you mean \"%.64s:8888\"?)", text);
   return hint;
 }
 

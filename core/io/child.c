@@ -12,6 +12,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+
 enum {
   HEAD = 56 * 1024, /* what is kept of what it prints: the beginning, */
   TAIL = 8 * 1024,  /* and the end */
@@ -186,6 +188,18 @@ static void wait_for_end(const struct child *child) {
   int result;
   do result = poll(&life, 1, PATIENCE);
   while (result < 0 && errno == EINTR);
+}
+
+bool child_wait(struct child *child, int64_t patience, struct child_end *end) {
+  int64_t deadline = clock_milliseconds() + patience, left = patience;
+  struct pollfd fds[] = {{child->output, POLLIN, 0}, {child->life, POLLIN, 0}};
+  while (!child_has_ended(child, end)) {
+    if (left <= 0) return false;
+    int ready = poll(fds, sizeof fds / sizeof *fds, (int)left);
+    if (ready > 0 && fds[0].revents != 0 && !child_read(child)) fds[0].fd = -1;
+    left = deadline - clock_milliseconds();
+  }
+  return true;
 }
 
 void child_destroy(struct child *child) {

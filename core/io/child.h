@@ -5,11 +5,13 @@
  * does not outlive it. Folder and limits are this process's; it is a little less in a hurry, so
  * that it takes no time from those who are served.
  *
- * Nothing here waits but child_destroy(), and no child stays behind as a zombie. */
+ * Nothing here waits but child_wait() and child_destroy(), and no child stays behind as a zombie.
+ */
 #ifndef IO_CHILD_H
 #define IO_CHILD_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/span.h"
 #include "base/status.h"
@@ -40,6 +42,9 @@ bool child_read(struct child *child);
 
 /* Whether it has ended, and how; then child_text() is complete. */
 bool child_has_ended(struct child *child, struct child_end *end);
+
+/* The same for a program that ends soon: waits for that, `patience` ms at most. */
+bool child_wait(struct child *child, int64_t patience, struct child_end *end);
 
 /* What it has printed so far: of very much the beginning (56 KiB) and the end (8 KiB). Valid until
  * the child is next called. */

@@ -92,10 +92,16 @@ describe("the command line", function()
     assert.is_nil(refuses({ "--frobnicate", ECHO }, "--frobnicate"):find "did you mean")
   end)
 
-  it("suggests how a port alone is written", function()
-    refuses({ "--listen", "8888", ECHO }, '--listen 8888: the port is missing (did you mean ":8888"?)')
-    for _, address in ipairs { "88888", "localhost", "8888a", "" } do
-      assert.is_nil(refuses({ "--listen", address, ECHO }, "--listen"):find "did you mean")
+  it("suggests how a port, a host or a path alone is written", function()
+    for typed, meant in pairs {
+      ["8888"] = ":8888", ["0"] = ":0", localhost = "localhost:8888", ["127.0.0.1"] = "127.0.0.1:8888",
+      ["/run/x.sock"] = "unix:/run/x.sock", ["./x"] = "unix:./x",
+    } do
+      refuses({ "--listen", typed, ECHO },
+        ('--listen %s: the port is missing (did you mean "%s"?)'):format(typed, meant))
+    end
+    for _, address in ipairs { "88888", "", "a:b", "[::1]", "::1:80", "127.0.0.1:" } do
+      assert.is_nil(refuses({ "--listen", address, ECHO }, "--listen"):find("did you mean", 1, true))
     end
   end)
 

@@ -33,6 +33,20 @@ describe("a child", function()
     assert.same({ 3, 0 }, { child:ended() })
   end)
 
+  it("is waited for, with all that it prints", function()
+    local child <close> = shell "echo one; sleep 0.05; echo two; exit 3"
+    assert.same({ 3, 0 }, { child:finish(DEADLINE * 1000) })
+    assert.equal("one\ntwo\n", child:text())
+    assert.same({ 3, 0 }, { child:finish(0) })
+  end)
+
+  it("is not waited for longer than that", function()
+    local child <close> = shell "exec sleep 100"
+    local begin = process.now()
+    assert.is_nil(child:finish(50))
+    assert.is_true(process.now() - begin < DEADLINE)
+  end)
+
   it("tells the signal that ended it", function()
     local child <close> = shell "kill -9 $$"
     assert.same({ 0, 9 }, { finish(child) })

@@ -82,6 +82,15 @@ static int ended(lua_State *L) {
   return 2;
 }
 
+/* child:finish(ms) -> status, signal; or nothing */
+static int finish(lua_State *L) {
+  struct child_end end;
+  if (!child_wait(check_child(L), luaL_checkinteger(L, 2), &end)) return 0;
+  lua_pushinteger(L, end.status);
+  lua_pushinteger(L, end.signal);
+  return 2;
+}
+
 static int text(lua_State *L) {
   struct span span = child_text(check_child(L));
   lua_pushlstring(L, span.data, span.length);
@@ -95,9 +104,9 @@ static int kill_child(lua_State *L) {
 
 void spec_add_children(lua_State *L) {
   static const luaL_Reg methods[] = {
-      {"output", output},   {"life", life},         {"wait", wait_for},
-      {"read", read_child}, {"ended", ended},       {"text", text},
-      {"kill", kill_child}, {"close", close_child}, {NULL, NULL},
+      {"output", output}, {"life", life}, {"wait", wait_for},   {"read", read_child},
+      {"ended", ended},   {"text", text}, {"kill", kill_child}, {"close", close_child},
+      {"finish", finish}, {NULL, NULL},
   };
   arguments_add_class(L, child_class, methods, close_child);
   lua_pushcfunction(L, start);
