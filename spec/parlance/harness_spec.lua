@@ -280,6 +280,8 @@ describe("the harness", function()
 
     it("take nothing but strings", function()
       assert.matches("send%(%) takes strings, and this is a number", failure_of(client.send, client, 1))
+      local hole <const> = { "a", nil, "b" }
+      assert.matches("send%(%) takes strings, and this is a nil", failure_of(client.send_pieces, client, hole))
     end)
 
     it("take a response of any length", function()

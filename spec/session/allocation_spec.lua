@@ -131,6 +131,23 @@ describe("a failing allocation", function()
     torture(script, part:rep(3) .. ";192.0.2.1", converse { part, part, part, "\n" })
   end)
 
+  it("neither tells a peer twice to go on nor forgets it", function()
+    local EXPECTS <const> = "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n"
+    local GO_ON <const> = "HTTP/1.1 100 Continue\r\n\r\n"
+    for _, case in ipairs {
+      { "", GO_ON .. "[hi]", { EXPECTS, "hi" } }, { "return nil", GO_ON .. "[hi]", { EXPECTS, "hi" } },
+      { "return 'no'", "no", { EXPECTS } }, { "return 'no'", "no", { EXPECTS .. "hi" } },
+    } do
+      local script = conversation.script(([[
+        local framing = require "parlance.framing"
+        return {
+          close_when_done = false, request_complete = framing.http(), handle_expect = %s,
+          make_response = function(self) return { "[", self.request.body, "]" } end,
+        }]]):format(case[1] == "" and "nil" or "function() " .. case[1] .. " end"))
+      torture(script, case[2], converse(case[3]))
+    end
+  end)
+
   it("in a request that grows ends it", function()
     local script = conversation.script [[
       local framing = require "parlance.framing"

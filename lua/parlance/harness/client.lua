@@ -182,7 +182,7 @@ end
 ---@param pieces string[]
 ---@return parlance.harness.Client
 function Client:send_pieces(pieces)
-  for _, piece in ipairs(pieces) do self:send(piece) end
+  for place = 1, #pieces do self:send(pieces[place]) end -- a nil among them is an error
   return self
 end
 
