@@ -3,9 +3,8 @@
 --     parlance protocols/redis.lua
 --     redis-cli set greeting hello
 --
--- It speaks RESP2. Clients that begin with version 3 of the protocol are to be told so: `redis-cli -2`;
--- redis-py: `redis.Redis(protocol=2)`, which is its default; node-redis: `createClient({ RESP: 2 })`; ioredis
--- speaks 2.
+-- It speaks RESP2. A client that begins with version 3 of the protocol must be told to use 2: `redis-cli -2`;
+-- `redis.Redis(protocol=2)` of redis-py; `createClient({ RESP: 2 })` of node-redis. See docs/redis.md.
 --
 -- A request is a list of strings, the name of a command first: the framing "resp" gives it. This file
 -- has the table of the commands and runs them; what they do is in protocols/redis/, by what they work

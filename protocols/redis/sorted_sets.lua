@@ -49,6 +49,7 @@ end
 
 -- Adds a member, or gives one another score. What can fail for want of memory comes before the count.
 local function set_score(heap, member, score)
+  score = score + 0.0 -- which makes 0 of -0
   local place = heap.scores[member] and heap.at[member]
   if not place then
     place = heap.count + 1

@@ -6,6 +6,7 @@ local harness = require "parlance.harness"
 local process = require("parlance_spec").process
 local server = require "support.server"
 local unix = require "socket.unix"
+local watch_cases = require "support.redis_watch_cases"
 
 -- A list of words as a client sends them.
 local function encode(words)
@@ -121,6 +122,69 @@ describe("protocols/redis", function()
       assert.are.equal(":1\r\n:1\r\n", answer(one, "CLIENT ID\r\nCLIENT ID\r\n"))
       assert.are.equal(":2\r\n+OK\r\n", answer(other, "CLIENT ID\r\nCLIENT SETINFO LIB-NAME x\r\n"))
       assert.truthy(say(one, "CLIENT LIST"):find "id=1 ")
+    end)
+
+    it("in CLIENT LIST: all connections, in the order they came", function()
+      local one, other, third = new_client(), new_client(), new_client()
+      answer(one, "CLIENT SETNAME first\r\nCLIENT SETINFO LIB-NAME redis-py\r\nSELECT 3\r\n")
+      answer(other, "MULTI\r\nGET a\r\n")
+      harness.advance(2)
+      say(third, "GET a")
+      local fields = {}
+      for line in say(one, "CLIENT LIST"):gmatch "id=[^\n]*" do fields[#fields + 1] = line:gsub("l?addr=%S+ ", "") end
+      assert.are.same({
+        "id=1 fd=-1 name=first age=2 idle=0 flags=N db=3 sub=0 psub=0 ssub=0 multi=-1 qbuf=0 qbuf-free=0 argv-mem=0 "
+          .. "multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 tot-mem=0 events=r cmd=client|list user=default redir=-1 "
+          .. "resp=2 lib-name=redis-py lib-ver=",
+        "id=2 fd=-1 name= age=2 idle=2 flags=x db=0 sub=0 psub=0 ssub=0 multi=1 qbuf=0 qbuf-free=0 argv-mem=0 "
+          .. "multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 tot-mem=0 events=r cmd=get user=default redir=-1 "
+          .. "resp=2 lib-name= lib-ver=",
+        "id=3 fd=-1 name= age=2 idle=0 flags=N db=0 sub=0 psub=0 ssub=0 multi=-1 qbuf=0 qbuf-free=0 argv-mem=0 "
+          .. "multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 tot-mem=0 events=r cmd=get user=default redir=-1 "
+          .. "resp=2 lib-name= lib-ver=",
+      }, fields)
+      assert.truthy(say(one, "CLIENT LIST ID 3 99"):find "^%$%d+\r\nid=3 [^\n]*\n\r\n$")
+      other:close()
+      assert.are.equal(2, select(2, say(one, "CLIENT LIST TYPE normal"):gsub("id=", "")))
+      assert.truthy(say(one, "INFO clients"):find "\r\nconnected_clients:2\r\n")
+    end)
+
+    it("in CLIENT KILL: it ends its own connection, and refuses to end others", function()
+      local one, other = new_client(), new_client()
+      assert.are.equal(":0\r\n", say(one, "CLIENT KILL ID 1"))
+      assert.are.equal(
+        "-ERR CLIENT KILL can only end the connection that it came on\r\n", say(one, "CLIENT KILL ID 2")
+      )
+      assert.are.equal("+PONG\r\n", say(other, "PING"))
+      assert.are.equal(":1\r\n", say(one, "CLIENT KILL ID 1 SKIPME no"))
+      assert.are.equal("done", one:reason())
+    end)
+
+    it("nothing after CLIENT REPLY OFF, and nothing once after SKIP", function()
+      local client = new_client()
+      assert.are.equal("+PONG\r\n", answer(client, "CLIENT REPLY SKIP\r\nSET a 1\r\nPING\r\n"))
+      assert.are.equal("+OK\r\n$1\r\n2\r\n",
+        answer(client, "CLIENT REPLY OFF\r\nSET a 2\r\nPING\r\nCLIENT REPLY ON\r\nGET a\r\n"))
+    end)
+
+    it("in INFO, by what was asked for", function()
+      local client = new_client()
+      answer(client, "SET a 1\r\nGET a\r\nGET b\r\nMGET a b c\r\n")
+      local stats = say(client, "INFO stats")
+      for _, line in ipairs {
+        "total_connections_received:1", "total_commands_processed:5", "keyspace_hits:2", "keyspace_misses:3",
+      } do
+        assert.truthy(stats:find("\r\n" .. line .. "\r\n", 1, true), line)
+      end
+      local all = say(client, "INFO")
+      for _, name in ipairs {
+        "arch_bits", "cluster_enabled", "connected_clients", "blocked_clients", "used_cpu_sys", "used_cpu_user",
+        "tcp_port", "run_id", "os", "process_id", "uptime_in_seconds", "used_memory", "used_memory_human",
+      } do
+        assert.truthy(all:find("\r\n" .. name .. ":%S"), name)
+      end
+      assert.are.equal("+OK\r\n", say(client, "CONFIG RESETSTAT"))
+      assert.truthy(say(client, "INFO stats"):find "\r\nkeyspace_hits:0\r\n")
     end)
   end)
 
@@ -309,6 +373,26 @@ describe("protocols/redis", function()
       end)
     end
 
+    it("that watch see what changes a key, its end included, and nothing else", function()
+      local function send(client, requests)
+        for line in requests:gmatch "[^;]+" do
+          if line:find "wait" then harness.advance(0.15) else say(client, (line:gsub("^ ", ""))) end
+        end
+      end
+      for _, case in ipairs(watch_cases) do
+        local one, other = new_client(), new_client()
+        say(other, "FLUSHALL")
+        send(other, case[1])
+        say(one, "WATCH w")
+        send(other, case[2])
+        local expected = case[3] and "*1\r\n+PONG\r\n" or "*-1\r\n"
+        assert.are.equal("+OK\r\n+QUEUED\r\n" .. expected, answer(one, "MULTI\r\nPING\r\nEXEC\r\n"),
+          case[1] .. " | " .. case[2])
+        one:close()
+        other:close()
+      end
+    end)
+
     it("that watch do not see what others do to other keys, or only read", function()
       local one, other = new_client(), new_client()
       say(one, "WATCH a")
@@ -457,6 +541,59 @@ describe("protocols/redis behind a socket", function()
     local reply = "+OK\r\n" .. encode { "1", ("x"):rep(50) } .. "+PONG\r\n"
     for byte in request:gmatch "." do client:send(byte) end
     assert.are.equal(reply, client:receive(#reply))
+  end)
+
+  it("carries out what takes longer than the time limit, whole", function()
+    local redis = server.start("protocols/redis.lua", { "--call-timeout", "0.01" })
+    local client, members, scores = redis:connect(), { "SADD", "s" }, { "ZADD", "z" }
+    for i = 1, 20000 do
+      members[i + 2] = "m" .. i
+      scores[2 * i + 1], scores[2 * i + 2] = tostring(i * 7919 % 20000), "m" .. i
+    end
+    client:send(encode(members) .. encode(scores))
+    assert.are.equal(":20000\r\n:20000\r\n", client:receive(16))
+    client:send "MULTI\r\nSET begun 1\r\n"
+    for i = 1, 8 do client:send("SUNIONSTORE u" .. i .. " s\r\n") end
+    client:send "SET ended 1\r\nEXEC\r\n"
+    local reply = "+OK\r\n" .. ("+QUEUED\r\n"):rep(10) .. "*10\r\n+OK\r\n" .. (":20000\r\n"):rep(8) .. "+OK\r\n"
+    assert.are.equal(reply, client:receive(#reply))
+    client:send "ZPOPMIN z 20000\r\nZCARD z\r\n"
+    assert.are.equal("*40000\r\n", client:receive(8))
+    server.wait_until("the log of what took long", function() return redis:log():find "atomic service=redis" end)
+    assert.is_nil(redis:log():find "script_overrun")
+  end)
+
+  it("refuses what needs memory when there is none left, and goes on", function()
+    local redis = server.start("protocols/redis.lua", { "--memory-limit", "4M" })
+    local client, value = redis:connect(), ("v"):rep(200)
+    local function ask(line, length)
+      return client:send(line .. "\r\n"):receive(length)
+    end
+    local refused <const> = "-OOM command not allowed when used memory > 'maxmemory'.\r\n"
+    local kept = 0
+    while ask("SET key" .. kept .. " " .. value, 1) == "+" do
+      assert.are.equal("OK\r\n", client:receive(4))
+      kept = kept + 1
+    end
+    assert.are.equal(refused:sub(2), client:receive(#refused - 1))
+    assert.truthy(kept > 5000)
+    assert.are.equal(refused, ask("MSET a " .. value .. " b " .. value, #refused))
+    assert.are.equal("$200\r\n" .. value .. "\r\n", ask("GET key1", 208))
+    local aborted <const> = "+OK\r\n" .. refused .. "-EXECABORT Transaction discarded because of previous errors.\r\n"
+    assert.are.equal(aborted, ask("MULTI\r\nRPUSH l " .. value .. "\r\nEXEC", #aborted))
+    assert.are.equal(":2\r\n", ask("DEL key1 key2", 4))
+    assert.are.equal("+OK\r\n+OK\r\n$1\r\n1\r\n", ask("FLUSHALL\r\nSET a 1\r\nGET a", 17))
+    assert.are.equal("+PONG\r\n", ask("PING", 7))
+  end)
+
+  it("ends a request of HTTP at its first line, and says so in the log", function()
+    local redis = server.start "protocols/redis.lua"
+    assert.are.equal("+OK\r\n", redis:connect():send("SET a 1\r\npost / HTTP/1.1\r\nFLUSHALL\r\n"):receive_all())
+    assert.are.equal("", redis:connect():send("Host: x\r\nFLUSHALL\r\n"):receive_all())
+    assert.are.equal("", redis:connect():send(encode { "POST", "/" } .. encode { "FLUSHALL" }):receive_all())
+    assert.are.equal("$1\r\n1\r\n", redis:connect():send("GET a\r\n"):receive(7))
+    local _, warnings = redis:log():gsub("a request of HTTP was refused", "")
+    assert.are.equal(1, warnings)
   end)
 
   it("closes after QUIT and after what is no request", function()
