@@ -492,6 +492,29 @@ describe("protocols/http.lua", function()
       assert.truthy(started:connect():send("\22\3\1"):receive_all():find "^HTTP/1.1 400 ")
     end)
 
+    it("says that it is busy when no descriptor is left", function()
+      local hoarding = ([[
+        local kept, protocol = {}, (function() %s end)()
+        local respond = protocol.make_response
+        function protocol.make_response(self)
+          if self.request.target == "/hoard" then
+            local file
+            repeat
+              file = io.open "/dev/null"
+              kept[#kept + 1] = file
+            until not file
+          end
+          return respond(self)
+        end
+        return protocol]]):format(script_for(inside.path))
+      client = server.start(hoarding, { poller = poller, rlimit_nofile = 64 }):connect()
+      assert.are.equal(200, get("/a.txt").status)
+      for _, target in ipairs { "/hoard", "/a.txt", "/site/", "/sub/" } do
+        local response = get(target)
+        assert.are.same({ target, 503, "1" }, { target, response.status, response.headers["retry-after"] })
+      end
+    end)
+
     it("keeps no descriptor", function()
       get "/a.txt"
       local before = started:descriptors()
