@@ -24,6 +24,8 @@ enum {
   CATCH_UP_READS = 16,
   /* Looks at whether the peer still takes what it was sent, in a write_timeout. */
   LOOKS = 4,
+  /* How long request_complete is not asked again while little is new, in ms. */
+  ASK_PAUSE = 1,
   /* How long a peer may go on sending after we have finished, in ms. */
   LINGER_TIME = 5000,
   LINGER_TIME_DRAINING = 1000
@@ -517,6 +519,7 @@ static struct connection *create(struct listener *listener, int fd, const struct
   connection->turn.run = take_turn;
   connection->owner = (struct session_owner){.identify = identify,
                                              .failures = &service->failures,
+                                             .ask_pause = ASK_PAUSE,
                                              .held = &server->held,
                                              .now = tell_time};
   connection->listener = listener;

@@ -34,6 +34,8 @@ struct session {
   int64_t read_since;  /* the request's first byte, or the end of the last response */
   int64_t write_since; /* the last progress of the peer in taking output */
   size_t looked;       /* see session_look() */
+  size_t asked;     /* without a framing: how much of an unfinished request was shown in vain; 0 */
+  int64_t asked_at; /* and when */
   int client;
   unsigned marks : 8;
   enum state state : 8;
@@ -57,6 +59,10 @@ void conversation_release(struct session *session, struct piece *pieces);
 
 /* Drops from the input. */
 void conversation_consume(struct session *session, size_t length);
+
+/* When the handler may be asked again about an unfinished request of which little is new; before
+ * `now`: at once. */
+int64_t conversation_ask_time(const struct session *session);
 
 /* Whether the conversation has nothing in hand that is its handler's. */
 static inline bool conversation_is_between(const struct session *session) {

@@ -208,7 +208,12 @@ static int64_t deadline(const struct session *session, enum reason *reason) {
 
 int64_t session_deadline(const struct session *session) {
   enum reason reason;
-  return deadline(session, &reason);
+  int64_t when = deadline(session, &reason), asks = CLOCK_NEVER;
+  size_t have = buffer_bytes(session->kept).length;
+  bool may_ask = session->asked > 0 && have > session->asked && have >= session->framed.length;
+  if (may_ask && session->state == STATE_READING && !session->paused && !session->output.first)
+    asks = conversation_ask_time(session);
+  return asks < when ? asks : when;
 }
 
 /* Ends it at once; what has not been sent never will be. */
@@ -221,7 +226,10 @@ static void end(struct session *session, enum reason reason) {
 
 void session_expire(struct session *session, int64_t now) {
   enum reason reason;
-  if (deadline(session, &reason) > now) return;
+  if (deadline(session, &reason) > now) {
+    if (session->asked > 0) work(session, now); /* it may be time to ask again */
+    return;
+  }
   session->now = now;
   if (reason == REASON_REQUEST_TIMEOUT)
     session_fail(session, reason, "the request did not get complete within request_timeout");

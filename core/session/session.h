@@ -56,6 +56,7 @@ struct session_owner {
   /* Fills in the identity. Called seldom: for the log, and when the script wants to know. */
   void (*identify)(struct session_owner *owner, struct session_identity *identity);
   struct session_failures *failures;
+  int64_t ask_pause;         /* ms: see session_deadline(); 0: none */
   struct held_strings *held; /* of many sessions; NULL: those of each count as its own */
   /* What time it is now. It is asked when the handler has been at work, which may have taken long.
    * NULL: no time passes meanwhile. */
@@ -123,7 +124,9 @@ bool session_is_responding(const struct session *session);
 /* Whether session_output() has something to send. */
 bool session_has_output(const struct session *session);
 
-/* When session_expire() should be called if nothing happens before; CLOCK_NEVER if never. */
+/* When session_expire() should be called if nothing happens before; CLOCK_NEVER if never. That may
+ * be because the handler has still to be asked about an unfinished request: where more than 16 KiB
+ * wait, and less than a sixty-fourth of them is new, only after the owner's ask_pause. */
 int64_t session_deadline(const struct session *session);
 void session_expire(struct session *session, int64_t now);
 

@@ -13,6 +13,10 @@ enum { PULL_BELOW = 16 * 1024 };
  * of 128 with what Lua and the allocator add to it, and larger ones are dearer to give back. */
 enum { WINDOW_MIN = 95 };
 
+/* An unfinished request of this size is asked about again when this share of it is new, or when a
+ * pause is over. */
+enum { DEAR_FROM = 16 * 1024, DEAR_SHARE = 64 };
+
 /* Of a request that was larger than this it is not remembered that there are such. */
 enum { WINDOW_REMEMBERED = 4096 };
 
@@ -124,6 +128,15 @@ static enum session_step decode(struct session *session, struct span input) {
   return refuse(session, REASON_MALFORMED);
 }
 
+/* All of the request has to be copied for each time that it is asked about. Who sends many bytes
+ * one by one is not asked about for each of them. */
+int64_t conversation_ask_time(const struct session *session) {
+  size_t have = buffered(session).length;
+  bool is_dear = session->asked >= DEAR_FROM && have - session->asked < have / DEAR_SHARE;
+  if (!is_dear || session->at_end || session->draining) return session->now;
+  return session->asked_at + session->owner->ask_pause;
+}
+
 static enum session_step next_request(struct session *session) {
   if (session->paused || session->output.first) return SESSION_WAIT;
   /* Here it moves, when the handler is back from work(). */
@@ -137,6 +150,7 @@ static enum session_step next_request(struct session *session) {
     return SESSION_WAIT;
   }
   if (input.length < session->framed.length) return SESSION_WAIT;
+  if (session->asked > 0 && conversation_ask_time(session) > session->now) return SESSION_WAIT;
   session->begun = true;
   return session->handler->framing ? decode(session, input) : SESSION_ASK;
 }
@@ -193,7 +207,10 @@ void session_judge(struct session *session, enum session_verdict verdict, size_t
   session->framed.interim = NULL;
   switch (verdict) {
   case SESSION_PARTIAL:
-    if (!widen(session, length)) wait_for_more(session, interim, length);
+    if (widen(session, length)) break;
+    session->asked = buffered(session).length;
+    session->asked_at = session->now;
+    wait_for_more(session, interim, length);
     break;
   case SESSION_COMPLETE: complete(session, length); break;
   case SESSION_MALFORMED: session_fail(session, REASON_MALFORMED, why); break;
@@ -252,6 +269,7 @@ void session_answered(struct session *session, bool close) {
     session->begun = session->expected = false;
     session->requests++;
     session->framed.length = session->framed.seen = 0;
+    session->asked = 0;
     session->read_since = session->now;
     session->state = STATE_READING;
     if (close) conversation_close(session, REASON_DONE);

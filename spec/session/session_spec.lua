@@ -557,6 +557,52 @@ describe("session", function()
     end)
   end)
 
+  describe("a large unfinished request", function()
+    local function open(pause)
+      local script = asked(nil, [[
+        local inner = Asked.request_complete
+        COUNT = 0
+        function Asked:request_complete() COUNT = COUNT + 1 return inner(self) end
+        function Asked:make_response() return COUNT .. ";" end
+      ]])
+      local session = script:open { ask_pause = pause, now = 1000 }
+      session:receive(("x"):rep(40000), 1000)
+      return session
+    end
+
+    it("is not asked about for each byte that comes within a pause", function()
+      local session = open(5)
+      for _ = 1, 100 do session:receive("y", 1001) end
+      assert.equal(1005, session:deadline())
+      session:receive(".", 1004)
+      assert.is_false(session:has_output())
+      session:expire(1004)
+      assert.is_false(session:has_output())
+      session:expire(1005)
+      assert.equal("2;", (conversation.output(session)))
+    end)
+
+    it("is asked about when the pause is over, enough is new, no more comes, or the server stops", function()
+      for _, act in ipairs {
+        function(session) session:receive(".", 1005) end,
+        function(session) session:receive(("y"):rep(650) .. ".", 1001) end,
+        function(session) session:receive(".", 1001):finish() end,
+        function(session) session:receive(".", 1001):drain() end,
+      } do
+        local session = open(5)
+        act(session)
+        assert.equal("2;", (conversation.output(session)))
+      end
+    end)
+
+    it("is asked about for each byte where no pause is wanted", function()
+      local session = open(0)
+      for _ = 1, 100 do session:receive("y", 1000) end
+      session:receive(".", 1000)
+      assert.equal("102;", (conversation.output(session)))
+    end)
+  end)
+
   describe("memory", function()
     it("is none between two requests, and what an unfinished one takes", function()
       local session = asked():open()

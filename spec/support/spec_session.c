@@ -242,6 +242,7 @@ int spec_open_peer(lua_State *L, struct spec_peers *all, const char *name,
   struct peer *peer = lua_newuserdatauv(L, sizeof *peer, 2);
   *peer = (struct peer){.owner = {.identify = identify,
                                   .failures = &all->failures,
+                                  .ask_pause = arguments_integer(L, 2, "ask_pause", 0),
                                   .held = &all->held,
                                   .now = tell_time},
                         .all = all,
