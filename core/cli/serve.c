@@ -172,6 +172,14 @@ static void set_due(void *context, int64_t when) {
   server_set_due(served->server, served->nth, when);
 }
 
+static enum service_tidying tidy(void *context) {
+  switch (script_tidy(((const struct served *)context)->script)) {
+  case SCRIPT_TIDYING: return TIDYING_GOES_ON;
+  case SCRIPT_TIDIED: return TIDYING_DONE;
+  default: return TIDYING_IN_VAIN;
+  }
+}
+
 static bool let_others(void *context) { return server_let_others(context); }
 
 static size_t count_files(void *context) {
@@ -198,6 +206,7 @@ static bool listen_all(struct server *server, struct served *served, size_t coun
         .check_time = CHECKER_TIME,
         .judge = judge,
         .run_due = run_due,
+        .tidy = tidy,
         .count_files = count_files,
         .each_file = each_file};
     struct service_options service = {.name = script_name(served[i].script),

@@ -4,6 +4,7 @@
 #define SCRIPT_LIFE_H
 
 #include "script/ahead.h"
+#include "script/collector.h"
 #include "script/gate.h"
 #include "script/generation.h"
 #include "script/memory.h"
@@ -28,6 +29,7 @@ struct script {
   int64_t lacking_since;   /* when a file was first found missing; 0: none is */
   struct generation *running; /* the one that a call into Lua is for; NULL: none, or the newest */
   struct tasks tasks;
+  struct collector collector;
   void (*alarm)(void *context, int64_t when); /* is told when a task is due; or NULL */
   void *alarm_context;
   bool (*pause)(void *context); /* lets others go on while a version is being made; or NULL */

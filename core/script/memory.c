@@ -3,6 +3,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 static const size_t reserve_min = 256 * 1024, reserve_max = 64 * 1024 * 1024;
 
@@ -55,4 +58,10 @@ void *memory_allocate(void *context, void *block, size_t old_size, size_t new_si
   memory->used -= old_size;
   free(block);
   return NULL;
+}
+
+void memory_give_back(void) {
+#ifdef __GLIBC__
+  malloc_trim(0);
+#endif
 }

@@ -30,4 +30,8 @@ static inline void memory_take_back(struct memory *memory) { memory->limit -= me
 /* A lua_Alloc; `context` is a struct memory. */
 void *memory_allocate(void *context, void *block, size_t old_size, size_t new_size);
 
+/* Gives what was freed back to the system, as far as the C library can. It takes about a ms for a
+ * MB. */
+void memory_give_back(void);
+
 #endif

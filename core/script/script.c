@@ -208,6 +208,7 @@ struct generation *script_make(struct script *script, struct ahead *ahead,
 
 void script_free_generation(struct script *script, struct generation *generation) {
   tasks_end(generation);
+  script->collector.is_dirty = true;
   generation_unload(script->gate.main, generation);
   free(generation);
 }

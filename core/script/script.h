@@ -102,6 +102,17 @@ void script_run_due(struct script *script, int64_t now);
 void script_set_alarm(struct script *script, void (*alarm)(void *context, int64_t when),
                       void *context);
 
+/* What came of a step of tidying up. */
+enum script_tidying {
+  SCRIPT_TIDYING, /* there is more to do */
+  SCRIPT_TIDIED,  /* nothing is left to do; much memory has come free */
+  SCRIPT_TIDY     /* nothing is left to do; it was hardly worth it */
+};
+
+/* Collects garbage for about half a millisecond, if the script was called since it was last done
+ * with that. Not to be called from within a call of a session. */
+enum script_tidying script_tidy(struct script *script);
+
 /* ---- versions that are checked before they take over ---------------------------------------- */
 
 /* What a check has found, which was made elsewhere. */

@@ -327,6 +327,7 @@ void serve_work(struct handler *handler, struct session *session) {
   struct script *script = generation->script;
   struct generation *outer = script->running;
   script->running = generation;
+  script->collector.is_dirty = true;
   enum gate_result result = gate_run(generation->gate, serve, &call);
   script->running = outer;
   if (result != GATE_OK) session_fail(session, reason_of(result), generation->gate->error);

@@ -151,6 +151,7 @@ static void log_failure(struct script *script, const struct task *task, enum gat
 static void run(struct script *script, struct task *task) {
   struct generation *outer = script->running;
   script->running = task->generation;
+  script->collector.is_dirty = true;
   task->is_running = true;
   enum gate_result result = gate_run(&script->gate, call, task);
   task->is_running = false;

@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "io/socket.h"
+#include "server/idle.h"
 #include "server/listener.h"
 #include "server/recording.h"
 #include "session/session.h"
@@ -71,6 +72,7 @@ static struct connection *of_owner(struct session_owner *owner) {
 static int64_t tell_time(struct session_owner *owner) {
   struct server *server = server_of(of_owner(owner));
   server_tick(server);
+  idle_note(server);
   return server->now;
 }
 
@@ -241,6 +243,7 @@ static void finish(struct connection *connection) {
   count_buffered(connection, 0);
   ready_remove(&server->ready, &connection->turn);
   count_files(connection, 0);
+  idle_note(server); /* it may have been the last one of an old handler */
   service->ended[reason]++;
   service->requests += requests;
   log_end_of(connection, reason, requests);
@@ -561,6 +564,7 @@ void connection_drain(struct connection *connection) {
 void connection_move(struct connection *connection) {
   if (connection->phase != PHASE_TALKING) return;
   session_move(connection->session, server_of(connection)->now);
+  idle_note(server_of(connection));
   schedule(connection, session_deadline(connection->session));
 }
 

@@ -55,6 +55,18 @@ struct service {
   char name[64];
 };
 
+/* See idle.h. */
+struct idle {
+  struct timer timer; /* when it begins */
+  int64_t rest_until;
+  double spent;     /* seconds, in the one that is under way */
+  unsigned in_vain; /* so often in a row it was hardly worth it */
+  bool is_expected; /* the timer is set, or it is under way */
+  bool is_on;       /* it is under way */
+  bool has_worked;  /* handlers have worked since it began */
+  bool is_fruitful;
+};
+
 struct server {
   struct poller *poller;
   struct resolver *resolver; /* NULL: names are not looked up */
@@ -68,6 +80,7 @@ struct server {
   double others_ended;    /* when others last went on within a renewal, in seconds, */
   double others_took;     /* and how long that took */
   struct timer_heap timers;
+  struct idle idle;
   struct ready_queue ready; /* conversations that have had their share of a turn, and go on */
   struct timer retry;       /* when accepting stopped for want of descriptors */
   struct timer drain;       /* when draining has taken long enough */

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "io/signals.h"
 #include "server/connection.h"
+#include "server/idle.h"
 #include "server/listener.h"
 #include "server/recorder.h"
 #include "server/relief.h"
@@ -61,6 +62,7 @@ enum status server_create(const struct server_options *options, struct server **
   if (!server) return STATUS_NO_MEMORY;
   timer_heap_init(&server->timers);
   ready_init(&server->ready);
+  idle_init(server);
   server->max_connections = options->max_connections;
   server->max_buffered = options->max_buffered > 0 ? options->max_buffered : SIZE_MAX;
   server->keepalive = options->keepalive;
@@ -104,6 +106,7 @@ static void run_due(struct timer *timer) {
   if (service->source && service->source->run_due)
     service->source->run_due(service->source->context, server->now);
   server_tick(server);
+  idle_note(server);
 }
 
 enum status server_add_service(struct server *server, const struct service_options *options,
@@ -151,6 +154,7 @@ void server_renew(struct server *server, size_t nth, struct handler *handler) {
   service->handler = handler;
   service->has_files = service->has_files || handler->has_files;
   service->renewals++;
+  idle_note(server);
   sweep_begin(server);
 }
 
@@ -161,7 +165,7 @@ void server_set_due(struct server *server, size_t nth, int64_t when) {
 /* ---- a turn -------------------------------------------------------------------------------- */
 
 static int time_to_wait(struct server *server, int64_t now) {
-  if (sweep_is_on(server) || server->ready.count > 0) return 0;
+  if (sweep_is_on(server) || server->ready.count > 0 || server->idle.is_on) return 0;
   int64_t next = timer_next(&server->timers);
   if (renewal_deadline(server) < next) next = renewal_deadline(server);
   if (server->resolver) {
@@ -236,6 +240,7 @@ static enum status turn(struct server *server, int wait_ms, size_t *count) {
 static enum status wait_and_turn(struct server *server) {
   size_t count;
   enum status status = turn(server, time_to_wait(server, clock_milliseconds()), &count);
+  if (count == 0 && server->ready.count == 0 && !sweep_is_on(server)) idle_step(server);
   if (status == STATUS_OK) renewal_look(server);
   return status;
 }

@@ -47,6 +47,13 @@ struct service_finding {
   struct span text; /* and printed this */
 };
 
+/* What came of a step of tidying up. */
+enum service_tidying {
+  TIDYING_GOES_ON, /* there is more to do */
+  TIDYING_DONE,    /* nothing is left to do, and it was worth it */
+  TIDYING_IN_VAIN  /* nothing is left, nor was there much */
+};
+
 /* Where the handlers of a service come from. */
 struct service_source {
   void *context;
@@ -66,6 +73,10 @@ struct service_source {
   /* NULL, or runs what the handlers have to do at the time that server_set_due() was told of.
    * Called within a turn, and not from within a call of a session. */
   void (*run_due)(void *context, int64_t now);
+
+  /* NULL, or tidies up for less than a ms. Called after the handlers have worked, while nobody
+   * waits, and not from within a call of a session. */
+  enum service_tidying (*tidy)(void *context);
 
   /* The files to be watched: how many there are, and each of them. */
   size_t (*count_files)(void *context);
