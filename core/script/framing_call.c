@@ -130,7 +130,7 @@ static int call_on_input(lua_State *L, const struct framing *framing, struct ses
     result = before->result;
     seen = result.seen;
   }
-  session_look(session, input.length - seen);
+  if (session_marks(session) & CLIENT_IS_ASKED) session_look(session, input.length - seen);
   framing_decode(framing, input.data, input.length, seen, &result);
   if (remembers && result.answer == FRAMING_PARTIAL) keep_progress(L, session, &result);
   if (result.answer == FRAMING_PARTIAL && result.interim) session_offer(session, result.interim);

@@ -144,15 +144,28 @@ static void judge(lua_State *state, const struct generation *generation, struct 
  * a framing does not. */
 enum { SHOWN_UNASKED = 128 };
 
-static void show_input(lua_State *state, struct session *session) {
+/* False: it is made when it is read. */
+static bool show_input(lua_State *state, const struct generation *generation,
+                       const struct session *session) {
   struct span input = session_input(session);
+  bool is_shown = input.length <= SHOWN_UNASKED || (session_marks(session) & CLIENT_WAS_ASKED) == 0;
   lua_pushvalue(state, INPUT_KEY);
-  if (input.length <= SHOWN_UNASKED || (session_marks(session) & CLIENT_WAS_ASKED) == 0) {
-    session_look(session, input.length);
+  if (is_shown) {
+    generation->script->asked.bytes += input.length;
     lua_pushlstring(state, input.data, input.length);
   } else
     lua_pushnil(state);
   lua_rawset(state, SELF);
+  return is_shown;
+}
+
+/* What is looked at meanwhile is counted. */
+static void call_unshown(lua_State *state, const struct generation *generation,
+                         struct session *session) {
+  mark(session, CLIENT_IS_ASKED);
+  call_with_self(state, generation, 3);
+  unmark(session, CLIENT_IS_ASKED);
+  generation->script->asked.bytes += session_take_looked(session);
 }
 
 static void ask(lua_State *state, const struct generation *generation, struct session *session) {
@@ -161,13 +174,13 @@ static void ask(lua_State *state, const struct generation *generation, struct se
     return;
   }
   drop_answered(state, session);
-  show_input(state, session);
-  mark(session, CLIENT_IS_ASKED);
-  lua_pushvalue(state, REQUEST_COMPLETE);
-  call_with_self(state, generation, 3);
-  unmark(session, CLIENT_IS_ASKED);
+  bool is_shown = show_input(state, generation, session);
   generation->script->asked.calls++;
-  generation->script->asked.bytes += session_take_looked(session);
+  lua_pushvalue(state, REQUEST_COMPLETE);
+  if (is_shown)
+    call_with_self(state, generation, 3);
+  else
+    call_unshown(state, generation, session);
   judge(state, generation, session);
 }
 

@@ -57,8 +57,8 @@ function scripts.load_any(script, list)
   return nil, why
 end
 
---- Loads the script and throws it away: what journal.read() tells of that, as `printed`, `misspelled`,
---- `unknown` and `orders`; nil and what is wrong with it. `is_address` tells whether a text is an address, and why not. One
+--- Loads the script and throws it away: what journal.read() tells of that, as `printed`, `misspelled`, `unknown`
+--- and `orders`; nil and what is wrong with it. `is_address` tells whether a text is an address, and why not. One
 --- that does not load as it is may load with what a transcript sets, such as a folder that it may write to.
 function scripts.validate(script, is_address, list)
   if script.path:find "%.transcript$" then
