@@ -44,7 +44,8 @@ local Redis = {
 -- name, which is 0 (-1 is the last of all), and the step between keys. COMMAND tells clients the same.
 --
 -- The letters: "r" it reads keys, "w" it writes them, "m" it needs memory, so that a full server refuses it, "l" it
--- may take long: then it is carried out whole, whatever the limit for a call is.
+-- may take long, "n" it may when a number follows its first arguments: then it is carried out whole, whatever the
+-- limit for a call is. So is all that has many arguments.
 local ROWS <const> = {
   ping = { connection.ping, -1 },
   echo = { connection.echo, 2 },
@@ -62,8 +63,8 @@ local ROWS <const> = {
   unwatch = { transactions.unwatch, 1 },
   reset = { transactions.reset, 1 },
 
-  del = { keys.del, -2, "wl", 1, -1, 1 },
-  unlink = { keys.del, -2, "wl", 1, -1, 1 },
+  del = { keys.del, -2, "w", 1, -1, 1 },
+  unlink = { keys.del, -2, "w", 1, -1, 1 },
   exists = { keys.exists, -2, "r", 1, -1, 1 },
   touch = { keys.exists, -2, "r", 1, -1, 1 },
   type = { keys.type, 2, "r", 1, 1, 1 },
@@ -90,8 +91,8 @@ local ROWS <const> = {
   setnx = { strings.setnx, 3, "wm", 1, 1, 1 },
   getset = { strings.getset, 3, "wm", 1, 1, 1 },
   getdel = { strings.getdel, 2, "w", 1, 1, 1 },
-  mget = { strings.mget, -2, "rl", 1, -1, 1 },
-  mset = { strings.mset, -3, "wml", 1, -1, 2 },
+  mget = { strings.mget, -2, "r", 1, -1, 1 },
+  mset = { strings.mset, -3, "wm", 1, -1, 2 },
   append = { strings.append, 3, "wm", 1, 1, 1 },
   strlen = { strings.strlen, 2, "r", 1, 1, 1 },
   incr = { strings.incr, 2, "wm", 1, 1, 1 },
@@ -117,8 +118,8 @@ local ROWS <const> = {
   rpush = { lists.rpush, -3, "wm", 1, 1, 1 },
   lpushx = { lists.lpushx, -3, "wm", 1, 1, 1 },
   rpushx = { lists.rpushx, -3, "wm", 1, 1, 1 },
-  lpop = { lists.lpop, -2, "wl", 1, 1, 1 },
-  rpop = { lists.rpop, -2, "wl", 1, 1, 1 },
+  lpop = { lists.lpop, -2, "wn", 1, 1, 1 },
+  rpop = { lists.rpop, -2, "wn", 1, 1, 1 },
   llen = { lists.llen, 2, "r", 1, 1, 1 },
   lrange = { lists.lrange, 4, "rl", 1, 1, 1 },
   lindex = { lists.lindex, 3, "r", 1, 1, 1 },
@@ -133,7 +134,7 @@ local ROWS <const> = {
   smembers = { sets.smembers, 2, "rl", 1, 1, 1 },
   scard = { sets.scard, 2, "r", 1, 1, 1 },
   smove = { sets.smove, 4, "w", 1, 2, 1 },
-  spop = { sets.spop, -2, "wl", 1, 1, 1 },
+  spop = { sets.spop, -2, "wn", 1, 1, 1 },
   srandmember = { sets.srandmember, -2, "r", 1, 1, 1 },
   sinter = { sets.sinter, -2, "rl", 1, -1, 1 },
   sunion = { sets.sunion, -2, "rl", 1, -1, 1 },
@@ -146,7 +147,7 @@ local ROWS <const> = {
   zrem = { sorted_sets.zrem, -3, "w", 1, 1, 1 },
   zcard = { sorted_sets.zcard, 2, "r", 1, 1, 1 },
   zscore = { sorted_sets.zscore, 3, "r", 1, 1, 1 },
-  zpopmin = { sorted_sets.zpopmin, -2, "wl", 1, 1, 1 },
+  zpopmin = { sorted_sets.zpopmin, -2, "wn", 1, 1, 1 },
 }
 
 -- Whether a command is there for COMMAND, and whether it is kept for EXEC where it follows MULTI.
@@ -194,8 +195,11 @@ local function new_command(name, run, arity, letters, first, last, step)
     for word, row in pairs(run) do command.subcommands[word] = new_command(name .. "|" .. word, table.unpack(row)) end
   elseif memory.MAXIMUM then
     command.run = survive(command, run)
+  elseif letters:find "[ln]" then
+    command.run = run_whole(run)
+    command.short_run = letters:find "n" and run or nil
   else
-    command.run = letters:find "l" and run_whole(run) or run
+    command.run = run
   end
   return command
 end
@@ -215,6 +219,7 @@ local function add_command(command)
     commands[written] = command
     local most = command.subcommands and 1 or command.most
     for count = command.least, math.min(most, MANY) do BY_COUNT[count][written] = command.run end
+    if command.short_run then BY_COUNT[command.least][written] = command.short_run end
   end
 end
 
