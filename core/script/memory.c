@@ -1,6 +1,5 @@
 #include "script/memory.h"
 
-#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #ifdef __GLIBC__
@@ -28,8 +27,13 @@ void memory_close_reserve(struct memory *memory) {
 }
 
 /* More may be used than the limit is now. */
+static bool is_below(size_t limit, size_t used, size_t size) {
+  return used <= limit && size <= limit - used;
+}
+
 static bool has_room(const struct memory *memory, size_t size) {
-  return memory->used <= memory->limit && size <= memory->limit - memory->used;
+  if (is_below(memory->limit, memory->used, size)) return true;
+  return memory->is_lent && is_below(memory->limit + memory->reserve, memory->used, size);
 }
 
 static void *allocate(struct memory *memory, size_t size) {

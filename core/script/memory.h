@@ -5,6 +5,7 @@
 #ifndef SCRIPT_MEMORY_H
 #define SCRIPT_MEMORY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct memory {
@@ -13,6 +14,7 @@ struct memory {
   size_t nominal;  /* the limit without any reserve; SIZE_MAX: none */
   size_t reserve;  /* what is kept for what must come to its end, */
   unsigned opened; /* and how many such things are going on */
+  bool is_lent;    /* what is going on is the server's own: as much again may be used */
 };
 
 /* `limit` in bytes; 0: none. The reserve is an eighth of the limit, but from 256 KiB to 64 MiB. */
@@ -22,10 +24,10 @@ void memory_init(struct memory *memory, size_t limit);
 void memory_open_reserve(struct memory *memory);
 void memory_close_reserve(struct memory *memory);
 
-/* As much again is for what the server itself makes: a `self`, a request, last words. From lend to
- * take_back that may be used. Not nested; what raises in between leaves that to gate_run(). */
-static inline void memory_lend(struct memory *memory) { memory->limit += memory->reserve; }
-static inline void memory_take_back(struct memory *memory) { memory->limit -= memory->reserve; }
+/* As much again is for what the server itself makes: a `self`, a request, last words. It may be
+ * used while it is lent, and whoever lends it puts back what was before. What raises in between
+ * leaves that to gate_run(). On the path of each request. */
+static inline void memory_lend(struct memory *memory, bool is_lent) { memory->is_lent = is_lent; }
 
 /* A lua_Alloc; `context` is a struct memory. */
 void *memory_allocate(void *context, void *block, size_t old_size, size_t new_size);

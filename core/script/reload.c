@@ -400,9 +400,9 @@ static enum script_reload reload(struct script *script, bool is_forced,
                                  const struct script_verdict *verdict,
                                  const struct sources *checked, int64_t now) {
   memory_open_reserve(&script->memory);
-  memory_lend(&script->memory);
+  memory_lend(&script->memory, true);
   enum script_reload outcome = reload_within(script, is_forced, verdict, checked, now);
-  memory_take_back(&script->memory);
+  memory_lend(&script->memory, false);
   memory_close_reserve(&script->memory);
   return outcome;
 }

@@ -46,9 +46,9 @@ static void call_with_self(lua_State *state, const struct generation *generation
   struct memory *memory = generation->gate->memory;
   lua_pushvalue(state, SELF);
   watchdog_renew();
-  memory_take_back(memory);
+  memory_lend(memory, false);
   lua_call(state, 1, results);
-  memory_lend(memory);
+  memory_lend(memory, true);
 }
 
 /* What stands at DETAIL, of that type and not nil, must be a count from low to high: low is 1
@@ -296,7 +296,7 @@ static int serve(lua_State *state) {
   const struct call *call = lua_touserdata(state, CALL);
   const struct generation *generation = call->generation;
   struct session *session = call->session;
-  memory_lend(generation->gate->memory); /* for the whole entry: gate_run() takes it back */
+  memory_lend(generation->gate->memory, true); /* for the whole entry: gate_run() takes it back */
   luaL_checkstack(state, SLOTS, NULL);
   client_push(state, session, generation->metatable);
   push_function(state, generation, FUNCTION_REQUEST_COMPLETE);
@@ -315,9 +315,9 @@ static int serve(lua_State *state) {
     case SESSION_ANSWER: answer(state, generation, session); break;
     case SESSION_EXPECT: expect(state, generation, session); break;
     case SESSION_PULL:
-      memory_take_back(generation->gate->memory);
+      memory_lend(generation->gate->memory, false);
       response_pull(state, session, blocksize_of(state, generation), SHARE_OF_TIME);
-      memory_lend(generation->gate->memory);
+      memory_lend(generation->gate->memory, true);
       break;
     case SESSION_APOLOGIZE: apologize(state, generation, session); break;
     case SESSION_CLOSE: mourn(state, generation, session); return 0;

@@ -132,7 +132,7 @@ static void on_tick(int signal_number) {
     else if (has_overrun(now)) {
       watchdog.raised = 1;
       watchdog.stopping = 1; /* again and again, should the hook be lost */
-      set_hook(running, stop);
+      if (lua_gethook(running) != stop) set_hook(running, stop); /* walks the whole stack */
     }
   }
   errno = saved;

@@ -70,6 +70,8 @@ describe("watchdog", function()
         self.co = self.co or coroutine.wrap(function() coroutine.yield() while true do pcall(overrun) end end)
         self.co()
         self.co()]],
+      ["stacks that overflow in a loop"] =
+        "while true do pcall(function() local function f() return 1 + f() end f() end) end",
       ["a loop in a metamethod"] = "return #setmetatable({}, { __len = overrun })",
       ["a loop in a __close"] = "do local a <close> = setmetatable({}, { __close = overrun }) end",
       ["a loop in a __close of one that was stopped"] =
