@@ -1,5 +1,4 @@
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,10 +48,14 @@ static size_t connection_capacity(void) {
 /* The memory of the machine, or of the container that it is cut down to. */
 static uint64_t machine_memory(void) {
   long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
-  uint64_t memory = pages > 0 && page > 0 ? (uint64_t)pages * (uint64_t)page : UINT64_MAX, limit;
+  uint64_t memory = pages > 0 && page > 0 ? (uint64_t)pages * (uint64_t)page : UINT64_MAX;
+  char text[32], *end;
   FILE *file = fopen("/sys/fs/cgroup/memory.max", "re"); /* "max" where there is no limit */
   if (!file) return memory;
-  if (fscanf(file, "%" SCNu64, &limit) == 1 && limit < memory) memory = limit;
+  if (fgets(text, sizeof text, file)) {
+    unsigned long long limit = strtoull(text, &end, 10);
+    if (end != text && limit < memory) memory = limit;
+  }
   fclose(file);
   return memory;
 }

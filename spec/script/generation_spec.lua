@@ -137,8 +137,9 @@ describe("generation", function()
         handle_close = "print", save = "print", restore = "print", close_when_done = "false", blocksize = "1",
         listen = "':1'", example = "'x'", max_request = "1", request_timeout = "1", idle_timeout = "1",
         write_timeout = "1", settings = "{}",
+        handle_expect = "print, request_complete = require 'parlance.framing'.http()",
       }
-      assert.equal(16, #KNOWN)
+      assert.equal(17, #KNOWN)
       for _, name in ipairs(KNOWN) do assert.same({}, warnings(name .. " = " .. valid[name])) end
     end)
 
