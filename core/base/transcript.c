@@ -60,9 +60,18 @@ static int escape(struct span bytes, char *text) {
   case '\\': return sprintf(text, "\\%c", byte);
   default: break;
   }
+  static const char digits[] = "0123456789ABCDEF";
+  if (byte >= 0x20 && byte < 0x7f) {
+    text[0] = (char)byte;
+    return 1;
+  }
   bool is_digit_next = bytes.length > 1 && bytes.data[1] >= '0' && bytes.data[1] <= '9';
-  if (byte == 0 && !is_digit_next) return sprintf(text, "\\0");
-  return sprintf(text, byte < 0x20 || byte >= 0x7f ? "\\x%02X" : "%c", byte);
+  text[0] = '\\';
+  text[1] = byte == 0 && !is_digit_next ? '0' : 'x';
+  if (text[1] == '0') return 2;
+  text[2] = digits[byte >> 4];
+  text[3] = digits[byte & 15];
+  return 4;
 }
 
 static struct span behind(struct span bytes, size_t length) {
@@ -80,11 +89,17 @@ static size_t put_bytes_line(struct transcript *transcript, char side, struct sp
     put(transcript, line, (size_t)(end - line));
     return run;
   }
+  size_t known = run; /* before here no long run begins */
   do {
     char text[8];
     struct span rest = behind(bytes, taken);
     int length = escape(rest, text);
-    if (end + length > line + COLUMNS - 1 || run_length(rest, RUN_MIN) >= RUN_MIN) break;
+    if (end + length > line + COLUMNS - 1) break;
+    if (taken >= known) {
+      size_t next = run_length(rest, RUN_MIN);
+      if (next >= RUN_MIN) break;
+      known = taken + next;
+    }
     memcpy(end, text, (size_t)length);
     end += length;
   } while (bytes.data[taken++] != '\n' && taken < bytes.length);

@@ -2,15 +2,20 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+
 enum {
-  NAME_SIZE = 160,
+  NAME_SIZE = RECORDER_NAME_SIZE,
+  PATIENCE = 5, /* s for what is still to be written when the server stops */
   /* Names that may be taken: by a server that ran before, in the same second. */
   TRIES = 2 * RECORDER_FILES
 };
@@ -35,22 +40,6 @@ static enum status try_folder(const struct recorder *recorder) {
   int fd = create_file(recorder, name);
   if (fd < 0) return STATUS_ERROR;
   discard(recorder, name, fd);
-  return STATUS_OK;
-}
-
-enum status recorder_create(const char *folder, struct recorder **created) {
-  struct recorder *recorder = calloc(1, sizeof *recorder);
-  if (!recorder) return STATUS_NO_MEMORY;
-  recorder->folder = -1;
-  if (mkdir(folder, S_IRWXU) == 0 || errno == EEXIST)
-    recorder->folder = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (recorder->folder < 0 || try_folder(recorder) != STATUS_OK) {
-    int saved = errno;
-    recorder_destroy(recorder);
-    errno = saved;
-    return STATUS_ERROR;
-  }
-  *created = recorder;
   return STATUS_OK;
 }
 
@@ -99,30 +88,174 @@ static enum status write_all(int fd, struct span text) {
   return STATUS_OK;
 }
 
-enum status recorder_write(struct recorder *recorder, const char *service, int64_t began,
-                           struct span text) {
-  char base[96], name[NAME_SIZE], part[NAME_SIZE], date[32];
-  time_t seconds = (time_t)(began / 1000);
+static void write_file(struct recorder *recorder, struct recorder_job *job) {
+  char base[96], part[NAME_SIZE], date[32];
+  time_t seconds = (time_t)(job->began / 1000);
   struct tm parts;
   gmtime_r(&seconds, &parts);
   strftime(date, sizeof date, "%Y%m%d-%H%M%S", &parts);
-  snprintf(base, sizeof base, "%s-%s", service, date);
-  int fd = create_part(recorder, base, name, part);
-  if (fd < 0) return STATUS_ERROR;
-  bool is_written = write_all(fd, text) == STATUS_OK;
+  snprintf(base, sizeof base, "%s-%s", job->service, date);
+  int fd = create_part(recorder, base, job->name, part);
+  if (fd < 0) {
+    job->error = errno;
+    return;
+  }
+  bool is_written = write_all(fd, buffer_bytes(job->text.text)) == STATUS_OK;
   if (is_written) { /* as far as close() agrees */
     is_written = close(fd) == 0;
     fd = -1;
   }
-  if (!is_written || renameat(recorder->folder, part, recorder->folder, name) != 0) {
-    discard(recorder, part, fd);
-    return STATUS_ERROR;
+  if (is_written && renameat(recorder->folder, part, recorder->folder, job->name) == 0) return;
+  job->error = errno;
+  discard(recorder, part, fd);
+}
+
+/* ---- the writer, a thread of its own ------------------------------------------------------- */
+
+static void do_job(struct recorder *recorder, struct recorder_job *job) {
+  job->render(job);
+  if (job->text.lacks_memory)
+    job->error = ENOMEM;
+  else
+    write_file(recorder, job);
+}
+
+static struct recorder_job *next_job(struct recorder *recorder) {
+  pthread_mutex_lock(&recorder->lock);
+  while (!recorder->first && !recorder->is_ending)
+    pthread_cond_wait(&recorder->wake, &recorder->lock);
+  struct recorder_job *job = recorder->first;
+  if (job) recorder->first = job->next;
+  if (!recorder->first) recorder->last = NULL;
+  pthread_mutex_unlock(&recorder->lock);
+  return job;
+}
+
+static void *write_jobs(void *context) {
+  struct recorder *recorder = context;
+  const uint64_t one = 1;
+  for (struct recorder_job *job; (job = next_job(recorder)) != NULL;) {
+    do_job(recorder, job);
+    pthread_mutex_lock(&recorder->lock);
+    job->next = recorder->done;
+    recorder->done = job;
+    pthread_mutex_unlock(&recorder->lock);
+    ssize_t written = write(recorder->event, &one, sizeof one); /* fails only where it is awake */
+    (void)written;
   }
-  log_event(LOG_DEBUG, "recorded", "file", name);
-  return STATUS_OK;
+  return NULL;
+}
+
+/* Signals are for the loop's thread. */
+static bool start_writer(struct recorder *recorder) {
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  recorder->has_writer = pthread_create(&recorder->writer, NULL, write_jobs, recorder) == 0;
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  return recorder->has_writer;
+}
+
+/* ---- the loop's side ----------------------------------------------------------------------- */
+
+static void finish(struct recorder *recorder, struct recorder_job *job) {
+  struct log_line line;
+  recorder->memory -= job->memory;
+  if (job->error == 0)
+    log_event(LOG_DEBUG, "recorded", "file", job->name);
+  else {
+    recorder_give_back(recorder);
+    if (log_begin_limited(&line, LOG_ERROR, "record_failed", &recorder->limit,
+                          clock_coarse_milliseconds())) {
+      log_text(&line, "service", job->service);
+      log_text(&line, "peer", job->peer);
+      log_integer(&line, "port", job->port);
+      log_text(&line, "detail", strerror(job->error));
+      log_end(&line);
+    }
+  }
+  job->discard(job);
+}
+
+static void reap(struct recorder *recorder) {
+  pthread_mutex_lock(&recorder->lock);
+  struct recorder_job *done = recorder->done;
+  recorder->done = NULL;
+  pthread_mutex_unlock(&recorder->lock);
+  while (done) {
+    struct recorder_job *job = done;
+    done = job->next;
+    finish(recorder, job);
+  }
+}
+
+static void ready(struct io_source *source, unsigned events) {
+  struct recorder *recorder = (struct recorder *)source;
+  uint64_t count;
+  (void)events;
+  while (read(recorder->event, &count, sizeof count) > 0) continue;
+  reap(recorder);
+}
+
+void recorder_submit(struct recorder *recorder, struct recorder_job *job) {
+  job->next = NULL;
+  if (!recorder->has_writer && !start_writer(recorder)) { /* better slowly than not at all */
+    do_job(recorder, job);
+    finish(recorder, job);
+    return;
+  }
+  pthread_mutex_lock(&recorder->lock);
+  if (recorder->last)
+    recorder->last->next = job;
+  else
+    recorder->first = job;
+  recorder->last = job;
+  pthread_cond_signal(&recorder->wake);
+  pthread_mutex_unlock(&recorder->lock);
+}
+
+/* False: it does not come to an end; a disk that hangs must not keep the server. */
+static bool end_writer(struct recorder *recorder) {
+  struct timespec patience;
+  if (!recorder->has_writer) return true;
+  pthread_mutex_lock(&recorder->lock);
+  recorder->is_ending = true;
+  pthread_cond_signal(&recorder->wake);
+  pthread_mutex_unlock(&recorder->lock);
+  clock_gettime(CLOCK_REALTIME, &patience);
+  patience.tv_sec += PATIENCE;
+  return pthread_timedjoin_np(recorder->writer, NULL, &patience) == 0;
 }
 
 void recorder_destroy(struct recorder *recorder) {
+  if (!end_writer(recorder)) { /* which still uses it */
+    log_event(LOG_ERROR, "record_failed", "detail", "the disk takes too long for what was left");
+    return;
+  }
+  reap(recorder);
+  if (recorder->event >= 0) close(recorder->event);
   if (recorder->folder >= 0) close(recorder->folder);
+  pthread_cond_destroy(&recorder->wake);
+  pthread_mutex_destroy(&recorder->lock);
   free(recorder);
+}
+
+enum status recorder_create(const char *folder, struct recorder **created) {
+  struct recorder *recorder = calloc(1, sizeof *recorder);
+  if (!recorder) return STATUS_NO_MEMORY;
+  recorder->source.ready = ready;
+  pthread_mutex_init(&recorder->lock, NULL);
+  pthread_cond_init(&recorder->wake, NULL);
+  recorder->folder = -1;
+  recorder->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (recorder->event >= 0 && (mkdir(folder, S_IRWXU) == 0 || errno == EEXIST))
+    recorder->folder = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (recorder->folder < 0 || try_folder(recorder) != STATUS_OK) {
+    int saved = errno;
+    recorder_destroy(recorder);
+    errno = saved;
+    return STATUS_ERROR;
+  }
+  *created = recorder;
+  return STATUS_OK;
 }

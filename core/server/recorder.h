@@ -5,6 +5,7 @@
 #ifndef SERVER_RECORDER_H
 #define SERVER_RECORDER_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -12,21 +13,50 @@
 #include "base/log.h"
 #include "base/span.h"
 #include "base/status.h"
+#include "base/transcript.h"
+#include "io/address.h"
+#include "io/source.h"
 
 enum {
   /* Files that one run of the server writes. */
   RECORDER_FILES = 1000,
   /* What is kept of one conversation, in bytes: what was said, and some for each step. */
   RECORDER_CONVERSATION = 1024 * 1024,
-  /* And of all that go on. */
+  RECORDER_NAME_SIZE = 160,
+  /* And of all that go on or wait to be written. */
   RECORDER_MEMORY = 64 * 1024 * 1024
 };
 
+/* A conversation that has ended, on its way to the disk. The writer's from recorder_submit() until
+ * it is done; then the loop's again, which logs what came of it and calls discard(). */
+struct recorder_job {
+  struct recorder_job *next;
+  void (*render)(struct recorder_job *job); /* on the writer's thread: adds to `text` */
+  void (*discard)(struct recorder_job *job);
+  struct transcript text;
+  size_t memory; /* that it is counted with */
+  int64_t began; /* ms since 1970 */
+  char service[64];
+  char peer[ADDRESS_TEXT_MAX];
+  unsigned port;
+  int error; /* 0: it was written */
+  char name[RECORDER_NAME_SIZE];
+};
+
 struct recorder {
+  struct io_source source; /* for the loop: jobs are done */
+  int event;               /* its descriptor */
+  bool has_writer;
+  pthread_t writer;
+  pthread_mutex_t lock; /* of what follows, to `is_ending` */
+  pthread_cond_t wake;
+  struct recorder_job *first, *last; /* to be written */
+  struct recorder_job *done;
+  bool is_ending;
   int folder;
   size_t places; /* given away: to files, and to conversations that go on */
-  size_t number; /* of the last file */
-  size_t memory; /* of the conversations that go on */
+  size_t number; /* of the last file; the writer's */
+  size_t memory; /* of the conversations that go on, and of those that are not written yet */
   bool is_full;
   struct log_limit limit; /* so that peers cannot flood the log with what is not recorded */
 };
@@ -41,11 +71,11 @@ bool recorder_take_place(struct recorder *recorder);
 /* The conversation that had it gets no file. */
 void recorder_give_back(struct recorder *recorder);
 
-/* Writes the file of a conversation that began at that time (ms since 1970): all of it, or nothing.
- * STATUS_ERROR: errno says why. */
-enum status recorder_write(struct recorder *recorder, const char *service, int64_t began,
-                           struct span text);
+/* Has a conversation written, all of it or nothing, by a thread that the loop does not wait for: a
+ * slow disk keeps nobody waiting. */
+void recorder_submit(struct recorder *recorder, struct recorder_job *job);
 
+/* Waits for what is still to be written, but not for ever. */
 void recorder_destroy(struct recorder *recorder);
 
 #endif

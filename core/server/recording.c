@@ -33,7 +33,8 @@ struct step {
 };
 
 struct recording {
-  struct service *service;
+  struct recorder_job job; /* first: a job is its recording */
+  struct service *service; /* the writer has to do without it */
   struct buffer *said;
   size_t last;        /* where in it the last step is */
   size_t ahead;       /* bytes of the session's output that were put down before they were sent */
@@ -49,6 +50,9 @@ struct recording {
   bool closes;    /* the server was going to close behind it */
   size_t unseen;  /* how many bytes of the client's nobody had looked at yet, because of it */
   size_t received;
+  /* When it is over: */
+  enum reason reason;
+  int64_t ended; /* ms since the beginning */
 };
 
 static struct recorder *recorder_of(const struct recording *recording) {
@@ -339,18 +343,18 @@ static bool is_break(enum reason reason) {
 
 /* The conversation broke off, or was broken off. The client of a play reads at once: it has got all
  * of the answer by then, and would go on to wait for a limit of time that did not count yet. */
-static void write_break(struct recording *recording, struct transcript *out, int64_t clock,
+static void write_break(const struct recording *recording, struct transcript *out, int64_t clock,
                         enum reason reason) {
   if (!recording->was_whole) transcript_line(out, "< ~\".*\"  # and what was not sent any more");
   if (recording->closes)
     transcript_line(out, "< end");
   else if (reason != REASON_STOPPED) {
-    if (recording->was_idle) write_time(out, &clock, script_time(recording), false);
+    if (recording->was_idle) write_time(out, &clock, recording->ended, false);
     transcript_line(out, "> gone");
   }
 }
 
-static void write_end(struct recording *recording, struct transcript *out, int64_t clock,
+static void write_end(const struct recording *recording, struct transcript *out, int64_t clock,
                       enum reason reason) {
   if (!recording->said) transcript_line(out, "< \"\"  # the client is there");
   if (is_break(reason))
@@ -359,21 +363,37 @@ static void write_end(struct recording *recording, struct transcript *out, int64
     transcript_line(out, "< end");
 }
 
-void recording_finish(struct recording **recording, struct session *session) {
-  struct transcript out = {0};
+/* On the writer's thread. */
+static void render(struct recorder_job *job) {
+  struct recording *recording = (struct recording *)job;
   int64_t clock = 0;
-  char service[sizeof(*recording)->service->name];
-  make_plain((*recording)->service->name, service, sizeof service);
-  write_top(*recording, session, service, &out);
-  enum reason reason = session_reason(session);
-  write_steps(*recording, is_break(reason) ? (*recording)->unseen : 0, &out, &clock);
-  write_end(*recording, &out, clock, reason);
-  if (out.lacks_memory)
-    drop_for_memory(recording, session);
-  else if (recorder_write(recorder_of(*recording), service, (*recording)->began_real,
-                          buffer_bytes(out.text)) != STATUS_OK)
-    drop(recording, session, LOG_ERROR, "record_failed", strerror(errno));
-  else
-    destroy(recording);
-  buffer_free(&out.text);
+  size_t unseen = is_break(recording->reason) ? recording->unseen : 0;
+  write_steps(recording, unseen, &job->text, &clock);
+  write_end(recording, &job->text, clock, recording->reason);
+}
+
+static void discard(struct recorder_job *job) {
+  struct recording *recording = (struct recording *)job;
+  buffer_free(&job->text.text);
+  buffer_free(&recording->said);
+  free(recording);
+}
+
+void recording_finish(struct recording **finished, struct session *session) {
+  struct recording *recording = *finished;
+  struct recorder_job *job = &recording->job;
+  struct session_identity who;
+  *finished = NULL;
+  recording->reason = session_reason(session);
+  recording->ended = script_time(recording);
+  job->render = render;
+  job->discard = discard;
+  job->began = recording->began_real;
+  job->memory = buffer_bytes(recording->said).length;
+  make_plain(recording->service->name, job->service, sizeof job->service);
+  session_identify(session, &who);
+  snprintf(job->peer, sizeof job->peer, "%s", who.host);
+  job->port = who.port;
+  write_top(recording, session, job->service, &job->text);
+  recorder_submit(recorder_of(recording), job);
 }

@@ -83,6 +83,9 @@ enum status server_create(const struct server_options *options, struct server **
   if (status == STATUS_OK && options->record) {
     *why = "folder for transcripts";
     status = recorder_create(options->record, &server->recorder);
+    if (status == STATUS_OK)
+      status = poller_add(server->poller, server->recorder->event, POLLER_READ,
+                          &server->recorder->source);
   }
   if (status == STATUS_OK && options->resolve_names) {
     *why = "name server";
@@ -334,7 +337,10 @@ void server_destroy(struct server *server) {
     server->services = service->next;
     free_service(service);
   }
-  if (server->recorder) recorder_destroy(server->recorder);
+  if (server->recorder) {
+    poller_remove(server->poller, server->recorder->event);
+    recorder_destroy(server->recorder);
+  }
   if (server->resolver) resolver_destroy(server->resolver);
   renewal_end(server);
   if (server->signal_fd >= 0) {

@@ -417,6 +417,21 @@ describe("the folder of transcripts", function()
   server.cleans_up()
   after_each(remove_folders)
 
+  it("is written by a thread of its own: noise that takes long to write costs the loop little", function()
+    local folder = new_folder()
+    local running = server.start("protocols/length_sep_body.lua", { "--record", folder })
+    local noise = {}
+    for nth = 1, 400000 do noise[nth] = string.char((nth * nth * 31 + nth // 7) % 256) end
+    local body = table.concat(noise)
+    local before = running:cpu()
+    for _ = 1, 5 do
+      assert.is_true(running:connect():exchange_all(#body .. "\n" .. body) == body)
+    end
+    for _, text in ipairs { transcripts(folder, 5) } do assert.is_true(#text > #body) end
+    local spent = running:cpu() - before -- of the first thread, where the kernel counts by threads
+    if not server.is_sanitized then assert.is_true(spent < 0.15, spent) end
+  end)
+
   it("gets no more than a thousand files from one run, which is logged once", function()
     local folder = new_folder()
     local running = server.start("protocols/upper.lua", { "--record", folder })
