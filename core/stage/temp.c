@@ -85,12 +85,26 @@ static unsigned made;
 
 void temp_keep_clean(void) { is_to_be_clean = true; }
 
-/* In a session of its own, which no signal for the process group, or from the terminal, reaches. It
- * keeps nothing open that somebody waits for the end of. */
-static void wait_and_remove(int end) {
+/* A new folder in this one. */
+static bool make_unique(const char *folder, char path[static PATH_MAX]) {
+  char pattern[PATH_MAX];
+  int length = snprintf(pattern, sizeof pattern, "%s/parlance-XXXXXX", folder);
+  errno = ENAMETOOLONG;
+  return length < (int)sizeof pattern && mkdtemp(pattern) && realpath(pattern, path);
+}
+
+/* The process beside this one: it makes the folder, tells its path, and removes it when `life`
+ * ends. It is in a session of its own, which no signal for the process group, or from the terminal,
+ * reaches, and keeps nothing open that somebody waits for the end of. */
+static void make_and_remove(const char *folder, int told, int awaited) {
   char byte;
   setsid();
-  if (dup2(end, STDIN_FILENO) < 0) _exit(1);
+  signal(SIGPIPE, SIG_IGN);
+  if (!make_unique(folder, base)) _exit(1);
+  if (write(told, base, strlen(base)) < 0 || dup2(awaited, STDIN_FILENO) < 0) {
+    temp_remove(base);
+    _exit(1);
+  }
   closefrom(STDERR_FILENO);
   close(STDOUT_FILENO);
   while (read(STDIN_FILENO, &byte, 1) < 0 && errno == EINTR) continue;
@@ -98,16 +112,43 @@ static void wait_and_remove(int end) {
   _exit(0);
 }
 
-static void start_cleaner(void) {
-  int ends[2];
-  if (pipe2(ends, O_CLOEXEC) != 0) return;
+/* The path that is told until the pipe ends. */
+static bool read_base(int told) {
+  size_t length = 0;
+  for (;;) {
+    ssize_t got = read(told, base + length, sizeof base - 1 - length);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) break;
+    length += (size_t)got;
+  }
+  base[length] = '\0';
+  return length > 0;
+}
+
+/* So that whenever this process is killed, there is somebody who knows of the folder. */
+static bool make_base(const char *folder) {
+  int told[2], alive[2];
+  if (pipe2(told, O_CLOEXEC) != 0) return false;
+  if (pipe2(alive, O_CLOEXEC) != 0) {
+    close(told[0]);
+    close(told[1]);
+    return false;
+  }
   pid_t pid = fork();
-  if (pid == 0) wait_and_remove(ends[0]);
-  close(ends[0]);
-  if (pid < 0)
-    close(ends[1]);
+  if (pid == 0) {
+    close(told[0]);
+    close(alive[1]);
+    make_and_remove(folder, told[1], alive[0]);
+  }
+  close(told[1]);
+  close(alive[0]);
+  bool is_made = pid > 0 && read_base(told[0]);
+  close(told[0]);
+  if (is_made)
+    life = alive[1];
   else
-    life = ends[1];
+    close(alive[1]);
+  return is_made;
 }
 
 void temp_end(void) {
@@ -118,20 +159,9 @@ void temp_end(void) {
   life = -1;
 }
 
-/* A new folder in this one. */
-static bool make_unique(const char *folder, char path[static PATH_MAX]) {
-  char pattern[PATH_MAX];
-  int length = snprintf(pattern, sizeof pattern, "%s/parlance-XXXXXX", folder);
-  errno = ENAMETOOLONG;
-  return length < (int)sizeof pattern && mkdtemp(pattern) && realpath(pattern, path);
-}
-
 static bool make(const char *folder, char path[static PATH_MAX]) {
   if (!is_to_be_clean) return make_unique(folder, path);
-  if (base[0] == '\0') {
-    if (!make_unique(folder, base)) return false;
-    start_cleaner();
-  }
+  if (base[0] == '\0' && !make_base(folder) && !make_unique(folder, base)) return false;
   errno = ENAMETOOLONG;
   int length = snprintf(path, PATH_MAX, "%.*s/%u", PATH_MAX - 32, base, ++made);
   return length < PATH_MAX && mkdir(path, 0700) == 0;
