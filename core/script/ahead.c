@@ -108,7 +108,7 @@ static void give_up(struct gate *gate, struct ahead *ahead) {
   ahead->functions = LUA_NOREF;
 }
 
-void ahead_prepare(struct gate *gate, struct ahead *ahead, const char *path) {
+static void compile_all(struct gate *gate, struct ahead *ahead, const char *path) {
   if (gate_run(gate, make_list, ahead) != GATE_OK) return;
   for (size_t i = 0; i < ahead->files.count; i++) {
     struct work work = {ahead, path, i};
@@ -120,6 +120,13 @@ void ahead_prepare(struct gate *gate, struct ahead *ahead, const char *path) {
     give_up(gate, ahead);
     return;
   }
+}
+
+/* The reserves are for the version that is to run, and not for what it may not ask for. */
+void ahead_prepare(struct gate *gate, struct ahead *ahead, const char *path) {
+  struct memory_reserves before = memory_keep_reserves(gate->memory);
+  compile_all(gate, ahead, path);
+  memory_free_reserves(gate->memory, before);
 }
 
 bool ahead_take(lua_State *state, struct sources *sources, const char *path) {

@@ -26,6 +26,20 @@ void memory_close_reserve(struct memory *memory) {
   if (--memory->opened == 0) memory->limit -= memory->reserve;
 }
 
+struct memory_reserves memory_keep_reserves(struct memory *memory) {
+  struct memory_reserves before = {memory->limit, memory->opened, memory->is_lent};
+  memory->limit = memory->nominal;
+  memory->opened = 0;
+  memory->is_lent = false;
+  return before;
+}
+
+void memory_free_reserves(struct memory *memory, struct memory_reserves before) {
+  memory->limit = before.limit;
+  memory->opened = before.opened;
+  memory->is_lent = before.is_lent;
+}
+
 /* More may be used than the limit is now. */
 static bool is_below(size_t limit, size_t used, size_t size) {
   return used <= limit && size <= limit - used;

@@ -20,6 +20,15 @@ struct memory {
 /* `limit` in bytes; 0: none. The reserve is an eighth of the limit, but from 256 KiB to 64 MiB. */
 void memory_init(struct memory *memory, size_t limit);
 
+/* From one to the other no reserve may be used, for what may as well be left undone. */
+struct memory_reserves {
+  size_t limit;
+  unsigned opened;
+  bool is_lent;
+};
+struct memory_reserves memory_keep_reserves(struct memory *memory);
+void memory_free_reserves(struct memory *memory, struct memory_reserves before);
+
 /* From open to close the reserve may be used, too. May be nested. */
 void memory_open_reserve(struct memory *memory);
 void memory_close_reserve(struct memory *memory);
