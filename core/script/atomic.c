@@ -2,14 +2,17 @@
 
 #include <lauxlib.h>
 
+#include "base/clock.h"
 #include "script/gate.h"
 #include "script/watchdog.h"
 
-/* `began` is the processor's time then. */
-static void log_slow(lua_State *state, struct gate *gate, uint32_t began) {
+/* `began` is the processor's time then, as of the last tick before, which may be long ago; `since`
+ * the time by the coarse clock. */
+static void log_slow(lua_State *state, struct gate *gate, uint32_t began, int64_t since) {
   struct log_line line;
   int64_t spent = (int32_t)(watchdog_spent() - began);
   if (gate->call_timeout <= 0 || spent <= gate->call_timeout) return;
+  if (clock_coarse_milliseconds() - since <= gate->call_timeout) return;
   if (!gate_begin_notice(gate, &line, "atomic")) return;
   gate_log_place(state, &line, 1);
   log_integer(&line, "ms", spent);
@@ -23,6 +26,7 @@ static void log_slow(lua_State *state, struct gate *gate, uint32_t began) {
 static int run_atomic(lua_State *state) {
   struct gate *gate = gate_of(state);
   uint32_t began = watchdog_spent();
+  int64_t since = clock_coarse_milliseconds();
   luaL_checkany(state, 1);
   watchdog_hold();
   memory_open_reserve(gate->memory);
@@ -31,7 +35,7 @@ static int run_atomic(lua_State *state) {
   int status = lua_pcall(state, lua_gettop(state) - 2, LUA_MULTRET, 1);
   memory_close_reserve(gate->memory);
   watchdog_release();
-  log_slow(state, gate, began);
+  log_slow(state, gate, began, since);
   return status == LUA_OK ? lua_gettop(state) - 1 : lua_error(state);
 }
 

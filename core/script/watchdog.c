@@ -14,8 +14,8 @@
  */
 enum { TICKS = 8, TICK_MIN = 1, TICK_MAX = 250 };
 
-/* So late may a tick be, in ms: the kernel looks at these timers in its own ticks only. */
-enum { TICK_LATE = 10 };
+/* So early may a tick be, in ms: the kernel looks at these timers in its own ticks only. */
+enum { TICK_EARLY = 4 };
 
 /* Milliseconds that wrap, as a signal handler may share them. */
 typedef volatile sig_atomic_t shared_ms;
@@ -26,7 +26,8 @@ static struct {
   volatile sig_atomic_t timeout;
   volatile sig_atomic_t held;
   shared_ms began;                /* when the call at hand began, by the coarse clock, */
-  shared_ms spent;                /* and what the processor's time was then */
+  volatile sig_atomic_t is_seen;  /* a tick has come since, */
+  shared_ms spent;                /* and what the processor's time was at the first */
   shared_ms now_spent;            /* the processor's time as of the last tick */
   shared_ms due;                  /* when the wall's timer fires, if it runs */
   volatile sig_atomic_t is_due;   /* it runs */
@@ -115,8 +116,10 @@ static void note(lua_State *state, lua_Debug *activation) {
   if (watchdog.note) watchdog.note(state, between(watchdog.began, wall_now()));
 }
 
-static bool has_overrun(uint32_t spent) {
-  return between(watchdog.spent, spent) - watchdog.tick - TICK_LATE >= watchdog.timeout;
+/* A call counts from the first tick that meets it. The tick before it may be long ago: the kernel
+ * counts nothing for a thread that always sleeps again before one of the kernel's own ticks. */
+static bool has_overrun(uint32_t now) {
+  return watchdog.is_seen && between(watchdog.spent, now) + TICK_EARLY >= watchdog.timeout;
 }
 
 static void on_tick(int signal_number) {
@@ -127,7 +130,10 @@ static void on_tick(int signal_number) {
   watchdog.now_spent = (sig_atomic_t)now;
   lua_State *running = watchdog.running;
   if (running && watchdog.timeout > 0) {
-    if (watchdog.held)
+    if (!watchdog.is_seen) {
+      watchdog.spent = (sig_atomic_t)now;
+      watchdog.is_seen = 1;
+    } else if (watchdog.held)
       watchdog.spent = (sig_atomic_t)((uint32_t)watchdog.spent + (uint32_t)passed);
     else if (has_overrun(now)) {
       watchdog.raised = 1;
@@ -145,7 +151,7 @@ static void on_wall(int signal_number) {
   watchdog.is_due = 0;
   lua_State *running = watchdog.running;
   if (running && watchdog.timeout > 0 && !watchdog.waiting && !watchdog.noted) {
-    int32_t used = between(watchdog.spent, spent_now());
+    int32_t used = watchdog.is_seen ? between(watchdog.spent, spent_now()) : 0;
     int32_t left = watchdog.timeout - between(watchdog.began, now) + (used > 0 ? used : 0);
     if (left > 0)
       start_wall(now, left);
@@ -212,7 +218,7 @@ __attribute__((noinline)) static void renew_hooks(uint32_t now) {
 void watchdog_renew(void) {
   uint32_t now = wall_now();
   watchdog.began = (sig_atomic_t)now;
-  watchdog.spent = watchdog.now_spent;
+  watchdog.is_seen = 0;
   if (watchdog.raised || !watchdog.is_due) renew_hooks(now);
 }
 
@@ -222,6 +228,7 @@ void watchdog_enter(struct watch *outer, lua_State *state, int64_t timeout) {
   *outer = (struct watch){.running = watchdog.running,
                           .began = (uint32_t)watchdog.began,
                           .spent = (uint32_t)watchdog.spent,
+                          .is_seen = watchdog.is_seen,
                           .timeout = watchdog.timeout,
                           .held = watchdog.held};
   watchdog.running = NULL; /* from here on no signal changes anything */
@@ -231,7 +238,7 @@ void watchdog_enter(struct watch *outer, lua_State *state, int64_t timeout) {
   watchdog.held = 0;
   watchdog.timeout = as_timeout(timeout);
   watchdog.began = (sig_atomic_t)now;
-  watchdog.spent = watchdog.now_spent;
+  watchdog.is_seen = 0;
   watchdog.running = state;
   if (timeout <= 0) return;
   if (!watchdog.is_due || between(watchdog.due, now + (uint32_t)watchdog.timeout) < 0)
@@ -245,6 +252,7 @@ bool watchdog_leave(const struct watch *outer) {
   if (state && (was_stopped || watchdog.waiting)) clear_hook(state);
   watchdog.began = (sig_atomic_t)outer->began;
   watchdog.spent = (sig_atomic_t)outer->spent;
+  watchdog.is_seen = outer->is_seen;
   watchdog.timeout = outer->timeout;
   watchdog.held = outer->held;
   watchdog.waiting = watchdog.noted = 0;

@@ -5,7 +5,7 @@
  * the processor time of the thread ticks a few times in each time limit; its signal handler finds
  * out that a call has overrun and only then sets a hook, which raises an error at every further
  * instruction until the call has come back, whatever it wraps itself in. An idle process is not
- * woken, and a machine that pauses stops nobody. Since a call notes only the last tick before it,
+ * woken, and a machine that pauses stops nobody. A call counts from the first tick that meets it:
  * it is stopped after its limit, and not later than nine eighths of it and 20 ms.
  *
  * A second timer goes by the wall's clock; it is started at most once per time limit, not per call.
@@ -28,7 +28,8 @@
 struct watch {
   lua_State *running;
   uint32_t began; /* ms of the coarse clock, which wrap */
-  uint32_t spent; /* ms of the processor's time, as of the last tick; they wrap */
+  uint32_t spent; /* ms of the processor's time, as of the first tick since; they wrap */
+  bool is_seen;   /* there was one */
   int timeout;
   int held;
   bool stopping;
