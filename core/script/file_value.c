@@ -68,6 +68,12 @@ bool file_value_mark(lua_State *state, int index, uint64_t serial) {
 
 void file_value_take(lua_State *state, int index) { become_stream(state, index, NULL); }
 
+void file_value_close(lua_State *state, int index) {
+  const struct file_value *file = lua_touserdata(state, index);
+  if (file->fd >= 0) close(file->fd);
+  become_stream(state, index, NULL);
+}
+
 /* file[key], for whatever a script wants of it. */
 static int index_file(lua_State *state) {
   check_file(state);

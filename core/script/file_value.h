@@ -36,6 +36,9 @@ bool file_value_mark(lua_State *state, int index, uint64_t serial);
  * Raises nothing. */
 void file_value_take(lua_State *state, int index);
 
+/* Closes such a file, for the script as well. Raises nothing. */
+void file_value_close(lua_State *state, int index);
+
 /* Makes a stream of such a file; leaves anything else alone. May raise. */
 void file_value_make_stream(lua_State *state, int index);
 

@@ -7,14 +7,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "script/file_value.h"
 #include "script/gate.h"
+#include "script/refused.h"
 #include "script/sent_file.h"
-#include "script/watchdog.h"
-
-/* How often in a row a function may have nothing to say before it counts as stuck. */
-enum { EMPTY_PIECES_MAX = 1000 };
 
 static void check_status(lua_State *state, enum status status) {
   if (status == STATUS_NO_MEMORY) gate_raise_no_memory(state);
@@ -32,8 +28,7 @@ struct items {
   bool is_only;  /* the item itself is at index, and no list */
   int index;
   lua_Integer count;
-  lua_Integer rooms; /* for files: */
-  int stock;         /* on the stack from here on, or, if 0, behind the items in the list */
+  lua_Integer rooms; /* of sent_file.h, that its files may be in */
 };
 
 static void push_item(lua_State *state, const struct items *items, lua_Integer i) {
@@ -43,22 +38,13 @@ static void push_item(lua_State *state, const struct items *items, lua_Integer i
     lua_rawgeti(state, items->index, i);
 }
 
-static void push_room(lua_State *state, const struct items *items, lua_Integer room) {
-  if (items->stock > 0)
-    lua_pushvalue(state, items->stock + (int)room - 1);
-  else
-    lua_rawgeti(state, items->index, items->count + room);
-}
-
 static bool is_plain(int type) { return type == LUA_TSTRING || type == LUA_TFUNCTION; }
 
 /* ---- complaints ---------------------------------------------------------------------------- */
 
-/* Pushes whom a complaint is about. Nothing is taken any more, and what was, goes with the stack.
- */
+/* Pushes whom a complaint is about. */
 static const char *push_subject(lua_State *state, const struct returned *returned,
                                 lua_Integer item) {
-  sent_file_fill_stock(state);
   const char *place = generation_push_place(state, returned->generation, returned->function);
   if (item == 0) return lua_pushfstring(state, "%s returned", place);
   return lua_pushfstring(state, "%s returned a list whose item %I is", place, (LUAI_UACINT)item);
@@ -142,21 +128,13 @@ static lua_Integer count_rooms(lua_State *state, const struct items *items, bool
 
 /* ---- making room --------------------------------------------------------------------------- */
 
-static bool take_stock(lua_State *state, struct items *items, lua_Integer rooms) {
-  int top = lua_gettop(state);
-  if (!sent_file_push_stock(state, rooms)) return false;
-  items->stock = top + 1;
-  items->rooms = rooms;
-  return true;
-}
-
-/* Puts a list of the core's own in the place of the items, with `rooms` rooms for files behind
- * them. A finalizer may change everything but that list meanwhile, so that more rooms may be needed
- * in the end. */
+/* Puts a list of the core's own in the place of the items, and sees to it that there are rooms for
+ * their files. A finalizer may change everything but that list meanwhile, so that more rooms may be
+ * needed in the end. */
 static void make_rooms(lua_State *state, struct items *items, lua_Integer rooms) {
   bool has_files;
-  lua_Integer slots = items->count + rooms;
-  lua_createtable(state, slots < INT_MAX ? (int)slots : INT_MAX, 0);
+  if (!items->is_only) items->count = (lua_Integer)lua_rawlen(state, items->index);
+  lua_createtable(state, items->count < INT_MAX ? (int)items->count : INT_MAX, 0);
   if (!items->is_only) items->count = (lua_Integer)lua_rawlen(state, items->index);
   for (lua_Integer i = 1; i <= items->count; i++) {
     push_item(state, items, i);
@@ -164,11 +142,9 @@ static void make_rooms(lua_State *state, struct items *items, lua_Integer rooms)
   }
   lua_replace(state, items->index);
   items->is_only = false;
-  for (; rooms > items->rooms; rooms = count_rooms(state, items, &has_files)) {
-    while (items->rooms < rooms) {
-      sent_file_push_room(state);
-      lua_rawseti(state, items->index, items->count + ++items->rooms);
-    }
+  for (; !sent_file_has_rooms(state, rooms); rooms = count_rooms(state, items, &has_files)) {
+    items->rooms = rooms;
+    sent_file_make_rooms(state, rooms);
   }
 }
 
@@ -182,7 +158,6 @@ static int complain_of_part(lua_State *state, const struct returned *returned, l
 
 static int complain_of_same(lua_State *state, const struct returned *returned, lua_Integer one,
                             lua_Integer other) {
-  sent_file_fill_stock(state);
   return luaL_error(state, "%s returned a list whose items %I and %I are the same file",
                     generation_push_place(state, returned->generation, returned->function),
                     (LUAI_UACINT)one, (LUAI_UACINT)other);
@@ -221,7 +196,7 @@ static bool take_stream(lua_State *state, struct session *session, const struct 
   int64_t left = 0;
   int file = lua_gettop(state);
   file_value_make_stream(state, file);
-  push_room(state, items, room);
+  sent_file_push_room(state, room);
   enum sent_file_fault fault = sent_file_take(state, file, file + 1, length, &left);
   lua_pop(state, 1);
   switch (fault) {
@@ -322,8 +297,10 @@ static void send_descriptor(lua_State *state, struct session *session, int fd, l
   check_status(state, status);
 }
 
-/* Sends the taken file on the top. One without bytes stays in its room. */
-static void send_taken(lua_State *state, struct session *session) {
+/* Sends the file that was taken into the room, and gives the room away with it. One without bytes
+ * stays where it is. */
+static void send_taken(lua_State *state, struct session *session, lua_Integer room) {
+  sent_file_push_room(state, room);
   struct sent_file *file = lua_touserdata(state, -1);
   if (!file->is_pulled && file->length == 0) return;
   int fd = fileno(file->stream.f);
@@ -333,10 +310,10 @@ static void send_taken(lua_State *state, struct session *session) {
                            : session_send_file(session, fd, file->offset, file->length, reference);
   if (status != STATUS_OK) luaL_unref(state, LUA_REGISTRYINDEX, reference);
   check_status(state, status);
+  sent_file_give_room(state, room);
 }
 
-static void send_file(lua_State *state, struct session *session, const struct items *items,
-                      lua_Integer *room) {
+static void send_file(lua_State *state, struct session *session, lua_Integer *room) {
   int fd;
   int64_t size;
   lua_Integer length;
@@ -345,8 +322,7 @@ static void send_file(lua_State *state, struct session *session, const struct it
     send_descriptor(state, session, fd, length);
     return;
   }
-  push_room(state, items, ++*room);
-  send_taken(state, session);
+  send_taken(state, session, ++*room);
 }
 
 static void send_items(lua_State *state, struct session *session, const struct items *items) {
@@ -357,58 +333,101 @@ static void send_items(lua_State *state, struct session *session, const struct i
     switch (lua_type(state, -1)) {
     case LUA_TSTRING: send_string(state, session); break;
     case LUA_TFUNCTION: send_function(state, session); break;
-    default: send_file(state, session, items, &room);
+    default: send_file(state, session, &room);
     }
     lua_settop(state, top);
   }
 }
 
-/* Closes what was taken: all of it, or what had no bytes to send. */
-static void close_rooms(lua_State *state, const struct items *items, bool closes_all) {
-  for (lua_Integer i = 1; i <= items->rooms; i++) {
-    push_room(state, items, i);
-    const struct sent_file *file = lua_touserdata(state, -1);
-    if (closes_all || (!file->is_pulled && file->length == 0)) sent_file_close(state);
+/* What had no bytes to send is in its room still. */
+static void close_rooms(lua_State *state, lua_Integer rooms) {
+  for (lua_Integer i = 1; i <= rooms; i++) {
+    sent_file_push_room(state, i);
+    if (!lua_isnil(state, -1)) sent_file_close(state);
     lua_pop(state, 1);
   }
+  sent_file_drop_rooms(state, rooms);
+  sent_file_fill_stock(state);
 }
 
 /* All or nothing: the items are looked at, and the files taken, before the first item goes out.
- * From the look on nothing is allocated in Lua, so that no finalizer can change what was seen. */
+ * From the look on nothing is allocated in Lua, so that no finalizer can change what was seen.
+ * False: the session was told. */
 static bool queue_items(lua_State *state, struct session *session, struct items *items,
                         const struct returned *returned) {
   bool has_files;
-  lua_Integer rooms = count_rooms(state, items, &has_files);
-  if (rooms > 0 && !take_stock(state, items, rooms)) make_rooms(state, items, rooms);
-  if (has_files && !take_files(state, session, returned, items)) {
-    close_rooms(state, items, true);
-    return false;
-  }
+  lua_Integer rooms = items->rooms = count_rooms(state, items, &has_files);
+  if (!sent_file_has_rooms(state, rooms)) make_rooms(state, items, rooms);
+  if (!take_files(state, session, returned, items)) return false;
   send_items(state, session, items);
-  if (items->rooms == 0) return true;
-  close_rooms(state, items, false);
-  sent_file_fill_stock(state);
+  if (items->rooms > 0) close_rooms(state, items->rooms);
   return true;
 }
 
-static bool queue_table(lua_State *state, struct session *session,
+static bool queue_table(lua_State *state, struct session *session, struct items *items,
                         const struct returned *returned) {
   lua_Integer length;
-  struct items items = {.are_list = true, .index = lua_gettop(state)};
-  items.count = (lua_Integer)lua_rawlen(state, items.index);
-  if (items.count > 0) return queue_items(state, session, &items, returned);
-  if (push_file(state, items.index, &length)) {
+  int table = items->index;
+  *items = (struct items){.are_list = true, .index = table};
+  items->count = (lua_Integer)lua_rawlen(state, table);
+  if (items->count > 0) return queue_items(state, session, items, returned);
+  if (push_file(state, table, &length)) {
     lua_pop(state, 1);
-    items = (struct items){.is_only = true, .index = items.index, .count = 1};
-    return queue_items(state, session, &items, returned);
+    *items = (struct items){.is_only = true, .index = table, .count = 1};
+    return queue_items(state, session, items, returned);
   }
   lua_pushnil(state);
-  if (lua_next(state, items.index) == 0) return true;
-  lua_settop(state, items.index);
+  if (lua_next(state, table) == 0) return true;
+  lua_settop(state, table);
   lua_pushliteral(state, "file");
-  if (lua_rawget(state, items.index) == LUA_TNIL) complain_of_no_items(state, returned);
-  lua_settop(state, items.index);
+  if (lua_rawget(state, table) == LUA_TNIL) complain_of_no_items(state, returned);
+  lua_settop(state, table);
   return complain(state, returned, 0);
+}
+
+/* For queue_files(). */
+struct queueing {
+  struct session *session;
+  const struct returned *returned;
+  struct items items;
+  bool is_queued;
+};
+
+static int queue_files(lua_State *state) {
+  struct queueing *queueing = lua_touserdata(state, 1);
+  struct session *session = queueing->session;
+  struct items *items = &queueing->items;
+  queueing->is_queued = lua_istable(state, items->index)
+                            ? queue_table(state, session, items, queueing->returned)
+                            : queue_items(state, session, items, queueing->returned);
+  return 0;
+}
+
+/* The files are the server's, which closes what it does not send, whatever goes wrong. */
+static bool queue_protected(lua_State *state, struct session *session,
+                            const struct returned *returned) {
+  struct queueing queueing = {session, returned, {.is_only = true, .index = 2, .count = 1}, false};
+  int value = lua_gettop(state);
+  lua_pushcfunction(state, gate_keep_trace);
+  lua_pushcfunction(state, queue_files);
+  lua_pushlightuserdata(state, &queueing);
+  lua_pushvalue(state, value);
+  bool is_raised = lua_pcall(state, 2, 0, value + 1) != LUA_OK;
+  if (!is_raised && queueing.is_queued) return true;
+  refused_close(state, value, queueing.items.rooms);
+  if (is_raised) lua_error(state);
+  return false;
+}
+
+/* A list of strings and functions, as most are, has nothing that must be closed. */
+static bool queue_list(lua_State *state, struct session *session, const struct returned *returned) {
+  bool has_files;
+  struct items items = {.are_list = true, .index = lua_gettop(state)};
+  items.count = (lua_Integer)lua_rawlen(state, items.index);
+  (void)count_rooms(state, &items, &has_files);
+  if (has_files || items.count == 0) return queue_protected(state, session, returned);
+  send_items(state, session, &items);
+  return true;
 }
 
 /* Not inlined, so that response_queue() is. */
@@ -416,12 +435,11 @@ __attribute__((noinline)) static bool queue_other(lua_State *state, struct sessi
                                                   const struct generation *generation,
                                                   enum function function) {
   struct returned returned = {generation, function};
-  struct items only = {.is_only = true, .index = lua_gettop(state), .count = 1};
   switch (lua_type(state, -1)) {
   case LUA_TNIL: return true;
   case LUA_TFUNCTION: send_function(state, session); return true;
-  case LUA_TTABLE: return queue_table(state, session, &returned);
-  case LUA_TUSERDATA: return queue_items(state, session, &only, &returned);
+  case LUA_TTABLE: return queue_list(state, session, &returned);
+  case LUA_TUSERDATA: return queue_protected(state, session, &returned);
   default: return complain(state, &returned, 0);
   }
 }
@@ -431,48 +449,6 @@ bool response_queue(lua_State *state, struct session *session, const struct gene
                     enum function function) {
   if (lua_type(state, -1) != LUA_TSTRING) return queue_other(state, session, generation, function);
   return send_string(state, session);
-}
-
-/* ---- pulling ------------------------------------------------------------------------------- */
-
-/* A function that has nothing to say is asked again, at once and then in another turn. */
-static void pull_function(lua_State *state, struct session *session, int64_t patience) {
-  int function = lua_gettop(state);
-  uint32_t started = watchdog_renewed();
-  for (int tries = 0; tries < EMPTY_PIECES_MAX; tries++) {
-    size_t length;
-    lua_pushvalue(state, function);
-    watchdog_renew();
-    lua_call(state, 0, 1);
-    if (lua_isnil(state, -1)) {
-      session_pulled(session, NULL, 0);
-      return;
-    }
-    const char *type = luaL_typename(state, -1);
-    if (lua_type(state, -1) != LUA_TSTRING)
-      luaL_error(state, "a function of the response returned %s (%s), not a string or nil", type,
-                 luaL_tolstring(state, -1, NULL));
-    const char *bytes = lua_tolstring(state, -1, &length);
-    if (length > 0) {
-      check_status(state, session_pulled(session, bytes, length));
-      return;
-    }
-    lua_pop(state, 1);
-    if (watchdog_renewed() - started >= patience) return;
-  }
-  luaL_error(state, "a function of the response returned \"\" %d times in a row",
-             (int)EMPTY_PIECES_MAX);
-}
-
-void response_pull(lua_State *state, struct session *session, lua_Integer blocksize,
-                   int64_t patience) {
-  int top = lua_gettop(state);
-  lua_rawgeti(state, LUA_REGISTRYINDEX, session_source(session));
-  if (lua_isfunction(state, -1))
-    pull_function(state, session, patience);
-  else
-    sent_file_pull(state, session, (size_t)blocksize);
-  lua_settop(state, top);
 }
 
 void response_close(lua_State *state, int reference) {

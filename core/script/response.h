@@ -14,14 +14,10 @@
 /* Queues the value on the top of the stack as what `function` returned; what there is from it on up
  * is then of no more use. Nothing is queued when the value is not a response: then an error is
  * raised that tells which function returned what. False: a file cannot be read, nothing is queued,
- * and session_fail() was called. */
+ * and session_fail() was called. Whatever comes of it, no file that stands in the value is left
+ * open but those that were queued. */
 bool response_queue(lua_State *state, struct session *session, const struct generation *generation,
                     enum function function);
-
-/* Queues the next piece of the source whose turn it is, at most `blocksize` bytes of a file. After
- * `patience` ms in which a function has nothing to say it may queue none. */
-void response_pull(lua_State *state, struct session *session, lua_Integer blocksize,
-                   int64_t patience);
 
 /* Closes the descriptor if the reference is that of one and of nothing in Lua, outside of the gate
  * as well; false if it is not. */

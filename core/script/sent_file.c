@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <lualib.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -10,7 +11,7 @@
 
 #include "script/gate.h"
 
-/* The registry's key of the stock of rooms: a list, in which those that were taken are nil. */
+/* The registry's key of the rooms: a list, in which those that were given away are nil. */
 static const char stock_key;
 
 enum { STOCK = 4 };
@@ -20,42 +21,77 @@ luaL_Stream *sent_file_stream(lua_State *state, int index) {
   return stream && stream->closef ? stream : NULL;
 }
 
-void sent_file_push_room(lua_State *state) {
+static void push_new_room(lua_State *state) {
   struct sent_file *room = lua_newuserdatauv(state, sizeof *room, 0);
   *room = (struct sent_file){.stream.closef = NULL};
   luaL_setmetatable(state, LUA_FILEHANDLE);
 }
 
+/* What the io library closes its plain files with. */
+static lua_CFunction close_of_files;
+
+static void learn_close(lua_State *state) {
+  lua_getglobal(state, LUA_IOLIBNAME);
+  lua_getfield(state, -1, "open");
+  lua_pushliteral(state, "/dev/null");
+  lua_call(state, 1, 1);
+  luaL_Stream *stream = sent_file_stream(state, -1);
+  if (stream) {
+    close_of_files = stream->closef;
+    stream->closef = NULL;
+    fclose(stream->f);
+  }
+  lua_pop(state, 2);
+}
+
 void sent_file_open(lua_State *state) {
+  learn_close(state);
   lua_createtable(state, STOCK, 0);
   lua_rawsetp(state, LUA_REGISTRYINDEX, &stock_key);
   sent_file_fill_stock(state);
 }
 
-bool sent_file_push_stock(lua_State *state, lua_Integer count) {
-  int stock = lua_gettop(state) + 1;
+bool sent_file_has_rooms(lua_State *state, lua_Integer count) {
   lua_rawgetp(state, LUA_REGISTRYINDEX, &stock_key);
-  if (count > STOCK || lua_rawlen(state, stock) < (size_t)count) {
+  bool has = true;
+  for (lua_Integer i = count; i > 0 && has; i--) {
+    has = lua_rawgeti(state, -1, i) != LUA_TNIL;
     lua_pop(state, 1);
-    return false;
   }
-  for (lua_Integer i = (lua_Integer)lua_rawlen(state, stock); count > 0; count--, i--) {
-    lua_rawgeti(state, stock, i);
-    lua_pushnil(state);
-    lua_rawseti(state, stock, i);
-  }
-  lua_remove(state, stock);
-  return true;
+  lua_pop(state, 1);
+  return has;
 }
 
-void sent_file_fill_stock(lua_State *state) {
+void sent_file_make_rooms(lua_State *state, lua_Integer count) {
   lua_rawgetp(state, LUA_REGISTRYINDEX, &stock_key);
-  for (lua_Integer i = (lua_Integer)lua_rawlen(state, -1) + 1; i <= STOCK; i++) {
-    sent_file_push_room(state);
-    lua_rawseti(state, -2, i);
+  for (lua_Integer i = 1; i <= count; i++) {
+    if (lua_rawgeti(state, -1, i) == LUA_TNIL) {
+      push_new_room(state);
+      lua_rawseti(state, -3, i);
+    }
+    lua_pop(state, 1);
   }
   lua_pop(state, 1);
 }
+
+void sent_file_push_room(lua_State *state, lua_Integer room) {
+  lua_rawgetp(state, LUA_REGISTRYINDEX, &stock_key);
+  lua_rawgeti(state, -1, room);
+  lua_remove(state, -2);
+}
+
+void sent_file_give_room(lua_State *state, lua_Integer room) {
+  lua_rawgetp(state, LUA_REGISTRYINDEX, &stock_key);
+  lua_pushnil(state);
+  lua_rawseti(state, -2, room);
+  lua_pop(state, 1);
+}
+
+void sent_file_drop_rooms(lua_State *state, lua_Integer count) {
+  for (lua_Integer room = STOCK + 1; room <= count; room++) sent_file_give_room(state, room);
+}
+
+void sent_file_fill_stock(lua_State *state) { sent_file_make_rooms(state, STOCK); }
 
 /* What the script wrote to the file belongs to it. A file that does not tell its size (as in /proc)
  * is read to its end. */
@@ -125,9 +161,16 @@ void sent_file_pull(lua_State *state, struct session *session, size_t blocksize)
     gate_raise_no_memory(state);
 }
 
+bool sent_file_close_plain(luaL_Stream *stream) {
+  if (stream->closef != close_of_files) return false;
+  stream->closef = NULL;
+  fclose(stream->f);
+  return true;
+}
+
 void sent_file_close(lua_State *state) {
   luaL_Stream *stream = sent_file_stream(state, -1);
-  if (!stream) return;
+  if (!stream || sent_file_close_plain(stream)) return;
   lua_CFunction close = stream->closef;
   stream->closef = NULL;
   lua_pushcfunction(state, close);

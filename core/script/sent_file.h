@@ -41,12 +41,22 @@ luaL_Stream *sent_file_stream(lua_State *state, int index);
 /* Prepares the state, once: there is a stock of rooms from then on. May raise. */
 void sent_file_open(lua_State *state);
 
-/* Pushes a new room for a file. It holds none, and is closed as long as it does not. May raise. */
-void sent_file_push_room(lua_State *state);
+/* Whether there are the rooms from 1 to `count`. Allocates nothing in Lua. */
+bool sent_file_has_rooms(lua_State *state, lua_Integer count);
 
-/* Pushes so many rooms out of the stock; false, with nothing pushed, if it does not have them.
- * Allocates nothing in Lua. */
-bool sent_file_push_stock(lua_State *state, lua_Integer count);
+/* Sees to it that there are. May raise. */
+void sent_file_make_rooms(lua_State *state, lua_Integer count);
+
+/* Pushes the room of this number, which holds no file at first, and is closed as long as it does
+ * not; nil if it was given away. Allocates nothing in Lua. */
+void sent_file_push_room(lua_State *state, lua_Integer room);
+
+/* The room of this number belongs to somebody else from here on. Allocates nothing in Lua. */
+void sent_file_give_room(lua_State *state, lua_Integer room);
+
+/* Of the first `count` rooms, forgets those that are more than the stock has. Allocates nothing in
+ * Lua. */
+void sent_file_drop_rooms(lua_State *state, lua_Integer count);
 
 /* Makes the stock full again. May raise. */
 void sent_file_fill_stock(lua_State *state);
@@ -61,6 +71,10 @@ void sent_file_name(int fd, char *name, size_t size);
 
 /* Queues the next piece, at most `blocksize` bytes, of the file on the top of the stack. */
 void sent_file_pull(lua_State *state, struct session *session, size_t blocksize);
+
+/* Closes the stream if it is a plain file of the io library, with nothing of Lua: it cannot fail,
+ * and needs no memory. False: it is something else. */
+bool sent_file_close_plain(luaL_Stream *stream);
 
 /* Closes the file on the top of the stack, if there is one; the value stays there. As its own
  * `close` does, which a script may have replaced. May raise. */

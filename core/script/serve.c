@@ -9,7 +9,9 @@
 #include "script/generation.h"
 #include "script/life.h"
 #include "script/module_framing.h"
+#include "script/pull.h"
 #include "script/response.h"
+#include "script/sent_file.h"
 #include "script/watchdog.h"
 
 /* The stack of an entry: what it was called with, `self`, and what every request needs, which is
@@ -316,7 +318,7 @@ static int serve(lua_State *state) {
     case SESSION_EXPECT: expect(state, generation, session); break;
     case SESSION_PULL:
       memory_lend(generation->gate->memory, false);
-      response_pull(state, session, blocksize_of(state, generation), SHARE_OF_TIME);
+      pull_source(state, session, blocksize_of(state, generation), SHARE_OF_TIME);
       memory_lend(generation->gate->memory, true);
       break;
     case SESSION_APOLOGIZE: apologize(state, generation, session); break;
@@ -363,13 +365,16 @@ void serve_move(struct handler *handler, struct session *session, struct handler
   client_adopt(from->gate->main, session, from->metatable, to->metatable);
 }
 
-/* Strings and functions only lose their anchor, which cannot raise; a file is closed. */
+/* Strings and functions only lose their anchor, which cannot raise; a file is closed, and most of
+ * them need neither the gate nor memory for that. */
 void serve_release(struct handler *handler, struct session *session, int reference) {
   if (response_close_descriptor(reference)) return;
   struct generation *generation = (struct generation *)handler;
   lua_State *state = generation->gate->main;
   struct call call = {.generation = generation, .session = session, .reference = reference};
   bool is_file = lua_rawgeti(state, LUA_REGISTRYINDEX, reference) == LUA_TUSERDATA;
+  struct sent_file *file = is_file ? lua_touserdata(state, -1) : NULL;
+  if (file && (!file->stream.closef || sent_file_close_plain(&file->stream))) is_file = false;
   lua_pop(state, 1);
   if (is_file && gate_run(generation->gate, close_file, &call) != GATE_OK)
     log_event(LOG_WARN, "close_failed", "detail", generation->gate->error);

@@ -257,6 +257,70 @@ server.for_each_poller(function(poller)
     end)
   end)
 
+  -- What is wrong with each of these is found out late, with open files before it and behind.
+  describe("a response that is refused", function()
+    -- The collector does not run, so that it closes nothing.
+    local REFUSED <const> = [[
+      local framing, files = require "parlance.framing", require "parlance.files"
+      collectgarbage "stop"
+      return {
+        close_when_done = false,
+        request_complete = framing.line { max = 1000 },
+        make_response = function(self)
+          local folder_name = self.request
+          local root = assert(files.root(folder_name))
+          local function a_file() return (assert(io.open(folder_name .. "/file"))) end
+          local function of_root() return (select(2, assert(root:open "file"))) end
+          local function folder() return (assert(io.open(folder_name))) end
+          local function pipe() return (assert(io.popen "echo hello")) end
+          local function written() return (assert(io.open(folder_name .. "/written", "w"))) end
+          local list = { %s }
+          root:close()
+          if #list == 1 and list.alone then return list[1] end
+          return list
+        end,
+        handle_error = function(_, reason) return "!" .. reason end,
+      }
+    ]]
+
+    for name, case in pairs {
+      ["has something else in it"] = { "script_error", "a_file(), of_root(), pipe(), 'x', 5, a_file(), of_root()" },
+      ["has many files and a number"] = { "script_error",
+        "a_file(), a_file(), a_file(), a_file(), a_file(), a_file(), of_root(), 5" },
+      ["has parts and a number"] = { "script_error",
+        "{ file = a_file(), length = 1 }, { file = of_root(), length = 1 }, 5, { file = a_file(), length = 2 }" },
+      ["has a part that is too long"] = { "script_error", "a_file(), { file = a_file(), length = 1000 }, of_root()" },
+      ["has one of parlance.files that is too long"] = { "script_error",
+        "a_file(), { file = of_root(), length = 1000 }, of_root()" },
+      ["has a part of a pipe"] = { "script_error", "of_root(), { file = pipe(), length = 1 }, a_file()" },
+      ["has parts that are written wrongly"] = { "script_error",
+        "{ file = a_file(), length = '1' }, { a_file(), 10 }, { file = a_file() }" },
+      ["is such a part"] = { "script_error", "alone = true, { file = a_file(), length = 'all' }" },
+      ["has a file twice"] = { "script_error",
+        "(function() local f = a_file() return f, f, of_root(), a_file() end)()" },
+      ["has a closed file"] = { "script_error",
+        "a_file(), (function() local f = a_file() f:close() return f, of_root(), a_file() end)()" },
+      ["has standard output"] = { "file_error", "a_file(), io.stderr, of_root(), a_file()" },
+      ["has a folder"] = { "file_error", "a_file(), of_root(), folder(), pipe(), of_root(), a_file()" },
+      ["is a folder"] = { "file_error", "alone = true, folder()" },
+      ["has a file that is only written"] = { "file_error", "a_file(), written(), a_file()" },
+    } do
+      it("leaves no file open that stands in it: it " .. name, function()
+        local reason, items = table.unpack(case)
+        running = server.start(REFUSED:format(items), { poller = poller, turns = true })
+        server.write_file(running.folder .. "/file", ("x"):rep(100))
+        running:turn()
+        before = running:descriptors()
+        for _ = 1, 3 do
+          local client = running:connect()
+          assert.equal("!" .. reason, client:exchange_all(running.folder .. "\n"))
+          client:close()
+        end
+        closes_all()
+      end)
+    end
+  end)
+
   describe("any other file", function()
     for _, blocksize in ipairs { 10, 65536 } do
       it(("is read in blocks of %d: a file of /proc"):format(blocksize), function()

@@ -113,6 +113,59 @@ describe("a failing allocation", function()
     end
   end)
 
+  it("leaves no file open of a response that was returned, though the collector does not run", function()
+    local folder = conversation.folder { file = ("f"):rep(100) }
+    local script = conversation.lines([[
+      if self.request == "send" then
+        Lines.is_given = true
+        return Lines.kept
+      elseif self.request == "open" then
+        local list = {}
+        for i = 1, 6 do list[i] = assert(io.open(Lines.file)) end
+        for i = 7, 8 do list[i] = select(2, assert(self.root:open "file")) end
+        list[9] = { file = select(2, assert(self.root:open "file")), length = 7 }
+        Lines.kept, Lines.is_given = list, false
+        return "opened"
+      end
+      local open = 0
+      for i = 1, 9 do
+        local file = i < 9 and Lines.kept[i] or Lines.kept[9].file
+        if io.type(file) == "file" then
+          file:close()
+          open = open + 1
+        end
+      end
+      return ("%s %d"):format(Lines.is_given, open)]], ([[
+      Lines.root = assert(require "parlance.files".root %q)
+      Lines.file, Lines.is_given = %q, false
+      collectgarbage "stop"]]):format(folder, folder .. "/file"))
+    local function ask(text)
+      local session <close> = script:open()
+      return (conversation.feed(session, { text .. "\n" }))
+    end
+    local before = rooms.process.descriptors()
+    local given = 0
+    for _, count in ipairs(IN_A_ROW) do
+      local n, last = 0, nil
+      repeat
+        n = n + 1
+        assert.equal("opened", ask "open")
+        rooms.base.capture(function()
+          local session <close> = script:open { now = n * 1000 }
+          rooms.session.fail_allocations(n, count)
+          conversation.feed(session, { "send\n" })
+          last = rooms.session.allocations()
+          rooms.session.fail_allocations()
+        end)
+        local is_given, open = ask("how many"):match "^(%a+) (%d+)$"
+        assert.equal(is_given == "true" and "0" or "9", open, "at allocation " .. n)
+        assert.equal(before, rooms.process.descriptors(), "at allocation " .. n)
+        if is_given == "true" then given = given + 1 end
+      until n > last
+    end
+    assert.is_true(given > 20, given)
+  end)
+
   it("does not lose what a framing that is called remembers", function()
     local script = conversation.script [[
       local framing = require "parlance.framing"

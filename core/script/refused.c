@@ -1,0 +1,84 @@
+#include "script/refused.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "script/file_value.h"
+#include "script/sent_file.h"
+
+static bool is_open(lua_State *state, int index) {
+  int fd;
+  int64_t size;
+  return file_value_look(state, index, &fd, &size) || sent_file_stream(state, index);
+}
+
+static int close_stream(lua_State *state) {
+  sent_file_close(state);
+  return 0;
+}
+
+/* Closes the file on the top, if there is one, and takes it off. Most need no memory for that. A
+ * finalizer of the script may run where others do. False: it is there, and still open, as standard
+ * output stays. */
+static bool close_top(lua_State *state) {
+  int fd;
+  int64_t size;
+  bool is_closed = true;
+  luaL_Stream *stream = sent_file_stream(state, -1);
+  if (file_value_look(state, -1, &fd, &size))
+    file_value_close(state, -1);
+  else if (stream && !sent_file_close_plain(stream)) {
+    lua_pushcfunction(state, close_stream);
+    lua_pushvalue(state, -2);
+    if (lua_pcall(state, 1, 0, 0) != LUA_OK) lua_pop(state, 1);
+    is_closed = !is_open(state, -1);
+  }
+  lua_pop(state, 1);
+  return is_closed;
+}
+
+/* Pushes an open file out of the table at index, but for the first `skipped` ones. */
+static bool push_open(lua_State *state, int index, int skipped) {
+  lua_pushnil(state);
+  while (lua_next(state, index) != 0) {
+    if (lua_isuserdata(state, -1) && is_open(state, -1) && skipped-- == 0) {
+      lua_remove(state, -2);
+      return true;
+    }
+    lua_pop(state, 1);
+  }
+  return false;
+}
+
+/* The table is looked through anew for each, since a finalizer may have changed it. */
+static void close_all_in(lua_State *state, int index) {
+  int skipped = 0;
+  while (push_open(state, index, skipped))
+    if (!close_top(state)) skipped++;
+}
+
+static void close_items(lua_State *state, int list) {
+  lua_Integer count = (lua_Integer)lua_rawlen(state, list);
+  for (lua_Integer i = 1; i <= count; i++) {
+    if (lua_rawgeti(state, list, i) == LUA_TTABLE) {
+      close_all_in(state, lua_gettop(state));
+      lua_pop(state, 1);
+    } else
+      close_top(state);
+  }
+  close_all_in(state, list);
+}
+
+void refused_close(lua_State *state, int index, lua_Integer rooms) {
+  if (lua_istable(state, index))
+    close_items(state, index);
+  else {
+    lua_pushvalue(state, index);
+    close_top(state);
+  }
+  for (lua_Integer room = 1; room <= rooms; room++) {
+    sent_file_push_room(state, room);
+    close_top(state);
+  }
+  sent_file_drop_rooms(state, rooms);
+}
