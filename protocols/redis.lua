@@ -43,9 +43,10 @@ local Redis = {
 -- if negative; letters for what it does; then the first and the last argument that is a key, counted from the
 -- name, which is 0 (-1 is the last of all), and the step between keys. COMMAND tells clients the same.
 --
--- The letters: "r" it reads keys, "w" it writes them, "m" it needs memory, so that a full server refuses it, "l" it
--- may take long, "n" it may when a number follows its first arguments: then it is carried out whole, whatever the
--- limit for a call is. So is all that has many arguments.
+-- The letters: "r" it reads keys, "w" it writes them, "m" it needs memory, so that a full server refuses it, "g" it
+-- keeps a little, which a server refuses that is fuller still, "l" it may take long, "n" it may when a number follows
+-- its first arguments: then it is carried out whole, whatever the limit for a call is. So is all that has many
+-- arguments.
 local ROWS <const> = {
   ping = { connection.ping, -1 },
   echo = { connection.echo, 2 },
@@ -59,7 +60,7 @@ local ROWS <const> = {
 
   multi = { transactions.multi, 1 },
   discard = { transactions.discard, 1 },
-  watch = { transactions.watch, -2, "r", 1, -1, 1 },
+  watch = { transactions.watch, -2, "rg", 1, -1, 1 },
   unwatch = { transactions.unwatch, 1 },
   reset = { transactions.reset, 1 },
 
@@ -68,12 +69,12 @@ local ROWS <const> = {
   exists = { keys.exists, -2, "r", 1, -1, 1 },
   touch = { keys.exists, -2, "r", 1, -1, 1 },
   type = { keys.type, 2, "r", 1, 1, 1 },
-  rename = { keys.rename, 3, "w", 1, 2, 1 },
-  renamenx = { keys.renamenx, 3, "w", 1, 2, 1 },
-  expire = { keys.expire, -3, "w", 1, 1, 1 },
-  pexpire = { keys.pexpire, -3, "w", 1, 1, 1 },
-  expireat = { keys.expireat, -3, "w", 1, 1, 1 },
-  pexpireat = { keys.pexpireat, -3, "w", 1, 1, 1 },
+  rename = { keys.rename, 3, "wg", 1, 2, 1 },
+  renamenx = { keys.renamenx, 3, "wg", 1, 2, 1 },
+  expire = { keys.expire, -3, "wg", 1, 1, 1 },
+  pexpire = { keys.pexpire, -3, "wg", 1, 1, 1 },
+  expireat = { keys.expireat, -3, "wg", 1, 1, 1 },
+  pexpireat = { keys.pexpireat, -3, "wg", 1, 1, 1 },
   ttl = { keys.ttl, 2, "r", 1, 1, 1 },
   pttl = { keys.pttl, 2, "r", 1, 1, 1 },
   persist = { keys.persist, 2, "w", 1, 1, 1 },
@@ -133,7 +134,7 @@ local ROWS <const> = {
   smismember = { sets.smismember, -3, "r", 1, 1, 1 },
   smembers = { sets.smembers, 2, "rl", 1, 1, 1 },
   scard = { sets.scard, 2, "r", 1, 1, 1 },
-  smove = { sets.smove, 4, "w", 1, 2, 1 },
+  smove = { sets.smove, 4, "wg", 1, 2, 1 },
   spop = { sets.spop, -2, "wn", 1, 1, 1 },
   srandmember = { sets.srandmember, -2, "r", 1, 1, 1 },
   sinter = { sets.sinter, -2, "rl", 1, -1, 1 },
@@ -161,7 +162,8 @@ local AT_ONCE <const> = {
 local function survive(command, run)
   local function run_or_fail(request, count, self)
     if command.needs_memory and memory.is_full(count * memory.WORD) then return reply.OUT_OF_MEMORY end
-    local is_done, answer = pcall(host.atomic, run, request, count, self)
+    if command.needs_little and memory.is_tight(count * memory.WORD) then return reply.OUT_OF_MEMORY end
+    local is_done, answer = pcall(run, request, count, self)
     if is_done then return answer end
     if answer ~= "not enough memory" then error(answer, 0) end
     for i = 2, count do store.mend(request[i]) end
@@ -171,7 +173,7 @@ local function survive(command, run)
 end
 
 local function run_whole(run)
-  return function(request, count, self) return host.atomic(run, request, count, self) end
+  return function(...) return host.atomic(run, ...) end
 end
 
 -- A command as the rest of this file knows it, of a row of the table.
@@ -185,6 +187,7 @@ local function new_command(name, run, arity, letters, first, last, step)
     reads = letters:find "r" ~= nil,
     writes = letters:find "w" ~= nil,
     needs_memory = letters:find "m" ~= nil,
+    needs_little = letters:find "g" ~= nil,
     first = first or 0,
     last = last or 0,
     step = step or 0,
@@ -283,9 +286,9 @@ local runs = NO_RUNS -- BY_COUNT while the store is plain
 local commands_run = databases.commands or 0
 local tick = host.now() -- when the last tenth of a second began
 
--- Keeps a request for EXEC.
+-- Keeps a request for EXEC. That takes memory, whatever the request is.
 local function queue(client, command, request, count)
-  if command.needs_memory and memory.is_full(0) then
+  if memory.is_full(count * memory.WORD) then
     client.is_faulty = true
     return reply.OUT_OF_MEMORY
   end
@@ -374,11 +377,22 @@ local function sweep()
   end
 end
 
-host.every(OFTEN, function()
+local function tidy()
   tick = host.now()
   databases.commands = commands_run
   if not hurry then sweep() end
-end)
+end
+
+-- Under --memory-limit, all is atomic, so that it may use the reserve. It may be that little else is left when a
+-- large table has grown, and then the keys must still be told, and be removed.
+if memory.MAXIMUM then
+  for _, name in ipairs { "handle_connect", "make_response", "handle_close" } do
+    Redis[name] = run_whole(Redis[name])
+  end
+  tidy, sweep = run_whole(tidy), run_whole(sweep)
+end
+
+host.every(OFTEN, tidy)
 
 function server.count_commands()
   return commands_run

@@ -1,5 +1,6 @@
 -- The connections: what is known of each, and the command CLIENT.
 local host = require "redis.host"
+local memory = require "redis.memory"
 local numbers = require "redis.numbers"
 local reply = require "redis.reply"
 local store = require "redis.store"
@@ -102,6 +103,7 @@ function clients.set_name(self, name)
   if not clients.is_word(name) then
     return reply.error "ERR Client names cannot contain spaces, newlines or special characters."
   end
+  if memory.is_tight(#name) then return reply.OUT_OF_MEMORY end
   clients.of(self).name = name
   return reply.OK
 end
@@ -118,6 +120,7 @@ local function set_info(request, _, self)
   if not clients.is_word(request[4]) then
     return reply.error("ERR %s cannot contain spaces, newlines or special characters.", request[3]:lower())
   end
+  if memory.is_tight(#request[4]) then return reply.OUT_OF_MEMORY end
   clients.of(self)[field] = request[4]
   return reply.OK
 end

@@ -42,14 +42,22 @@ function keys.type(request)
   return "+" .. (type_of(request[2]) or "none") .. "\r\n"
 end
 
+-- What store.set_deadline() and store.write() do to a key that takes the place of another one.
+local function put(key, value, deadline)
+  store.write(key, value)
+  if deadline then store.set_deadline(key, deadline) else store.clear_deadline(key) end
+end
+
 function keys.rename(request)
   local from, to = request[2], request[3]
   local value = store.read(from)
   if value == nil then return reply.NO_KEY end
   if from == to then return reply.OK end
-  local deadline = store.deadline(from)
-  store.write(to, value)
-  if deadline then store.set_deadline(to, deadline) else store.clear_deadline(to) end
+  local is_put, fault = pcall(put, to, value, store.deadline(from))
+  if not is_put then
+    if type(value) == "table" and store.database.data[to] == value then store.remove(to) end -- no two keys share one
+    error(fault, 0)
+  end
   store.remove(from)
   return reply.OK
 end

@@ -36,13 +36,22 @@ function memory.expect_less()
   collects_after = -math.huge
 end
 
---- Whether a server is full, or so many bytes would make it so.
-function memory.is_full(bytes)
-  local maximum = memory.MAXIMUM
-  if not maximum then return false end
-  if memory.usage() + bytes <= maximum then return false end
+local function exceeds(maximum, bytes)
+  if not maximum or memory.usage() + bytes <= maximum then return false end
   collect()
   return memory.usage() + bytes > maximum
+end
+
+--- Whether a server is full, or so many bytes would make it so.
+function memory.is_full(bytes)
+  return exceeds(memory.MAXIMUM, bytes)
+end
+
+local TIGHT <const> = LIMIT and (LIMIT + memory.MAXIMUM) // 2
+
+--- Whether a server is so full that it does without what takes some memory for good, as a deadline does.
+function memory.is_tight(bytes)
+  return exceeds(TIGHT, bytes)
 end
 
 --- Whether a command that takes things away may answer with so many bytes. Where it cannot, it is to leave them.

@@ -7,14 +7,14 @@ function roster.new()
   return { count = 0, at = {} }
 end
 
---- Whether the member is new.
+--- Whether the member is new. If memory runs out on the way, nothing has changed that counts.
 function roster.add(self, member)
   local at = self.at
   if at[member] then return false end
   local count = self.count + 1
-  self.count = count
   self[count] = member
   at[member] = count
+  self.count = count
   return true
 end
 

@@ -87,8 +87,8 @@ end
 -- One look into `kinds` tells what a command may do with a key without a further question: that it holds
 -- a string (nil), an "integer", or a table of the type that stands there. If the key has a deadline, which
 -- is to be looked at first, or is watched, "special" stands there.
-local function set_kind(database, key)
-  local value, kind = database.data[key], nil
+local function set_kind(database, key, value)
+  local kind = nil
   if database.mortals.deadlines[key] or database.watchers[key] then
     kind = "special"
   elseif type(value) == "table" then
@@ -120,7 +120,7 @@ function store.watch(client, key)
   client.watched = client.watched or {}
   client.watched[#client.watched + 1] = { database = database, key = key }
   store.update_special(client)
-  set_kind(database, key)
+  set_kind(database, key, database.data[key])
 end
 
 function store.unwatch(client)
@@ -131,7 +131,7 @@ function store.unwatch(client)
     databases.watches = databases.watches - 1
     if next(watchers) == nil then
       database.watchers[key] = nil
-      set_kind(database, key)
+      set_kind(database, key, database.data[key])
     end
   end
   client.watched, client.is_spoiled = nil, nil
@@ -184,12 +184,13 @@ function store.find(key, kind)
   return value
 end
 
---- Sets what a key holds; when it is to end does not change.
+--- Sets what a key holds; when it is to end does not change. What can fail for want of memory comes before the
+--- value, so that no key holds one that is of another kind than it says.
 function store.write(key, value)
   local database = store.database
   if database.data[key] == nil then roster.add(database.keys, key) end
+  set_kind(database, key, value)
   database.data[key] = value
-  set_kind(database, key)
   if databases.watches > 0 then touch(key) end
 end
 
@@ -226,7 +227,7 @@ end
 function store.clear_deadline(key)
   local database = store.database
   if not expiry.remove(database.mortals, key) then return false end
-  set_kind(database, key)
+  set_kind(database, key, database.data[key])
   touch(key)
   return true
 end
@@ -248,6 +249,7 @@ function store.mend(key)
   local value = database.data[key]
   if value == nil then
     roster.remove(database.keys, key)
+    if not database.watchers[key] then database.kinds[key] = nil end
   elseif type(value) == "table" and (value.count == 0 or value.last and value.last < value.first) then
     store.remove(key)
   end

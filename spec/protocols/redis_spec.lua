@@ -586,6 +586,33 @@ describe("protocols/redis behind a socket", function()
     assert.are.equal("+PONG\r\n", ask("PING", 7))
   end)
 
+  it("can be read and emptied when deadlines have taken what memory there was", function()
+    local redis = server.start("protocols/redis.lua", { "--memory-limit", "8M" })
+    local client = redis:connect()
+    -- Sends the command for one key after the other until it is refused; returns for how many it was not.
+    local function repeat_command(make)
+      local done, is_refused = 0, false
+      repeat
+        local requests = {}
+        for i = 1, 500 do requests[i] = encode(make(tostring(done + i))) end
+        client:send(table.concat(requests))
+        for _ = 1, 500 do
+          is_refused = client.socket:receive("*l"):sub(1, 4) == "-OOM" or is_refused
+          if not is_refused then done = done + 1 end
+        end
+      until is_refused
+      return done
+    end
+    local kept = repeat_command(function(key) return { "SET", key, "v" } end)
+    assert.truthy(repeat_command(function(key) return { "EXPIRE", key, "1000000" } end) < kept)
+    local other = redis:connect()
+    assert.are.equal("$1\r\nv\r\n", other:send("GET 1\r\n"):receive(7))
+    assert.are.equal(":1\r\n", other:send("DEL 1\r\n"):receive(4))
+    local refused <const> = "+OK\r\n-OOM command not allowed when used memory > 'maxmemory'.\r\n+OK\r\n"
+    assert.are.equal(refused, client:send("MULTI\r\nGET 2\r\nDISCARD\r\n"):receive(#refused))
+    assert.are.equal("+OK\r\n+OK\r\n:1\r\n", other:send("FLUSHALL\r\nSET a 1\r\nEXPIRE a 100\r\n"):receive(14))
+  end)
+
   it("ends a request of HTTP at its first line, and says so in the log", function()
     local redis = server.start "protocols/redis.lua"
     assert.are.equal("+OK\r\n", redis:connect():send("SET a 1\r\npost / HTTP/1.1\r\nFLUSHALL\r\n"):receive_all())
@@ -602,6 +629,25 @@ describe("protocols/redis behind a socket", function()
     assert.are.equal(
       "-ERR Protocol error: invalid bulk length\r\n", redis:connect():send("*1\r\n$-1\r\n"):receive_all()
     )
+  end)
+end)
+
+describe("redis.expiry", function()
+  it("goes over a leap of the clock in few steps", function()
+    local expiry = dofile "protocols/redis/expiry.lua"
+    local deadlines <const> = 1000000
+    local keys, century = expiry.new(), 100 * 366 * 86400 * 1000
+    for i = 1, 3 do expiry.set(keys, "key" .. i, i * deadlines) end
+    expiry.set(keys, "last", 2 * century)
+    debug.sethook(function() error "it takes too many steps" end, "", 1000000)
+    finally(function() debug.sethook() end)
+    for i = 1, 3 do
+      assert.are.equal("key" .. i, expiry.find_over(keys, century))
+      expiry.remove(keys, "key" .. i)
+    end
+    assert.is_nil(expiry.find_over(keys, century))
+    assert.is_nil(expiry.find_over(keys, 2 * century))
+    assert.are.equal("last", expiry.find_over(keys, 2 * century + 100))
   end)
 end)
 
