@@ -141,7 +141,7 @@ static const char *object_of(lua_State *state) {
 }
 
 static void check(lua_State *state, const struct guarded *known) {
-  bool is_text = lua_type(state, 1) == LUA_TSTRING;
+  bool is_text = lua_isstring(state, 1); /* a number, too, is the name of a file */
   switch (known->kind) {
   case NEVER: refuse(state, known, object_of(state)); break;
   case WITH_TEXT:
@@ -211,34 +211,65 @@ static void guard_module(lua_State *state, const char *name, struct script_sandb
 
 /* ---- modules in C -------------------------------------------------------------------------- */
 
-/* The loader of a module: the upvalues are the loader that was found, and the sandbox. */
+/* The upvalues of a loader of a module: the one that was found, the sandbox, and the module's name,
+ * whatever it is called with. */
+enum { LOADER = 1, LOADER_SANDBOX, MODULE, LOADER_UPVALUES = MODULE };
+
 static int load_guarded(lua_State *state) {
-  int count = lua_gettop(state);
-  lua_pushvalue(state, lua_upvalueindex(1));
-  for (int i = 1; i <= count; i++) lua_pushvalue(state, i);
-  lua_call(state, count, 1);
-  const char *name = lua_tostring(state, 1);
-  if (name && lua_istable(state, -1))
-    guard_module(state, name, lua_touserdata(state, lua_upvalueindex(2)));
+  lua_pushvalue(state, lua_upvalueindex(LOADER));
+  lua_insert(state, 1);
+  lua_call(state, lua_gettop(state) - 1, 1);
+  if (lua_istable(state, -1))
+    guard_module(state, lua_tostring(state, lua_upvalueindex(MODULE)),
+                 lua_touserdata(state, lua_upvalueindex(LOADER_SANDBOX)));
   return 1;
+}
+
+/* Replaces the loader at index by one that guards the module whose name is on the top. */
+static void guard_loader(lua_State *state, int index, struct script_sandbox *sandbox) {
+  lua_pushvalue(state, index);
+  lua_insert(state, -2);
+  lua_pushlightuserdata(state, sandbox);
+  lua_insert(state, -2);
+  lua_pushcclosure(state, load_guarded, LOADER_UPVALUES);
+  lua_replace(state, index);
 }
 
 /* A searcher of `package.searchers`: the upvalues are Lua's own, and the sandbox. */
 static int search_guarded(lua_State *state) {
-  lua_settop(state, 1);
+  enum { NAME = 1, FOUND };
+  luaL_checkstring(state, NAME);
+  lua_settop(state, NAME);
   lua_pushvalue(state, lua_upvalueindex(1));
-  lua_insert(state, 1);
+  lua_pushvalue(state, NAME);
   lua_call(state, 1, LUA_MULTRET);
-  if (!lua_isfunction(state, 1)) return lua_gettop(state);
-  lua_pushvalue(state, 1);
-  lua_pushvalue(state, lua_upvalueindex(2));
-  lua_pushcclosure(state, load_guarded, 2);
-  lua_replace(state, 1);
-  return lua_gettop(state);
+  if (!lua_isfunction(state, FOUND)) return lua_gettop(state) - NAME;
+  lua_pushvalue(state, NAME);
+  guard_loader(state, FOUND, lua_touserdata(state, lua_upvalueindex(2)));
+  return lua_gettop(state) - NAME;
 }
 
-/* The third and the fourth searcher find modules in C. */
-static void guard_searchers(lua_State *state, struct script_sandbox *sandbox) {
+/* package.loadlib(path, function): the upvalues are Lua's own, and the sandbox. The function
+ * luaopen_a_b opens the module "a.b". */
+static int load_library(lua_State *state) {
+  enum { PATH = 1, OPENER, FOUND };
+  static const char prefix[] = "luaopen_";
+  luaL_checkstring(state, PATH);
+  const char *opener = luaL_checkstring(state, OPENER);
+  lua_settop(state, OPENER);
+  lua_pushvalue(state, lua_upvalueindex(1));
+  lua_pushvalue(state, PATH);
+  lua_pushvalue(state, OPENER);
+  lua_call(state, 2, LUA_MULTRET);
+  if (lua_isfunction(state, FOUND) && strncmp(opener, prefix, sizeof prefix - 1) == 0) {
+    luaL_gsub(state, opener + sizeof prefix - 1, "_", ".");
+    guard_loader(state, FOUND, lua_touserdata(state, lua_upvalueindex(2)));
+  }
+  return lua_gettop(state) - OPENER;
+}
+
+/* The third and the fourth searcher find modules in C, and package.loadlib opens them. */
+static void guard_loaders(lua_State *state, struct script_sandbox *sandbox) {
   lua_getglobal(state, LUA_LOADLIBNAME);
   lua_getfield(state, -1, "searchers");
   for (int i = 3; i <= 4; i++) {
@@ -247,7 +278,12 @@ static void guard_searchers(lua_State *state, struct script_sandbox *sandbox) {
     lua_pushcclosure(state, search_guarded, 2);
     lua_rawseti(state, -2, i);
   }
-  lua_pop(state, 2);
+  lua_pop(state, 1);
+  lua_getfield(state, -1, "loadlib");
+  lua_pushlightuserdata(state, sandbox);
+  lua_pushcclosure(state, load_library, 2);
+  lua_setfield(state, -2, "loadlib");
+  lua_pop(state, 1);
 }
 
 /* --------------------------------------------------------------------------------------------- */
@@ -280,5 +316,5 @@ void sandbox_install(lua_State *state, struct script_sandbox *sandbox) {
   lua_pushcclosure(state, make_name, 1);
   lua_setfield(state, -2, "tmpname");
   lua_pop(state, 1);
-  guard_searchers(state, sandbox);
+  guard_loaders(state, sandbox);
 }

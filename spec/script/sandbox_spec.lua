@@ -96,6 +96,16 @@ describe("a simulated script", function()
     { 'require "lfs".touch "BESIDE/file"', "lfs.touch would change BESIDE/file" },
     { 'require "lfs".link("BESIDE/file", "OWN/l", true)', "lfs.link would link BESIDE/file" },
     { 'require "lfs".chdir "/"', "lfs.chdir would go to /" },
+    { 'io.output(7)', "io.output would write to 7" },
+    {
+      'package.loadlib(package.searchpath("lfs", package.cpath), "luaopen_lfs")().mkdir "BESIDE/new"',
+      "lfs.mkdir would make the folder BESIDE/new",
+    },
+    {
+      'package.loadlib(package.searchpath("socket.core", package.cpath), "luaopen_socket_core")().connect("::1", 1)',
+      "socket.core.connect would connect to ::1",
+    },
+    { 'package.searchers[3] "lfs" "other".rmdir "BESIDE"', "lfs.rmdir would remove the folder BESIDE" },
     { 'require "socket".connect("127.0.0.1", 1)', "socket.core.connect would connect to 127.0.0.1" },
     { 'require "socket".tcp():connect("127.0.0.1", 1)', "socket.core.connect would connect to 127.0.0.1" },
     { 'require "socket".tcp():bind("127.0.0.1", 0)', "socket.core.bind would listen on 127.0.0.1" },
@@ -147,6 +157,8 @@ describe("a simulated script", function()
     { 'return os.tmpname() .. os.tmpname():match "/lua_2"', "OWN/lua_1/lua_2" },
     { 'return io.open(os.tmpname(), "w"):write "x" ~= nil', "true" },
     { 'return require "socket".gettime() > 0', "true" },
+    { 'return select(3, package.loadlib("BESIDE/nothing.so", "luaopen_nothing"))', "open" },
+    { 'return (package.searchers[3] "no.such.module"):find "no file" ~= nil', "true" },
   } do
     local code, expected = table.unpack(case)
     it("may " .. code, function()
