@@ -6,6 +6,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
@@ -376,6 +377,11 @@ enum status socket_send_file(int fd, int file, int64_t *offset, size_t length, s
 size_t socket_unacknowledged(int fd) {
   int length = 0;
   return ioctl(fd, SIOCOUTQ, &length) == 0 && length > 0 ? (size_t)length : 0;
+}
+
+bool socket_is_gone(int fd) {
+  struct pollfd look = {.fd = fd};
+  return poll(&look, 1, 0) > 0 && (look.revents & (POLLERR | POLLHUP)) != 0;
 }
 
 /* --- ending --- */

@@ -69,6 +69,10 @@ enum status socket_send_file(int fd, int file, int64_t *offset, size_t length, s
  * 32 KiB. 0 where it is not known. */
 size_t socket_unacknowledged(int fd);
 
+/* Whether the connection has broken, or both its sides have been closed; one of which only the
+ * peer's sending side has been closed is not gone. */
+bool socket_is_gone(int fd);
+
 /* Ends the sending side (FIN); the receiving side stays open. */
 void socket_shutdown_write(int fd);
 

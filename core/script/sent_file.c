@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/reaper.h"
 #include "script/gate.h"
 
 /* The registry's key of the rooms: a list, in which those that were given away are nil. */
@@ -30,8 +31,27 @@ static void push_new_room(lua_State *state) {
 /* What the io library closes its plain files with. */
 static lua_CFunction close_of_files;
 
+/* And what with those of io.popen; NULL: it was not called yet. */
+static lua_CFunction close_of_programs;
+
+/* io.popen(program, mode), which is the upvalue. */
+static int open_program(lua_State *state) {
+  const char *mode = luaL_optstring(state, 2, "r");
+  luaL_checkstring(state, 1);
+  luaL_argcheck(state, strcmp(mode, "r") == 0 || strcmp(mode, "w") == 0, 2, "invalid mode");
+  lua_pushvalue(state, lua_upvalueindex(1));
+  lua_insert(state, 1);
+  lua_call(state, lua_gettop(state) - 1, LUA_MULTRET);
+  const luaL_Stream *stream = sent_file_stream(state, 1);
+  if (stream) close_of_programs = stream->closef;
+  return lua_gettop(state);
+}
+
 static void learn_close(lua_State *state) {
   lua_getglobal(state, LUA_IOLIBNAME);
+  lua_getfield(state, -1, "popen");
+  lua_pushcclosure(state, open_program, 1);
+  lua_setfield(state, -2, "popen");
   lua_getfield(state, -1, "open");
   lua_pushliteral(state, "/dev/null");
   lua_call(state, 1, 1);
@@ -141,6 +161,30 @@ static void fail_to_read(struct session *session, FILE *stream, int error) {
   session_fail(session, REASON_FILE_ERROR, detail);
 }
 
+/* Whether reading may have to wait for somebody who writes. */
+static bool may_wait(FILE *stream) {
+  struct stat about;
+  return fstat(fileno(stream), &about) == 0 && !S_ISREG(about.st_mode);
+}
+
+/* Reads what is there: in the stream, where the script may have left something, and behind it.
+ * *is_empty: nothing is there for now. Somebody else may read from the same pipe or terminal, and
+ * then expects that reading waits: it does again afterwards. */
+static size_t read_present(FILE *stream, char *space, size_t size, bool *is_empty) {
+  int fd = fileno(stream), flags = fcntl(fd, F_GETFL);
+  bool waits = flags >= 0 && (flags & O_NONBLOCK) == 0;
+  if (waits) (void)fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+  errno = 0;
+  size_t length = fread(space, 1, size, stream);
+  int error = ferror(stream) ? errno : 0;
+  if (waits) (void)fcntl(fd, F_SETFL, flags);
+  bool is_patient = error == EAGAIN || error == EWOULDBLOCK || error == EINTR;
+  if (is_patient) clearerr(stream);
+  *is_empty = is_patient && length == 0;
+  errno = error;
+  return length;
+}
+
 /* The room for the piece is made before the file is looked at. */
 void sent_file_pull(lua_State *state, struct session *session, size_t blocksize) {
   luaL_Buffer block;
@@ -152,7 +196,14 @@ void sent_file_pull(lua_State *state, struct session *session, size_t blocksize)
     return;
   }
   errno = 0;
-  size_t length = fread(space, 1, blocksize, stream->f);
+  bool is_empty = false;
+  size_t length = session_asks_later(session) && may_wait(stream->f)
+                      ? read_present(stream->f, space, blocksize, &is_empty)
+                      : fread(space, 1, blocksize, stream->f);
+  if (is_empty) {
+    session_pulled_nothing(session);
+    return;
+  }
   if (length == 0 && ferror(stream->f)) {
     fail_to_read(session, stream->f, errno);
     return;
@@ -162,9 +213,13 @@ void sent_file_pull(lua_State *state, struct session *session, size_t blocksize)
 }
 
 bool sent_file_close_plain(luaL_Stream *stream) {
-  if (stream->closef != close_of_files) return false;
+  lua_CFunction close = stream->closef;
+  if (close != close_of_files && close != close_of_programs) return false;
   stream->closef = NULL;
-  fclose(stream->f);
+  if (close == close_of_files)
+    fclose(stream->f);
+  else
+    reaper_close(stream->f);
   return true;
 }
 

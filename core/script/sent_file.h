@@ -72,8 +72,8 @@ void sent_file_name(int fd, char *name, size_t size);
 /* Queues the next piece, at most `blocksize` bytes, of the file on the top of the stack. */
 void sent_file_pull(lua_State *state, struct session *session, size_t blocksize);
 
-/* Closes the stream if it is a plain file of the io library, with nothing of Lua: it cannot fail,
- * and needs no memory. False: it is something else. */
+/* Closes the open stream if it is one of io.open or io.popen, with nothing of Lua: it cannot fail,
+ * needs no memory, and does not wait for the end of a program. False: it is something else. */
 bool sent_file_close_plain(luaL_Stream *stream);
 
 /* Closes the file on the top of the stack, if there is one; the value stays there. As its own

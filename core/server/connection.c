@@ -456,8 +456,16 @@ static void go_on(struct connection *connection) {
   settle(connection);
 }
 
+/* Who waits for a source that has nothing is not listened to, and not every poller tells then that
+ * the peer is gone. */
+static bool has_lost_peer(const struct connection *connection) {
+  return connection->phase == PHASE_TALKING && connection->interest == POLLER_NONE &&
+         socket_is_gone(connection->fd);
+}
+
 static void expire_timer(struct timer *timer) {
   struct connection *connection = of_timer(timer);
+  if (has_lost_peer(connection)) abort_session(connection, REASON_PEER_RESET);
   if (connection->phase == PHASE_LINGERING)
     linger_on(connection);
   else if (!ready_has(&connection->turn)) /* else its turn comes, and with it a look at the time */
@@ -524,7 +532,8 @@ static struct connection *create(struct listener *listener, int fd, const struct
                                              .failures = &service->failures,
                                              .ask_pause = ASK_PAUSE,
                                              .held = &server->held,
-                                             .now = tell_time};
+                                             .now = tell_time,
+                                             .asks_later = true};
   connection->listener = listener;
   connection->fd = fd;
   connection->phase = PHASE_NAMING;

@@ -19,9 +19,9 @@ enum reason {
   REASON_SCRIPT_ERROR,    /* the script raised, or answered what the contract does not know */
   REASON_SCRIPT_OVERRUN,  /* a call into the script took too long */
   REASON_OUT_OF_MEMORY,   /* the script's memory limit, or the machine's */
-  REASON_FILE_ERROR,      /* a file of a response could not be read, or shrank while it was sent */
-  REASON_DRAINED,         /* the server is stopping, and this conversation had nothing in hand */
-  REASON_STOPPED,         /* the server stopped before the conversation could be finished */
+  REASON_FILE_ERROR, /* a file of a response could not be read, shrank, or had nothing for long */
+  REASON_DRAINED,    /* the server is stopping, and this conversation had nothing in hand */
+  REASON_STOPPED,    /* the server stopped before the conversation could be finished */
   REASON_COUNT
 };
 

@@ -193,11 +193,20 @@ static int64_t after(int64_t since, int64_t timeout) {
   return timeout > 0 ? since + timeout : CLOCK_NEVER;
 }
 
+/* Nothing is left to be sent before a source that has nothing for now. */
+static bool is_starved(const struct session *session) {
+  return session->source_at > 0 && output_source(&session->output) && !session_has_output(session);
+}
+
 /* Which limit of time applies now, and when it is passed. */
 static int64_t deadline(const struct session *session, enum reason *reason) {
   const struct limits *limits = &session->handler->limits;
   *reason = REASON_WRITE_TIMEOUT;
   if (session->state == STATE_ENDED) return CLOCK_NEVER;
+  if (is_starved(session)) {
+    *reason = REASON_FILE_ERROR;
+    return after(session->source_since, limits->idle_timeout);
+  }
   if (!output_is_empty(&session->output)) return after(session->write_since, limits->write_timeout);
   if (session->yielded) return CLOCK_NEVER; /* it waits for its turn, and not for the peer */
   *reason = REASON_REQUEST_TIMEOUT;
@@ -213,6 +222,7 @@ int64_t session_deadline(const struct session *session) {
   bool may_ask = session->asked > 0 && have > session->asked && have >= session->framed.length;
   if (may_ask && session->state == STATE_READING && !session->paused && !session->output.first)
     asks = conversation_ask_time(session);
+  if (session->source_at > 0 && conversation_pulls(session)) asks = session->source_at;
   return asks < when ? asks : when;
 }
 
@@ -227,12 +237,15 @@ static void end(struct session *session, enum reason reason) {
 void session_expire(struct session *session, int64_t now) {
   enum reason reason;
   if (deadline(session, &reason) > now) {
-    if (session->asked > 0) work(session, now); /* it may be time to ask again */
+    bool asks_again = session->asked > 0 || session->source_at > 0;
+    if (asks_again) work(session, now); /* it may be time for that */
     return;
   }
   session->now = now;
   if (reason == REASON_REQUEST_TIMEOUT)
     session_fail(session, reason, "the request did not get complete within request_timeout");
+  else if (reason == REASON_FILE_ERROR)
+    session_fail(session, reason, "a file of the response had nothing to read within idle_timeout");
   else if (reason == REASON_WRITE_TIMEOUT) {
     session_fail(session, reason, "the peer took no byte of its response within write_timeout");
     end(session, reason);
@@ -245,7 +258,9 @@ size_t session_memory(const struct session *session) {
   return buffer_memory(session->kept) + output_memory(&session->output);
 }
 
-size_t session_files(const struct session *session) { return session->output.files; }
+size_t session_files(const struct session *session) {
+  return session->output.files + (session->source_at > 0);
+}
 
 /* The memory of a request comes free at once; what the peer does not take comes free only when it
  * is given up. */

@@ -61,6 +61,10 @@ struct session_owner {
   /* What time it is now. It is asked when the handler has been at work, which may have taken long.
    * NULL: no time passes meanwhile. */
   int64_t (*now)(struct session_owner *owner);
+  /* A source that has nothing for now is asked again at session_deadline(), in the owner's real
+   * time. False: whoever reads from one waits for it (in simulated time there is no other way to
+   * have it at the same time again). */
+  bool asks_later;
 };
 
 /* ---- the owner's side ---------------------------------------------------------------------- */
@@ -141,7 +145,8 @@ bool session_move(struct session *session, int64_t now);
  * the script holds for itself as well do not count, nor files. */
 size_t session_memory(const struct session *session);
 
-/* How many parts of files its output holds, each with a descriptor. */
+/* How many parts of files its output holds, and sources that have nothing, each with a descriptor.
+ */
 size_t session_files(const struct session *session);
 
 /* The server has too much in memory, and this conversation has the most: ends it with
@@ -248,6 +253,14 @@ int session_source(const struct session *session);
 
 /* Its next piece, copied; bytes NULL: it has ended and is released. */
 enum status session_pulled(struct session *session, const char *bytes, size_t length);
+
+/* Whether a source may have nothing for now, and so be asked again later. */
+bool session_asks_later(const struct session *session);
+
+/* It has nothing for now: SESSION_PULL comes again after a pause, which grows from 10 to 100 ms.
+ * The peer has nothing to take meanwhile, and no write_timeout; a source that has nothing for as
+ * long as idle_timeout ends the conversation with REASON_FILE_ERROR. */
+void session_pulled_nothing(struct session *session);
 
 /* The request or the response cannot be: logs it with its first bytes, then last words, then the
  * end. What was queued before still goes out. `detail` is copied; it may hold several lines. */

@@ -6,8 +6,8 @@
 #include "framing/http.h"
 #include "session/conversation.h"
 
-/* A source is pulled while less than this waits before it: enough for a write worth its call. */
-enum { PULL_BELOW = 16 * 1024 };
+/* How long a source that has nothing is not asked again, in ms: at first, and at most. */
+enum { SOURCE_PAUSE = 10, SOURCE_PAUSE_MAX = 100 };
 
 /* The handler is shown at least so much of what is there: a string of so many bytes fills a block
  * of 128 with what Lua and the allocator add to it, and larger ones are dearer to give back. */
@@ -158,8 +158,8 @@ static enum session_step next_request(struct session *session) {
 enum session_step session_next(struct session *session) {
   if (session->state == STATE_MOURNING) return SESSION_CLOSE;
   if (session->state == STATE_ENDED || session->yielded) return SESSION_WAIT;
-  if (output_source(&session->output) && buffer_bytes(session->output.front).length < PULL_BELOW)
-    return SESSION_PULL;
+  if (conversation_pulls(session))
+    return session->source_at > session->now ? SESSION_WAIT : SESSION_PULL;
   switch (session->state) {
   case STATE_GREETING: return SESSION_GREET;
   case STATE_READING: return next_request(session);
@@ -292,9 +292,21 @@ int session_source(const struct session *session) {
 }
 
 enum status session_pulled(struct session *session, const char *bytes, size_t length) {
+  session->source_at = session->source_pause = 0;
   if (bytes) return output_append_front(&session->output, bytes, length);
   conversation_release(session, output_take_first(&session->output));
   return STATUS_OK;
+}
+
+bool session_asks_later(const struct session *session) { return session->owner->asks_later; }
+
+void session_pulled_nothing(struct session *session) {
+  unsigned pause = session->source_pause * 2;
+  if (pause == 0) session->source_since = session->now;
+  if (pause == 0) pause = SOURCE_PAUSE;
+  if (pause > SOURCE_PAUSE_MAX) pause = SOURCE_PAUSE_MAX;
+  session->source_pause = pause & 0xff;
+  session->source_at = session->now + pause;
 }
 
 /* By the place in the script that the detail begins with ("chat.lua:12:"), whatever stands behind
@@ -343,6 +355,7 @@ void session_fail(struct session *session, enum reason reason, const char *detai
   bool has_last_words =
       is_between && session->handler->apologizes && session->state < STATE_FAILING;
   session->queueing = false;
+  session->source_at = session->source_pause = 0;
   conversation_release(session, output_take_pieces(&session->output));
   if (!has_last_words) {
     conversation_close(session, reason);

@@ -493,6 +493,72 @@ describe("session", function()
       assert.equal("<def>", conversation.feed(session, { "f." }))
     end)
 
+    describe("of a source that has nothing", function()
+      local fifo, path, session
+
+      before_each(function()
+        path = conversation.folder { fifo = "" } .. "/fifo"
+        assert(os.remove(path))
+        assert(os.execute("mkfifo " .. path))
+        fifo = assert(io.open(path, "r+"))
+        fifo:setvbuf "no"
+        local script = conversation.script(([[
+          local framing = require "parlance.framing"
+          return {
+            close_when_done = false, idle_timeout = 5, write_timeout = 3,
+            request_complete = framing.line {},
+            make_response = function() return { "<", assert(io.open(%q, "rb")), ">" } end,
+            handle_error = function() return "!" end,
+          }]]):format(path))
+        session = script:open { now = 0, asks_later = true }
+        session:receive("x\n", 1000)
+        assert.equal("<", session:take(10, 1000))
+      end)
+
+      after_each(function() fifo:close() end)
+
+      it("are when it is asked again, ever later", function()
+        local now = 1000
+        for _, pause in ipairs { 10, 20, 40, 80, 100, 100 } do
+          assert.equal(now + pause, session:deadline())
+          session:expire(now + pause - 1)
+          assert.equal(now + pause, session:deadline())
+          now = now + pause
+          session:expire(now)
+          assert.is_false(session:has_output())
+        end
+        fifo:write "one"
+        session:expire(now + 99)
+        assert.is_false(session:has_output())
+        session:expire(now + 100)
+        assert.equal("one", session:take(10, now + 100))
+        assert.equal(now + 110, session:deadline())
+        fifo:close()
+        session:expire(now + 110)
+        assert.equal(">", session:take(10, now + 110))
+        assert.is_nil((session:take(10, now + 110)))
+        assert.equal(now + 110 + 5000, session:deadline())
+        fifo = assert(io.open(path, "r+"))
+      end)
+
+      it("are idle_timeout in the end, from when it first had nothing", function()
+        session:expire(5999)
+        assert.is_false(session:finished())
+        quietly(function() session:expire(6000) end)
+        assert.is_true(session:finished())
+        assert.equal("file_error", session:reason())
+        assert.is_false(session:has_output())
+      end)
+
+      it("are write_timeout while output waits", function()
+        fifo:write "one"
+        session:expire(1010)
+        assert.equal(1020, session:deadline())
+        quietly(function() session:expire(4010) end)
+        assert.equal("write_timeout", session:reason())
+      end)
+    end)
+
     it("move when the peer goes on taking what was sent before", function()
       local session = open(0)
       session:receive("abc.", 1000)

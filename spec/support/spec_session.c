@@ -225,8 +225,8 @@ static int64_t tell_time(struct session_owner *owner) {
   return peer->now += peer->takes;
 }
 
-/* open { now =, takes =, host =, port =, name =, server_host =, server_port =, starts = false }:
- * nil if there is no memory. */
+/* open { now =, takes =, asks_later =, host =, port =, name =, server_host =, server_port =, starts
+ * = false }: nil if there is no memory. */
 static int service_open(lua_State *L) {
   struct service *service = check_service(L);
   return spec_open_peer(L, &service->peers, script_name(service->script),
@@ -244,7 +244,8 @@ int spec_open_peer(lua_State *L, struct spec_peers *all, const char *name,
                                   .failures = &all->failures,
                                   .ask_pause = arguments_integer(L, 2, "ask_pause", 0),
                                   .held = &all->held,
-                                  .now = tell_time},
+                                  .now = tell_time,
+                                  .asks_later = arguments_flag(L, 2, "asks_later")},
                         .all = all,
                         .who = who,
                         .now = now,

@@ -83,7 +83,7 @@ function parlance.every(seconds, f) end
 ---| "script_error"    # the script raised, or answered what the contract does not know
 ---| "script_overrun"  # a call into the script took too long
 ---| "out_of_memory"   # the script's memory limit, or the machine's
----| "file_error"      # a file of a response could not be read, or shrank while it was sent
+---| "file_error"      # a file of a response could not be read, shrank, or had nothing to read for idle_timeout
 ---| "drained"         # the server is stopping
 ---| "stopped"         # the server stopped before the conversation could be finished
 
