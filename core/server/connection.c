@@ -181,7 +181,9 @@ static void look_at_delivery(struct connection *connection) {
 static int64_t next_look(const struct connection *connection) {
   const struct service *service = connection->listener->service;
   int64_t deadline = session_deadline(connection->session);
-  int64_t look = service->server->now + service->handler->limits.write_timeout / LOOKS + 1;
+  int64_t timeout = service->handler->limits.write_timeout;
+  if (timeout <= 0) return deadline; /* there is nothing to find out */
+  int64_t look = service->server->now + timeout / LOOKS + 1;
   return look < deadline ? look : deadline;
 }
 
@@ -584,6 +586,12 @@ void connection_abort(struct connection *connection, bool tells) {
     finish(connection);
   } else
     end(connection, false);
+}
+
+void connection_claim(struct connection *connection) {
+  if (connection->phase != PHASE_TALKING) return;
+  session_claim(connection->session);
+  count_buffered(connection, session_memory(connection->session));
 }
 
 size_t connection_buffered(const struct connection *connection) { return connection->buffered; }

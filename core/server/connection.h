@@ -21,6 +21,9 @@ void connection_move(struct connection *connection);
 /* Ends it now; the script is told only if `tells`. It is freed by connection_free_ended(). */
 void connection_abort(struct connection *connection, bool tells);
 
+/* Strings that it sends, and that count for nobody any more, count for it. */
+void connection_claim(struct connection *connection);
+
 /* Bytes in memory: an unfinished request, and output that was not sent. */
 size_t connection_buffered(const struct connection *connection);
 

@@ -22,10 +22,18 @@ static unsigned least_class(const struct server *server, size_t excess) {
   return class;
 }
 
+/* Somebody pays for each string that is still held, so that he can be refused. */
+static void claim_strings(struct server *server) {
+  for (struct connection *connection = server->connections; connection;
+       connection = connection_next(connection))
+    connection_claim(connection);
+}
+
 /* Two walks over the connections, however many must go. Between two reliefs at least as much has
  * come in as one of them frees, so that a byte costs little. Only handle_error runs in here, and
  * each connection that is refused a second time gives up all. */
 void relief_give(struct server *server) {
+  if (server->held.unpaid > 0) claim_strings(server);
   size_t enough = server->max_buffered - server->max_buffered / 16;
   unsigned least = least_class(server, server->buffered - enough);
   struct connection *next;

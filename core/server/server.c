@@ -64,6 +64,7 @@ enum status server_create(const struct server_options *options, struct server **
   ready_init(&server->ready);
   idle_init(server);
   server->max_connections = options->max_connections;
+  server->held.sum = &server->buffered;
   server->max_buffered = options->max_buffered > 0 ? options->max_buffered : SIZE_MAX;
   server->keepalive = options->keepalive;
   server->watches = options->watches;

@@ -1,14 +1,13 @@
 /* held.h: the strings that responses send from where they are, by their address.
  *
- * A string that only one response holds is kept in memory for it alone, and counts as buffered. One
- * that several hold is the script's own, since no two responses make the same string, and counts
- * once at most. */
+ * Such a string counts as buffered, and once, however many responses hold it: one of them pays for
+ * it. When that one is done with it, nobody pays, until another claims it. */
 #ifndef SESSION_HELD_H
 #define SESSION_HELD_H
 
-#include <stdbool.h>
 #include <stddef.h>
 
+#include "base/span.h"
 #include "base/status.h"
 
 enum { HELD_BUCKETS = 1024 };
@@ -17,18 +16,24 @@ struct held {
   struct held *next;
   const char *data;
   size_t users;
+  size_t unpaid; /* its length while nobody pays for it; else 0 */
 };
 
-/* All zeros at first; empty again when all sessions are gone. */
+/* All zeros at first, but for `sum`; empty again when all sessions are gone. */
 struct held_strings {
   struct held *buckets[HELD_BUCKETS];
+  size_t unpaid; /* bytes that nobody pays for; */
+  size_t *sum;   /* they are added to this, too, unless it is NULL */
 };
 
-/* One more holds the string; *is_first: it is the only one. */
-enum status held_add(struct held_strings *strings, const char *data, struct held **added,
-                     bool *is_first);
+/* One more holds the string of that length. *charge: what it pays, all or nothing. */
+enum status held_add(struct held_strings *strings, struct span string, struct held **added,
+                     size_t *charge);
 
-/* One fewer does. */
-void held_remove(struct held_strings *strings, struct held *held);
+/* One fewer does, who has paid `charge`. */
+void held_remove(struct held_strings *strings, struct held *held, size_t charge);
+
+/* One of those who hold it pays from now on, if nobody does: then all of it is returned, else 0. */
+size_t held_claim(struct held_strings *strings, struct held *held);
 
 #endif

@@ -113,6 +113,15 @@ struct piece *output_sent(struct output *output, size_t length) {
   return done;
 }
 
+void output_claim(struct output *output, struct held_strings *strings) {
+  for (struct piece *piece = output->first; piece; piece = piece->next) {
+    if (piece->kind != PIECE_HELD || !piece->of.held.held) continue;
+    size_t claimed = held_claim(strings, piece->of.held.held);
+    piece->of.held.charge += claimed;
+    output->charged += claimed;
+  }
+}
+
 struct piece *output_take_pieces(struct output *output) {
   struct piece *all = output->first;
   for (struct piece *piece = all; piece; piece = piece->next)

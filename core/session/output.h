@@ -21,7 +21,7 @@ struct piece {
     struct {
       struct span left;
       struct held *held; /* or NULL */
-      size_t charge;     /* what it counts as buffered; 0 if others hold it, too */
+      size_t charge;     /* what it counts as buffered; 0 if another one pays for it */
     } held;
     struct {
       int descriptor;
@@ -38,7 +38,7 @@ struct output {
   size_t size;    /* bytes in memory that wait; parts of files do not count */
   size_t held;    /* those of them that are in held strings */
   size_t files;   /* pieces that are parts of files */
-  size_t charged; /* the memory of held strings that are held for this output alone */
+  size_t charged; /* the memory of the held strings that it pays for */
 };
 
 static inline bool output_is_empty(const struct output *output) {
@@ -86,6 +86,9 @@ struct piece *output_sent(struct output *output, size_t length);
 
 /* Takes off the piece at the head, which must be there. */
 struct piece *output_take_first(struct output *output);
+
+/* Pays for those of its held strings that nobody pays for any more. */
+void output_claim(struct output *output, struct held_strings *strings);
 
 /* Takes off every piece; the bytes at the front stay. */
 struct piece *output_take_pieces(struct output *output);

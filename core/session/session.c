@@ -29,7 +29,7 @@ void conversation_release(struct session *session, struct piece *pieces) {
     struct piece *piece = pieces;
     pieces = piece->next;
     if (piece->kind == PIECE_HELD && piece->of.held.held)
-      held_remove(session->owner->held, piece->of.held.held);
+      held_remove(session->owner->held, piece->of.held.held, piece->of.held.charge);
     if (piece->kind != PIECE_BYTES) {
       session->handler->release(session->handler, session, piece->reference);
       is_called = true;
@@ -256,6 +256,10 @@ void session_expire(struct session *session, int64_t now) {
 
 size_t session_memory(const struct session *session) {
   return buffer_memory(session->kept) + output_memory(&session->output);
+}
+
+void session_claim(struct session *session) {
+  if (session->owner->held) output_claim(&session->output, session->owner->held);
 }
 
 size_t session_files(const struct session *session) {

@@ -141,9 +141,12 @@ void session_expire(struct session *session, int64_t now);
  * change what session_deadline() and session_wants_turn() say. */
 bool session_move(struct session *session, int64_t now);
 
-/* The memory that it has for an unfinished request and for output that was not sent. Strings that
- * the script holds for itself as well do not count, nor files. */
+/* The memory that it has for an unfinished request and for output that was not sent. A long
+ * string that several sessions send counts for one of them; files do not count. */
 size_t session_memory(const struct session *session);
+
+/* Strings that it sends, and that counted for a session which is done with them, count for it. */
+void session_claim(struct session *session);
 
 /* How many parts of files its output holds, and sources that have nothing, each with a descriptor.
  */

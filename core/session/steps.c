@@ -234,13 +234,14 @@ enum status session_send_held(struct session *session, const char *bytes, size_t
   struct piece piece = {
       .kind = PIECE_HELD, .reference = reference, .of.held = {.left = {bytes, length}}};
   struct held_strings *strings = session->owner->held;
-  bool is_first = true;
   enum status status = STATUS_OK;
-  if (strings) status = held_add(strings, bytes, &piece.of.held.held, &is_first);
+  piece.of.held.charge = length;
+  if (strings)
+    status = held_add(strings, piece.of.held.left, &piece.of.held.held, &piece.of.held.charge);
   if (status != STATUS_OK) return status;
-  if (is_first) piece.of.held.charge = length;
   status = output_push(&session->output, &piece);
-  if (status != STATUS_OK && strings) held_remove(strings, piece.of.held.held);
+  if (status != STATUS_OK && strings)
+    held_remove(strings, piece.of.held.held, piece.of.held.charge);
   return queued(session, status);
 }
 

@@ -4,7 +4,7 @@
 local server = require "support.server"
 
 -- A length, a line feed and a body; a body that is a number N is answered with N bytes, and "same"
--- with a string that the script keeps.
+-- with a string that the script keeps; for "new" it is another one from then on.
 local SCRIPT <const> = [[
 io.stdout:setvbuf "no"
 local framing = require "parlance.framing"
@@ -13,7 +13,8 @@ return {
   close_when_done = false,
   request_complete = framing.length_line {},
   make_response = function(self)
-    if self.request == "same" then return kept end
+    if self.request == "new" then kept = ("k"):rep(6000000) end
+    if self.request == "same" or self.request == "new" then return kept end
     local size = tonumber(self.request)
     return size and ("x"):rep(size) or "ok\n"
   end,
@@ -66,6 +67,22 @@ server.for_each_poller(function(poller)
       running:turn()
       for nth = 1, 6 do assert.equal(6000000, #clients[nth]:receive(6000000)) end
       assert.equal(0, running:count_in_log " overloaded ")
+    end)
+
+    it("counts a string that others are still sent when the one it counted for has it", function()
+      local running = start "10M"
+      local quick = running:connect():send "3\nnew"
+      running:turn()
+      local slow = running:connect():send "4\nsame"
+      running:turn()
+      assert.equal(6000000, #quick:receive(6000000))
+      assert.equal("ok\n", quick:exchange("2\nhi", 3))
+      assert.equal(0, running:count_in_log " overloaded ")
+      local last = running:connect():send "3\nnew"
+      running:wait_for_log " warn overloaded service=script1 "
+      last:receive_rest()
+      assert.equal(6000000, #slow:receive(6000000))
+      assert.equal(1, running:count_in_log " overloaded service")
     end)
 
     it("bounds the memory of many, none of whom is over a limit of its own", function()

@@ -115,6 +115,21 @@ server.for_each_poller(function(poller)
         return running:descriptors() <= descriptors
       end, 20)
     end)
+
+    it("wakes nobody while a peer takes nothing of it and write_timeout is 0", function()
+      local running = start("--write-timeout", 0)
+      local other = connect(running)
+      for _ = 1, 3 do connect(running):send "string 8000000\n" end
+      running:turn()
+      local function wakes()
+        local status <close> = assert(io.open(("/proc/%d/status"):format(running.process:pid())))
+        return tonumber(status:read("a"):match "voluntary_ctxt_switches:%s+(%d+)")
+      end
+      assert.is_true(other:is_quiet(0.5)) -- what the server does behind its work is done by then
+      local before = wakes()
+      assert.is_true(other:is_quiet(0.5))
+      assert.is_true(wakes() - before < 25, wakes() - before)
+    end)
   end)
 
   describe("a server that is asked to stop", function()

@@ -704,6 +704,28 @@ describe("session", function()
       conversation.output(other)
       assert.equal(0, session:memory() + other:memory())
     end)
+
+    it("is that of a long string for the next one that holds it, when the one before is done", function()
+      local script = conversation.lines [[
+        KEPT = KEPT or ("k"):rep(100000)
+        return self.request == "twice" and { KEPT, "and", KEPT } or KEPT
+      ]]
+      local one, two, three = script:open(), script:open(), script:open()
+      one:receive "kept\n"
+      two:receive "twice\n"
+      assert.is_true(one:memory() >= 100000 and two:memory() < 2000)
+      conversation.output(one)
+      three:receive "kept\n"
+      assert.is_true(one:memory() == 0 and two:memory() < 2000 and three:memory() >= 100000)
+      conversation.output(three)
+      two:claim()
+      assert.is_true(two:memory() >= 100000 and two:memory() < 102000)
+      two:take(100001)
+      two:claim()
+      assert.is_true(two:memory() >= 100000 and two:memory() < 102000)
+      conversation.output(two)
+      assert.equal(0, one:memory() + two:memory() + three:memory())
+    end)
   end)
 
   describe("refusing", function()

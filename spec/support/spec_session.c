@@ -428,6 +428,12 @@ static int session_weighs(lua_State *L) {
   return 1;
 }
 
+/* peer:claim() */
+static int session_claims(lua_State *L) {
+  session_claim(check_peer(L)->session);
+  return 0;
+}
+
 /* refuse([now]): whether its output was given up. */
 static int session_refused(lua_State *L) {
   struct peer *peer = check_peer(L);
@@ -546,6 +552,7 @@ int spec_open_session(lua_State *L) {
                                              {"now", session_now},
                                              {"delivered", session_goes_out},
                                              {"memory", session_weighs},
+                                             {"claim", session_claims},
                                              {"refuse", session_refused},
                                              {"start", session_starts},
                                              {"move", session_moves},
