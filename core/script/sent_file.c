@@ -31,8 +31,23 @@ static void push_new_room(lua_State *state) {
 /* What the io library closes its plain files with. */
 static lua_CFunction close_of_files;
 
-/* And what with those of io.popen; NULL: it was not called yet. */
-static lua_CFunction close_of_programs;
+/* And what with those of io.popen, which waits for the program. */
+static lua_CFunction close_and_wait;
+
+static bool is_collecting(lua_State *state) {
+  lua_Debug call;
+  return lua_getstack(state, 0, &call) && lua_getinfo(state, "n", &call) && call.name &&
+         strcmp(call.namewhat, "metamethod") == 0 && strcmp(call.name, "__gc") == 0;
+}
+
+/* What a script closes, it wants to know the end of. What nobody has any more, or what is there
+ * when the state is closed, is not to hold up the server. */
+static int close_program(lua_State *state) {
+  luaL_Stream *stream = luaL_checkudata(state, 1, LUA_FILEHANDLE);
+  if (!is_collecting(state)) return close_and_wait(state);
+  reaper_close(stream->f);
+  return 0;
+}
 
 /* io.popen(program, mode), which is the upvalue. */
 static int open_program(lua_State *state) {
@@ -42,8 +57,11 @@ static int open_program(lua_State *state) {
   lua_pushvalue(state, lua_upvalueindex(1));
   lua_insert(state, 1);
   lua_call(state, lua_gettop(state) - 1, LUA_MULTRET);
-  const luaL_Stream *stream = sent_file_stream(state, 1);
-  if (stream) close_of_programs = stream->closef;
+  luaL_Stream *stream = sent_file_stream(state, 1);
+  if (stream) {
+    close_and_wait = stream->closef;
+    stream->closef = close_program;
+  }
   return lua_gettop(state);
 }
 
@@ -214,7 +232,7 @@ void sent_file_pull(lua_State *state, struct session *session, size_t blocksize)
 
 bool sent_file_close_plain(luaL_Stream *stream) {
   lua_CFunction close = stream->closef;
-  if (close != close_of_files && close != close_of_programs) return false;
+  if (close != close_of_files && close != close_program) return false;
   stream->closef = NULL;
   if (close == close_of_files)
     fclose(stream->f);

@@ -528,6 +528,40 @@ server.for_each_poller(function(poller)
       assert(os.execute("kill " .. programs[1]))
     end)
 
+    it("is not waited for when nobody has it any more, or the server stops: a program", function()
+      running = server.start([[
+        local framing = require "parlance.framing"
+        return {
+          close_when_done = false,
+          request_complete = framing.line {},
+          make_response = function(self)
+            if self.request == "drop" then
+              assert(io.popen "exec sleep 30")
+              collectgarbage()
+              collectgarbage()
+            elseif self.request == "keep" then
+              kept = assert(io.popen "exec sleep 30")
+            else
+              local program = assert(io.popen "exit 7")
+              return table.concat({ tostring(select(3, program:close())), io.type(program) }, " ")
+            end
+            return "hello"
+          end,
+        }
+      ]], { poller = poller })
+      client = running:connect()
+      local since = process.now()
+      for _, text in ipairs { "drop\n", "keep\n" } do assert.equal("hello", client:exchange(text, 5)) end
+      assert.equal("7 closed file", client:exchange("close\n", 13))
+      assert.equal(2, #children())
+      local programs = children()
+      client:close()
+      assert.equal(0, running:stop(AT_ONCE))
+      running:expect_end()
+      assert.is_true(process.now() - since < 2 * AT_ONCE)
+      assert(os.execute("kill " .. table.concat(programs, " ")))
+    end)
+
     it("leaves no program behind that has ended", function()
       start_pipes()
       for _ = 1, 20 do assert.equal("<hi>", client:exchange("run printf hi\n", 4)) end
