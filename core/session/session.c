@@ -195,7 +195,7 @@ static int64_t after(int64_t since, int64_t timeout) {
 
 /* Nothing is left to be sent before a source that has nothing for now. */
 static bool is_starved(const struct session *session) {
-  return session->source_at > 0 && output_source(&session->output) && !session_has_output(session);
+  return session->source_at > 0 && !session_has_output(session);
 }
 
 /* Which limit of time applies now, and when it is passed. */
@@ -203,11 +203,11 @@ static int64_t deadline(const struct session *session, enum reason *reason) {
   const struct limits *limits = &session->handler->limits;
   *reason = REASON_WRITE_TIMEOUT;
   if (session->state == STATE_ENDED) return CLOCK_NEVER;
-  if (is_starved(session)) {
+  if (!output_is_empty(&session->output)) {
+    if (!is_starved(session)) return after(session->write_since, limits->write_timeout);
     *reason = REASON_FILE_ERROR;
     return after(session->source_since, limits->idle_timeout);
   }
-  if (!output_is_empty(&session->output)) return after(session->write_since, limits->write_timeout);
   if (session->yielded) return CLOCK_NEVER; /* it waits for its turn, and not for the peer */
   *reason = REASON_REQUEST_TIMEOUT;
   if (session->kept) return after(session->read_since, limits->request_timeout);
