@@ -338,7 +338,7 @@ static enum reason reason_of(enum gate_result result) {
 void serve_work(struct handler *handler, struct session *session) {
   struct generation *generation = (struct generation *)handler;
   struct call call = {.generation = generation, .session = session};
-  bool is_last = session_next(session) == SESSION_CLOSE;
+  bool is_last = session_is_mourning(session);
   struct script *script = generation->script;
   struct generation *outer = script->running;
   script->running = generation;

@@ -406,8 +406,10 @@ static void settle(struct connection *connection) {
     finish(connection);
     return;
   }
-  count_buffered(connection, session_memory(connection->session));
-  count_files(connection, session_files(connection->session));
+  size_t buffered = session_memory(connection->session);
+  size_t files = session_files(connection->session);
+  if (buffered != connection->buffered) count_buffered(connection, buffered);
+  if (files > 0 || connection->more_files > 0) count_files(connection, files);
   bool reads = session_wants_input(connection->session);
   bool writes = session_has_output(connection->session);
   watch(connection, (reads ? POLLER_READ : 0u) | (writes ? POLLER_WRITE : 0u));

@@ -72,13 +72,17 @@ static bool has_step(struct session *session) {
 
 /* What was done by the handler is done now, and not when it began: limits count from here. */
 static void run_handler(struct session *session) {
-  bool was_greeting = session->state == STATE_GREETING, had_output = session_has_output(session);
+  bool was_greeting = session->state == STATE_GREETING;
+  bool was_pulling = session->output.first && !session_has_output(session);
   uint64_t requests = session->requests;
+  session->working = true;
   do session->handler->work(session->handler, session);
   while (has_step(session));
+  session->working = false;
   tick(session);
   if (was_greeting || session->requests != requests) session->read_since = session->now;
-  if (!had_output && session_has_output(session)) session->write_since = session->now;
+  if (was_pulling && session_has_output(session)) session->write_since = session->now;
+  if (session->state == STATE_ENDED) session->yielded = false;
 }
 
 /* Runs the handler until nothing is left to do for now. */
@@ -87,10 +91,7 @@ static void work(struct session *session, int64_t now) {
   bool was_empty = output_is_empty(&session->output);
   session->now = now;
   session->yielded = false;
-  session->working = true;
   if (has_step(session)) run_handler(session);
-  session->working = false;
-  if (session->state == STATE_ENDED) session->yielded = false;
   if (was_empty) session->write_since = session->now;
   if (session->state == STATE_CLOSING && output_is_empty(&session->output))
     session->state = STATE_ENDED;
@@ -215,14 +216,20 @@ static int64_t deadline(const struct session *session, enum reason *reason) {
   return after(session->read_since, limits->idle_timeout);
 }
 
+/* When the handler may be asked again about an unfinished request, or for the next piece. */
+__attribute__((noinline)) static int64_t ask_again_at(const struct session *session) {
+  if (session->source_at > 0 && conversation_pulls(session)) return session->source_at;
+  size_t have = buffer_bytes(session->kept).length;
+  bool may_ask = session->asked > 0 && have > session->asked && have >= session->framed.length &&
+                 session->state == STATE_READING && !session->paused && !session->output.first;
+  return may_ask ? conversation_ask_time(session) : CLOCK_NEVER;
+}
+
 int64_t session_deadline(const struct session *session) {
   enum reason reason;
-  int64_t when = deadline(session, &reason), asks = CLOCK_NEVER;
-  size_t have = buffer_bytes(session->kept).length;
-  bool may_ask = session->asked > 0 && have > session->asked && have >= session->framed.length;
-  if (may_ask && session->state == STATE_READING && !session->paused && !session->output.first)
-    asks = conversation_ask_time(session);
-  if (session->source_at > 0 && conversation_pulls(session)) asks = session->source_at;
+  int64_t when = deadline(session, &reason);
+  if (session->asked == 0 && session->source_at == 0) return when;
+  int64_t asks = ask_again_at(session);
   return asks < when ? asks : when;
 }
 

@@ -272,6 +272,9 @@ void session_fail(struct session *session, enum reason reason, const char *detai
 /* At SESSION_APOLOGIZE: what went wrong; never NULL, lives until the session is next called. */
 const char *session_failure(const struct session *session);
 
+/* Whether session_next() is SESSION_CLOSE, which it is until the answer to that. */
+bool session_is_mourning(const struct session *session);
+
 /* The answer to SESSION_CLOSE. */
 void session_closed(struct session *session);
 

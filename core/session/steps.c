@@ -116,16 +116,20 @@ static enum session_step refuse(struct session *session, enum reason reason) {
   return session_next(session);
 }
 
+/* Not inlined, so that decode() needs little for a request that is there, as it mostly is. */
+__attribute__((noinline)) static enum session_step undecoded(struct session *session) {
+  const struct framing_result *framed = &session->framed;
+  if (framed->answer == FRAMING_PARTIAL)
+    return wait_for_more(session, framed->interim, framed->length);
+  return refuse(session,
+                framed->answer == FRAMING_TOO_LARGE ? REASON_TOO_LARGE : REASON_MALFORMED);
+}
+
 static enum session_step decode(struct session *session, struct span input) {
   struct framing_result *framed = &session->framed;
   framing_decode(session->handler->framing, input.data, input.length, framed->seen, framed);
-  switch (framed->answer) {
-  case FRAMING_COMPLETE: return decoded(session, framed->length);
-  case FRAMING_PARTIAL: return wait_for_more(session, framed->interim, framed->length);
-  case FRAMING_TOO_LARGE: return refuse(session, REASON_TOO_LARGE);
-  case FRAMING_MALFORMED: break;
-  }
-  return refuse(session, REASON_MALFORMED);
+  if (framed->answer != FRAMING_COMPLETE) return undecoded(session);
+  return decoded(session, framed->length);
 }
 
 /* All of the request has to be copied for each time that it is asked about. Who sends many bytes
@@ -137,38 +141,59 @@ int64_t conversation_ask_time(const struct session *session) {
   return session->asked_at + session->owner->ask_pause;
 }
 
-static enum session_step next_request(struct session *session) {
-  if (session->paused || session->output.first) return SESSION_WAIT;
-  /* Here it moves, when the handler is back from work(). */
-  if (session->handler->successor && !session->begun) return SESSION_WAIT;
-  struct span input = buffered(session);
-  if (input.length == 0) {
-    if (session->at_end)
-      conversation_close(session, REASON_PEER_CLOSED);
-    else if (session->draining)
-      conversation_close(session, REASON_DRAINED);
-    return SESSION_WAIT;
-  }
-  if (input.length < session->framed.length) return SESSION_WAIT;
-  if (session->asked > 0 && conversation_ask_time(session) > session->now) return SESSION_WAIT;
-  session->begun = true;
-  return session->handler->framing ? decode(session, input) : SESSION_ASK;
+/* Nothing is in hand, and nothing more will come. */
+__attribute__((noinline)) static void end_between(struct session *session) {
+  if (session->handler->successor && !session->begun) return; /* the next handler ends it */
+  conversation_close(session, session->at_end ? REASON_PEER_CLOSED : REASON_DRAINED);
 }
 
-enum session_step session_next(struct session *session) {
+static enum session_step next_question(const struct session *session) {
+  if (session->asked > 0 && conversation_ask_time(session) > session->now) return SESSION_WAIT;
+  return SESSION_ASK;
+}
+
+static enum session_step next_request(struct session *session) {
+  struct span input = buffered(session);
+  if (input.length == 0) {
+    if (session->at_end || session->draining) end_between(session);
+    return SESSION_WAIT;
+  }
+  /* Here it moves, when the handler is back from work(). */
+  if (session->handler->successor && !session->begun) return SESSION_WAIT;
+  if (input.length < session->framed.length) return SESSION_WAIT;
+  if (session->handler->framing) {
+    session->begun = true;
+    return decode(session, input);
+  }
+  enum session_step step = next_question(session);
+  if (step == SESSION_ASK) session->begun = true;
+  return step;
+}
+
+/* But for STATE_READING. */
+static const unsigned char step_of_state[] = {
+    [STATE_GREETING] = SESSION_GREET,      [STATE_READING] = SESSION_WAIT,
+    [STATE_EXPECTING] = SESSION_EXPECT,    [STATE_ANSWERING] = SESSION_ANSWER,
+    [STATE_FAILING] = SESSION_APOLOGIZE,   [STATE_CLOSING] = SESSION_WAIT,
+    [STATE_ENDED] = SESSION_WAIT,          [STATE_MOURNING] = SESSION_CLOSE,
+};
+
+/* The handler has had its share, or output stands before what would be next. */
+__attribute__((noinline)) static enum session_step next_of_busy(const struct session *session) {
   if (session->state == STATE_MOURNING) return SESSION_CLOSE;
   if (session->state == STATE_ENDED || session->yielded) return SESSION_WAIT;
   if (conversation_pulls(session))
     return session->source_at > session->now ? SESSION_WAIT : SESSION_PULL;
-  switch (session->state) {
-  case STATE_GREETING: return SESSION_GREET;
-  case STATE_READING: return next_request(session);
-  case STATE_EXPECTING: return SESSION_EXPECT;
-  case STATE_ANSWERING: return SESSION_ANSWER;
-  case STATE_FAILING: return SESSION_APOLOGIZE;
-  default: return SESSION_WAIT;
-  }
+  return (enum session_step)step_of_state[session->state];
 }
+
+enum session_step session_next(struct session *session) {
+  if (session->yielded || session->paused || session->output.first) return next_of_busy(session);
+  if (session->state == STATE_READING) return next_request(session);
+  return (enum session_step)step_of_state[session->state];
+}
+
+bool session_is_mourning(const struct session *session) { return session->state == STATE_MOURNING; }
 
 const struct framing_result *session_framed(const struct session *session) {
   assert(session->state == STATE_ANSWERING);
