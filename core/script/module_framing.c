@@ -307,9 +307,9 @@ static void push_list(lua_State *L, const struct framing *framing,
   lua_rawsetp(L, LUA_REGISTRYINDEX, &list_keys[count]);
 }
 
-/* The list of the arguments. */
-static void push_arguments(lua_State *L, const struct framing *framing,
-                           const struct framing_result *result) {
+/* The list of the arguments. Not inlined: other requests have nothing to do with it. */
+__attribute__((noinline)) static void push_arguments(lua_State *L, const struct framing *framing,
+                                                     const struct framing_result *result) {
   struct resp_cursor cursor;
   struct resp_argument argument;
   push_list(L, framing, result);

@@ -254,18 +254,23 @@ static bool take_files(lua_State *state, struct session *session, const struct r
 
 /* ---- sending ------------------------------------------------------------------------------- */
 
-static bool send_string(lua_State *state, struct session *session) {
+/* Not inlined, so that send_string() is. */
+__attribute__((noinline)) static void hold_string(lua_State *state, struct session *session) {
   size_t length;
   const char *bytes = lua_tolstring(state, -1, &length);
-  if (length < SESSION_HOLD_FROM) {
-    check_status(state, session_send(session, bytes, length));
-    return true;
-  }
   int reference = luaL_ref(state, LUA_REGISTRYINDEX);
   enum status status = session_send_held(session, bytes, length, reference);
   if (status != STATUS_OK) luaL_unref(state, LUA_REGISTRYINDEX, reference);
   check_status(state, status);
-  return true;
+}
+
+static void send_string(lua_State *state, struct session *session) {
+  size_t length;
+  const char *bytes = lua_tolstring(state, -1, &length);
+  if (length < SESSION_HOLD_FROM)
+    check_status(state, session_send(session, bytes, length));
+  else
+    hold_string(state, session);
 }
 
 static void send_function(lua_State *state, struct session *session) {
@@ -448,7 +453,8 @@ __attribute__((noinline)) static bool queue_other(lua_State *state, struct sessi
 bool response_queue(lua_State *state, struct session *session, const struct generation *generation,
                     enum function function) {
   if (lua_type(state, -1) != LUA_TSTRING) return queue_other(state, session, generation, function);
-  return send_string(state, session);
+  send_string(state, session);
+  return true;
 }
 
 void response_close(lua_State *state, int reference) {

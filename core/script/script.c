@@ -68,9 +68,22 @@ static void make_collector_gentle(lua_State *state) {
   lua_gc(state, LUA_GCINC, KEPT, KEPT, STEP);
 }
 
+/* Lua finds a reference fastest in the array of the registry, which grows only while one is put
+ * behind the other. What is freed here is what luaL_ref() gives next. */
+static void make_room_for_references(lua_State *state) {
+  enum { REFERENCES = 64 };
+  int references[REFERENCES];
+  for (int i = 0; i < REFERENCES; i++) {
+    lua_pushboolean(state, true);
+    references[i] = luaL_ref(state, LUA_REGISTRYINDEX);
+  }
+  for (int i = REFERENCES; i > 0; i--) luaL_unref(state, LUA_REGISTRYINDEX, references[i - 1]);
+}
+
 static int prepare(lua_State *state) {
   struct script *script = lua_touserdata(state, 1);
   make_collector_gentle(state);
+  make_room_for_references(state);
   luaL_openlibs(state);
   coroutines_install(state);
   finalizers_install(state);

@@ -47,7 +47,6 @@ static void push_function(lua_State *state, const struct generation *generation,
 static void call_with_self(lua_State *state, const struct generation *generation, int results) {
   struct memory *memory = generation->gate->memory;
   lua_pushvalue(state, SELF);
-  watchdog_renew();
   memory_lend(memory, false);
   lua_call(state, 1, results);
   memory_lend(memory, true);
@@ -118,17 +117,23 @@ static void drop_answered(lua_State *state, struct session *session) {
   unmark(session, CLIENT_HAS_REQUEST | CLIENT_IS_ANSWERED);
 }
 
-/* What request_complete returned stands at ANSWER, DETAIL and VALUE. */
-static void judge(lua_State *state, const struct generation *generation, struct session *session) {
+/* What request_complete returned about the first `have` bytes stands from ANSWER on: nearly always
+ * two values, or else it is made to be three. */
+static void judge(lua_State *state, const struct generation *generation, struct session *session,
+                  size_t have) {
+  bool has_value = false;
+  if (lua_gettop(state) != DETAIL) {
+    lua_settop(state, VALUE);
+    has_value = !lua_isnil(state, VALUE);
+  }
   int answer_type = lua_type(state, ANSWER), detail_type = lua_type(state, DETAIL);
-  size_t have = session_input(session).length;
   if (answer_type == LUA_TNIL)
     refuse(state, generation, session);
   else if (answer_type != LUA_TBOOLEAN)
     complain_of_answer(state, generation);
   else if (lua_toboolean(state, ANSWER)) {
     if (detail_type != LUA_TNIL) have = check_count(state, generation, detail_type, 1, have);
-    if (!lua_isnil(state, VALUE)) {
+    if (has_value) {
       set_request(state, VALUE);
       client_note_request(session);
     }
@@ -148,8 +153,7 @@ enum { SHOWN_UNASKED = 128 };
 
 /* False: it is made when it is read. */
 static bool show_input(lua_State *state, const struct generation *generation,
-                       const struct session *session) {
-  struct span input = session_input(session);
+                       const struct session *session, struct span input) {
   bool is_shown = input.length <= SHOWN_UNASKED || (session_marks(session) & CLIENT_WAS_ASKED) == 0;
   lua_pushvalue(state, INPUT_KEY);
   if (is_shown) {
@@ -165,7 +169,7 @@ static bool show_input(lua_State *state, const struct generation *generation,
 static void call_unshown(lua_State *state, const struct generation *generation,
                          struct session *session) {
   mark(session, CLIENT_IS_ASKED);
-  call_with_self(state, generation, 3);
+  call_with_self(state, generation, LUA_MULTRET);
   unmark(session, CLIENT_IS_ASKED);
   generation->script->asked.bytes += session_take_looked(session);
 }
@@ -176,14 +180,15 @@ static void ask(lua_State *state, const struct generation *generation, struct se
     return;
   }
   drop_answered(state, session);
-  bool is_shown = show_input(state, generation, session);
+  struct span input = session_input(session);
+  bool is_shown = show_input(state, generation, session, input);
   generation->script->asked.calls++;
   lua_pushvalue(state, REQUEST_COMPLETE);
   if (is_shown)
-    call_with_self(state, generation, 3);
+    call_with_self(state, generation, LUA_MULTRET);
   else
     call_unshown(state, generation, session);
-  judge(state, generation, session);
+  judge(state, generation, session, input.length);
 }
 
 /* What holds for this connection: its own word, else the protocol's. */
@@ -250,7 +255,6 @@ static void apologize(lua_State *state, const struct generation *generation,
   lua_pushvalue(state, SELF);
   lua_pushstring(state, reason_name(session_reason(session)));
   lua_pushstring(state, session_failure(session));
-  watchdog_renew();
   lua_call(state, 3, 1);
   if (!response_queue(state, session, generation, FUNCTION_HANDLE_ERROR)) return;
   session_answered(session, true);
@@ -260,7 +264,6 @@ static void mourn(lua_State *state, const struct generation *generation, struct 
   push_function(state, generation, FUNCTION_HANDLE_CLOSE);
   lua_pushvalue(state, SELF);
   lua_pushstring(state, reason_name(session_reason(session)));
-  watchdog_renew();
   lua_call(state, 2, 0);
 }
 
@@ -307,12 +310,15 @@ static int serve(lua_State *state) {
   lua_pushliteral(state, "close_when_done");
   if (generation->number > 1) forget_other(state, generation, session);
   uint32_t started = watchdog_renewed();
-  for (;;) {
-    switch (session_next(session)) {
+  for (bool is_first = true;; is_first = false) {
+    enum session_step step = session_next(session);
+    if (!is_first && step != SESSION_WAIT) watchdog_renew(); /* each call has its own limit */
+    switch (step) {
     case SESSION_GREET: greet(state, generation, session); break;
     case SESSION_ASK:
       ask(state, generation, session);
       if (session_next(session) != SESSION_ANSWER) break;
+      watchdog_renew();
       /* fall through */
     case SESSION_ANSWER: answer(state, generation, session); break;
     case SESSION_EXPECT: expect(state, generation, session); break;

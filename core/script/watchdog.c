@@ -37,6 +37,7 @@ static struct {
   volatile sig_atomic_t noted;    /* or it is */
   volatile sig_atomic_t raised;   /* one of these three may be set: one look for each call */
   volatile sig_atomic_t tick;     /* ms between ticks; 0: none */
+  unsigned depth;                 /* calls that are going on, one within the other */
   pid_t installed;                /* in this process; 0: in none */
   watchdog_note *note;
   timer_t ticker, wall;
@@ -224,17 +225,42 @@ void watchdog_renew(void) {
 
 uint32_t watchdog_renewed(void) { return (uint32_t)watchdog.began; }
 
-void watchdog_enter(struct watch *outer, lua_State *state, int64_t timeout) {
-  *outer = (struct watch){.running = watchdog.running,
-                          .began = (uint32_t)watchdog.began,
-                          .spent = (uint32_t)watchdog.spent,
-                          .is_seen = watchdog.is_seen,
-                          .timeout = watchdog.timeout,
-                          .held = watchdog.held};
-  watchdog.running = NULL; /* from here on no signal changes anything */
+/* Most calls are within no other one, so that there is nothing to keep. */
+__attribute__((noinline)) static void keep_outer(struct watch *outer) {
+  outer->began = (uint32_t)watchdog.began;
+  outer->spent = (uint32_t)watchdog.spent;
+  outer->is_seen = watchdog.is_seen;
+  outer->timeout = watchdog.timeout;
+  outer->held = watchdog.held;
   outer->stopping = watchdog.stopping;
-  uint32_t now = wall_now();
+}
+
+__attribute__((noinline)) static void restore_outer(const struct watch *outer) {
+  watchdog.began = (sig_atomic_t)outer->began;
+  watchdog.spent = (sig_atomic_t)outer->spent;
+  watchdog.is_seen = outer->is_seen;
+  watchdog.timeout = outer->timeout;
+  watchdog.held = outer->held;
+  watchdog.raised = watchdog.stopping = outer->stopping;
+  watchdog.running = outer->running;
+  if (outer->running && outer->timeout > 0 && !watchdog.is_due) start_wall(wall_now(), 1);
+}
+
+/* Drops what was raised for the call at hand, which is no longer `running`. True: it had been
+ * stopped. */
+__attribute__((noinline)) static bool drop_raised(lua_State *state) {
+  bool was_stopped = watchdog.stopping;
+  if (state && (was_stopped || watchdog.waiting)) clear_hook(state);
   watchdog.raised = watchdog.stopping = watchdog.waiting = watchdog.noted = 0;
+  return was_stopped;
+}
+
+void watchdog_enter(struct watch *outer, lua_State *state, int64_t timeout) {
+  outer->running = watchdog.running;
+  watchdog.running = NULL; /* from here on no signal changes anything */
+  if (watchdog.depth++ > 0) keep_outer(outer);
+  uint32_t now = wall_now();
+  if (watchdog.raised) (void)drop_raised(NULL);
   watchdog.held = 0;
   watchdog.timeout = as_timeout(timeout);
   watchdog.began = (sig_atomic_t)now;
@@ -248,17 +274,8 @@ void watchdog_enter(struct watch *outer, lua_State *state, int64_t timeout) {
 bool watchdog_leave(const struct watch *outer) {
   lua_State *state = watchdog.running;
   watchdog.running = NULL; /* from here on no signal changes anything */
-  bool was_stopped = watchdog.stopping;
-  if (state && (was_stopped || watchdog.waiting)) clear_hook(state);
-  watchdog.began = (sig_atomic_t)outer->began;
-  watchdog.spent = (sig_atomic_t)outer->spent;
-  watchdog.is_seen = outer->is_seen;
-  watchdog.timeout = outer->timeout;
-  watchdog.held = outer->held;
-  watchdog.waiting = watchdog.noted = 0;
-  watchdog.raised = watchdog.stopping = outer->stopping;
-  watchdog.running = outer->running;
-  if (outer->running && outer->timeout > 0 && !watchdog.is_due) start_wall(wall_now(), 1);
+  bool was_stopped = watchdog.raised && drop_raised(state);
+  if (--watchdog.depth > 0) restore_outer(outer);
   return was_stopped;
 }
 

@@ -121,8 +121,7 @@ __attribute__((noinline)) static enum session_step undecoded(struct session *ses
   const struct framing_result *framed = &session->framed;
   if (framed->answer == FRAMING_PARTIAL)
     return wait_for_more(session, framed->interim, framed->length);
-  return refuse(session,
-                framed->answer == FRAMING_TOO_LARGE ? REASON_TOO_LARGE : REASON_MALFORMED);
+  return refuse(session, framed->answer == FRAMING_TOO_LARGE ? REASON_TOO_LARGE : REASON_MALFORMED);
 }
 
 static enum session_step decode(struct session *session, struct span input) {
@@ -172,10 +171,10 @@ static enum session_step next_request(struct session *session) {
 
 /* But for STATE_READING. */
 static const unsigned char step_of_state[] = {
-    [STATE_GREETING] = SESSION_GREET,      [STATE_READING] = SESSION_WAIT,
-    [STATE_EXPECTING] = SESSION_EXPECT,    [STATE_ANSWERING] = SESSION_ANSWER,
-    [STATE_FAILING] = SESSION_APOLOGIZE,   [STATE_CLOSING] = SESSION_WAIT,
-    [STATE_ENDED] = SESSION_WAIT,          [STATE_MOURNING] = SESSION_CLOSE,
+    [STATE_GREETING] = SESSION_GREET,    [STATE_READING] = SESSION_WAIT,
+    [STATE_EXPECTING] = SESSION_EXPECT,  [STATE_ANSWERING] = SESSION_ANSWER,
+    [STATE_FAILING] = SESSION_APOLOGIZE, [STATE_CLOSING] = SESSION_WAIT,
+    [STATE_ENDED] = SESSION_WAIT,        [STATE_MOURNING] = SESSION_CLOSE,
 };
 
 /* The handler has had its share, or output stands before what would be next. */
