@@ -194,6 +194,13 @@ function store.write(key, value)
   if databases.watches > 0 then touch(key) end
 end
 
+--- As store.write() of a string, for a key that is not there and of which `kinds` says nothing: it has no deadline,
+--- and nobody watches it. Most keys begin so.
+function store.add_string(database, key, value)
+  roster.add(database.keys, key)
+  database.data[key] = value
+end
+
 --- As store.find(), but where there is nothing, create() makes it.
 function store.find_or_create(key, kind, create)
   local database = store.database

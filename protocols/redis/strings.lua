@@ -7,7 +7,7 @@ local store = require "redis.store"
 local type = type
 
 local bulk, integer, to_integer = reply.bulk, reply.integer, numbers.to_integer
-local read, write, clear_deadline = store.read, store.write, store.clear_deadline
+local read, write, add_string, clear_deadline = store.read, store.write, store.add_string, store.clear_deadline
 local HEADERS <const>, OK <const>, NOTHING <const>, WRONG_TYPE <const> =
   reply.HEADERS, reply.OK, reply.NOTHING, reply.WRONG_TYPE
 
@@ -25,11 +25,13 @@ end
 -- Sets a string as if there had been nothing.
 local function replace(key, value)
   local database = store.database
-  if database.data[key] and not database.kinds[key] then
-    database.data[key] = value -- a string instead of a string
-  else
+  if database.kinds[key] then
     write(key, value)
     clear_deadline(key)
+  elseif database.data[key] then
+    database.data[key] = value -- a string instead of a string
+  else
+    add_string(database, key, value)
   end
 end
 
@@ -126,10 +128,12 @@ function strings.set(request, count)
   if count > 3 then return set_with_options(request, count) end
   local key, database = request[2], store.database
   local data = database.data
-  if data[key] and not database.kinds[key] then
+  if database.kinds[key] then
+    replace(key, request[3])
+  elseif data[key] then
     data[key] = request[3]
   else
-    replace(key, request[3])
+    add_string(database, key, request[3])
   end
   return OK
 end
