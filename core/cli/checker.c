@@ -85,6 +85,7 @@ enum status checker_init(struct checker *checker, const struct script_options *o
                          bool allows_effects, char *const *environment) {
   *checker = (struct checker){
       .folder = folder_of(options->path),
+      .allows_effects = allows_effects,
       .words = calloc(OTHER_WORDS + 2 * options->setting_count + 1, sizeof *checker->words),
       .settings = calloc(options->setting_count + 1, sizeof *checker->settings)};
   if (!checker->folder || !checker->words || !checker->settings) return STATUS_NO_MEMORY;
@@ -170,11 +171,13 @@ static void copy_report(struct span text, char report[static REPORT_MAX]) {
   report[length] = '\0';
 }
 
-enum script_reload checker_judge(struct script *script, bool is_forced,
-                                 const struct service_finding *finding, int64_t now) {
+enum script_reload checker_judge(const struct checker *checker, struct script *script,
+                                 bool is_forced, const struct service_finding *finding,
+                                 int64_t now) {
   char report[REPORT_MAX];
   struct span text = finding->text;
-  struct script_verdict verdict = {.finding = SCRIPT_UNKNOWN, .report = finding->why};
+  struct script_verdict verdict = {
+      .finding = SCRIPT_UNKNOWN, .report = finding->why, .allows_effects = checker->allows_effects};
   bool has_fingerprint;
   if (finding->why) return script_judge(script, is_forced, &verdict, now);
   if (take_last_line(&text, &has_fingerprint, &verdict.fingerprint)) {

@@ -24,6 +24,7 @@ struct checker {
   size_t setting_count;
   char **settings; /* as they are typed: NAME=VALUE */
   char *folder;    /* of the script's transcripts */
+  bool allows_effects;
 };
 
 /* The check of a script that is loaded with these options. Points into them; the checker itself
@@ -36,8 +37,9 @@ enum script_reload checker_look(const struct checker *checker, struct script *sc
                                 bool is_forced, int64_t now);
 
 /* See script_judge(). */
-enum script_reload checker_judge(struct script *script, bool is_forced,
-                                 const struct service_finding *finding, int64_t now);
+enum script_reload checker_judge(const struct checker *checker, struct script *script,
+                                 bool is_forced, const struct service_finding *finding,
+                                 int64_t now);
 
 /* All zeros is ignored. */
 void checker_deinit(struct checker *checker);

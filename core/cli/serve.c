@@ -163,7 +163,7 @@ static enum service_renewal renew(void *context, bool is_forced, int64_t now) {
 static enum service_renewal judge(void *context, bool is_forced,
                                   const struct service_finding *finding, int64_t now) {
   const struct served *served = context;
-  return answer(served, checker_judge(served->script, is_forced, finding, now));
+  return answer(served, checker_judge(&served->checker, served->script, is_forced, finding, now));
 }
 
 static void run_due(void *context, int64_t now) {

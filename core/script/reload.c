@@ -1,5 +1,6 @@
 /* A new version takes over: script_reload() and what belongs to it. */
 #include <lauxlib.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -283,8 +284,7 @@ static enum script_reload refuse(struct script *script, struct sources *sources,
 
 /* What is loaded is not what was checked. Mostly it was saved meanwhile; but it may be that it is
  * never the same here and there, or only loads here, and that must come to an end. */
-static void meet_stranger(struct script *script, struct takeover *takeover) {
-  uint64_t fingerprint = takeover->next->fingerprint;
+static void meet_stranger(struct script *script, struct takeover *takeover, uint64_t fingerprint) {
   bool is_same = script->strangers > 0 && script->stranger == fingerprint;
   script->strangers = is_same ? script->strangers + 1 : 1;
   script->stranger = fingerprint;
@@ -302,7 +302,7 @@ static bool passes(struct script *script, struct takeover *takeover) {
   bool is_known = verdict->finding == SCRIPT_GOOD || verdict->finding == SCRIPT_BAD;
   if (is_known && verdict->fingerprint == takeover->next->fingerprint)
     return verdict->finding == SCRIPT_GOOD;
-  meet_stranger(script, takeover);
+  meet_stranger(script, takeover, takeover->next->fingerprint);
   return false;
 }
 
@@ -318,11 +318,64 @@ static enum script_reload turn_away(struct script *script, struct sources *sourc
 
 /* ---- a new version ------------------------------------------------------------------------- */
 
+/* Frees the version that was made of the script and is not to take over. */
+static void let_go(struct script *script, struct takeover *takeover, struct sources *sources) {
+  *sources = *takeover->next->sources;
+  *takeover->next->sources = (struct sources){0};
+  script_free_generation(script, takeover->next);
+}
+
+/* In `other`, which is simulated. */
+static void load_other(struct script *script, struct script *other, struct takeover *takeover,
+                       bool is_forced, struct sources *sources, int64_t now) {
+  struct ahead nothing;
+  ahead_init(&nothing);
+  takeover->next = script_make(other, &nothing, sources);
+  ahead_deinit(&other->gate, &nothing);
+  if (takeover->next) {
+    takeover->is_early = !is_forced && is_made_too_early(script, takeover->next, now);
+    takeover->is_turned_away = !takeover->is_early && !passes(script, takeover);
+    let_go(other, takeover, sources);
+  } else if (takeover->verdict->finding == SCRIPT_BAD) {
+    takeover->step = "preflight"; /* it may lack the folder that a transcript gives it */
+    takeover->is_turned_away = true;
+    meet_stranger(script, takeover, sources_fingerprint(sources));
+  } else
+    memcpy(script->gate.error, other->gate.error, sizeof script->gate.error);
+}
+
+/* A version that the verdict speaks against is not run here, where it would have effects. What it
+ * is made from is found out beside. */
+static void turn_down(struct script *script, struct takeover *takeover, bool is_forced,
+                      struct sources *sources, int64_t now) {
+  const struct script_clock clock = {clock_seconds(), (double)clock_real_milliseconds() / 1000};
+  struct script_sandbox sandbox = {.folder = NULL};
+  struct script_options options = script->options;
+  struct script *other;
+  options.clock = &clock;
+  options.sandbox = &sandbox;
+  *sources = (struct sources){0};
+  if (script_create(&options, &other) != STATUS_OK) {
+    snprintf(script->gate.error, sizeof script->gate.error, "not enough memory");
+    return;
+  }
+  load_other(script, other, takeover, is_forced, sources, now);
+  script_destroy(other);
+}
+
+static bool is_spoken_against(const struct script_verdict *verdict) {
+  return verdict && verdict->finding != SCRIPT_GOOD && !verdict->allows_effects;
+}
+
 /* False: there is none, and *sources has what it would have been made from. */
 static bool make_next(struct script *script, struct takeover *takeover, struct ahead *ahead,
                       bool is_forced, struct sources *sources, int64_t now) {
   takeover->step = "load";
   takeover->detail = script->gate.error;
+  if (is_spoken_against(takeover->verdict)) {
+    turn_down(script, takeover, is_forced, sources, now);
+    return false;
+  }
   takeover->next = script_make(script, ahead, sources);
   if (!takeover->next) return false;
   takeover->is_early = !is_forced && is_made_too_early(script, takeover->next, now);
@@ -334,9 +387,7 @@ static bool make_next(struct script *script, struct takeover *takeover, struct a
     if (is_carried_over) return true;
   } else
     takeover->is_turned_away = !takeover->is_early;
-  *sources = *takeover->next->sources;
-  *takeover->next->sources = (struct sources){0};
-  script_free_generation(script, takeover->next);
+  let_go(script, takeover, sources);
   return false;
 }
 

@@ -127,6 +127,7 @@ struct script_verdict {
   enum script_finding finding;
   uint64_t fingerprint; /* of what was loaded; see script_fingerprint() */
   const char *report;   /* NULL if it is good */
+  bool allows_effects;  /* a version may be run that is not good */
 };
 
 /* Looks whether there is something to be checked. What is checked depends on the transcripts, too:

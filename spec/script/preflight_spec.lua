@@ -263,6 +263,25 @@ describe("a verdict", function()
     assert.equal("v60 x\n", ask(script))
   end)
 
+  for _, finding in ipairs { "bad", "unloadable" } do
+    it(("that is %s runs nothing of the version where it serves"):format(finding), function()
+      local script, save, look, judge = open(version "one")
+      local mark = script:path() .. ".ran"
+      save(version("two", "1", ("io.open(%q, 'w'):close()"):format(mark)))
+      local fingerprint = fingerprint_at(script) -- for which it is run once
+      assert(os.remove(mark))
+      local outcomes = {}
+      while look() == "unchecked" do outcomes[#outcomes + 1] = judge(finding, fingerprint, "no good") end
+      assert.equal("refused", outcomes[#outcomes])
+      assert.is_true(#outcomes <= 3)
+      assert.is_nil(io.open(mark))
+      assert.equal("one x\n", ask(script))
+      save(version "three")
+      assert.equal("unchecked", (look()))
+      assert.equal("reloaded", (judge("good", fingerprint_at(script))))
+    end)
+  end
+
   it("that nothing could be loaded leaves it to the load here to say why", function()
     local script, save, look, judge = open(version "one")
     save "return {\n = }"

@@ -330,6 +330,18 @@ describe("--preflight", function()
     assert.is_truthy(#server.read_file(noted) > 0)
   end)
 
+  it("does not run what it refuses, nor what cannot be loaded without effects", function()
+    local running = start(GOOD, TRANSCRIPT)
+    local noted = folder.path .. "/noted"
+    local note = ("io.open(%q, 'a'):write('x'):close()\n"):format(noted)
+    save(note .. GOOD)
+    running:wait_for_log "reload_failed [^\n]*io.open would write to [^\n]*/noted: a simulation has no effects"
+    save(("if not require 'parlance'.simulated then %s end\n"):format(note) .. BAD)
+    running:wait_for_log "reload_failed [^\n]*a.transcript:2: the answer is not the one expected"
+    assert.equal("v x", ask(running))
+    assert.is_nil(io.open(noted))
+  end)
+
   it("is not impressed by what ends its process", function()
     local running = start(GOOD, TRANSCRIPT, { "--allow-effects" })
     save("os.exit(0)\n" .. GOOD)
