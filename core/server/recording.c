@@ -379,21 +379,21 @@ static void discard(struct recorder_job *job) {
   free(recording);
 }
 
-void recording_finish(struct recording **finished, struct session *session) {
-  struct recording *recording = *finished;
-  struct recorder_job *job = &recording->job;
+void recording_finish(struct recording **recording, struct session *session) {
+  struct recording *finished = *recording;
+  struct recorder_job *job = &finished->job;
   struct session_identity who;
-  *finished = NULL;
-  recording->reason = session_reason(session);
-  recording->ended = script_time(recording);
+  *recording = NULL;
+  finished->reason = session_reason(session);
+  finished->ended = script_time(finished);
   job->render = render;
   job->discard = discard;
-  job->began = recording->began_real;
-  job->memory = buffer_bytes(recording->said).length;
-  make_plain(recording->service->name, job->service, sizeof job->service);
+  job->began = finished->began_real;
+  job->memory = buffer_bytes(finished->said).length;
+  make_plain(finished->service->name, job->service, sizeof job->service);
   session_identify(session, &who);
   snprintf(job->peer, sizeof job->peer, "%s", who.host);
   job->port = who.port;
-  write_top(recording, session, job->service, &job->text);
-  recorder_submit(recorder_of(recording), job);
+  write_top(finished, session, job->service, &job->text);
+  recorder_submit(recorder_of(finished), job);
 }
