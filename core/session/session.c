@@ -241,8 +241,15 @@ static void end(struct session *session, enum reason reason) {
   conversation_close(session, reason);
 }
 
+/* What a source has by now counts, though its pause was not over. */
+static void ask_source(struct session *session, int64_t now) {
+  session->source_at = now;
+  work(session, now);
+}
+
 void session_expire(struct session *session, int64_t now) {
   enum reason reason;
+  if (is_starved(session) && deadline(session, &reason) <= now) ask_source(session, now);
   if (deadline(session, &reason) > now) {
     bool asks_again = session->asked > 0 || session->source_at > 0;
     if (asks_again) work(session, now); /* it may be time for that */

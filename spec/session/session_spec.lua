@@ -550,6 +550,17 @@ describe("session", function()
         assert.is_false(session:has_output())
       end)
 
+      it("end nothing if it has something by then, though it was not asked since", function()
+        session:expire(5990)
+        fifo:write "late"
+        session:expire(6000)
+        assert.is_false(session:finished())
+        assert.equal("late", session:take(10, 6000))
+        assert.equal(6010, session:deadline())
+        quietly(function() session:expire(11000) end)
+        assert.equal("file_error", session:reason())
+      end)
+
       it("are write_timeout while output waits", function()
         fifo:write "one"
         session:expire(1010)
