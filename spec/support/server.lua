@@ -158,6 +158,7 @@ function Client:send_until_full(next_piece, seconds)
     total = total + (sent or count)
     if not sent then break end
   end
+  self.socket:settimeout(nil)
   self.socket:settimeout(DEADLINE, "t")
   return total
 end
