@@ -23,7 +23,9 @@ void memory_open_reserve(struct memory *memory) {
 }
 
 void memory_close_reserve(struct memory *memory) {
-  if (--memory->opened == 0) memory->limit -= memory->reserve;
+  if (--memory->opened > 0) return;
+  memory->limit -= memory->reserve;
+  if (memory->used > memory->nominal && memory->overdrawn == 0) memory->overdrawn = memory->used;
 }
 
 struct memory_reserves memory_keep_reserves(struct memory *memory) {
@@ -45,9 +47,17 @@ static bool is_below(size_t limit, size_t used, size_t size) {
   return used <= limit && size <= limit - used;
 }
 
-static bool has_room(const struct memory *memory, size_t size) {
-  if (is_below(memory->limit, memory->used, size)) return true;
-  return memory->is_lent && is_below(memory->limit + memory->reserve, memory->used, size);
+/* Rare, so that has_room() stays a few instructions. */
+__attribute__((noinline)) static bool has_more_room(struct memory *memory, size_t size) {
+  size_t most = memory->limit, overdraft = memory->overdrawn + memory->reserve / 4;
+  if (memory->used <= memory->nominal) memory->overdrawn = 0;
+  if (memory->overdrawn > 0 && most < overdraft) most = overdraft;
+  if (memory->is_lent) most += memory->reserve;
+  return is_below(most, memory->used, size);
+}
+
+static bool has_room(struct memory *memory, size_t size) {
+  return is_below(memory->limit, memory->used, size) || has_more_room(memory, size);
 }
 
 static void *allocate(struct memory *memory, size_t size) {

@@ -9,12 +9,13 @@
 #include <stddef.h>
 
 struct memory {
-  size_t used;     /* bytes that Lua has now */
-  size_t limit;    /* what may be used now; SIZE_MAX: no limit */
-  size_t nominal;  /* the limit without any reserve; SIZE_MAX: none */
-  size_t reserve;  /* what is kept for what must come to its end, */
-  unsigned opened; /* and how many such things are going on */
-  bool is_lent;    /* what is going on is the server's own: as much again may be used */
+  size_t used;      /* bytes that Lua has now */
+  size_t limit;     /* what may be used now; SIZE_MAX: no limit */
+  size_t nominal;   /* the limit without any reserve; SIZE_MAX: none */
+  size_t reserve;   /* what is kept for what must come to its end, */
+  unsigned opened;  /* and how many such things are going on */
+  size_t overdrawn; /* bytes in use when they were over and had left more than the limit; 0: none */
+  bool is_lent;     /* what is going on is the server's own: as much again may be used */
 };
 
 /* `limit` in bytes; 0: none. The reserve is an eighth of the limit, but from 256 KiB to 64 MiB. */
@@ -29,7 +30,9 @@ struct memory_reserves {
 struct memory_reserves memory_keep_reserves(struct memory *memory);
 void memory_free_reserves(struct memory *memory, struct memory_reserves before);
 
-/* From open to close the reserve may be used, too. May be nested. */
+/* From open to close the reserve may be used, too. May be nested. If more than the limit is still
+ * in use then, a quarter of the reserve is for the calls that follow, so that the script can be
+ * told to let go of it. */
 void memory_open_reserve(struct memory *memory);
 void memory_close_reserve(struct memory *memory);
 

@@ -132,6 +132,39 @@ describe("parlance.atomic", function()
       assert.equal("false\n", (say(full(), [[return pcall(atomic, string.rep, "y", 3 << 20)]])))
     end)
 
+    it("leaves the script within reach when what it has taken of the reserve stays", function()
+      local service = full()
+      local out = say(service, [[
+        hoard = {}
+        return pcall(atomic, function() while true do hoard[#hoard + 1] = ("y"):rep(100) .. #hoard end end)]],
+        "local used, limit = memory() return used > limit")
+      assert.equal("false\ntrue\n", out)
+      -- On a connection that comes only now.
+      assert.equal("there\n", (say(service, "return 'there'")))
+    end)
+
+    it("has an end of that, too: calls that keep all that they can get come to it", function()
+      local service = full()
+      local more <const> = [[
+        hoard = hoard or {}
+        pcall(atomic, function() while true do hoard[#hoard + 1] = ("y"):rep(100) .. #hoard end end)
+        pcall(function() while true do hoard[#hoard + 1] = ("y"):rep(100) .. #hoard end end)
+        return memory()]]
+      local most = 0
+      for _ = 1, 5 do most = math.max(most, tonumber((say(service, more))) or 0) end
+      assert.is_true(most > LIMIT and most < LIMIT + (256 + 64) * 1024, most)
+    end)
+
+    it("lets go of what it has taken of the reserve", function()
+      local service = full()
+      say(service, [[
+        hoard = {}
+        return pcall(atomic, function() while true do hoard[#hoard + 1] = ("y"):rep(100) .. #hoard end end)]])
+      assert.equal("let go\n", (say(service, "atomic(function() hoard = nil end) collectgarbage() return 'let go'")))
+      assert.equal("100000\nfalse\n", (say(service, "return #('y'):rep(100000)",
+        "collectgarbage() local used, limit = memory() return used > limit")))
+    end)
+
     it("gives the reserve back when it fails", function()
       local out = say(full(), FILL, "pcall(atomic, error) return pcall(string.rep, 'y', 100000)")
       assert.equal("true\nfalse\n", out)
