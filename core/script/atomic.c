@@ -6,16 +6,14 @@
 #include "script/gate.h"
 #include "script/watchdog.h"
 
-/* `began` is the processor's time then, as of the last tick before, which may be long ago; `since`
- * the time by the coarse clock. */
-static void log_slow(lua_State *state, struct gate *gate, uint32_t began, int64_t since) {
+/* `since`: when it began, by the coarse clock. What counts is how long everybody else waited. */
+static void log_slow(lua_State *state, struct gate *gate, int64_t since) {
   struct log_line line;
-  int64_t spent = (int32_t)(watchdog_spent() - began);
-  if (gate->call_timeout <= 0 || spent <= gate->call_timeout) return;
-  if (clock_coarse_milliseconds() - since <= gate->call_timeout) return;
+  int64_t took = clock_coarse_milliseconds() - since;
+  if (gate->call_timeout <= 0 || took <= gate->call_timeout) return;
   if (!gate_begin_notice(gate, &line, "atomic")) return;
   gate_log_place(state, &line, 1);
-  log_integer(&line, "ms", spent);
+  log_integer(&line, "ms", took);
   log_text(&line, "detail",
            "parlance.atomic took longer than --call-timeout, and everybody else waited");
   log_end(&line);
@@ -25,7 +23,6 @@ static void log_slow(lua_State *state, struct gate *gate, uint32_t began, int64_
  * log. */
 static int run_atomic(lua_State *state) {
   struct gate *gate = gate_of(state);
-  uint32_t began = watchdog_spent();
   int64_t since = clock_coarse_milliseconds();
   luaL_checkany(state, 1);
   watchdog_hold();
@@ -35,7 +32,7 @@ static int run_atomic(lua_State *state) {
   int status = lua_pcall(state, lua_gettop(state) - 2, LUA_MULTRET, 1);
   memory_close_reserve(gate->memory);
   watchdog_release();
-  log_slow(state, gate, began, since);
+  log_slow(state, gate, since);
   return status == LUA_OK ? lua_gettop(state) - 1 : lua_error(state);
 }
 

@@ -299,8 +299,6 @@ void watchdog_hold_again(int held) {
   if (watchdog.running) clear_hook(watchdog.running);
 }
 
-uint32_t watchdog_spent(void) { return (uint32_t)watchdog.now_spent; }
-
 lua_State *watchdog_switch(lua_State *state) {
   lua_State *outer = watchdog.running;
   watchdog.running = state;

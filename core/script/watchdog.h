@@ -68,9 +68,6 @@ void watchdog_release(void);
 int watchdog_unhold(void);
 void watchdog_hold_again(int held);
 
-/* The processor's time of the thread, in ms, as of the last tick; it wraps. */
-uint32_t watchdog_spent(void);
-
 /* The call at hand goes on in another coroutine of the same state, and comes back from it. */
 lua_State *watchdog_switch(lua_State *state);
 void watchdog_switch_back(lua_State *outer, lua_State *inner);

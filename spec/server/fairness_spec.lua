@@ -116,7 +116,7 @@ server.for_each_poller(function(poller)
     it("that has nothing to say for a long time leaves others their turn", function()
       start(LINES:format [[
         local count = 0
-        return { function() busy(3) count = count + 1 return count % 500 == 0 and 'x' or '' end }
+        return { function() busy(3) count = count + 1 return count % 100 == 0 and 'x' or '' end }
       ]])
       greedy:send "endless\n"
       others_are_answered(3)
