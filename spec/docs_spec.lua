@@ -71,7 +71,8 @@ describe("the README", function()
 
   -- Any port that is free takes the place of those that are written there.
   local function freed(text)
-    text = text:gsub("localhost:7000", "127.0.0.1:0"):gsub(" :9000", " 127.0.0.1:0"):gsub("unix:/tmp/", "unix:" .. home.path .. "/")
+    text = text:gsub("localhost:7000", "127.0.0.1:0"):gsub(" :9000", " 127.0.0.1:0")
+    text = text:gsub("unix:/tmp/", "unix:" .. home.path .. "/")
     return text:find "127.0.0.1:0" and text or text:gsub("^%S+", "%0 -l 127.0.0.1:0")
   end
 
