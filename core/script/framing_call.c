@@ -91,7 +91,7 @@ static int return_answer(lua_State *L, const struct framing *framing, struct ses
   char why[FRAMING_WHY_MAX];
   switch (result->answer) {
   case FRAMING_COMPLETE:
-    module_framing_push_request(L, 1, result);
+    module_framing_push_request(L, 1, framing, result);
     lua_setfield(L, 2, "request");
     if (session) client_note_request(session);
     lua_pushboolean(L, true);

@@ -320,8 +320,8 @@ __attribute__((noinline)) static void push_arguments(lua_State *L, const struct 
   }
 }
 
-void module_framing_push_request(lua_State *L, int index, const struct framing_result *result) {
-  const struct framing *framing = lua_touserdata(L, index);
+void module_framing_push_request(lua_State *L, int index, const struct framing *framing,
+                                 const struct framing_result *result) {
   if (framing->kind == FRAMING_HTTP)
     http_request_push(L, index, result);
   else if (framing->kind == FRAMING_RESP)

@@ -118,8 +118,8 @@ static void drop_answered(lua_State *state, struct session *session) {
 }
 
 /* What request_complete returned about the first `have` bytes stands from ANSWER on: nearly always
- * two values, or else it is made to be three. */
-static void judge(lua_State *state, const struct generation *generation, struct session *session,
+ * two values, or else it is made to be three. True: there is a request to be answered. */
+static bool judge(lua_State *state, const struct generation *generation, struct session *session,
                   size_t have) {
   bool has_value = false;
   if (lua_gettop(state) != DETAIL) {
@@ -137,7 +137,7 @@ static void judge(lua_State *state, const struct generation *generation, struct 
       set_request(state, VALUE);
       client_note_request(session);
     }
-    session_judge(session, SESSION_COMPLETE, have, NULL);
+    return session_judge(session, SESSION_COMPLETE, have, NULL);
   } else {
     size_t needed = 0;
     if (detail_type != LUA_TNIL)
@@ -145,6 +145,7 @@ static void judge(lua_State *state, const struct generation *generation, struct 
     mark(session, CLIENT_WAS_ASKED);
     session_judge(session, SESSION_PARTIAL, needed, NULL);
   }
+  return false;
 }
 
 /* When it asks again, more than that is copied only if request_complete looks at it: one that calls
@@ -174,10 +175,11 @@ static void call_unshown(lua_State *state, const struct generation *generation,
   generation->script->asked.bytes += session_take_looked(session);
 }
 
-static void ask(lua_State *state, const struct generation *generation, struct session *session) {
+/* True: there is a request to be answered. */
+static bool ask(lua_State *state, const struct generation *generation, struct session *session) {
   if (generation->is_greeter) { /* the version before it took requests */
     session_judge(session, SESSION_MALFORMED, 0, "this version of the protocol takes no requests");
-    return;
+    return false;
   }
   drop_answered(state, session);
   struct span input = session_input(session);
@@ -188,7 +190,7 @@ static void ask(lua_State *state, const struct generation *generation, struct se
     call_with_self(state, generation, LUA_MULTRET);
   else
     call_unshown(state, generation, session);
-  judge(state, generation, session, input.length);
+  return judge(state, generation, session, input.length);
 }
 
 /* What holds for this connection: its own word, else the protocol's. */
@@ -208,16 +210,19 @@ static void note_answered(struct session *session) {
 }
 
 static void answer(lua_State *state, const struct generation *generation, struct session *session) {
-  if (generation->handler.framing) {
+  const struct framing *framing = generation->handler.framing;
+  if (framing) {
     lua_pushvalue(state, INPUT_KEY);
-    module_framing_push_request(state, REQUEST_COMPLETE, session_framed(session));
+    module_framing_push_request(state, REQUEST_COMPLETE, framing, session_framed(session));
     lua_rawset(state, SELF);
-  }
+    watchdog_renew(); /* the core's own work does not count for the script's limit */
+  } else
+    watchdog_go_on();
   lua_pushvalue(state, MAKE_RESPONSE);
   call_with_self(state, generation, 1);
   if (!response_queue(state, session, generation, FUNCTION_MAKE_RESPONSE)) return;
   session_answered(session, closes_when_done(state, generation));
-  if (!generation->handler.framing) note_answered(session);
+  if (!framing) note_answered(session);
 }
 
 /* Whether the script has the peer send the body of its request, having seen the head. */
@@ -226,7 +231,7 @@ static void expect(lua_State *state, const struct generation *generation, struct
   struct span input = session_input(session);
   http_read_head(input.data, input.length, &head);
   lua_pushvalue(state, INPUT_KEY);
-  module_framing_push_request(state, REQUEST_COMPLETE, &head);
+  module_framing_push_request(state, REQUEST_COMPLETE, generation->handler.framing, &head);
   lua_rawset(state, SELF);
   push_function(state, generation, FUNCTION_HANDLE_EXPECT);
   call_with_self(state, generation, 1);
@@ -312,13 +317,12 @@ static int serve(lua_State *state) {
   uint32_t started = watchdog_renewed();
   for (bool is_first = true;; is_first = false) {
     enum session_step step = session_next(session);
-    if (!is_first && step != SESSION_WAIT) watchdog_renew(); /* each call has its own limit */
+    /* Each call has its own limit; answer() begins its own. */
+    if (!is_first && step != SESSION_WAIT && step != SESSION_ANSWER) watchdog_renew();
     switch (step) {
     case SESSION_GREET: greet(state, generation, session); break;
     case SESSION_ASK:
-      ask(state, generation, session);
-      if (session_next(session) != SESSION_ANSWER) break;
-      watchdog_renew();
+      if (!ask(state, generation, session)) break;
       /* fall through */
     case SESSION_ANSWER: answer(state, generation, session); break;
     case SESSION_EXPECT: expect(state, generation, session); break;

@@ -28,7 +28,7 @@ static struct {
   shared_ms began;                /* when the call at hand began, by the coarse clock, */
   volatile sig_atomic_t is_seen;  /* a tick has come since, */
   shared_ms spent;                /* and what the processor's time was at the first */
-  shared_ms now_spent;            /* the processor's time as of the last tick */
+  shared_ms held_since;           /* from when what is held is yet to be taken off `spent` */
   shared_ms due;                  /* when the wall's timer fires, if it runs */
   volatile sig_atomic_t is_due;   /* it runs */
   volatile sig_atomic_t waits;    /* how often the thread had waited when that timer was started */
@@ -123,19 +123,24 @@ static bool has_overrun(uint32_t now) {
   return watchdog.is_seen && between(watchdog.spent, now) + TICK_EARLY >= watchdog.timeout;
 }
 
+/* What was held until `now` does not count. */
+static void take_off(uint32_t now) {
+  uint32_t held = (uint32_t)between(watchdog.held_since, now);
+  watchdog.spent = (sig_atomic_t)((uint32_t)watchdog.spent + held);
+  watchdog.held_since = (sig_atomic_t)now;
+}
+
 static void on_tick(int signal_number) {
   (void)signal_number;
   int saved = errno;
   uint32_t now = spent_now();
-  int32_t passed = between(watchdog.now_spent, now);
-  watchdog.now_spent = (sig_atomic_t)now;
   lua_State *running = watchdog.running;
   if (running && watchdog.timeout > 0) {
     if (!watchdog.is_seen) {
-      watchdog.spent = (sig_atomic_t)now;
+      watchdog.spent = watchdog.held_since = (sig_atomic_t)now;
       watchdog.is_seen = 1;
     } else if (watchdog.held)
-      watchdog.spent = (sig_atomic_t)((uint32_t)watchdog.spent + (uint32_t)passed);
+      take_off(now);
     else if (has_overrun(now)) {
       watchdog.raised = 1;
       watchdog.stopping = 1; /* again and again, should the hook be lost */
@@ -180,7 +185,6 @@ static bool make_timers(void) {
   if (watchdog.installed == getpid()) return true;
   watchdog.tick = 0;
   watchdog.is_due = 0;
-  watchdog.now_spent = (sig_atomic_t)spent_now();
   if (!make_timer(CLOCK_THREAD_CPUTIME_ID, SIGVTALRM, on_tick, &watchdog.ticker)) return false;
   if (!make_timer(CLOCK_MONOTONIC, SIGALRM, on_wall, &watchdog.wall)) return false;
   watchdog.installed = getpid();
@@ -221,6 +225,11 @@ void watchdog_renew(void) {
   watchdog.began = (sig_atomic_t)now;
   watchdog.is_seen = 0;
   if (watchdog.raised || !watchdog.is_due) renew_hooks(now);
+}
+
+void watchdog_go_on(void) {
+  watchdog.is_seen = 0;
+  if (watchdog.raised) forget_hooks();
 }
 
 uint32_t watchdog_renewed(void) { return (uint32_t)watchdog.began; }
@@ -279,20 +288,43 @@ bool watchdog_leave(const struct watch *outer) {
   return was_stopped;
 }
 
-void watchdog_hold(void) { watchdog.held++; }
+/* The kernel's ticks may be further apart than a whole limit, so what was held since the last one
+ * is taken off here. */
+static void end_hold(void) {
+  if (!watchdog.is_seen) return;
+  lua_State *running = watchdog.running;
+  watchdog.running = NULL; /* no tick in between */
+  take_off(spent_now());
+  watchdog.running = running;
+}
 
-void watchdog_release(void) { watchdog.held--; }
+static void begin_hold(void) {
+  if (watchdog.is_seen) watchdog.held_since = (sig_atomic_t)spent_now();
+}
+
+void watchdog_hold(void) {
+  if (watchdog.held == 0) begin_hold();
+  watchdog.held++;
+}
+
+void watchdog_release(void) {
+  if (watchdog.held == 1) end_hold();
+  watchdog.held--;
+}
 
 int watchdog_unhold(void) {
   int held = watchdog.held;
+  if (held == 0) return 0;
+  end_hold();
   watchdog.held = 0;
-  if (held > 0 && watchdog.timeout > 0 && has_overrun((uint32_t)watchdog.now_spent))
+  if (watchdog.timeout > 0 && has_overrun((uint32_t)watchdog.held_since))
     watchdog.raised = watchdog.stopping = 1;
   return held;
 }
 
 void watchdog_hold_again(int held) {
   if (held == 0) return;
+  begin_hold();
   watchdog.held = held;
   if (!watchdog.stopping) return;
   watchdog.stopping = 0;

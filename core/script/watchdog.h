@@ -54,8 +54,12 @@ bool watchdog_leave(const struct watch *outer);
 /* The time limit starts anew: one call after another within one entry. */
 void watchdog_renew(void);
 
-/* When that was last done, or the entry began: in ms of the coarse clock. They wrap, so that only
- * differences mean something. */
+/* As watchdog_renew() for a second call right behind a first, in one respect: the processor's time
+ * counts anew, and the wall's goes on, so that nobody asks for it. */
+void watchdog_go_on(void);
+
+/* When watchdog_renew() was last called, or the entry began: in ms of the coarse clock. They wrap,
+ * so that only differences mean something. */
 uint32_t watchdog_renewed(void);
 
 /* From hold to release the call at hand is not stopped, and the time does not count for its limit.

@@ -226,8 +226,9 @@ enum session_verdict {
   SESSION_TOO_LARGE  /* it is over a limit: `why` says which */
 };
 
-/* The answer to SESSION_ASK. `length` must be in range: at most the input for COMPLETE. */
-void session_judge(struct session *session, enum session_verdict verdict, size_t length,
+/* The answer to SESSION_ASK. `length` must be in range: at most the input for COMPLETE. True: the
+ * next step is SESSION_ANSWER. */
+bool session_judge(struct session *session, enum session_verdict verdict, size_t length,
                    const char *why);
 
 /* At SESSION_ASK: a framing that the handler has called has this for a peer that waits before it

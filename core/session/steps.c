@@ -223,7 +223,7 @@ static bool widen(struct session *session, size_t needed) {
   return true;
 }
 
-void session_judge(struct session *session, enum session_verdict verdict, size_t length,
+bool session_judge(struct session *session, enum session_verdict verdict, size_t length,
                    const char *why) {
   assert(session->state == STATE_READING);
   assert(verdict != SESSION_COMPLETE || (length > 0 && length <= session_input(session).length));
@@ -240,6 +240,7 @@ void session_judge(struct session *session, enum session_verdict verdict, size_t
   case SESSION_MALFORMED: session_fail(session, REASON_MALFORMED, why); break;
   case SESSION_TOO_LARGE: session_fail(session, REASON_TOO_LARGE, why); break;
   }
+  return session->state == STATE_ANSWERING;
 }
 
 static enum status queued(struct session *session, enum status status) {
