@@ -57,6 +57,21 @@ end
 
 store.when_plain(function() end)
 
+-- Functions to be called with the database that commands work on.
+local followers = {}
+
+local function use(database)
+  store.database = database
+  for i = 1, #followers do followers[i](database) end
+end
+
+--- Has a function called with the database that commands work on, now and when it is another. A local variable that
+--- is set so costs less than a look at `store.database`.
+function store.follow(act)
+  followers[#followers + 1] = act
+  act(store.database)
+end
+
 --- To be called when what is known of a client has changed.
 function store.update_special(client)
   local is_special = client.database ~= 0 or client.queue ~= nil or client.watched ~= nil or client.silence ~= nil
@@ -69,12 +84,12 @@ end
 --- To be called when a request has been answered that was not a plain one.
 function store.settle()
   if databases.special > 0 then return end
-  store.database = databases[0]
+  use(databases[0])
   store.set_plain(true)
 end
 
 function store.select(index)
-  store.database = databases[index]
+  use(databases[index])
 end
 
 --- ms since 1970
@@ -142,10 +157,10 @@ end
 function store.is_spoiled(client)
   local selected = store.database
   for _, watched in ipairs(client.watched or {}) do
-    store.database = watched.database
+    use(watched.database)
     store.read(watched.key)
   end
-  store.database = selected
+  use(selected)
   return client.is_spoiled
 end
 
@@ -286,10 +301,10 @@ end
 function store.sweep(seconds)
   local selected, stop, is_done = store.database, host.now() + seconds, true
   for i = 0, DATABASES - 1 do
-    store.database = databases[i]
+    use(databases[i])
     is_done = sweep_database(databases[i].mortals, stop) and is_done
   end
-  store.database = selected
+  use(selected)
   return is_done
 end
 

@@ -13,6 +13,9 @@ local HEADERS <const>, OK <const>, NOTHING <const>, WRONG_TYPE <const> =
 
 local strings = {}
 
+local database
+store.follow(function(selected) database = selected end)
+
 -- The string at the key, or nil. The second result is an error to answer with.
 local function text_at(key)
   local value = read(key)
@@ -24,7 +27,6 @@ end
 
 -- Sets a string as if there had been nothing.
 local function replace(key, value)
-  local database = store.database
   if database.kinds[key] then
     write(key, value)
     clear_deadline(key)
@@ -48,7 +50,7 @@ end
 -- GET, SET and INCR look into the database themselves: a call of a function would take as long as the
 -- rest of them.
 function strings.get(request)
-  local key, database = request[2], store.database
+  local key = request[2]
   local value
   if database.kinds[key] then
     local fault
@@ -126,7 +128,7 @@ end
 
 function strings.set(request, count)
   if count > 3 then return set_with_options(request, count) end
-  local key, database = request[2], store.database
+  local key = request[2]
   local data = database.data
   if database.kinds[key] then
     replace(key, request[3])
@@ -228,7 +230,6 @@ local function integer_at(key)
 end
 
 local function count_by(key, amount)
-  local database = store.database
   local is_counter = database.kinds[key] == "integer"
   local value, fault
   if is_counter then
