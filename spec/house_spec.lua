@@ -16,7 +16,8 @@ local FLOORS <const> = {
   script = { "base", "framing", "session" },
   stage = { "base", "session", "script" },
   io = { "base" },
-  server = { "base", "io", "session" },
+  watch = { "base" },
+  server = { "base", "io", "session", "watch" },
   cli = { "base", "framing", "session", "script", "stage", "io", "server" },
 }
 
@@ -27,9 +28,10 @@ local OWNED <const> = {
     room = "io",
     headers = {
       "sys/socket%.h", "sys/un%.h", "sys/epoll%.h", "sys/select%.h", "sys/poll%.h", "poll%.h",
-      "sys/sendfile%.h", "sys/inotify%.h", "netinet/.*", "arpa/.*", "net/.*", "netdb%.h", "ares.*%.h",
+      "sys/sendfile%.h", "netinet/.*", "arpa/.*", "net/.*", "netdb%.h", "ares.*%.h",
     },
   },
+  { room = "watch", headers = { "sys/inotify%.h" } },
 }
 
 -- What only cli/ may so much as mention.
@@ -165,11 +167,13 @@ describe("the floors of core/", function()
     { "session", "#include <sys/socket.h>", "may not include <sys/socket.h>, which is for io/" },
     { "script", '#include "io/poller.h"', "may not include io/poller.h" },
     { "script", '#include "server/server.h"', "may not include server/server.h" },
+    { "watch", '#include "io/poller.h"', "may not include io/poller.h" },
     { "io", '#include "session/session.h"', "may not include session/session.h" },
     { "io", "#include <lua5.4/lauxlib.h>", "may not include <lua5.4/lauxlib.h>, which is for script/" },
     { "server", '#include "framing/framing.h"', "may not include framing/framing.h" },
     { "server", '#include "script/script.h"', "may not include script/script.h" },
     { "server", "#include <netinet/in.h>", "may not include <netinet/in.h>, which is for io/" },
+    { "io", "#include <sys/inotify.h>", "may not include <sys/inotify.h>, which is for watch/" },
     { "server", "#include <sys/epoll.h>", "may not include <sys/epoll.h>, which is for io/" },
     { "cli", "#include <ares.h>", "may not include <ares.h>, which is for io/" },
     { "cli", "#include <lualib.h>", "may not include <lualib.h>, which is for script/" },

@@ -11,11 +11,11 @@
 #include "io/poller.h"
 #include "io/resolver.h"
 #include "io/source.h"
-#include "io/watcher.h"
 #include "server/preflight.h"
 #include "server/ready.h"
 #include "server/server.h"
 #include "session/session.h"
+#include "watch/watcher.h"
 
 /* How much is read at once; see docs/architecture.md, the hot path. */
 enum { SCRATCH_SIZE = 64 * 1024 };

@@ -1,11 +1,11 @@
 /* io.watcher(polls) -> watcher, io.walk_path(), and what a file system's type means to them. */
 #include <stdint.h>
 
-#include "io/watch_look.h"
-#include "io/watch_path.h"
-#include "io/watcher.h"
 #include "spec_module.h"
 #include "stage/arguments.h"
+#include "watch/watch_look.h"
+#include "watch/watch_path.h"
+#include "watch/watcher.h"
 
 static const char watcher_class[] = "parlance_spec.watcher";
 enum { PATHS_MAX = 64 };

@@ -1,4 +1,4 @@
-#include "io/watch_look.h"
+#include "watch/watch_look.h"
 
 #include <fcntl.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-#include "io/watch_folders.h"
+#include "watch/watch_folders.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "io/watch_look.h"
+#include "watch/watch_look.h"
 
 enum {
   READ_SIZE = 16384, /* a few hundred events, so that a busy folder does not hold up the loop */

@@ -3,13 +3,13 @@
  * Between begin and end, watch_folders_want() is told all that is wanted from then on; what is
  * watched already stays so without a gap, and the rest goes. Nothing here fails for good: what
  * cannot be listened to makes watch_folders_blind() true until a later walk has it all. */
-#ifndef IO_WATCH_FOLDERS_H
-#define IO_WATCH_FOLDERS_H
+#ifndef WATCH_FOLDERS_H
+#define WATCH_FOLDERS_H
 
 #include <stdbool.h>
 
 #include "base/status.h"
-#include "io/watch_path.h"
+#include "watch/watch_path.h"
 
 struct watch_folders;
 

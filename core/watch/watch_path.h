@@ -3,8 +3,8 @@
  * A path is walked as the kernel would, a component at a time, but every symbolic link on it is
  * told of, and so is the place where it comes to nothing. What is to be watched is visited *before*
  * it is looked at: whatever changes afterwards is heard of, and no change falls in between. */
-#ifndef IO_WATCH_PATH_H
-#define IO_WATCH_PATH_H
+#ifndef WATCH_PATH_H
+#define WATCH_PATH_H
 
 #include <stdbool.h>
 

@@ -1,4 +1,4 @@
-#include "io/watch_path.h"
+#include "watch/watch_path.h"
 
 #include <limits.h>
 #include <stdio.h>

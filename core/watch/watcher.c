@@ -1,11 +1,11 @@
-#include "io/watcher.h"
+#include "watch/watcher.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "io/watch_folders.h"
-#include "io/watch_look.h"
-#include "io/watch_path.h"
+#include "watch/watch_folders.h"
+#include "watch/watch_look.h"
+#include "watch/watch_path.h"
 
 enum {
   /* After an event that completes a save. An editor's save is several events, microseconds apart,

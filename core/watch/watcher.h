@@ -15,8 +15,8 @@
  *
  * Nothing here waits, and the descriptor is close-on-exec. All times are in milliseconds, given by
  * the caller, never negative and never less than before. */
-#ifndef IO_WATCHER_H
-#define IO_WATCHER_H
+#ifndef WATCH_WATCHER_H
+#define WATCH_WATCHER_H
 
 #include <stdbool.h>
 #include <stddef.h>

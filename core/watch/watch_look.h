@@ -2,8 +2,8 @@
  *
  * Nothing here opens a file. stat() waits for the file system: one that hangs (a network's) hangs
  * the server too. */
-#ifndef IO_WATCH_LOOK_H
-#define IO_WATCH_LOOK_H
+#ifndef WATCH_LOOK_H
+#define WATCH_LOOK_H
 
 #include <stdbool.h>
 #include <stdint.h>
