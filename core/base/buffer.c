@@ -59,7 +59,7 @@ void buffer_commit(struct buffer *buffer, size_t length) {
   buffer->end += length;
 }
 
-enum status buffer_extend(struct buffer **buffer, const char *bytes, size_t length) {
+enum status buffer_append_slow(struct buffer **buffer, const char *bytes, size_t length) {
   struct span space;
   enum status status = buffer_reserve(buffer, length, &space);
   if (status != STATUS_OK) return status;

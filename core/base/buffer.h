@@ -42,13 +42,13 @@ enum status buffer_reserve(struct buffer **buffer, size_t room, struct span *spa
 void buffer_commit(struct buffer *buffer, size_t length);
 
 /* What buffer_append() does where there is no room yet. */
-enum status buffer_extend(struct buffer **buffer, const char *bytes, size_t length);
+enum status buffer_append_slow(struct buffer **buffer, const char *bytes, size_t length);
 
 /* Copies bytes to the back. STATUS_NO_MEMORY: unchanged. */
 static inline enum status buffer_append(struct buffer **buffer, const char *bytes, size_t length) {
   struct buffer *now = *buffer;
   if (length == 0) return STATUS_OK;
-  if (!now || now->capacity - now->end < length) return buffer_extend(buffer, bytes, length);
+  if (!now || now->capacity - now->end < length) return buffer_append_slow(buffer, bytes, length);
   memcpy(now->data + now->end, bytes, length);
   now->end += length;
   return STATUS_OK;

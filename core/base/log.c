@@ -37,14 +37,14 @@ static bool find_name(const char *const *names, size_t count, const char *name, 
   return false;
 }
 
-bool log_level_named(const char *name, enum log_level *level) {
+bool log_parse_level(const char *name, enum log_level *level) {
   size_t found;
   if (!find_name(level_names, sizeof level_names / sizeof *level_names, name, &found)) return false;
   *level = (enum log_level)found;
   return true;
 }
 
-bool log_format_named(const char *name, enum log_format *format) {
+bool log_parse_format(const char *name, enum log_format *format) {
   size_t found;
   if (!find_name(format_names, sizeof format_names / sizeof *format_names, name, &found))
     return false;
@@ -204,13 +204,13 @@ static void put_plain(struct log_line *line, const char *byte) {
     put_escaped(line, byte, 1);
 }
 
-bool log_keeps_lines(void) {
+bool log_is_multiline(void) {
   return settings.format == LOG_TEXT && (settings.is_terminal || settings.divert);
 }
 
 /* Programs find the text by its key; for people it begins in a line of its own. */
 void log_block(struct log_line *line, const char *key, const char *text) {
-  if (!log_keeps_lines() || !strchr(text, '\n')) {
+  if (!log_is_multiline() || !strchr(text, '\n')) {
     log_text(line, key, text);
     return;
   }
@@ -256,7 +256,7 @@ void log_number(struct log_line *line, const char *key, double value) {
 
 /* It is opened anew, so that writing without waiting is ours alone and not that of everyone who has
  * the descriptor. */
-void log_never_wait(void) {
+void log_set_nonblocking(void) {
   struct stat about;
   if (fstat(STDERR_FILENO, &about) != 0 || !(S_ISFIFO(about.st_mode) || S_ISCHR(about.st_mode)))
     return;
@@ -270,7 +270,9 @@ void log_configure(enum log_level level, enum log_format format) {
   settings.is_terminal = isatty(STDERR_FILENO);
 }
 
-void log_show_bytes(size_t most) { settings.shown = most < LOG_SHOWN_MAX ? most : LOG_SHOWN_MAX; }
+void log_set_shown_bytes(size_t most) {
+  settings.shown = most < LOG_SHOWN_MAX ? most : LOG_SHOWN_MAX;
+}
 
 size_t log_shown_bytes(void) { return settings.shown; }
 

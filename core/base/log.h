@@ -41,13 +41,13 @@ void log_configure(enum log_level level, enum log_format format);
 
 /* How many of a peer's bytes a line may show, at most LOG_SHOWN_MAX; the default is 48. */
 enum { LOG_SHOWN = 48, LOG_SHOWN_MAX = 1024 };
-void log_show_bytes(size_t most);
+void log_set_shown_bytes(size_t most);
 size_t log_shown_bytes(void);
 
 /* From now on a line that a pipe or a terminal does not take at once, because its reader has
  * stalled, is lost; the next one tells how many were. For a server, which must not stop for that.
  */
-void log_never_wait(void);
+void log_set_nonblocking(void);
 
 /* From now on lines go to `write`, without the line feed at their end, and text of several lines
  * keeps them; NULL: to standard error again. For tools, which show them in their own way. `write`
@@ -56,8 +56,8 @@ typedef void log_writer(void *context, enum log_level level, const char *text, s
 void log_divert(log_writer *write, void *context);
 
 /* The level or format of a name ("warn", "json"). False: no such name. */
-bool log_level_named(const char *name, enum log_level *level);
-bool log_format_named(const char *name, enum log_format *format);
+bool log_parse_level(const char *name, enum log_level *level);
+bool log_parse_format(const char *name, enum log_format *format);
 
 /* Starts a line; false when the level is not written, and then the line must not be used. */
 bool log_begin(struct log_line *line, enum log_level level, const char *event);
@@ -72,7 +72,7 @@ void log_bytes(struct log_line *line, const char *key, const char *bytes, size_t
 /* Text of several lines, such as a traceback: on a terminal its lines stay lines, indented and
  * without quotes, so that it should be the last field. */
 void log_block(struct log_line *line, const char *key, const char *text);
-bool log_keeps_lines(void);
+bool log_is_multiline(void);
 void log_hex(struct log_line *line, const char *key, const char *bytes, size_t length);
 void log_integer(struct log_line *line, const char *key, int64_t value);
 void log_number(struct log_line *line, const char *key, double value);

@@ -1,6 +1,6 @@
 #include "base/spelling.h"
 
-bool spelling_take(const char *name, struct spelling *spelling) {
+bool spelling_normalize(const char *name, struct spelling *spelling) {
   spelling->length = 0;
   for (; *name != '\0'; name++) {
     if (*name == '_' || *name == '-') continue;
@@ -38,7 +38,7 @@ static unsigned tolerance(unsigned length) { return length < 3 ? 0 : length < 6 
 
 unsigned spelling_compare(const char *name, const char *known) {
   struct spelling a, b;
-  if (!spelling_take(name, &a) || !spelling_take(known, &b)) return SPELLING_FAR;
+  if (!spelling_normalize(name, &a) || !spelling_normalize(known, &b)) return SPELLING_FAR;
   unsigned away = spelling_distance(&a, &b);
   return away <= tolerance(b.length) ? away : SPELLING_FAR;
 }

@@ -15,7 +15,7 @@ struct spelling {
 };
 
 /* False: the name has too many letters. */
-bool spelling_take(const char *name, struct spelling *spelling);
+bool spelling_normalize(const char *name, struct spelling *spelling);
 
 /* How many letters must be inserted, deleted, replaced, or swapped with the next one to make `a` of
  * `b`: the distance of optimal string alignment. */

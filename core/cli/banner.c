@@ -40,9 +40,9 @@ static bool has_letter(const char *help, char letter) {
 /* What nc says of itself, into help[size]; false: there is none, or it says nothing in time. */
 static bool read_help(char *help, size_t size) {
   char *words[] = {"sh", "-c", "nc -h 2>&1", NULL};
-  const struct child_plan plan = {"/bin/sh", words, environ};
+  const struct child_command plan = {"/bin/sh", words, environ};
   struct child *child;
-  struct child_end end = {.status = -1};
+  struct child_exit end = {.status = -1};
   if (child_start(&plan, &child) != STATUS_OK) return false;
   bool has_ended = child_wait(child, PATIENCE, &end);
   struct span text = child_text(child);

@@ -99,7 +99,7 @@ enum status checker_init(struct checker *checker, const struct script_options *o
   if (!add_settings(checker, options)) return STATUS_NO_MEMORY;
   add_word(checker, "--");
   add_word(checker, options->path);
-  checker->plan = (struct child_plan){"/proc/self/exe", checker->words, environment};
+  checker->plan = (struct child_command){"/proc/self/exe", checker->words, environment};
   return STATUS_OK;
 }
 

@@ -16,7 +16,7 @@ enum { CHECKER_TIME = 20000 };
 enum { CHECKER_NUMBERS_MAX = 8, CHECKER_NUMBER_MAX = 24 };
 
 struct checker {
-  struct child_plan plan; /* what to run; the words are these: */
+  struct child_command plan; /* what to run; the words are these: */
   size_t word_count;
   char **words; /* NULL behind the last */
   size_t number_count;

@@ -299,10 +299,10 @@ static bool set_for_server(struct options *options, int option) {
     if (address_parse(optarg, &address, &why) == STATUS_OK && !address.is_unix) return true;
     return complain("name-server", optarg, "a numeric address and a port");
   case OPTION_LOG_LEVEL:
-    return log_level_named(optarg, &options->log_level) ||
+    return log_parse_level(optarg, &options->log_level) ||
            complain("log-level", optarg, "debug, info, warn or error");
   case OPTION_LOG_FORMAT:
-    return log_format_named(optarg, &options->log_format) ||
+    return log_parse_format(optarg, &options->log_format) ||
            complain("log-format", optarg, "text or json");
   case OPTION_LOG_BYTES:
     if (!parse_whole("log-bytes", optarg, 0, LOG_SHOWN_MAX, false, "a whole number from 0 to 1024",

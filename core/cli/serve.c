@@ -175,11 +175,11 @@ static void set_due(void *context, int64_t when) {
   server_set_due(served->server, served->nth, when);
 }
 
-static enum service_tidying tidy(void *context) {
-  switch (script_tidy(((const struct served *)context)->script)) {
-  case SCRIPT_TIDYING: return TIDYING_GOES_ON;
-  case SCRIPT_TIDIED: return TIDYING_DONE;
-  default: return TIDYING_IN_VAIN;
+static enum service_idle_work collect_garbage(void *context) {
+  switch (script_collect_garbage(((const struct served *)context)->script)) {
+  case SCRIPT_COLLECTING: return IDLE_WORK_LEFT;
+  case SCRIPT_COLLECTED_MUCH: return IDLE_WORK_USEFUL;
+  default: return IDLE_WORK_USELESS;
   }
 }
 
@@ -209,7 +209,7 @@ static bool listen_all(struct server *server, struct served *served, size_t coun
         .check_time = CHECKER_TIME,
         .judge = judge,
         .run_due = run_due,
-        .tidy = tidy,
+        .work_when_idle = collect_garbage,
         .count_files = count_files,
         .each_file = each_file};
     struct service_options service = {.name = script_name(served[i].script),
@@ -288,10 +288,10 @@ int command_serve(const struct options *options) {
     return EXIT_FAILED;
   }
   log_configure(options->log_level, options->log_format);
-  log_show_bytes(options->log_bytes);
-  log_never_wait();
+  log_set_shown_bytes(options->log_bytes);
+  log_set_nonblocking();
   setvbuf(stdout, NULL, _IOLBF, BUFSIZ); /* what scripts write is seen line by line */
-  (void)signals_expect_reload();         /* loading may take long */
+  (void)signals_catch_reload();          /* loading may take long */
   int status = EXIT_STOPPED;
   for (size_t i = 0; i < options->script_count && status == EXIT_STOPPED; i++) {
     served[i].entry = &options->scripts[i];

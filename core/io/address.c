@@ -110,8 +110,8 @@ void address_numeric(const struct sockaddr *socket_address, char *host, unsigned
   }
 }
 
-void address_keep(const struct sockaddr *socket_address, union address_of_peer *peer) {
-  *peer = (union address_of_peer){.any.sa_family = socket_address->sa_family};
+void address_copy_peer(const struct sockaddr *socket_address, union peer_address *peer) {
+  *peer = (union peer_address){.any.sa_family = socket_address->sa_family};
   if (socket_address->sa_family == AF_INET)
     memcpy(&peer->ipv4, socket_address, sizeof peer->ipv4);
   else if (socket_address->sa_family == AF_INET6)

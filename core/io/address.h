@@ -23,7 +23,7 @@ struct address {
 };
 
 /* The address of a peer, no larger than it must be. */
-union address_of_peer {
+union peer_address {
   struct sockaddr any;
   struct sockaddr_in ipv4;
   struct sockaddr_in6 ipv6;
@@ -43,7 +43,7 @@ const char *address_hint(const char *text);
 void address_numeric(const struct sockaddr *socket_address, char *host, unsigned *port);
 
 /* Keeps the address of a peer; of a Unix address only that it is one. */
-void address_keep(const struct sockaddr *socket_address, union address_of_peer *peer);
+void address_copy_peer(const struct sockaddr *socket_address, union peer_address *peer);
 
 /* "host:port", with brackets around an IPv6 host, into text[ADDRESS_TEXT_MAX]. A host of more than
  * 119 bytes is cut off; numeric ones are shorter. */

@@ -28,7 +28,7 @@ struct child {
   int output;
   int life;
   bool has_ended;
-  struct child_end end;
+  struct child_exit end;
   size_t length;
   char text[HEAD + TAIL];
 };
@@ -53,7 +53,7 @@ static int plan_attributes(posix_spawnattr_t *attributes) {
 }
 
 /* 0 or the error. */
-static int spawn(const struct child_plan *plan, int output, pid_t *pid) {
+static int spawn(const struct child_command *plan, int output, pid_t *pid) {
   posix_spawn_file_actions_t actions;
   posix_spawnattr_t attributes;
   int error = posix_spawn_file_actions_init(&actions);
@@ -80,7 +80,7 @@ static void want_to_be_told(void) {
 }
 
 /* 0 or the error. */
-static int start(struct child *child, const struct child_plan *plan) {
+static int start(struct child *child, const struct child_command *plan) {
   int ends[2];
   want_to_be_told();
   if (pipe2(ends, O_CLOEXEC) != 0) return errno;
@@ -104,7 +104,7 @@ static int start(struct child *child, const struct child_plan *plan) {
   return 0;
 }
 
-enum status child_start(const struct child_plan *plan, struct child **started) {
+enum status child_start(const struct child_command *plan, struct child **started) {
   struct child *child = calloc(1, sizeof *child);
   if (!child) return STATUS_NO_MEMORY;
   child->output = child->life = -1;
@@ -118,9 +118,9 @@ enum status child_start(const struct child_plan *plan, struct child **started) {
   return STATUS_ERROR;
 }
 
-int child_output(const struct child *child) { return child->output; }
+int child_output_fd(const struct child *child) { return child->output; }
 
-int child_life(const struct child *child) { return child->life; }
+int child_exit_fd(const struct child *child) { return child->life; }
 
 /* The end moves up over the middle. */
 static void keep(struct child *child, const char *bytes, size_t length) {
@@ -172,7 +172,7 @@ static void reap(struct child *child) {
     child->end.status = WEXITSTATUS(status);
 }
 
-bool child_has_ended(struct child *child, struct child_end *end) {
+bool child_has_exited(struct child *child, struct child_exit *end) {
   if (!child->has_ended) {
     reap(child);
     if (!child->has_ended) return false;
@@ -190,10 +190,10 @@ static void wait_for_end(const struct child *child) {
   while (result < 0 && errno == EINTR);
 }
 
-bool child_wait(struct child *child, int64_t patience, struct child_end *end) {
+bool child_wait(struct child *child, int64_t patience, struct child_exit *end) {
   int64_t deadline = clock_milliseconds() + patience, left = patience;
   struct pollfd fds[] = {{child->output, POLLIN, 0}, {child->life, POLLIN, 0}};
-  while (!child_has_ended(child, end)) {
+  while (!child_has_exited(child, end)) {
     if (left <= 0) return false;
     int ready = poll(fds, sizeof fds / sizeof *fds, (int)left);
     if (ready > 0 && fds[0].revents != 0 && !child_read(child)) fds[0].fd = -1;

@@ -51,14 +51,14 @@ bool signals_take_reload(void) {
   return was_asked;
 }
 
-const char *signals_take_unused(void) {
+const char *signals_take_ignored(void) {
   int number = unused;
   unused = 0;
   if (number == 0) return NULL;
   return number == SIGUSR1 ? "SIGUSR1" : "SIGUSR2";
 }
 
-bool signals_expect_reload(void) {
+bool signals_catch_reload(void) {
   struct sigaction reload = {.sa_handler = on_reload, .sa_flags = SA_RESTART};
   struct sigaction ignore = {.sa_handler = on_unused, .sa_flags = SA_RESTART};
   sigemptyset(&reload.sa_mask);
@@ -76,7 +76,7 @@ enum status signals_open(int *fd) {
   sigemptyset(&stop.sa_mask);
   sigemptyset(&drop.sa_mask);
   if (sigaction(SIGTERM, &stop, NULL) != 0 || sigaction(SIGINT, &stop, NULL) != 0 ||
-      !signals_expect_reload() || sigaction(SIGPIPE, &drop, NULL) != 0 ||
+      !signals_catch_reload() || sigaction(SIGPIPE, &drop, NULL) != 0 ||
       sigaction(SIGXFSZ, &drop, NULL) != 0) {
     close(ends[0]);
     close(ends[1]);

@@ -15,7 +15,7 @@
 
 /* From now on SIGHUP, SIGUSR1 and SIGUSR2 do not end the process; signals_open() makes up for what
  * came before it. false with errno. */
-bool signals_expect_reload(void);
+bool signals_catch_reload(void);
 
 /* Installs the handlers; *fd becomes readable when the process is asked for something. It belongs
  * to the caller, and must stay open as long as the process lives. */
@@ -28,6 +28,6 @@ bool signals_asked_to_stop(void);
 bool signals_take_reload(void);
 
 /* The name of such a signal that has come since this was last called; NULL: none has. */
-const char *signals_take_unused(void);
+const char *signals_take_ignored(void);
 
 #endif

@@ -44,7 +44,7 @@ static void let_collect(lua_State *state, const struct text *text) {
 static void pause_between(lua_State *state, struct text *text) {
   let_collect(state, text);
   text->ahead->pause(text->ahead->context);
-  watchdog_renew();
+  watchdog_restart();
   stop_collecting(state, text);
 }
 
@@ -124,9 +124,9 @@ static void compile_all(struct gate *gate, struct ahead *ahead, const char *path
 
 /* The reserves are for the version that is to run, and not for what it may not ask for. */
 void ahead_prepare(struct gate *gate, struct ahead *ahead, const char *path) {
-  struct memory_reserves before = memory_keep_reserves(gate->memory);
+  struct memory_reserves before = memory_withhold_reserves(gate->memory);
   compile_all(gate, ahead, path);
-  memory_free_reserves(gate->memory, before);
+  memory_restore_reserves(gate->memory, before);
 }
 
 bool ahead_take(lua_State *state, struct sources *sources, const char *path) {

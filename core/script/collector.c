@@ -54,22 +54,22 @@ static void give_back(struct collector *collector, size_t now) {
   collector->kept = now;
 }
 
-enum script_tidying script_tidy(struct script *script) {
+enum script_collection script_collect_garbage(struct script *script) {
   struct collector *collector = &script->collector;
   if (collector->cycles == 0) {
-    if (!collector->is_dirty) return SCRIPT_TIDY;
+    if (!collector->is_dirty) return SCRIPT_COLLECTED_LITTLE;
     begin(collector, script->memory.used);
   }
   size_t used = script->memory.used;
   if (is_fruitful(collector, used) && has_fallen_by(collector->kept, used, PIECE)) {
     give_back(collector, used);
-    return SCRIPT_TIDYING;
+    return SCRIPT_COLLECTING;
   }
   (void)gate_run(&script->gate, step, collector);
-  if (collector->cycles > 0 && --collector->steps_left > 0) return SCRIPT_TIDYING;
+  if (collector->cycles > 0 && --collector->steps_left > 0) return SCRIPT_COLLECTING;
   collector->cycles = 0;
   used = script->memory.used;
-  if (!is_fruitful(collector, used)) return SCRIPT_TIDY;
+  if (!is_fruitful(collector, used)) return SCRIPT_COLLECTED_LITTLE;
   if (used < collector->kept) give_back(collector, used);
-  return SCRIPT_TIDIED;
+  return SCRIPT_COLLECTED_MUCH;
 }

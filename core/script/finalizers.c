@@ -103,7 +103,7 @@ static int finalize(lua_State *state) {
   lua_xmove(state, coroutine, 2);
   char detail[DETAIL_MAX];
   int results;
-  int held = watchdog_unhold();
+  int held = watchdog_drop_holds();
   lua_State *outer = watchdog_switch(coroutine);
   int status = lua_resume(coroutine, state, 1, &results);
   bool was_stopped = status != LUA_OK && watchdog_is_stopping();
@@ -113,7 +113,7 @@ static int finalize(lua_State *state) {
     end_failed(coroutine, status, detail);
   bool is_sound = !watchdog_is_stopping();
   watchdog_switch_back(outer, coroutine);
-  watchdog_hold_again(held);
+  watchdog_restore_holds(held);
   lua_settop(coroutine, 0);
   if (!is_sound) drop_coroutine(state, gate);
   if (status == LUA_OK) return 0;

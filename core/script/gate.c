@@ -93,10 +93,10 @@ static bool take_coroutine(struct gate *gate, lua_State **coroutine, int *refere
   lua_pushcfunction(gate->main, make_coroutine);
   lua_pushlightuserdata(gate->main, coroutine);
   lua_pushlightuserdata(gate->main, reference);
-  bool was_lent = gate->memory->is_lent;
-  memory_lend(gate->memory, true);
+  bool was_lent = gate->memory->uses_server_reserve;
+  memory_use_server_reserve(gate->memory, true);
   bool is_made = lua_pcall(gate->main, 2, 0, 0) == LUA_OK;
-  memory_lend(gate->memory, was_lent);
+  memory_use_server_reserve(gate->memory, was_lent);
   if (!is_made) lua_pop(gate->main, 1);
   return is_made;
 }
@@ -209,20 +209,20 @@ enum gate_result gate_run(struct gate *gate, lua_CFunction body, void *argument)
   lua_pushlightuserdata(coroutine, argument);
   struct watch outer;
   int results;
-  bool was_lent = gate->memory->is_lent;
+  bool was_lent = gate->memory->uses_server_reserve;
   watchdog_enter(&outer, coroutine, gate->call_timeout);
   if (!outer.running) gate->stack_base = (uintptr_t)&outer;
   int status = lua_resume(coroutine, NULL, 1, &results);
   bool was_stopped = watchdog_leave(&outer);
-  memory_lend(gate->memory, was_lent);
+  memory_use_server_reserve(gate->memory, was_lent);
   /* Nothing can resume a wait yet, and the body is a C function that calls without a
    * continuation, so that a yield comes back as an error of the script's. */
   assert(status != LUA_YIELD);
   if (status != LUA_OK) {
     if (is_no_memory(coroutine)) status = LUA_ERRMEM;
-    memory_lend(gate->memory, true);
+    memory_use_server_reserve(gate->memory, true);
     keep_error(gate, coroutine, was_stopped);
-    memory_lend(gate->memory, was_lent);
+    memory_use_server_reserve(gate->memory, was_lent);
   }
   gate->trace_of = NULL;
   /* Its pending variables are closed, which runs code of the script's; not after a stop, since Lua

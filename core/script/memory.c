@@ -28,18 +28,18 @@ void memory_close_reserve(struct memory *memory) {
   if (memory->used > memory->nominal && memory->overdrawn == 0) memory->overdrawn = memory->used;
 }
 
-struct memory_reserves memory_keep_reserves(struct memory *memory) {
-  struct memory_reserves before = {memory->limit, memory->opened, memory->is_lent};
+struct memory_reserves memory_withhold_reserves(struct memory *memory) {
+  struct memory_reserves before = {memory->limit, memory->opened, memory->uses_server_reserve};
   memory->limit = memory->nominal;
   memory->opened = 0;
-  memory->is_lent = false;
+  memory->uses_server_reserve = false;
   return before;
 }
 
-void memory_free_reserves(struct memory *memory, struct memory_reserves before) {
+void memory_restore_reserves(struct memory *memory, struct memory_reserves before) {
   memory->limit = before.limit;
   memory->opened = before.opened;
-  memory->is_lent = before.is_lent;
+  memory->uses_server_reserve = before.uses_server_reserve;
 }
 
 /* More may be used than the limit is now. */
@@ -52,7 +52,7 @@ __attribute__((noinline)) static bool has_more_room(struct memory *memory, size_
   size_t most = memory->limit, overdraft = memory->overdrawn + memory->reserve / 4;
   if (memory->used <= memory->nominal) memory->overdrawn = 0;
   if (memory->overdrawn > 0 && most < overdraft) most = overdraft;
-  if (memory->is_lent) most += memory->reserve;
+  if (memory->uses_server_reserve) most += memory->reserve;
   return is_below(most, memory->used, size);
 }
 

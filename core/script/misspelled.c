@@ -28,7 +28,7 @@ struct name {
 
 static bool take_name(const char *text, struct name *name) {
   name->text = text;
-  return spelling_take(text, &name->spelling);
+  return spelling_normalize(text, &name->spelling);
 }
 
 /* Short words are near to many others that are meant as they stand. */

@@ -27,13 +27,13 @@ static int parlance_log(lua_State *state) {
   struct log_line line;
   const char *name = luaL_checkstring(state, 1);
   lua_settop(state, 3);
-  if (!log_level_named(name, &level))
+  if (!log_parse_level(name, &level))
     return luaL_argerror(state, 1, "the level must be debug, info, warn or error");
   const char *message = luaL_tolstring(state, 2, &length);
   if (!lua_isnoneornil(state, 3)) luaL_checktype(state, 3, LUA_TTABLE);
   if (!log_begin(&line, level, "script")) return 0;
   log_text(&line, "service", lua_tostring(state, lua_upvalueindex(1)));
-  bool is_block = log_keeps_lines() && strlen(message) == length && strchr(message, '\n');
+  bool is_block = log_is_multiline() && strlen(message) == length && strchr(message, '\n');
   if (!is_block) log_bytes(&line, "message", message, length);
   if (lua_istable(state, 3)) {
     lua_pushnil(state);

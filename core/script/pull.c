@@ -13,11 +13,11 @@ enum { EMPTY_PIECES_MAX = 1000 };
 /* A function that has nothing to say is asked again, at once and then in another turn. */
 static void pull_function(lua_State *state, struct session *session, int64_t patience) {
   int function = lua_gettop(state);
-  uint32_t started = watchdog_renewed();
+  uint32_t started = watchdog_restarted_at();
   for (int tries = 0; tries < EMPTY_PIECES_MAX; tries++) {
     size_t length;
     lua_pushvalue(state, function);
-    watchdog_renew();
+    watchdog_restart();
     lua_call(state, 0, 1);
     if (lua_isnil(state, -1)) {
       session_pulled(session, NULL, 0);
@@ -33,7 +33,7 @@ static void pull_function(lua_State *state, struct session *session, int64_t pat
       return;
     }
     lua_pop(state, 1);
-    if (watchdog_renewed() - started >= patience) return;
+    if (watchdog_restarted_at() - started >= patience) return;
   }
   luaL_error(state, "a function of the response returned \"\" %d times in a row",
              (int)EMPTY_PIECES_MAX);

@@ -112,7 +112,7 @@ static int carry_over(lua_State *state) {
   takeover->step = "save";
   lua_call(state, 0, 1);
   takeover->step = "restore";
-  watchdog_renew();
+  watchdog_restart();
   lua_call(state, 1, 0);
   return 0;
 }
@@ -451,9 +451,9 @@ static enum script_reload reload(struct script *script, bool is_forced,
                                  const struct script_verdict *verdict,
                                  const struct sources *checked, int64_t now) {
   memory_open_reserve(&script->memory);
-  memory_lend(&script->memory, true);
+  memory_use_server_reserve(&script->memory, true);
   enum script_reload outcome = reload_within(script, is_forced, verdict, checked, now);
-  memory_lend(&script->memory, false);
+  memory_use_server_reserve(&script->memory, false);
   memory_close_reserve(&script->memory);
   return outcome;
 }

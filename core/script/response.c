@@ -7,9 +7,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "script/discard.h"
 #include "script/file_value.h"
 #include "script/gate.h"
-#include "script/refused.h"
 #include "script/sent_file.h"
 
 static void check_status(lua_State *state, enum status status) {
@@ -419,7 +419,7 @@ static bool queue_protected(lua_State *state, struct session *session,
   lua_pushvalue(state, value);
   bool is_raised = lua_pcall(state, 2, 0, value + 1) != LUA_OK;
   if (!is_raised && queueing.is_queued) return true;
-  refused_close(state, value, queueing.items.rooms);
+  discard_response(state, value, queueing.items.rooms);
   if (is_raised) lua_error(state);
   return false;
 }

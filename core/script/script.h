@@ -103,15 +103,15 @@ void script_set_alarm(struct script *script, void (*alarm)(void *context, int64_
                       void *context);
 
 /* What came of a step of tidying up. */
-enum script_tidying {
-  SCRIPT_TIDYING, /* there is more to do */
-  SCRIPT_TIDIED,  /* nothing is left to do; much memory has come free */
-  SCRIPT_TIDY     /* nothing is left to do; it was hardly worth it */
+enum script_collection {
+  SCRIPT_COLLECTING,      /* there is more to do */
+  SCRIPT_COLLECTED_MUCH,  /* nothing is left to do; much memory has come free */
+  SCRIPT_COLLECTED_LITTLE /* nothing is left to do; it was hardly worth it */
 };
 
 /* Collects garbage for about half a millisecond, if the script was called since it was last done
  * with that. Not to be called from within a call of a session. */
-enum script_tidying script_tidy(struct script *script);
+enum script_collection script_collect_garbage(struct script *script);
 
 /* ---- versions that are checked before they take over ---------------------------------------- */
 

@@ -47,9 +47,9 @@ static void push_function(lua_State *state, const struct generation *generation,
 static void call_with_self(lua_State *state, const struct generation *generation, int results) {
   struct memory *memory = generation->gate->memory;
   lua_pushvalue(state, SELF);
-  memory_lend(memory, false);
+  memory_use_server_reserve(memory, false);
   lua_call(state, 1, results);
-  memory_lend(memory, true);
+  memory_use_server_reserve(memory, true);
 }
 
 /* What stands at DETAIL, of that type and not nil, must be a count from low to high: low is 1
@@ -215,9 +215,9 @@ static void answer(lua_State *state, const struct generation *generation, struct
     lua_pushvalue(state, INPUT_KEY);
     module_framing_push_request(state, REQUEST_COMPLETE, framing, session_framed(session));
     lua_rawset(state, SELF);
-    watchdog_renew(); /* the core's own work does not count for the script's limit */
+    watchdog_restart(); /* the core's own work does not count for the script's limit */
   } else
-    watchdog_go_on();
+    watchdog_restart_processor_time();
   lua_pushvalue(state, MAKE_RESPONSE);
   call_with_self(state, generation, 1);
   if (!response_queue(state, session, generation, FUNCTION_MAKE_RESPONSE)) return;
@@ -306,7 +306,8 @@ static int serve(lua_State *state) {
   const struct call *call = lua_touserdata(state, CALL);
   const struct generation *generation = call->generation;
   struct session *session = call->session;
-  memory_lend(generation->gate->memory, true); /* for the whole entry: gate_run() takes it back */
+  memory_use_server_reserve(generation->gate->memory,
+                            true); /* for the whole entry: gate_run() takes it back */
   luaL_checkstack(state, SLOTS, NULL);
   client_push(state, session, generation->metatable);
   push_function(state, generation, FUNCTION_REQUEST_COMPLETE);
@@ -314,11 +315,11 @@ static int serve(lua_State *state) {
   lua_pushstring(state, generation->handler.framing ? "request" : "incoming");
   lua_pushliteral(state, "close_when_done");
   if (generation->number > 1) forget_other(state, generation, session);
-  uint32_t started = watchdog_renewed();
+  uint32_t started = watchdog_restarted_at();
   for (bool is_first = true;; is_first = false) {
     enum session_step step = session_next(session);
     /* Each call has its own limit; answer() begins its own. */
-    if (!is_first && step != SESSION_WAIT && step != SESSION_ANSWER) watchdog_renew();
+    if (!is_first && step != SESSION_WAIT && step != SESSION_ANSWER) watchdog_restart();
     switch (step) {
     case SESSION_GREET: greet(state, generation, session); break;
     case SESSION_ASK:
@@ -327,16 +328,16 @@ static int serve(lua_State *state) {
     case SESSION_ANSWER: answer(state, generation, session); break;
     case SESSION_EXPECT: expect(state, generation, session); break;
     case SESSION_PULL:
-      memory_lend(generation->gate->memory, false);
+      memory_use_server_reserve(generation->gate->memory, false);
       pull_source(state, session, blocksize_of(state, generation), SHARE_OF_TIME);
-      memory_lend(generation->gate->memory, true);
+      memory_use_server_reserve(generation->gate->memory, true);
       break;
     case SESSION_APOLOGIZE: apologize(state, generation, session); break;
     case SESSION_CLOSE: mourn(state, generation, session); return 0;
     case SESSION_WAIT: forget_request(state, session); return 0;
     }
     lua_settop(state, TOP);
-    if (watchdog_renewed() - started >= SHARE_OF_TIME) session_yield(session);
+    if (watchdog_restarted_at() - started >= SHARE_OF_TIME) session_yield(session);
   }
 }
 

@@ -214,25 +214,25 @@ static void forget_hooks(void) {
   if (watchdog.running) clear_hook(watchdog.running);
 }
 
-/* Rare, so that watchdog_renew() stays a handful of instructions. */
+/* Rare, so that watchdog_restart() stays a handful of instructions. */
 __attribute__((noinline)) static void renew_hooks(uint32_t now) {
   if (watchdog.raised) forget_hooks();
   if (!watchdog.is_due && watchdog.timeout > 0) start_wall(now, watchdog.timeout);
 }
 
-void watchdog_renew(void) {
+void watchdog_restart(void) {
   uint32_t now = wall_now();
   watchdog.began = (sig_atomic_t)now;
   watchdog.is_seen = 0;
   if (watchdog.raised || !watchdog.is_due) renew_hooks(now);
 }
 
-void watchdog_go_on(void) {
+void watchdog_restart_processor_time(void) {
   watchdog.is_seen = 0;
   if (watchdog.raised) forget_hooks();
 }
 
-uint32_t watchdog_renewed(void) { return (uint32_t)watchdog.began; }
+uint32_t watchdog_restarted_at(void) { return (uint32_t)watchdog.began; }
 
 /* Most calls are within no other one, so that there is nothing to keep. */
 __attribute__((noinline)) static void keep_outer(struct watch *outer) {
@@ -312,7 +312,7 @@ void watchdog_release(void) {
   watchdog.held--;
 }
 
-int watchdog_unhold(void) {
+int watchdog_drop_holds(void) {
   int held = watchdog.held;
   if (held == 0) return 0;
   end_hold();
@@ -322,7 +322,7 @@ int watchdog_unhold(void) {
   return held;
 }
 
-void watchdog_hold_again(int held) {
+void watchdog_restore_holds(int held) {
   if (held == 0) return;
   begin_hold();
   watchdog.held = held;

@@ -52,15 +52,15 @@ void watchdog_enter(struct watch *outer, lua_State *state, int64_t timeout);
 bool watchdog_leave(const struct watch *outer);
 
 /* The time limit starts anew: one call after another within one entry. */
-void watchdog_renew(void);
+void watchdog_restart(void);
 
-/* As watchdog_renew() for a second call right behind a first, in one respect: the processor's time
- * counts anew, and the wall's goes on, so that nobody asks for it. */
-void watchdog_go_on(void);
+/* As watchdog_restart() for a second call right behind a first, in one respect: the processor's
+ * time counts anew, and the wall's goes on, so that nobody asks for it. */
+void watchdog_restart_processor_time(void);
 
-/* When watchdog_renew() was last called, or the entry began: in ms of the coarse clock. They wrap,
- * so that only differences mean something. */
-uint32_t watchdog_renewed(void);
+/* When watchdog_restart() was last called, or the entry began: in ms of the coarse clock. They
+ * wrap, so that only differences mean something. */
+uint32_t watchdog_restarted_at(void);
 
 /* From hold to release the call at hand is not stopped, and the time does not count for its limit.
  * May be nested. */
@@ -69,8 +69,8 @@ void watchdog_release(void);
 
 /* In between, what is not meant to be held runs: it is stopped when the call's limit is over, and
  * the call itself is not. `held` is what unhold returned. */
-int watchdog_unhold(void);
-void watchdog_hold_again(int held);
+int watchdog_drop_holds(void);
+void watchdog_restore_holds(int held);
 
 /* The call at hand goes on in another coroutine of the same state, and comes back from it. */
 lua_State *watchdog_switch(lua_State *state);

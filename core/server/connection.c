@@ -57,7 +57,7 @@ struct connection {
   bool is_cut : 1;   /* what waited was given up: the peer must not take it for a whole response */
   bool has_sent : 1; /* the peer was given something */
   bool is_slow : 1;  /* lingering: it had not taken all when it was last looked at */
-  union address_of_peer peer;
+  union peer_address peer;
 };
 
 static struct server *server_of(const struct connection *connection) {
@@ -71,8 +71,8 @@ static struct connection *of_owner(struct session_owner *owner) {
 /* The clock is read again: calls into a script may take long. */
 static int64_t tell_time(struct session_owner *owner) {
   struct server *server = server_of(of_owner(owner));
-  server_tick(server);
-  idle_note(server);
+  server_update_clock(server);
+  idle_note_work(server);
   return server->now;
 }
 
@@ -245,7 +245,7 @@ static void finish(struct connection *connection) {
   count_buffered(connection, 0);
   ready_remove(&server->ready, &connection->turn);
   count_files(connection, 0);
-  idle_note(server); /* it may have been the last one of an old handler */
+  idle_note_work(server); /* it may have been the last one of an old handler */
   service->ended[reason]++;
   service->requests += requests;
   log_end_of(connection, reason, requests);
@@ -351,7 +351,7 @@ static bool flush(struct connection *connection) {
     session_resume(session, server_of(connection)->now);
     if (status != STATUS_OK) break;
     if (!session_has_output(session)) break; /* as nearly always: no clock need be read for it */
-    server_tick(server_of(connection));
+    server_update_clock(server_of(connection));
     if (started == 0) started = server_of(connection)->now;
     if (server_of(connection)->now - started >= TURN_TIME) return true;
   }
@@ -472,7 +472,8 @@ static void expire_timer(struct timer *timer) {
   if (has_lost_peer(connection)) abort_session(connection, REASON_PEER_RESET);
   if (connection->phase == PHASE_LINGERING)
     linger_on(connection);
-  else if (!ready_has(&connection->turn)) /* else its turn comes, and with it a look at the time */
+  else if (!ready_is_queued(
+               &connection->turn)) /* else its turn comes, and with it a look at the time */
     go_on(connection);
 }
 
@@ -528,7 +529,7 @@ static struct connection *create(struct listener *listener, int fd, const struct
   struct server *server = service->server;
   struct connection *connection = calloc(1, sizeof *connection);
   if (!connection) return NULL;
-  address_keep(peer, &connection->peer);
+  address_copy_peer(peer, &connection->peer);
   connection->source.ready = ready;
   connection->timer.expire = expire_timer;
   connection->turn.run = take_turn;
@@ -577,7 +578,7 @@ void connection_drain(struct connection *connection) {
 void connection_move(struct connection *connection) {
   if (connection->phase != PHASE_TALKING) return;
   session_move(connection->session, server_of(connection)->now);
-  idle_note(server_of(connection));
+  idle_note_work(server_of(connection));
   schedule(connection, session_deadline(connection->session));
 }
 

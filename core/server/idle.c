@@ -23,7 +23,7 @@ static void begin(struct timer *timer) {
 void idle_init(struct server *server) { server->idle.timer.expire = begin; }
 
 /* If it cannot be set for want of memory, the next work of a handler tries again. */
-void idle_expect(struct server *server) {
+void idle_schedule(struct server *server) {
   struct idle *idle = &server->idle;
   int64_t when = server->now + DELAY;
   if (when < idle->rest_until) when = idle->rest_until;
@@ -42,7 +42,7 @@ static void end(struct server *server) {
     idle->in_vain++;
   idle->rest_until = server->now + rest;
   idle->is_on = idle->is_expected = false;
-  if (idle->has_worked) idle_expect(server);
+  if (idle->has_worked) idle_schedule(server);
 }
 
 void idle_step(struct server *server) {
@@ -52,12 +52,12 @@ void idle_step(struct server *server) {
   bool goes_on = false;
   for (struct service *service = server->services; service && !goes_on; service = service->next) {
     const struct service_source *source = service->source;
-    if (!source || !source->tidy) continue;
-    enum service_tidying tidying = source->tidy(source->context);
-    goes_on = tidying == TIDYING_GOES_ON;
-    idle->is_fruitful = idle->is_fruitful || tidying == TIDYING_DONE;
+    if (!source || !source->work_when_idle) continue;
+    enum service_idle_work tidying = source->work_when_idle(source->context);
+    goes_on = tidying == IDLE_WORK_LEFT;
+    idle->is_fruitful = idle->is_fruitful || tidying == IDLE_WORK_USEFUL;
   }
   idle->spent += clock_seconds() - began;
-  server_tick(server);
+  server_update_clock(server);
   if (!goes_on) end(server);
 }

@@ -11,12 +11,12 @@
 void idle_init(struct server *server);
 
 /* Begins to wait for a quiet moment. */
-void idle_expect(struct server *server);
+void idle_schedule(struct server *server);
 
 /* A handler was at work, or came or went: there may be something to tidy up. */
-static inline void idle_note(struct server *server) {
+static inline void idle_note_work(struct server *server) {
   server->idle.has_worked = true;
-  if (!server->idle.is_expected) idle_expect(server);
+  if (!server->idle.is_expected) idle_schedule(server);
 }
 
 /* A step of it, if one is due. To be called when a turn has found nothing else to do. */

@@ -95,7 +95,8 @@ struct server {
   size_t buffered;          /* bytes of all connections in memory, but for the recorded ones */
   size_t max_buffered;      /* SIZE_MAX: no limit */
   int keepalive;            /* s; 0: none */
-  int64_t now; /* when the turn began, or when a call into a script last came back: server_tick() */
+  int64_t now;              /* when the turn began, or when a call into a script last came back:
+                               server_update_clock() */
   struct io_source signals;
   int signal_fd;
   bool is_stopping; /* asked to stop */
@@ -108,7 +109,7 @@ struct server {
 
 /* Reads the clock again after what may have taken long, so that limits of time count from when
  * something happens. It is the coarse one, which costs little and may be a tick behind. */
-static inline void server_tick(struct server *server) {
+static inline void server_update_clock(struct server *server) {
   int64_t now = clock_coarse_milliseconds();
   if (now > server->now) server->now = now;
 }

@@ -26,8 +26,8 @@ static void stop_polling(const struct service *service, bool *is_polled, int fd)
 
 static void stop_listening(struct service *service) {
   struct preflight *preflight = &service->preflight;
-  stop_polling(service, &preflight->prints, child_output(preflight->child));
-  stop_polling(service, &preflight->lives, child_life(preflight->child));
+  stop_polling(service, &preflight->prints, child_output_fd(preflight->child));
+  stop_polling(service, &preflight->lives, child_exit_fd(preflight->child));
 }
 
 /* An event may come late, for a program that is no more: then there is nothing to be read. */
@@ -36,8 +36,8 @@ static void readable(struct service *service) {
   struct child *child = preflight->child;
   if (!child || preflight->has_ended) return;
   if (preflight->prints && !child_read(child))
-    stop_polling(service, &preflight->prints, child_output(child));
-  preflight->has_ended = child_has_ended(child, &preflight->end);
+    stop_polling(service, &preflight->prints, child_output_fd(child));
+  preflight->has_ended = child_has_exited(child, &preflight->end);
   if (preflight->has_ended) stop_listening(service);
 }
 
@@ -83,10 +83,10 @@ static enum status start(struct service *service, int64_t now) {
   preflight->is_stale = preflight->is_late = preflight->has_ended = false;
   preflight->deadline = now + service->source->check_time;
   preflight->rest_by = CLOCK_NEVER;
-  status = poller_add(poller, child_life(preflight->child), POLLER_READ, &preflight->life);
+  status = poller_add(poller, child_exit_fd(preflight->child), POLLER_READ, &preflight->life);
   preflight->lives = status == STATUS_OK;
   if (status == STATUS_OK) {
-    status = poller_add(poller, child_output(preflight->child), POLLER_READ, &preflight->output);
+    status = poller_add(poller, child_output_fd(preflight->child), POLLER_READ, &preflight->output);
     preflight->prints = status == STATUS_OK;
     if (status == STATUS_OK) return STATUS_OK;
   }

@@ -33,7 +33,7 @@ struct preflight {
   bool prints;             /* its output is being polled, */
   bool lives;              /* and its life */
   bool has_ended;
-  struct child_end end;
+  struct child_exit end;
 };
 
 void preflight_init(struct service *service);

@@ -6,7 +6,7 @@ void ready_init(struct ready_queue *queue) {
 }
 
 void ready_add(struct ready_queue *queue, struct ready *entry) {
-  if (ready_has(entry)) return;
+  if (ready_is_queued(entry)) return;
   entry->next = &queue->head;
   entry->previous = queue->head.previous;
   entry->previous->next = entry;
@@ -15,7 +15,7 @@ void ready_add(struct ready_queue *queue, struct ready *entry) {
 }
 
 void ready_remove(struct ready_queue *queue, struct ready *entry) {
-  if (!ready_has(entry)) return;
+  if (!ready_is_queued(entry)) return;
   entry->previous->next = entry->next;
   entry->next->previous = entry->previous;
   entry->next = NULL;

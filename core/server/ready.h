@@ -32,6 +32,6 @@ void ready_remove(struct ready_queue *queue, struct ready *entry);
 /* Takes out the first one; NULL: there is none. */
 struct ready *ready_take(struct ready_queue *queue);
 
-static inline bool ready_has(const struct ready *entry) { return entry->next != NULL; }
+static inline bool ready_is_queued(const struct ready *entry) { return entry->next != NULL; }
 
 #endif

@@ -9,11 +9,11 @@
 
 #include "base/clock.h"
 #include "io/signals.h"
+#include "server/buffer_limit.h"
 #include "server/connection.h"
 #include "server/idle.h"
 #include "server/listener.h"
 #include "server/recorder.h"
-#include "server/relief.h"
 #include "server/renewal.h"
 #include "server/sweep.h"
 
@@ -35,7 +35,7 @@ static void signalled(struct io_source *source, unsigned events) {
   while (read(server->signal_fd, bytes, sizeof bytes) > 0) continue;
   server->is_stopping = server->is_stopping || signals_asked_to_stop();
   if (!server->is_stopping && signals_take_reload()) server->is_asked_to_renew = true;
-  const char *unused = signals_take_unused();
+  const char *unused = signals_take_ignored();
   if (unused) log_event(LOG_WARN, "signal_ignored", "signal", unused);
 }
 
@@ -109,8 +109,8 @@ static void run_due(struct timer *timer) {
   (void)timer_set(&server->timers, timer, CLOCK_NEVER);
   if (service->source && service->source->run_due)
     service->source->run_due(service->source->context, server->now);
-  server_tick(server);
-  idle_note(server);
+  server_update_clock(server);
+  idle_note_work(server);
 }
 
 enum status server_add_service(struct server *server, const struct service_options *options,
@@ -158,7 +158,7 @@ void server_renew(struct server *server, size_t nth, struct handler *handler) {
   service->handler = handler;
   service->has_files = service->has_files || handler->has_files;
   service->renewals++;
-  idle_note(server);
+  idle_note_work(server);
   sweep_begin(server);
 }
 
@@ -218,7 +218,7 @@ static void run_queue(struct server *server) {
     struct ready *entry = ready_take(&server->ready);
     if (!entry) break;
     entry->run(entry);
-    if (relief_is_due(server)) relief_give(server);
+    if (buffer_limit_is_exceeded(server)) buffer_limit_enforce(server);
     if (server->now >= end) break;
   }
 }
@@ -231,10 +231,10 @@ static enum status turn(struct server *server, int wait_ms, size_t *count) {
   for (size_t i = 0; i < *count && !must_break_off(server); i++) {
     struct io_source *source = events[i].owner;
     source->ready(source, events[i].events);
-    if (relief_is_due(server)) relief_give(server);
+    if (buffer_limit_is_exceeded(server)) buffer_limit_enforce(server);
   }
   expire_timers(server);
-  if (relief_is_due(server)) relief_give(server);
+  if (buffer_limit_is_exceeded(server)) buffer_limit_enforce(server);
   run_queue(server);
   sweep_slice(server);
   connection_free_ended(server);

@@ -48,10 +48,10 @@ struct service_finding {
 };
 
 /* What came of a step of tidying up. */
-enum service_tidying {
-  TIDYING_GOES_ON, /* there is more to do */
-  TIDYING_DONE,    /* nothing is left to do, and it was worth it */
-  TIDYING_IN_VAIN  /* nothing is left, nor was there much */
+enum service_idle_work {
+  IDLE_WORK_LEFT,   /* there is more to do */
+  IDLE_WORK_USEFUL, /* nothing is left to do, and it was worth it */
+  IDLE_WORK_USELESS /* nothing is left, nor was there much */
 };
 
 /* Where the handlers of a service come from. */
@@ -65,7 +65,7 @@ struct service_source {
   /* NULL, or the program that checks what is new, in a process of its own. Then renew() does not
    * call server_renew() but answers RENEWAL_CHECK, and judge() is called when the program has ended
    * and what it has looked at is still what there is, as far as is known. */
-  const struct child_plan *check;
+  const struct child_command *check;
   int64_t check_time; /* ms: it is ended if it takes longer */
   enum service_renewal (*judge)(void *context, bool is_forced,
                                 const struct service_finding *finding, int64_t now);
@@ -76,7 +76,7 @@ struct service_source {
 
   /* NULL, or tidies up for less than a ms. Called after the handlers have worked, while nobody
    * waits, and not from within a call of a session. */
-  enum service_tidying (*tidy)(void *context);
+  enum service_idle_work (*work_when_idle)(void *context);
 
   /* The files to be watched: how many there are, and each of them. */
   size_t (*count_files)(void *context);

@@ -22,7 +22,7 @@ enum { SERVICES_MAX = 8, CONTENT_MAX = 1024 };
 struct checked {
   const char *path;
   char *arguments[3];
-  struct child_plan plan;
+  struct child_command plan;
   struct service_source source;
   char content[CONTENT_MAX]; /* when the check began; empty: there is none */
 };
@@ -103,7 +103,7 @@ static bool add_service(char *path, char *program, int64_t check_time) {
   if (service_count == SERVICES_MAX) return false;
   struct checked *checked = &services[service_count++];
   *checked = (struct checked){.path = path, .arguments = {program, path, NULL}};
-  checked->plan = (struct child_plan){program, checked->arguments, &checked->arguments[2]};
+  checked->plan = (struct child_command){program, checked->arguments, &checked->arguments[2]};
   checked->source = (struct service_source){.context = checked,
                                             .renew = renew,
                                             .check = &checked->plan,

@@ -60,8 +60,8 @@ static int capture(lua_State *L) {
 static int configure(lua_State *L) {
   enum log_level level;
   enum log_format format;
-  luaL_argcheck(L, log_level_named(luaL_checkstring(L, 1), &level), 1, "no such level");
-  luaL_argcheck(L, log_format_named(luaL_checkstring(L, 2), &format), 2, "no such format");
+  luaL_argcheck(L, log_parse_level(luaL_checkstring(L, 1), &level), 1, "no such level");
+  luaL_argcheck(L, log_parse_format(luaL_checkstring(L, 2), &format), 2, "no such format");
   log_configure(level, format);
   return 0;
 }
@@ -89,7 +89,7 @@ static void add_log_field(lua_State *L, struct log_line *line, int field) {
 static int write_line(lua_State *L) {
   enum log_level level;
   struct log_line line;
-  luaL_argcheck(L, log_level_named(luaL_checkstring(L, 1), &level), 1, "no such level");
+  luaL_argcheck(L, log_parse_level(luaL_checkstring(L, 1), &level), 1, "no such level");
   const char *event = luaL_checkstring(L, 2);
   lua_settop(L, 5);
   bool is_begun;

@@ -36,7 +36,7 @@ static int start(lua_State *L) {
   struct child **box = lua_newuserdatauv(L, sizeof(struct child *), 0);
   *box = NULL;
   luaL_setmetatable(L, child_class);
-  struct child_plan plan = {arguments[0], arguments, environment};
+  struct child_command plan = {arguments[0], arguments, environment};
   enum status status = child_start(&plan, box);
   return status == STATUS_OK ? 1 : spec_failure(L, status);
 }
@@ -49,12 +49,12 @@ static int close_child(lua_State *L) {
 }
 
 static int output(lua_State *L) {
-  lua_pushinteger(L, child_output(check_child(L)));
+  lua_pushinteger(L, child_output_fd(check_child(L)));
   return 1;
 }
 
 static int life(lua_State *L) {
-  lua_pushinteger(L, child_life(check_child(L)));
+  lua_pushinteger(L, child_exit_fd(check_child(L)));
   return 1;
 }
 
@@ -62,7 +62,7 @@ static int life(lua_State *L) {
 static int wait_for(lua_State *L) {
   static const char *const whats[] = {"output", "life", NULL};
   struct child *child = check_child(L);
-  int fd = luaL_checkoption(L, 2, NULL, whats) == 0 ? child_output(child) : child_life(child);
+  int fd = luaL_checkoption(L, 2, NULL, whats) == 0 ? child_output_fd(child) : child_exit_fd(child);
   struct pollfd one = {.fd = fd, .events = POLLIN};
   lua_pushboolean(L, poll(&one, 1, (int)(luaL_checknumber(L, 3) * 1000)) > 0);
   return 1;
@@ -75,8 +75,8 @@ static int read_child(lua_State *L) {
 
 /* child:ended() -> status, signal; or nothing */
 static int ended(lua_State *L) {
-  struct child_end end;
-  if (!child_has_ended(check_child(L), &end)) return 0;
+  struct child_exit end;
+  if (!child_has_exited(check_child(L), &end)) return 0;
   lua_pushinteger(L, end.status);
   lua_pushinteger(L, end.signal);
   return 2;
@@ -84,7 +84,7 @@ static int ended(lua_State *L) {
 
 /* child:finish(ms) -> status, signal; or nothing */
 static int finish(lua_State *L) {
-  struct child_end end;
+  struct child_exit end;
   if (!child_wait(check_child(L), luaL_checkinteger(L, 2), &end)) return 0;
   lua_pushinteger(L, end.status);
   lua_pushinteger(L, end.signal);

@@ -1,4 +1,4 @@
-#include "server/relief.h"
+#include "server/buffer_limit.h"
 
 /* Sizes that differ by less than an eighth are one class: three bits behind the first. */
 enum { BITS = 3, CLASSES = 64 << BITS };
@@ -32,7 +32,7 @@ static void claim_strings(struct server *server) {
 /* Two walks over the connections, however many must go. Between two reliefs at least as much has
  * come in as one of them frees, so that a byte costs little. Only handle_error runs in here, and
  * each connection that is refused a second time gives up all. */
-void relief_give(struct server *server) {
+void buffer_limit_enforce(struct server *server) {
   if (server->held.unpaid > 0) claim_strings(server);
   size_t enough = server->max_buffered - server->max_buffered / 16;
   unsigned least = least_class(server, server->buffered - enough);

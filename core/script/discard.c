@@ -1,4 +1,4 @@
-#include "script/refused.h"
+#include "script/discard.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -69,7 +69,7 @@ static void close_items(lua_State *state, int list) {
   close_all_in(state, list);
 }
 
-void refused_close(lua_State *state, int index, lua_Integer rooms) {
+void discard_response(lua_State *state, int index, lua_Integer rooms) {
   if (lua_istable(state, index))
     close_items(state, index);
   else {
