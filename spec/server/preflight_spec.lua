@@ -270,16 +270,15 @@ describe("--preflight", function()
     local client = running:connect()
     save(SAME)
     local check = await_check(running)
-    local slowest, spent = 0, 0
-    while running:count_in_log " reloaded " == 0 do
+    local answers, spent = 0, 0
+    server.wait_until("the version to be taken", function()
       spent = math.max(spent, process.cpu(check) or 0)
-      local sent = process.now()
       assert.equal("v x\n", client:exchange("x\n", 4))
-      slowest = math.max(slowest, process.now() - sent)
-    end
-    assert.is_true(slowest < 0.5, slowest)
-    local ms = tonumber(running:log():match " check_ms=(%d+)")
-    assert.is_true(ms >= 1900 and ms < 30000, ms)
+      answers = answers + 1
+      return running:count_in_log " reloaded " > 0
+    end, 60)
+    assert.is_true(answers >= 20, answers)
+    assert.is_true(tonumber(running:log():match " check_ms=(%d+)") >= 1900)
     assert.is_true(spent >= 1.8 and spent < 3, spent) -- seconds of the processor
   end)
 
