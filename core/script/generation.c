@@ -111,8 +111,8 @@ static void check_functions(lua_State *state, struct generation *generation, int
   const struct framing *framing = generation->handler.framing;
   if (has_expect && (!framing || framing->kind != FRAMING_HTTP))
     luaL_error(state, "%s: handle_expect is asked only behind framing.http", path);
-  generation->is_greeter = has_connect && !has_request && !has_response;
-  if (generation->is_greeter) return;
+  generation->is_connect_only = has_connect && !has_request && !has_response;
+  if (generation->is_connect_only) return;
   if (!has_request) complain_of_lack(state, protocol, path, FUNCTION_REQUEST_COMPLETE);
   if (!has_response) complain_of_lack(state, protocol, path, FUNCTION_MAKE_RESPONSE);
 }
@@ -191,10 +191,10 @@ static void read_fields(lua_State *state, struct generation *generation, int pro
 void generation_init(struct generation *generation, struct script *script, struct gate *gate) {
   *generation = (struct generation){
       .gate = gate, .script = script, .metatable = LUA_NOREF, .roots = LUA_NOREF};
-  generation->handler.work = serve_work;
+  generation->handler.run = serve_run;
   generation->handler.release = serve_release;
-  generation->handler.move = serve_move;
-  generation->handler.forget = serve_forget;
+  generation->handler.migrate = serve_migrate;
+  generation->handler.forget_client = serve_forget_client;
   for (int i = 0; i < FUNCTION_COUNT; i++) generation->functions[i] = LUA_NOREF;
 }
 
@@ -209,10 +209,11 @@ void generation_load(lua_State *state, struct generation *generation,
   read_fields(state, generation, protocol, options->path);
   settings_check(state, protocol, options, script_name(generation->script));
   generation->handler.has_files = module_files_is_used(state);
-  generation->handler.greets = generation->functions[FUNCTION_HANDLE_CONNECT] != LUA_NOREF;
-  generation->handler.expects = generation->functions[FUNCTION_HANDLE_EXPECT] != LUA_NOREF;
-  generation->handler.apologizes = generation->functions[FUNCTION_HANDLE_ERROR] != LUA_NOREF;
-  generation->handler.mourns = generation->functions[FUNCTION_HANDLE_CLOSE] != LUA_NOREF;
+  generation->handler.wants_on_connect =
+      generation->functions[FUNCTION_HANDLE_CONNECT] != LUA_NOREF;
+  generation->handler.wants_on_expect = generation->functions[FUNCTION_HANDLE_EXPECT] != LUA_NOREF;
+  generation->handler.wants_on_error = generation->functions[FUNCTION_HANDLE_ERROR] != LUA_NOREF;
+  generation->handler.wants_on_close = generation->functions[FUNCTION_HANDLE_CLOSE] != LUA_NOREF;
   misspelled_warn(state, protocol, script_name(generation->script));
   client_push_metatable(state, protocol);
   generation->metatable = luaL_ref(state, LUA_REGISTRYINDEX);

@@ -49,7 +49,7 @@ struct generation {
   int functions[FUNCTION_COUNT]; /* references; LUA_NOREF where there is none */
   int metatable;                 /* of every `self` */
   int roots;                     /* a list: what it consists of, see enum root */
-  bool is_greeter;               /* has handle_connect and takes no requests */
+  bool is_connect_only;          /* has handle_connect and takes no requests */
   bool close_when_done;
   lua_Integer blocksize;
   char listen[LISTEN_MAX];

@@ -201,7 +201,7 @@ static void take_over(struct script *script, const struct takeover *takeover, in
   script->older = old;
   for (struct generation *one = script->older; one; one = one->next) {
     one->handler.successor = &script->generation->handler;
-    one->handler.vacant = retire;
+    one->handler.on_unused = retire;
   }
   tasks_end(old);
   tasks_begin(script->generation);

@@ -91,7 +91,7 @@ static void refuse(lua_State *state, const struct generation *generation, struct
   if (is_too_large) why = "the request is too large";
   if ((is_too_large || strcmp(why, malformed) == 0) && lua_type(state, VALUE) == LUA_TSTRING)
     why = lua_tostring(state, VALUE);
-  session_judge(session, is_too_large ? SESSION_TOO_LARGE : SESSION_MALFORMED, 0, why);
+  session_set_verdict(session, is_too_large ? SESSION_TOO_LARGE : SESSION_MALFORMED, 0, why);
 }
 
 static void set_request(lua_State *state, int value) {
@@ -119,8 +119,8 @@ static void drop_answered(lua_State *state, struct session *session) {
 
 /* What request_complete returned about the first `have` bytes stands from ANSWER on: nearly always
  * two values, or else it is made to be three. True: there is a request to be answered. */
-static bool judge(lua_State *state, const struct generation *generation, struct session *session,
-                  size_t have) {
+static bool take_verdict(lua_State *state, const struct generation *generation,
+                         struct session *session, size_t have) {
   bool has_value = false;
   if (lua_gettop(state) != DETAIL) {
     lua_settop(state, VALUE);
@@ -137,13 +137,13 @@ static bool judge(lua_State *state, const struct generation *generation, struct 
       set_request(state, VALUE);
       client_note_request(session);
     }
-    return session_judge(session, SESSION_COMPLETE, have, NULL);
+    return session_set_verdict(session, SESSION_COMPLETE, have, NULL);
   } else {
     size_t needed = 0;
     if (detail_type != LUA_TNIL)
       needed = check_count(state, generation, detail_type, have + 1, PTRDIFF_MAX);
     mark(session, CLIENT_WAS_ASKED);
-    session_judge(session, SESSION_PARTIAL, needed, NULL);
+    session_set_verdict(session, SESSION_PARTIAL, needed, NULL);
   }
   return false;
 }
@@ -177,8 +177,9 @@ static void call_unshown(lua_State *state, const struct generation *generation,
 
 /* True: there is a request to be answered. */
 static bool ask(lua_State *state, const struct generation *generation, struct session *session) {
-  if (generation->is_greeter) { /* the version before it took requests */
-    session_judge(session, SESSION_MALFORMED, 0, "this version of the protocol takes no requests");
+  if (generation->is_connect_only) { /* the version before it took requests */
+    session_set_verdict(session, SESSION_MALFORMED, 0,
+                        "this version of the protocol takes no requests");
     return false;
   }
   drop_answered(state, session);
@@ -190,7 +191,7 @@ static bool ask(lua_State *state, const struct generation *generation, struct se
     call_with_self(state, generation, LUA_MULTRET);
   else
     call_unshown(state, generation, session);
-  return judge(state, generation, session, input.length);
+  return take_verdict(state, generation, session, input.length);
 }
 
 /* What holds for this connection: its own word, else the protocol's. */
@@ -243,19 +244,20 @@ static void expect(lua_State *state, const struct generation *generation, struct
   session_answered(session, true);
 }
 
-/* After the greeting the conversation goes on, unless there is nothing that could follow or the
+/* After handle_connect the conversation goes on, unless there is nothing that could follow or the
  * script has said so on this `self`. */
-static void greet(lua_State *state, const struct generation *generation, struct session *session) {
+static void on_connect(lua_State *state, const struct generation *generation,
+                       struct session *session) {
   push_function(state, generation, FUNCTION_HANDLE_CONNECT);
   call_with_self(state, generation, 1);
   if (!response_queue(state, session, generation, FUNCTION_HANDLE_CONNECT)) return;
   lua_pushvalue(state, CLOSE_KEY);
   lua_rawget(state, SELF);
-  session_answered(session, generation->is_greeter || lua_toboolean(state, -1));
+  session_answered(session, generation->is_connect_only || lua_toboolean(state, -1));
 }
 
-static void apologize(lua_State *state, const struct generation *generation,
-                      struct session *session) {
+static void on_error(lua_State *state, const struct generation *generation,
+                     struct session *session) {
   push_function(state, generation, FUNCTION_HANDLE_ERROR);
   lua_pushvalue(state, SELF);
   lua_pushstring(state, reason_name(session_reason(session)));
@@ -265,7 +267,8 @@ static void apologize(lua_State *state, const struct generation *generation,
   session_answered(session, true);
 }
 
-static void mourn(lua_State *state, const struct generation *generation, struct session *session) {
+static void on_close(lua_State *state, const struct generation *generation,
+                     struct session *session) {
   push_function(state, generation, FUNCTION_HANDLE_CLOSE);
   lua_pushvalue(state, SELF);
   lua_pushstring(state, reason_name(session_reason(session)));
@@ -321,7 +324,7 @@ static int serve(lua_State *state) {
     /* Each call has its own limit; answer() begins its own. */
     if (!is_first && step != SESSION_WAIT && step != SESSION_ANSWER) watchdog_restart();
     switch (step) {
-    case SESSION_GREET: greet(state, generation, session); break;
+    case SESSION_CONNECT: on_connect(state, generation, session); break;
     case SESSION_ASK:
       if (!ask(state, generation, session)) break;
       /* fall through */
@@ -332,8 +335,8 @@ static int serve(lua_State *state) {
       pull_source(state, session, blocksize_of(state, generation), SHARE_OF_TIME);
       memory_use_server_reserve(generation->gate->memory, true);
       break;
-    case SESSION_APOLOGIZE: apologize(state, generation, session); break;
-    case SESSION_CLOSE: mourn(state, generation, session); return 0;
+    case SESSION_ERROR: on_error(state, generation, session); break;
+    case SESSION_CLOSE: on_close(state, generation, session); return 0;
     case SESSION_WAIT: forget_request(state, session); return 0;
     }
     lua_settop(state, TOP);
@@ -346,10 +349,10 @@ static enum reason reason_of(enum gate_result result) {
   return result == GATE_NO_MEMORY ? REASON_OUT_OF_MEMORY : REASON_SCRIPT_ERROR;
 }
 
-void serve_work(struct handler *handler, struct session *session) {
+void serve_run(struct handler *handler, struct session *session) {
   struct generation *generation = (struct generation *)handler;
   struct call call = {.generation = generation, .session = session};
-  bool is_last = session_is_mourning(session);
+  bool is_last = session_is_at_close(session);
   struct script *script = generation->script;
   struct generation *outer = script->running;
   script->running = generation;
@@ -360,7 +363,7 @@ void serve_work(struct handler *handler, struct session *session) {
   if (is_last) session_closed(session);
 }
 
-void serve_forget(struct handler *handler, struct session *session) {
+void serve_forget_client(struct handler *handler, struct session *session) {
   client_forget(((struct generation *)handler)->gate->main, session);
 }
 
@@ -370,7 +373,7 @@ static int close_file(lua_State *state) {
   return 0;
 }
 
-void serve_move(struct handler *handler, struct session *session, struct handler *successor) {
+void serve_migrate(struct handler *handler, struct session *session, struct handler *successor) {
   const struct generation *from = (struct generation *)handler;
   const struct generation *to = (struct generation *)successor;
   client_adopt(from->gate->main, session, from->metatable, to->metatable);

@@ -8,9 +8,9 @@
 #include "session/session.h"
 
 /* The `work`, `release`, `move` and `forget` of the handler in a struct generation. */
-void serve_work(struct handler *handler, struct session *session);
+void serve_run(struct handler *handler, struct session *session);
 void serve_release(struct handler *handler, struct session *session, int reference);
-void serve_move(struct handler *handler, struct session *session, struct handler *successor);
-void serve_forget(struct handler *handler, struct session *session);
+void serve_migrate(struct handler *handler, struct session *session, struct handler *successor);
+void serve_forget_client(struct handler *handler, struct session *session);
 
 #endif

@@ -577,7 +577,7 @@ void connection_drain(struct connection *connection) {
 /* The new handler may have other limits of time. */
 void connection_move(struct connection *connection) {
   if (connection->phase != PHASE_TALKING) return;
-  session_move(connection->session, server_of(connection)->now);
+  session_migrate(connection->session, server_of(connection)->now);
   idle_note_work(server_of(connection));
   schedule(connection, session_deadline(connection->session));
 }

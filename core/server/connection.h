@@ -15,7 +15,7 @@ void connection_open(struct listener *listener, int fd, const struct sockaddr *p
 /* The server is stopping: see session_drain(). */
 void connection_drain(struct connection *connection);
 
-/* Its handler may have a successor: see session_move(). */
+/* Its handler may have a successor: see session_migrate(). */
 void connection_move(struct connection *connection);
 
 /* Ends it now; the script is told only if `tells`. It is freed by connection_free_ended(). */

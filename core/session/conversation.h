@@ -7,14 +7,14 @@
 #include "session/session.h"
 
 enum state {
-  STATE_GREETING,  /* before the first request */
+  STATE_OPENING,   /* before the first request */
   STATE_READING,   /* between requests, or in the middle of one */
   STATE_EXPECTING, /* the handler is asked whether the peer may send the rest of its request */
   STATE_ANSWERING, /* a request is complete and wants its response */
   STATE_FAILING,   /* the last words are due */
   STATE_CLOSING,   /* the rest of the output goes out, nothing else is asked */
   STATE_ENDED,     /* nothing is left to be done */
-  STATE_MOURNING   /* the handler is told */
+  STATE_NOTIFYING  /* the handler is told */
 };
 
 struct session {
@@ -49,7 +49,7 @@ struct session {
   bool queueing : 1; /* the step at hand has queued output and not yet reported */
   bool yielded : 1;  /* the handler has had its share of time and has not done everything */
   bool abandoned : 1;
-  bool working : 1;
+  bool running : 1;
   bool begun : 1;    /* a request was looked at and is not answered yet */
   bool expected : 1; /* whether that request may go on was asked and answered */
 };
@@ -78,12 +78,12 @@ int64_t conversation_ask_time(const struct session *session);
 /* Whether the conversation has nothing in hand that is its handler's. */
 static inline bool conversation_is_between(const struct session *session) {
   if (session->state == STATE_READING) return !session->begun && !session->output.first;
-  return session->state == STATE_GREETING;
+  return session->state == STATE_OPENING;
 }
 
 /* Gives it the newest handler, which there must be, and may free the one that it had. Not from
- * within work(). */
-void conversation_move(struct session *session);
+ * within run(). */
+void session_change_handler(struct session *session);
 
 /* A handler has got a conversation less; may free the handler. */
 void conversation_leave(struct handler *handler);

@@ -3,10 +3,10 @@
  * The script room implements it with Lua; the fuzzer with a few lines of C.
  *
  * A handler may get a successor: then each of its conversations moves over when it is between two
- * requests, or before its greeting. What a conversation has in hand (a request of which a byte was
- * looked at, a response of which a file, a held string or a source is still to go out, last words)
- * is finished by the handler that it began with. A conversation that ends without another request
- * is mourned by the handler that it has then. */
+ * requests, or before its SESSION_CONNECT. What a conversation has in hand (a request of which a
+ * byte was looked at, a response of which a file, a held string or a source is still to go out,
+ * last words) is finished by the handler that it began with. A conversation that ends without
+ * another request gets its SESSION_CLOSE from the handler that it has then. */
 #ifndef SESSION_HANDLER_H
 #define SESSION_HANDLER_H
 
@@ -29,15 +29,15 @@ struct limits {
 struct handler {
   const struct framing *framing; /* where a request ends, or NULL to be asked with SESSION_ASK */
   struct limits limits;
-  bool has_files;  /* its responses are likely to hold files */
-  bool greets;     /* wants SESSION_GREET at the start */
-  bool expects;    /* wants SESSION_EXPECT; only with a framing of HTTP */
-  bool apologizes; /* wants SESSION_APOLOGIZE after a failure */
-  bool mourns;     /* wants SESSION_CLOSE at the end */
+  bool has_files;        /* its responses are likely to hold files */
+  bool wants_on_connect; /* wants SESSION_CONNECT at the start */
+  bool wants_on_expect;  /* wants SESSION_EXPECT; only with a framing of HTTP */
+  bool wants_on_error;   /* wants SESSION_ERROR after a failure */
+  bool wants_on_close;   /* wants SESSION_CLOSE at the end */
 
   /* Does what session_next() says until that is SESSION_WAIT. It may stop early after
    * session_fail(), and is called again while something is left to do. Never re-entered. */
-  void (*work)(struct handler *handler, struct session *session);
+  void (*run)(struct handler *handler, struct session *session);
 
   /* Gives up something that was handed to the session by reference (a held string, a file, a
    * source): it has been sent, or will never be. */
@@ -46,10 +46,10 @@ struct handler {
   /* The conversation with this client (session_client()) is over, whether the handler was told so
    * or not: nothing may lead from the client to it any more. The last that is done with a
    * conversation; cannot fail. NULL: the handler gives its sessions no clients. */
-  void (*forget)(struct handler *handler, struct session *session);
+  void (*forget_client)(struct handler *handler, struct session *session);
 
   /* Who takes over; NULL: nobody. The handler's owner sets it, and only between two calls of any
-   * session, work() included: always to the newest, and not back to NULL. A handler that has no
+   * session, run() included: always to the newest, and not back to NULL. A handler that has no
    * conversations at that moment is not heard of again. */
   struct handler *successor;
 
@@ -57,13 +57,13 @@ struct handler {
 
   /* The conversation is about to change its handler: carries its client over (session_client()). It
    * has nothing in hand, so that nothing of it is left to be released here. Called from without
-   * work(), and cannot fail. `successor` is the newest. NULL: the client is left as it is. */
-  void (*move)(struct handler *handler, struct session *session, struct handler *successor);
+   * run(), and cannot fail. `successor` is the newest. NULL: the client is left as it is. */
+  void (*migrate)(struct handler *handler, struct session *session, struct handler *successor);
 
-  /* The last conversation of a handler that has a successor has left. Called from without work();
+  /* The last conversation of a handler that has a successor has left. Called from without run();
    * nothing in here touches the handler afterwards, so that it may be freed. NULL: nobody is told.
    */
-  void (*vacant)(struct handler *handler);
+  void (*on_unused)(struct handler *handler);
 };
 
 #endif

@@ -13,7 +13,7 @@ struct session *session_create(struct handler *handler, struct session_owner *ow
   session->handler = handler;
   session->owner = owner;
   handler->sessions++;
-  session->state = handler->greets ? STATE_GREETING : STATE_READING;
+  session->state = handler->wants_on_connect ? STATE_OPENING : STATE_READING;
   session->now = session->read_since = session->write_since = now;
   return session;
 }
@@ -64,30 +64,31 @@ void conversation_close(struct session *session, enum reason reason) {
   drop_input(session);
 }
 
-/* The handler changes here and nowhere within work(), which has things of its own at hand. */
+/* The handler changes here and nowhere within run(), which has things of its own at hand. */
 static bool has_step(struct session *session) {
-  if (session->handler->successor && conversation_is_between(session)) conversation_move(session);
+  if (session->handler->successor && conversation_is_between(session))
+    session_change_handler(session);
   return session_next(session) != SESSION_WAIT;
 }
 
 /* What was done by the handler is done now, and not when it began: limits count from here. */
 static void run_handler(struct session *session) {
-  bool was_greeting = session->state == STATE_GREETING;
+  bool was_opening = session->state == STATE_OPENING;
   bool was_pulling = session->output.first && !session_has_output(session);
   uint64_t requests = session->requests;
-  session->working = true;
-  do session->handler->work(session->handler, session);
+  session->running = true;
+  do session->handler->run(session->handler, session);
   while (has_step(session));
-  session->working = false;
+  session->running = false;
   tick(session);
-  if (was_greeting || session->requests != requests) session->read_since = session->now;
+  if (was_opening || session->requests != requests) session->read_since = session->now;
   if (was_pulling && session_has_output(session)) session->write_since = session->now;
   if (session->state == STATE_ENDED) session->yielded = false;
 }
 
 /* Runs the handler until nothing is left to do for now. */
-static void work(struct session *session, int64_t now) {
-  assert(!session->working);
+static void drive(struct session *session, int64_t now) {
+  assert(!session->running);
   bool was_empty = output_is_empty(&session->output);
   session->now = now;
   session->yielded = false;
@@ -97,14 +98,14 @@ static void work(struct session *session, int64_t now) {
     session->state = STATE_ENDED;
 }
 
-void session_start(struct session *session, int64_t now) { work(session, now); }
+void session_start(struct session *session, int64_t now) { drive(session, now); }
 
 bool session_space(struct session *session, struct span *space) {
   return session->kept && buffer_reserve(&session->kept, 4096, space) == STATUS_OK;
 }
 
 static bool takes_input(const struct session *session) {
-  return session->state == STATE_GREETING || session->state == STATE_READING;
+  return session->state == STATE_OPENING || session->state == STATE_READING;
 }
 
 /* Bytes either join what is kept or are only borrowed for the call. */
@@ -127,7 +128,7 @@ static void keep_rest(struct session *session) {
   if (rest.length == 0) return;
   if (buffer_append(&session->kept, rest.data, rest.length) == STATUS_OK) return;
   session_fail(session, REASON_OUT_OF_MEMORY, "no memory for an unfinished request");
-  work(session, session->now);
+  drive(session, session->now);
 }
 
 void session_receive(struct session *session, const char *bytes, size_t length, int64_t now) {
@@ -136,7 +137,7 @@ void session_receive(struct session *session, const char *bytes, size_t length, 
   if (!session->kept) session->read_since = now;
   if (take(session, bytes, length) != STATUS_OK)
     session_fail(session, REASON_OUT_OF_MEMORY, "no memory for an unfinished request");
-  work(session, now);
+  drive(session, now);
   keep_rest(session);
 }
 
@@ -144,10 +145,10 @@ void session_receive_end(struct session *session, int64_t now) {
   session->at_end = true;
   /* What is there is all that there will be: ask once more. */
   if (session->state == STATE_READING) session->framed.length = 0;
-  work(session, now);
+  drive(session, now);
 }
 
-void session_resume(struct session *session, int64_t now) { work(session, now); }
+void session_resume(struct session *session, int64_t now) { drive(session, now); }
 
 bool session_wants_turn(const struct session *session) { return session->yielded; }
 
@@ -180,7 +181,7 @@ void session_delivered(struct session *session, int64_t now) {
 void session_file_failed(struct session *session, int64_t now) {
   session->now = now;
   session_fail(session, REASON_FILE_ERROR, "a file of the response ended early or cannot be read");
-  work(session, now);
+  drive(session, now);
 }
 
 bool session_is_responding(const struct session *session) { return session->output.first; }
@@ -244,7 +245,7 @@ static void end(struct session *session, enum reason reason) {
 /* What a source has by now counts, though its pause was not over. */
 static void ask_source(struct session *session, int64_t now) {
   session->source_at = now;
-  work(session, now);
+  drive(session, now);
 }
 
 void session_expire(struct session *session, int64_t now) {
@@ -252,7 +253,7 @@ void session_expire(struct session *session, int64_t now) {
   if (is_starved(session) && deadline(session, &reason) <= now) ask_source(session, now);
   if (deadline(session, &reason) > now) {
     bool asks_again = session->asked > 0 || session->source_at > 0;
-    if (asks_again) work(session, now); /* it may be time for that */
+    if (asks_again) drive(session, now); /* it may be time for that */
     return;
   }
   session->now = now;
@@ -265,7 +266,7 @@ void session_expire(struct session *session, int64_t now) {
     end(session, reason);
   } else
     conversation_close(session, reason);
-  work(session, now);
+  drive(session, now);
 }
 
 size_t session_memory(const struct session *session) {
@@ -290,7 +291,7 @@ bool session_refuse(struct session *session, int64_t now) {
                is_cut ? "the server buffers too much, and most of it for this response"
                       : "the server buffers too much, and most of it for this request");
   if (is_cut) end(session, REASON_OVERLOADED);
-  work(session, now);
+  drive(session, now);
   return is_cut;
 }
 
@@ -298,7 +299,7 @@ int64_t session_idle_since(const struct session *session) { return session->read
 
 void session_drain(struct session *session, int64_t now) {
   session->draining = true;
-  work(session, now);
+  drive(session, now);
 }
 
 void session_abort(struct session *session, enum reason reason, int64_t now) {
@@ -318,12 +319,12 @@ uint64_t session_requests(const struct session *session) { return session->reque
 
 void session_destroy(struct session *session, int64_t now) {
   session_abort(session, REASON_STOPPED, now);
-  if (!session->abandoned && session->handler->mourns) {
-    session->state = STATE_MOURNING;
-    work(session, now);
+  if (!session->abandoned && session->handler->wants_on_close) {
+    session->state = STATE_NOTIFYING;
+    drive(session, now);
   }
   struct handler *handler = session->handler;
-  if (session->client != 0 && handler->forget) handler->forget(handler, session);
+  if (session->client != 0 && handler->forget_client) handler->forget_client(handler, session);
   free(session->failure);
   free(session);
   conversation_leave(handler);

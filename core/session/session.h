@@ -8,7 +8,7 @@
  * Two sides use a session:
  *   - its owner (a connection, a harness) tells it what happened (receive, end of input, sent,
  *     resume, expire, drain, abort) and takes the output. These calls run the handler.
- *   - its handler, from within handler->work, asks session_next() and reports what came of it.
+ *   - its handler, from within handler->run, asks session_next() and reports what came of it.
  * A session is not thread-safe and no call of the owner's may be made from within the handler.
  * All times are milliseconds of the owner's clock. */
 #ifndef SESSION_SESSION_H
@@ -58,7 +58,7 @@ struct session_owner {
   struct session_failures *failures;
   int64_t ask_pause;         /* ms: see session_deadline(); 0: none */
   struct held_strings *held; /* of many sessions; NULL: those of each count as its own */
-  /* What time it is now. It is asked when the handler has been at work, which may have taken long.
+  /* What time it is now. It is asked when the handler has run, which may have taken long.
    * NULL: no time passes meanwhile. */
   int64_t (*now)(struct session_owner *owner);
   /* A source that has nothing for now is asked again at session_deadline(), in the owner's real
@@ -73,7 +73,7 @@ struct session_owner {
  * there is no memory. */
 struct session *session_create(struct handler *handler, struct session_owner *owner, int64_t now);
 
-/* Runs the greeting, if the handler greets. */
+/* Runs the handler for SESSION_CONNECT, if it wants that. */
 void session_start(struct session *session, int64_t now);
 
 /* The session holds an unfinished request: *space is where its next bytes should be read to, to
@@ -139,7 +139,7 @@ void session_expire(struct session *session, int64_t now);
  * is nothing to do, and never runs the handler; what was the last conversation of a handler may
  * free that. True: it has the newest handler, or is over and keeps the one it has. A move can
  * change what session_deadline() and session_wants_turn() say. */
-bool session_move(struct session *session, int64_t now);
+bool session_migrate(struct session *session, int64_t now);
 
 /* The memory that it has for an unfinished request and for output that was not sent. A long
  * string that several sessions send counts for one of them; files do not count. */
@@ -188,17 +188,17 @@ void session_destroy(struct session *session, int64_t now);
 /* ---- the handler's side -------------------------------------------------------------------- */
 
 enum session_step {
-  SESSION_WAIT,      /* nothing to do before something happens */
-  SESSION_GREET,     /* first words; report with session_answered() */
-  SESSION_ASK,       /* is session_input() a request? report with session_judge() */
-  SESSION_EXPECT,    /* the peer would wait for a word before it sends the body of its request, of
-                      * which the head is at the front of session_input(): may it? report with
-                      * session_go_on(), or with a response and session_answered(), which ends the
-                      * conversation */
-  SESSION_ANSWER,    /* respond to the request; report with session_answered() */
-  SESSION_PULL,      /* the source session_source() has its turn: session_pulled() */
-  SESSION_APOLOGIZE, /* last words, see session_failure(); report with session_answered() */
-  SESSION_CLOSE      /* it is over, see session_reason(); report with session_closed() */
+  SESSION_WAIT,    /* nothing to do before something happens */
+  SESSION_CONNECT, /* first words; report with session_answered() */
+  SESSION_ASK,     /* is session_input() a request? report with session_set_verdict() */
+  SESSION_EXPECT,  /* the peer would wait for a word before it sends the body of its request, of
+                    * which the head is at the front of session_input(): may it? report with
+                    * session_go_on(), or with a response and session_answered(), which ends the
+                    * conversation */
+  SESSION_ANSWER,  /* respond to the request; report with session_answered() */
+  SESSION_PULL,    /* the source session_source() has its turn: session_pulled() */
+  SESSION_ERROR,   /* last words, see session_failure(); report with session_answered() */
+  SESSION_CLOSE    /* it is over, see session_reason(); report with session_closed() */
 };
 
 /* What to do now. Asking again without having done it gives the same answer. */
@@ -228,8 +228,8 @@ enum session_verdict {
 
 /* The answer to SESSION_ASK. `length` must be in range: at most the input for COMPLETE. True: the
  * next step is SESSION_ANSWER. */
-bool session_judge(struct session *session, enum session_verdict verdict, size_t length,
-                   const char *why);
+bool session_set_verdict(struct session *session, enum session_verdict verdict, size_t length,
+                         const char *why);
 
 /* At SESSION_ASK: a framing that the handler has called has this for a peer that waits before it
  * sends on, as in framing_result.interim. If it is judged PARTIAL then, the peer is told, once for
@@ -270,11 +270,11 @@ void session_pulled_nothing(struct session *session);
  * end. What was queued before still goes out. `detail` is copied; it may hold several lines. */
 void session_fail(struct session *session, enum reason reason, const char *detail);
 
-/* At SESSION_APOLOGIZE: what went wrong; never NULL, lives until the session is next called. */
+/* At SESSION_ERROR: what went wrong; never NULL, lives until the session is next called. */
 const char *session_failure(const struct session *session);
 
 /* Whether session_next() is SESSION_CLOSE, which it is until the answer to that. */
-bool session_is_mourning(const struct session *session);
+bool session_is_at_close(const struct session *session);
 
 /* The answer to SESSION_CLOSE. */
 void session_closed(struct session *session);

@@ -55,7 +55,7 @@ static enum session_step incomplete(struct session *session, size_t length) {
 }
 
 void session_offer(struct session *session, const char *interim) {
-  if (!session->working || session->state != STATE_READING || session->handler->framing) return;
+  if (!session->running || session->state != STATE_READING || session->handler->framing) return;
   session->framed.answer = FRAMING_PARTIAL;
   session->framed.interim = interim;
 }
@@ -81,7 +81,7 @@ static enum session_step expect(struct session *session, const char *interim) {
   session->expected = true;
   session->state = STATE_EXPECTING;
   session->framed.interim = interim;
-  if (session->handler->expects) return SESSION_EXPECT;
+  if (session->handler->wants_on_expect) return SESSION_EXPECT;
   session_go_on(session);
   return session_next(session);
 }
@@ -96,7 +96,8 @@ static enum session_step complete(struct session *session, size_t length) {
 /* A request that is there is asked about as well, so that no answer depends on how it was cut. */
 static enum session_step decoded(struct session *session, size_t length) {
   enum session_step step = complete(session, length);
-  bool is_asked_about = session->handler->expects && (session->framed.note & HTTP_EXPECTS) != 0;
+  bool is_asked_about =
+      session->handler->wants_on_expect && (session->framed.note & HTTP_EXPECTS) != 0;
   if (!is_asked_about || session->expected || session->state != STATE_ANSWERING) return step;
   return expect(session, NULL);
 }
@@ -157,7 +158,7 @@ static enum session_step next_request(struct session *session) {
     if (session->at_end || session->draining) end_between(session);
     return SESSION_WAIT;
   }
-  /* Here it moves, when the handler is back from work(). */
+  /* Here it moves, when the handler is back from run(). */
   if (session->handler->successor && !session->begun) return SESSION_WAIT;
   if (input.length < session->framed.length) return SESSION_WAIT;
   if (session->handler->framing) {
@@ -171,15 +172,15 @@ static enum session_step next_request(struct session *session) {
 
 /* But for STATE_READING. */
 static const unsigned char step_of_state[] = {
-    [STATE_GREETING] = SESSION_GREET,    [STATE_READING] = SESSION_WAIT,
-    [STATE_EXPECTING] = SESSION_EXPECT,  [STATE_ANSWERING] = SESSION_ANSWER,
-    [STATE_FAILING] = SESSION_APOLOGIZE, [STATE_CLOSING] = SESSION_WAIT,
-    [STATE_ENDED] = SESSION_WAIT,        [STATE_MOURNING] = SESSION_CLOSE,
+    [STATE_OPENING] = SESSION_CONNECT,  [STATE_READING] = SESSION_WAIT,
+    [STATE_EXPECTING] = SESSION_EXPECT, [STATE_ANSWERING] = SESSION_ANSWER,
+    [STATE_FAILING] = SESSION_ERROR,    [STATE_CLOSING] = SESSION_WAIT,
+    [STATE_ENDED] = SESSION_WAIT,       [STATE_NOTIFYING] = SESSION_CLOSE,
 };
 
 /* The handler has had its share, or output stands before what would be next. */
 __attribute__((noinline)) static enum session_step next_of_busy(const struct session *session) {
-  if (session->state == STATE_MOURNING) return SESSION_CLOSE;
+  if (session->state == STATE_NOTIFYING) return SESSION_CLOSE;
   if (session->state == STATE_ENDED || session->yielded) return SESSION_WAIT;
   if (conversation_pulls(session))
     return session->source_at > session->now ? SESSION_WAIT : SESSION_PULL;
@@ -192,7 +193,9 @@ enum session_step session_next(struct session *session) {
   return (enum session_step)step_of_state[session->state];
 }
 
-bool session_is_mourning(const struct session *session) { return session->state == STATE_MOURNING; }
+bool session_is_at_close(const struct session *session) {
+  return session->state == STATE_NOTIFYING;
+}
 
 const struct framing_result *session_framed(const struct session *session) {
   assert(session->state == STATE_ANSWERING);
@@ -223,8 +226,8 @@ static bool widen(struct session *session, size_t needed) {
   return true;
 }
 
-bool session_judge(struct session *session, enum session_verdict verdict, size_t length,
-                   const char *why) {
+bool session_set_verdict(struct session *session, enum session_verdict verdict, size_t length,
+                         const char *why) {
   assert(session->state == STATE_READING);
   assert(verdict != SESSION_COMPLETE || (length > 0 && length <= session_input(session).length));
   const char *interim = session->framed.interim;
@@ -285,7 +288,7 @@ enum status session_send_source(struct session *session, int reference) {
 void session_answered(struct session *session, bool close) {
   session->queueing = false;
   switch (session->state) {
-  case STATE_GREETING:
+  case STATE_OPENING:
     session->state = STATE_READING;
     if (close) conversation_close(session, REASON_DONE);
     break;
@@ -375,11 +378,11 @@ static void log_failure(struct session *session, enum reason reason, const char 
 
 void session_fail(struct session *session, enum reason reason, const char *detail) {
   log_failure(session, reason, detail);
-  if (session->state == STATE_ENDED || session->state == STATE_MOURNING) return;
+  if (session->state == STATE_ENDED || session->state == STATE_NOTIFYING) return;
   /* Last words make sense only between two responses, never in the middle of one; and only once. */
   bool is_between = !session->output.first && !session->queueing;
   bool has_last_words =
-      is_between && session->handler->apologizes && session->state < STATE_FAILING;
+      is_between && session->handler->wants_on_error && session->state < STATE_FAILING;
   session->queueing = false;
   session->source_at = session->source_pause = 0;
   conversation_release(session, output_take_pieces(&session->output));
@@ -397,7 +400,7 @@ const char *session_failure(const struct session *session) {
 }
 
 void session_closed(struct session *session) {
-  assert(session->state == STATE_MOURNING);
+  assert(session->state == STATE_NOTIFYING);
   session->state = STATE_ENDED;
 }
 

@@ -83,7 +83,7 @@ int64_t dialogue_next_deadline(const struct stage *stage) {
 
 void dialogue_move_all(struct stage *stage) {
   for (struct dialogue *one = stage->dialogues; one; one = one->next)
-    session_move(one->session, stage->now);
+    session_migrate(one->session, stage->now);
 }
 
 void dialogue_close_all(struct stage *stage) {

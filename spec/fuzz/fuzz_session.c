@@ -4,7 +4,7 @@
  * The first SETTINGS bytes choose the protocol; what follows are things that happen to the session,
  * a byte each and its operands behind it (happen() says which). A byte of a request is a piece of
  * its response (queue_item()). Meanwhile handlers get successors (renew()): a handler is freed when
- * it is vacant, so that the sanitizer sees whoever uses it afterwards. */
+ * nobody uses it, so that the sanitizer sees whoever uses it afterwards. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,7 +56,7 @@ struct world {
   struct generation *generations;
   struct handler *newest;
   struct handler *holder;   /* whom the conversation has */
-  struct handler *working;  /* whose work() is under way */
+  struct handler *running;  /* whose run() is under way */
   struct handler *beginner; /* who was shown the request in hand; NULL: nobody was */
   int client;
   struct session_owner owner;
@@ -78,7 +78,7 @@ struct world {
   bool is_at_end;     /* the peer has stopped sending */
   bool has_clients;   /* every conversation that is answered gets one */
   bool has_asked;     /* whether the request in hand may go on */
-  bool has_greeted, has_apologized, has_closed, has_forgotten, is_over, is_ended;
+  bool had_on_connect, had_on_error, has_closed, has_forgotten, is_over, is_ended;
 };
 
 static char pattern[PATTERN];
@@ -111,7 +111,7 @@ static void free_generation(struct handler *handler) {
 }
 
 /* The last that is done with a conversation. */
-static void forget(struct handler *handler, struct session *session) {
+static void forget_client(struct handler *handler, struct session *session) {
   struct world *world = world_of(handler);
   CHECK(handler == world->holder && session == world->session);
   CHECK(world->is_ended && !world->has_forgotten);
@@ -119,19 +119,19 @@ static void forget(struct handler *handler, struct session *session) {
   world->has_forgotten = true;
 }
 
-static void move(struct handler *handler, struct session *session, struct handler *successor) {
+static void migrate(struct handler *handler, struct session *session, struct handler *successor) {
   struct world *world = world_of(handler);
   CHECK(handler == world->holder && successor == world->newest && handler != successor);
-  CHECK(!world->working && !world->beginner && world->alive == 0);
+  CHECK(!world->running && !world->beginner && world->alive == 0);
   CHECK(session_reason(session) == REASON_NONE && !session_is_responding(session));
   CHECK(session_client(session) == world->client);
   if (world->client != 0) session_set_client(session, ++world->client);
   world->holder = successor;
 }
 
-static void vacant(struct handler *handler) {
+static void on_unused(struct handler *handler) {
   struct world *world = world_of(handler);
-  CHECK(handler->sessions == 0 && handler->successor && !world->working);
+  CHECK(handler->sessions == 0 && handler->successor && !world->running);
   CHECK(handler != world->holder || world->is_ended);
   if (handler == world->holder) world->holder = NULL;
   free_generation(handler);
@@ -149,7 +149,7 @@ static void check_counts(const struct world *world) {
 static int retain(struct world *world) {
   CHECK(world->reference_count + 1 < REFERENCES_MAX);
   int reference = ++world->reference_count;
-  world->references[reference] = (struct reference){.is_alive = true, .owner = world->working};
+  world->references[reference] = (struct reference){.is_alive = true, .owner = world->running};
   world->alive++;
   return reference;
 }
@@ -220,7 +220,7 @@ static void fail_is_loss(struct world *world, size_t before) {
 
 /* Whoever has begun with a request answers it; nobody begins who has a successor. */
 static void check_beginner(const struct world *world) {
-  CHECK(world->working == (world->beginner ? world->beginner : world->newest));
+  CHECK(world->running == (world->beginner ? world->beginner : world->newest));
 }
 
 /* The response to a request: an item for each of its bytes. */
@@ -246,10 +246,10 @@ static void answer(struct world *world, struct span request) {
   if (yields) session_yield(world->session);
 }
 
-static void greet(struct world *world) {
-  CHECK(!world->has_greeted && world->working->greets && world->answered == 0);
-  CHECK(world->working == world->newest);
-  world->has_greeted = true;
+static void on_connect(struct world *world) {
+  CHECK(!world->had_on_connect && world->running->wants_on_connect && world->answered == 0);
+  CHECK(world->running == world->newest);
+  world->had_on_connect = true;
   expect(world, "hello", 5);
   CHECK(session_send(world->session, "hello", 5) == STATUS_OK);
   session_answered(world->session, false);
@@ -261,8 +261,8 @@ static void expect_request(struct world *world) {
   struct framing_result head, whole;
   struct http_request request;
   check_beginner(world);
-  world->beginner = world->working;
-  CHECK(world->working->expects && !world->has_asked);
+  world->beginner = world->running;
+  CHECK(world->running->wants_on_expect && !world->has_asked);
   world->has_asked = true;
   http_read_head(input.data, input.length, &head);
   CHECK(head.length <= input.length && (head.note & HTTP_EXPECTS) != 0);
@@ -277,7 +277,7 @@ static void expect_request(struct world *world) {
     session_answered(world->session, true);
     return;
   }
-  framing_decode(world->working->framing, input.data, input.length, 0, &whole);
+  framing_decode(world->running->framing, input.data, input.length, 0, &whole);
   bool waits = whole.answer == FRAMING_PARTIAL && input.length == head.length;
   CHECK(waits || whole.answer == FRAMING_COMPLETE);
   static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
@@ -285,12 +285,12 @@ static void expect_request(struct world *world) {
   session_go_on(world->session);
 }
 
-static void apologize(struct world *world) {
-  CHECK(!world->has_apologized && world->working->apologizes && !world->is_cut);
+static void on_error(struct world *world) {
+  CHECK(!world->had_on_error && world->running->wants_on_error && !world->is_cut);
   CHECK(world->alive == 0);
   CHECK(session_failure(world->session) != NULL);
   CHECK(session_reason(world->session) != REASON_NONE);
-  world->has_apologized = true;
+  world->had_on_error = true;
   expect(world, "sorry", 5);
   CHECK(session_send(world->session, "sorry", 5) == STATUS_OK);
   if (session_failure(world->session)[0] == 'o')
@@ -303,22 +303,22 @@ static void apologize(struct world *world) {
 static void ask(struct world *world) {
   struct span input = session_input(world->session);
   check_beginner(world);
-  world->beginner = world->working;
+  world->beginner = world->running;
   CHECK(input.length > 0 && input.data != NULL);
   for (size_t i = 0; i < input.length; i++) {
     char byte = input.data[i];
     if (byte == '.') {
-      session_judge(world->session, SESSION_COMPLETE, i + 1, NULL);
+      session_set_verdict(world->session, SESSION_COMPLETE, i + 1, NULL);
       return;
     }
     if (byte == '!') {
-      session_judge(world->session, SESSION_MALFORMED, 0, "shouting");
+      session_set_verdict(world->session, SESSION_MALFORMED, 0, "shouting");
       return;
     }
   }
   uint8_t last = (uint8_t)input.data[input.length - 1];
   size_t more = last >= '0' && last <= '9' ? last - (size_t)'0' : 0;
-  session_judge(world->session, SESSION_PARTIAL, more > 0 ? input.length + more : 0, NULL);
+  session_set_verdict(world->session, SESSION_PARTIAL, more > 0 ? input.length + more : 0, NULL);
 }
 
 static void pull(struct world *world) {
@@ -343,17 +343,17 @@ static void do_steps(struct world *world, struct handler *handler, struct sessio
     CHECK(!world->is_over || step == SESSION_WAIT || step == SESSION_PULL || step == SESSION_CLOSE);
     switch (step) {
     case SESSION_WAIT: return;
-    case SESSION_GREET: greet(world); break;
+    case SESSION_CONNECT: on_connect(world); break;
     case SESSION_ASK: ask(world); break;
     case SESSION_ANSWER:
       answer(world, handler->framing ? session_framed(session)->payload : session_input(session));
       break;
     case SESSION_EXPECT: expect_request(world); break;
     case SESSION_PULL: pull(world); break;
-    case SESSION_APOLOGIZE: apologize(world); break;
+    case SESSION_ERROR: on_error(world); break;
     case SESSION_CLOSE:
       CHECK(world->is_ended && !world->has_closed);
-      CHECK(handler->mourns && !world->has_forgotten);
+      CHECK(handler->wants_on_close && !world->has_forgotten);
       world->has_closed = true;
       session_closed(session);
       return;
@@ -361,14 +361,14 @@ static void do_steps(struct world *world, struct handler *handler, struct sessio
   }
 }
 
-static void work(struct handler *handler, struct session *session) {
+static void run(struct handler *handler, struct session *session) {
   struct world *world = world_of(handler);
   CHECK(session == world->session);
-  CHECK(handler == world->holder && !world->working);
-  world->working = handler;
+  CHECK(handler == world->holder && !world->running);
+  world->running = handler;
   do_steps(world, handler, session);
   CHECK(handler == world->holder);
-  world->working = NULL;
+  world->running = NULL;
 }
 
 /* ---- the owner's side ---------------------------------------------------------------------- */
@@ -479,15 +479,15 @@ static struct handler *create_generation(struct world *world, const uint8_t *cho
                                                     .request_timeout = choice[2] * 4,
                                                     .idle_timeout = choice[3] * 8,
                                                     .write_timeout = choice[4] * 2},
-                                         .greets = choice[5] & 1,
-                                         .expects = is_http,
-                                         .apologizes = choice[5] & 2,
-                                         .mourns = choice[5] & 4,
-                                         .work = work,
+                                         .wants_on_connect = choice[5] & 1,
+                                         .wants_on_expect = is_http,
+                                         .wants_on_error = choice[5] & 2,
+                                         .wants_on_close = choice[5] & 4,
+                                         .run = run,
                                          .release = release,
-                                         .move = move,
-                                         .forget = forget,
-                                         .vacant = vacant};
+                                         .migrate = migrate,
+                                         .forget_client = forget_client,
+                                         .on_unused = on_unused};
   return &generation->handler;
 }
 
@@ -505,7 +505,7 @@ static void renew(struct world *world, bool is_chained) {
 }
 
 static void be_moved(struct world *world) {
-  bool is_moved = session_move(world->session, world->now);
+  bool is_moved = session_migrate(world->session, world->now);
   bool is_over = session_reason(world->session) != REASON_NONE;
   bool has_in_hand = world->beginner || session_is_responding(world->session);
   CHECK(is_moved == (is_over || !has_in_hand || world->holder == world->newest));
@@ -660,12 +660,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   bool ends_itself = data[5] & 8;
   if (ends_itself) bring_to_end(&world, data[5] & 16);
   world.is_ended = true;
-  bool is_mourned = world.holder->mourns, is_forgotten = world.client != 0;
+  bool wants_on_close = world.holder->wants_on_close, is_forgotten = world.client != 0;
   session_destroy(world.session, world.now);
   CHECK(world.alive == 0);
-  CHECK(world.has_closed == is_mourned);
+  CHECK(world.has_closed == wants_on_close);
   CHECK(world.has_forgotten == is_forgotten);
-  CHECK(!world.holder || !world.holder->successor); /* else it was vacant */
+  CHECK(!world.holder || !world.holder->successor); /* else on_unused() freed it */
   world.holder = NULL;
   check_counts(&world);
   while (world.generations) free_generation(&world.generations->handler);

@@ -56,7 +56,7 @@ return Greeter
 local AT_THE_END <const> = [[
 local AtTheEnd = { close_when_done = false, request_complete = require("parlance.framing").line() }
 function AtTheEnd:make_response() return "x" end
-function AtTheEnd:handle_close(reason) error("mourning " .. reason) end
+function AtTheEnd:handle_close(reason) error("the end: " .. reason) end
 return AtTheEnd
 ]]
 
@@ -489,10 +489,10 @@ the server has not sent what is expected
     end)
 
     it("in handle_close is raised by whatever ends the conversation", function()
-      assert.matches("mourning peer_closed", failure_of(function() open("at_the_end.lua"):half_close() end))
-      assert.matches("mourning peer_reset", failure_of(function() open("at_the_end.lua"):reset() end))
+      assert.matches("the end: peer_closed", failure_of(function() open("at_the_end.lua"):half_close() end))
+      assert.matches("the end: peer_reset", failure_of(function() open("at_the_end.lua"):reset() end))
       open "at_the_end.lua"
-      assert.matches("mourning stopped", failure_of(harness.close))
+      assert.matches("the end: stopped", failure_of(harness.close))
       harness.close()
     end)
 

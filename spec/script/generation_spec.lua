@@ -191,7 +191,7 @@ describe("generation", function()
     it("the default limits", function()
       assert.same({
         max_request = 1048576, request_timeout = 30000, idle_timeout = 300000, write_timeout = 30000,
-        greets = false, apologizes = false, mourns = false,
+        wants_on_connect = false, wants_on_error = false, wants_on_close = false,
       }, handler "")
     end)
 
@@ -210,7 +210,7 @@ describe("generation", function()
 
     it("which functions there are", function()
       local all = handler "handle_connect = print, handle_error = print, handle_close = print"
-      assert.same({ true, true, true }, { all.greets, all.apologizes, all.mourns })
+      assert.same({ true, true, true }, { all.wants_on_connect, all.wants_on_error, all.wants_on_close })
     end)
 
     it("a framing as request_complete", function()

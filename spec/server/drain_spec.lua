@@ -266,8 +266,8 @@ describe("a server that is asked to stop", function()
       request_complete = framing.line {},
       make_response = function(self)
         if self.request == "overrun" then while true do pcall(error) end end
-        self.is_mourned = self.request == "mourned"
-        if self.is_mourned then return "" end
+        self.is_ending = self.request == "ending"
+        if self.is_ending then return "" end
         return { function()
           local until_then = parlance.now() + 0.4
           while parlance.now() < until_then do end
@@ -275,14 +275,14 @@ describe("a server that is asked to stop", function()
         end }
       end,
       handle_close = function(self)
-        while self.is_mourned do pcall(error) end
+        while self.is_ending do pcall(error) end
       end,
     }
   ]]
 
   it("stops in time whatever many connections keep it busy with", function()
     local stopping = {}
-    for _, request in ipairs { "overrun\n", "slow\n", "mourned\n" } do
+    for _, request in ipairs { "overrun\n", "slow\n", "ending\n" } do
       for _, poller in ipairs { "epoll", "select" } do
         local running = server.start(STUBBORN, { poller = poller, "--call-timeout", 0.5 })
         running:expect_end()

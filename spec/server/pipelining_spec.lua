@@ -11,7 +11,7 @@ return {
 }
 ]]
 
--- Raises on the request "bad"; how it apologizes is filled in.
+-- Raises on the request "bad"; its handle_error is filled in.
 local FRAGILE <const> = [[
 local framing = require "parlance.framing"
 return {

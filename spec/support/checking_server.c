@@ -38,7 +38,7 @@ static void release(struct handler *handler, struct session *session, int refere
   (void)reference;
 }
 
-static void work(struct handler *handler, struct session *session) {
+static void run(struct handler *handler, struct session *session) {
   (void)handler;
   while (session_next(session) == SESSION_ANSWER) {
     if (session_send(session, "here\n", 5) != STATUS_OK) abort();
@@ -96,7 +96,7 @@ static void each_file(void *context, void (*visit)(void *visitor, const char *pa
 
 static bool add_service(char *path, char *program, int64_t check_time) {
   static struct handler handler = {
-      .framing = &line, .limits = {.max_request = 100}, .work = work, .release = release};
+      .framing = &line, .limits = {.max_request = 100}, .run = run, .release = release};
   struct address address;
   const struct address *failed;
   const char *why;

@@ -74,14 +74,14 @@ int __wrap_clock_gettime(clockid_t clock, struct timespec *time) {
   return result;
 }
 
-static void move(struct handler *handler, struct session *session, struct handler *successor) {
+static void migrate(struct handler *handler, struct session *session, struct handler *successor) {
   (void)handler;
   (void)session;
   (void)successor;
   moved++;
 }
 
-static void vacant(struct handler *handler) {
+static void on_unused(struct handler *handler) {
   struct generation *generation = (struct generation *)handler;
   generations[generation->number] = NULL;
   free(generation);
@@ -98,7 +98,7 @@ static void reply(struct session *session, const char *text) {
   session_answered(session, false);
 }
 
-static void work(struct handler *handler, struct session *session) {
+static void run(struct handler *handler, struct session *session) {
   const struct generation *generation = (const struct generation *)handler;
   enum session_step step;
   while ((step = session_next(session)) != SESSION_WAIT) {
@@ -117,10 +117,10 @@ static struct handler *begin_generation(int64_t idle_timeout) {
   generation->handler =
       (struct handler){.framing = &line,
                        .limits = {.max_request = 100, .idle_timeout = idle_timeout},
-                       .work = work,
+                       .run = run,
                        .release = release,
-                       .move = move,
-                       .vacant = vacant};
+                       .migrate = migrate,
+                       .on_unused = on_unused};
   generations[newest] = generation;
   return &generation->handler;
 }
@@ -131,7 +131,7 @@ static void renew(int64_t idle_timeout) {
     struct generation *old = generations[i];
     if (!old) continue;
     old->handler.successor = handler;
-    if (old->handler.sessions == 0) vacant(&old->handler);
+    if (old->handler.sessions == 0) on_unused(&old->handler);
   }
   server_renew(server, 0, handler);
 }
@@ -172,7 +172,7 @@ static bool add_service(const char *name, struct handler *handler) {
 
 int main(int argc, char **argv) {
   static struct handler commands = {
-      .framing = &line, .limits = {.max_request = 100}, .work = command, .release = release};
+      .framing = &line, .limits = {.max_request = 100}, .run = command, .release = release};
   struct server_options options = {.poller = "epoll", .max_connections = 1000};
   const char *why;
   for (int i = 1; i + 1 < argc; i++)

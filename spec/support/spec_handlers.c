@@ -3,10 +3,10 @@
  * written down, in order, by their names.
  *
  *     handlers = rooms.session.handlers()
- *     handlers:add("old", { framing = true, greets = true, idle_timeout = 10 })
+ *     handlers:add("old", { framing = true, wants_on_connect = true, idle_timeout = 10 })
  *     session = handlers:open("old")
  *     handlers:succeed("old", "new")
- *     handlers:log() --> "old greets; old moves to new; old vacant; ..."
+ *     handlers:log() --> "old on_connect; old migrates to new; old on_unused; ..."
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -24,7 +24,7 @@ static const char handlers_class[] = "parlance_spec.handlers";
 
 enum { HANDLERS_MAX = 8, NAME_MAX_LENGTH = 16, LOG_MAX = 16384, HELD = 4, PULLS = 2 };
 
-/* What a client's number grows by at a move: so that who carried it over can be told. */
+/* What a client's number grows by at a migration: so that who carried it over can be told. */
 enum { CARRIED = 100 };
 
 struct handlers;
@@ -35,7 +35,7 @@ struct actor {
   struct framing framing;
   char name[NAME_MAX_LENGTH];
   int pulls; /* left of its source */
-  bool is_working;
+  bool is_running;
 };
 
 struct handlers {
@@ -80,13 +80,13 @@ static void ask(struct actor *actor, struct session *session) {
   const char *stop = memchr(input.data, '.', input.length);
   note(actor, "asked %.*s", (int)input.length, input.data);
   if (stop)
-    session_judge(session, SESSION_COMPLETE, (size_t)(stop - input.data) + 1, NULL);
+    session_set_verdict(session, SESSION_COMPLETE, (size_t)(stop - input.data) + 1, NULL);
   else if (memchr(input.data, '!', input.length))
-    session_judge(session, SESSION_MALFORMED, 0, "shouting");
+    session_set_verdict(session, SESSION_MALFORMED, 0, "shouting");
   else if (session_at_end(session))
-    session_judge(session, SESSION_COMPLETE, input.length, NULL);
+    session_set_verdict(session, SESSION_COMPLETE, input.length, NULL);
   else
-    session_judge(session, SESSION_PARTIAL, 0, NULL);
+    session_set_verdict(session, SESSION_PARTIAL, 0, NULL);
 }
 
 static bool is_word(struct span request, const char *word) {
@@ -157,20 +157,20 @@ static void speak(struct actor *actor, struct session *session, const char *what
   session_answered(session, false);
 }
 
-static void work(struct handler *handler, struct session *session) {
+static void run(struct handler *handler, struct session *session) {
   struct actor *actor = actor_of(handler);
-  actor->is_working = true;
+  actor->is_running = true;
   for (;;) {
     switch (session_next(session)) {
-    case SESSION_WAIT: actor->is_working = false; return;
-    case SESSION_GREET: speak(actor, session, "greets"); break;
+    case SESSION_WAIT: actor->is_running = false; return;
+    case SESSION_CONNECT: speak(actor, session, "on_connect"); break;
     case SESSION_ASK: ask(actor, session); break;
     case SESSION_ANSWER: answer(actor, session); break;
     case SESSION_EXPECT: session_go_on(session); break;
     case SESSION_PULL: pull(actor, session); break;
-    case SESSION_APOLOGIZE: speak(actor, session, "apologizes"); break;
+    case SESSION_ERROR: speak(actor, session, "on_error"); break;
     case SESSION_CLOSE:
-      note(actor, "mourns %s", reason_name(session_reason(session)));
+      note(actor, "on_close %s", reason_name(session_reason(session)));
       session_closed(session);
       break;
     }
@@ -183,10 +183,10 @@ static void release(struct handler *handler, struct session *session, int refere
   note(actor_of(handler), "releases");
 }
 
-static void move(struct handler *handler, struct session *session, struct handler *successor) {
+static void migrate(struct handler *handler, struct session *session, struct handler *successor) {
   struct actor *actor = actor_of(handler);
-  if (actor->is_working) note(actor, "MOVES WITHIN WORK");
-  note(actor, "moves to %s", actor_of(successor)->name);
+  if (actor->is_running) note(actor, "MIGRATES WITHIN RUN");
+  note(actor, "migrates to %s", actor_of(successor)->name);
   if (session_client(session) != 0) session_set_client(session, session_client(session) + CARRIED);
 }
 
@@ -200,11 +200,11 @@ static void forget(struct actor *actor) {
   free(actor);
 }
 
-static void vacant(struct handler *handler) {
+static void on_unused(struct handler *handler) {
   struct actor *actor = actor_of(handler);
-  if (actor->is_working) note(actor, "VACANT WITHIN WORK");
-  if (handler->sessions != 0) note(actor, "VACANT WITH SESSIONS");
-  note(actor, "vacant");
+  if (actor->is_running) note(actor, "ON_UNUSED WITHIN RUN");
+  if (handler->sessions != 0) note(actor, "ON_UNUSED WITH SESSIONS");
+  note(actor, "on_unused");
   forget(actor);
 }
 
@@ -240,8 +240,9 @@ static int64_t number(lua_State *L, const char *name, int64_t otherwise) {
   return value;
 }
 
-/* add(name, { framing =, greets =, apologizes =, mourns =, forgets =, leaves_client = true,
- * max_request =, request_timeout =, idle_timeout = }): with `framing`, requests are lines. */
+/* add(name, { framing =, wants_on_connect =, wants_on_error =, wants_on_close =, forgets =,
+ * leaves_client = true, max_request =, request_timeout =, idle_timeout = }): with `framing`,
+ * requests are lines. */
 static int add(lua_State *L) {
   struct handlers *all = check_handlers(L);
   const char *name = luaL_checkstring(L, 2);
@@ -250,7 +251,8 @@ static int add(lua_State *L) {
   struct limits limits = {.max_request = (size_t)number(L, "max_request", 1000),
                           .request_timeout = number(L, "request_timeout", 0),
                           .idle_timeout = number(L, "idle_timeout", 0)};
-  bool greets = flag(L, "greets"), apologizes = flag(L, "apologizes"), mourns = flag(L, "mourns");
+  bool wants_on_connect = flag(L, "wants_on_connect"), wants_on_error = flag(L, "wants_on_error"),
+       wants_on_close = flag(L, "wants_on_close");
   bool forgets = flag(L, "forgets");
   int place = 0;
   while (place < HANDLERS_MAX && all->actors[place]) place++;
@@ -260,14 +262,14 @@ static int add(lua_State *L) {
   *actor = (struct actor){.all = all, .framing = {.kind = FRAMING_LINE, .max = SIZE_MAX}};
   actor->handler = (struct handler){.framing = is_framed ? &actor->framing : NULL,
                                     .limits = limits,
-                                    .greets = greets,
-                                    .apologizes = apologizes,
-                                    .mourns = mourns,
-                                    .work = work,
+                                    .wants_on_connect = wants_on_connect,
+                                    .wants_on_error = wants_on_error,
+                                    .wants_on_close = wants_on_close,
+                                    .run = run,
                                     .release = release,
-                                    .move = leaves_client ? NULL : move,
-                                    .forget = forgets ? forget_client : NULL,
-                                    .vacant = vacant};
+                                    .migrate = leaves_client ? NULL : migrate,
+                                    .forget_client = forgets ? forget_client : NULL,
+                                    .on_unused = on_unused};
   snprintf(actor->name, sizeof actor->name, "%s", name);
   all->actors[place] = actor;
   return 0;

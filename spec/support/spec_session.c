@@ -203,9 +203,9 @@ static int service_handler(lua_State *L) {
   set_integer(L, "request_timeout", handler->limits.request_timeout);
   set_integer(L, "idle_timeout", handler->limits.idle_timeout);
   set_integer(L, "write_timeout", handler->limits.write_timeout);
-  set_boolean(L, "greets", handler->greets);
-  set_boolean(L, "apologizes", handler->apologizes);
-  set_boolean(L, "mourns", handler->mourns);
+  set_boolean(L, "wants_on_connect", handler->wants_on_connect);
+  set_boolean(L, "wants_on_error", handler->wants_on_error);
+  set_boolean(L, "wants_on_close", handler->wants_on_close);
   if (handler->framing) {
     lua_pushstring(L, framing_name(handler->framing->kind));
     lua_setfield(L, -2, "framing");
@@ -453,9 +453,9 @@ static int session_starts(lua_State *L) {
   return push_self(L);
 }
 
-static int session_moves(lua_State *L) {
+static int session_migrates(lua_State *L) {
   struct peer *peer = check_peer(L);
-  lua_pushboolean(L, session_move(peer->session, take_now(L, peer, 2)));
+  lua_pushboolean(L, session_migrate(peer->session, take_now(L, peer, 2)));
   return 1;
 }
 
@@ -555,7 +555,7 @@ int spec_open_session(lua_State *L) {
                                              {"claim", session_claims},
                                              {"refuse", session_refused},
                                              {"start", session_starts},
-                                             {"move", session_moves},
+                                             {"migrate", session_migrates},
                                              {"receive_only", session_receive_only},
                                              {"drain", session_drained},
                                              {"abort", session_broken},

@@ -56,12 +56,12 @@ describe("a handler's successor", function()
     it("at once when it is told to and nothing is in hand", function()
       cast { "old", "new" }
       local session = handlers:open "old"
-      assert.is_true(session:move())
+      assert.is_true(session:migrate())
       handlers:succeed("old", "new")
       assert.equal(1, handlers:sessions "old")
-      assert.is_true(session:move())
-      assert.equal("old moves to new; old vacant", handlers:log())
-      assert.is_true(session:move())
+      assert.is_true(session:migrate())
+      assert.equal("old migrates to new; old on_unused", handlers:log())
+      assert.is_true(session:migrate())
       assert.equal("", handlers:log())
       session:receive "a."
       assert.equal("new asked a.; new answers a", handlers:log())
@@ -72,9 +72,9 @@ describe("a handler's successor", function()
       local session = handlers:open "old"
       session:receive "a"
       handlers:succeed("old", "new")
-      assert.is_false(session:move())
+      assert.is_false(session:migrate())
       session:receive ".b.c"
-      assert.equal("old asked a; old asked a.b.c; old answers a; old moves to new; old vacant; "
+      assert.equal("old asked a; old asked a.b.c; old answers a; old migrates to new; old on_unused; "
         .. "new asked b.c; new answers b; new asked c", handlers:log())
       session:receive "."
       assert.equal("new asked c.; new answers c", handlers:log())
@@ -93,7 +93,7 @@ describe("a handler's successor", function()
         -- What stands behind the request is cut by the new rules.
         assert.equal("old answered;new answered;", out:sub(1, 26))
         assert.truthy(log:find(is_framed and "new answers two\n" or "new answers ", 1, true), log)
-        assert.is_nil(log:find("old vacant.*old "), log)
+        assert.is_nil(log:find("old on_unused.*old "), log)
       end
     end)
 
@@ -105,7 +105,7 @@ describe("a handler's successor", function()
       local session = handlers:open("old", { now = 0 })
       assert.equal(1000, session:deadline())
       handlers:succeed("old", "new")
-      session:move(100)
+      session:migrate(100)
       assert.equal(200, session:deadline())
       session:receive("12345", 150)
       assert.equal(220, session:deadline())
@@ -129,29 +129,29 @@ describe("a handler's successor", function()
       assert.equal("too_large", session:reason())
     end)
 
-    it("before the greeting, or never greets", function()
-      cast({ "old", "new" }, { greets = true })
+    it("before on_connect, or never wants on_connect", function()
+      cast({ "old", "new" }, { wants_on_connect = true })
       local session = handlers:open("old", { starts = false })
       handlers:succeed("old", "new")
       session:start()
-      assert.equal("old moves to new; old vacant; new greets", handlers:log())
+      assert.equal("old migrates to new; old on_unused; new on_connect", handlers:log())
       session:receive "a."
-      assert.equal("new greets;new answered;", (settle(session)))
+      assert.equal("new on_connect;new answered;", (settle(session)))
 
-      cast({ "old", "new" }, { old = { greets = true }, new = {} })
+      cast({ "old", "new" }, { old = { wants_on_connect = true }, new = {} })
       session = handlers:open("old", { starts = false })
       handlers:succeed("old", "new")
-      assert.is_true(session:move())
+      assert.is_true(session:migrate())
       session:start():receive "a."
       assert.equal("new answered;", (settle(session)))
     end)
 
-    it("a conversation that was greeted, and does not greet it again", function()
-      cast({ "old", "new" }, { greets = true })
+    it("a conversation that had on_connect, and has it once", function()
+      cast({ "old", "new" }, { wants_on_connect = true })
       local session = handlers:open "old"
       handlers:succeed("old", "new")
       session:receive "a."
-      assert.equal("old greets;new answered;", (settle(session)))
+      assert.equal("old on_connect;new answered;", (settle(session)))
     end)
 
     it("also while what was said waits for the peer", function()
@@ -160,8 +160,8 @@ describe("a handler's successor", function()
       session:receive "many.b.c." -- the high-water mark: b is not looked at
       handlers:succeed("old", "new")
       handlers:log()
-      assert.is_true(session:move())
-      assert.equal("old moves to new; old vacant", handlers:log())
+      assert.is_true(session:migrate())
+      assert.equal("old migrates to new; old on_unused", handlers:log())
       local out, log = settle(session)
       assert.equal("new answered;new answered;", out:sub(-26))
       assert.equal("new asked b.c.; new answers b; new asked c.; new answers c", log)
@@ -173,8 +173,8 @@ describe("a handler's successor", function()
       session:receive_only "yield.b."
       handlers:succeed("old", "new")
       handlers:log()
-      assert.is_true(session:move())
-      assert.equal("old moves to new; old vacant", handlers:log())
+      assert.is_true(session:migrate())
+      assert.equal("old migrates to new; old on_unused", handlers:log())
       session:take(1) -- the next turn
       assert.equal("new asked b.; new answers b", handlers:log())
     end)
@@ -187,15 +187,15 @@ describe("a handler's successor", function()
       handlers:succeed("old", "new")
       handlers:log()
       session:take(1)
-      assert.equal(("old moves to new; old vacant; new asked %s.; new answers %s"):format(long, long), handlers:log())
+      assert.equal(("old migrates to new; old on_unused; new asked %s.; new answers %s"):format(long, long), handlers:log())
     end)
 
-    it("a conversation that is drained, and mourns it", function()
-      cast({ "old", "new" }, { mourns = true })
+    it("a conversation that is drained, and calls its on_close", function()
+      cast({ "old", "new" }, { wants_on_close = true })
       local session = handlers:open "old"
       handlers:succeed("old", "new")
       session:drain():close()
-      assert.equal("old moves to new; old vacant; new mourns drained", handlers:log())
+      assert.equal("old migrates to new; old on_unused; new on_close drained", handlers:log())
     end)
   end)
 
@@ -207,11 +207,11 @@ describe("a handler's successor", function()
         session:receive(piece .. "\nnext\n")
         handlers:succeed("old", "new")
         session:take(2)
-        assert.is_false(session:move())
+        assert.is_false(session:migrate())
         assert.equal("old answers " .. piece, handlers:log())
         local out, log = settle(session)
         assert.equal(piece:sub(3) .. "new answered;", out)
-        assert.equal("old releases; old moves to new; old vacant; new answers next", log)
+        assert.equal("old releases; old migrates to new; old on_unused; new answers next", log)
       end)
     end
 
@@ -221,58 +221,58 @@ describe("a handler's successor", function()
       session:receive_only "source.next."
       handlers:succeed("old", "new")
       assert.equal("old asked source.next.; old answers source; old pulled", handlers:log())
-      assert.is_false(session:move())
+      assert.is_false(session:migrate())
       local out, log = settle(session)
       assert.equal("piece;piece;new answered;", out)
-      assert.equal("old pulled; old pulled; old releases; old moves to new; old vacant; "
+      assert.equal("old pulled; old pulled; old releases; old migrates to new; old on_unused; "
         .. "new asked next.; new answers next", log)
     end)
 
     it("the last words, and the end behind them", function()
-      cast({ "old", "new" }, { apologizes = true, mourns = true })
+      cast({ "old", "new" }, { wants_on_error = true, wants_on_close = true })
       local session = handlers:open "old"
       session:receive "a"
       handlers:succeed("old", "new")
       quietly(function() session:receive "!" end)
-      assert.equal("old apologizes;", (conversation.output(session)))
-      assert.is_true(session:move())
+      assert.equal("old on_error;", (conversation.output(session)))
+      assert.is_true(session:migrate())
       session:close()
-      assert.equal("old asked a; old asked a!; old apologizes; old mourns malformed; old vacant", handlers:log())
+      assert.equal("old asked a; old asked a!; old on_error; old on_close malformed; old on_unused", handlers:log())
     end)
 
     it("what is left unfinished by the peer, which it asks once more", function()
-      cast({ "old", "new" }, { mourns = true })
+      cast({ "old", "new" }, { wants_on_close = true })
       local session = handlers:open "old"
       session:receive "a"
       handlers:succeed("old", "new")
       session:finish()
       assert.equal("old answered;", (conversation.output(session)))
       session:close()
-      assert.equal("old asked a; old asked a; old answers a; old moves to new; old vacant; new mourns peer_closed",
+      assert.equal("old asked a; old asked a; old answers a; old migrates to new; old on_unused; new on_close peer_closed",
         handlers:log())
     end)
 
     it("a conversation that has ended, though its output is still going out", function()
-      cast({ "old", "new" }, { mourns = true })
+      cast({ "old", "new" }, { wants_on_close = true })
       local session = handlers:open "old"
       session:receive "quit.b."
       handlers:succeed("old", "new")
-      assert.is_true(session:move())
+      assert.is_true(session:migrate())
       assert.equal("old answered;", (conversation.output(session)))
       assert.is_true(session:finished())
       assert.equal(1, handlers:sessions "old")
       session:close()
-      assert.equal("old asked quit.b.; old answers quit; old mourns done; old vacant", handlers:log())
+      assert.equal("old asked quit.b.; old answers quit; old on_close done; old on_unused", handlers:log())
     end)
 
     it("a conversation that is aborted, held pieces and all", function()
-      cast({ "old", "new" }, { mourns = true })
+      cast({ "old", "new" }, { wants_on_close = true })
       local session = handlers:open "old"
       session:receive "held."
       handlers:succeed("old", "new")
       session:abort "peer_reset"
       session:close()
-      assert.equal("old asked held.; old answers held; old releases; old mourns peer_reset; old vacant", handlers:log())
+      assert.equal("old asked held.; old answers held; old releases; old on_close peer_reset; old on_unused", handlers:log())
     end)
   end)
 
@@ -295,12 +295,12 @@ describe("a handler's successor", function()
       assert.equal("old client 1;new client 1;", (settle(session)))
     end)
 
-    it("the end of a conversation with a client, though it mourns nobody", function()
+    it("the end of a conversation with a client, though it wants no on_close", function()
       cast({ "old", "new" }, { forgets = true })
       local session = handlers:open "old"
       session:receive "a."
       handlers:succeed("old", "new")
-      session:move()
+      session:migrate()
       handlers:log()
       session:close()
       assert.equal("new forgets 101", handlers:log())
@@ -324,10 +324,10 @@ describe("a handler's successor", function()
       handlers:succeed("one", "two")
       handlers:succeed("two", "three")
       session:receive "a."
-      assert.equal("one moves to three; one vacant; three asked a.; three answers a", handlers:log())
+      assert.equal("one migrates to three; one on_unused; three asked a.; three answers a", handlers:log())
       assert.equal(1, handlers:sessions "two")
-      other:move()
-      assert.equal("two moves to three; two vacant", handlers:log())
+      other:migrate()
+      assert.equal("two migrates to three; two on_unused", handlers:log())
       assert.equal(2, handlers:sessions "three")
     end)
 
@@ -344,7 +344,7 @@ describe("a handler's successor", function()
   end)
 
   describe("a handler", function()
-    it("counts the conversations that have it, and is vacant once, after the last", function()
+    it("counts the conversations that have it, and is told once that it is unused, after the last", function()
       cast { "old", "new" }
       local sessions = {}
       for i = 1, 4 do sessions[i] = handlers:open "old" end
@@ -355,21 +355,21 @@ describe("a handler's successor", function()
       sessions[2]:receive "a"
       handlers:succeed("old", "new")
       handlers:log()
-      sessions[3]:move()
+      sessions[3]:migrate()
       assert.same({ 2, 2 }, { handlers:sessions "old", handlers:sessions "new" })
       sessions[4]:close()
       assert.equal(1, handlers:sessions "old")
-      assert.equal("old moves to new", handlers:log())
+      assert.equal("old migrates to new", handlers:log())
       sessions[2]:receive "."
       assert.is_nil(handlers:sessions "old")
       assert.equal(3, handlers:sessions "new")
-      assert.equal("old asked a.; old answers a; old moves to new; old vacant", handlers:log())
+      assert.equal("old asked a.; old answers a; old migrates to new; old on_unused", handlers:log())
       for i = 2, 5 do sessions[i]:close() end
       assert.equal(0, handlers:sessions "new")
-      assert.is_nil(handlers:log():find "vacant")
+      assert.is_nil(handlers:log():find "on_unused")
     end)
 
-    it("without a successor is not vacant, however empty", function()
+    it("without a successor is not told that it is unused, however empty", function()
       cast { "old", "new" }
       handlers:open("old"):close()
       assert.equal("", handlers:log())

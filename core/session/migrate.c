@@ -10,27 +10,28 @@ static struct handler *newest(struct handler *handler) {
 
 void conversation_leave(struct handler *handler) {
   bool is_last = --handler->sessions == 0 && handler->successor;
-  if (is_last && handler->vacant) handler->vacant(handler);
+  if (is_last && handler->on_unused) handler->on_unused(handler);
 }
 
 /* What is buffered stays. How much of it is shown was found out by other rules. */
-void conversation_move(struct session *session) {
+void session_change_handler(struct session *session) {
   assert(session->framed.length == 0 && session->framed.seen == 0);
   struct handler *old = session->handler;
   struct handler *successor = newest(old);
-  if (old->move) old->move(old, session, successor);
+  if (old->migrate) old->migrate(old, session, successor);
   session->handler = successor;
   successor->sessions++;
   session->window = 0;
-  if (!successor->greets && session->state == STATE_GREETING) session->state = STATE_READING;
+  if (!successor->wants_on_connect && session->state == STATE_OPENING)
+    session->state = STATE_READING;
   conversation_leave(old);
 }
 
-bool session_move(struct session *session, int64_t now) {
-  assert(!session->working);
+bool session_migrate(struct session *session, int64_t now) {
+  assert(!session->running);
   if (!session->handler->successor || session->state > STATE_ANSWERING) return true;
   if (!conversation_is_between(session)) return false;
   session->now = now;
-  conversation_move(session);
+  session_change_handler(session);
   return true;
 }
