@@ -4,11 +4,11 @@
 #include <math.h>
 #include <string.h>
 
+#include "modules/module_files.h"
+#include "modules/module_framing.h"
+#include "reload/environment.h"
+#include "reload/misspelled.h"
 #include "script/client.h"
-#include "script/environment.h"
-#include "script/misspelled.h"
-#include "script/module_files.h"
-#include "script/module_framing.h"
 #include "script/module_names.h"
 #include "script/serve.h"
 #include "script/settings.h"

@@ -7,9 +7,9 @@
 #include <lua.h>
 #include <stdbool.h>
 
+#include "reload/sources.h"
 #include "script/gate.h"
 #include "script/script.h"
-#include "script/sources.h"
 #include "script/tasks.h"
 #include "session/handler.h"
 

@@ -3,7 +3,7 @@
 #ifndef SCRIPT_LIFE_H
 #define SCRIPT_LIFE_H
 
-#include "script/ahead.h"
+#include "reload/ahead.h"
 #include "script/collector.h"
 #include "script/gate.h"
 #include "script/generation.h"

@@ -5,10 +5,10 @@
 
 #include "base/clock.h"
 #include "framing/http.h"
+#include "modules/module_framing.h"
 #include "script/client.h"
 #include "script/generation.h"
 #include "script/life.h"
-#include "script/module_framing.h"
 #include "script/pull.h"
 #include "script/response.h"
 #include "script/sent_file.h"

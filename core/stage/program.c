@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "script/searcher.h"
+#include "reload/searcher.h"
 #include "stage/disk.h"
 #include "stage/stage.h"
 #include "stage/temp.h"

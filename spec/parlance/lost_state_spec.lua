@@ -1,4 +1,4 @@
--- What is named when it is about to be lost is in spec/script/reload_spec.lua; here: that looking for it ends.
+-- What is named when it is about to be lost is in spec/reload/reload_spec.lua; here: that looking for it ends.
 package.loaded.parlance = { shared = {} }
 local lost_state = require "parlance.lost_state"
 

@@ -155,9 +155,9 @@ local function word_faults(texts, seen)
   end
   compare("parlance.Reason", find("aliases", "parlance.Reason", texts), reasons)
   compare("parlance.files.Word", find("aliases", "parlance.files.Word", texts),
-    words_in("core/script/module_files.c", "push_failure", 'word = "(%a+)"'))
+    words_in("core/modules/module_files.c", "push_failure", 'word = "(%a+)"'))
   compare("kind", find("classes", "parlance.files.About", texts).fields.kind,
-    words_in("core/script/module_files.c", "kind_of", '"(%a+)"'))
+    words_in("core/modules/module_files.c", "kind_of", '"(%a+)"'))
   local parlance = definitions.parse(texts.parlance)
   compare("level", definitions.names(parlance, "parlance").log.types.level, seen.levels)
   return faults

@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "framing/framing.h"
-#include "script/module_framing.h"
+#include "modules/module_framing.h"
 #include "spec_module.h"
 
 static const char *const answer_names[] = {[FRAMING_COMPLETE] = "complete",

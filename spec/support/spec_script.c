@@ -2,8 +2,8 @@
 #include <lauxlib.h>
 #include <lua.h>
 
-#include "script/http_response.h"
-#include "script/module_files.h"
+#include "modules/http_response.h"
+#include "modules/module_files.h"
 #include "spec_module.h"
 
 static int open_files(lua_State *L) {

@@ -1,4 +1,4 @@
-#include "script/environment.h"
+#include "reload/environment.h"
 
 #include <errno.h>
 #include <lauxlib.h>
@@ -7,10 +7,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "script/ahead.h"
+#include "reload/ahead.h"
+#include "reload/searcher.h"
 #include "script/gate.h"
 #include "script/module_names.h"
-#include "script/searcher.h"
 
 /* The registry's key of the set of modules that are there before any script. */
 static const char builtin_key;

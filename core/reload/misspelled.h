@@ -1,7 +1,7 @@
 /* misspelled.h: fields of a protocol that look as if they were to be ones the server knows, such as
  * `idle_timout` or `closeWhenDone`. The server would never look at them, and never say so. */
-#ifndef SCRIPT_MISSPELLED_H
-#define SCRIPT_MISSPELLED_H
+#ifndef RELOAD_MISSPELLED_H
+#define RELOAD_MISSPELLED_H
 
 #include <lua.h>
 

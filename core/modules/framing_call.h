@@ -2,8 +2,8 @@
  *
  * On a `self` it behaves as in the place of request_complete: it looks at the input where it lies,
  * and remembers how far it has looked, so that no byte of a long request is looked at twice. */
-#ifndef SCRIPT_FRAMING_CALL_H
-#define SCRIPT_FRAMING_CALL_H
+#ifndef MODULES_FRAMING_CALL_H
+#define MODULES_FRAMING_CALL_H
 
 #include <lua.h>
 

@@ -1,4 +1,4 @@
-#include "script/module_parlance.h"
+#include "modules/module_parlance.h"
 
 #include <lauxlib.h>
 #include <stdbool.h>

@@ -15,8 +15,8 @@
  * and none that tells how the bytes are laid out, a value holds no control byte but a tab. All else
  * is an error. The lines are put in the order of the alphabet, since the order in which Lua gives
  * them is another one in each run. */
-#ifndef SCRIPT_HTTP_RESPONSE_H
-#define SCRIPT_HTTP_RESPONSE_H
+#ifndef MODULES_HTTP_RESPONSE_H
+#define MODULES_HTTP_RESPONSE_H
 
 #include <lua.h>
 

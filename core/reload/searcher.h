@@ -1,7 +1,7 @@
 /* searcher.h: modules in a folder that package.path cannot name, because it has a ";" or "?" in its
  * name. */
-#ifndef SCRIPT_SEARCHER_H
-#define SCRIPT_SEARCHER_H
+#ifndef RELOAD_SEARCHER_H
+#define RELOAD_SEARCHER_H
 
 #include <lua.h>
 #include <stdbool.h>

@@ -1,6 +1,6 @@
 /* module_parlance.h: `require "parlance"`, what a script has from its server. */
-#ifndef SCRIPT_MODULE_PARLANCE_H
-#define SCRIPT_MODULE_PARLANCE_H
+#ifndef MODULES_MODULE_PARLANCE_H
+#define MODULES_MODULE_PARLANCE_H
 
 #include <lua.h>
 

@@ -2,8 +2,8 @@
  * os.date() and os.clock() tell the time of the play, math.random() gives the same in each play,
  * os.exit() is an error, and that it prints is logged with the place, since standard output is not
  * its own there. */
-#ifndef SCRIPT_REHEARSAL_H
-#define SCRIPT_REHEARSAL_H
+#ifndef MODULES_REHEARSAL_H
+#define MODULES_REHEARSAL_H
 
 #include <lua.h>
 

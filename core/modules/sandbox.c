@@ -1,4 +1,4 @@
-#include "script/sandbox.h"
+#include "modules/sandbox.h"
 
 #include <errno.h>
 #include <fcntl.h>

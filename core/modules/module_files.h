@@ -3,8 +3,8 @@
  * For protocols that take names from the network. A root is a folder that was opened once; what is
  * opened by it is checked on the open descriptor, so that no race with a rename leads out. Lua's
  * garbage collector closes what a script forgets. */
-#ifndef SCRIPT_MODULE_FILES_H
-#define SCRIPT_MODULE_FILES_H
+#ifndef MODULES_MODULE_FILES_H
+#define MODULES_MODULE_FILES_H
 
 #include <lua.h>
 #include <stdbool.h>

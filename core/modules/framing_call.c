@@ -1,11 +1,11 @@
-#include "script/framing_call.h"
+#include "modules/framing_call.h"
 
 #include <lauxlib.h>
 #include <stdbool.h>
 #include <string.h>
 
+#include "modules/module_framing.h"
 #include "script/client.h"
-#include "script/module_framing.h"
 
 /* What a framing has said of the request at hand when it was called on a `self`. */
 struct progress {

@@ -2,8 +2,8 @@
  *
  * It checks a script's options once, when the value is made; deciding where a request ends is left
  * to the framing room. A value is a full userdata that Lua owns. */
-#ifndef SCRIPT_MODULE_FRAMING_H
-#define SCRIPT_MODULE_FRAMING_H
+#ifndef MODULES_MODULE_FRAMING_H
+#define MODULES_MODULE_FRAMING_H
 
 #include <lua.h>
 

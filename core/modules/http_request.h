@@ -4,8 +4,8 @@
  * so `headers` is made when it is first asked for, from a copy of the field lines. What nearly
  * every request has is not stored, but given when it is asked for: the method GET, the version
  * "1.1", an empty body, and that the client wants to go on. */
-#ifndef SCRIPT_HTTP_REQUEST_H
-#define SCRIPT_HTTP_REQUEST_H
+#ifndef MODULES_HTTP_REQUEST_H
+#define MODULES_HTTP_REQUEST_H
 
 #include <lua.h>
 

@@ -1,4 +1,4 @@
-#include "script/rehearsal.h"
+#include "modules/rehearsal.h"
 
 #include <lauxlib.h>
 #include <lualib.h>

@@ -3,8 +3,8 @@
  * A file is read once, and what was read is what runs; to find out later whether it has changed,
  * its digest is kept. A file that was looked for and was not there belongs to the sources, too:
  * when it appears, the script may become another. */
-#ifndef SCRIPT_SOURCES_H
-#define SCRIPT_SOURCES_H
+#ifndef RELOAD_SOURCES_H
+#define RELOAD_SOURCES_H
 
 #include <stdbool.h>
 #include <stddef.h>

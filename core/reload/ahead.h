@@ -7,13 +7,13 @@
  * not count, be it good or not. What the last version has required only since it serves is left
  * out: it may be much more than a version needs to run, and would take memory from those who are
  * served meanwhile. */
-#ifndef SCRIPT_AHEAD_H
-#define SCRIPT_AHEAD_H
+#ifndef RELOAD_AHEAD_H
+#define RELOAD_AHEAD_H
 
 #include <lua.h>
 
+#include "reload/sources.h"
 #include "script/gate.h"
-#include "script/sources.h"
 
 /* So many bytes are compiled without a pause: a tenth of a millisecond, or two. */
 enum { AHEAD_PIECE = 2048 };

@@ -1,4 +1,4 @@
-#include "script/module_framing.h"
+#include "modules/module_framing.h"
 
 #include <lauxlib.h>
 #include <limits.h>
@@ -7,8 +7,8 @@
 
 #include "base/log.h"
 #include "framing/resp.h"
-#include "script/framing_call.h"
-#include "script/http_request.h"
+#include "modules/framing_call.h"
+#include "modules/http_request.h"
 
 /* So far into a frame may a length field stand; far from where offset + width overflows. */
 enum { OFFSET_MAX = INT_MAX };

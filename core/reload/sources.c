@@ -1,4 +1,4 @@
-#include "script/sources.h"
+#include "reload/sources.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,4 +1,4 @@
-#include "script/module_files.h"
+#include "modules/module_files.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -4,12 +4,12 @@
  * `dofile` and `package.loaded` that keep to it. A module that lies beside the script belongs to
  * the version that required it, and is loaded anew with the next one; all other modules (the
  * server's, the system's, C modules) are loaded once and shared. */
-#ifndef SCRIPT_ENVIRONMENT_H
-#define SCRIPT_ENVIRONMENT_H
+#ifndef RELOAD_ENVIRONMENT_H
+#define RELOAD_ENVIRONMENT_H
 
 #include <lua.h>
 
-#include "script/sources.h"
+#include "reload/sources.h"
 
 /* To be called once for a state, before the first script runs: what is loaded now cannot be hidden
  * by a module beside a script. May raise. */

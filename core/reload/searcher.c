@@ -1,4 +1,4 @@
-#include "script/searcher.h"
+#include "reload/searcher.h"
 
 #include <lauxlib.h>
 #include <lualib.h>

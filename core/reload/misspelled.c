@@ -1,4 +1,4 @@
-#include "script/misspelled.h"
+#include "reload/misspelled.h"
 
 #include <stdbool.h>
 #include <string.h>

@@ -1,4 +1,4 @@
-#include "script/ahead.h"
+#include "reload/ahead.h"
 
 #include <lauxlib.h>
 #include <stdlib.h>

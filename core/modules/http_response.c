@@ -1,4 +1,4 @@
-#include "script/http_response.h"
+#include "modules/http_response.h"
 
 #include <lauxlib.h>
 #include <lualib.h>
@@ -9,7 +9,7 @@
 
 #include "base/clock.h"
 #include "framing/http.h"
-#include "script/http_request.h"
+#include "modules/http_request.h"
 
 /* The stack of make(): its arguments; room for more lines than a few; where headers are taken from
  * if not from a plain table; and from ANCHORS on all names and values, so that they stay alive. */

@@ -1,4 +1,4 @@
-#include "script/http_request.h"
+#include "modules/http_request.h"
 
 #include <lauxlib.h>
 #include <stdbool.h>

@@ -2,8 +2,8 @@
  * outside of a folder of its own, and connects to nobody: such a call is a Lua error that says so.
  *
  * What C modules do is guarded where they are known (lfs, LuaSocket); what others do is done. */
-#ifndef SCRIPT_SANDBOX_H
-#define SCRIPT_SANDBOX_H
+#ifndef MODULES_SANDBOX_H
+#define MODULES_SANDBOX_H
 
 #include <lua.h>
 
