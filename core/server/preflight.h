@@ -1,8 +1,9 @@
-/* preflight.h: what is new for a service is checked before it takes over, by a program that runs
- * beside the loop. Private to the server room.
+/* preflight.h: a new version of a service is checked by a program before it takes over. Private to
+ * the server room.
  *
- * The loop never waits for it. One runs for each service, and two at most for all; one whose files
- * have changed meanwhile is ended, and begun anew. */
+ * The program runs beside the loop, which never waits for it. Each service has one check at a time,
+ * and at most two checks run in the whole server. When the files of a service change during its
+ * check, the program is killed and another check begins. */
 #ifndef SERVER_PREFLIGHT_H
 #define SERVER_PREFLIGHT_H
 
@@ -15,40 +16,43 @@
 struct server;
 struct service;
 
+enum preflight_phase {
+  PREFLIGHT_IDLE,    /* Nothing has to be checked. */
+  PREFLIGHT_WAITING, /* From the deadline on, the source of the service is asked once more. */
+  PREFLIGHT_WANTED,  /* From the deadline on, a check begins as soon as fewer than two run. */
+  PREFLIGHT_RUNNING, /* The program runs. It may do so until the deadline. */
+  PREFLIGHT_OVERDUE, /* The program took too long and was killed. Its end is awaited. */
+  PREFLIGHT_ENDED    /* The program ended at the deadline, and its finding has to be judged. */
+};
+
 struct preflight {
-  struct io_source output; /* what the program prints, */
-  struct io_source life;   /* and that it has ended */
-  struct child *child;     /* NULL: none runs */
-  int64_t due;             /* when its source is asked what there is; CLOCK_NEVER */
-  int64_t deadline;        /* when the program is ended */
-  int64_t not_before;      /* when a check that is wanted may begin */
-  unsigned retries;        /* since it was last asked for */
-  bool is_retry;           /* nobody has asked for it */
-  int64_t rest_by;         /* when files need be at rest no more; CLOCK_NEVER: they are, or were */
-  bool is_asked_to_force;  /* the next look is a forced one */
-  bool is_wanted;          /* a check is to begin as soon as one may */
-  bool is_forced;          /* the check that is wanted, or runs, is a forced one */
-  bool is_stale;           /* what the program finds does not count */
-  bool is_late;            /* it was ended because it took too long */
-  bool prints;             /* its output is being polled, */
-  bool lives;              /* and its life */
-  bool has_ended;
-  struct child_exit end;
+  enum preflight_phase phase;
+  int64_t deadline; /* In ms; CLOCK_NEVER when idle. What it means depends on the phase. */
+
+  /* NULL, or the program. In the first three phases it was killed because the files have changed,
+   * and only its end is awaited. */
+  struct child *child;
+  struct io_source output; /* Is ready when the program has printed something. */
+  struct io_source life;   /* Is ready when the program has ended. */
+  bool polls_output;       /* The program has not closed its output. */
+
+  bool is_forced;   /* The server was told to reload (SIGHUP), changed or not. */
+  unsigned retries; /* Failed attempts since somebody last asked for a check. */
 };
 
 void preflight_init(struct service *service);
 
-/* There may be something new. */
+/* The files of the service may have changed. */
 void preflight_ask(struct service *service, bool is_forced, int64_t now);
 
-/* When preflight_look() should next be called; CLOCK_NEVER. */
+/* Returns when preflight_look() has to be called, or CLOCK_NEVER. */
 int64_t preflight_deadline(const struct server *server);
 
-/* Once a turn. Whether something new was looked at, so that there may be other files to be watched.
- */
+/* Takes the next step of every check. To be called once a turn. True: the files of a service were
+ * read, so that there may be other files to watch. */
 bool preflight_look(struct server *server);
 
-/* Ends all of them, for good. */
+/* Ends all checks, for good. */
 void preflight_end(struct server *server);
 
 #endif
