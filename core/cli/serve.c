@@ -27,7 +27,7 @@ struct served {
   size_t address_count;
   struct server *server; /* which it is the nth service of */
   size_t nth;
-  struct service_source source;
+  struct script_provider provider;
   struct checker checker; /* all zeros without --preflight */
 };
 
@@ -155,7 +155,7 @@ static enum service_renewal answer(const struct served *served, enum script_relo
 
 static enum service_renewal renew(void *context, bool is_forced, int64_t now) {
   const struct served *served = context;
-  return answer(served, served->source.check
+  return answer(served, served->provider.check
                             ? checker_look(&served->checker, served->script, is_forced, now)
                             : script_reload(served->script, is_forced, now));
 }
@@ -202,7 +202,7 @@ static bool listen_all(struct server *server, struct served *served, size_t coun
     const char *why;
     served[i].server = server;
     served[i].nth = i;
-    served[i].source = (struct service_source){
+    served[i].provider = (struct script_provider){
         .context = &served[i],
         .renew = renew,
         .check = served[i].checker.plan.program ? &served[i].checker.plan : NULL,
@@ -214,7 +214,7 @@ static bool listen_all(struct server *server, struct served *served, size_t coun
         .each_file = each_file};
     struct service_options service = {.name = script_name(served[i].script),
                                       .handler = script_handler(served[i].script),
-                                      .source = &served[i].source,
+                                      .provider = &served[i].provider,
                                       .addresses = served[i].addresses,
                                       .address_count = served[i].address_count,
                                       .max_connections = served[i].entry->max_connections};

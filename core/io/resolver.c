@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "io/source.h"
+#include "io/event_handler.h"
 
 enum {
   LOOKUP_MS = 5000, /* what resolver.h promises, whatever the system's configuration says */
@@ -21,7 +21,7 @@ enum {
 
 /* One of c-ares's sockets. */
 struct resolver_socket {
-  struct io_source source;
+  struct event_handler event_handler;
   struct resolver *resolver;
   int fd; /* -1 once c-ares has closed it */
   struct resolver_socket *next;
@@ -51,8 +51,8 @@ struct resolver {
 
 /* --- c-ares's sockets --- */
 
-static void on_ready(struct io_source *source, unsigned events) {
-  struct resolver_socket *ready = (struct resolver_socket *)source;
+static void on_ready(struct event_handler *event_handler, unsigned events) {
+  struct resolver_socket *ready = (struct resolver_socket *)event_handler;
   if (ready->fd < 0) return;
   bool readable = events & (POLLER_READ | POLLER_GONE); /* reading is how c-ares sees errors */
   bool writable = events & POLLER_WRITE;
@@ -64,9 +64,11 @@ static void on_ready(struct io_source *source, unsigned events) {
 static void open_socket(struct resolver *resolver, int fd, unsigned interest) {
   struct resolver_socket *opened = malloc(sizeof *opened);
   if (!opened) return;
-  *opened = (struct resolver_socket){
-      .source.ready = on_ready, .resolver = resolver, .fd = fd, .next = resolver->sockets};
-  if (poller_add(resolver->poller, fd, interest, &opened->source) == STATUS_OK)
+  *opened = (struct resolver_socket){.event_handler.on_event = on_ready,
+                                     .resolver = resolver,
+                                     .fd = fd,
+                                     .next = resolver->sockets};
+  if (poller_add(resolver->poller, fd, interest, &opened->event_handler) == STATUS_OK)
     resolver->sockets = opened;
   else
     free(opened);

@@ -1,8 +1,8 @@
 /* resolver.h: the names of peers, looked up without ever blocking the loop (c-ares).
  *
  * The resolver registers its own sockets with the poller: their events carry the resolver's own
- * `struct resolver_socket *` as owner, which starts with the same `struct io_source` as every other
- * owner (see source.h). resolver_deadline()/resolver_expire() drive its time-outs.
+ * `struct resolver_socket *` as owner, which starts with the same `struct event_handler` as every
+ * other owner (see event_handler.h). resolver_deadline()/resolver_expire() drive its time-outs.
  *
  * A peer writes its reverse DNS itself: what is not made of [A-Za-z0-9._-], is longer than 253
  * characters or could pass for a numeric address ("10.0.0.1") counts as no name.

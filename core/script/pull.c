@@ -39,10 +39,10 @@ static void pull_function(lua_State *state, struct session *session, int64_t pat
              (int)EMPTY_PIECES_MAX);
 }
 
-void pull_source(lua_State *state, struct session *session, lua_Integer blocksize,
+void pull_stream(lua_State *state, struct session *session, lua_Integer blocksize,
                  int64_t patience) {
   int top = lua_gettop(state);
-  lua_rawgeti(state, LUA_REGISTRYINDEX, session_source(session));
+  lua_rawgeti(state, LUA_REGISTRYINDEX, session_stream(session));
   if (lua_isfunction(state, -1))
     pull_function(state, session, patience);
   else

@@ -7,10 +7,10 @@
 
 #include "session/session.h"
 
-/* Queues the next piece of the source whose turn it is, at most `blocksize` bytes of a file. After
+/* Queues the next piece of the stream whose turn it is, at most `blocksize` bytes of a file. After
  * `patience` ms in which a function has nothing to say it may queue none. Runs inside the gate and
  * may raise. */
-void pull_source(lua_State *state, struct session *session, lua_Integer blocksize,
+void pull_stream(lua_State *state, struct session *session, lua_Integer blocksize,
                  int64_t patience);
 
 #endif

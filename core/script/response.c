@@ -275,7 +275,7 @@ static void send_string(lua_State *state, struct session *session) {
 
 static void send_function(lua_State *state, struct session *session) {
   int reference = luaL_ref(state, LUA_REGISTRYINDEX);
-  enum status status = session_send_source(session, reference);
+  enum status status = session_send_stream(session, reference);
   if (status != STATUS_OK) luaL_unref(state, LUA_REGISTRYINDEX, reference);
   check_status(state, status);
 }
@@ -311,7 +311,7 @@ static void send_taken(lua_State *state, struct session *session, lua_Integer ro
   int fd = fileno(file->stream.f);
   int reference = luaL_ref(state, LUA_REGISTRYINDEX);
   enum status status = file->is_pulled
-                           ? session_send_source(session, reference)
+                           ? session_send_stream(session, reference)
                            : session_send_file(session, fd, file->offset, file->length, reference);
   if (status != STATUS_OK) luaL_unref(state, LUA_REGISTRYINDEX, reference);
   check_status(state, status);

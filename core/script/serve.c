@@ -332,7 +332,7 @@ static int serve(lua_State *state) {
     case SESSION_EXPECT: expect(state, generation, session); break;
     case SESSION_PULL:
       memory_use_server_reserve(generation->gate->memory, false);
-      pull_source(state, session, blocksize_of(state, generation), SHARE_OF_TIME);
+      pull_stream(state, session, blocksize_of(state, generation), SHARE_OF_TIME);
       memory_use_server_reserve(generation->gate->memory, true);
       break;
     case SESSION_ERROR: on_error(state, generation, session); break;

@@ -35,7 +35,7 @@ enum {
 enum phase { PHASE_NAMING, PHASE_TALKING, PHASE_LINGERING, PHASE_ENDED };
 
 struct connection {
-  struct io_source source; /* first: a source is its connection */
+  struct event_handler event_handler; /* first: its address is the address of the connection */
   struct session_owner owner;
   struct session *session;
   struct listener *listener;
@@ -94,8 +94,8 @@ static void identify(struct session_owner *owner, struct session_identity *ident
                                         .server_port = connection->listener->port};
 }
 
-static void ignore(struct io_source *source, unsigned events) {
-  (void)source;
+static void ignore(struct event_handler *event_handler, unsigned events) {
+  (void)event_handler;
   (void)events;
 }
 
@@ -139,7 +139,7 @@ static void end(struct connection *connection, bool reset) {
   socket_close(connection->fd, reset);
   connection->fd = -1;
   connection->phase = PHASE_ENDED;
-  connection->source.ready = ignore;
+  connection->event_handler.on_event = ignore;
   unlink_connection(connection);
   connection->next = server->ended;
   server->ended = connection;
@@ -317,7 +317,7 @@ static enum status send_next(struct connection *connection, size_t *budget) {
     for (size_t i = 0; i < output.count; i++) wanted += spans[i].length;
     status = socket_write(connection->fd, spans, output.count, output.more, &sent);
   } else {
-    assert(output.file >= 0); /* a source that is next has been pulled */
+    assert(output.file >= 0); /* a stream that is next has been pulled */
     int64_t offset = output.offset;
     wanted = output.file_length < *budget ? output.file_length : *budget;
     status = socket_send_file(connection->fd, output.file, &offset, wanted, &sent);
@@ -423,8 +423,8 @@ static void settle(struct connection *connection) {
 
 /* ---- events -------------------------------------------------------------------------------- */
 
-static void ready(struct io_source *source, unsigned events) {
-  struct connection *connection = (struct connection *)source;
+static void ready(struct event_handler *event_handler, unsigned events) {
+  struct connection *connection = (struct connection *)event_handler;
   if (connection->phase == PHASE_LINGERING) {
     linger(connection);
     return;
@@ -460,7 +460,7 @@ static void go_on(struct connection *connection) {
   settle(connection);
 }
 
-/* Who waits for a source that has nothing is not listened to, and not every poller tells then that
+/* Who waits for a stream that has nothing is not listened to, and not every poller tells then that
  * the peer is gone. */
 static bool has_lost_peer(const struct connection *connection) {
   return connection->phase == PHASE_TALKING && connection->interest == POLLER_NONE &&
@@ -498,7 +498,7 @@ static void refuse(struct connection *connection, const char *detail) {
 static void talk(struct connection *connection) {
   struct service *service = connection->listener->service;
   struct server *server = service->server;
-  switch (poller_add(server->poller, connection->fd, POLLER_READ, &connection->source)) {
+  switch (poller_add(server->poller, connection->fd, POLLER_READ, &connection->event_handler)) {
   case STATUS_OK: break;
   case STATUS_FULL:
     refuse(connection, "the poller cannot hold a descriptor of this number");
@@ -530,7 +530,7 @@ static struct connection *create(struct listener *listener, int fd, const struct
   struct connection *connection = calloc(1, sizeof *connection);
   if (!connection) return NULL;
   address_copy_peer(peer, &connection->peer);
-  connection->source.ready = ready;
+  connection->event_handler.on_event = ready;
   connection->timer.expire = expire_timer;
   connection->turn.run = take_turn;
   connection->owner = (struct session_owner){.identify = identify,

@@ -51,9 +51,9 @@ void idle_step(struct server *server) {
   double began = clock_seconds();
   bool goes_on = false;
   for (struct service *service = server->services; service && !goes_on; service = service->next) {
-    const struct service_source *source = service->source;
-    if (!source || !source->work_when_idle) continue;
-    enum service_idle_work tidying = source->work_when_idle(source->context);
+    const struct script_provider *provider = service->provider;
+    if (!provider || !provider->work_when_idle) continue;
+    enum service_idle_work tidying = provider->work_when_idle(provider->context);
     goes_on = tidying == IDLE_WORK_LEFT;
     idle->is_fruitful = idle->is_fruitful || tidying == IDLE_WORK_USEFUL;
   }

@@ -105,9 +105,9 @@ static bool accept_one(struct listener *listener) {
   }
 }
 
-static void ready(struct io_source *source, unsigned events) {
+static void ready(struct event_handler *event_handler, unsigned events) {
   (void)events;
-  for (int i = 0; i < BATCH && accept_one((struct listener *)source); i++) continue;
+  for (int i = 0; i < BATCH && accept_one((struct listener *)event_handler); i++) continue;
 }
 
 void listener_accept_rest(struct service *service) {
@@ -146,7 +146,7 @@ static enum status adopt(struct service *service, const struct address *address,
   struct listener *listener = calloc(1, sizeof *listener);
   struct sockaddr_storage local;
   if (!listener) return STATUS_NO_MEMORY;
-  listener->source.ready = ready;
+  listener->event_handler.on_event = ready;
   listener->service = service;
   listener->fd = fd;
   enum status status = socket_local_address(fd, &local);
@@ -157,7 +157,7 @@ static enum status adopt(struct service *service, const struct address *address,
   } else if (status == STATUS_OK)
     address_numeric((const struct sockaddr *)&local, listener->host, &listener->port);
   if (status == STATUS_OK)
-    status = poller_add(service->server->poller, fd, POLLER_READ, &listener->source);
+    status = poller_add(service->server->poller, fd, POLLER_READ, &listener->event_handler);
   if (status != STATUS_OK) {
     free(listener->path);
     free(listener);

@@ -8,9 +8,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/timer.h"
+#include "io/event_handler.h"
 #include "io/poller.h"
 #include "io/resolver.h"
-#include "io/source.h"
 #include "server/preflight.h"
 #include "server/ready.h"
 #include "server/server.h"
@@ -24,7 +24,7 @@ struct connection;
 struct recorder;
 
 struct listener {
-  struct io_source source;
+  struct event_handler event_handler;
   struct service *service;
   struct listener *next;
   int fd;
@@ -39,8 +39,8 @@ struct service {
   struct server *server;
   struct service *next;
   struct handler *handler;
-  const struct service_source *source; /* or NULL */
-  struct timer due; /* when source->run_due() is called; always set, if only to CLOCK_NEVER */
+  const struct script_provider *provider; /* or NULL */
+  struct timer due; /* when provider->run_due() is called; always set, if only to CLOCK_NEVER */
   struct preflight preflight;
   struct listener *listeners;
   size_t connections;
@@ -69,10 +69,10 @@ struct idle {
 
 struct server {
   struct poller *poller;
-  struct resolver *resolver; /* NULL: names are not looked up */
-  struct watcher *watcher;   /* NULL: files are not watched */
-  struct recorder *recorder; /* NULL: conversations are not recorded */
-  struct io_source changes;  /* what the watcher has to tell */
+  struct resolver *resolver;    /* NULL: names are not looked up */
+  struct watcher *watcher;      /* NULL: files are not watched */
+  struct recorder *recorder;    /* NULL: conversations are not recorded */
+  struct event_handler changes; /* what the watcher has to tell */
   size_t watched_files;
   int64_t next_watch;     /* not before then are other files watched */
   bool watches;           /* files are to be watched */
@@ -97,7 +97,7 @@ struct server {
   int keepalive;            /* s; 0: none */
   int64_t now;              /* when the turn began, or when a call into a script last came back:
                                server_update_clock() */
-  struct io_source signals;
+  struct event_handler signals;
   int signal_fd;
   bool is_stopping; /* asked to stop */
   bool is_draining;

@@ -58,14 +58,14 @@ static void readable(struct service *service) {
     close_child(service);
 }
 
-static void output_readable(struct io_source *source, unsigned events) {
+static void output_readable(struct event_handler *event_handler, unsigned events) {
   (void)events;
-  readable((struct service *)((char *)source - offsetof(struct service, preflight.output)));
+  readable((struct service *)((char *)event_handler - offsetof(struct service, preflight.output)));
 }
 
-static void life_readable(struct io_source *source, unsigned events) {
+static void life_readable(struct event_handler *event_handler, unsigned events) {
   (void)events;
-  readable((struct service *)((char *)source - offsetof(struct service, preflight.life)));
+  readable((struct service *)((char *)event_handler - offsetof(struct service, preflight.life)));
 }
 
 /* The finding does not count any more. Nobody waits for the end of a program that is killed. */
@@ -89,12 +89,12 @@ static enum status poll_child(struct service *service) {
 
 static enum status start(struct service *service, int64_t now) {
   struct preflight *preflight = &service->preflight;
-  enum status status = child_start(service->source->check, &preflight->child);
+  enum status status = child_start(service->provider->check, &preflight->child);
   if (status != STATUS_OK) return status;
   status = poll_child(service);
   if (status == STATUS_OK) {
     preflight->polls_output = true;
-    set_phase(preflight, PREFLIGHT_RUNNING, now + service->source->check_time);
+    set_phase(preflight, PREFLIGHT_RUNNING, now + service->provider->check_time);
     return STATUS_OK;
   }
   int error = errno;
@@ -120,11 +120,11 @@ static bool may_read(const struct service *service, int64_t now) {
   return !watcher || now >= deadline + REST_TIME || watcher_is_at_rest(watcher, now);
 }
 
-/* Asks the source of the service what there is to check. */
+/* Asks the provider of the service what there is to check. */
 static void look(struct service *service, bool is_forced, int64_t now) {
   struct preflight *preflight = &service->preflight;
   is_forced = is_forced || preflight->is_forced;
-  enum service_renewal found = service->source->renew(service->source->context, is_forced, now);
+  enum service_renewal found = service->provider->renew(service->provider->context, is_forced, now);
   bool is_wanted = found == RENEWAL_CHECKING && preflight->phase == PREFLIGHT_WANTED;
   if (found != RENEWAL_CHECKING) drop(service);
   if (found == RENEWAL_CHECK || is_wanted) set_phase(preflight, PREFLIGHT_WANTED, now);
@@ -132,13 +132,15 @@ static void look(struct service *service, bool is_forced, int64_t now) {
   preflight->is_forced = is_forced && preflight->phase != PREFLIGHT_IDLE;
 }
 
-/* When the files have changed since they were checked, the source is asked again, but not too soon.
+/* When the files have changed since they were checked, the provider is asked again, but not too
+ * soon.
  */
 static bool judge(struct service *service, const struct service_finding *finding, int64_t now) {
   struct preflight *preflight = &service->preflight;
-  const struct service_source *source = service->source;
+  const struct script_provider *provider = service->provider;
   set_phase(preflight, PREFLIGHT_IDLE, CLOCK_NEVER);
-  enum service_renewal renewal = source->judge(source->context, preflight->is_forced, finding, now);
+  enum service_renewal renewal =
+      provider->judge(provider->context, preflight->is_forced, finding, now);
   if (renewal == RENEWAL_LATER)
     set_phase(preflight, PREFLIGHT_WAITING, retry_time(preflight, now));
   else
@@ -201,7 +203,7 @@ static void kill_overdue(struct preflight *preflight) {
 static bool finish_overdue(struct service *service, int64_t now) {
   char why[WHY_MAX];
   snprintf(why, sizeof why, "the check did not end within %g s",
-           (double)service->source->check_time / 1000);
+           (double)service->provider->check_time / 1000);
   return judge(service, &(struct service_finding){.why = why}, now);
 }
 
@@ -209,8 +211,8 @@ static bool finish_overdue(struct service *service, int64_t now) {
 
 void preflight_init(struct service *service) {
   service->preflight = (struct preflight){.deadline = CLOCK_NEVER,
-                                          .output = {.ready = output_readable},
-                                          .life = {.ready = life_readable}};
+                                          .output = {.on_event = output_readable},
+                                          .life = {.on_event = life_readable}};
 }
 
 void preflight_ask(struct service *service, bool is_forced, int64_t now) {

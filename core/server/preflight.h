@@ -11,14 +11,14 @@
 #include <stdint.h>
 
 #include "io/child.h"
-#include "io/source.h"
+#include "io/event_handler.h"
 
 struct server;
 struct service;
 
 enum preflight_phase {
   PREFLIGHT_IDLE,    /* Nothing has to be checked. */
-  PREFLIGHT_WAITING, /* From the deadline on, the source of the service is asked once more. */
+  PREFLIGHT_WAITING, /* From the deadline on, the provider of the service is asked once more. */
   PREFLIGHT_WANTED,  /* From the deadline on, a check begins as soon as fewer than two run. */
   PREFLIGHT_RUNNING, /* The program runs. It may do so until the deadline. */
   PREFLIGHT_OVERDUE, /* The program took too long and was killed. Its end is awaited. */
@@ -32,9 +32,9 @@ struct preflight {
   /* NULL, or the program. In the first three phases it was killed because the files have changed,
    * and only its end is awaited. */
   struct child *child;
-  struct io_source output; /* Is ready when the program has printed something. */
-  struct io_source life;   /* Is ready when the program has ended. */
-  bool polls_output;       /* The program has not closed its output. */
+  struct event_handler output; /* Is ready when the program has printed something. */
+  struct event_handler life;   /* Is ready when the program has ended. */
+  bool polls_output;           /* The program has not closed its output. */
 
   bool is_forced;   /* The server was told to reload (SIGHUP), changed or not. */
   unsigned retries; /* Failed attempts since somebody last asked for a check. */

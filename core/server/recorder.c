@@ -189,8 +189,8 @@ static void reap(struct recorder *recorder) {
   }
 }
 
-static void ready(struct io_source *source, unsigned events) {
-  struct recorder *recorder = (struct recorder *)source;
+static void ready(struct event_handler *event_handler, unsigned events) {
+  struct recorder *recorder = (struct recorder *)event_handler;
   uint64_t count;
   (void)events;
   while (read(recorder->event, &count, sizeof count) > 0) continue;
@@ -243,7 +243,7 @@ void recorder_destroy(struct recorder *recorder) {
 enum status recorder_create(const char *folder, struct recorder **created) {
   struct recorder *recorder = calloc(1, sizeof *recorder);
   if (!recorder) return STATUS_NO_MEMORY;
-  recorder->source.ready = ready;
+  recorder->event_handler.on_event = ready;
   pthread_mutex_init(&recorder->lock, NULL);
   pthread_cond_init(&recorder->wake, NULL);
   recorder->folder = -1;

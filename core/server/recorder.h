@@ -15,7 +15,7 @@
 #include "base/status.h"
 #include "base/transcript.h"
 #include "io/address.h"
-#include "io/source.h"
+#include "io/event_handler.h"
 
 enum {
   /* Files that one run of the server writes. */
@@ -44,8 +44,8 @@ struct recorder_job {
 };
 
 struct recorder {
-  struct io_source source; /* for the loop: jobs are done */
-  int event;               /* its descriptor */
+  struct event_handler event_handler; /* for the loop: jobs are done */
+  int event;                          /* its descriptor */
   bool has_writer;
   pthread_t writer;
   pthread_mutex_t lock; /* of what follows, to `is_ending` */

@@ -185,7 +185,7 @@ static void add(struct recording **recording, struct session *session, enum kind
 
 /* ---- what happens -------------------------------------------------------------------------- */
 
-/* What is still to come of a source, or for last words, nobody knows. */
+/* What is still to come of a stream, or for last words, nobody knows. */
 static bool is_whole(const struct session *session) {
   bool has_last_words = session_wants_turn(session) && session_reason(session) != REASON_NONE;
   return !session_is_responding(session) && !has_last_words;

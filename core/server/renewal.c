@@ -16,13 +16,13 @@ enum {
 static bool renew(struct server *server, bool is_forced) {
   bool has_read = false;
   for (struct service *service = server->services; service; service = service->next) {
-    const struct service_source *source = service->source;
-    if (source && source->check) {
+    const struct script_provider *provider = service->provider;
+    if (provider && provider->check) {
       preflight_ask(service, is_forced, server->now);
       continue;
     }
     enum service_renewal renewal =
-        source ? source->renew(source->context, is_forced, server->now) : RENEWAL_NONE;
+        provider ? provider->renew(provider->context, is_forced, server->now) : RENEWAL_NONE;
     if (renewal == RENEWAL_DONE || renewal == RENEWAL_REFUSED) has_read = true;
     if (renewal == RENEWAL_LATER && server->watcher)
       watcher_nudge(server->watcher, server->now + RETRY_TIME);
@@ -46,7 +46,7 @@ static void add_path(void *context, const char *path) {
 static size_t count_files(const struct server *server) {
   size_t count = 0;
   for (const struct service *service = server->services; service; service = service->next)
-    if (service->source) count += service->source->count_files(service->source->context);
+    if (service->provider) count += service->provider->count_files(service->provider->context);
   return count;
 }
 
@@ -58,7 +58,8 @@ static void watch_files(struct server *server) {
   paths.items = calloc(paths.capacity + 1, sizeof *paths.items);
   if (!paths.items) return;
   for (const struct service *service = server->services; service; service = service->next)
-    if (service->source) service->source->each_file(service->source->context, add_path, &paths);
+    if (service->provider)
+      service->provider->each_file(service->provider->context, add_path, &paths);
   if (watcher_watch(server->watcher, paths.items, paths.count) == STATUS_OK) {
     server->watched_files = paths.capacity;
     watcher_nudge(server->watcher, server->next_watch);
@@ -66,16 +67,17 @@ static void watch_files(struct server *server) {
   free(paths.items);
 }
 
-static void readable(struct io_source *source, unsigned events) {
+static void readable(struct event_handler *event_handler, unsigned events) {
   (void)events;
-  struct server *server = (struct server *)((char *)source - offsetof(struct server, changes));
+  struct server *server =
+      (struct server *)((char *)event_handler - offsetof(struct server, changes));
   watcher_read(server->watcher, server->now);
 }
 
 enum status renewal_watch(struct server *server) {
   enum status status = watcher_create(false, &server->watcher);
   if (status != STATUS_OK) return status;
-  server->changes.ready = readable;
+  server->changes.on_event = readable;
   server->now = clock_milliseconds();
   int fd = watcher_descriptor(server->watcher);
   if (fd >= 0) status = poller_add(server->poller, fd, POLLER_READ, &server->changes);

@@ -2,10 +2,10 @@
  * to the server room.
  *
  * The watcher tells that files have changed and have come to rest; whether that makes a new handler
- * is the business of each service's source; if it is to be checked first, see preflight.h. SIGHUP
+ * is the business of each service's provider; if it is to be checked first, see preflight.h. SIGHUP
  * asks them all at once.
  *
- * A source that takes long has turns of the loop in between: they renew nothing. */
+ * A provider that takes long has turns of the loop in between: they renew nothing. */
 #ifndef SERVER_RENEWAL_H
 #define SERVER_RENEWAL_H
 

@@ -28,9 +28,10 @@ enum {
   LONGEST_WAIT = 3600 * 1000
 };
 
-static void signalled(struct io_source *source, unsigned events) {
+static void signalled(struct event_handler *event_handler, unsigned events) {
   (void)events;
-  struct server *server = (struct server *)((char *)source - offsetof(struct server, signals));
+  struct server *server =
+      (struct server *)((char *)event_handler - offsetof(struct server, signals));
   char bytes[64];
   while (read(server->signal_fd, bytes, sizeof bytes) > 0) continue;
   server->is_stopping = server->is_stopping || signals_asked_to_stop();
@@ -68,7 +69,7 @@ enum status server_create(const struct server_options *options, struct server **
   server->max_buffered = options->max_buffered > 0 ? options->max_buffered : SIZE_MAX;
   server->keepalive = options->keepalive;
   server->watches = options->watches;
-  server->signals.ready = signalled;
+  server->signals.on_event = signalled;
   server->signal_fd = -1;
   server->retry.expire = retry;
   server->drain.expire = end_drain;
@@ -86,7 +87,7 @@ enum status server_create(const struct server_options *options, struct server **
     status = recorder_create(options->record, &server->recorder);
     if (status == STATUS_OK)
       status = poller_add(server->poller, server->recorder->event, POLLER_READ,
-                          &server->recorder->source);
+                          &server->recorder->event_handler);
   }
   if (status == STATUS_OK && options->resolve_names) {
     *why = "name server";
@@ -107,8 +108,8 @@ static void run_due(struct timer *timer) {
   struct service *service = (struct service *)((char *)timer - offsetof(struct service, due));
   struct server *server = service->server;
   (void)timer_set(&server->timers, timer, CLOCK_NEVER);
-  if (service->source && service->source->run_due)
-    service->source->run_due(service->source->context, server->now);
+  if (service->provider && service->provider->run_due)
+    service->provider->run_due(service->provider->context, server->now);
   server_update_clock(server);
   idle_note_work(server);
 }
@@ -122,7 +123,7 @@ enum status server_add_service(struct server *server, const struct service_optio
   service->server = server;
   service->handler = options->handler;
   service->has_files = options->handler->has_files;
-  service->source = options->source;
+  service->provider = options->provider;
   preflight_init(service);
   service->due.expire = run_due;
   if (timer_set(&server->timers, &service->due, CLOCK_NEVER) != STATUS_OK) {
@@ -229,8 +230,8 @@ static enum status turn(struct server *server, int wait_ms, size_t *count) {
   if (status != STATUS_OK) return status;
   server->now = clock_milliseconds();
   for (size_t i = 0; i < *count && !must_break_off(server); i++) {
-    struct io_source *source = events[i].owner;
-    source->ready(source, events[i].events);
+    struct event_handler *event_handler = events[i].owner;
+    event_handler->on_event(event_handler, events[i].events);
     if (buffer_limit_is_exceeded(server)) buffer_limit_enforce(server);
   }
   expire_timers(server);

@@ -55,7 +55,7 @@ enum service_idle_work {
 };
 
 /* Where the handlers of a service come from. */
-struct service_source {
+struct script_provider {
   void *context;
 
   /* Looks whether there is something new, or takes it for new if forced. Called between two turns
@@ -84,10 +84,10 @@ struct service_source {
 };
 
 struct service_options {
-  const char *name;                    /* for the log */
-  struct handler *handler;             /* must outlive the server, unless it gets a successor */
-  const struct service_source *source; /* NULL: the handler stays. Must outlive the server */
-  const struct address *addresses;     /* where to listen */
+  const char *name;                       /* for the log */
+  struct handler *handler;                /* must outlive the server, unless it gets a successor */
+  const struct script_provider *provider; /* NULL: the handler stays. Must outlive the server */
+  const struct address *addresses;        /* where to listen */
   size_t address_count;
   size_t max_connections; /* 0: no limit of its own */
 };
@@ -120,7 +120,7 @@ void server_set_due(struct server *server, size_t nth, int64_t when);
 
 /* Lets all others go on in the middle of a renewal that takes long: a turn of the loop that does
  * not wait, and renews nothing. False: they did not, since they had much longer than the renewal
- * has had since. Only from within renew() or judge() of a source. */
+ * has had since. Only from within renew() or judge() of a provider. */
 bool server_let_others(struct server *server);
 
 /* Serves until SIGTERM or SIGINT and then drains. STATUS_ERROR: the loop itself failed. */

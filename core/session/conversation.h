@@ -31,16 +31,16 @@ struct session {
   char *failure;       /* what went wrong, until the last words are said; NULL if unknown */
   uint64_t requests;
   int64_t now;
-  int64_t read_since;   /* the request's first byte, or the end of the last response */
-  int64_t write_since;  /* the last progress of the peer in taking output */
-  int64_t source_at;    /* when a source that had nothing is asked again; 0: at once */
-  int64_t source_since; /* and when it first had nothing */
-  size_t looked;        /* see session_look() */
+  int64_t read_since;         /* the request's first byte, or the end of the last response */
+  int64_t write_since;        /* the last progress of the peer in taking output */
+  int64_t stream_retry_at;    /* when a stream that had nothing is asked again; 0: at once */
+  int64_t stream_empty_since; /* and when it first had nothing */
+  size_t looked;              /* see session_look() */
   size_t asked;     /* without a framing: how much of an unfinished request was shown in vain; 0 */
   int64_t asked_at; /* and when */
   int client;
   unsigned marks : 8;
-  unsigned source_pause : 8; /* ms; 0: it had something when it was last asked */
+  unsigned stream_pause : 8; /* ms; 0: it had something when it was last asked */
   enum state state : 8;
   enum reason reason : 8;
   bool at_end : 1; /* the peer has stopped sending */
@@ -54,12 +54,12 @@ struct session {
   bool expected : 1; /* whether that request may go on was asked and answered */
 };
 
-/* A source is pulled while less than this waits before it: enough for a write worth its call. */
+/* A stream is pulled while less than this waits before it: enough for a write worth its call. */
 enum { PULL_BELOW = 16 * 1024 };
 
-/* Whether it is the turn of a source, and not too much waits before it. */
+/* Whether it is the turn of a stream, and not too much waits before it. */
 static inline bool conversation_pulls(const struct session *session) {
-  return output_source(&session->output) && buffer_bytes(session->output.front).length < PULL_BELOW;
+  return output_stream(&session->output) && buffer_bytes(session->output.front).length < PULL_BELOW;
 }
 
 /* Ends the conversation when its output is out. */

@@ -4,7 +4,7 @@
  *
  * A handler may get a successor: then each of its conversations moves over when it is between two
  * requests, or before its SESSION_CONNECT. What a conversation has in hand (a request of which a
- * byte was looked at, a response of which a file, a held string or a source is still to go out,
+ * byte was looked at, a response of which a file, a held string or a stream is still to go out,
  * last words) is finished by the handler that it began with. A conversation that ends without
  * another request gets its SESSION_CLOSE from the handler that it has then. */
 #ifndef SESSION_HANDLER_H
@@ -40,7 +40,7 @@ struct handler {
   void (*run)(struct handler *handler, struct session *session);
 
   /* Gives up something that was handed to the session by reference (a held string, a file, a
-   * source): it has been sent, or will never be. */
+   * stream): it has been sent, or will never be. */
   void (*release)(struct handler *handler, struct session *session, int reference);
 
   /* The conversation with this client (session_client()) is over, whether the handler was told so

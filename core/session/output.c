@@ -47,8 +47,8 @@ void output_next(const struct output *output, struct span *spans, size_t capacit
     else
       break;
   }
-  /* A source may have nothing to say for a while, so nothing is held back for it. */
-  next->more = piece && piece->kind != PIECE_SOURCE;
+  /* A stream may have nothing to say for a while, so nothing is held back for it. */
+  next->more = piece && piece->kind != PIECE_STREAM;
   if (next->count == 0 && piece && piece->kind == PIECE_FILE) {
     next->file = piece->of.file.descriptor;
     next->offset = piece->of.file.offset;
@@ -76,11 +76,11 @@ static size_t advance(struct output *output, struct piece *piece, size_t length,
   else if (piece->kind == PIECE_FILE)
     left = piece->of.file.length;
   size_t taken = length < left ? length : left;
-  *done = taken == left && piece->kind != PIECE_SOURCE;
+  *done = taken == left && piece->kind != PIECE_STREAM;
   if (piece->kind == PIECE_FILE) {
     piece->of.file.offset += (int64_t)taken;
     piece->of.file.length -= taken;
-  } else if (piece->kind != PIECE_SOURCE) {
+  } else if (piece->kind != PIECE_STREAM) {
     output->size -= taken;
     if (piece->kind == PIECE_BYTES)
       buffer_consume(&piece->of.bytes, taken);

@@ -10,7 +10,7 @@
 #include "session/held.h"
 #include "session/session.h"
 
-enum piece_kind { PIECE_BYTES, PIECE_HELD, PIECE_FILE, PIECE_SOURCE };
+enum piece_kind { PIECE_BYTES, PIECE_HELD, PIECE_FILE, PIECE_STREAM };
 
 struct piece {
   struct piece *next;
@@ -45,9 +45,9 @@ static inline bool output_is_empty(const struct output *output) {
   return output->size == 0 && !output->first;
 }
 
-/* The source whose turn it is: nothing but `front` stands before it. NULL if there is none. */
-static inline const struct piece *output_source(const struct output *output) {
-  return output->first && output->first->kind == PIECE_SOURCE ? output->first : NULL;
+/* The stream whose turn it is: nothing but `front` stands before it. NULL if there is none. */
+static inline const struct piece *output_stream(const struct output *output) {
+  return output->first && output->first->kind == PIECE_STREAM ? output->first : NULL;
 }
 
 /* The memory that it takes. */
@@ -60,7 +60,7 @@ static inline size_t output_memory(const struct output *output) {
 /* Queues a piece; it is copied. */
 enum status output_push(struct output *output, const struct piece *piece);
 
-/* Puts bytes before the source whose turn it is. */
+/* Puts bytes before the stream whose turn it is. */
 static inline enum status output_append_front(struct output *output, const char *bytes,
                                               size_t length) {
   enum status status = buffer_append(&output->front, bytes, length);

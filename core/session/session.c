@@ -188,16 +188,16 @@ bool session_is_responding(const struct session *session) { return session->outp
 
 bool session_has_output(const struct session *session) {
   const struct output *output = &session->output;
-  return output->front || (output->first && output->first->kind != PIECE_SOURCE);
+  return output->front || (output->first && output->first->kind != PIECE_STREAM);
 }
 
 static int64_t after(int64_t since, int64_t timeout) {
   return timeout > 0 ? since + timeout : CLOCK_NEVER;
 }
 
-/* Nothing is left to be sent before a source that has nothing for now. */
+/* Nothing is left to be sent before a stream that has nothing for now. */
 static bool is_starved(const struct session *session) {
-  return session->source_at > 0 && !session_has_output(session);
+  return session->stream_retry_at > 0 && !session_has_output(session);
 }
 
 /* Which limit of time applies now, and when it is passed. */
@@ -208,7 +208,7 @@ static int64_t deadline(const struct session *session, enum reason *reason) {
   if (!output_is_empty(&session->output)) {
     if (!is_starved(session)) return after(session->write_since, limits->write_timeout);
     *reason = REASON_FILE_ERROR;
-    return after(session->source_since, limits->idle_timeout);
+    return after(session->stream_empty_since, limits->idle_timeout);
   }
   if (session->yielded) return CLOCK_NEVER; /* it waits for its turn, and not for the peer */
   *reason = REASON_REQUEST_TIMEOUT;
@@ -219,7 +219,7 @@ static int64_t deadline(const struct session *session, enum reason *reason) {
 
 /* When the handler may be asked again about an unfinished request, or for the next piece. */
 __attribute__((noinline)) static int64_t ask_again_at(const struct session *session) {
-  if (session->source_at > 0 && conversation_pulls(session)) return session->source_at;
+  if (session->stream_retry_at > 0 && conversation_pulls(session)) return session->stream_retry_at;
   size_t have = buffer_bytes(session->kept).length;
   bool may_ask = session->asked > 0 && have > session->asked && have >= session->framed.length &&
                  session->state == STATE_READING && !session->paused && !session->output.first;
@@ -229,7 +229,7 @@ __attribute__((noinline)) static int64_t ask_again_at(const struct session *sess
 int64_t session_deadline(const struct session *session) {
   enum reason reason;
   int64_t when = deadline(session, &reason);
-  if (session->asked == 0 && session->source_at == 0) return when;
+  if (session->asked == 0 && session->stream_retry_at == 0) return when;
   int64_t asks = ask_again_at(session);
   return asks < when ? asks : when;
 }
@@ -242,17 +242,17 @@ static void end(struct session *session, enum reason reason) {
   conversation_close(session, reason);
 }
 
-/* What a source has by now counts, though its pause was not over. */
-static void ask_source(struct session *session, int64_t now) {
-  session->source_at = now;
+/* What a stream has by now counts, though its pause was not over. */
+static void retry_stream(struct session *session, int64_t now) {
+  session->stream_retry_at = now;
   drive(session, now);
 }
 
 void session_expire(struct session *session, int64_t now) {
   enum reason reason;
-  if (is_starved(session) && deadline(session, &reason) <= now) ask_source(session, now);
+  if (is_starved(session) && deadline(session, &reason) <= now) retry_stream(session, now);
   if (deadline(session, &reason) > now) {
-    bool asks_again = session->asked > 0 || session->source_at > 0;
+    bool asks_again = session->asked > 0 || session->stream_retry_at > 0;
     if (asks_again) drive(session, now); /* it may be time for that */
     return;
   }
@@ -278,7 +278,7 @@ void session_claim(struct session *session) {
 }
 
 size_t session_files(const struct session *session) {
-  return session->output.files + (session->source_at > 0);
+  return session->output.files + (session->stream_retry_at > 0);
 }
 
 /* The memory of a request comes free at once; what the peer does not take comes free only when it

@@ -61,7 +61,7 @@ struct session_owner {
   /* What time it is now. It is asked when the handler has run, which may have taken long.
    * NULL: no time passes meanwhile. */
   int64_t (*now)(struct session_owner *owner);
-  /* A source that has nothing for now is asked again at session_deadline(), in the owner's real
+  /* A stream that has nothing for now is asked again at session_deadline(), in the owner's real
    * time. False: whoever reads from one waits for it (in simulated time there is no other way to
    * have it at the same time again). */
   bool asks_later;
@@ -148,7 +148,7 @@ size_t session_memory(const struct session *session);
 /* Strings that it sends, and that counted for a session which is done with them, count for it. */
 void session_claim(struct session *session);
 
-/* How many parts of files its output holds, and sources that have nothing, each with a descriptor.
+/* How many parts of files its output holds, and streams that have nothing, each with a descriptor.
  */
 size_t session_files(const struct session *session);
 
@@ -196,7 +196,7 @@ enum session_step {
                     * session_go_on(), or with a response and session_answered(), which ends the
                     * conversation */
   SESSION_ANSWER,  /* respond to the request; report with session_answered() */
-  SESSION_PULL,    /* the source session_source() has its turn: session_pulled() */
+  SESSION_PULL,    /* the stream session_stream() has its turn: session_pulled() */
   SESSION_ERROR,   /* last words, see session_failure(); report with session_answered() */
   SESSION_CLOSE    /* it is over, see session_reason(); report with session_closed() */
 };
@@ -240,29 +240,29 @@ void session_offer(struct session *session, const char *interim);
 void session_go_on(struct session *session);
 
 /* Queue output: copied bytes; bytes that stay where they are until `reference` is released;
- * `length` bytes of a file from `offset`; a source that is pulled when its turn comes. On failure
+ * `length` bytes of a file from `offset`; a stream that is pulled when its turn comes. On failure
  * (memory) the reference is still the caller's. */
 enum status session_send(struct session *session, const char *bytes, size_t length);
 enum status session_send_held(struct session *session, const char *bytes, size_t length,
                               int reference);
 enum status session_send_file(struct session *session, int file, int64_t offset, size_t length,
                               int reference);
-enum status session_send_source(struct session *session, int reference);
+enum status session_send_stream(struct session *session, int reference);
 
 /* The response is complete as queued; `close` ends the conversation when it is out. */
 void session_answered(struct session *session, bool close);
 
-/* At SESSION_PULL: the reference of the source whose turn it is. */
-int session_source(const struct session *session);
+/* At SESSION_PULL: the reference of the stream whose turn it is. */
+int session_stream(const struct session *session);
 
 /* Its next piece, copied; bytes NULL: it has ended and is released. */
 enum status session_pulled(struct session *session, const char *bytes, size_t length);
 
-/* Whether a source may have nothing for now, and so be asked again later. */
+/* Whether a stream may have nothing for now, and so be asked again later. */
 bool session_asks_later(const struct session *session);
 
 /* It has nothing for now: SESSION_PULL comes again after a pause, which grows from 10 to 100 ms.
- * The peer has nothing to take meanwhile, and no write_timeout; a source that has nothing for as
+ * The peer has nothing to take meanwhile, and no write_timeout; a stream that has nothing for as
  * long as idle_timeout ends the conversation with REASON_FILE_ERROR. */
 void session_pulled_nothing(struct session *session);
 

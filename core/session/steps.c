@@ -6,8 +6,8 @@
 #include "framing/http.h"
 #include "session/conversation.h"
 
-/* How long a source that has nothing is not asked again, in ms: at first, and at most. */
-enum { SOURCE_PAUSE = 10, SOURCE_PAUSE_MAX = 100 };
+/* How long a stream that has nothing is not asked again, in ms: at first, and at most. */
+enum { STREAM_PAUSE = 10, STREAM_PAUSE_MAX = 100 };
 
 /* The handler is shown at least so much of what is there: a string of so many bytes fills a block
  * of 128 with what Lua and the allocator add to it, and larger ones are dearer to give back. */
@@ -183,7 +183,7 @@ __attribute__((noinline)) static enum session_step next_of_busy(const struct ses
   if (session->state == STATE_NOTIFYING) return SESSION_CLOSE;
   if (session->state == STATE_ENDED || session->yielded) return SESSION_WAIT;
   if (conversation_pulls(session))
-    return session->source_at > session->now ? SESSION_WAIT : SESSION_PULL;
+    return session->stream_retry_at > session->now ? SESSION_WAIT : SESSION_PULL;
   return (enum session_step)step_of_state[session->state];
 }
 
@@ -280,8 +280,8 @@ enum status session_send_file(struct session *session, int file, int64_t offset,
   return queued(session, output_push(&session->output, &piece));
 }
 
-enum status session_send_source(struct session *session, int reference) {
-  struct piece piece = {.kind = PIECE_SOURCE, .reference = reference};
+enum status session_send_stream(struct session *session, int reference) {
+  struct piece piece = {.kind = PIECE_STREAM, .reference = reference};
   return queued(session, output_push(&session->output, &piece));
 }
 
@@ -316,12 +316,12 @@ void session_answered(struct session *session, bool close) {
   }
 }
 
-int session_source(const struct session *session) {
-  return output_source(&session->output)->reference;
+int session_stream(const struct session *session) {
+  return output_stream(&session->output)->reference;
 }
 
 enum status session_pulled(struct session *session, const char *bytes, size_t length) {
-  session->source_at = session->source_pause = 0;
+  session->stream_retry_at = session->stream_pause = 0;
   if (bytes) return output_append_front(&session->output, bytes, length);
   conversation_release(session, output_take_first(&session->output));
   return STATUS_OK;
@@ -330,12 +330,12 @@ enum status session_pulled(struct session *session, const char *bytes, size_t le
 bool session_asks_later(const struct session *session) { return session->owner->asks_later; }
 
 void session_pulled_nothing(struct session *session) {
-  unsigned pause = session->source_pause * 2;
-  if (pause == 0) session->source_since = session->now;
-  if (pause == 0) pause = SOURCE_PAUSE;
-  if (pause > SOURCE_PAUSE_MAX) pause = SOURCE_PAUSE_MAX;
-  session->source_pause = pause & 0xff;
-  session->source_at = session->now + pause;
+  unsigned pause = session->stream_pause * 2;
+  if (pause == 0) session->stream_empty_since = session->now;
+  if (pause == 0) pause = STREAM_PAUSE;
+  if (pause > STREAM_PAUSE_MAX) pause = STREAM_PAUSE_MAX;
+  session->stream_pause = pause & 0xff;
+  session->stream_retry_at = session->now + pause;
 }
 
 /* By the place in the script that the detail begins with ("chat.lua:12:"), whatever stands behind
@@ -384,7 +384,7 @@ void session_fail(struct session *session, enum reason reason, const char *detai
   bool has_last_words =
       is_between && session->handler->wants_on_error && session->state < STATE_FAILING;
   session->queueing = false;
-  session->source_at = session->source_pause = 0;
+  session->stream_retry_at = session->stream_pause = 0;
   conversation_release(session, output_take_pieces(&session->output));
   if (!has_last_words) {
     conversation_close(session, reason);

@@ -39,8 +39,8 @@ struct reference {
   bool is_alive;
   struct handler *owner;
   char *held;    /* of a held string */
-  int pieces;    /* left of a source */
-  bool is_wrong; /* the source fails at its end */
+  int pieces;    /* left of a stream */
+  bool is_wrong; /* the stream fails at its end */
 };
 
 struct world;
@@ -184,11 +184,11 @@ static void queue_file(struct world *world, size_t offset, size_t length, bool i
   if (is_short) expect(world, pattern + offset, PATTERN - offset);
 }
 
-static void queue_source(struct world *world, int pieces, bool is_wrong) {
+static void queue_stream(struct world *world, int pieces, bool is_wrong) {
   int reference = retain(world);
   world->references[reference].pieces = pieces;
   world->references[reference].is_wrong = is_wrong;
-  CHECK(session_send_source(world->session, reference) == STATUS_OK);
+  CHECK(session_send_stream(world->session, reference) == STATUS_OK);
   for (int i = pieces; i > 0; i--) expect(world, pattern + i, (size_t)i * 100);
 }
 
@@ -205,8 +205,8 @@ static bool queue_item(struct world *world, uint8_t item, size_t place) {
   case 6: queue_file(world, offset, length, false); break;
   case 7: queue_file(world, offset, length, true); return true;
   case 8:
-  case 9: queue_source(world, item >> 4, false); return true;
-  case 10: queue_source(world, item >> 4, true); return true;
+  case 9: queue_stream(world, item >> 4, false); return true;
+  case 10: queue_stream(world, item >> 4, true); return true;
   case 11: CHECK(session_send(world->session, NULL, 0) == STATUS_OK); return true;
   default: CHECK(session_send(world->session, pattern + offset, length) == STATUS_OK); break;
   }
@@ -322,15 +322,15 @@ static void ask(struct world *world) {
 }
 
 static void pull(struct world *world) {
-  int number = session_source(world->session);
-  struct reference *source = &world->references[number];
-  CHECK(source->is_alive);
-  int piece = source->pieces--;
+  int number = session_stream(world->session);
+  struct reference *stream = &world->references[number];
+  CHECK(stream->is_alive);
+  int piece = stream->pieces--;
   if (piece > 0)
     CHECK(session_pulled(world->session, pattern + piece, (size_t)piece * 100) == STATUS_OK);
-  else if (source->is_wrong) {
+  else if (stream->is_wrong) {
     world->is_cut = true;
-    session_fail(world->session, REASON_SCRIPT_ERROR, "at the end of a source");
+    session_fail(world->session, REASON_SCRIPT_ERROR, "at the end of a stream");
   } else
     CHECK(session_pulled(world->session, NULL, 0) == STATUS_OK);
 }

@@ -218,9 +218,9 @@ describe("a handler's successor", function()
     it("a response of which a function is not at its end", function()
       cast { "old", "new" }
       local session = handlers:open "old"
-      session:receive_only "source.next."
+      session:receive_only "stream.next."
       handlers:succeed("old", "new")
-      assert.equal("old asked source.next.; old answers source; old pulled", handlers:log())
+      assert.equal("old asked stream.next.; old answers stream; old pulled", handlers:log())
       assert.is_false(session:migrate())
       local out, log = settle(session)
       assert.equal("piece;piece;new answered;", out)

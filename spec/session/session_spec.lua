@@ -236,10 +236,10 @@ describe("session", function()
         return {
           "first,", ("h"):rep(40000), "", "after held,", file, assert(io.open("FOLDER/empty")), "after file,",
           function() pulls = pulls + 1 return pulls < 4 and pulls .. "," or nil end,
-          "after source,", ("k"):rep(32768), function() end, ("l"):rep(32767), io.popen("printf popen"), "last\n",
+          "after stream,", ("k"):rep(32768), function() end, ("l"):rep(32767), io.popen("printf popen"), "last\n",
         }]]):gsub("FOLDER", folder), nil)
       local wanted = "first," .. ("h"):rep(40000) .. "after held," .. ("f"):rep(4990)
-        .. "after file,1,2,3,after source,"
+        .. "after file,1,2,3,after stream,"
         .. ("k"):rep(32768) .. ("l"):rep(32767) .. "popenlast\n"
       for _, step in ipairs { 1 << 20, 16384, 4097, 977, 7 } do
         local session <close> = script:open()
@@ -252,14 +252,14 @@ describe("session", function()
       end
     end)
 
-    it("tells that more stands behind, but not of a source", function()
+    it("tells that more stands behind, but not of a stream", function()
       local script = conversation.lines [[
         return { "a", self.request == "file" and io.open("/proc/self/exe") or function() end } ]]
       local session = script:open()
       session:receive("file\n")
       assert.same({ "a", "bytes", true }, { session:take(10) })
       session = script:open()
-      session:receive("source\n")
+      session:receive("stream\n")
       assert.same({ "a", "bytes", false }, { session:take(10) })
     end)
 
@@ -493,7 +493,7 @@ describe("session", function()
       assert.equal("<def>", conversation.feed(session, { "f." }))
     end)
 
-    describe("of a source that has nothing", function()
+    describe("of a stream that has nothing", function()
       local fifo, path, session
 
       before_each(function()

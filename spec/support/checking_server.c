@@ -23,7 +23,7 @@ struct checked {
   const char *path;
   char *arguments[3];
   struct child_command plan;
-  struct service_source source;
+  struct script_provider provider;
   char content[CONTENT_MAX]; /* when the check began; empty: there is none */
 };
 
@@ -104,16 +104,16 @@ static bool add_service(char *path, char *program, int64_t check_time) {
   struct checked *checked = &services[service_count++];
   *checked = (struct checked){.path = path, .arguments = {program, path, NULL}};
   checked->plan = (struct child_command){program, checked->arguments, &checked->arguments[2]};
-  checked->source = (struct service_source){.context = checked,
-                                            .renew = renew,
-                                            .check = &checked->plan,
-                                            .check_time = check_time,
-                                            .judge = judge,
-                                            .count_files = count_files,
-                                            .each_file = each_file};
+  checked->provider = (struct script_provider){.context = checked,
+                                               .renew = renew,
+                                               .check = &checked->plan,
+                                               .check_time = check_time,
+                                               .judge = judge,
+                                               .count_files = count_files,
+                                               .each_file = each_file};
   struct service_options options = {.name = "checked",
                                     .handler = &handler,
-                                    .source = &checked->source,
+                                    .provider = &checked->provider,
                                     .addresses = &address,
                                     .address_count = 1};
   return address_parse("127.0.0.1:0", &address, &why) == STATUS_OK &&

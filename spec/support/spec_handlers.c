@@ -34,7 +34,7 @@ struct actor {
   struct handlers *all;
   struct framing framing;
   char name[NAME_MAX_LENGTH];
-  int pulls; /* left of its source */
+  int pulls; /* left of its stream */
   bool is_running;
 };
 
@@ -120,9 +120,9 @@ static bool respond(struct actor *actor, struct session *session, struct span re
     status = session_send_file(session, actor->all->file, 0, 4, 1);
   else if (is_word(request, "held"))
     status = session_send_held(session, "held", HELD, 1);
-  else if (is_word(request, "source")) {
+  else if (is_word(request, "stream")) {
     actor->pulls = PULLS;
-    status = session_send_source(session, 1);
+    status = session_send_stream(session, 1);
   } else
     say_words(session, actor, "answered");
   return status == STATUS_OK;

@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "io/event_handler.h"
 #include "io/poller.h"
 #include "io/resolver.h"
-#include "io/source.h"
 #include "spec_module.h"
 #include "stage/arguments.h"
 
@@ -112,8 +112,8 @@ static int turn(lua_State *L) {
   int wait = deadline > now ? (int)(deadline - now) : 0;
   enum status status = poller_wait(self->poller, wait, events, 16, &count);
   for (size_t i = 0; i < count; i++) {
-    struct io_source *source = events[i].owner;
-    source->ready(source, events[i].events);
+    struct event_handler *event_handler = events[i].owner;
+    event_handler->on_event(event_handler, events[i].events);
   }
   resolver_expire(self->resolver);
   return spec_outcome(L, status);

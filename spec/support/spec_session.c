@@ -383,7 +383,7 @@ static int session_take(lua_State *L) {
   else if (output.file >= 0)
     is_readable = push_file(L, &output, room, &length);
   else
-    return luaL_error(L, "a source stands first and was not pulled");
+    return luaL_error(L, "a stream stands first and was not pulled");
   if (is_readable) {
     session_sent(peer->session, length, now);
     session_resume(peer->session, now);
