@@ -1,7 +1,6 @@
-/* decoders.h: what framing.c chooses from, and the answers that its decoders share.
+/* decoders.h: the decoders that framing.c chooses from, and what they share.
  *
- * Private to the room. A decoder takes what framing_decode() takes, except that `bytes` is never
- * NULL; it fills in the result once, by one of the five functions at the end. */
+ * Private to the room. A decoder fills in the answer once, by one of the functions at the end. */
 #ifndef FRAMING_DECODERS_H
 #define FRAMING_DECODERS_H
 
@@ -10,22 +9,25 @@
 /* No frame is longer than this, so that a length also fits Lua's integers. */
 #define FRAME_MAX ((size_t)PTRDIFF_MAX)
 
-void line_decode(const struct framing *framing, const char *bytes, size_t length, size_t seen,
-                 struct framing_result *result);
-void delimited_decode(const struct framing *framing, const char *bytes, size_t length, size_t seen,
-                      struct framing_result *result);
-void fixed_decode(const struct framing *framing, const char *bytes, size_t length, size_t seen,
-                  struct framing_result *result);
-void length_line_decode(const struct framing *framing, const char *bytes, size_t length,
-                        size_t seen, struct framing_result *result);
-void prefixed_decode(const struct framing *framing, const char *bytes, size_t length, size_t seen,
-                     struct framing_result *result);
-void netstring_decode(const struct framing *framing, const char *bytes, size_t length, size_t seen,
-                      struct framing_result *result);
-void http_decode(const struct framing *framing, const char *bytes, size_t length, size_t seen,
-                 struct framing_result *result);
-void resp_decode(const struct framing *framing, const char *bytes, size_t length, size_t seen,
-                 struct framing_result *result);
+/* As framing_decode(), except that `bytes` is never NULL. */
+typedef void framing_decoder(const struct framing *framing, const char *bytes, size_t length,
+                             struct framing_progress *progress, struct framing_answer *answer);
+
+framing_decoder line_decode;
+framing_decoder delimited_decode;
+framing_decoder fixed_decode;
+framing_decoder length_line_decode;
+framing_decoder prefixed_decode;
+framing_decoder netstring_decode;
+framing_decoder http_decode;
+framing_decoder resp_decode;
+
+/* What came of reading one part of a frame. */
+enum reading {
+  READING_DONE,  /* It is whole and sound. */
+  READING_SHORT, /* Its end is not there. */
+  READING_BAD    /* It is malformed. */
+};
 
 /* How many of `length` bytes it takes to tell whether an ending of `ending` bytes comes in time for
  * a payload of at most `max`. */
@@ -33,30 +35,31 @@ static inline size_t search_window(size_t length, size_t max, size_t ending) {
   return length > max && length - max > ending ? max + ending : length;
 }
 
-static inline void answer_complete(struct framing_result *result, const char *payload,
+static inline void answer_complete(struct framing_answer *answer, const char *payload,
                                    size_t payload_length, size_t length) {
-  *result = (struct framing_result){.answer = FRAMING_COMPLETE,
-                                    .length = length,
-                                    .payload = {.data = payload, .length = payload_length}};
+  *answer = (struct framing_answer){
+      .verdict = FRAMING_COMPLETE, .length = length, .payload = {payload, payload_length}};
 }
 
-static inline void answer_partial(struct framing_result *result, size_t needed, size_t seen) {
-  *result = (struct framing_result){.answer = FRAMING_PARTIAL, .length = needed, .seen = seen};
+/* The frame has at least `needed` bytes, and the first `seen` are not looked at again. */
+static inline void answer_partial(struct framing_answer *answer, struct framing_progress *progress,
+                                  size_t needed, size_t seen) {
+  *answer = (struct framing_answer){.verdict = FRAMING_PARTIAL, .length = needed};
+  progress->seen = seen;
 }
 
-static inline void answer_malformed(struct framing_result *result, const char *why) {
-  *result = (struct framing_result){.answer = FRAMING_MALFORMED, .why = why};
+static inline void answer_malformed(struct framing_answer *answer, const char *why) {
+  *answer = (struct framing_answer){.verdict = FRAMING_MALFORMED, .why = why};
 }
 
-/* The length is declared. */
-static inline void answer_over(struct framing_result *result, size_t payload_length) {
-  *result = (struct framing_result){.answer = FRAMING_TOO_LARGE,
-                                    .payload = {.length = payload_length},
-                                    .why = "the length is larger than allowed"};
+static inline void answer_too_large(struct framing_answer *answer, const char *why) {
+  *answer = (struct framing_answer){.verdict = FRAMING_TOO_LARGE, .why = why};
 }
 
-static inline void answer_too_large(struct framing_result *result, const char *why) {
-  *result = (struct framing_result){.answer = FRAMING_TOO_LARGE, .why = why};
+/* The frame declares a payload of this length, which is over `max`. */
+static inline void answer_declared(struct framing_answer *answer, size_t payload_length) {
+  answer_too_large(answer, "the length is larger than allowed");
+  answer->declared = payload_length;
 }
 
 #endif

@@ -22,18 +22,19 @@ static size_t bytes_needed(const struct framing *framing, size_t length, size_t 
   return (length > framing->max ? length : framing->max) + 1;
 }
 
-void delimited_decode(const struct framing *framing, const char *bytes, size_t length, size_t seen,
-                      struct framing_result *result) {
+void delimited_decode(const struct framing *framing, const char *bytes, size_t length,
+                      struct framing_progress *progress, struct framing_answer *answer) {
   size_t size = framing->option.delimited.length;
   size_t window = search_window(length, framing->max, size);
+  size_t seen = progress->seen;
   assert(seen <= window);
   const char *found = memmem(bytes + seen, window - seen, framing->option.delimited.bytes, size);
   size_t start =
       found != NULL ? (size_t)(found - bytes) : possible_start(framing, bytes, window, seen);
   if (start > framing->max)
-    answer_too_large(result, "no delimiter within the bytes that are allowed");
+    answer_too_large(answer, "no delimiter within the bytes that are allowed");
   else if (found != NULL)
-    answer_complete(result, bytes, start, start + size);
+    answer_complete(answer, bytes, start, start + size);
   else
-    answer_partial(result, bytes_needed(framing, length, start), start);
+    answer_partial(answer, progress, bytes_needed(framing, length, start), start);
 }

@@ -6,29 +6,34 @@
 
 #include "framing/decoders.h"
 
-void framing_decode(const struct framing *framing, const char *bytes, size_t length, size_t seen,
-                    struct framing_result *result) {
-  assert(seen <= length);
+/* What stands between the text of an error and the byte that it quotes: Redis's words. */
+#define GOT ", got '"
+
+void framing_decode(const struct framing *framing, const char *bytes, size_t length,
+                    struct framing_progress *progress, struct framing_answer *answer) {
+  assert(progress->seen <= length);
   if (bytes == NULL) bytes = ""; /* even adding 0 to NULL is undefined */
   switch (framing->kind) {
-  case FRAMING_LINE: line_decode(framing, bytes, length, seen, result); break;
-  case FRAMING_DELIMITED: delimited_decode(framing, bytes, length, seen, result); break;
-  case FRAMING_FIXED: fixed_decode(framing, bytes, length, seen, result); break;
-  case FRAMING_LENGTH_LINE: length_line_decode(framing, bytes, length, seen, result); break;
-  case FRAMING_PREFIXED: prefixed_decode(framing, bytes, length, seen, result); break;
-  case FRAMING_NETSTRING: netstring_decode(framing, bytes, length, seen, result); break;
-  case FRAMING_HTTP: http_decode(framing, bytes, length, seen, result); break;
-  case FRAMING_RESP: resp_decode(framing, bytes, length, seen, result); break;
+  case FRAMING_LINE: line_decode(framing, bytes, length, progress, answer); break;
+  case FRAMING_DELIMITED: delimited_decode(framing, bytes, length, progress, answer); break;
+  case FRAMING_FIXED: fixed_decode(framing, bytes, length, progress, answer); break;
+  case FRAMING_LENGTH_LINE: length_line_decode(framing, bytes, length, progress, answer); break;
+  case FRAMING_PREFIXED: prefixed_decode(framing, bytes, length, progress, answer); break;
+  case FRAMING_NETSTRING: netstring_decode(framing, bytes, length, progress, answer); break;
+  case FRAMING_HTTP: http_decode(framing, bytes, length, progress, answer); break;
+  case FRAMING_RESP: resp_decode(framing, bytes, length, progress, answer); break;
   }
 }
 
-const char *framing_explain(const struct framing *framing, const struct framing_result *result,
+const char *framing_explain(const struct framing *framing, const struct framing_answer *answer,
                             char *text, size_t size) {
-  if (result->answer == FRAMING_TOO_LARGE && result->payload.length > 0)
-    snprintf(text, size, "%s: %zu bytes, and %zu are allowed", result->why, result->payload.length,
+  if (answer->declared > 0)
+    snprintf(text, size, "%s: %zu bytes, and %zu are allowed", answer->why, answer->declared,
              framing->max);
+  else if (answer->got != 0)
+    snprintf(text, size, "%s" GOT "%c'", answer->why, answer->got);
   else
-    snprintf(text, size, "%s", result->why);
+    snprintf(text, size, "%s", answer->why);
   return text;
 }
 
@@ -46,8 +51,7 @@ const char *framing_name(enum framing_kind kind) {
   return "unknown";
 }
 
-/* Redis has its clients told which byte it got; nothing else is quoted. */
 size_t framing_why_length(const char *why) {
-  const char *quoted = strstr(why, ", got '");
+  const char *quoted = strstr(why, GOT);
   return quoted ? (size_t)(quoted - why) : strlen(why);
 }

@@ -26,11 +26,11 @@ enum framing_kind {
   FRAMING_RESP         /* Redis: an array of bulk strings, or an inline command; see resp.h */
 };
 
-enum framing_answer {
-  FRAMING_COMPLETE,  /* the first `length` bytes are a request */
-  FRAMING_PARTIAL,   /* not complete, and cannot be before `length` bytes are there in all */
-  FRAMING_MALFORMED, /* no bytes that could follow would make this a request: `why` says so */
-  FRAMING_TOO_LARGE  /* it may be well formed, but its payload is over `max`: `why` says so */
+enum framing_verdict {
+  FRAMING_COMPLETE,  /* The first bytes are a request. */
+  FRAMING_PARTIAL,   /* They are the beginning of one, or nothing. */
+  FRAMING_MALFORMED, /* No further bytes would make them a request. */
+  FRAMING_TOO_LARGE  /* They may be well formed, but the payload is over a limit. */
 };
 
 /* The longest delimiter that framing.delimited takes, in bytes. */
@@ -72,49 +72,85 @@ struct framing {
   } option;
 };
 
-/* `interim` depends on nothing but the bytes that are there, like the rest of the answer: whoever
- * asks twice for the same bytes is told twice. */
-struct framing_result {
-  enum framing_answer answer;
-  union {
-    unsigned note;      /* HTTP. COMPLETE: what http.h says */
-    uint32_t arguments; /* RESP. COMPLETE: how many there are; PARTIAL: how many are to come */
-  };
-  size_t length;       /* COMPLETE: bytes of the whole frame. PARTIAL: bytes needed, > those there.
-                        * TOO_LARGE: the bytes of the payload, where they are declared; else 0 */
-  struct span payload; /* COMPLETE: the request, inside the caller's bytes; RESP: all of it.
-                        * PARTIAL: nothing, but in RESP the length of the arguments so far.
-                        * TOO_LARGE: no bytes, but their length where it is declared, else 0 */
-  union {
-    size_t seen; /* PARTIAL: to be handed in again with the same bytes and more behind them */
-    struct {
-      uint32_t method, target;
-    } lengths; /* HTTP. COMPLETE: of these parts of the request line, for http_read_request() */
-  };
-  union {
-    const char *why;     /* MALFORMED, TOO_LARGE: a static text, for a log line and handle_error */
-    const char *interim; /* PARTIAL: NULL, or what the peer is to be told now, since it waits for
-                          * it before it sends on: a static text */
-  };
+/* What framing_decode() found. A field is zero unless its comment names the verdict and the kind.
+ */
+struct framing_answer {
+  enum framing_verdict verdict;
+
+  /* COMPLETE: the bytes of the whole frame. PARTIAL: the fewest bytes that the frame can have,
+   * which are more than there are. */
+  size_t length;
+
+  /* COMPLETE: the request, within the caller's bytes; of RESP that is the whole frame. */
+  struct span payload;
+
+  /* TOO_LARGE: the length of the payload where the frame declares it, else 0. */
+  size_t declared;
+
+  /* MALFORMED and TOO_LARGE: what is wrong, as a static text; framing_explain() gives all of it. */
+  const char *why;
+
+  /* PARTIAL: a static text that the peer waits for before it sends the rest; NULL: it waits for
+   * nothing. It depends on the bytes alone: the same bytes have it each time. */
+  const char *interim;
+
+  /* COMPLETE, RESP: the number of arguments. */
+  uint32_t arguments;
+
+  /* COMPLETE, HTTP. */
+  struct {
+    uint32_t method;  /* The length of the method, for http_read_request(). */
+    uint32_t target;  /* The length of the target, for http_read_request(). */
+    bool is_chunked;  /* The payload is a chunked body, still in its chunks. */
+    bool keeps_alive; /* The client wants to go on after the response. */
+    bool expects;     /* The client would wait for 100 Continue before it sends the body. */
+  } http;
+
+  /* MALFORMED, RESP: a byte that framing_explain() quotes behind `why`; 0: none. */
+  char got;
 };
 
-/* Looks for one frame at the front of bytes[0..length). `seen` is 0 for a new frame and otherwise
- * the `seen` of the last PARTIAL answer for the same frame, so that no byte is looked at twice.
- * `result` is then still what that answer left there, because some kinds have more to remember.
- * The answer does not depend on how the bytes were cut into calls. Nothing is read outside of the
- * given bytes; `bytes` may be NULL when length is 0. */
-void framing_decode(const struct framing *framing, const char *bytes, size_t length, size_t seen,
-                    struct framing_result *result);
+/* Which part of an HTTP request is not complete. */
+enum http_stage {
+  HTTP_HEAD,  /* The head: each line that ends within the first `seen` bytes is sound. */
+  HTTP_BODY,  /* The body: the head is whole, is sound, and has `seen` bytes. */
+  HTTP_CHUNKS /* A chunk, which begins at `seen`: all before it is sound. */
+};
 
-/* For an answer of MALFORMED or TOO_LARGE: writes why, with the length and the limit where the
- * length is declared. Returns text. */
-const char *framing_explain(const struct framing *framing, const struct framing_result *result,
+/* What a decoder remembers of a frame that is not complete. Its owner keeps it, sets it to zeros
+ * before the first bytes of a frame, and hands it in with the same bytes and more behind them. Only
+ * the decoders change it, and only a PARTIAL answer has any use for it afterwards. */
+struct framing_progress {
+  /* So many of the first bytes are not looked at again. The owner may read it. */
+  size_t seen;
+
+  /* RESP: the bytes of all arguments within `seen`. HTTP: the bytes of data in all chunks within
+   * it. */
+  size_t taken;
+
+  /* RESP: how many arguments are still to come. */
+  uint32_t arguments;
+
+  /* HTTP: what is to be read next. */
+  enum http_stage stage;
+};
+
+/* Looks for one frame at the front of bytes[0..length). The answer does not depend on how the bytes
+ * were cut into calls, and no byte is looked at twice. Nothing is read outside of the given bytes,
+ * which may be NULL when length is 0. */
+void framing_decode(const struct framing *framing, const char *bytes, size_t length,
+                    struct framing_progress *progress, struct framing_answer *answer);
+
+/* MALFORMED and TOO_LARGE: writes what is wrong, with the byte that is quoted, or the length and
+ * the limit where a length is declared. Returns text. */
+const char *framing_explain(const struct framing *framing, const struct framing_answer *answer,
                             char *text, size_t size);
 
 /* The name that scripts know a kind by ("line"); static. */
 const char *framing_name(enum framing_kind kind);
 
-/* The length of a `why` without what it quotes of the bytes: for a log that may not show any. */
+/* The length of what framing_explain() wrote without the byte that is quoted: for a log that may
+ * not show any. */
 size_t framing_why_length(const char *why);
 
 #endif

@@ -7,16 +7,8 @@
 #include "framing/http_lines.h"
 #include "framing/http_target.h"
 
-/* How `seen` is used, which is all that is remembered between two calls for one request:
- *   - In the head it is how far line feeds have been looked for: every line that ends before it is
- *     known to be sound. The byte before it is never a line feed.
- *   - In a chunked body it is where a chunk (its size line) begins, all before which is known to be
- *     sound: the byte before it is always a line feed. The lines behind the last chunk, no more
- *     than TRAILERS_MAX bytes, are looked at again for their end.
- *   - With a Content-Length, and while nothing of a chunked body is there, it is the last byte of
- * the head, which is read again when the body is there. What the header fields mean together is
- * judged when the head is whole, in one pass over it. So a head that comes in pieces is read twice,
- * and one that comes whole, once. */
+/* What the header fields mean together is judged when the head is whole, in one pass over it. So a
+ * head that comes in pieces is read twice, and one that comes whole, once. */
 
 /* The framing of a chunked body may take so many bytes more than the body may have. */
 enum { CHUNK_ROOM = 16 * 1024 };
@@ -156,40 +148,21 @@ static bool is_no_request(const char *bytes, size_t length) {
   return !http_is_token_byte(bytes[start]);
 }
 
-enum progress { WHOLE, UNFINISHED, UNSOUND, EXCESSIVE };
-
-/* The line at bytes[at..length), in which no line feed stands before `from`. *why only if UNSOUND.
- */
-static enum progress find_line(const char *bytes, size_t length, size_t at, size_t from,
-                               struct span *line, const char **why) {
-  const char *feed = memchr(bytes + from, '\n', length - from);
-  if (feed == NULL) return UNFINISHED;
-  *line = (struct span){bytes + at, (size_t)(feed - (bytes + at))};
-  if (line->length > 0 && feed[-1] == '\r') {
-    line->length--;
-    return WHOLE;
-  }
-  *why = "400 a line feed without a carriage return";
-  return UNSOUND;
-}
-
-static enum progress soundness(const char *why) { return why == NULL ? WHOLE : UNSOUND; }
-
-/* Reads it from its first byte. */
-static enum progress read_head(const char *bytes, size_t length, struct head *head,
-                               const char **why) {
+/* Reads the head from its first byte. */
+static enum reading read_head(const char *bytes, size_t length, struct head *head,
+                              const char **why) {
   struct span line;
   size_t at = request_start(bytes, length);
   *head = (struct head){.length = 0};
-  enum progress progress = find_line(bytes, length, at, at, &line, why);
-  if (progress != WHOLE) return progress;
+  enum reading reading = http_find_line(bytes, length, at, at, &line, why);
+  if (reading != READING_DONE) return reading;
   *why = http_read_request_line(line, &head->request);
   at += line.length + 2;
   head->request.fields.data = bytes + at;
   while (*why == NULL) {
     struct http_field field;
-    progress = find_line(bytes, length, at, at, &line, why);
-    if (progress != WHOLE) return progress;
+    reading = http_find_line(bytes, length, at, at, &line, why);
+    if (reading != READING_DONE) return reading;
     if (line.length == 0) break;
     *why = http_read_field(line, &field);
     if (*why == NULL) note_field(head, &field);
@@ -197,167 +170,167 @@ static enum progress read_head(const char *bytes, size_t length, struct head *he
   }
   head->request.fields.length = (size_t)(bytes + at - head->request.fields.data);
   head->length = at + 2;
-  return soundness(*why);
+  return *why == NULL ? READING_DONE : READING_BAD;
 }
 
-/* Looks only at the lines that have got complete since `seen`. */
-static enum progress go_on_in_head(const char *bytes, size_t length, size_t seen,
-                                   const char **why) {
+/* Looks at the lines whose line feeds stand behind the first `seen` bytes. DONE: the head is whole.
+ */
+static enum reading check_new_lines(const char *bytes, size_t length, size_t seen,
+                                    const char **why) {
   size_t start = request_start(bytes, length);
-  if (memchr(bytes + seen, '\n', length - seen) == NULL) return UNFINISHED;
+  if (memchr(bytes + seen, '\n', length - seen) == NULL) return READING_SHORT;
   const char *feed = memrchr(bytes, '\n', seen);
-  size_t at = feed == NULL ? 0 : (size_t)(feed - bytes) + 1;
-  for (size_t from = seen;; from = at) {
+  size_t at = feed == NULL ? start : (size_t)(feed - bytes) + 1;
+  for (size_t from = at > seen ? at : seen;; from = at) {
     struct span line;
     struct http_request request;
     struct http_field field;
-    enum progress progress = find_line(bytes, length, at, from, &line, why);
-    if (progress != WHOLE) return progress;
-    if (line.length == 0 && at > start) return WHOLE;
+    enum reading reading = http_find_line(bytes, length, at, from, &line, why);
+    if (reading != READING_DONE) return reading;
+    if (at > start && line.length == 0) return READING_DONE;
     if (at == start)
       *why = http_read_request_line(line, &request);
-    else if (at > start)
+    else
       *why = http_read_field(line, &field);
-    if (*why != NULL) return UNSOUND;
+    if (*why != NULL) return READING_BAD;
     at += line.length + 2;
   }
 }
 
 static void answer_unfinished_head(const char *bytes, size_t length, size_t max_head,
-                                   struct framing_result *result) {
+                                   struct framing_progress *progress,
+                                   struct framing_answer *answer) {
   size_t start = request_start(bytes, length);
   if (length < max_head)
-    answer_partial(result, length + 1, bytes[length - 1] == '\n' ? length - 1 : length);
+    answer_partial(answer, progress, length + 1, length);
   else if (start > max_head || memchr(bytes + start, '\n', max_head - start) == NULL)
-    answer_too_large(result, "414 the request line is longer than a head may be");
+    answer_too_large(answer, "414 the request line is longer than a head may be");
   else
-    answer_too_large(result, "431 the head is longer than allowed");
+    answer_too_large(answer, "431 the head is longer than allowed");
+}
+
+/* No head is so long that a length in it would not fit. */
+static void describe_request(const struct head *head, struct framing_answer *answer) {
+  bool is_1_1 = head->request.minor > 0;
+  answer->http.method = (uint32_t)head->request.method.length;
+  answer->http.target = (uint32_t)head->request.target.length;
+  answer->http.keeps_alive = (is_1_1 || head->keeps) && !head->closes;
+  answer->http.expects = head->expects && is_1_1;
 }
 
 /* ---- chunked bodies ------------------------------------------------------------------------ */
 
-/* Reads what stands behind the last chunk, from bytes[at] on (RFC 9112, 7.1.2). *end is behind it
- * all when WHOLE. The lines themselves are looked at only when the last of them is there. */
-static enum progress find_trailer_end(const char *bytes, size_t length, size_t at, size_t *end,
-                                      const char **why) {
-  for (;;) {
-    struct span line;
-    enum progress progress = find_line(bytes, length, at, at, &line, why);
-    if (progress != WHOLE) return progress;
-    at += line.length + 2;
-    if (line.length > 0) continue;
-    *end = at;
-    return WHOLE;
-  }
-}
-
-static enum progress read_trailers(const struct framing *framing, const char *bytes, size_t length,
-                                   size_t at, size_t *end, const char **why) {
-  struct http_field field;
+/* Finds the end of what stands behind the last chunk, from bytes[at] on (RFC 9112, 7.1.2). */
+static enum reading find_trailer_end(const char *bytes, size_t length, size_t at, size_t *end,
+                                     const char **why) {
   struct span line;
-  enum progress progress = find_trailer_end(bytes, length, at, end, why);
-  if (progress != WHOLE) return progress;
-  *why = NULL;
-  for (size_t count = 0; *why == NULL; count++) {
-    if (find_line(bytes, *end, at, at, &line, why) != WHOLE || line.length == 0) return WHOLE;
-    if (count == framing->option.http.max_headers) return EXCESSIVE;
-    *why = http_read_field(line, &field);
+  do {
+    enum reading reading = http_find_line(bytes, length, at, at, &line, why);
+    if (reading != READING_DONE) return reading;
     at += line.length + 2;
+  } while (line.length > 0);
+  *end = at;
+  return READING_DONE;
+}
+
+/* Checks the trailer fields at bytes[at..end); answers and returns false if one cannot be. */
+static bool check_trailers(const struct framing *framing, const char *bytes, size_t at, size_t end,
+                           struct framing_answer *answer) {
+  struct span rest = {bytes + at, end - at}, line;
+  struct http_field field;
+  const char *why;
+  for (size_t count = 0; http_next_line(&rest, &line) && line.length > 0; count++) {
+    if (count == framing->option.http.max_headers) {
+      answer_too_large(answer, "431 more trailer fields than allowed");
+      return false;
+    }
+    why = http_read_field(line, &field);
+    if (why != NULL) {
+      answer_malformed(answer, why);
+      return false;
+    }
   }
-  return UNSOUND;
+  return true;
 }
 
-/* The head's part of the answer. No head is so long that a length in it would not fit. */
-static void note_request(const struct head *head, struct framing_result *result) {
-  result->lengths.method = (uint32_t)head->request.method.length;
-  result->lengths.target = (uint32_t)head->request.target.length;
-  if ((head->request.minor > 0 || head->keeps) && !head->closes) result->note |= HTTP_KEEP_ALIVE;
-  if (head->expects && head->request.minor > 0) result->note |= HTTP_EXPECTS;
-}
-
-/* The whole of the chunks is there, and sound; what is left to know is how much data they have. */
-static void finish_chunks(const struct framing *framing, const char *bytes, size_t length,
-                          struct framing_result *result) {
+/* The request is whole and sound. Its head has not been kept and is read again. */
+static void answer_chunked(const char *bytes, size_t length, struct framing_answer *answer) {
   struct head head;
   const char *why;
   read_head(bytes, length, &head, &why);
-  struct span rest = {bytes + head.length, length - head.length}, data;
-  size_t body = 0;
-  while (http_next_chunk(&rest, &data)) body += data.length;
-  if (body > framing->max) {
-    answer_too_large(result, "413 the body is larger than allowed");
-    return;
-  }
-  answer_complete(result, bytes + head.length, length - head.length, length);
-  result->note = HTTP_CHUNKED;
-  note_request(&head, result);
+  answer_complete(answer, bytes + head.length, length - head.length, length);
+  describe_request(&head, answer);
+  answer->http.is_chunked = true;
 }
 
-/* bytes[at] is where the last chunk begins, and bytes[trailers] where it ends. */
+/* The line of the last chunk ends at bytes[at]. */
 static void decode_trailers(const struct framing *framing, const char *bytes, size_t length,
-                            size_t at, size_t trailers, struct framing_result *result) {
+                            size_t at, struct framing_progress *progress,
+                            struct framing_answer *answer) {
   const char *why;
   size_t end, max = framing->option.http.max_head;
   if (max > TRAILERS_MAX) max = TRAILERS_MAX;
-  bool is_cut = length - trailers >= max;
-  switch (read_trailers(framing, bytes, is_cut ? trailers + max : length, trailers, &end, &why)) {
-  case WHOLE: finish_chunks(framing, bytes, end, result); break;
-  case UNSOUND: answer_malformed(result, why); break;
-  case EXCESSIVE: answer_too_large(result, "431 more trailer fields than allowed"); break;
-  case UNFINISHED:
+  bool is_cut = length - at >= max;
+  switch (find_trailer_end(bytes, is_cut ? at + max : length, at, &end, &why)) {
+  case READING_DONE:
+    if (check_trailers(framing, bytes, at, end, answer)) answer_chunked(bytes, end, answer);
+    break;
+  case READING_BAD: answer_malformed(answer, why); break;
+  case READING_SHORT:
     if (is_cut)
-      answer_too_large(result, "431 the trailers are longer than allowed");
+      answer_too_large(answer, "431 the trailers are longer than allowed");
     else
-      answer_partial(result, length + 1, at);
+      answer_partial(answer, progress, length + 1, progress->seen);
   }
 }
 
-/* So many bytes may a frame have up to the end of a chunk. How much data stood in the chunks before
- * cannot be remembered, so it is added up at the end; this keeps what is buffered until then within
- * bounds. */
+/* A frame may have so many bytes up to the end of a chunk. It bounds what the lines of many small
+ * chunks add to the body. */
 static size_t chunk_limit(const struct framing *framing) {
   static const size_t most = FRAME_MAX - ((size_t)1 << 32); /* no sum with it overflows */
   if (framing->max > most / 4) return most;
   return framing->option.http.max_head + 2 * framing->max + CHUNK_ROOM;
 }
 
-/* Reads from bytes[at] on, where a chunk begins (RFC 9112, 7.1). */
+/* Reads from the first byte of a chunk on (RFC 9112, 7.1). */
 static void decode_chunks(const struct framing *framing, const char *bytes, size_t length,
-                          size_t at, struct framing_result *result) {
+                          struct framing_progress *progress, struct framing_answer *answer) {
   size_t limit = chunk_limit(framing);
   for (;;) {
+    size_t at = progress->seen;
     struct http_chunk_line line;
     const char *why = http_read_chunk_line((struct span){bytes + at, length - at}, &line);
     if (why != NULL) {
-      answer_malformed(result, why);
+      answer_malformed(answer, why);
       return;
     }
     if (line.length == 0) {
       if (length - at < HTTP_CHUNK_LINE_MAX)
-        answer_partial(result, length + 1, at);
+        answer_partial(answer, progress, length + 1, at);
       else
-        answer_too_large(result, "413 the extensions of a chunk are longer than allowed");
+        answer_too_large(answer, "413 the extensions of a chunk are longer than allowed");
       return;
     }
     size_t data = at + line.length;
     if (line.size == 0) {
-      decode_trailers(framing, bytes, length, at, data, result);
+      decode_trailers(framing, bytes, length, data, progress, answer);
       return;
     }
-    if (line.size > framing->max || data > limit || line.size > limit - data) {
-      answer_too_large(result, "413 the body is larger than allowed");
+    if (line.size > framing->max - progress->taken || data > limit || line.size > limit - data) {
+      answer_too_large(answer, "413 the body is larger than allowed");
       return;
     }
     size_t end = data + line.size;
     if ((length > end && bytes[end] != '\r') || (length > end + 1 && bytes[end + 1] != '\n')) {
-      answer_malformed(result, "400 no CR LF behind the data of a chunk");
+      answer_malformed(answer, "400 no CR LF behind the data of a chunk");
       return;
     }
     if (length < end + 2) {
-      answer_partial(result, length > end ? end + 2 : end + 1, at);
+      answer_partial(answer, progress, length > end ? end + 2 : end + 1, at);
       return;
     }
-    at = end + 2;
+    progress->seen = end + 2;
+    progress->taken += line.size;
   }
 }
 
@@ -365,117 +338,89 @@ static void decode_chunks(const struct framing *framing, const char *bytes, size
 
 /* The head is whole and sound, a body is to follow, and nothing of it is there. In HTTP/1.0 nobody
  * waits (RFC 9110, 10.1.1). */
-static void answer_head_alone(struct framing_result *result, const struct head *head,
-                              size_t needed) {
-  answer_partial(result, needed, head->length - 1);
-  if (head->expects && head->request.minor > 0) result->interim = "HTTP/1.1 100 Continue\r\n\r\n";
+static void answer_head_alone(const struct head *head, size_t needed,
+                              struct framing_progress *progress, struct framing_answer *answer) {
+  answer_partial(answer, progress, needed, head->length);
+  if (head->expects && head->request.minor > 0) answer->interim = "HTTP/1.1 100 Continue\r\n\r\n";
 }
 
 /* The head is whole. */
 static void decode_body(const struct framing *framing, const char *bytes, size_t length,
-                        const struct head *head, struct framing_result *result) {
+                        const struct head *head, struct framing_progress *progress,
+                        struct framing_answer *answer) {
   const char *why = judge_head(head);
+  progress->stage = HTTP_BODY;
   if (head->count > framing->option.http.max_headers) {
-    answer_too_large(result, "431 more header fields than allowed");
+    answer_too_large(answer, "431 more header fields than allowed");
   } else if (why != NULL) {
-    answer_malformed(result, why);
+    answer_malformed(answer, why);
   } else if (head->is_chunked && length > head->length) {
-    decode_chunks(framing, bytes, length, head->length, result);
+    progress->stage = HTTP_CHUNKS;
+    progress->seen = head->length;
+    decode_chunks(framing, bytes, length, progress, answer);
   } else if (head->is_chunked) {
-    answer_head_alone(result, head, length + 1);
+    answer_head_alone(head, length + 1, progress, answer);
   } else if (head->body > framing->max || head->body > FRAME_MAX - head->length) {
-    answer_too_large(result, "413 the body is larger than allowed");
+    answer_too_large(answer, "413 the body is larger than allowed");
   } else if (length == head->length && head->body > 0) {
-    answer_head_alone(result, head, length + (size_t)head->body);
+    answer_head_alone(head, length + (size_t)head->body, progress, answer);
   } else if (length - head->length < head->body) {
-    answer_partial(result, head->length + (size_t)head->body, head->length - 1);
+    answer_partial(answer, progress, head->length + (size_t)head->body, head->length);
   } else {
-    answer_complete(result, bytes + head->length, (size_t)head->body,
+    answer_complete(answer, bytes + head->length, (size_t)head->body,
                     head->length + (size_t)head->body);
-    note_request(head, result);
+    describe_request(head, answer);
   }
 }
 
-void http_decode(const struct framing *framing, const char *bytes, size_t length, size_t seen,
-                 struct framing_result *result) {
+void http_decode(const struct framing *framing, const char *bytes, size_t length,
+                 struct framing_progress *progress, struct framing_answer *answer) {
   struct head head;
   const char *why = NULL;
-  enum progress progress = WHOLE;
+  enum reading reading = READING_DONE;
   if (length == 0) {
-    answer_partial(result, 1, 0);
+    answer_partial(answer, progress, 1, 0);
     return;
   }
   if (is_no_request(bytes, length)) {
-    answer_malformed(result, "400 this does not begin as a request does");
+    answer_malformed(answer, "400 this does not begin as a request does");
     return;
   }
-  if (seen > 0 && bytes[seen - 1] == '\n') {
-    decode_chunks(framing, bytes, length, seen, result);
+  if (progress->stage == HTTP_CHUNKS) {
+    decode_chunks(framing, bytes, length, progress, answer);
     return;
   }
   size_t max_head = framing->option.http.max_head;
   size_t window = length < max_head ? length : max_head;
-  if (seen > 0) progress = go_on_in_head(bytes, window, seen, &why);
-  if (progress == WHOLE) progress = read_head(bytes, window, &head, &why);
-  switch (progress) {
-  case WHOLE: decode_body(framing, bytes, length, &head, result); break;
-  case UNSOUND: answer_malformed(result, why); break;
-  default: answer_unfinished_head(bytes, length, max_head, result); break;
+  if (progress->stage == HTTP_HEAD && progress->seen > 0)
+    reading = check_new_lines(bytes, window, progress->seen, &why);
+  if (reading == READING_DONE) reading = read_head(bytes, window, &head, &why);
+  switch (reading) {
+  case READING_DONE: decode_body(framing, bytes, length, &head, progress, answer); break;
+  case READING_BAD: answer_malformed(answer, why); break;
+  case READING_SHORT: answer_unfinished_head(bytes, length, max_head, progress, answer); break;
   }
 }
 
 /* ---- reading what was decoded -------------------------------------------------------------- */
 
-void http_read_request(const struct framing_result *result, struct http_request *request) {
-  const char *body = result->payload.data;
-  const char *at = body + result->payload.length - result->length;
-  at += request_start(at, result->length);
-  request->method = (struct span){at, result->lengths.method};
+void http_read_request(const struct framing_answer *answer, struct http_request *request) {
+  const char *body = answer->payload.data;
+  const char *at = body + answer->payload.length - answer->length;
+  at += request_start(at, answer->length);
+  request->method = (struct span){at, answer->http.method};
   at += request->method.length + 1;
-  request->target = (struct span){at, result->lengths.target};
+  request->target = (struct span){at, answer->http.target};
   at += request->target.length + sizeof " HTTP/1.1" - 1;
   request->minor = at[-1] != '0';
   at += 2;
   request->fields = (struct span){at, (size_t)(body - at) - 2};
 }
 
-void http_read_head(const char *bytes, size_t length, struct framing_result *result) {
+void http_read_head(const char *bytes, size_t length, struct framing_answer *answer) {
   struct head head;
   const char *why;
   read_head(bytes, length, &head, &why);
-  answer_complete(result, bytes + head.length, 0, head.length);
-  note_request(&head, result);
-}
-
-bool http_next_element(struct span *list, struct span *element) {
-  const char *at = list->data, *end = list->data + list->length;
-  while (at < end && (*at == ',' || *at == ' ' || *at == '\t')) at++;
-  const char *start = at;
-  for (bool is_quoted = false; at < end && (is_quoted || *at != ','); at++) {
-    if (*at == '"') is_quoted = !is_quoted;
-    if (*at == '\\' && is_quoted && at + 1 < end) at++;
-  }
-  *list = (struct span){at, (size_t)(end - at)};
-  while (at > start && (at[-1] == ' ' || at[-1] == '\t')) at--;
-  *element = (struct span){start, (size_t)(at - start)};
-  return at > start;
-}
-
-bool http_next_field(struct span *fields, struct http_field *field) {
-  struct span line;
-  const char *why;
-  if (find_line(fields->data, fields->length, 0, 0, &line, &why) != WHOLE) return false;
-  fields->data += line.length + 2;
-  fields->length -= line.length + 2;
-  return http_read_field(line, field) == NULL;
-}
-
-bool http_next_chunk(struct span *body, struct span *data) {
-  struct http_chunk_line line;
-  http_read_chunk_line(*body, &line);
-  if (line.size == 0) return false;
-  *data = (struct span){body->data + line.length, line.size};
-  body->data = data->data + line.size + 2;
-  body->length -= line.length + line.size + 2;
-  return true;
+  answer_complete(answer, bytes + head.length, 0, head.length);
+  describe_request(&head, answer);
 }

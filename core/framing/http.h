@@ -16,14 +16,7 @@
 
 #include "base/span.h"
 
-struct framing_result;
-
-/* What framing_result.note of a COMPLETE request holds. */
-enum {
-  HTTP_CHUNKED = 1,    /* the payload is a chunked body, still in its chunks */
-  HTTP_KEEP_ALIVE = 2, /* the client wants to go on after the response */
-  HTTP_EXPECTS = 4     /* the client would wait for 100 Continue before it sends the body */
-};
+struct framing_answer;
 
 struct http_request {
   struct span method;
@@ -41,7 +34,7 @@ struct http_field {
 
 /* The parts of a request for which framing_decode() answered COMPLETE; the bytes must still be
  * there. */
-void http_read_request(const struct framing_result *result, struct http_request *request);
+void http_read_request(const struct framing_answer *answer, struct http_request *request);
 
 /* Takes the first line off *fields and reads it; false when none is left, or if it is none: a
  * script may have had the lines in its hands. */
@@ -56,8 +49,8 @@ bool http_named_host(const struct http_request *request, struct span *host);
 bool http_next_element(struct span *list, struct span *element);
 
 /* The head at the front of the bytes, which is known to be whole and sound, as if it were a request
- * without a body. *result is then as after COMPLETE. */
-void http_read_head(const char *bytes, size_t length, struct framing_result *result);
+ * without a body. *answer is then as after COMPLETE. */
+void http_read_head(const char *bytes, size_t length, struct framing_answer *answer);
 
 /* Takes the first chunk off *body, which is the payload of a chunked request; false when none with
  * data is left. */

@@ -32,6 +32,14 @@ bool http_is_word(struct span text, const char *lower) {
   return lower[text.length] == '\0';
 }
 
+bool http_next_line(struct span *lines, struct span *line) {
+  const char *why;
+  if (http_find_line(lines->data, lines->length, 0, 0, line, &why) != READING_DONE) return false;
+  lines->data += line->length + 2;
+  lines->length -= line->length + 2;
+  return true;
+}
+
 /* ---- the request line ---------------------------------------------------------------------- */
 
 static const char *read_version(struct span version, struct http_request *request) {
@@ -133,6 +141,25 @@ const char *http_read_field(struct span line, struct http_field *field) {
   return NULL;
 }
 
+bool http_next_field(struct span *fields, struct http_field *field) {
+  struct span line;
+  return http_next_line(fields, &line) && http_read_field(line, field) == NULL;
+}
+
+bool http_next_element(struct span *list, struct span *element) {
+  const char *at = list->data, *end = list->data + list->length;
+  while (at < end && (*at == ',' || is_space(*at))) at++;
+  const char *start = at;
+  for (bool is_quoted = false; at < end && (is_quoted || *at != ','); at++) {
+    if (*at == '"') is_quoted = !is_quoted;
+    if (*at == '\\' && is_quoted && at + 1 < end) at++;
+  }
+  *list = (struct span){at, (size_t)(end - at)};
+  while (at > start && is_space(at[-1])) at--;
+  *element = (struct span){start, (size_t)(at - start)};
+  return at > start;
+}
+
 /* ---- the lines before chunks --------------------------------------------------------------- */
 
 static unsigned hex_value(char byte) {
@@ -230,4 +257,14 @@ const char *http_read_chunk_line(struct span bytes, struct http_chunk_line *line
   line->size = (size_t)size;
   line->length = at + 1;
   return NULL;
+}
+
+bool http_next_chunk(struct span *body, struct span *data) {
+  struct http_chunk_line line;
+  http_read_chunk_line(*body, &line);
+  if (line.size == 0) return false;
+  *data = (struct span){body->data + line.length, line.size};
+  body->data = data->data + line.size + 2;
+  body->length -= line.length + line.size + 2;
+  return true;
 }

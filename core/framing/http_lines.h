@@ -4,7 +4,28 @@
 #ifndef FRAMING_HTTP_LINES_H
 #define FRAMING_HTTP_LINES_H
 
+#include <string.h>
+
+#include "framing/decoders.h"
 #include "framing/http.h"
+
+/* Finds the line that begins at bytes[at], in which no line feed stands before bytes[from]. Gives
+ * it without its CR LF when DONE, and *why when BAD. */
+static inline enum reading http_find_line(const char *bytes, size_t length, size_t at, size_t from,
+                                          struct span *line, const char **why) {
+  const char *feed = memchr(bytes + from, '\n', length - from);
+  if (feed == NULL) return READING_SHORT;
+  *line = (struct span){bytes + at, (size_t)(feed - (bytes + at))};
+  if (line->length > 0 && feed[-1] == '\r') {
+    line->length--;
+    return READING_DONE;
+  }
+  *why = "400 a line feed without a carriage return";
+  return READING_BAD;
+}
+
+/* Takes the first line off *lines, and gives it without its CR LF; false if there is none. */
+bool http_next_line(struct span *lines, struct span *line);
 
 /* Whether a method or a field name may hold this byte (RFC 9110, 5.6.2). */
 bool http_is_token_byte(char byte);

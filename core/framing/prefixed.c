@@ -26,18 +26,18 @@ static bool read_follow(const struct framing *framing, const char *field, int64_
 /* Gives the length of the frame whose header of `header` bytes is there, or answers and returns
  * false. */
 static bool measure_frame(const struct framing *framing, const char *bytes, size_t header,
-                          size_t *frame, struct framing_result *result) {
+                          size_t *frame, struct framing_answer *answer) {
   const char *field = bytes + framing->option.prefixed.offset;
   size_t top = framing->option.prefixed.width - 1;
   int64_t follow;
   if (framing->option.prefixed.is_signed && field_byte(framing, field, top) >= 0x80)
-    answer_malformed(result, "the length field is negative");
+    answer_malformed(answer, "the length field is negative");
   else if (!read_follow(framing, field, &follow))
-    answer_too_large(result, beyond);
+    answer_too_large(answer, beyond);
   else if (follow < 0)
-    answer_malformed(result, "the length ends the frame inside its own header");
+    answer_malformed(answer, "the length ends the frame inside its own header");
   else if ((uint64_t)follow > FRAME_MAX - header)
-    answer_too_large(result, beyond);
+    answer_too_large(answer, beyond);
   else {
     *frame = header + (size_t)follow;
     return true;
@@ -45,23 +45,22 @@ static bool measure_frame(const struct framing *framing, const char *bytes, size
   return false;
 }
 
-void prefixed_decode(const struct framing *framing, const char *bytes, size_t length, size_t seen,
-                     struct framing_result *result) {
-  (void)seen; /* a header is small: it is read again rather than remembered */
+void prefixed_decode(const struct framing *framing, const char *bytes, size_t length,
+                     struct framing_progress *progress, struct framing_answer *answer) {
   assert(framing->option.prefixed.offset <= FRAME_MAX - framing->option.prefixed.width);
   size_t header = framing->option.prefixed.offset + framing->option.prefixed.width;
   size_t strip = framing->option.prefixed.strip;
   size_t frame;
   if (length < header)
-    answer_partial(result, header, length);
-  else if (!measure_frame(framing, bytes, header, &frame, result))
+    answer_partial(answer, progress, header, length);
+  else if (!measure_frame(framing, bytes, header, &frame, answer))
     return;
   else if (frame < strip)
-    answer_malformed(result, "the frame is shorter than what is stripped from it");
+    answer_malformed(answer, "the frame is shorter than what is stripped from it");
   else if (frame - strip > framing->max)
-    answer_over(result, frame - strip);
+    answer_declared(answer, frame - strip);
   else if (length < frame)
-    answer_partial(result, frame, length);
+    answer_partial(answer, progress, frame, length);
   else
-    answer_complete(result, bytes + strip, frame - strip, frame);
+    answer_complete(answer, bytes + strip, frame - strip, frame);
 }

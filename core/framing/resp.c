@@ -1,8 +1,8 @@
-/* Where `seen` stands in an array: at the argument that is not complete. What lies before it is not
- * looked at again, but for the "*3\r\n" at the front: how many arguments are to come, and how many
- * bytes the earlier ones had, stands in the last answer. Of that argument the "$5\r\n" is read
- * again and the body skipped. So a call for one byte more looks at some 40 bytes at most, wherever
- * it is. In an inline request, `seen` is where the search for the line feed goes on. */
+/* In an array, progress->seen is where the argument begins that is not complete. A further call
+ * reads the "*3\r\n" at the front and the "$5\r\n" of that argument again, and nothing else: some
+ * 40 bytes at most. In an inline request, progress->seen is where the search for the line feed goes
+ * on.
+ */
 #include "framing/resp.h"
 
 #include <string.h>
@@ -12,9 +12,9 @@
 /* The smallest argument: "$0\r\n\r\n". */
 enum { ARGUMENT_SIZE_MIN = 6 };
 
-enum reading { READING_DONE, READING_SHORT, READING_BAD };
-
 static const char *const bad_count = "Protocol error: invalid multibulk length";
+static const char *const bad_type = "Protocol error: expected '$'";
+static const char *const bad_byte = "Protocol error: expected '$', got no printable byte";
 static const char *const bad_length = "Protocol error: invalid bulk length";
 static const char *const bad_end = "Protocol error: expected CRLF behind the argument";
 static const char *const bad_quotes = "Protocol error: unbalanced quotes in request";
@@ -22,27 +22,6 @@ static const char *const bad_nul = "Protocol error: NUL in an inline request";
 static const char *const too_long = "Protocol error: too big inline request";
 static const char *const too_many = "the request has more arguments than allowed";
 static const char *const too_much = "the arguments are larger than allowed";
-
-/* Redis tells the byte that it got for a '$'. */
-#define GOT(byte) "Protocol error: expected '$', got '" byte "'"
-static const char *const bad_types[] = {
-    GOT(" "), GOT("!"), GOT("\""), GOT("#"), GOT("$"), GOT("%"), GOT("&"),  GOT("'"), GOT("("),
-    GOT(")"), GOT("*"), GOT("+"),  GOT(","), GOT("-"), GOT("."), GOT("/"),  GOT("0"), GOT("1"),
-    GOT("2"), GOT("3"), GOT("4"),  GOT("5"), GOT("6"), GOT("7"), GOT("8"),  GOT("9"), GOT(":"),
-    GOT(";"), GOT("<"), GOT("="),  GOT(">"), GOT("?"), GOT("@"), GOT("A"),  GOT("B"), GOT("C"),
-    GOT("D"), GOT("E"), GOT("F"),  GOT("G"), GOT("H"), GOT("I"), GOT("J"),  GOT("K"), GOT("L"),
-    GOT("M"), GOT("N"), GOT("O"),  GOT("P"), GOT("Q"), GOT("R"), GOT("S"),  GOT("T"), GOT("U"),
-    GOT("V"), GOT("W"), GOT("X"),  GOT("Y"), GOT("Z"), GOT("["), GOT("\\"), GOT("]"), GOT("^"),
-    GOT("_"), GOT("`"), GOT("a"),  GOT("b"), GOT("c"), GOT("d"), GOT("e"),  GOT("f"), GOT("g"),
-    GOT("h"), GOT("i"), GOT("j"),  GOT("k"), GOT("l"), GOT("m"), GOT("n"),  GOT("o"), GOT("p"),
-    GOT("q"), GOT("r"), GOT("s"),  GOT("t"), GOT("u"), GOT("v"), GOT("w"),  GOT("x"), GOT("y"),
-    GOT("z"), GOT("{"), GOT("|"),  GOT("}"), GOT("~")};
-
-static const char *bad_type(char got) {
-  size_t place = (size_t)(unsigned char)got - ' ';
-  bool is_printable = place < sizeof bad_types / sizeof *bad_types;
-  return is_printable ? bad_types[place] : "Protocol error: expected '$', got no printable byte";
-}
 
 /* Arrays */
 
@@ -101,7 +80,7 @@ static enum reading read_any_header(const char *at, const char *end, struct span
                                     const char **why) {
   uint64_t length = 0;
   if (at == end) return READING_SHORT;
-  *why = *at == '$' ? bad_length : bad_type(*at);
+  *why = *at == '$' ? bad_length : bad_type;
   if (*at++ != '$') return READING_BAD;
   enum reading reading = read_number(&at, end, RESP_BULK_MAX, &length);
   *body = (struct span){at, (size_t)length};
@@ -135,16 +114,24 @@ struct array {
 /* The next byte that can be a wrong one is the nth of the argument at which the array goes on; or,
  * if that is there, any one. More is not asked for: a wrong byte is to be found when it comes. */
 static void answer_array_partial(const struct array *array, size_t nth,
-                                 struct framing_result *result) {
+                                 struct framing_progress *progress, struct framing_answer *answer) {
   size_t seen = (size_t)(array->at - array->bytes.data);
   size_t more = array->bytes.length + 1;
-  answer_partial(result, seen + nth > more ? seen + nth : more, seen);
-  result->arguments = (uint32_t)array->left;
-  result->payload.length = array->taken;
+  answer_partial(answer, progress, seen + nth > more ? seen + nth : more, seen);
+  progress->arguments = (uint32_t)array->left;
+  progress->taken = array->taken;
+}
+
+/* Redis names the byte that it got in the place of a '$', if that can be printed. */
+static void answer_bad_argument(struct framing_answer *answer, const char *why, char got) {
+  bool is_named = why == bad_type && got >= ' ' && got <= '~';
+  answer_malformed(answer, why == bad_type && !is_named ? bad_byte : why);
+  if (is_named) answer->got = got;
 }
 
 /* Goes over the arguments; answers and returns false where they end early. */
-static bool read_arguments(struct array *array, size_t max, struct framing_result *result) {
+static bool read_arguments(struct array *array, size_t max, struct framing_progress *progress,
+                           struct framing_answer *answer) {
   const char *end = array->bytes.data + array->bytes.length;
   for (; array->left > 0; array->left--) {
     struct span body = {NULL, 0};
@@ -153,7 +140,7 @@ static bool read_arguments(struct array *array, size_t max, struct framing_resul
     enum reading reading = read_header(array->at, end, &body, &why);
     if (reading == READING_DONE) {
       if (body.length > max - array->taken) {
-        answer_too_large(result, too_much);
+        answer_too_large(answer, too_much);
         return false;
       }
       nth = (size_t)(body.data - array->at) + body.length + 1;
@@ -161,9 +148,9 @@ static bool read_arguments(struct array *array, size_t max, struct framing_resul
       reading = read_body(&body, end);
     }
     if (reading == READING_BAD)
-      answer_malformed(result, why);
+      answer_bad_argument(answer, why, *array->at);
     else if (reading == READING_SHORT)
-      answer_array_partial(array, nth, result);
+      answer_array_partial(array, nth, progress, answer);
     if (reading != READING_DONE) return false;
     array->at = body.data + body.length + 2;
     array->taken += body.length;
@@ -172,31 +159,31 @@ static bool read_arguments(struct array *array, size_t max, struct framing_resul
 }
 
 static void answer_request(const char *bytes, size_t length, size_t arguments,
-                           struct framing_result *result) {
-  answer_complete(result, bytes, length, length);
-  result->arguments = (uint32_t)arguments;
+                           struct framing_answer *answer) {
+  answer_complete(answer, bytes, length, length);
+  answer->arguments = (uint32_t)arguments;
 }
 
-static void decode_array(const struct framing *framing, struct span bytes, size_t seen,
-                         struct framing_result *result) {
+static void decode_array(const struct framing *framing, struct span bytes,
+                         struct framing_progress *progress, struct framing_answer *answer) {
   struct array array = {.bytes = bytes, .at = bytes.data};
   size_t count;
   enum reading reading = read_count(&array.at, bytes.data + bytes.length, &count);
   if (reading == READING_SHORT) {
-    answer_partial(result, bytes.length + 1, 0);
+    answer_partial(answer, progress, bytes.length + 1, 0);
   } else if (reading == READING_BAD) {
-    answer_malformed(result, bad_count);
+    answer_malformed(answer, bad_count);
   } else if (count > framing->option.resp.max_arguments) {
-    answer_too_large(result, too_many);
+    answer_too_large(answer, too_many);
   } else {
     array.left = count;
-    if (seen > 0) {
-      array.at = bytes.data + seen;
-      array.left = result->arguments;
-      array.taken = result->payload.length;
+    if (progress->seen > 0) {
+      array.at = bytes.data + progress->seen;
+      array.left = progress->arguments;
+      array.taken = progress->taken;
     }
-    if (read_arguments(&array, framing->max, result))
-      answer_request(bytes.data, (size_t)(array.at - bytes.data), count, result);
+    if (read_arguments(&array, framing->max, progress, answer))
+      answer_request(bytes.data, (size_t)(array.at - bytes.data), count, answer);
   }
 }
 
@@ -272,7 +259,7 @@ static enum reading read_inline(const char **at, const char *end, struct resp_ar
 }
 
 static void split_inline(const struct framing *framing, const char *bytes, size_t length,
-                         struct framing_result *result) {
+                         struct framing_answer *answer) {
   struct resp_argument argument;
   size_t count = 0;
   size_t taken = 0;
@@ -283,37 +270,37 @@ static void split_inline(const struct framing *framing, const char *bytes, size_
     count++;
   }
   if (reading == READING_BAD)
-    answer_malformed(result, bad_quotes);
+    answer_malformed(answer, bad_quotes);
   else if (count > framing->option.resp.max_arguments)
-    answer_too_large(result, too_many);
+    answer_too_large(answer, too_many);
   else if (taken > framing->max)
-    answer_too_large(result, too_much);
+    answer_too_large(answer, too_much);
   else
-    answer_request(bytes, length, count, result);
+    answer_request(bytes, length, count, answer);
 }
 
-static void decode_inline(const struct framing *framing, struct span bytes, size_t seen,
-                          struct framing_result *result) {
+static void decode_inline(const struct framing *framing, struct span bytes,
+                          struct framing_progress *progress, struct framing_answer *answer) {
   size_t window = search_window(bytes.length, RESP_INLINE_MAX, 1);
-  const char *feed = memchr(bytes.data + seen, '\n', window - seen);
+  const char *feed = memchr(bytes.data + progress->seen, '\n', window - progress->seen);
   size_t length = feed != NULL ? (size_t)(feed - bytes.data) : window;
   if (length > RESP_INLINE_MAX)
-    answer_too_large(result, too_long);
+    answer_too_large(answer, too_long);
   else if (feed == NULL)
-    answer_partial(result, bytes.length + 1, bytes.length);
+    answer_partial(answer, progress, bytes.length + 1, bytes.length);
   else if (memchr(bytes.data, '\0', length) != NULL)
-    answer_malformed(result, bad_nul);
+    answer_malformed(answer, bad_nul);
   else
-    split_inline(framing, bytes.data, length + 1, result);
+    split_inline(framing, bytes.data, length + 1, answer);
 }
 
-void resp_decode(const struct framing *framing, const char *bytes, size_t length, size_t seen,
-                 struct framing_result *result) {
+void resp_decode(const struct framing *framing, const char *bytes, size_t length,
+                 struct framing_progress *progress, struct framing_answer *answer) {
   struct span span = {bytes, length};
   if (length > 0 && *bytes == '*')
-    decode_array(framing, span, seen, result);
+    decode_array(framing, span, progress, answer);
   else
-    decode_inline(framing, span, seen, result);
+    decode_inline(framing, span, progress, answer);
 }
 
 /* The cursor */

@@ -7,13 +7,14 @@
 #include "modules/module_framing.h"
 #include "script/client.h"
 
-/* What a framing has said of the request at hand when it was called on a `self`. */
-struct progress {
-  uint64_t requests; /* that had been answered by then: it is of no use for another request */
-  struct framing_result result;
+/* How far a framing that was called on a `self` has come in the request at hand. */
+struct call_progress {
+  uint64_t requests; /* How many requests had been answered: it is of no use for a later one. */
+  struct framing_progress progress;
 };
 
-/* The registry's key of a weak table from every such `self` to a table from framings to these. */
+/* The registry's key of a weak table from every such `self` to a table from framings to a
+ * call_progress. */
 static const char progress_key;
 
 static void push_progress_of_all(lua_State *L) {
@@ -28,27 +29,27 @@ static void push_progress_of_all(lua_State *L) {
   lua_rawsetp(L, LUA_REGISTRYINDEX, &progress_key);
 }
 
-/* Leaves the stack as it is. NULL: there is none that is of any use. */
-static const struct progress *find_progress(lua_State *L, const struct session *session,
-                                            size_t length) {
-  const struct progress *progress = NULL;
+/* Gives how far the framing has come, or zeros if that is not known. Leaves the stack as it is. */
+static struct framing_progress find_progress(lua_State *L, const struct session *session,
+                                             size_t length) {
+  const struct call_progress *found = NULL;
   int top = lua_gettop(L);
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, &progress_key) == LUA_TTABLE) {
     lua_pushvalue(L, 2);
     if (lua_rawget(L, -2) == LUA_TTABLE) {
       lua_pushvalue(L, 1);
       lua_rawget(L, -2);
-      progress = lua_touserdata(L, -1);
+      found = lua_touserdata(L, -1);
     }
   }
   lua_settop(L, top);
-  bool is_of_use = progress && progress->requests == session_requests(session) &&
-                   progress->result.seen <= length;
-  return is_of_use ? progress : NULL;
+  bool is_of_use =
+      found && found->requests == session_requests(session) && found->progress.seen <= length;
+  return is_of_use ? found->progress : (struct framing_progress){0};
 }
 
 static void keep_progress(lua_State *L, const struct session *session,
-                          const struct framing_result *result) {
+                          const struct framing_progress *progress) {
   int top = lua_gettop(L);
   push_progress_of_all(L);
   lua_pushvalue(L, 2);
@@ -61,13 +62,13 @@ static void keep_progress(lua_State *L, const struct session *session,
   }
   lua_pushvalue(L, 1);
   lua_rawget(L, -2);
-  struct progress *progress = lua_touserdata(L, -1);
-  if (!progress) {
+  struct call_progress *kept = lua_touserdata(L, -1);
+  if (!kept) {
     lua_pushvalue(L, 1);
-    progress = lua_newuserdatauv(L, sizeof *progress, 0);
+    kept = lua_newuserdatauv(L, sizeof *kept, 0);
     lua_rawset(L, -4);
   }
-  *progress = (struct progress){session_requests(session), *result};
+  *kept = (struct call_progress){session_requests(session), *progress};
   lua_settop(L, top);
 }
 
@@ -84,61 +85,58 @@ static void forget_progress(lua_State *L) {
   lua_settop(L, top);
 }
 
-/* What a request_complete would return for `result` of the framing at index 1; sets the request of
- * the table at index 2, which is the `self` of the session if there is one. */
+/* Returns what a request_complete would, for an answer of the framing at index 1. If there is a
+ * request, sets the field of the table at index 2, which is the `self` of the session if there is
+ * one. */
 static int return_answer(lua_State *L, const struct framing *framing, struct session *session,
-                         const struct framing_result *result) {
+                         const struct framing_answer *answer) {
   char why[FRAMING_WHY_MAX];
-  switch (result->answer) {
+  switch (answer->verdict) {
   case FRAMING_COMPLETE:
-    module_framing_push_request(L, 1, framing, result);
+    module_framing_push_request(L, 1, framing, answer);
     lua_setfield(L, 2, "request");
     if (session) client_note_request(session);
     lua_pushboolean(L, true);
-    lua_pushinteger(L, (lua_Integer)result->length);
+    lua_pushinteger(L, (lua_Integer)answer->length);
     break;
   case FRAMING_PARTIAL:
     lua_pushboolean(L, false);
-    lua_pushinteger(L, (lua_Integer)result->length);
+    lua_pushinteger(L, (lua_Integer)answer->length);
     break;
   case FRAMING_MALFORMED:
     lua_pushnil(L);
-    lua_pushstring(L, framing_explain(framing, result, why, sizeof why));
+    lua_pushstring(L, framing_explain(framing, answer, why, sizeof why));
     break;
   case FRAMING_TOO_LARGE:
     lua_pushnil(L);
     lua_pushliteral(L, "too_large");
-    lua_pushstring(L, framing_explain(framing, result, why, sizeof why));
+    lua_pushstring(L, framing_explain(framing, answer, why, sizeof why));
     return 3;
   }
   return 2;
 }
 
-/* Less than this is looked at again from its beginning: that is cheaper than to remember how far
- * one had come. */
+/* An input of fewer bytes is looked at again from its beginning: that is cheaper than remembering.
+ */
 enum { REMEMBERED_FROM = 64 };
 
-/* The input of the session, in which the same bytes stand at the beginning until its request is
- * answered. */
+/* Calls the framing on the input of the session, which begins with the same bytes until the request
+ * is answered. */
 static int call_on_input(lua_State *L, const struct framing *framing, struct session *session) {
   struct span input = session_input(session);
   bool remembers = input.length >= REMEMBERED_FROM;
-  const struct progress *before = remembers ? find_progress(L, session, input.length) : NULL;
-  struct framing_result result;
-  size_t seen = 0;
-  if (before) {
-    result = before->result;
-    seen = result.seen;
-  }
-  if (session_marks(session) & CLIENT_IS_ASKED) session_look(session, input.length - seen);
-  framing_decode(framing, input.data, input.length, seen, &result);
-  if (remembers && result.answer == FRAMING_PARTIAL) keep_progress(L, session, &result);
-  if (result.answer == FRAMING_PARTIAL && result.interim) session_offer(session, result.interim);
-  if (remembers && result.answer == FRAMING_COMPLETE) forget_progress(L);
-  return return_answer(L, framing, session, &result);
+  struct framing_progress progress = {0};
+  struct framing_answer answer;
+  if (remembers) progress = find_progress(L, session, input.length);
+  if (session_marks(session) & CLIENT_IS_ASKED) session_look(session, input.length - progress.seen);
+  framing_decode(framing, input.data, input.length, &progress, &answer);
+  if (remembers && answer.verdict == FRAMING_PARTIAL) keep_progress(L, session, &progress);
+  if (answer.interim) session_offer(session, answer.interim);
+  if (remembers && answer.verdict == FRAMING_COMPLETE) forget_progress(L);
+  return return_answer(L, framing, session, &answer);
 }
 
-/* Whether what the table at index 2 has as its `incoming`, at the top, is what the session has. */
+/* Whether the string on the top is the input of the session. */
 static bool is_input(lua_State *L, const struct session *session) {
   size_t length;
   const char *bytes = lua_tolstring(L, -1, &length);
@@ -147,7 +145,8 @@ static bool is_input(lua_State *L, const struct session *session) {
 }
 
 int framing_call(lua_State *L, const struct framing *framing) {
-  struct framing_result result;
+  struct framing_progress progress = {0};
+  struct framing_answer answer;
   size_t length;
   luaL_checktype(L, 2, LUA_TTABLE);
   lua_settop(L, 2);
@@ -163,6 +162,6 @@ int framing_call(lua_State *L, const struct framing *framing) {
     return luaL_error(L, "framing.%s: incoming must be a string, not %s",
                       framing_name(framing->kind), luaL_tolstring(L, -1, NULL));
   const char *bytes = lua_tolstring(L, -1, &length);
-  framing_decode(framing, bytes, length, 0, &result);
-  return return_answer(L, framing, session, &result);
+  framing_decode(framing, bytes, length, &progress, &answer);
+  return return_answer(L, framing, session, &answer);
 }

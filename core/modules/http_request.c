@@ -189,10 +189,10 @@ void http_request_push_metatable(lua_State *L) {
   lua_rawgetp(L, LUA_REGISTRYINDEX, &metatable_key);
 }
 
-static void push_body(lua_State *L, const struct framing_result *result) {
+static void push_body(lua_State *L, const struct framing_answer *answer) {
   luaL_Buffer buffer;
-  struct span rest = result->payload, data;
-  if ((result->note & HTTP_CHUNKED) == 0) {
+  struct span rest = answer->payload, data;
+  if (!answer->http.is_chunked) {
     lua_pushlstring(L, rest.data, rest.length);
     return;
   }
@@ -213,7 +213,7 @@ static bool is_get(struct span method) {
 }
 
 /* What is not as push_field() has it. */
-static void set_uncommon(lua_State *L, const struct framing_result *result,
+static void set_uncommon(lua_State *L, const struct framing_answer *answer,
                          const struct http_request *request) {
   if (!is_get(request->method)) {
     lua_pushlstring(L, request->method.data, request->method.length);
@@ -228,11 +228,11 @@ static void set_uncommon(lua_State *L, const struct framing_result *result,
     lua_pushliteral(L, "1.0");
     set_field(L, VERSION);
   }
-  if (result->payload.length > 0) {
-    push_body(L, result);
+  if (answer->payload.length > 0) {
+    push_body(L, answer);
     set_field(L, BODY);
   }
-  if ((result->note & HTTP_KEEP_ALIVE) == 0) {
+  if (!answer->http.keeps_alive) {
     lua_pushboolean(L, false);
     set_field(L, KEEP_ALIVE);
   }
@@ -250,11 +250,11 @@ void http_request_prepare(lua_State *L, int framing) {
  * uncommon ones besides, which is nearly all that there are. */
 enum { FEW_FIELDS = 4 };
 
-void http_request_push(lua_State *L, int framing, const struct framing_result *result) {
+void http_request_push(lua_State *L, int framing, const struct framing_answer *answer) {
   struct http_request request;
-  http_read_request(result, &request);
+  http_read_request(answer, &request);
   lua_createtable(L, 0, FEW_FIELDS);
-  set_uncommon(L, result, &request);
+  set_uncommon(L, answer, &request);
   lua_getiuservalue(L, framing, TARGET_NAME);
   lua_pushlstring(L, request.target.data, request.target.length);
   lua_rawset(L, -3);

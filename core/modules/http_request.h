@@ -24,8 +24,8 @@ enum { HTTP_REQUEST_VALUES = 2 };
 /* Sets the user values of the framing at the index, once. May raise (memory). */
 void http_request_prepare(lua_State *L, int framing);
 
-/* Pushes the request of a COMPLETE result of the framing at the index (which is no relative one);
+/* Pushes the request of a COMPLETE answer of the framing at the index (which is no relative one);
  * the bytes of it are still there. May raise (memory). */
-void http_request_push(lua_State *L, int framing, const struct framing_result *result);
+void http_request_push(lua_State *L, int framing, const struct framing_answer *answer);
 
 #endif

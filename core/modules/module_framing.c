@@ -293,10 +293,10 @@ static const char list_keys[REUSED_ARGUMENTS_MAX + 1];
 
 /* Pushes a list that has room for the arguments. */
 static void push_list(lua_State *L, const struct framing *framing,
-                      const struct framing_result *result) {
-  uint32_t count = result->arguments;
+                      const struct framing_answer *answer) {
+  uint32_t count = answer->arguments;
   bool is_reused = framing->option.resp.reuse && count <= REUSED_ARGUMENTS_MAX &&
-                   result->payload.length <= REUSED_BYTES_MAX;
+                   answer->payload.length <= REUSED_BYTES_MAX;
   if (is_reused) {
     if (lua_rawgetp(L, LUA_REGISTRYINDEX, &list_keys[count]) == LUA_TTABLE) return;
     lua_pop(L, 1);
@@ -309,11 +309,11 @@ static void push_list(lua_State *L, const struct framing *framing,
 
 /* The list of the arguments. Not inlined: other requests have nothing to do with it. */
 __attribute__((noinline)) static void push_arguments(lua_State *L, const struct framing *framing,
-                                                     const struct framing_result *result) {
+                                                     const struct framing_answer *answer) {
   struct resp_cursor cursor;
   struct resp_argument argument;
-  push_list(L, framing, result);
-  resp_open(&cursor, result->payload);
+  push_list(L, framing, answer);
+  resp_open(&cursor, answer->payload);
   for (lua_Integer i = 1; resp_next(&cursor, &argument); i++) {
     push_argument(L, &argument);
     lua_rawseti(L, -2, i);
@@ -321,13 +321,13 @@ __attribute__((noinline)) static void push_arguments(lua_State *L, const struct 
 }
 
 void module_framing_push_request(lua_State *L, int index, const struct framing *framing,
-                                 const struct framing_result *result) {
+                                 const struct framing_answer *answer) {
   if (framing->kind == FRAMING_HTTP)
-    http_request_push(L, index, result);
+    http_request_push(L, index, answer);
   else if (framing->kind == FRAMING_RESP)
-    push_arguments(L, framing, result);
+    push_arguments(L, framing, answer);
   else
-    lua_pushlstring(L, result->payload.data, result->payload.length);
+    lua_pushlstring(L, answer->payload.data, answer->payload.length);
 }
 
 static int call(lua_State *L) { return framing_call(L, check_framing(L)); }

@@ -22,9 +22,9 @@ const struct framing *module_framing_test(lua_State *L, int index);
 const char *module_framing_constructor(lua_State *L, int index);
 
 /* Pushes what the script is to find in self.request. The framing stands at the index, too, which is
- * no relative one; `result` is COMPLETE, and the bytes that it was decoded from are still there.
+ * no relative one; `answer` is COMPLETE, and the bytes that it was decoded from are still there.
  * May raise a Lua error (memory). */
 void module_framing_push_request(lua_State *L, int index, const struct framing *framing,
-                                 const struct framing_result *result);
+                                 const struct framing_answer *answer);
 
 #endif

@@ -228,7 +228,7 @@ static void answer(lua_State *state, const struct generation *generation, struct
 
 /* Whether the script has the peer send the body of its request, having seen the head. */
 static void expect(lua_State *state, const struct generation *generation, struct session *session) {
-  struct framing_result head;
+  struct framing_answer head;
   struct span input = session_input(session);
   http_read_head(input.data, input.length, &head);
   lua_pushvalue(state, INPUT_KEY);

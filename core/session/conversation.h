@@ -23,11 +23,14 @@ struct session {
   struct buffer *kept;  /* input of an unfinished request; NULL while there is none */
   struct span borrowed; /* input that still lies in the owner's buffer: only during a call */
   size_t window;        /* how much of the input the handler is shown; 0: all */
-  /* What the framing said last. Without one its length alone counts: in STATE_ANSWERING that of the
-   * request, else that before which it is no use to ask again. */
-  struct framing_result framed;
+  /* In STATE_ANSWERING the length of the request; before that the fewest bytes that it can have, or
+   * 0 if nothing is known of it. */
+  size_t length;
+  struct framing_progress progress;
+  struct framing_answer *answer; /* the last one of the framing; NULL outside of run() */
   struct output output;
-  const char *interim; /* what the framing had the peer told last; NULL: nothing yet */
+  const char *offered; /* what the framing has for a peer that waits; NULL: nothing */
+  const char *interim; /* what of that the peer was told last; NULL: nothing yet */
   char *failure;       /* what went wrong, until the last words are said; NULL if unknown */
   uint64_t requests;
   int64_t now;

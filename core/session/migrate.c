@@ -15,7 +15,7 @@ void conversation_leave(struct handler *handler) {
 
 /* What is buffered stays. How much of it is shown was found out by other rules. */
 void session_change_handler(struct session *session) {
-  assert(session->framed.length == 0 && session->framed.seen == 0);
+  assert(session->length == 0 && session->progress.seen == 0);
   struct handler *old = session->handler;
   struct handler *successor = newest(old);
   if (old->migrate) old->migrate(old, session, successor);

@@ -88,11 +88,14 @@ static void run_handler(struct session *session) {
 
 /* Runs the handler until nothing is left to do for now. */
 static void drive(struct session *session, int64_t now) {
+  struct framing_answer answer;
   assert(!session->running);
+  session->answer = &answer;
   bool was_empty = output_is_empty(&session->output);
   session->now = now;
   session->yielded = false;
   if (has_step(session)) run_handler(session);
+  session->answer = NULL;
   if (was_empty) session->write_since = session->now;
   if (session->state == STATE_CLOSING && output_is_empty(&session->output))
     session->state = STATE_ENDED;
@@ -144,7 +147,7 @@ void session_receive(struct session *session, const char *bytes, size_t length, 
 void session_receive_end(struct session *session, int64_t now) {
   session->at_end = true;
   /* What is there is all that there will be: ask once more. */
-  if (session->state == STATE_READING) session->framed.length = 0;
+  if (session->state == STATE_READING) session->length = 0;
   drive(session, now);
 }
 
@@ -221,7 +224,7 @@ static int64_t deadline(const struct session *session, enum reason *reason) {
 __attribute__((noinline)) static int64_t ask_again_at(const struct session *session) {
   if (session->stream_retry_at > 0 && conversation_pulls(session)) return session->stream_retry_at;
   size_t have = buffer_bytes(session->kept).length;
-  bool may_ask = session->asked > 0 && have > session->asked && have >= session->framed.length &&
+  bool may_ask = session->asked > 0 && have > session->asked && have >= session->length &&
                  session->state == STATE_READING && !session->paused && !session->output.first;
   return may_ask ? conversation_ask_time(session) : CLOCK_NEVER;
 }

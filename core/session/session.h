@@ -213,8 +213,8 @@ void session_yield(struct session *session);
  * yet: whoever copies what is shown would otherwise copy all of it for each request. */
 struct span session_input(const struct session *session);
 
-/* At SESSION_ANSWER with a framing: what it found. */
-const struct framing_result *session_framed(const struct session *session);
+/* At SESSION_ANSWER with a framing: what it found, until the session is next called. */
+const struct framing_answer *session_framed(const struct session *session);
 
 /* The peer has stopped sending, and session_input() is all that there is. */
 bool session_at_end(const struct session *session);
@@ -232,7 +232,7 @@ bool session_set_verdict(struct session *session, enum session_verdict verdict, 
                          const char *why);
 
 /* At SESSION_ASK: a framing that the handler has called has this for a peer that waits before it
- * sends on, as in framing_result.interim. If it is judged PARTIAL then, the peer is told, once for
+ * sends on, as in framing_answer.interim. If it is judged PARTIAL then, the peer is told, once for
  * each request. At other times nothing is done. */
 void session_offer(struct session *session, const char *interim);
 

@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "framing/http.h"
 #include "session/conversation.h"
 
 /* How long a stream that has nothing is not asked again, in ms: at first, and at most. */
@@ -46,7 +45,7 @@ static bool over_limit(const struct session *session, size_t length) {
 /* No request can come of what is there before more bytes arrive; `length` are needed in all. */
 static enum session_step incomplete(struct session *session, size_t length) {
   size_t have = buffered(session).length;
-  size_t needed = session->framed.length = length > have ? length : have + 1;
+  size_t needed = session->length = length > have ? length : have + 1;
   if (over_limit(session, needed) && (length > have + 1 || !session->at_end))
     return too_large(session, length > have + 1 ? "the request is declared to be over max_request"
                                                 : "the request is over max_request");
@@ -56,22 +55,19 @@ static enum session_step incomplete(struct session *session, size_t length) {
 
 void session_offer(struct session *session, const char *interim) {
   if (!session->running || session->state != STATE_READING || session->handler->framing) return;
-  session->framed.answer = FRAMING_PARTIAL;
-  session->framed.interim = interim;
+  session->offered = interim;
 }
 
 void session_go_on(struct session *session) {
-  struct framing_result *framed = &session->framed;
+  const char *interim = session->offered;
   assert(session->state == STATE_EXPECTING);
-  if (framed->answer == FRAMING_COMPLETE) {
-    session->state = STATE_ANSWERING;
-    return;
-  }
   session->state = STATE_READING;
-  if (session->at_end) framed->length = 0; /* it told so meanwhile, and waits for no word */
+  session->offered = NULL;
+  if (!interim) return;                     /* all of the request is there */
+  if (session->at_end) session->length = 0; /* it told so meanwhile, and waits for no word */
   if (session->at_end) return;
-  session->interim = framed->interim;
-  if (output_append(&session->output, framed->interim, strlen(framed->interim)) != STATUS_OK)
+  session->interim = interim;
+  if (output_append(&session->output, interim, strlen(interim)) != STATUS_OK)
     session_fail(session, REASON_OUT_OF_MEMORY, "no memory for an interim response");
 }
 
@@ -80,7 +76,7 @@ void session_go_on(struct session *session) {
 static enum session_step expect(struct session *session, const char *interim) {
   session->expected = true;
   session->state = STATE_EXPECTING;
-  session->framed.interim = interim;
+  session->offered = interim;
   if (session->handler->wants_on_expect) return SESSION_EXPECT;
   session_go_on(session);
   return session_next(session);
@@ -88,7 +84,7 @@ static enum session_step expect(struct session *session, const char *interim) {
 
 static enum session_step complete(struct session *session, size_t length) {
   if (over_limit(session, length)) return too_large(session, "the request is over max_request");
-  session->framed.length = length;
+  session->length = length;
   session->state = STATE_ANSWERING;
   return SESSION_ANSWER;
 }
@@ -96,8 +92,7 @@ static enum session_step complete(struct session *session, size_t length) {
 /* A request that is there is asked about as well, so that no answer depends on how it was cut. */
 static enum session_step decoded(struct session *session, size_t length) {
   enum session_step step = complete(session, length);
-  bool is_asked_about =
-      session->handler->wants_on_expect && (session->framed.note & HTTP_EXPECTS) != 0;
+  bool is_asked_about = session->handler->wants_on_expect && session->answer->http.expects;
   if (!is_asked_about || session->expected || session->state != STATE_ANSWERING) return step;
   return expect(session, NULL);
 }
@@ -113,23 +108,24 @@ static enum session_step wait_for_more(struct session *session, const char *inte
 static enum session_step refuse(struct session *session, enum reason reason) {
   char why[FRAMING_WHY_MAX];
   session_fail(session, reason,
-               framing_explain(session->handler->framing, &session->framed, why, sizeof why));
+               framing_explain(session->handler->framing, session->answer, why, sizeof why));
   return session_next(session);
 }
 
 /* Not inlined, so that decode() needs little for a request that is there, as it mostly is. */
 __attribute__((noinline)) static enum session_step undecoded(struct session *session) {
-  const struct framing_result *framed = &session->framed;
-  if (framed->answer == FRAMING_PARTIAL)
-    return wait_for_more(session, framed->interim, framed->length);
-  return refuse(session, framed->answer == FRAMING_TOO_LARGE ? REASON_TOO_LARGE : REASON_MALFORMED);
+  const struct framing_answer *answer = session->answer;
+  if (answer->verdict == FRAMING_PARTIAL)
+    return wait_for_more(session, answer->interim, answer->length);
+  bool is_too_large = answer->verdict == FRAMING_TOO_LARGE;
+  return refuse(session, is_too_large ? REASON_TOO_LARGE : REASON_MALFORMED);
 }
 
 static enum session_step decode(struct session *session, struct span input) {
-  struct framing_result *framed = &session->framed;
-  framing_decode(session->handler->framing, input.data, input.length, framed->seen, framed);
-  if (framed->answer != FRAMING_COMPLETE) return undecoded(session);
-  return decoded(session, framed->length);
+  struct framing_answer *answer = session->answer;
+  framing_decode(session->handler->framing, input.data, input.length, &session->progress, answer);
+  if (answer->verdict != FRAMING_COMPLETE) return undecoded(session);
+  return decoded(session, answer->length);
 }
 
 /* All of the request has to be copied for each time that it is asked about. Who sends many bytes
@@ -160,7 +156,7 @@ static enum session_step next_request(struct session *session) {
   }
   /* Here it moves, when the handler is back from run(). */
   if (session->handler->successor && !session->begun) return SESSION_WAIT;
-  if (input.length < session->framed.length) return SESSION_WAIT;
+  if (input.length < session->length) return SESSION_WAIT;
   if (session->handler->framing) {
     session->begun = true;
     return decode(session, input);
@@ -197,9 +193,9 @@ bool session_is_at_close(const struct session *session) {
   return session->state == STATE_NOTIFYING;
 }
 
-const struct framing_result *session_framed(const struct session *session) {
-  assert(session->state == STATE_ANSWERING);
-  return &session->framed;
+const struct framing_answer *session_framed(const struct session *session) {
+  assert(session->state == STATE_ANSWERING && session->answer);
+  return session->answer;
 }
 
 void session_yield(struct session *session) { session->yielded = true; }
@@ -230,8 +226,8 @@ bool session_set_verdict(struct session *session, enum session_verdict verdict, 
                          const char *why) {
   assert(session->state == STATE_READING);
   assert(verdict != SESSION_COMPLETE || (length > 0 && length <= session_input(session).length));
-  const char *interim = session->framed.interim;
-  session->framed.interim = NULL;
+  const char *interim = session->offered;
+  session->offered = NULL;
   switch (verdict) {
   case SESSION_PARTIAL:
     if (widen(session, length)) break;
@@ -293,11 +289,12 @@ void session_answered(struct session *session, bool close) {
     if (close) conversation_close(session, REASON_DONE);
     break;
   case STATE_ANSWERING:
-    if (!session->handler->framing) narrow(session, session->framed.length);
-    conversation_consume(session, session->framed.length);
+    if (!session->handler->framing) narrow(session, session->length);
+    conversation_consume(session, session->length);
     session->begun = session->expected = false;
     session->requests++;
-    session->framed.length = session->framed.seen = 0;
+    session->length = 0;
+    session->progress = (struct framing_progress){0};
     session->asked = 0;
     session->read_since = session->now;
     session->state = STATE_READING;

@@ -40,11 +40,11 @@ describe("framing.line", function()
     end)
 
     it("does not look again at what it has seen", function()
-      assert.are.equal(6, decode(line, "ab\ncd\n", 3).length)
+      assert.are.equal(6, decode(line, "ab\ncd\n", "abc").length)
     end)
 
     it("remembers a carriage return that the line feed was cut from", function()
-      assert.are.equal("abc", decode(line, "abc\r\n", 4).payload)
+      assert.are.equal("abc", decode(line, "abc\r\n", "abc\r").payload)
     end)
   end)
 

@@ -71,15 +71,15 @@ static bool lies_in(struct span inner, struct span outer) {
 }
 
 /* What can be read of a sound request lies in it; returns the bytes of its body. */
-static size_t read_http(const struct framing *framing, const struct framing_result *result) {
-  struct span data, rest = result->payload;
-  struct span frame = {result->payload.data + result->payload.length - result->length,
-                       result->length};
+static size_t read_http(const struct framing *framing, const struct framing_answer *answer) {
+  struct span data, rest = answer->payload;
+  struct span frame = {answer->payload.data + answer->payload.length - answer->length,
+                       answer->length};
   struct http_request request;
   struct http_field field;
   size_t count = 0;
   size_t body = 0;
-  http_read_request(result, &request);
+  http_read_request(answer, &request);
   CHECK(lies_in(request.method, frame) && request.method.length > 0);
   CHECK(lies_in(request.target, frame) && request.target.length > 0);
   CHECK(lies_in(request.fields, frame));
@@ -92,9 +92,9 @@ static size_t read_http(const struct framing *framing, const struct framing_resu
     CHECK(memchr(field.value.data, '\0', field.value.length) == NULL);
   }
   CHECK(count <= framing->option.http.max_headers);
-  if ((result->note & HTTP_CHUNKED) == 0) return rest.length;
+  if (!answer->http.is_chunked) return rest.length;
   while (http_next_chunk(&rest, &data)) {
-    CHECK(lies_in(data, result->payload) && data.length > 0);
+    CHECK(lies_in(data, answer->payload) && data.length > 0);
     body += data.length;
   }
   return body;
@@ -102,15 +102,15 @@ static size_t read_http(const struct framing *framing, const struct framing_resu
 
 /* Takes a Redis request apart: its arguments lie in it one after the other, are as many as the
  * answer said, and have no more bytes than are allowed. */
-static void check_arguments(const struct framing *framing, const struct framing_result *result) {
+static void check_arguments(const struct framing *framing, const struct framing_answer *answer) {
   struct resp_cursor cursor;
   struct resp_argument argument;
-  const char *behind = result->payload.data;
-  const char *end = behind + result->payload.length;
+  const char *behind = answer->payload.data;
+  const char *end = behind + answer->payload.length;
   size_t count = 0;
   size_t total = 0;
-  CHECK(result->payload.length == result->length);
-  for (resp_open(&cursor, result->payload); resp_next(&cursor, &argument); count++) {
+  CHECK(answer->payload.length == answer->length);
+  for (resp_open(&cursor, answer->payload); resp_next(&cursor, &argument); count++) {
     CHECK(argument.raw.data >= behind && argument.raw.length <= (size_t)(end - argument.raw.data));
     CHECK(argument.length <= argument.raw.length);
     behind = argument.raw.data + argument.raw.length;
@@ -119,76 +119,83 @@ static void check_arguments(const struct framing *framing, const struct framing_
     if (text != NULL && argument.length < argument.raw.length) resp_unquote(&argument, text);
     free(text);
   }
-  CHECK(count == result->arguments && count <= framing->option.resp.max_arguments);
+  CHECK(count == answer->arguments && count <= framing->option.resp.max_arguments);
   CHECK(total <= framing->max);
 }
 
 /* Decodes a copy of just so many bytes, so that the sanitizer sees an over-read. The payload of the
- * result lies in `bytes` again. */
+ * answer lies in `bytes` again. */
 static void decode_copy(const struct framing *framing, const char *bytes, size_t length,
-                        size_t seen, struct framing_result *result) {
+                        struct framing_progress *progress, struct framing_answer *answer) {
   char *copy = length > 0 ? malloc(length) : NULL;
   if (copy != NULL) memcpy(copy, bytes, length);
-  framing_decode(framing, copy, length, seen, result);
-  if (result->answer == FRAMING_COMPLETE) {
-    CHECK(result->length > 0 && result->length <= length);
-    CHECK(result->payload.data >= copy);
-    CHECK(result->payload.data + result->payload.length <= copy + result->length);
+  framing_decode(framing, copy, length, progress, answer);
+  if (answer->verdict == FRAMING_COMPLETE) {
+    CHECK(answer->length > 0 && answer->length <= length);
+    CHECK(answer->payload.data >= copy);
+    CHECK(answer->payload.data + answer->payload.length <= copy + answer->length);
     if (framing->kind == FRAMING_RESP)
-      check_arguments(framing, result);
+      check_arguments(framing, answer);
     else if (framing->kind == FRAMING_HTTP)
-      CHECK(read_http(framing, result) <= framing->max);
+      CHECK(read_http(framing, answer) <= framing->max);
     else
-      CHECK(result->payload.length <= framing->max);
-    result->payload.data = bytes + (result->payload.data - copy);
-  } else if (result->answer == FRAMING_PARTIAL) {
-    CHECK(result->length > length && result->length <= (size_t)PTRDIFF_MAX);
-    CHECK(result->seen <= length);
+      CHECK(answer->payload.length <= framing->max);
+    answer->payload.data = bytes + (answer->payload.data - copy);
+  } else if (answer->verdict == FRAMING_PARTIAL) {
+    CHECK(answer->length > length && answer->length <= (size_t)PTRDIFF_MAX);
+    CHECK(progress->seen <= length);
   } else {
-    CHECK(result->why != NULL);
+    CHECK(answer->why != NULL);
   }
   free(copy);
 }
 
-static void check_same(const struct framing_result *a, const struct framing_result *b) {
-  CHECK(a->answer == b->answer);
+static void check_same(const struct framing_answer *a, const struct framing_answer *b) {
+  CHECK(a->verdict == b->verdict);
   CHECK(a->length == b->length);
   CHECK(a->arguments == b->arguments);
   CHECK(a->payload.data == b->payload.data);
   CHECK(a->payload.length == b->payload.length);
+  CHECK(a->declared == b->declared);
   CHECK(a->why == b->why);
+  CHECK(a->got == b->got);
+  CHECK(a->interim == b->interim);
+  CHECK(a->http.method == b->http.method && a->http.target == b->http.target);
+  CHECK(a->http.is_chunked == b->http.is_chunked);
+  CHECK(a->http.keeps_alive == b->http.keeps_alive && a->http.expects == b->http.expects);
 }
 
 /* Feeds the stream in pieces, of one byte or random, and compares with the answer for the whole. */
 static void feed_pieces(const struct framing *framing, const char *bytes, size_t length,
-                        bool is_random, uint32_t state, const struct framing_result *whole) {
-  struct framing_result result;
+                        bool is_random, uint32_t state, const struct framing_answer *whole) {
+  struct framing_progress progress = {0};
+  struct framing_answer answer;
   size_t asked = 0;
-  size_t seen = 0;
   size_t there = 0;
   for (;;) {
-    decode_copy(framing, bytes, there, seen, &result);
-    if (result.answer != FRAMING_PARTIAL || there == length) break;
-    CHECK(result.seen >= seen);
-    if (result.length > asked) asked = result.length;
-    seen = result.seen;
+    size_t seen = progress.seen;
+    decode_copy(framing, bytes, there, &progress, &answer);
+    if (answer.verdict != FRAMING_PARTIAL || there == length) break;
+    CHECK(progress.seen >= seen);
+    if (answer.length > asked) asked = answer.length;
     there += is_random ? next_cut(&state) : 1;
     if (there > length) there = length;
   }
-  if (result.answer == FRAMING_COMPLETE) CHECK(result.length >= asked);
-  if (result.answer != FRAMING_PARTIAL) CHECK(there >= asked); /* a session waits for them */
-  check_same(&result, whole);
+  if (answer.verdict == FRAMING_COMPLETE) CHECK(answer.length >= asked);
+  if (answer.verdict != FRAMING_PARTIAL) CHECK(there >= asked); /* a session waits for them */
+  check_same(&answer, whole);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   struct framing framing;
-  struct framing_result whole;
+  struct framing_progress progress = {0};
+  struct framing_answer whole;
   if (size < OPTIONS) return 0;
   choose_options(data, &framing);
   uint32_t cuts = (uint32_t)data[5] << 16 | (uint32_t)data[6] << 8 | data[7];
   const char *bytes = (const char *)data + OPTIONS;
   size_t length = size - OPTIONS;
-  decode_copy(&framing, bytes, length, 0, &whole);
+  decode_copy(&framing, bytes, length, &progress, &whole);
   feed_pieces(&framing, bytes, length, false, 0, &whole);
   feed_pieces(&framing, bytes, length, true, cuts, &whole);
   return 0;

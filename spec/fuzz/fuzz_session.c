@@ -258,14 +258,15 @@ static void on_connect(struct world *world) {
 /* The peer would wait: for a target with a "q" in it, it does so in vain. */
 static void expect_request(struct world *world) {
   struct span input = session_input(world->session);
-  struct framing_result head, whole;
+  struct framing_progress progress = {0};
+  struct framing_answer head, whole;
   struct http_request request;
   check_beginner(world);
   world->beginner = world->running;
   CHECK(world->running->wants_on_expect && !world->has_asked);
   world->has_asked = true;
   http_read_head(input.data, input.length, &head);
-  CHECK(head.length <= input.length && (head.note & HTTP_EXPECTS) != 0);
+  CHECK(head.length <= input.length && head.http.expects);
   http_read_request(&head, &request);
   if (memchr(request.target.data, 'y', request.target.length)) session_yield(world->session);
   if (memchr(request.target.data, 'q', request.target.length)) {
@@ -277,9 +278,9 @@ static void expect_request(struct world *world) {
     session_answered(world->session, true);
     return;
   }
-  framing_decode(world->running->framing, input.data, input.length, 0, &whole);
-  bool waits = whole.answer == FRAMING_PARTIAL && input.length == head.length;
-  CHECK(waits || whole.answer == FRAMING_COMPLETE);
+  framing_decode(world->running->framing, input.data, input.length, &progress, &whole);
+  bool waits = whole.verdict == FRAMING_PARTIAL && input.length == head.length;
+  CHECK(waits || whole.verdict == FRAMING_COMPLETE);
   static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
   if (waits && !world->is_at_end) expect(world, go_on, sizeof go_on - 1);
   session_go_on(world->session);
@@ -564,13 +565,14 @@ static void check_reason(struct world *world) {
 
 /* Nothing is in the way of a request: so there is none. */
 static void check_idle(struct world *world) {
-  struct framing_result result;
+  struct framing_progress progress = {0};
+  struct framing_answer answer;
   struct span input = session_input(world->session);
   if (!world->is_at_end) CHECK(session_wants_input(world->session));
   CHECK(input.length <= world->holder->limits.max_request);
   if (!world->holder->framing || input.length == 0) return;
-  framing_decode(world->holder->framing, input.data, input.length, 0, &result);
-  CHECK(result.answer == FRAMING_PARTIAL);
+  framing_decode(world->holder->framing, input.data, input.length, &progress, &answer);
+  CHECK(answer.verdict == FRAMING_PARTIAL);
 }
 
 static void check(struct world *world) {

@@ -34,15 +34,15 @@ static void build_fence(lua_State *L, struct fence *fence, size_t length) {
   luaL_error(L, "cannot write to %I bytes", (LUAI_UACINT)length);
 }
 
-/* Decodes a copy that ends at the fence; the payload of the result lies in `bytes` again. */
+/* Decodes a copy that ends at the fence; the payload of the answer lies in `bytes` again. */
 static void decode_fenced(const struct fence *fence, const struct framing *framing,
-                          const char *bytes, size_t length, size_t seen,
-                          struct framing_result *result) {
+                          const char *bytes, size_t length, struct framing_progress *progress,
+                          struct framing_answer *answer) {
   char *copy = fence->end - length;
   memcpy(copy, bytes, length);
-  framing_decode(framing, copy, length, seen, result);
-  if (result->answer == FRAMING_COMPLETE)
-    result->payload.data = bytes + (result->payload.data - copy);
+  framing_decode(framing, copy, length, progress, answer);
+  if (answer->verdict == FRAMING_COMPLETE)
+    answer->payload.data = bytes + (answer->payload.data - copy);
 }
 
 static const struct framing *check_framing(lua_State *L) {
@@ -51,18 +51,23 @@ static const struct framing *check_framing(lua_State *L) {
   return framing;
 }
 
-static int push_result(lua_State *L, const struct framing_result *result) {
+static int push_answer(lua_State *L, const struct framing *framing,
+                       const struct framing_progress *progress,
+                       const struct framing_answer *answer) {
+  char why[FRAMING_WHY_MAX];
   lua_newtable(L);
-  lua_pushstring(L, answer_names[result->answer]);
+  lua_pushstring(L, answer_names[answer->verdict]);
   lua_setfield(L, -2, "answer");
-  lua_pushinteger(L, (lua_Integer)result->length);
+  lua_pushinteger(L, (lua_Integer)answer->length);
   lua_setfield(L, -2, "length");
-  lua_pushinteger(L, (lua_Integer)result->seen);
+  lua_pushinteger(L, answer->verdict == FRAMING_PARTIAL ? (lua_Integer)progress->seen : 0);
   lua_setfield(L, -2, "seen");
-  lua_pushstring(L, result->why);
-  lua_setfield(L, -2, result->answer == FRAMING_PARTIAL ? "interim" : "why");
-  if (result->answer == FRAMING_COMPLETE)
-    lua_pushlstring(L, result->payload.data, result->payload.length);
+  lua_pushstring(L, answer->interim);
+  lua_setfield(L, -2, "interim");
+  lua_pushstring(L, answer->got ? framing_explain(framing, answer, why, sizeof why) : answer->why);
+  lua_setfield(L, -2, "why");
+  if (answer->verdict == FRAMING_COMPLETE)
+    lua_pushlstring(L, answer->payload.data, answer->payload.length);
   else
     lua_pushnil(L);
   lua_setfield(L, -2, "payload");
@@ -74,72 +79,78 @@ static int push_result(lua_State *L, const struct framing_result *result) {
 static int forget(lua_State *L) {
   const struct framing *framing = check_framing(L);
   size_t length, more;
-  struct framing_result result;
+  struct framing_progress progress = {0};
+  struct framing_answer answer;
   const char *bytes = luaL_checklstring(L, 2, &length);
   luaL_checklstring(L, 3, &more);
-  framing_decode(framing, bytes, length, 0, &result);
-  luaL_argcheck(L, result.answer == FRAMING_PARTIAL, 2, "not partial");
+  framing_decode(framing, bytes, length, &progress, &answer);
+  luaL_argcheck(L, answer.verdict == FRAMING_PARTIAL, 2, "not partial");
   lua_concat(L, 2);
   char *copy = lua_newuserdatauv(L, length + more, 0);
   memcpy(copy, lua_tostring(L, 2), length + more);
-  const char *line = memchr(copy, '\n', result.seen);
+  const char *line = memchr(copy, '\n', progress.seen);
   size_t from = line != NULL ? (size_t)(line - copy) + 1 : 0;
-  memset(copy + from, '?', result.seen - from);
-  framing_decode(framing, copy, length + more, result.seen, &result);
-  return push_result(L, &result);
+  memset(copy + from, '?', progress.seen - from);
+  framing_decode(framing, copy, length + more, &progress, &answer);
+  return push_answer(L, framing, &progress, &answer);
 }
 
-/* decode(framing, bytes, seen): one call of framing_decode() as a table; `seen` defaults to 0. */
+/* decode(framing, bytes, before): one call of framing_decode() as a table. With `before` another
+ * one comes before it, which is shown those bytes: they take the place of the first ones. */
 static int decode(lua_State *L) {
   const struct framing *framing = check_framing(L);
-  size_t length;
+  size_t length, before;
   const char *bytes = luaL_checklstring(L, 2, &length);
-  size_t seen = (size_t)luaL_optinteger(L, 3, 0);
-  struct framing_result result;
+  const char *others = luaL_optlstring(L, 3, "", &before);
+  struct framing_progress progress = {0};
+  struct framing_answer answer;
   struct fence fence;
-  luaL_argcheck(L, seen <= length, 3, "more than there is");
+  luaL_argcheck(L, before <= length, 3, "more than there is");
   build_fence(L, &fence, length);
-  decode_fenced(&fence, framing, bytes, length, seen, &result);
+  if (before > 0) decode_fenced(&fence, framing, others, before, &progress, &answer);
+  decode_fenced(&fence, framing, bytes, length, &progress, &answer);
   munmap(fence.pages, fence.size);
-  return push_result(L, &result);
+  return push_answer(L, framing, &progress, &answer);
 }
 
-static bool is_same(const struct framing_result *a, const struct framing_result *b) {
-  return a->answer == b->answer && a->length == b->length && a->why == b->why &&
-         a->payload.data == b->payload.data && a->payload.length == b->payload.length;
+static bool is_same(const struct framing_answer *a, const struct framing_answer *b) {
+  return a->verdict == b->verdict && a->length == b->length && a->why == b->why &&
+         a->got == b->got && a->payload.data == b->payload.data &&
+         a->payload.length == b->payload.length;
 }
 
 /* Feeds up to `first` bytes, then `step` more at a time, as a session does: it stops at an answer
  * that is final. Returns what is wrong with the answers, or NULL. */
 static const char *feed_pieces(const struct fence *fence, const struct framing *framing,
                                struct span all, size_t first, size_t step,
-                               struct framing_result *result) {
+                               struct framing_progress *progress, struct framing_answer *answer) {
   size_t asked = 0;
-  size_t seen = 0;
+  *progress = (struct framing_progress){0};
   for (size_t there = first;; there += step) {
     if (there > all.length) there = all.length;
-    decode_fenced(fence, framing, all.data, there, seen, result);
-    if (result->answer == FRAMING_COMPLETE && result->length < asked)
+    decode_fenced(fence, framing, all.data, there, progress, answer);
+    if (answer->verdict == FRAMING_COMPLETE && answer->length < asked)
       return "was complete before it had as many bytes as it asked for";
-    if (result->answer != FRAMING_PARTIAL && there < asked)
+    if (answer->verdict != FRAMING_PARTIAL && there < asked)
       return "was refused before it had as many bytes as it asked for: a session would not look";
-    if (result->answer == FRAMING_PARTIAL && result->length <= there)
+    if (answer->verdict == FRAMING_PARTIAL && answer->length <= there)
       return "asked for no more bytes than were there";
-    if (result->answer != FRAMING_PARTIAL || there == all.length) return NULL;
-    if (result->length > asked) asked = result->length;
-    seen = result->seen;
+    if (answer->verdict != FRAMING_PARTIAL || there == all.length) return NULL;
+    if (answer->length > asked) asked = answer->length;
   }
 }
 
 static const char *feed_all_ways(const struct fence *fence, const struct framing *framing,
-                                 struct span all, struct framing_result *whole) {
-  struct framing_result result;
-  const char *fault = feed_pieces(fence, framing, all, all.length, 1, whole);
-  if (fault == NULL) fault = feed_pieces(fence, framing, all, 0, 1, &result);
-  if (fault == NULL && !is_same(whole, &result)) fault = "answered otherwise byte by byte";
+                                 struct span all, struct framing_progress *progress,
+                                 struct framing_answer *whole) {
+  struct framing_progress in_pieces;
+  struct framing_answer answer;
+  const char *fault = feed_pieces(fence, framing, all, all.length, 1, progress, whole);
+  if (fault == NULL) fault = feed_pieces(fence, framing, all, 0, 1, &in_pieces, &answer);
+  if (fault == NULL && !is_same(whole, &answer)) fault = "answered otherwise byte by byte";
   for (size_t cut = 0; fault == NULL && cut <= all.length; cut++) {
-    fault = feed_pieces(fence, framing, all, cut, all.length, &result);
-    if (fault == NULL && !is_same(whole, &result)) fault = "answered otherwise in two pieces";
+    fault = feed_pieces(fence, framing, all, cut, all.length, &in_pieces, &answer);
+    if (fault == NULL && !is_same(whole, &answer)) fault = "answered otherwise in two pieces";
   }
   return fault;
 }
@@ -150,13 +161,14 @@ static int feed(lua_State *L) {
   const struct framing *framing = check_framing(L);
   struct span all;
   all.data = luaL_checklstring(L, 2, &all.length);
-  struct framing_result result;
+  struct framing_progress progress;
+  struct framing_answer answer;
   struct fence fence;
   build_fence(L, &fence, all.length);
-  const char *fault = feed_all_ways(&fence, framing, all, &result);
+  const char *fault = feed_all_ways(&fence, framing, all, &progress, &answer);
   munmap(fence.pages, fence.size);
   if (fault != NULL) return luaL_error(L, "framing.%s %s", framing_name(framing->kind), fault);
-  return push_result(L, &result);
+  return push_answer(L, framing, &progress, &answer);
 }
 
 static int open(lua_State *L) {
