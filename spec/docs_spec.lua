@@ -19,7 +19,8 @@ describe("the documents", function()
 
       it("name files that are there: " .. name, function()
         for path in text:gmatch "%f[%w]%l+/[%w_/]+%.%l+" do
-          if path:find "^spec/" or path:find "^core/" or path:find "^protocols/" or path:find "^tools/" then
+          local is_ours = path:find "^spec/" or path:find "^core/" or path:find "^protocols/" or path:find "^tools/"
+          if is_ours and not path:find("NAME", 1, true) then
             assert.is_truthy(read(path), path)
           end
         end
@@ -31,6 +32,131 @@ describe("the documents", function()
         end
       end)
     end
+  end
+end)
+
+-- The pages of the project: README.md, CHANGELOG.md and all of docs/.
+local PAGES <const> = { "README.md", "CHANGELOG.md" }
+for name in lfs.dir(SOURCE .. "/docs") do
+  if name:find "%.md$" then PAGES[#PAGES + 1] = "docs/" .. name end
+end
+
+-- A page without its blocks of code, and so without what looks like a heading or a link in one.
+local function prose(text)
+  local lines, fenced = {}, false
+  for line in (text .. "\n"):gmatch "(.-)\n" do
+    if line:find "^%s*```" then
+      fenced = not fenced
+    elseif not fenced and not line:find "^    " then
+      lines[#lines + 1] = line
+    end
+  end
+  return table.concat(lines, "\n") .. "\n"
+end
+
+-- The anchors of a page as GitHub makes them of its headings, and the headings of the second level.
+local function headings(text)
+  local anchors, sections, count = {}, {}, {}
+  for marks, title in ("\n" .. prose(text)):gmatch "\n(#+) ([^\n]*)" do
+    local slug = title:lower():gsub("[^%w%s_-]", ""):gsub("%s", "-")
+    local number = count[slug]
+    count[slug] = (number or 0) + 1
+    anchors[number and slug .. "-" .. number or slug] = true
+    if #marks == 2 then sections[#sections + 1] = { title = title, slug = slug } end
+  end
+  return anchors, sections
+end
+
+describe("links and contents", function()
+  for _, page in ipairs(PAGES) do
+    local text <const> = prose(read(page))
+    local folder <const> = page:match "^(.*/)" or ""
+
+    it("lead to files and headings that are there: " .. page, function()
+      for target in text:gmatch "%]%(([^)%s]+)%)" do
+        if not target:find "^%a+:" then
+          local path, anchor = target:match "^([^#]*)#?(.*)$"
+          path = path == "" and page or (folder .. path):gsub("^docs/%.%./", "")
+          local linked = assert(read(path), page .. " links to " .. target .. ": there is no such file")
+          if anchor ~= "" then
+            assert.is_truthy(headings(linked)[anchor], page .. " links to " .. target .. ": there is no such heading")
+          end
+        end
+      end
+    end)
+
+    local whole <const> = read(page)
+    if page ~= "CHANGELOG.md" and select(2, whole:gsub("\n", "")) > 120 then
+      it("name every section of a page that is longer than three screens: " .. page, function()
+        for _, section in ipairs(select(2, headings(whole))) do
+          if section.title ~= "Contents" then
+            assert.is_truthy(text:find("](#" .. section.slug .. ")", 1, true), page .. ": " .. section.title)
+          end
+        end
+      end)
+    end
+  end
+end)
+
+describe("the pages about the code", function()
+  -- Every file of the code by its path and by each end of it, and the text of all of them.
+  local paths, texts = {}, {}
+  local function collect(folder)
+    for name in lfs.dir(SOURCE .. "/" .. folder) do
+      local path = folder .. "/" .. name
+      if name:sub(1, 1) ~= "." and lfs.attributes(SOURCE .. "/" .. path, "mode") == "directory" then
+        collect(path)
+        while path do
+          paths[path .. "/"] = true
+          path = path:match "^[^/]+/(.*)$"
+        end
+      elseif name:find "%.[ch]$" or name:find "%.lua$" or name:find "^CMakeLists" then
+        texts[#texts + 1] = read(path)
+        while path do
+          paths[path] = true
+          path = path:match "^[^/]+/(.*)$"
+        end
+      elseif name:sub(1, 1) ~= "." then
+        paths[path] = true
+      end
+    end
+  end
+  for _, folder in ipairs { "core", "lua", "spec", "protocols", "bench", "tools" } do collect(folder) end
+  local code <const> = table.concat(texts, "\n")
+
+  -- Names of other people's files.
+  local FOREIGN <const> = { ["lua.h"] = true, ["lauxlib.h"] = true }
+
+  for _, page in ipairs { "docs/architecture.md", "docs/contributing.md" } do
+    local text <const> = read(page)
+
+    it("name files that are there: " .. page, function()
+      for span in text:gmatch "`([^`\n]+)`" do
+        local is_path = span:find "^[%w_/.-]+%.[ch]$" or span:find "^[%w_/.-]+%.lua$" or span:find "^[%w_-]+/[%w_/-]*$"
+        if is_path and not FOREIGN[span] and not span:find("NAME", 1, true) and not span:find "^build/" then
+          assert.is_truthy(paths[span] or lfs.attributes(SOURCE .. "/" .. span), page .. " names " .. span)
+        end
+      end
+    end)
+
+    it("name functions that are there: " .. page, function()
+      for name in text:gmatch "`([%w_]+)%(%)`" do
+        assert.is_truthy(code:find("%f[%w_]" .. name .. "%("), page .. " names " .. name .. "()")
+      end
+    end)
+
+    it("name each function in the file that has it: " .. page, function()
+      for name, path in text:gmatch "`([%w_]+)%(%)`%s+in%s+`([%w_/.]+)`" do
+        local source = read("core/" .. path) or read(path) or read("lua/parlance/" .. path) or ""
+        assert.is_truthy(source:find("%f[%w_]" .. name .. "%("), page .. " names " .. name .. "() in " .. path)
+      end
+    end)
+
+    it("name words of the code that are there: " .. page, function()
+      for name in text:gmatch "`([%l%d]+_[%l%d_]+)`" do
+        assert.is_truthy(code:find("%f[%w_]" .. name .. "%f[^%w_]"), page .. " names " .. name)
+      end
+    end)
   end
 end)
 
