@@ -12,8 +12,8 @@ static void compact(struct buffer *buffer) {
   buffer->start = 0;
 }
 
-/* Makes the block one of at least this capacity, and at least twice that of the one before. What is
- * held moves to its beginning. */
+/* Replaces the block by one of at least `needed` bytes and at least twice the old capacity. The
+ * bytes held move to its beginning. */
 static enum status grow(struct buffer **buffer, size_t needed) {
   struct buffer *before = *buffer, *grown;
   struct span held = buffer_bytes(before);
@@ -22,7 +22,7 @@ static enum status grow(struct buffer **buffer, size_t needed) {
     if (capacity > SIZE_MAX / 4) return STATUS_NO_MEMORY;
     capacity *= 2;
   }
-  bool may_extend = before && before->start == 0; /* the allocator can often do that in place */
+  bool may_extend = before && before->start == 0; /* realloc() can often extend in place. */
   grown = may_extend ? realloc(before, sizeof *grown + capacity) : malloc(sizeof *grown + capacity);
   if (!grown) return STATUS_NO_MEMORY;
   if (!may_extend) {
@@ -36,8 +36,8 @@ static enum status grow(struct buffer **buffer, size_t needed) {
   return STATUS_OK;
 }
 
-/* Moving what is held is paid for either by the bytes that were consumed since the last move, at
- * least as many, or by a capacity that doubles: then that many can be consumed before the next. */
+/* Each byte is moved a constant number of times on average: bytes move within the block only after
+ * at least as many were consumed, and to another block only when the capacity doubles. */
 enum status buffer_reserve(struct buffer **buffer, size_t room, struct span *space) {
   size_t held = buffer_bytes(*buffer).length;
   if (room > SIZE_MAX / 4 - held) return STATUS_NO_MEMORY;

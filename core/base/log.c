@@ -22,9 +22,9 @@ static struct {
   enum log_format format;
   bool is_terminal;
   int fd;
-  int64_t dropped; /* lines that could not be written, since the last that could */
-  size_t shown;    /* of a peer's bytes in a line */
-  log_writer *divert;
+  int64_t dropped;    /* Lines lost since the last line that was written. */
+  size_t shown;       /* How many of a peer's bytes a line may show. */
+  log_writer *divert; /* NULL: lines go to fd. */
   void *context;
 } settings = {.level = LOG_INFO, .fd = STDERR_FILENO, .shown = LOG_SHOWN};
 
@@ -52,7 +52,7 @@ bool log_parse_format(const char *name, enum log_format *format) {
   return true;
 }
 
-/* All or nothing, so that an escape is never cut in two. */
+/* Adds all the bytes or none, so that an escape is never cut in two. */
 static void put(struct log_line *line, const char *bytes, size_t length) {
   if (line->full || line->length + length > sizeof line->text - RESERVE) {
     line->full = true;
@@ -97,7 +97,7 @@ static void put_quoted(struct log_line *line, const char *bytes, size_t length) 
   put_text(line, "\"");
   if (line->full) return;
   put_escaped(line, bytes, length);
-  /* The reserve is for this: a cut value still ends as a value. */
+  /* RESERVE leaves room for this: a value that was cut still ends with its quote. */
   const char *ending = line->full ? "...\"" : "\"";
   memcpy(line->text + line->length, ending, strlen(ending));
   line->length += strlen(ending);
@@ -167,7 +167,7 @@ bool log_begin_limited(struct log_line *line, enum log_level level, const char *
   return true;
 }
 
-/* Takes back a field whose key or bare value did not fit whole. */
+/* Removes a field whose key or bare value did not fit whole. */
 static void drop_cut_field(struct log_line *line, size_t start) {
   if (line->full) line->length = start;
 }
@@ -194,7 +194,7 @@ void log_text(struct log_line *line, const char *key, const char *value) {
   log_bytes(line, key, value, strlen(value));
 }
 
-/* A byte of a block, around which no quotes stand: what they would need is left as it is. */
+/* Adds a byte of a block. A block has no quotes, so that quotes in it need no escape. */
 static void put_plain(struct log_line *line, const char *byte) {
   if (*byte == '\n')
     put_text(line, "\n    ");
@@ -208,7 +208,8 @@ bool log_is_multiline(void) {
   return settings.format == LOG_TEXT && (settings.is_terminal || settings.divert);
 }
 
-/* Programs find the text by its key; for people it begins in a line of its own. */
+/* A log_writer gets the key, by which tools find the text. On a terminal the text begins in a line
+ * of its own. */
 void log_block(struct log_line *line, const char *key, const char *text) {
   if (!log_is_multiline() || !strchr(text, '\n')) {
     log_text(line, key, text);
@@ -246,7 +247,7 @@ void log_integer(struct log_line *line, const char *key, int64_t value) {
 
 void log_number(struct log_line *line, const char *key, double value) {
   char text[32];
-  if (!isfinite(value)) { /* JSON has no number for these */
+  if (!isfinite(value)) { /* JSON has no number for these. */
     log_text(line, key, isnan(value) ? "nan" : value > 0 ? "inf" : "-inf");
     return;
   }
@@ -254,8 +255,8 @@ void log_number(struct log_line *line, const char *key, double value) {
   put_bare(line, key, text, length);
 }
 
-/* It is opened anew, so that writing without waiting is ours alone and not that of everyone who has
- * the descriptor. */
+/* Opens standard error anew, because O_NONBLOCK on the inherited descriptor would change it for
+ * every process that shares it. */
 void log_set_nonblocking(void) {
   struct stat about;
   if (fstat(STDERR_FILENO, &about) != 0 || !(S_ISFIFO(about.st_mode) || S_ISCHR(about.st_mode)))
@@ -281,7 +282,7 @@ void log_divert(log_writer *write, void *context) {
   settings.context = context;
 }
 
-/* A log that cannot be written must not stop the server: the line is lost, and counted. */
+/* An error of write() must not stop the server: the line is lost, and counted. */
 void log_end(struct log_line *line) {
   if (settings.dropped > 0) log_integer(line, "lines_lost_before", settings.dropped);
   if (settings.format == LOG_JSON) line->text[line->length++] = '}';

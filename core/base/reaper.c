@@ -22,7 +22,7 @@ static bool start(FILE *pipe) {
   return is_started;
 }
 
-/* The signals are for the thread that has always been there. */
+/* Blocks all signals in the new thread, so that the main thread gets them. */
 void reaper_close(FILE *pipe) {
   sigset_t all, before;
   sigfillset(&all);

@@ -14,7 +14,7 @@ bool spelling_normalize(const char *name, struct spelling *spelling) {
 static unsigned least(unsigned a, unsigned b) { return a < b ? a : b; }
 
 unsigned spelling_distance(const struct spelling *a, const struct spelling *b) {
-  /* Of the first i letters and the first j. */
+  /* between[i][j]: the distance of the first i letters of a and the first j letters of b. */
   unsigned between[SPELLING_LETTERS_MAX + 1][SPELLING_LETTERS_MAX + 1];
   for (unsigned i = 0; i <= a->length; i++) {
     for (unsigned j = 0; j <= b->length; j++) {
@@ -33,7 +33,7 @@ unsigned spelling_distance(const struct spelling *a, const struct spelling *b) {
   return between[a->length][b->length];
 }
 
-/* A name that is wrong in any case may be further away than one that is only suspected. */
+/* The largest distance of two names that are near, for a known name of this length. */
 static unsigned tolerance(unsigned length) { return length < 3 ? 0 : length < 6 ? 1 : length / 3; }
 
 unsigned spelling_compare(const char *name, const char *known) {

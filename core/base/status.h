@@ -1,4 +1,4 @@
-/* status.h: what a call of the core answers when it can fail.
+/* status.h: the result of a function that can fail.
  *
  * Functions return a status; results go out through trailing pointers. STATUS_ERROR leaves the
  * reason in errno for the one place that logs it. */
@@ -7,11 +7,11 @@
 
 enum status {
   STATUS_OK,
-  STATUS_AGAIN,     /* nothing to be had now without waiting */
-  STATUS_CLOSED,    /* the other side has ended the stream in order */
-  STATUS_NO_MEMORY, /* an allocation failed; what was there before is unharmed */
-  STATUS_FULL,      /* a fixed capacity is used up (descriptors, a select set) */
-  STATUS_ERROR      /* the system refused: errno says why */
+  STATUS_AGAIN,     /* The call would have to wait. */
+  STATUS_CLOSED,    /* The peer has ended the stream in order. */
+  STATUS_NO_MEMORY, /* An allocation failed; nothing has changed. */
+  STATUS_FULL,      /* A fixed capacity is used up (descriptors, a select set). */
+  STATUS_ERROR      /* A system call failed, and errno says why. */
 };
 
 #endif

@@ -5,7 +5,7 @@
 
 void timer_heap_init(struct timer_heap *heap) { *heap = (struct timer_heap){0}; }
 
-/* Places count from 1, so that the parent of a place is half of it. */
+/* Places count from 1, so that the parent of place n is n / 2. */
 static struct timer *timer_at(const struct timer_heap *heap, size_t place) {
   return heap->timers[place - 1];
 }
@@ -38,7 +38,7 @@ static void sift_down(struct timer_heap *heap, struct timer *timer, size_t place
   put_at(heap, place, timer);
 }
 
-/* Finds the place of a timer that came to `place` from elsewhere or has a new time. */
+/* Moves a timer up or down from `place` until the heap is in order. */
 static void settle(struct timer_heap *heap, struct timer *timer, size_t place) {
   if (place > 1 && is_before(timer, timer_at(heap, place / 2)))
     sift_up(heap, timer, place);

@@ -7,16 +7,16 @@
 
 enum {
   COLUMNS = 100,
-  RUN_MIN = 64,          /* so often a byte must come for its number to be written */
-  HEX_BYTES = 16,        /* in one line */
-  RAW_SHARE = 4,         /* bytes are no text if one in so many is none, or more */
-  TEXT_LINE_MIN = 5,     /* bytes of a first line that is taken for text */
-  WAIT_MAX = 1000 * 1000 /* s in one line */
+  RUN_MIN = 64,          /* A byte that is repeated so often is written once with its number. */
+  HEX_BYTES = 16,        /* Bytes in a line of hexadecimal digits. */
+  RAW_SHARE = 4,         /* Bytes are binary if one in so many, or more, is not text. */
+  TEXT_LINE_MIN = 5,     /* A first line of fewer bytes does not count as text. */
+  WAIT_MAX = 1000 * 1000 /* The most seconds in one `wait` line. */
 };
 
 static void put(struct transcript *transcript, const char *text, size_t length) {
-  if (transcript->lacks_memory) return;
-  if (buffer_append(&transcript->text, text, length) != STATUS_OK) transcript->lacks_memory = true;
+  if (transcript->is_incomplete) return;
+  if (buffer_append(&transcript->text, text, length) != STATUS_OK) transcript->is_incomplete = true;
 }
 
 void transcript_line(struct transcript *transcript, const char *line) {
@@ -42,14 +42,14 @@ void transcript_wait(struct transcript *transcript, int64_t milliseconds) {
   transcript_line(transcript, line);
 }
 
-/* How often the first byte comes one behind the other; it is not counted further than `most`. */
+/* Returns how often the first byte is repeated, counted up to `most`. */
 static size_t run_length(struct span bytes, size_t most) {
   size_t length = bytes.length < most ? bytes.length : most, run = 0;
   while (run < length && bytes.data[run] == bytes.data[0]) run++;
   return run;
 }
 
-/* The first byte as it stands in a string, into text[5]. Returns how long that is. */
+/* Writes the first byte as it stands in a quoted string into text[5]. Returns its length. */
 static int escape(struct span bytes, char *text) {
   unsigned char byte = (unsigned char)bytes.data[0];
   switch (byte) {
@@ -78,7 +78,7 @@ static struct span behind(struct span bytes, size_t length) {
   return (struct span){bytes.data + length, bytes.length - length};
 }
 
-/* One line of what one side says. Returns how many of the bytes, which there must be, are in it. */
+/* Adds one line with a quoted string. Returns how many of the bytes, at least one, are in it. */
 static size_t put_bytes_line(struct transcript *transcript, char side, struct span bytes) {
   char line[COLUMNS + 32];
   char *end = line + sprintf(line, "%c \"", side);
@@ -89,7 +89,7 @@ static size_t put_bytes_line(struct transcript *transcript, char side, struct sp
     put(transcript, line, (size_t)(end - line));
     return run;
   }
-  size_t known = run; /* before here no long run begins */
+  size_t known = run; /* No long run begins before this offset. */
   do {
     char text[8];
     struct span rest = behind(bytes, taken);
@@ -108,9 +108,9 @@ static size_t put_bytes_line(struct transcript *transcript, char side, struct sp
   return taken;
 }
 
-/* ---- bytes that are no text ---------------------------------------------------------------- */
+/* ---- binary bytes -------------------------------------------------------------------------- */
 
-/* How many bytes the UTF-8 character at the beginning has; 0: it is none. */
+/* Returns the length of the UTF-8 character at the beginning; 0: there is none. */
 static size_t utf8_length(struct span bytes) {
   static const unsigned least[] = {0, 0, 0x80, 0x800, 0x10000};
   unsigned first = (unsigned char)bytes.data[0];
@@ -127,7 +127,7 @@ static size_t utf8_length(struct span bytes) {
   return code < least[length] || code > 0x10ffff || is_surrogate ? 0 : length;
 }
 
-/* How many bytes are neither UTF-8 text nor white space that text has. */
+/* Counts the bytes that are neither UTF-8 text nor the usual white space. */
 static size_t count_raw(struct span bytes) {
   size_t raw = 0;
   while (bytes.length > 0) {
@@ -140,8 +140,8 @@ static size_t count_raw(struct span bytes) {
   return raw;
 }
 
-/* One line of pairs of hexadecimal digits, with the text among them as a comment. Returns how many
- * of the bytes, which there must be, are in it. */
+/* Adds one line of pairs of hexadecimal digits, with the printable characters as a comment. Returns
+ * how many of the bytes, at least one, are in it. */
 static size_t put_hex_line(struct transcript *transcript, char side, struct span bytes) {
   char line[COLUMNS + 32];
   char *end = line + sprintf(line, "%c hex", side);
@@ -165,7 +165,7 @@ static size_t put_hex_line(struct transcript *transcript, char side, struct span
   return taken;
 }
 
-/* Where this line of text ends: behind its line feed, or at the end of all. */
+/* Returns the first line with its line feed, or all bytes if there is no line feed. */
 static struct span first_line(struct span bytes) {
   const char *feed = memchr(bytes.data, '\n', bytes.length);
   return (struct span){bytes.data, feed ? (size_t)(feed - bytes.data) + 1 : bytes.length};
@@ -175,9 +175,9 @@ static void put_strings(struct transcript *transcript, char side, struct span by
   while (bytes.length > 0) bytes = behind(bytes, put_bytes_line(transcript, side, bytes));
 }
 
-/* Lines of text at the beginning, such as the head of an HTTP message, are text whatever follows.
- * From the first line on that is none, all is in hexadecimal digits if it is no text for the most
- * part. */
+/* Lines of text at the beginning, such as the head of an HTTP message, are written as strings
+ * whatever follows. From the first line on that is not text, all the rest is written in hexadecimal
+ * digits if enough of it is binary. */
 void transcript_bytes(struct transcript *transcript, char side, struct span bytes) {
   size_t raw = count_raw(bytes);
   bool has_begun = false;

@@ -1,6 +1,6 @@
-/* transcript.h: conversations as text, in the format of docs/transcripts.md.
+/* transcript.h: writes the lines of a transcript, in the format of docs/transcripts.md.
  *
- * The text is made in memory; what is to stand in it, and in which order, is left to the caller. */
+ * The text is made in memory. The caller decides which lines it has, and in which order. */
 #ifndef BASE_TRANSCRIPT_H
 #define BASE_TRANSCRIPT_H
 
@@ -9,25 +9,25 @@
 
 #include "base/buffer.h"
 
-/* All zeros at first; buffer_free(&text) at the end. */
+/* All zeros at first. The caller frees it with buffer_free(&transcript.text). */
 struct transcript {
   struct buffer *text;
-  bool lacks_memory; /* there was none for something: the text is of no use */
+  bool is_incomplete; /* An allocation failed: the text must not be used. */
 };
 
-/* A line that is written as it stands, such as "fresh" or "< end". */
+/* Adds a line as it stands, such as "fresh" or "< end". */
 void transcript_line(struct transcript *transcript, const char *line);
 
-/* The time at the beginning, in ms since 1970. */
+/* Adds a `time` line. */
 void transcript_time(struct transcript *transcript, int64_t real_milliseconds);
 
-/* Time that passes. */
+/* Adds a `wait` line, or several if the time is very long. */
 void transcript_wait(struct transcript *transcript, int64_t milliseconds);
 
-/* What one side says: '>' is the client, '<' the server. In as many lines as a person would give
- * it: a line feed ends one, none is longer than a screen is wide, and a byte that comes again and
- * again is written once. Bytes that are no text are written as `hex 00 01 ff`. The workbench's
- * literal.lua writes the same lines. */
+/* Adds bytes that the client ('>') or the server ('<') sends. A line feed ends a line, no line is
+ * longer than 100 columns, and a byte that is repeated often is written once with its number.
+ * Bytes that are not text are written as `hex 00 01 ff`. The workbench's literal.lua writes the
+ * same lines. */
 void transcript_bytes(struct transcript *transcript, char side, struct span bytes);
 
 #endif

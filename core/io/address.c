@@ -32,7 +32,7 @@ static enum status parse_port(const char *text, struct address *address, const c
   return STATUS_OK;
 }
 
-/* host[0..length) is what stood between the brackets: "::1", "fe80::1%eth0". */
+/* host[0..length) is the text between the brackets: "::1", "fe80::1%eth0". */
 static bool is_ipv6(const char *host, size_t length) {
   char text[INET6_ADDRSTRLEN + 1];
   struct in6_addr binary;

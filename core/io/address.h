@@ -1,7 +1,7 @@
-/* address.h: where to listen and who has connected.
+/* address.h: the addresses of listeners and peers.
  *
- * Texts are "host:port", "[ipv6]:port", ":port" (every interface, both families) and "unix:PATH".
- */
+ * An address is written "host:port", "[ipv6]:port", ":port" (every interface, both families) or
+ * "unix:PATH". */
 #ifndef IO_ADDRESS_H
 #define IO_ADDRESS_H
 
@@ -12,17 +12,17 @@
 
 #include "base/status.h"
 
-/* Longest text that address_format() writes, with its terminator. */
+/* The size of the longest text that address_format() writes, with its terminator. */
 enum { ADDRESS_TEXT_MAX = 128 };
 
-/* A parsed --listen argument; the host has not been looked up yet. */
+/* A parsed --listen argument. */
 struct address {
   bool is_unix;
-  char host[256]; /* a name, a numeric address or "" for every interface; the path for Unix */
-  unsigned port;  /* 0 takes a free one */
+  char host[256]; /* A name, a numeric address, "" for every interface, or the path for Unix. */
+  unsigned port;  /* 0: any free port. */
 };
 
-/* The address of a peer, no larger than it must be. */
+/* The address of a peer. Each connection has one, so that it is smaller than sockaddr_storage. */
 union peer_address {
   struct sockaddr any;
   struct sockaddr_in ipv4;
@@ -32,21 +32,20 @@ union peer_address {
 /* Parses text. On failure *why is a static phrase ("the port is not a number from 0 to 65535"). */
 enum status address_parse(const char *text, struct address *address, const char **why);
 
-/* What a text that address_parse() refuses was meant to be, as the end of a message: " (did you
- * mean
- * \":8888\"?)" for a port alone, else "". Valid until the next call. */
+/* Returns a suggestion for a text that address_parse() refuses, as the end of a message, such as
+ * ' (did you mean ":8888"?)' for a port alone, or "". Valid until the next call. */
 const char *address_hint(const char *text);
 
-/* Host and port of a socket address in numbers ("127.0.0.1", "::1" or, with the number of its link,
- * "fe80::1%2", never with brackets); host must hold ADDRESS_TEXT_MAX bytes. A Unix address gives
- * "unix" and port 0. */
+/* Writes the host of a socket address in numbers ("127.0.0.1", "::1" or, with the number of its
+ * link, "fe80::1%2", never with brackets) into host[ADDRESS_TEXT_MAX], and its port. A Unix address
+ * gives "unix" and port 0. */
 void address_numeric(const struct sockaddr *socket_address, char *host, unsigned *port);
 
-/* Keeps the address of a peer; of a Unix address only that it is one. */
+/* Copies the address of a peer. Only the family of a Unix address is copied. */
 void address_copy_peer(const struct sockaddr *socket_address, union peer_address *peer);
 
-/* "host:port", with brackets around an IPv6 host, into text[ADDRESS_TEXT_MAX]. A host of more than
- * 119 bytes is cut off; numeric ones are shorter. */
+/* Writes "host:port", with brackets around an IPv6 host, into text[ADDRESS_TEXT_MAX]. A host of
+ * more than 119 bytes is cut off; numeric hosts are shorter. */
 void address_format(const char *host, unsigned port, char *text);
 
 #endif

@@ -15,25 +15,25 @@
 #include "base/clock.h"
 
 enum {
-  HEAD = 56 * 1024, /* what is kept of what it prints: the beginning, */
-  TAIL = 8 * 1024,  /* and the end */
-  CHUNK = 4096,     /* read at once; not more than TAIL */
-  READS = 16,       /* in one call; together what a pipe holds */
+  HEAD = 56 * 1024, /* Bytes kept of the beginning of the output. */
+  TAIL = 8 * 1024,  /* Bytes kept of its end. */
+  CHUNK = 4096,     /* Bytes of one read(), at most TAIL. */
+  READS = 16,       /* Calls of read() in child_read(): together they empty a pipe. */
   NICENESS = 5,
-  PATIENCE = 1000 /* ms for one that was killed to be gone */
+  PATIENCE = 1000 /* The ms that child_destroy() waits for a child that was killed. */
 };
 
 struct child {
   pid_t pid;
-  int output;
-  int life;
+  int output_fd;
+  int exit_fd;
   bool has_ended;
   struct child_exit end;
   size_t length;
   char text[HEAD + TAIL];
 };
 
-/* Those that it inherits are closed, for a script may have opened some without a care for that. */
+/* Closes all other descriptors: a script may have opened some without O_CLOEXEC. */
 static int plan_descriptors(posix_spawn_file_actions_t *actions, int output) {
   int error = posix_spawn_file_actions_addopen(actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
   if (!error) error = posix_spawn_file_actions_adddup2(actions, output, STDOUT_FILENO);
@@ -52,7 +52,7 @@ static int plan_attributes(posix_spawnattr_t *attributes) {
   return error;
 }
 
-/* 0 or the error. */
+/* Returns 0 or an errno value. */
 static int spawn(const struct child_command *plan, int output, pid_t *pid) {
   posix_spawn_file_actions_t actions;
   posix_spawnattr_t attributes;
@@ -71,20 +71,20 @@ static int spawn(const struct child_command *plan, int output, pid_t *pid) {
   return error;
 }
 
-/* Who ignores this signal, and hands that on, is not told how children end. */
-static void want_to_be_told(void) {
+/* If SIGCHLD is ignored, which processes inherit, waitid() does not tell how children end. */
+static void restore_default_sigchld(void) {
   struct sigaction action;
   if (sigaction(SIGCHLD, NULL, &action) != 0 || action.sa_handler != SIG_IGN) return;
   action = (struct sigaction){.sa_handler = SIG_DFL};
   sigaction(SIGCHLD, &action, NULL);
 }
 
-/* 0 or the error. */
+/* Returns 0 or an errno value. */
 static int start(struct child *child, const struct child_command *plan) {
   int ends[2];
-  want_to_be_told();
+  restore_default_sigchld();
   if (pipe2(ends, O_CLOEXEC) != 0) return errno;
-  child->output = ends[0];
+  child->output_fd = ends[0];
   int error = fcntl(ends[0], F_SETFL, O_NONBLOCK) != 0 ? errno : 0;
   if (!error) error = spawn(plan, ends[1], &child->pid);
   close(ends[1]);
@@ -92,8 +92,8 @@ static int start(struct child *child, const struct child_command *plan) {
     child->pid = 0;
     return error;
   }
-  child->life = (int)syscall(SYS_pidfd_open, child->pid, 0);
-  if (child->life < 0) {
+  child->exit_fd = (int)syscall(SYS_pidfd_open, child->pid, 0);
+  if (child->exit_fd < 0) {
     error = errno;
     child_kill(child);
     (void)waitpid(child->pid, NULL, 0);
@@ -107,7 +107,7 @@ static int start(struct child *child, const struct child_command *plan) {
 enum status child_start(const struct child_command *plan, struct child **started) {
   struct child *child = calloc(1, sizeof *child);
   if (!child) return STATUS_NO_MEMORY;
-  child->output = child->life = -1;
+  child->output_fd = child->exit_fd = -1;
   int error = start(child, plan);
   if (!error) {
     *started = child;
@@ -118,11 +118,11 @@ enum status child_start(const struct child_command *plan, struct child **started
   return STATUS_ERROR;
 }
 
-int child_output_fd(const struct child *child) { return child->output; }
+int child_output_fd(const struct child *child) { return child->output_fd; }
 
-int child_exit_fd(const struct child *child) { return child->life; }
+int child_exit_fd(const struct child *child) { return child->exit_fd; }
 
-/* The end moves up over the middle. */
+/* Appends to the text. If it is full, the oldest bytes of its tail are dropped. */
 static void keep(struct child *child, const char *bytes, size_t length) {
   size_t room = sizeof child->text - child->length;
   if (length > room) {
@@ -137,7 +137,7 @@ static void keep(struct child *child, const char *bytes, size_t length) {
 bool child_read(struct child *child) {
   char bytes[CHUNK];
   for (int i = 0; i < READS; i++) {
-    ssize_t got = read(child->output, bytes, sizeof bytes);
+    ssize_t got = read(child->output_fd, bytes, sizeof bytes);
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return errno == EAGAIN;
     if (got == 0) return false;
@@ -150,13 +150,13 @@ struct span child_text(const struct child *child) {
   return (struct span){child->text, child->length};
 }
 
-/* As long as nobody has waited for it, its number is its own, and its group's. */
+/* Until somebody has waited for the child, no other process or group can have its number. */
 void child_kill(struct child *child) {
   if (!child->has_ended) kill(-child->pid, SIGKILL);
 }
 
-/* It is waited for at once if it has ended, and those that it leaves behind are ended before, while
- * the group still has its number. */
+/* Waits for the child if it has ended. The rest of its group is killed before, while no other group
+ * can have its number. */
 static void reap(struct child *child) {
   siginfo_t info = {.si_pid = 0};
   int status;
@@ -182,17 +182,17 @@ bool child_has_exited(struct child *child, struct child_exit *end) {
   return true;
 }
 
-/* A signal that comes meanwhile makes the wait no shorter. */
+/* Waits up to PATIENCE ms; after a signal it waits anew. */
 static void wait_for_end(const struct child *child) {
-  struct pollfd life = {.fd = child->life, .events = POLLIN};
+  struct pollfd exited = {.fd = child->exit_fd, .events = POLLIN};
   int result;
-  do result = poll(&life, 1, PATIENCE);
+  do result = poll(&exited, 1, PATIENCE);
   while (result < 0 && errno == EINTR);
 }
 
 bool child_wait(struct child *child, int64_t patience, struct child_exit *end) {
   int64_t deadline = clock_milliseconds() + patience, left = patience;
-  struct pollfd fds[] = {{child->output, POLLIN, 0}, {child->life, POLLIN, 0}};
+  struct pollfd fds[] = {{child->output_fd, POLLIN, 0}, {child->exit_fd, POLLIN, 0}};
   while (!child_has_exited(child, end)) {
     if (left <= 0) return false;
     int ready = poll(fds, sizeof fds / sizeof *fds, (int)left);
@@ -209,7 +209,7 @@ void child_destroy(struct child *child) {
     wait_for_end(child);
     reap(child);
   }
-  if (child->output >= 0) close(child->output);
-  if (child->life >= 0) close(child->life);
+  if (child->output_fd >= 0) close(child->output_fd);
+  if (child->exit_fd >= 0) close(child->exit_fd);
   free(child);
 }

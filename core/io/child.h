@@ -1,12 +1,11 @@
-/* child.h: a program that runs beside this process, and what it prints.
+/* child.h: runs a program in a child process and captures its output.
  *
- * It reads nothing, what it writes to standard error is lost, and it is given no descriptor but
- * these three. It leads a process group of its own, which ends with it: what it has started itself
- * does not outlive it. Folder and limits are this process's; it is a little less in a hurry, so
- * that it takes no time from those who are served.
+ * The child's standard input and standard error are /dev/null, and it inherits no other descriptor.
+ * It leads a process group of its own, which is killed when the child ends: the processes that it
+ * has started do not outlive it. It inherits the working folder and the resource limits, and has a
+ * lower priority than the server.
  *
- * Nothing here waits but child_wait() and child_destroy(), and no child stays behind as a zombie.
- */
+ * Only child_wait() and child_destroy() wait, and no child stays behind as a zombie. */
 #ifndef IO_CHILD_H
 #define IO_CHILD_H
 
@@ -19,42 +18,43 @@
 struct child;
 
 struct child_command {
-  const char *program;      /* its path */
-  char *const *arguments;   /* its name first, and NULL at the end */
-  char *const *environment; /* "NAME=VALUE", and NULL at the end */
+  const char *program;      /* The path of the program. */
+  char *const *arguments;   /* The name of the program, its arguments, and NULL. */
+  char *const *environment; /* "NAME=VALUE" strings, and NULL. */
 };
 
 struct child_exit {
-  int status; /* what it returned; -1: somebody else has taken that */
-  int signal; /* what ended it; 0: it ended by itself */
+  int status; /* The exit status; -1: other code in this process has waited for the child. */
+  int signal; /* The signal that ended it; 0: it ended by itself. */
 };
 
-/* Starts it. STATUS_NO_MEMORY, or STATUS_ERROR: errno says why. */
+/* Starts the program. STATUS_NO_MEMORY, or STATUS_ERROR: errno says why. */
 enum status child_start(const struct child_command *plan, struct child **started);
 
-/* What is to be polled for reading, for as long as the child is there: what it prints, until
- * child_read() has said false, and its life, which becomes readable when it has ended. */
+/* Two descriptors to poll for reading; they are valid until child_destroy(). The output is to be
+ * polled until child_read() has returned false. The exit descriptor becomes readable when the child
+ * has ended. */
 int child_output_fd(const struct child *child);
 int child_exit_fd(const struct child *child);
 
-/* Takes what it has printed, 64 KiB at most. False: it will print no more. */
+/* Reads up to 64 KiB of output. False: no more will come. */
 bool child_read(struct child *child);
 
-/* Whether it has ended, and how; then child_text() is complete. */
+/* Whether the child has ended, and how. Then child_text() is complete. */
 bool child_has_exited(struct child *child, struct child_exit *end);
 
-/* The same for a program that ends soon: waits for that, `patience` ms at most. */
+/* Like child_has_exited(), but waits up to `patience` ms for the end. */
 bool child_wait(struct child *child, int64_t patience, struct child_exit *end);
 
-/* What it has printed so far: of very much the beginning (56 KiB) and the end (8 KiB). Valid until
- * the child is next called. */
+/* Returns the output so far. If there is much, only the beginning (56 KiB) and the end (8 KiB) are
+ * kept. Valid until the next call with this child. */
 struct span child_text(const struct child *child);
 
-/* Ends it, and all that it has started: child_has_exited() will tell. */
+/* Kills the child and all processes of its group. child_has_exited() tells when it has ended. */
 void child_kill(struct child *child);
 
-/* Ends it if it has not ended, waits for that, a second at most, and frees. NULL is ignored. Its
- * descriptors must not be polled any more. */
+/* Kills the child if it runs, waits for its end for up to a second, and frees. NULL is ignored. The
+ * two descriptors must not be polled any more. */
 void child_destroy(struct child *child);
 
 #endif

@@ -26,11 +26,11 @@ int poller_descriptor_limit(const struct poller *poller) {
   return poller->backend->descriptor_limit;
 }
 
-/* The watch of fd, or NULL if it is not watched. */
+/* Returns the watch of fd; NULL: fd is not watched. */
 static struct poller_watch *find_watch(const struct poller *poller, int fd) {
   if (fd < 0 || (size_t)fd >= poller->watch_capacity) return NULL;
   struct poller_watch *watch = &poller->watches[fd];
-  return watch->watched ? watch : NULL;
+  return watch->is_watched ? watch : NULL;
 }
 
 static enum status make_room(struct poller *poller, int fd) {
@@ -60,7 +60,7 @@ enum status poller_add(struct poller *poller, int fd, unsigned interest, void *o
   if (status == STATUS_OK) status = poller->backend->add(poller, fd, interest);
   if (status != STATUS_OK) return status;
   poller->watches[fd] =
-      (struct poller_watch){.owner = owner, .interest = interest, .watched = true};
+      (struct poller_watch){.owner = owner, .interest = interest, .is_watched = true};
   return STATUS_OK;
 }
 

@@ -1,41 +1,41 @@
-/* poller_backend.h: what poller.c and its back ends share; private to them.
+/* poller_backend.h: the interface of the poller's back ends. Private to them and poller.c.
  *
- * poller.c keeps the table of watches and answers for the parts of the contract that are the same
- * everywhere: a back end sees only known, open descriptors below its limit. */
+ * poller.c keeps the table of watches and checks the arguments: a back end is called only with
+ * descriptors below its limit, and with watched ones where that is required. */
 #ifndef IO_POLLER_BACKEND_H
 #define IO_POLLER_BACKEND_H
 
 #include "io/poller.h"
 
-/* What a descriptor is watched for, and on whose behalf. */
+/* The watch of one descriptor. */
 struct poller_watch {
   void *owner;
   unsigned interest;
-  bool watched;
+  bool is_watched;
 };
 
-/* A back end embeds this as first member of its own state. */
+/* A back end embeds this as the first member of its own state. */
 struct poller {
   const struct poller_backend *backend;
-  struct poller_watch *watches; /* by descriptor */
+  struct poller_watch *watches; /* Indexed by descriptor. */
   size_t watch_capacity;
 };
 
 struct poller_backend {
   const char *name;
-  int descriptor_limit; /* it holds descriptors below this; INT_MAX: any */
+  int descriptor_limit; /* All descriptors must be below this. */
 
-  /* Allocates the back end's own state, all else in struct poller zero. */
+  /* Allocates the back end's own state, with struct poller all zeros. */
   enum status (*create)(struct poller **poller);
 
-  /* As in poller.h. At a change, the watch still shows the interest that was. */
+  /* As in poller.h. During change(), the watch has the old interest. */
   enum status (*add)(struct poller *poller, int fd, unsigned interest);
   enum status (*change)(struct poller *poller, int fd, unsigned interest);
   void (*remove)(struct poller *poller, int fd);
   enum status (*wait)(struct poller *poller, int timeout_ms, struct poller_event *events,
                       size_t capacity, size_t *count);
 
-  /* Frees what create() made; the watches are gone by then. */
+  /* Frees the state that create() allocated. The watches have been freed before. */
   void (*destroy)(struct poller *poller);
 };
 

@@ -6,8 +6,8 @@
 
 #include "io/poller_backend.h"
 
-/* Events taken from the kernel at once. It keeps the rest in order of their arrival, and moves what
- * it has reported to the end, so that a small number here starves nobody. */
+/* The most events of one epoll_wait(). The kernel moves reported descriptors to the end of its
+ * ready list, so that a small batch starves no descriptor. */
 enum { BATCH = 512 };
 
 struct epoll {
@@ -36,7 +36,7 @@ static enum status control(struct poller *poller, int operation, int fd, unsigne
   if (interest & POLLER_WRITE) event.events |= EPOLLOUT;
   if (epoll_ctl(epoll_of(poller)->descriptor, operation, fd, &event) == 0) return STATUS_OK;
   if (errno == ENOMEM) return STATUS_NO_MEMORY;
-  return errno == ENOSPC ? STATUS_FULL : STATUS_ERROR; /* ENOSPC: the user's limit of watches */
+  return errno == ENOSPC ? STATUS_FULL : STATUS_ERROR; /* ENOSPC: max_user_watches is reached. */
 }
 
 static enum status epoll_poller_add(struct poller *poller, int fd, unsigned interest) {
@@ -51,7 +51,7 @@ static void epoll_poller_remove(struct poller *poller, int fd) {
   (void)control(poller, EPOLL_CTL_DEL, fd, POLLER_NONE);
 }
 
-/* epoll tells of errors and hang-ups whether or not it was asked to, and not always as readable. */
+/* epoll reports errors and hang-ups without being asked, and not always together with EPOLLIN. */
 static struct poller_event translate(const struct poller *poller, const struct epoll_event *event) {
   const struct poller_watch *watch = &poller->watches[event->data.fd];
   unsigned events = POLLER_NONE;

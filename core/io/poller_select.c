@@ -7,10 +7,10 @@
 
 struct select {
   struct poller poller;
-  fd_set readable; /* what is asked for */
-  fd_set writable;
-  int end;  /* all watched descriptors are below it */
-  int next; /* where the next look at the results begins, so that low numbers have no advantage */
+  fd_set readable; /* The descriptors with interest in reading. */
+  fd_set writable; /* The descriptors with interest in writing. */
+  int end;         /* All watched descriptors are below it. */
+  int next;        /* The descriptor that collect() begins with, so that low ones do not win. */
 };
 
 static struct select *select_of(struct poller *poller) { return (struct select *)poller; }
@@ -45,10 +45,10 @@ static void select_poller_remove(struct poller *poller, int fd) {
   (void)select_poller_change(poller, fd, POLLER_NONE);
   if (fd + 1 < state->end) return;
   do state->end--;
-  while (state->end > 0 && !poller->watches[state->end - 1].watched);
+  while (state->end > 0 && !poller->watches[state->end - 1].is_watched);
 }
 
-/* Hands out the results from state->next on, once around. */
+/* Fills the events, beginning with the descriptor state->next and wrapping around at the end. */
 static size_t collect(struct select *state, const fd_set *readable, const fd_set *writable,
                       struct poller_event *events, size_t capacity) {
   size_t count = 0;

@@ -12,10 +12,10 @@
 #include "io/event_handler.h"
 
 enum {
-  LOOKUP_MS = 5000, /* what resolver.h promises, whatever the system's configuration says */
-  TRY_MS = 1200,    /* the first of two tries; c-ares doubles it for the second */
+  LOOKUP_MS = 5000, /* The time limit that resolver.h promises. */
+  TRY_MS = 1200,    /* The time limit of the first try; c-ares doubles it for the second. */
   TRIES = 2,
-  TICK_MS = 250, /* how often c-ares may look at its own time-outs: they need not be exact */
+  TICK_MS = 250, /* How often c-ares checks its own time-outs: they need not be exact. */
   NAME_MAX_LENGTH = 253
 };
 
@@ -23,30 +23,30 @@ enum {
 struct resolver_socket {
   struct event_handler event_handler;
   struct resolver *resolver;
-  int fd; /* -1 once c-ares has closed it */
+  int fd; /* -1: c-ares has closed it. */
   struct resolver_socket *next;
 };
 
-/* Belongs to c-ares from start to on_answer(), which frees it, also when the user's part is over.
- */
+/* c-ares holds a look-up from its start to on_answer(), which frees it, also after its callback was
+ * called or it was cancelled. */
 struct resolver_lookup {
   struct resolver *resolver;
-  resolver_callback *callback; /* NULL: answered or cancelled */
+  resolver_callback *callback; /* NULL: it was called, or the look-up was cancelled. */
   void *context;
   int64_t deadline;
-  struct resolver_lookup *previous, *next; /* in the resolver's list while there is a callback */
-  bool starting;                           /* resolver_lookup_start() still holds it */
-  bool finished;
+  struct resolver_lookup *previous, *next; /* In the resolver's list while callback is not NULL. */
+  bool starting;                           /* resolver_lookup_start() is running. */
+  bool finished;                           /* on_answer() was called. */
 };
 
 struct resolver {
   struct poller *poller;
   ares_channel channel;
   struct resolver_socket *sockets;
-  struct resolver_socket *closed;          /* to be freed when no event can name them any more */
-  struct resolver_lookup *oldest, *newest; /* those with a callback, in order of their deadlines */
-  size_t pending;                          /* how many look-ups c-ares has */
-  int64_t tick;                            /* when c-ares looks at its time-outs next */
+  struct resolver_socket *closed;          /* Freed when no event can refer to them any more. */
+  struct resolver_lookup *oldest, *newest; /* Look-ups with a callback, ordered by deadline. */
+  size_t pending;                          /* How many look-ups c-ares has. */
+  int64_t tick;                            /* When c-ares checks its time-outs next. */
 };
 
 /* --- c-ares's sockets --- */
@@ -54,13 +54,13 @@ struct resolver {
 static void on_ready(struct event_handler *event_handler, unsigned events) {
   struct resolver_socket *ready = (struct resolver_socket *)event_handler;
   if (ready->fd < 0) return;
-  bool readable = events & (POLLER_READ | POLLER_GONE); /* reading is how c-ares sees errors */
+  bool readable = events & (POLLER_READ | POLLER_GONE); /* c-ares finds errors by reading. */
   bool writable = events & POLLER_WRITE;
   ares_process_fd(ready->resolver->channel, readable ? ready->fd : ARES_SOCKET_BAD,
                   writable ? ready->fd : ARES_SOCKET_BAD);
 }
 
-/* Without a place in the poller the socket stays unheard, and its look-ups time out. */
+/* If the poller cannot watch the socket, its look-ups time out. */
 static void open_socket(struct resolver *resolver, int fd, unsigned interest) {
   struct resolver_socket *opened = malloc(sizeof *opened);
   if (!opened) return;
@@ -91,7 +91,8 @@ static void free_closed(struct resolver *resolver) {
   }
 }
 
-/* c-ares calls this before it closes fd (neither readable nor writable), and at every change. */
+/* c-ares calls this before it closes fd (neither readable nor writable), and whenever the events
+ * that it waits for change. */
 static void on_socket_state(void *context, ares_socket_t fd, int readable, int writable) {
   struct resolver *resolver = context;
   unsigned interest = (readable ? POLLER_READ : 0U) | (writable ? POLLER_WRITE : 0U);
@@ -107,9 +108,8 @@ static void on_socket_state(void *context, ares_socket_t fd, int readable, int w
 
 /* --- look-ups --- */
 
-/* A peer writes its reverse DNS itself, so that what comes from there must be harmless in a log and
- * must not pass for an address: no other characters than a host's, no "10.0.0.1" or "0x7f000001".
- */
+/* A peer controls its own reverse DNS. Its name must be harmless in a log and must not look like a
+ * numeric address ("10.0.0.1", "0x7f000001"). */
 static bool is_host_name(const char *name) {
   static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
   size_t length = strlen(name);
@@ -143,8 +143,7 @@ void resolver_lookup_cancel(struct resolver_lookup *lookup) {
   lookup->callback = NULL;
 }
 
-/* Tells the user, unless that is done or cancelled. What is called may do anything to the resolver
- * but destroy it. */
+/* Calls the callback unless that was done, or the look-up was cancelled. */
 static void answer(struct resolver_lookup *lookup, const char *name) {
   resolver_callback *callback = lookup->callback;
   void *context = lookup->context;
@@ -225,7 +224,7 @@ void resolver_expire(struct resolver *resolver) {
   while (resolver->oldest && resolver->oldest->deadline <= now) answer(resolver->oldest, NULL);
 }
 
-/* --- life --- */
+/* --- create and destroy --- */
 
 static enum status translate(int code) {
   if (code == ARES_SUCCESS) return STATUS_OK;
@@ -269,8 +268,8 @@ error:
 void resolver_destroy(struct resolver *resolver) {
   if (!resolver) return;
   while (resolver->oldest) resolver_lookup_cancel(resolver->oldest);
-  ares_destroy(
-      resolver->channel); /* on_answer() for every look-up, on_socket_state() for sockets */
+  /* Calls on_answer() for every look-up and on_socket_state() for every socket. */
+  ares_destroy(resolver->channel);
   while (resolver->sockets) retire_socket(resolver, &resolver->sockets);
   free_closed(resolver);
   free(resolver);

@@ -1,13 +1,13 @@
-/* resolver.h: the names of peers, looked up without ever blocking the loop (c-ares).
+/* resolver.h: looks up the names of peers without blocking the loop (c-ares).
  *
  * The resolver registers its own sockets with the poller: their events carry the resolver's own
  * `struct resolver_socket *` as owner, which starts with the same `struct event_handler` as every
  * other owner (see event_handler.h). resolver_deadline()/resolver_expire() drive its time-outs.
  *
- * A peer writes its reverse DNS itself: what is not made of [A-Za-z0-9._-], is longer than 253
- * characters or could pass for a numeric address ("10.0.0.1") counts as no name.
+ * A peer controls its own reverse DNS. A name with characters other than [A-Za-z0-9._-], of more
+ * than 253 characters, or that looks like a numeric address ("10.0.0.1") counts as no name.
  *
- * The names are not checked forwards: they are for logs and greetings, never for permissions. */
+ * No forward look-up confirms a name: names are for logs and greetings, never for permissions. */
 #ifndef IO_RESOLVER_H
 #define IO_RESOLVER_H
 
@@ -20,40 +20,40 @@
 struct resolver;
 struct resolver_lookup;
 
-/* Look-ups that can be under way at once; a DNS query's number has no more than 16 bits. */
+/* The most look-ups in progress. The identifier of a DNS query has 16 bits. */
 enum { RESOLVER_PENDING_MAX = 4096 };
 
-/* name is the peer's name, or NULL when there is none or the look-up failed or timed out; it lives
- * as long as the call. Called from resolver_lookup_start() itself when the answer is at hand
- * (/etc/hosts), else from an event, from resolver_expire() or, where sending fails, from the start
- * of another look-up. It may start and cancel look-ups, but not destroy the resolver. */
+/* `name` is the peer's name, valid during the call; NULL: the peer has none, or the look-up has
+ * failed or timed out. Called from resolver_lookup_start() itself if the answer is known at once
+ * (/etc/hosts), else from an event, from resolver_expire() or, if sending fails, from the start of
+ * another look-up. The callback may start and cancel look-ups, but not destroy the resolver. */
 typedef void resolver_callback(void *context, const char *name);
 
-/* name_server: "address:port" or "[ipv6]:port" in numbers, to ask instead of the system's, or NULL.
- * STATUS_ERROR with EINVAL: it is none, or the system's configuration cannot be used. */
+/* name_server is "address:port" or "[ipv6]:port" in numbers; NULL: the name servers of the system.
+ * STATUS_ERROR with EINVAL: it is no such address, or the system's configuration is unusable. */
 enum status resolver_create(struct poller *poller, const char *name_server,
                             struct resolver **resolver);
 
-/* Starts the look-up of an address's name; it takes 5 s at most, however many servers are silent.
- * *lookup is NULL when the callback was already called, else valid until the callback. A Unix
- * address has no name. STATUS_FULL (RESOLVER_PENDING_MAX are under way), STATUS_NO_MEMORY: the
- * callback will not be called. When the poller has no room for the socket, it times out. */
+/* Starts to look up the name of an address, which takes 5 s at most, however many servers are
+ * silent. *lookup is NULL if the callback was called already, else valid until the callback. A Unix
+ * address has no name. STATUS_FULL (RESOLVER_PENDING_MAX), STATUS_NO_MEMORY: the callback is not
+ * called. If the poller has no room for the socket, the look-up times out. */
 enum status resolver_lookup_start(struct resolver *resolver, const struct sockaddr *address,
                                   resolver_callback *callback, void *context,
                                   struct resolver_lookup **lookup);
 
-/* The one who asked has lost interest: the callback will not be called, and lookup is not valid any
- * more. */
+/* Cancels a look-up: its callback is not called, and `lookup` is not valid any more. */
 void resolver_lookup_cancel(struct resolver_lookup *lookup);
 
-/* When resolver_expire() wants to be called next (base/clock.h time), CLOCK_NEVER if never; calling
- * it too often is harmless. To be called once a turn, after the events of the last wait are dealt
- * with and before the next: it frees sockets that those events could still have named. */
+/* Returns when resolver_expire() must be called next (base/clock.h time); CLOCK_NEVER: not needed.
+ * Calling resolver_expire() more often is harmless. Call resolver_deadline() once in each turn,
+ * between handling the events of one wait and the next wait: it frees closed sockets that those
+ * events could refer to. */
 int64_t resolver_deadline(struct resolver *resolver, int64_t now);
 void resolver_expire(struct resolver *resolver);
 
-/* Ends every look-up (no callbacks) and frees, NULL is ignored. The poller must still exist, and no
- * event that it has returned may be waiting to be dealt with. */
+/* Cancels every look-up and frees. NULL is ignored. The poller must still exist, and all events
+ * that it has returned must have been handled. */
 void resolver_destroy(struct resolver *resolver);
 
 #endif

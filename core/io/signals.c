@@ -7,11 +7,11 @@
 #include <unistd.h>
 
 static volatile sig_atomic_t write_end = -1;
-static volatile sig_atomic_t asked;
+static volatile sig_atomic_t asked_to_stop;
 static volatile sig_atomic_t asked_to_reload;
-static volatile sig_atomic_t unused; /* the last of those that mean nothing; 0: none came */
+static volatile sig_atomic_t ignored; /* The last SIGUSR1 or SIGUSR2; 0: none has come. */
 
-/* An empty pipe takes a byte, and one that is full has woken the loop already. */
+/* The write fails only if the pipe is full, and then it is readable already. */
 static void wake(void) {
   ssize_t written = write(write_end, "", 1);
   (void)written;
@@ -20,8 +20,8 @@ static void wake(void) {
 static void on_stop(int signal_number) {
   (void)signal_number;
   int saved = errno;
-  if (asked) _exit(1);
-  asked = 1;
+  if (asked_to_stop) _exit(1);
+  asked_to_stop = 1;
   wake();
   errno = saved;
 }
@@ -34,16 +34,16 @@ static void on_reload(int signal_number) {
   errno = saved;
 }
 
-static void on_unused(int signal_number) {
+static void on_ignored(int signal_number) {
   int saved = errno;
-  unused = signal_number;
+  ignored = signal_number;
   wake();
   errno = saved;
 }
 
-static void drop_it(int signal_number) { (void)signal_number; }
+static void on_dropped(int signal_number) { (void)signal_number; }
 
-bool signals_asked_to_stop(void) { return asked; }
+bool signals_asked_to_stop(void) { return asked_to_stop; }
 
 bool signals_take_reload(void) {
   bool was_asked = asked_to_reload;
@@ -52,37 +52,34 @@ bool signals_take_reload(void) {
 }
 
 const char *signals_take_ignored(void) {
-  int number = unused;
-  unused = 0;
+  int number = ignored;
+  ignored = 0;
   if (number == 0) return NULL;
   return number == SIGUSR1 ? "SIGUSR1" : "SIGUSR2";
 }
 
+static bool set_handler(int signal_number, void (*handler)(int)) {
+  struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART};
+  sigemptyset(&action.sa_mask);
+  return sigaction(signal_number, &action, NULL) == 0;
+}
+
 bool signals_catch_reload(void) {
-  struct sigaction reload = {.sa_handler = on_reload, .sa_flags = SA_RESTART};
-  struct sigaction ignore = {.sa_handler = on_unused, .sa_flags = SA_RESTART};
-  sigemptyset(&reload.sa_mask);
-  sigemptyset(&ignore.sa_mask);
-  return sigaction(SIGHUP, &reload, NULL) == 0 && sigaction(SIGUSR1, &ignore, NULL) == 0 &&
-         sigaction(SIGUSR2, &ignore, NULL) == 0;
+  return set_handler(SIGHUP, on_reload) && set_handler(SIGUSR1, on_ignored) &&
+         set_handler(SIGUSR2, on_ignored);
 }
 
 enum status signals_open(int *fd) {
   int ends[2];
   if (pipe2(ends, O_NONBLOCK | O_CLOEXEC) != 0) return STATUS_ERROR;
   write_end = ends[1];
-  struct sigaction stop = {.sa_handler = on_stop, .sa_flags = SA_RESTART};
-  struct sigaction drop = {.sa_handler = drop_it, .sa_flags = SA_RESTART};
-  sigemptyset(&stop.sa_mask);
-  sigemptyset(&drop.sa_mask);
-  if (sigaction(SIGTERM, &stop, NULL) != 0 || sigaction(SIGINT, &stop, NULL) != 0 ||
-      !signals_catch_reload() || sigaction(SIGPIPE, &drop, NULL) != 0 ||
-      sigaction(SIGXFSZ, &drop, NULL) != 0) {
+  if (!set_handler(SIGTERM, on_stop) || !set_handler(SIGINT, on_stop) || !signals_catch_reload() ||
+      !set_handler(SIGPIPE, on_dropped) || !set_handler(SIGXFSZ, on_dropped)) {
     close(ends[0]);
     close(ends[1]);
     return STATUS_ERROR;
   }
-  if (asked_to_reload || unused) wake();
+  if (asked_to_reload || ignored) wake();
   *fd = ends[0];
   return STATUS_OK;
 }

@@ -1,11 +1,10 @@
-/* signals.h: SIGTERM, SIGINT and SIGHUP as bytes to read, so that the loop hears of them in its own
- * time.
+/* signals.h: delivers SIGTERM, SIGINT and SIGHUP to the loop through a pipe.
  *
  * There is one set of handlers in a process. A second SIGTERM or SIGINT ends the process at once
- * with exit status 1. SIGPIPE and SIGXFSZ (a file got as large as files may be, which the write
- * tells too) are caught and dropped (not ignored: programs that a script starts would inherit
- * that). SIGUSR1 and SIGUSR2 mean nothing and end nothing: a program that sends one by mistake, say
- * to have logs reopened, is told in the log. */
+ * with exit status 1. The handlers of SIGPIPE and SIGXFSZ (write() fails as well when a file has
+ * reached the size limit) do nothing; the signals are not set to "ignore", because programs that a
+ * script starts would inherit that. SIGUSR1 and SIGUSR2 have no effect: the log has a warning, for
+ * whoever sends one by mistake, for example to have logs reopened. */
 #ifndef IO_SIGNALS_H
 #define IO_SIGNALS_H
 
@@ -13,21 +12,21 @@
 
 #include "base/status.h"
 
-/* From now on SIGHUP, SIGUSR1 and SIGUSR2 do not end the process; signals_open() makes up for what
- * came before it. false with errno. */
+/* From now on SIGHUP, SIGUSR1 and SIGUSR2 do not end the process. signals_open() reports those that
+ * have come before. False: errno says why. */
 bool signals_catch_reload(void);
 
-/* Installs the handlers; *fd becomes readable when the process is asked for something. It belongs
- * to the caller, and must stay open as long as the process lives. */
+/* Installs the handlers. *fd becomes readable when one of the signals has come. It belongs to the
+ * caller, and must stay open as long as the process lives. */
 enum status signals_open(int *fd);
 
-/* Whether the process has been asked to stop, for those who cannot wait for the descriptor. */
+/* Whether SIGTERM or SIGINT has come. */
 bool signals_asked_to_stop(void);
 
-/* Whether the process has been asked to reload (SIGHUP) since this was last called. */
+/* Whether SIGHUP has come since the last call. */
 bool signals_take_reload(void);
 
-/* The name of such a signal that has come since this was last called; NULL: none has. */
+/* Returns the name of SIGUSR1 or SIGUSR2 if one has come since the last call; NULL: none has. */
 const char *signals_take_ignored(void);
 
 #endif

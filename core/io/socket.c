@@ -17,9 +17,9 @@
 #include <unistd.h>
 
 enum {
-  PORT_TRIES = 16,   /* to find a port that is free in every family */
-  SPAN_BATCH = 64,   /* spans that one call can write */
-  COPY_SIZE = 16384, /* bytes at a time where sendfile does not serve */
+  PORT_TRIES = 16,   /* Tries to find a port that is free in every family. */
+  SPAN_BATCH = 64,   /* The most spans of one system call. */
+  COPY_SIZE = 16384, /* Bytes of one read and write where sendfile() is not supported. */
 };
 
 static enum status fail(const char *phrase, const char **why) {
@@ -27,7 +27,7 @@ static enum status fail(const char *phrase, const char **why) {
   return STATUS_ERROR;
 }
 
-/* Closes what a failed call has opened; errno stays the reason of the failure. */
+/* Closes the descriptors that a failed function has opened. errno stays the reason. */
 static void close_all(const int *fds, size_t count) {
   int error = errno;
   for (size_t i = 0; i < count; i++) close(fds[i]);
@@ -51,7 +51,7 @@ static void set_port(struct sockaddr_storage *address, in_port_t port) {
     ((struct sockaddr_in *)address)->sin_port = port;
 }
 
-/* Opens one listener; port (network order) replaces the address's own unless it is 0. */
+/* Opens one listener. `port` (network order) replaces the port of the address unless it is 0. */
 static enum status listen_on(const struct addrinfo *info, in_port_t port, int backlog, int *fd,
                              const char **why) {
   const int on = 1;
@@ -74,7 +74,7 @@ static enum status listen_on(const struct addrinfo *info, in_port_t port, int ba
   return STATUS_ERROR;
 }
 
-/* A hosts file can name an address twice; the second bind would find it in use. */
+/* A hosts file can have an address twice, and the second bind() would find it in use. */
 static bool is_repeated(const struct addrinfo *first, const struct addrinfo *info) {
   for (; first != info; first = first->ai_next)
     if (first->ai_addrlen == info->ai_addrlen &&
@@ -119,8 +119,8 @@ error:
   return STATUS_ERROR;
 }
 
-/* "localhost", and what ends in ".localhost", is the loopback and is looked up nowhere (RFC 6761,
- * 6.3). */
+/* Whether a name is "localhost" or ends in ".localhost": it means the loopback and is not looked up
+ * (RFC 6761, 6.3). */
 static bool is_localhost(const char *host) {
   static const char name[] = "localhost";
   size_t length = strlen(host);
@@ -130,8 +130,8 @@ static bool is_localhost(const char *host) {
   return strncasecmp(start, name, sizeof name - 1) == 0 && (start == host || start[-1] == '.');
 }
 
-static enum status look_up(const struct address *address, struct addrinfo **list,
-                           const char **why) {
+static enum status resolve_host(const struct address *address, struct addrinfo **list,
+                                const char **why) {
   /* Without a host: every interface if AI_PASSIVE is set, else the loopback. */
   bool is_loopback = is_localhost(address->host);
   const struct addrinfo hints = {.ai_flags = (is_loopback ? 0 : AI_PASSIVE) | AI_NUMERICSERV,
@@ -152,7 +152,7 @@ static enum status look_up(const struct address *address, struct addrinfo **list
 static enum status listen_tcp(const struct address *address, int backlog, int *fds, size_t *count,
                               const char **why) {
   struct addrinfo *list;
-  enum status status = look_up(address, &list, why);
+  enum status status = resolve_host(address, &list, why);
   if (status != STATUS_OK) return status;
   /* The free port that the first family gives may be taken in the next. */
   int tries = address->port == 0 ? PORT_TRIES : 1;
@@ -166,7 +166,8 @@ static enum status listen_tcp(const struct address *address, int backlog, int *f
 
 /* --- listening on Unix sockets --- */
 
-/* Whether a live server answers at the address; errno is ECONNREFUSED if it is stale. */
+/* Whether nobody listens at the address any more. If false, errno is EADDRINUSE if a server
+ * listens there. */
 static bool is_stale(const struct sockaddr_un *address) {
   int fd = open_stream(AF_UNIX);
   if (fd < 0) return false;
@@ -176,7 +177,7 @@ static bool is_stale(const struct sockaddr_un *address) {
   return errno == ECONNREFUSED;
 }
 
-/* Removes a socket file that its server has left behind, and nothing else. */
+/* Removes the file if it is a socket that nobody listens on. */
 static enum status remove_stale(const struct sockaddr_un *address, const char **why) {
   struct stat file;
   if (lstat(address->sun_path, &file) < 0) return errno == ENOENT ? STATUS_OK : fail("lstat", why);
@@ -255,8 +256,8 @@ enum status socket_keep_alive(int fd, int seconds) {
 
 /* --- accepting --- */
 
-/* accept(2): Linux hands on what went wrong with the connection that was waiting, and asks that
- * this be treated as if there had been none. */
+/* Linux reports network errors of the connection in the backlog as errors of accept(2), whose
+ * manual page asks to treat them like EAGAIN. */
 static enum status accept_failure(int error) {
   switch (error) {
   case EAGAIN:
@@ -290,7 +291,7 @@ enum status socket_accept(int listener, int *fd, struct sockaddr_storage *peer) 
   } while (*fd < 0 && errno == EINTR);
   if (*fd < 0) return accept_failure(errno);
   if (peer->ss_family == AF_INET || peer->ss_family == AF_INET6)
-    (void)setsockopt(*fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* slower without, not wrong */
+    (void)setsockopt(*fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on); /* Slower if it fails. */
   return STATUS_OK;
 }
 
@@ -380,8 +381,8 @@ size_t socket_unacknowledged(int fd) {
 }
 
 bool socket_is_gone(int fd) {
-  struct pollfd look = {.fd = fd};
-  return poll(&look, 1, 0) > 0 && (look.revents & (POLLERR | POLLHUP)) != 0;
+  struct pollfd polled = {.fd = fd};
+  return poll(&polled, 1, 0) > 0 && (polled.revents & (POLLERR | POLLHUP)) != 0;
 }
 
 /* --- ending --- */

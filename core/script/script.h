@@ -102,15 +102,15 @@ void script_run_due(struct script *script, int64_t now);
 void script_set_alarm(struct script *script, void (*alarm)(void *context, int64_t when),
                       void *context);
 
-/* What came of a step of tidying up. */
+/* The result of a step of the collection. */
 enum script_collection {
-  SCRIPT_COLLECTING,      /* there is more to do */
-  SCRIPT_COLLECTED_MUCH,  /* nothing is left to do; much memory has come free */
-  SCRIPT_COLLECTED_LITTLE /* nothing is left to do; it was hardly worth it */
+  SCRIPT_COLLECTING,      /* There is more to do. */
+  SCRIPT_COLLECTED_MUCH,  /* All is done, and much memory was freed. */
+  SCRIPT_COLLECTED_LITTLE /* All is done, and little memory was freed. */
 };
 
-/* Collects garbage for about half a millisecond, if the script was called since it was last done
- * with that. Not to be called from within a call of a session. */
+/* Collects garbage for about half a millisecond, if the script was called since the end of the last
+ * collection. Not to be called from within a call of a session. */
 enum script_collection script_collect_garbage(struct script *script);
 
 /* ---- versions that are checked before they take over ---------------------------------------- */

@@ -1,6 +1,7 @@
 #include "server/buffer_limit.h"
 
-/* Sizes that differ by less than an eighth are one class: three bits behind the first. */
+/* Sizes with the same leading one and the same BITS bits behind it are in one class: they differ by
+ * less than an eighth. */
 enum { BITS = 3, CLASSES = 64 << BITS };
 
 static unsigned class_of(size_t size) {
@@ -9,7 +10,7 @@ static unsigned class_of(size_t size) {
   return (shift << BITS) + (unsigned)(size >> shift);
 }
 
-/* The smallest class of which somebody has to go, so that `excess` bytes come free. */
+/* Returns the smallest class in which connections must be refused to free `excess` bytes. */
 static unsigned least_class(const struct server *server, size_t excess) {
   size_t sums[CLASSES] = {0};
   for (const struct connection *connection = server->connections; connection;
@@ -22,16 +23,18 @@ static unsigned least_class(const struct server *server, size_t excess) {
   return class;
 }
 
-/* Somebody pays for each string that is still held, so that he can be refused. */
+/* Counts each held string that no connection is charged for to one of the connections that hold
+ * it, so that refusing that connection frees it. */
 static void claim_strings(struct server *server) {
   for (struct connection *connection = server->connections; connection;
        connection = connection_next(connection))
     connection_claim(connection);
 }
 
-/* Two walks over the connections, however many must go. Between two reliefs at least as much has
- * come in as one of them frees, so that a byte costs little. Only handle_error runs in here, and
- * each connection that is refused a second time gives up all. */
+/* Walks over the connections twice, however many are refused. Before the limit is exceeded again,
+ * at least a sixteenth of it must come in, so that the walks cost little for each byte. Only
+ * handle_error runs in here, and a connection that is refused a second time gives up all that it
+ * buffers. */
 void buffer_limit_enforce(struct server *server) {
   if (server->held.unpaid > 0) claim_strings(server);
   size_t enough = server->max_buffered - server->max_buffered / 16;

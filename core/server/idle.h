@@ -1,8 +1,8 @@
-/* idle.h: what is done while nobody waits: services tidy up. Private to the server room.
+/* idle.h: the idle work of services, done while no request waits. Private to the server room.
  *
- * That begins a while after handlers have worked, goes on in small steps when a turn has no event
- * and nothing in its queue, and rests afterwards, so that it takes a small share of the time. A
- * server that has done nothing since is not woken. */
+ * Idle work begins a while after handlers have worked, goes on in small steps in turns without
+ * events and with an empty run queue, and then rests, so that it takes a small share of the time.
+ * A server whose handlers have not worked since is not woken. */
 #ifndef SERVER_IDLE_H
 #define SERVER_IDLE_H
 
@@ -10,16 +10,16 @@
 
 void idle_init(struct server *server);
 
-/* Begins to wait for a quiet moment. */
+/* Sets the timer for the next time. */
 void idle_schedule(struct server *server);
 
-/* A handler was at work, or came or went: there may be something to tidy up. */
+/* To be called when a handler has worked, was added or was freed: there may be idle work. */
 static inline void idle_note_work(struct server *server) {
   server->idle.has_worked = true;
-  if (!server->idle.is_expected) idle_schedule(server);
+  if (server->idle.phase == IDLE_OFF) idle_schedule(server);
 }
 
-/* A step of it, if one is due. To be called when a turn has found nothing else to do. */
+/* Does a step if idle work is running. To be called when a turn has found nothing else to do. */
 void idle_step(struct server *server);
 
 #endif

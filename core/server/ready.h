@@ -1,8 +1,7 @@
-/* ready.h: the run queue: who has more to do and waits for nothing but the others' turn. Private to
- * the server room.
+/* ready.h: the run queue of the loop: conversations that can go on at once, first in, first out.
+ * Private to the server room.
  *
- * An entry is part of what it stands for (intrusive), so that nothing here can fail. First in,
- * first out. */
+ * An entry is a member of the struct that it belongs to (intrusive), so that no function fails. */
 #ifndef SERVER_READY_H
 #define SERVER_READY_H
 
@@ -10,9 +9,9 @@
 #include <stddef.h>
 
 struct ready {
-  struct ready *next; /* NULL: it is not in the queue */
+  struct ready *next; /* NULL: the entry is not in the queue. */
   struct ready *previous;
-  void (*run)(struct ready *entry); /* for the loop to call, when it has taken the entry out */
+  void (*run)(struct ready *entry); /* The loop calls it after it has removed the entry. */
 };
 
 /* A ring that begins and ends with `head`, which is no entry. */
@@ -23,13 +22,13 @@ struct ready_queue {
 
 void ready_init(struct ready_queue *queue);
 
-/* Puts it at the end; one that is in the queue keeps its place. */
+/* Adds an entry at the end. An entry that is in the queue keeps its place. */
 void ready_add(struct ready_queue *queue, struct ready *entry);
 
-/* One that is not in the queue is left alone. */
+/* Removes an entry. Does nothing if it is not in the queue. */
 void ready_remove(struct ready_queue *queue, struct ready *entry);
 
-/* Takes out the first one; NULL: there is none. */
+/* Removes and returns the first entry; NULL: the queue is empty. */
 struct ready *ready_take(struct ready_queue *queue);
 
 static inline bool ready_is_queued(const struct ready *entry) { return entry->next != NULL; }

@@ -114,7 +114,7 @@ static void write_file(struct recorder *recorder, struct recorder_job *job) {
 
 static void do_job(struct recorder *recorder, struct recorder_job *job) {
   job->render(job);
-  if (job->text.lacks_memory)
+  if (job->text.is_incomplete)
     job->error = ENOMEM;
   else
     write_file(recorder, job);

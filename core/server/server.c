@@ -170,7 +170,8 @@ void server_set_due(struct server *server, size_t nth, int64_t when) {
 /* ---- a turn -------------------------------------------------------------------------------- */
 
 static int time_to_wait(struct server *server, int64_t now) {
-  if (sweep_is_on(server) || server->ready.count > 0 || server->idle.is_on) return 0;
+  if (sweep_is_on(server) || server->ready.count > 0 || server->idle.phase == IDLE_RUNNING)
+    return 0;
   int64_t next = timer_next(&server->timers);
   if (renewal_deadline(server) < next) next = renewal_deadline(server);
   if (server->resolver) {

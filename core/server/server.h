@@ -47,11 +47,11 @@ struct service_finding {
   struct span text; /* and printed this */
 };
 
-/* What came of a step of tidying up. */
+/* The result of a step of idle work. */
 enum service_idle_work {
-  IDLE_WORK_LEFT,   /* there is more to do */
-  IDLE_WORK_USEFUL, /* nothing is left to do, and it was worth it */
-  IDLE_WORK_USELESS /* nothing is left, nor was there much */
+  IDLE_WORK_LEFT,   /* There is more to do. */
+  IDLE_WORK_USEFUL, /* All is done, and it was worth its time. */
+  IDLE_WORK_USELESS /* All is done, and it was hardly worth its time. */
 };
 
 /* Where the handlers of a service come from. */
@@ -74,8 +74,8 @@ struct script_provider {
    * Called within a turn, and not from within a call of a session. */
   void (*run_due)(void *context, int64_t now);
 
-  /* NULL, or tidies up for less than a ms. Called after the handlers have worked, while nobody
-   * waits, and not from within a call of a session. */
+  /* NULL, or does idle work for less than a ms. Called after the handlers have worked, in turns
+   * that have nothing else to do, and never from within a call of a session. */
   enum service_idle_work (*work_when_idle)(void *context);
 
   /* The files to be watched: how many there are, and each of them. */

@@ -212,7 +212,7 @@ static int transcript(lua_State *L) {
     lua_settop(L, 1);
   }
   struct span text = buffer_bytes(out.text);
-  if (out.lacks_memory)
+  if (out.is_incomplete)
     lua_pushnil(L);
   else
     lua_pushlstring(L, text.length > 0 ? text.data : "", text.length);
