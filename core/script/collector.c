@@ -4,25 +4,25 @@
 #include "script/life.h"
 
 enum {
-  /* The first may be one that was under way, which keeps what it had met before that was given up.
-   */
+  /* Cycles of Lua's collector in a collection. The first cycle may have begun before, and keeps the
+   * objects that it had marked by then. */
   CYCLES = 2,
-  /* Steps of a collection: so many, and one for each so many bytes. Without them, one of a script
-   * that has chosen another mode of the collector would have no end. */
+  /* A collection has STEPS_MIN steps and one for each STEP_BYTES bytes in use. Without this limit,
+   * it might not end if a script has chosen another mode of the collector. */
   STEPS_MIN = 1000,
   STEP_BYTES = 16 * 1024,
-  /* Memory goes back to the system when so many bytes have come free, and a share of all of them.
-   */
+  /* Memory is returned to the system if at least FALL_MIN bytes, and the FALL_SHARE-th part of all
+   * bytes, were freed. */
   FALL_MIN = 1024 * 1024,
   FALL_SHARE = 8,
-  /* That takes a ms for each MB, so that it is done for so many bytes at a time. */
+  /* Returning memory takes 1 ms for each MB, so that it is done after so many bytes were freed. */
   PIECE = 4 * 1024 * 1024
 };
 
-/* How long a step takes, in seconds: a request that comes meanwhile has to wait for so long. */
+/* The seconds that a step takes. A request that comes in the meantime waits for so long. */
 static const double step_time = 0.0005;
 
-/* A script may have stopped the collector. */
+/* Ends the collection if the script has stopped Lua's collector. */
 static int step(lua_State *state) {
   struct collector *collector = lua_touserdata(state, 1);
   double end = clock_seconds() + step_time;
@@ -43,14 +43,14 @@ static bool has_fallen_by(size_t before, size_t now, size_t least) {
   return now < before && before - now >= least;
 }
 
-/* Whether much has come free since it began. */
-static bool is_fruitful(const struct collector *collector, size_t now) {
+/* Whether much memory was freed since the collection began. */
+static bool is_useful(const struct collector *collector, size_t now) {
   size_t share = collector->used / FALL_SHARE;
   return has_fallen_by(collector->used, now, share > FALL_MIN ? share : FALL_MIN);
 }
 
-static void give_back(struct collector *collector, size_t now) {
-  memory_give_back();
+static void return_memory(struct collector *collector, size_t now) {
+  memory_return_to_system();
   collector->kept = now;
 }
 
@@ -61,15 +61,15 @@ enum script_collection script_collect_garbage(struct script *script) {
     begin(collector, script->memory.used);
   }
   size_t used = script->memory.used;
-  if (is_fruitful(collector, used) && has_fallen_by(collector->kept, used, PIECE)) {
-    give_back(collector, used);
+  if (is_useful(collector, used) && has_fallen_by(collector->kept, used, PIECE)) {
+    return_memory(collector, used);
     return SCRIPT_COLLECTING;
   }
   (void)gate_run(&script->gate, step, collector);
   if (collector->cycles > 0 && --collector->steps_left > 0) return SCRIPT_COLLECTING;
   collector->cycles = 0;
   used = script->memory.used;
-  if (!is_fruitful(collector, used)) return SCRIPT_COLLECTED_LITTLE;
-  if (used < collector->kept) give_back(collector, used);
+  if (!is_useful(collector, used)) return SCRIPT_COLLECTED_LITTLE;
+  if (used < collector->kept) return_memory(collector, used);
   return SCRIPT_COLLECTED_MUCH;
 }

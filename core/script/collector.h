@@ -1,4 +1,4 @@
-/* collector.h: Lua's garbage, collected in small steps while nobody waits. */
+/* collector.h: collects Lua's garbage in small steps while no request waits. */
 #ifndef SCRIPT_COLLECTOR_H
 #define SCRIPT_COLLECTOR_H
 
@@ -6,11 +6,11 @@
 #include <stddef.h>
 
 struct collector {
-  bool is_dirty;     /* something was done since the collection at hand, or the last one, began */
-  unsigned cycles;   /* of Lua's collector that are left of the one at hand; 0: none is under way */
-  size_t steps_left; /* then it is given up */
-  size_t used;       /* bytes, when it began, */
-  size_t kept;       /* and when memory was last given back to the system */
+  bool is_dirty;     /* The script was called after the last collection began. */
+  unsigned cycles;   /* Cycles of Lua's collector left in this collection; 0: none is running. */
+  size_t steps_left; /* The collection is given up when no step is left. */
+  size_t used;       /* Bytes in use when the collection began. */
+  size_t kept;       /* Bytes in use when memory was last returned to the system. */
 };
 
 #endif

@@ -8,9 +8,12 @@
 #include "script/gate.h"
 #include "script/watchdog.h"
 
-/* Coroutines that are closed one within the other, and how much of the C stack they may take, in
- * bytes: Lua 5.4 counts the calls on that stack for each of them anew. */
-enum { CLOSING_MAX = 150, CLOSING_STACK_MAX = 1024 * 1024 };
+/* Limits for closing coroutines within each other: Lua 5.4 counts nested C calls for each coroutine
+ * anew, so that it does not protect the C stack here. */
+enum {
+  CLOSING_MAX = 150,              /* The most nested coroutines. */
+  CLOSING_STACK_MAX = 1024 * 1024 /* The most bytes of C stack. */
+};
 
 static lua_State *check_coroutine(lua_State *state) {
   lua_State *coroutine = lua_tothread(state, 1);
@@ -25,7 +28,7 @@ static bool is_dead(lua_State *coroutine) {
          (lua_getstack(coroutine, 0, &frame) == 0 && lua_gettop(coroutine) == 0);
 }
 
-/* Why nothing may run in a coroutine; NULL: it may. */
+/* Returns why the coroutine may not run; NULL: it may. */
 static const char *refusal(lua_State *coroutine) {
   if (gate_has_mark(coroutine, GATE_OWN)) return "the coroutine is the server's own";
   if (gate_has_mark(coroutine, GATE_STOPPED))
@@ -33,8 +36,8 @@ static const char *refusal(lua_State *coroutine) {
   return NULL;
 }
 
-/* Moves `arguments` values over, runs, moves the results back and returns their number; -1 for an
- * error, whose object is then on the top of the caller's stack. */
+/* Resumes with `arguments` values from the top of `state`, moves the results back and returns their
+ * number. Returns -1 for an error, which is then on the top of `state`. */
 static int resume(lua_State *state, lua_State *coroutine, int arguments) {
   const char *why = coroutine == state ? NULL : refusal(coroutine);
   if (why) {
@@ -83,7 +86,7 @@ static bool is_too_deep(const struct gate *gate) {
 }
 
 /* Closes the pending variables of a coroutine, which runs their __close functions in it. False: it
- * must not be done; then an error is on the top of the caller's stack. */
+ * must not be closed, and an error is on the top of `state`. */
 static bool reset(lua_State *state, lua_State *coroutine, int *status) {
   struct gate *gate = gate_of(state);
   const char *why = refusal(coroutine);
@@ -106,7 +109,7 @@ static int call_wrapped(lua_State *state) {
   int results = resume(state, coroutine, lua_gettop(state));
   if (results >= 0) return results;
   int status = lua_status(coroutine);
-  /* What was stopped is not run again: the error stays what it was. */
+  /* A coroutine that was stopped is not closed: the error stays as it is. */
   if (status != LUA_OK && status != LUA_YIELD && !refusal(coroutine)) {
     if (reset(state, coroutine, &status)) lua_xmove(coroutine, state, 1);
   }
@@ -145,7 +148,7 @@ static int coroutine_close(lua_State *state) {
   return 2;
 }
 
-/* Out of what the server has called nothing can wait; where else it cannot, Lua says so. */
+/* Gives yields across the server's own calls a clear error. All other errors are Lua's. */
 static int coroutine_yield(lua_State *state) {
   if (!lua_isyieldable(state) && gate_has_mark(state, GATE_OWN))
     return luaL_error(state,

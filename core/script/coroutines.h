@@ -1,9 +1,10 @@
-/* coroutines.h: coroutine.resume, wrap, close and yield as the watchdog needs them.
+/* coroutines.h: replaces coroutine.resume, wrap, close and yield by functions that tell the
+ * watchdog which coroutine runs.
  *
- * Lua does not tell which coroutine is running, and a hook counts for one coroutine only. These
- * stand in for the library's own functions, do the same, and tell the watchdog. They refuse what
- * Lua would do to its harm: to run something in a coroutine that the watchdog has stopped, in one
- * of the server's own, or in too many that are closed one within the other. */
+ * Lua does not tell which coroutine is running, and a hook is set for one coroutine only. The
+ * functions here do the same as those of the library, but raise an error instead of running code in
+ * a coroutine that the watchdog has stopped or that the server has made, or closing too many
+ * coroutines within each other. */
 #ifndef SCRIPT_COROUTINES_H
 #define SCRIPT_COROUTINES_H
 

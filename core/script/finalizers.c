@@ -17,7 +17,7 @@ static void log_warning(struct gate *gate) {
   struct log_line line;
   size_t start = 0, length = gate->warning_length;
   bool is_finalizer = strncmp(gate->warning, of_finalizer, sizeof of_finalizer - 1) == 0;
-  if (is_finalizer) { /* Lua puts the error into brackets */
+  if (is_finalizer) { /* Lua puts the error into brackets. */
     start = sizeof of_finalizer - 1;
     if (gate->warning[length - 1] == ')') length--;
   }
@@ -26,7 +26,7 @@ static void log_warning(struct gate *gate) {
   log_end(&line);
 }
 
-/* A lua_WarnFunction: a warning comes in pieces. "@on" and "@off" are not for us. */
+/* A lua_WarnFunction: collects the pieces of a warning. Control messages ("@on") are ignored. */
 static void take_warning(void *context, const char *piece, int is_continued) {
   struct gate *gate = context;
   size_t room = sizeof gate->warning - 1 - gate->warning_length, length = strlen(piece);
@@ -39,9 +39,9 @@ static void take_warning(void *context, const char *piece, int is_continued) {
   gate->warning_length = 0;
 }
 
-/* ---- running one --------------------------------------------------------------------------- */
+/* ---- running a finalizer ------------------------------------------------------------------- */
 
-/* Lua allows no finalizer within another, so that one coroutine is enough; it is made anew when
+/* Lua runs no finalizer within another, so that one coroutine is enough. A new one is made after
  * the watchdog has stopped it. */
 static lua_State *take_coroutine(lua_State *state, struct gate *gate) {
   if (gate->finalizer) return gate->finalizer;
@@ -64,8 +64,8 @@ static int make_text(lua_State *state) {
   return 1;
 }
 
-/* Closes the variables of a coroutine that has failed, and writes what was wrong. Both may run code
- * of the script's, under the watchdog. */
+/* Closes the variables of a coroutine that has failed, and writes the text of the error. Both may
+ * run code of the script, under the watchdog. */
 static void end_failed(lua_State *coroutine, int status, char text[DETAIL_MAX]) {
   lua_resetthread(coroutine);
   if (status == LUA_YIELD) {
@@ -78,7 +78,7 @@ static void end_failed(lua_State *coroutine, int status, char text[DETAIL_MAX]) 
   snprintf(text, DETAIL_MAX, "%s", is_told ? lua_tostring(coroutine, -1) : "an error");
 }
 
-/* Whether Lua's collector has called the function at hand. */
+/* Whether Lua's collector has called the running function. */
 static bool is_collecting(lua_State *state) {
   lua_Debug about;
   return lua_getstack(state, 0, &about) && lua_getinfo(state, "n", &about) && about.name &&
@@ -92,7 +92,7 @@ static int run_by_script(lua_State *state) {
   return lua_gettop(state);
 }
 
-/* __gc(object): the script's own function is the upvalue. */
+/* __gc(object). The upvalue is the script's function. */
 static int finalize(lua_State *state) {
   if (!is_collecting(state)) return run_by_script(state);
   struct gate *gate = gate_of(state);
@@ -130,7 +130,7 @@ static bool is_callable(lua_State *state, int index) {
   return true;
 }
 
-/* Puts ours in the place of the __gc of the metatable at index 2, if there is one. */
+/* Replaces the __gc of the metatable at index 2, if it has one, by finalize(). */
 static void wrap_finalizer(lua_State *state) {
   if (!lua_istable(state, 2)) return;
   lua_pushvalue(state, lua_upvalueindex(2));
@@ -143,7 +143,7 @@ static void wrap_finalizer(lua_State *state) {
     lua_pop(state, 1);
 }
 
-/* setmetatable(table, metatable), which is on the path of many requests. */
+/* setmetatable(table, metatable). Many requests call it. */
 static int set_metatable(lua_State *state) {
   int type = lua_type(state, 2);
   luaL_checktype(state, 1, LUA_TTABLE);
@@ -156,7 +156,7 @@ static int set_metatable(lua_State *state) {
   return 1;
 }
 
-/* debug.setmetatable(value, metatable): the first upvalue is Lua's own. */
+/* debug.setmetatable(value, metatable). The first upvalue is Lua's own function. */
 static int debug_set_metatable(lua_State *state) {
   wrap_finalizer(state);
   lua_pushvalue(state, lua_upvalueindex(1));

@@ -10,7 +10,8 @@
 #include "script/traceback.h"
 #include "script/watchdog.h"
 
-/* The address of the gate, with the marks of the coroutine in its lowest bits. */
+/* The extra space of a coroutine holds the address of the gate, with the marks in its lowest bits.
+ */
 static uintptr_t *extra_of(lua_State *state) { return (uintptr_t *)lua_getextraspace(state); }
 
 struct gate *gate_of(lua_State *state) {
@@ -23,7 +24,7 @@ bool gate_has_mark(lua_State *coroutine, enum gate_mark mark) {
   return (*extra_of(coroutine) & mark) != 0;
 }
 
-/* A new coroutine has the extra space of the main one. */
+/* A new coroutine gets a copy of the main coroutine's extra space. */
 void gate_init(struct gate *gate, lua_State *main, struct memory *memory, const char *service,
                int64_t call_timeout) {
   *gate = (struct gate){
@@ -111,7 +112,7 @@ static void give_coroutine(struct gate *gate, lua_State *coroutine, int referenc
     luaL_unref(gate->main, LUA_REGISTRYINDEX, reference);
 }
 
-/* What gate_raise_no_memory() raises: its address. */
+/* gate_raise_no_memory() raises its address. */
 static const char no_memory;
 
 static bool is_no_memory(lua_State *failed) {
@@ -130,7 +131,7 @@ struct failure {
   bool was_stopped;
 };
 
-/* What the watchdog has no place to say: where the call was, and why it is no more. */
+/* Writes the error of a call that the watchdog has stopped: its place and the reason. */
 static void write_stopped(struct gate *gate, lua_State *failed) {
   lua_Debug place = {.currentline = 0};
   for (int level = 0; lua_getstack(failed, level, &place); level++) {
@@ -146,7 +147,7 @@ static void write_stopped(struct gate *gate, lua_State *failed) {
            (double)gate->call_timeout / 1000);
 }
 
-/* Runs protected, since making the text takes memory and may call a __tostring. */
+/* Runs in a protected call, because making the text allocates and may call a __tostring. */
 static int describe_error(lua_State *state) {
   const struct failure *failure = lua_touserdata(state, 1);
   struct gate *gate = failure->gate;
@@ -215,8 +216,7 @@ enum gate_result gate_run(struct gate *gate, lua_CFunction body, void *argument)
   int status = lua_resume(coroutine, NULL, 1, &results);
   bool was_stopped = watchdog_leave(&outer);
   memory_use_server_reserve(gate->memory, was_lent);
-  /* Nothing can resume a wait yet, and the body is a C function that calls without a
-   * continuation, so that a yield comes back as an error of the script's. */
+  /* The body is a C function that calls without a continuation: a yield raises an error. */
   assert(status != LUA_YIELD);
   if (status != LUA_OK) {
     if (is_no_memory(coroutine)) status = LUA_ERRMEM;
@@ -225,13 +225,13 @@ enum gate_result gate_run(struct gate *gate, lua_CFunction body, void *argument)
     memory_use_server_reserve(gate->memory, was_lent);
   }
   gate->trace_of = NULL;
-  /* Its pending variables are closed, which runs code of the script's; not after a stop, since Lua
-   * calls no hook on a coroutine that failed within one, so that this could not be stopped. */
+  /* Closing the pending variables runs code of the script. This is not done after a stop, because
+   * Lua calls no hook on a coroutine that has failed within a hook: it could not be stopped. */
   if (status != LUA_OK && !was_stopped) {
     watchdog_enter(&outer, coroutine, gate->call_timeout);
     lua_resetthread(coroutine);
     watchdog_leave(&outer);
-    lua_settop(coroutine, 0); /* a script that has kept it finds it dead */
+    lua_settop(coroutine, 0); /* If a script holds the coroutine, its status is "dead". */
   }
   give_coroutine(gate, coroutine, reference, status == LUA_OK);
   assert(lua_gettop(gate->main) == top);

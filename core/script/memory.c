@@ -17,7 +17,7 @@ void memory_init(struct memory *memory, size_t limit) {
     *memory = (struct memory){.limit = SIZE_MAX, .nominal = SIZE_MAX};
 }
 
-/* What others add to the limit meanwhile stays added. */
+/* Adds to the limit, which other code may have changed, instead of setting it. */
 void memory_open_reserve(struct memory *memory) {
   if (memory->opened++ == 0) memory->limit += memory->reserve;
 }
@@ -42,12 +42,12 @@ void memory_restore_reserves(struct memory *memory, struct memory_reserves befor
   memory->uses_server_reserve = before.uses_server_reserve;
 }
 
-/* More may be used than the limit is now. */
+/* Whether `size` more bytes stay within the limit. `used` may be more than the limit. */
 static bool is_below(size_t limit, size_t used, size_t size) {
   return used <= limit && size <= limit - used;
 }
 
-/* Rare, so that has_room() stays a few instructions. */
+/* Rarely called, and not inlined, so that has_room() stays a few instructions. */
 __attribute__((noinline)) static bool has_more_room(struct memory *memory, size_t size) {
   size_t most = memory->limit, overdraft = memory->overdrawn + memory->reserve / 4;
   if (memory->used <= memory->nominal) memory->overdrawn = 0;
@@ -72,7 +72,7 @@ static void *resize(struct memory *memory, void *block, size_t old_size, size_t 
   void *moved = block ? realloc(block, new_size) : malloc(new_size);
   if (!moved) {
     if (new_size > old_size) return NULL;
-    moved = block; /* Lua takes for granted that a block can always shrink */
+    moved = block; /* Lua relies on it that a block can always shrink. */
   }
   memory->used += new_size;
   memory->used -= old_size;
@@ -81,14 +81,14 @@ static void *resize(struct memory *memory, void *block, size_t old_size, size_t 
 
 void *memory_allocate(void *context, void *block, size_t old_size, size_t new_size) {
   struct memory *memory = context;
-  if (!block) return allocate(memory, new_size); /* old_size tells the kind of object here */
+  if (!block) return allocate(memory, new_size); /* Here old_size is the type of the object. */
   if (new_size > 0) return resize(memory, block, old_size, new_size);
   memory->used -= old_size;
   free(block);
   return NULL;
 }
 
-void memory_give_back(void) {
+void memory_return_to_system(void) {
 #ifdef __GLIBC__
   malloc_trim(0);
 #endif

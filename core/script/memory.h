@@ -1,7 +1,10 @@
-/* memory.h: the allocator of one Lua state, which keeps count and a limit.
+/* memory.h: the allocator of one Lua state, which counts its memory and limits it.
  *
- * Lua collects its garbage and tries again when it is refused, and raises "not enough memory" in
- * the call at hand when that does not help: the limit costs one call, not the server. */
+ * If an allocation is refused, Lua collects its garbage and tries again, and then raises "not
+ * enough memory" in the running call: the limit costs one call, not the server.
+ *
+ * There are two reserves beyond the limit: one for calls that should come to their end, and one for
+ * the objects that the server itself makes. */
 #ifndef SCRIPT_MEMORY_H
 #define SCRIPT_MEMORY_H
 
@@ -9,19 +12,19 @@
 #include <stddef.h>
 
 struct memory {
-  size_t used;      /* bytes that Lua has now */
-  size_t limit;     /* what may be used now; SIZE_MAX: no limit */
-  size_t nominal;   /* the limit without any reserve; SIZE_MAX: none */
-  size_t reserve;   /* what is kept for what must come to its end, */
-  unsigned opened;  /* and how many such things are going on */
-  size_t overdrawn; /* bytes in use when they were over and had left more than the limit; 0: none */
-  bool uses_server_reserve; /* what is going on is the server's own: as much again may be used */
+  size_t used;      /* Bytes that Lua has allocated. */
+  size_t limit;     /* Bytes that may be allocated now; SIZE_MAX: no limit. */
+  size_t nominal;   /* The limit without any reserve; SIZE_MAX: no limit. */
+  size_t reserve;   /* Bytes of each of the two reserves. */
+  unsigned opened;  /* How often memory_open_reserve() is in effect. */
+  size_t overdrawn; /* Bytes in use at the last close, if over the limit; 0: they are not. */
+  bool uses_server_reserve; /* The server's own reserve may be used. */
 };
 
-/* `limit` in bytes; 0: none. The reserve is an eighth of the limit, but from 256 KiB to 64 MiB. */
+/* `limit` in bytes; 0: none. A reserve is an eighth of the limit, but from 256 KiB to 64 MiB. */
 void memory_init(struct memory *memory, size_t limit);
 
-/* From one to the other no reserve may be used, for what may as well be left undone. */
+/* Between the two calls no reserve may be used, for work that may as well fail. */
 struct memory_reserves {
   size_t limit;
   unsigned opened;
@@ -30,15 +33,15 @@ struct memory_reserves {
 struct memory_reserves memory_withhold_reserves(struct memory *memory);
 void memory_restore_reserves(struct memory *memory, struct memory_reserves before);
 
-/* From open to close the reserve may be used, too. May be nested. If more than the limit is still
- * in use then, a quarter of the reserve is for the calls that follow, so that the script can be
- * told to let go of it. */
+/* Between open and close the first reserve may be used. May be nested. If more than the limit is
+ * in use at the close, the calls that follow may use a quarter of the reserve, so that the script
+ * can be asked to free memory. */
 void memory_open_reserve(struct memory *memory);
 void memory_close_reserve(struct memory *memory);
 
-/* As much again is for what the server itself makes: a `self`, a request, last words. It may be
- * used while it is lent, and whoever lends it puts back what was before. What raises in between
- * leaves that to gate_run(). On the path of each request. */
+/* Allows or forbids to use the server's own reserve, which is for a `self`, a request or the call
+ * of handle_error. The caller restores the value from before; after an error gate_run() does. Each
+ * request calls this. */
 static inline void memory_use_server_reserve(struct memory *memory, bool uses_server_reserve) {
   memory->uses_server_reserve = uses_server_reserve;
 }
@@ -46,8 +49,7 @@ static inline void memory_use_server_reserve(struct memory *memory, bool uses_se
 /* A lua_Alloc; `context` is a struct memory. */
 void *memory_allocate(void *context, void *block, size_t old_size, size_t new_size);
 
-/* Gives what was freed back to the system, as far as the C library can. It takes about a ms for a
- * MB. */
-void memory_give_back(void);
+/* Returns freed memory to the system, as far as the C library can: about 1 ms for each MB. */
+void memory_return_to_system(void);
 
 #endif

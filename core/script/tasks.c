@@ -8,27 +8,25 @@
 #include "script/life.h"
 #include "session/reason.h"
 
-/* A script may have so many tasks at a time. */
-enum { TASKS_MAX = 10000 };
+enum {
+  TASKS_MAX = 10000, /* The most tasks of a script. */
+  SLICE = 20         /* Tasks that are due start within so many ms; the rest has the next turn. */
+};
 
-/* For so long, in ms, tasks may run on end before the connections have a turn. */
-enum { SHARE_OF_TIME = 20 };
-
-/* The shortest and the longest time between two runs, in seconds: the loop counts in milliseconds.
- */
+/* The limits of the time between two runs, in seconds. */
 static const double shortest = 0.001, longest = 1e9;
 
 static const char class_name[] = "parlance.task";
 
-/* A userdata; its user value is the function. The registry holds it until it has ended. */
+/* A userdata whose user value is the function. The registry holds a task until it has ended. */
 struct task {
-  struct timer timer;            /* first, so that a timer is its task */
-  struct generation *generation; /* NULL: it has ended */
+  struct timer timer;            /* First, so that a pointer to it points to the task. */
+  struct generation *generation; /* NULL: the task has ended. */
   struct task *next;
   struct task *previous;
-  double seconds; /* between two runs */
-  double due;     /* the next one, in ms with their fraction, so that no time is lost on the way */
-  int reference;
+  double seconds; /* The time between two runs. */
+  double due;     /* When the next run is due, in ms; not rounded, so that no error adds up. */
+  int reference;  /* In the registry. */
   bool is_running;
 };
 
@@ -39,15 +37,15 @@ static int64_t now_of(const struct script *script) {
   return clock ? (int64_t)llround(clock->monotonic * 1000) : clock_milliseconds();
 }
 
-/* Tells the owner of the script when the next task is due, if that has changed. */
-static void tell(struct script *script) {
+/* Calls the alarm of the script if the time of the next task has changed. */
+static void update_alarm(struct script *script) {
   int64_t next = timer_next(&script->tasks.due);
-  if (!script->alarm || next == script->tasks.told) return;
-  script->tasks.told = next;
+  if (!script->alarm || next == script->tasks.alarm_at) return;
+  script->tasks.alarm_at = next;
   script->alarm(script->alarm_context, next);
 }
 
-/* There is room for it: see link_task(). */
+/* Cannot fail: refusal() has made room in the heap. */
 static void schedule(struct task *task, int64_t now) {
   int64_t when = (int64_t)ceil(task->due);
   (void)timer_set(&task->generation->script->tasks.due, &task->timer, when > now ? when : now + 1);
@@ -58,7 +56,7 @@ static void begin(struct task *task, int64_t now) {
   schedule(task, now);
 }
 
-/* What was missed meanwhile is not made up for. */
+/* Runs that were missed are not made up for. */
 static void schedule_next(struct task *task, int64_t now) {
   double period = task->seconds * 1000, late = (double)now - task->due;
   task->due += period * (late > 0 ? floor(late / period) + 1 : 1);
@@ -79,7 +77,8 @@ static void link_task(struct task *task, struct generation *generation) {
   generation->script->tasks.count++;
 }
 
-/* Cannot raise: nothing here takes memory. One that runs is held until it is back. */
+/* Ends a task. Cannot raise, because it does not allocate. The registry holds a running task until
+ * it returns. */
 static void end(lua_State *state, struct task *task) {
   struct generation *generation = task->generation;
   struct task_list *list = &generation->tasks;
@@ -105,7 +104,7 @@ static void end(lua_State *state, struct task *task) {
 void tasks_begin(struct generation *generation) {
   int64_t now = now_of(generation->script);
   for (struct task *task = generation->tasks.first; task; task = task->next) begin(task, now);
-  tell(generation->script);
+  update_alarm(generation->script);
 }
 
 void tasks_end(struct generation *generation) {
@@ -114,7 +113,7 @@ void tasks_end(struct generation *generation) {
     next = task->next;
     end(generation->gate->main, task);
   }
-  tell(generation->script);
+  update_alarm(generation->script);
 }
 
 void tasks_deinit(struct script *script) {
@@ -171,23 +170,23 @@ void script_run_due(struct script *script, int64_t now) {
   struct timer *timer;
   while ((timer = timer_take_due(&script->tasks.due, now))) {
     run(script, (struct task *)timer);
-    if (clock_coarse_milliseconds() - started >= SHARE_OF_TIME) break;
+    if (clock_coarse_milliseconds() - started >= SLICE) break;
   }
-  script->tasks.told = CLOCK_NEVER; /* whoever has called knows of no other time any more */
-  tell(script);
+  script->tasks.alarm_at = CLOCK_NEVER; /* The caller has used up the time of the last alarm. */
+  update_alarm(script);
 }
 
 void script_set_alarm(struct script *script, void (*alarm)(void *context, int64_t when),
                       void *context) {
   script->alarm = alarm;
   script->alarm_context = context;
-  script->tasks.told = CLOCK_NEVER;
-  tell(script);
+  script->tasks.alarm_at = CLOCK_NEVER;
+  update_alarm(script);
 }
 
 /* ---- what scripts see ---------------------------------------------------------------------- */
 
-/* NULL, or why there can be no further task. */
+/* Makes room for one more task. Returns why that is not possible, or NULL. */
 static const char *refusal(struct tasks *tasks) {
   if (tasks->are_refused) return "no task can be made here";
   if (tasks->count >= TASKS_MAX) return "too many tasks";
@@ -195,8 +194,7 @@ static const char *refusal(struct tasks *tasks) {
   return has_room ? NULL : "not enough memory";
 }
 
-/* A version that has a successor comes to no further task of its own: this one has ended at once.
- */
+/* Starts a new task. It ends at once if its version has a successor already. */
 static void launch(lua_State *state, struct task *task, struct generation *generation) {
   struct script *script = generation->script;
   link_task(task, generation);
@@ -204,7 +202,7 @@ static void launch(lua_State *state, struct task *task, struct generation *gener
     end(state, task);
   else if (generation == script->generation)
     begin(task, now_of(script));
-  tell(script);
+  update_alarm(script);
 }
 
 /* every(seconds, f) */
@@ -222,7 +220,7 @@ static int every(lua_State *state) {
   lua_setiuservalue(state, 3, 1);
   lua_pushvalue(state, 3);
   task->reference = luaL_ref(state, LUA_REGISTRYINDEX);
-  /* Finalizers may have made others until here; from here on none runs. */
+  /* Finalizers may have made tasks before this line. After it, nothing allocates in Lua. */
   const char *why = refusal(&script->tasks);
   if (why) {
     luaL_unref(state, LUA_REGISTRYINDEX, task->reference);
@@ -242,7 +240,7 @@ static int cancel(lua_State *state) {
   }
   struct script *script = task->generation->script;
   end(state, task);
-  tell(script);
+  update_alarm(script);
   lua_pushboolean(state, true);
   return 1;
 }

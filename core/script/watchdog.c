@@ -10,35 +10,35 @@
 
 #include "base/clock.h"
 
-/* So many ticks are in a time limit, and they are never closer or further apart than this, in ms.
- */
-enum { TICKS = 8, TICK_MIN = 1, TICK_MAX = 250 };
-
-/* So early may a tick be, in ms: the kernel looks at these timers in its own ticks only. */
-enum { TICK_EARLY = 4 };
+enum {
+  TICKS = 8,      /* Ticks in a time limit. */
+  TICK_MIN = 1,   /* The least ms between two ticks. */
+  TICK_MAX = 250, /* The most ms between two ticks. */
+  TICK_EARLY = 4  /* A tick may come so many ms early: the kernel checks timers in its own ticks. */
+};
 
 /* Milliseconds that wrap, as a signal handler may share them. */
 typedef volatile sig_atomic_t shared_ms;
 
-/* What the signal handlers share with the only thread that runs Lua. */
+/* The signal handlers share this with the only thread that runs Lua. */
 static struct {
   lua_State *volatile running;
   volatile sig_atomic_t timeout;
   volatile sig_atomic_t held;
-  shared_ms began;                /* when the call at hand began, by the coarse clock, */
-  volatile sig_atomic_t is_seen;  /* a tick has come since, */
-  shared_ms spent;                /* and what the processor's time was at the first */
-  shared_ms held_since;           /* from when what is held is yet to be taken off `spent` */
-  shared_ms due;                  /* when the wall's timer fires, if it runs */
-  volatile sig_atomic_t is_due;   /* it runs */
-  volatile sig_atomic_t waits;    /* how often the thread had waited when that timer was started */
-  volatile sig_atomic_t stopping; /* the call at hand has overrun */
-  volatile sig_atomic_t waiting;  /* it has waited for its limit, and that is not noted yet, */
-  volatile sig_atomic_t noted;    /* or it is */
-  volatile sig_atomic_t raised;   /* one of these three may be set: one look for each call */
-  volatile sig_atomic_t tick;     /* ms between ticks; 0: none */
-  unsigned depth;                 /* calls that are going on, one within the other */
-  pid_t installed;                /* in this process; 0: in none */
+  shared_ms began;                /* When the running call began, by the coarse clock. */
+  volatile sig_atomic_t is_seen;  /* A tick has come since then. */
+  shared_ms spent;                /* The processor time at the first of these ticks. */
+  shared_ms held_since;           /* The held time from here on is not yet taken off `spent`. */
+  shared_ms due;                  /* When the timer of real time fires, if it runs. */
+  volatile sig_atomic_t is_due;   /* That timer runs. */
+  volatile sig_atomic_t waits;    /* waits_now() when that timer was started. */
+  volatile sig_atomic_t stopping; /* The running call has overrun. */
+  volatile sig_atomic_t waiting;  /* The running call has blocked, and that is not logged yet. */
+  volatile sig_atomic_t noted;    /* The running call has blocked, and that is logged. */
+  volatile sig_atomic_t raised;   /* 0: none of the last three is set. One test for each call. */
+  volatile sig_atomic_t tick;     /* Milliseconds between ticks; 0: no ticks. */
+  unsigned depth;                 /* How many calls are nested. */
+  pid_t installed;                /* The process that has the timers; 0: none. */
   watchdog_note *note;
   timer_t ticker, wall;
 } watchdog;
@@ -61,8 +61,8 @@ static struct timespec duration(int milliseconds) {
                            .tv_nsec = (long)(milliseconds % 1000) * 1000000};
 }
 
-/* How often the thread has given the processor up by itself, to wait for something. A machine that
- * is busy takes it away, which is not counted here. */
+/* Returns how often the thread has given up the processor to wait (voluntary context switches). A
+ * busy machine, which takes the processor away, does not count. */
 static sig_atomic_t waits_now(void) {
   struct rusage usage;
   return getrusage(RUSAGE_THREAD, &usage) == 0 ? (sig_atomic_t)usage.ru_nvcsw : 0;
@@ -77,9 +77,8 @@ static void start_wall(uint32_t now, int milliseconds) {
   timer_settime(watchdog.wall, 0, &when, NULL);
 }
 
-/* lua_error() takes this very text for a lack of memory, and that passes every message handler by:
- * one would be called from within the hook, where Lua calls no other hook, and could not be
- * stopped. */
+/* lua_error() treats this text as LUA_ERRMEM, which calls no message handler. A handler would run
+ * within the hook, where Lua calls no other hook, and could not be stopped. */
 static void stop(lua_State *state, lua_Debug *activation) {
   (void)activation;
   lua_pushliteral(state, "not enough memory");
@@ -98,8 +97,8 @@ static void clear_hook(lua_State *state) {
   if (hook == stop || hook == note) lua_sethook(state, NULL, 0, 0);
 }
 
-/* Gives a coroutine that runs the hook that is due. A signal that comes in between may set it, too,
- * and then all is well. */
+/* Sets the hook that a running coroutine must have. A signal handler may set the same hook in the
+ * meantime, which does no harm. */
 static void apply_hook(lua_State *state) {
   if (watchdog.stopping)
     set_hook(state, stop);
@@ -107,23 +106,24 @@ static void apply_hook(lua_State *state) {
     set_hook(state, note);
 }
 
-/* The call goes on after it has waited. */
+/* Runs when a call goes on after it has blocked. */
 static void note(lua_State *state, lua_Debug *activation) {
   (void)activation;
   watchdog.waiting = 0;
   watchdog.noted = 1;
   clear_hook(state);
-  apply_hook(state); /* a tick may have come */
+  apply_hook(state); /* A tick may have come. */
   if (watchdog.note) watchdog.note(state, between(watchdog.began, wall_now()));
 }
 
-/* A call counts from the first tick that meets it. The tick before it may be long ago: the kernel
- * counts nothing for a thread that always sleeps again before one of the kernel's own ticks. */
+/* The time of a call counts from the first tick within it, because the last tick before it may be
+ * long ago: the kernel counts no time for a thread that sleeps at each of the kernel's own ticks.
+ */
 static bool has_overrun(uint32_t now) {
   return watchdog.is_seen && between(watchdog.spent, now) + TICK_EARLY >= watchdog.timeout;
 }
 
-/* What was held until `now` does not count. */
+/* Takes the time that was held until `now` off the time of the call. */
 static void take_off(uint32_t now) {
   uint32_t held = (uint32_t)between(watchdog.held_since, now);
   watchdog.spent = (sig_atomic_t)((uint32_t)watchdog.spent + held);
@@ -143,8 +143,8 @@ static void on_tick(int signal_number) {
       take_off(now);
     else if (has_overrun(now)) {
       watchdog.raised = 1;
-      watchdog.stopping = 1; /* again and again, should the hook be lost */
-      if (lua_gethook(running) != stop) set_hook(running, stop); /* walks the whole stack */
+      watchdog.stopping = 1; /* At each tick, because the hook may have been lost. */
+      if (lua_gethook(running) != stop) set_hook(running, stop); /* Walks the whole stack. */
     }
   }
   errno = saved;
@@ -162,7 +162,7 @@ static void on_wall(int signal_number) {
     if (left > 0)
       start_wall(now, left);
     else if (waits_now() == watchdog.waits)
-      start_wall(now, watchdog.timeout); /* the machine is busy: the call has not waited */
+      start_wall(now, watchdog.timeout); /* The machine is busy: the call has not blocked. */
     else if (!watchdog.stopping) {
       watchdog.raised = 1;
       watchdog.waiting = 1;
@@ -195,7 +195,7 @@ static int as_timeout(int64_t timeout) {
   return timeout < INT_MAX / 2 ? (int)timeout : INT_MAX / 2;
 }
 
-/* The shortest limit decides. */
+/* The ticks suit the shortest limit of all services. */
 bool watchdog_install(int64_t timeout, watchdog_note *noted) {
   if (!make_timers()) return false;
   watchdog.note = noted;
@@ -214,7 +214,7 @@ static void forget_hooks(void) {
   if (watchdog.running) clear_hook(watchdog.running);
 }
 
-/* Rare, so that watchdog_restart() stays a handful of instructions. */
+/* Rarely called, and not inlined, so that watchdog_restart() stays a few instructions. */
 __attribute__((noinline)) static void renew_hooks(uint32_t now) {
   if (watchdog.raised) forget_hooks();
   if (!watchdog.is_due && watchdog.timeout > 0) start_wall(now, watchdog.timeout);
@@ -234,7 +234,7 @@ void watchdog_restart_processor_time(void) {
 
 uint32_t watchdog_restarted_at(void) { return (uint32_t)watchdog.began; }
 
-/* Most calls are within no other one, so that there is nothing to keep. */
+/* Rarely called: most calls are not nested. */
 __attribute__((noinline)) static void keep_outer(struct watch *outer) {
   outer->began = (uint32_t)watchdog.began;
   outer->spent = (uint32_t)watchdog.spent;
@@ -255,8 +255,8 @@ __attribute__((noinline)) static void restore_outer(const struct watch *outer) {
   if (outer->running && outer->timeout > 0 && !watchdog.is_due) start_wall(wall_now(), 1);
 }
 
-/* Drops what was raised for the call at hand, which is no longer `running`. True: it had been
- * stopped. */
+/* Clears the flags and the hook of the call that has ended, which is not `running` any more. True:
+ * the call was stopped. */
 __attribute__((noinline)) static bool drop_raised(lua_State *state) {
   bool was_stopped = watchdog.stopping;
   if (state && (was_stopped || watchdog.waiting)) clear_hook(state);
@@ -266,7 +266,7 @@ __attribute__((noinline)) static bool drop_raised(lua_State *state) {
 
 void watchdog_enter(struct watch *outer, lua_State *state, int64_t timeout) {
   outer->running = watchdog.running;
-  watchdog.running = NULL; /* from here on no signal changes anything */
+  watchdog.running = NULL; /* From here on no signal handler changes anything. */
   if (watchdog.depth++ > 0) keep_outer(outer);
   uint32_t now = wall_now();
   if (watchdog.raised) (void)drop_raised(NULL);
@@ -282,18 +282,17 @@ void watchdog_enter(struct watch *outer, lua_State *state, int64_t timeout) {
 
 bool watchdog_leave(const struct watch *outer) {
   lua_State *state = watchdog.running;
-  watchdog.running = NULL; /* from here on no signal changes anything */
+  watchdog.running = NULL; /* From here on no signal handler changes anything. */
   bool was_stopped = watchdog.raised && drop_raised(state);
   if (--watchdog.depth > 0) restore_outer(outer);
   return was_stopped;
 }
 
-/* The kernel's ticks may be further apart than a whole limit, so what was held since the last one
- * is taken off here. */
+/* Takes off the time held since the last tick: two ticks may be further apart than a time limit. */
 static void end_hold(void) {
   if (!watchdog.is_seen) return;
   lua_State *running = watchdog.running;
-  watchdog.running = NULL; /* no tick in between */
+  watchdog.running = NULL; /* A tick in between changes nothing. */
   take_off(spent_now());
   watchdog.running = running;
 }
@@ -334,7 +333,7 @@ void watchdog_restore_holds(int held) {
 lua_State *watchdog_switch(lua_State *state) {
   lua_State *outer = watchdog.running;
   watchdog.running = state;
-  clear_hook(state); /* it may have inherited one */
+  clear_hook(state); /* It may have inherited one. */
   apply_hook(state);
   return outer;
 }
