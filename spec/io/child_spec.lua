@@ -1,7 +1,7 @@
 local spec = require "parlance_spec"
 local io_room, process = spec.io, spec.process
 
-local SHELL <const>, DEADLINE <const> = "/bin/sh", 10
+local SHELL <const>, DEADLINE <const> = "/bin/sh", 30
 
 local function shell(script, environment)
   return assert(io_room.child({ SHELL, "-c", script }, environment))

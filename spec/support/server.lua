@@ -22,7 +22,7 @@ local SOURCE <const> = assert(os.getenv "PARLANCE_SOURCE_DIR", "run me through c
 local SERVER_ENV <const> = os.getenv "PARLANCE_SERVER_ENV" or ""
 
 -- Long enough for a slow machine with other tests beside this one; only failures take so long.
-local DEADLINE <const> = 10
+local DEADLINE <const> = 30
 local CONT <const>, STOP <const>, TERM <const> = 18, 19, 15
 
 local server = {
