@@ -22,13 +22,13 @@ static bool is_dots(const char *name, size_t length) {
   return (length == 1 && name[0] == '.') || (length == 2 && name[0] == '.' && name[1] == '.');
 }
 
-/* Takes the last name off the path. False: there is none that a file could have. */
+/* Removes the last name from the path. False: the path does not end in the name of a file. */
 static bool cut_name(char *path) {
   char *slash = strrchr(path, '/');
   const char *name = slash ? slash + 1 : path;
   if (*name == '\0' || is_dots(name, strlen(name))) return false;
   if (!slash)
-    memcpy(path, ".", 2); /* a name has a byte at least */
+    memcpy(path, ".", 2); /* The path has room for it: the name has at least one byte. */
   else if (slash == path)
     path[1] = '\0';
   else
@@ -36,8 +36,8 @@ static bool cut_name(char *path) {
   return true;
 }
 
-/* Whether the folder that the file lies in, or is to lie in, is the script's, or beneath it. Where
- * folders are missing, the last of those that are there counts. */
+/* Whether the folder of the path is `folder` or beneath it. If it does not exist, its nearest
+ * parent that exists is checked. */
 static bool has_own_folder(const char *folder, const char *path) {
   char place[PATH_MAX], real[PATH_MAX];
   size_t length = strlen(path);
@@ -49,8 +49,8 @@ static bool has_own_folder(const char *folder, const char *path) {
   return is_beneath(real, folder);
 }
 
-/* Whether a file with this path is the script's own. `follows`: what is done to a symbolic link is
- * done to the file that it leads to. */
+/* Whether the script may change the file at this path. `follows`: the function follows a symbolic
+ * link at the end of the path. */
 static bool is_own(const struct script_sandbox *sandbox, const char *path, bool follows) {
   struct stat about;
   char real[PATH_MAX];
@@ -62,22 +62,21 @@ static bool is_own(const struct script_sandbox *sandbox, const char *path, bool 
 /* ---- functions that are guarded ------------------------------------------------------------ */
 
 enum kind {
-  NEVER,       /* it is refused */
-  WITH_TEXT,   /* it is refused with a text as its first argument */
-  OPENS,       /* a path and a mode: it may not be for writing */
-  WRITES,      /* a path, which is followed */
-  WRITES_TEXT, /* the same, unless it is no text */
-  REMOVES,     /* a path, which is not followed */
-  RENAMES      /* two of them */
+  NEVER,       /* Every call is refused. */
+  WITH_TEXT,   /* A call with an argument is refused. */
+  OPENS,       /* The arguments are a path, whose links are followed, and a mode. */
+  WRITES,      /* The argument is a path, whose links are followed. */
+  WRITES_TEXT, /* The argument is such a path, or is no text and allowed. */
+  REMOVES,     /* The argument is a path; a link at its end is not followed. */
+  RENAMES      /* The arguments are two paths as for REMOVES. */
 };
 
 struct guarded {
   const char *module;
-  const char
-      *place; /* NULL: in the module; a table in it; or a metatable of objects that it makes */
+  const char *place; /* NULL: the module itself. Else a table in it, or a registered metatable. */
   const char *function;
   enum kind kind;
-  const char *deed; /* behind "would" */
+  const char *verb; /* Stands behind "would" in the error. */
 };
 
 static const struct guarded guarded[] = {
@@ -115,17 +114,18 @@ static const struct guarded guarded[] = {
 
 enum { GUARDED_COUNT = sizeof guarded / sizeof guarded[0] };
 
-/* The upvalues of a guard: the function that it guards, what is known of it, and the sandbox. */
+/* The upvalues of guard(): the guarded function, its entry in `guarded`, and the sandbox. */
 enum { FUNCTION = 1, KNOWN, SANDBOX, UPVALUES = SANDBOX };
 
 static int refuse(lua_State *state, const struct guarded *known, const char *object) {
   return luaL_error(state,
                     "%s.%s would %s%s%s: a simulation has no effects outside of ${TEMP} (see "
                     "--allow-effects)",
-                    known->module, known->function, known->deed, *object ? " " : "", object);
+                    known->module, known->function, known->verb, *object ? " " : "", object);
 }
 
-/* The function may do it: then the folder has to be emptied before the next play. */
+/* Refuses paths outside of the script's folder. After other calls the folder must be emptied before
+ * the next run. */
 static void check_path(lua_State *state, const struct guarded *known, int index, bool follows) {
   struct script_sandbox *sandbox = lua_touserdata(state, lua_upvalueindex(SANDBOX));
   const char *path = luaL_checkstring(state, index);
@@ -133,7 +133,8 @@ static void check_path(lua_State *state, const struct guarded *known, int index,
   sandbox->is_used = true;
 }
 
-/* What a refused call is about: its first argument that is a text, behind `self` of a method. */
+/* Returns the text for the error of a refused call: its first argument, or the second of a method.
+ */
 static const char *object_of(lua_State *state) {
   for (int i = 1; i <= 2 && i <= lua_gettop(state); i++)
     if (lua_type(state, i) == LUA_TSTRING) return lua_tostring(state, i);
@@ -141,7 +142,7 @@ static const char *object_of(lua_State *state) {
 }
 
 static void check(lua_State *state, const struct guarded *known) {
-  bool is_text = lua_isstring(state, 1); /* a number, too, is the name of a file */
+  bool is_text = lua_isstring(state, 1); /* A number is the name of a file, too. */
   switch (known->kind) {
   case NEVER: refuse(state, known, object_of(state)); break;
   case WITH_TEXT:
@@ -185,7 +186,7 @@ static void put_guard(lua_State *state, const struct guarded *known,
   lua_setfield(state, -2, known->function);
 }
 
-/* Pushes the table that the functions of this place are in, or something that is none. */
+/* Pushes the table of this place; if there is none, another value. */
 static void push_place(lua_State *state, int module, const char *place) {
   if (!place)
     lua_pushvalue(state, module);
@@ -198,7 +199,7 @@ static void push_place(lua_State *state, int module, const char *place) {
   }
 }
 
-/* Guards what is known of the module, which is the table on the top. */
+/* Guards the known functions of the module on the top. */
 static void guard_module(lua_State *state, const char *name, struct script_sandbox *sandbox) {
   int module = lua_gettop(state);
   for (int i = 0; i < GUARDED_COUNT; i++) {
@@ -211,8 +212,7 @@ static void guard_module(lua_State *state, const char *name, struct script_sandb
 
 /* ---- modules in C -------------------------------------------------------------------------- */
 
-/* The upvalues of a loader of a module: the one that was found, the sandbox, and the module's name,
- * whatever it is called with. */
+/* The upvalues of load_guarded(): the module's own loader, the sandbox, and the module's name. */
 enum { LOADER = 1, LOADER_SANDBOX, MODULE, LOADER_UPVALUES = MODULE };
 
 static int load_guarded(lua_State *state) {
@@ -225,7 +225,7 @@ static int load_guarded(lua_State *state) {
   return 1;
 }
 
-/* Replaces the loader at index by one that guards the module whose name is on the top. */
+/* Replaces the loader at index by load_guarded(), and pops the name of the module. */
 static void guard_loader(lua_State *state, int index, struct script_sandbox *sandbox) {
   lua_pushvalue(state, index);
   lua_insert(state, -2);
@@ -235,7 +235,7 @@ static void guard_loader(lua_State *state, int index, struct script_sandbox *san
   lua_replace(state, index);
 }
 
-/* A searcher of `package.searchers`: the upvalues are Lua's own, and the sandbox. */
+/* A searcher of `package.searchers`. The upvalues are Lua's own searcher and the sandbox. */
 static int search_guarded(lua_State *state) {
   enum { NAME = 1, FOUND };
   luaL_checkstring(state, NAME);
@@ -249,8 +249,8 @@ static int search_guarded(lua_State *state) {
   return lua_gettop(state) - NAME;
 }
 
-/* package.loadlib(path, function): the upvalues are Lua's own, and the sandbox. The function
- * luaopen_a_b opens the module "a.b". */
+/* package.loadlib(path, function). The upvalues are Lua's own function and the sandbox. The
+ * function luaopen_a_b opens the module "a.b". */
 static int load_library(lua_State *state) {
   enum { PATH = 1, OPENER, FOUND };
   static const char prefix[] = "luaopen_";
@@ -288,7 +288,7 @@ static void guard_loaders(lua_State *state, struct script_sandbox *sandbox) {
 
 /* --------------------------------------------------------------------------------------------- */
 
-/* os.tmpname(): the same names in each play. */
+/* os.tmpname(). The names are the same in each run. */
 static int make_name(lua_State *state) {
   struct script_sandbox *sandbox = lua_touserdata(state, lua_upvalueindex(1));
   if (!sandbox->folder) return luaL_error(state, "unable to generate a unique filename");

@@ -1,7 +1,8 @@
-/* sandbox.h: a simulated script has no effects on the machine. It runs no program, changes no file
- * outside of a folder of its own, and connects to nobody: such a call is a Lua error that says so.
+/* sandbox.h: keeps simulated scripts from changing the machine. A script that runs a program,
+ * writes to a file outside of its own folder, or opens a connection gets a Lua error.
  *
- * What C modules do is guarded where they are known (lfs, LuaSocket); what others do is done. */
+ * Of C modules, only the functions of lfs and LuaSocket are guarded. Others have all their effects.
+ */
 #ifndef MODULES_SANDBOX_H
 #define MODULES_SANDBOX_H
 
@@ -9,7 +10,8 @@
 
 #include "script/script.h"
 
-/* Changes the globals, before any script runs; `sandbox` must outlive the state. May raise. */
+/* Guards the functions of the standard libraries, before any script runs. `sandbox` must outlive
+ * the state. May raise. */
 void sandbox_install(lua_State *state, struct script_sandbox *sandbox);
 
 #endif

@@ -3,12 +3,12 @@
 #include <lauxlib.h>
 #include <string.h>
 
-/* The registry's key of a table from every `self` to its session. That is kept apart from the
- * `self`: a script may look at all its fields, and a copy of them is no client. */
+/* The registry's key of a table that has the session of each `self`. The session is not a field of
+ * `self`, because a script may read all fields, and copy them into another table. */
 static const char sessions_key;
 
 /* The upvalues of index_client(): the protocol, and the names of the fields that are made when they
- * are asked for. They are compared by address, since Lua keeps one copy of a short string. */
+ * are read. Names are compared by address, because Lua keeps one copy of a short string. */
 enum { PROTOCOL = 1, CLIENT_ADDRESS, HOST, SERVER, INCOMING, AT_END, UPVALUES = AT_END };
 
 struct session *client_session(lua_State *state, int index) {
@@ -37,7 +37,8 @@ static void push_address(lua_State *state, const char *host, unsigned port) {
   lua_setfield(state, -2, "port");
 }
 
-/* self, key: keeps the value on the top in self and leaves it there. */
+/* Stores the value on the top in self[key] and leaves it on the stack: self is at index 1, key at
+ * index 2. */
 static int keep(lua_State *state) {
   lua_pushvalue(state, 2);
   lua_pushvalue(state, -2);
@@ -51,7 +52,7 @@ static int inherit(lua_State *state) {
   return 1;
 }
 
-/* Which of the fields made here has this name; PROTOCOL if none has. */
+/* Returns the upvalue that holds this name; PROTOCOL: none does. */
 static int field_named(lua_State *state, int key) {
   if (lua_type(state, key) != LUA_TSTRING) return PROTOCOL;
   const char *name = lua_tostring(state, key);
@@ -66,7 +67,7 @@ static int push_input(lua_State *state, const struct session *session) {
   return 1;
 }
 
-/* request_complete may look at it several times, and sees the same each time. */
+/* During request_complete, self.incoming is stored, so that it is the same each time. */
 static int give_input(lua_State *state, struct session *session) {
   push_input(state, session);
   if ((session_marks(session) & CLIENT_IS_ASKED) == 0) return 1;
@@ -116,8 +117,8 @@ static void push_sessions(lua_State *state) {
   lua_rawsetp(state, LUA_REGISTRYINDEX, &sessions_key);
 }
 
-/* What can fail for want of memory comes first: a session has its `self`, and is known by it, or
- * neither. */
+/* All that may raise comes first: after an error, the session has no `self`, and no table leads to
+ * the session. */
 static void make_client(lua_State *state, struct session *session, int metatable) {
   push_sessions(state);
   lua_newtable(state);
@@ -156,7 +157,7 @@ void client_adopt(lua_State *state, const struct session *session, int from, int
   lua_settop(state, top);
 }
 
-/* Only fields that exist are changed. */
+/* Cannot raise, because it only changes fields that exist. */
 void client_forget(lua_State *state, struct session *session) {
   int reference = session_client(session);
   if (reference == 0) return;

@@ -1,8 +1,9 @@
-/* client.h: `self`, the client handler that a script sees of a conversation.
+/* client.h: `self`, the table that stands for a conversation in a script.
  *
- * An ordinary table that inherits from the protocol. What the core knows of the peer is looked up
- * only when the script asks for it: most never do, and an idle connection stays small. A `self`
- * outlives its conversation if the script keeps it; it then knows no more than was asked before. */
+ * A `self` is an ordinary table that inherits from the protocol. Fields such as `client_address`
+ * are made when the script reads them first: most scripts never do, and an idle connection stays
+ * small. A script may keep a `self` after its conversation has ended; it then has only the fields
+ * that were read before. */
 #ifndef SCRIPT_CLIENT_H
 #define SCRIPT_CLIENT_H
 
@@ -12,33 +13,31 @@
 
 /* The marks of a session (session_marks()) that the script room uses. */
 enum {
-  CLIENT_IS_ASKED =
-      1, /* request_complete is at work: what it sees of the input is kept and counted */
-  CLIENT_HAS_REQUEST = 2, /* the core has set self.request for the request at hand */
-  CLIENT_WAS_ASKED = 8, /* request_complete has said that the request at hand is not complete yet */
-  CLIENT_IS_ANSWERED = 4 /* which has been answered, so that the field is to go */
+  CLIENT_IS_ASKED = 1,    /* request_complete is running: self.incoming is kept and counted. */
+  CLIENT_HAS_REQUEST = 2, /* The core has set self.request for the current request. */
+  CLIENT_IS_ANSWERED = 4, /* The request of self.request was answered: the field is removed next. */
+  CLIENT_WAS_ASKED = 8    /* request_complete has returned that the request is incomplete. */
 };
 
-/* The session of the `self` at index; NULL if something else is there, or if its conversation is
- * over. Allocates nothing in Lua. */
+/* Returns the session of the `self` at index; NULL: the value is something else, or its
+ * conversation has ended. Allocates nothing in Lua. */
 struct session *client_session(lua_State *state, int index);
 
-/* The core has set self.request. */
+/* Notes that the core has set self.request. */
 void client_note_request(struct session *session);
 
-/* Pushes the metatable for the clients of the protocol at index `protocol`. May raise. */
+/* Pushes a metatable for each `self` of the protocol at index `protocol`. May raise. */
 void client_push_metatable(lua_State *state, int protocol);
 
-/* Pushes the `self` of a session, made with the metatable of that reference if it has none yet. May
- * raise. */
+/* Pushes the `self` of a session. If it has none yet, one is made with the metatable that has this
+ * reference. May raise. */
 void client_push(lua_State *state, struct session *session, int metatable);
 
-/* The `self` of a session, if it has one, inherits from another protocol from now on: that of the
- * metatable `to` and not `from`. One that the script has given a metatable of its own keeps it.
- * Cannot raise. */
+/* Replaces the metatable `from` of a session's `self`, if it has one, by `to`, so that it inherits
+ * from another protocol. A metatable that the script itself has set stays. Cannot raise. */
 void client_adopt(lua_State *state, const struct session *session, int from, int to);
 
-/* Parts `self` and session; cannot raise. */
+/* Removes the link between `self` and session. Cannot raise. */
 void client_forget(lua_State *state, struct session *session);
 
 #endif

@@ -17,9 +17,9 @@ static int close_stream(lua_State *state) {
   return 0;
 }
 
-/* Closes the file on the top, if there is one, and takes it off. Most need no memory for that. A
- * finalizer of the script may run where others do. False: it is there, and still open, as standard
- * output stays. */
+/* Pops the value on the top and closes it if it is a file. Most files are closed without an
+ * allocation; closing others may run a finalizer of the script. False: the file is still open, as
+ * standard output is. */
 static bool close_top(lua_State *state) {
   int fd;
   int64_t size;
@@ -37,7 +37,7 @@ static bool close_top(lua_State *state) {
   return is_closed;
 }
 
-/* Pushes an open file out of the table at index, but for the first `skipped` ones. */
+/* Pushes the first open file in the table at index, not counting the first `skipped` ones. */
 static bool push_open(lua_State *state, int index, int skipped) {
   lua_pushnil(state);
   while (lua_next(state, index) != 0) {
@@ -50,7 +50,7 @@ static bool push_open(lua_State *state, int index, int skipped) {
   return false;
 }
 
-/* The table is looked through anew for each, since a finalizer may have changed it. */
+/* Walks the table anew for each file, because a finalizer may have changed it. */
 static void close_all_in(lua_State *state, int index) {
   int skipped = 0;
   while (push_open(state, index, skipped))

@@ -7,11 +7,13 @@
 #include "script/module_names.h"
 #include "script/sorted_keys.h"
 
-/* So many fields of a table are shown, and so many bytes of each. */
-enum { FIELDS_MAX = 8, BYTES_MAX = 100 };
+enum {
+  FIELDS_MAX = 8, /* The most fields of a table that are shown. */
+  BYTES_MAX = 100 /* The most bytes of a string that are shown. */
+};
 
-/* Pushes the name in "attempt to call a nil value (field 'lines')"; NULL, and nothing is pushed:
- * the text is about something else. */
+/* Pushes and returns the name in "attempt to call a nil value (field 'lines')". NULL: the text is
+ * another error, and nothing is pushed. */
 static const char *push_nil_name(lua_State *state, const char *text) {
   static const char words[] = " a nil value (";
   const char *found = strstr(text, words);
@@ -35,8 +37,8 @@ static const char *push_explained(lua_State *state, int index) {
   return lua_tostring(state, text);
 }
 
-/* Pushes the field of that name as "code = 5"; strings are cut, of other values the type is told.
- */
+/* Pushes a field as "code = 5". Long strings are cut; values that are no strings, numbers or
+ * booleans are shown by their type. */
 static void push_field(lua_State *state, int table, const char *name) {
   lua_pushstring(state, name);
   lua_rawget(state, table);
@@ -56,7 +58,7 @@ static void push_field(lua_State *state, int table, const char *name) {
     lua_pushfstring(state, "%s = (%s)", name, lua_typename(state, type));
 }
 
-/* Its fields with names; a table that has none says nothing, and keeps the name that Lua gives. */
+/* Pushes the fields whose names are strings; if there are none, the text that Lua gives. */
 static const char *push_table(lua_State *state, int index) {
   int top = lua_gettop(state);
   int count = sorted_keys_push(state, index, FIELDS_MAX);

@@ -7,10 +7,10 @@
 #include "script/sent_file.h"
 #include "script/watchdog.h"
 
-/* How often in a row a function may have nothing to say before it counts as stuck. */
+/* A function that returns "" so often in a row is an error. */
 enum { EMPTY_PIECES_MAX = 1000 };
 
-/* A function that has nothing to say is asked again, at once and then in another turn. */
+/* Calls a function that returns "" again, for up to `patience` ms, and then in a later turn. */
 static void pull_function(lua_State *state, struct session *session, int64_t patience) {
   int function = lua_gettop(state);
   uint32_t started = watchdog_restarted_at();

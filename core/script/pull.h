@@ -1,4 +1,4 @@
-/* pull.h: the next piece of a response whose bytes are made, or read, while it goes out. */
+/* pull.h: gets the next piece of a response that a function makes, or that is read from a pipe. */
 #ifndef SCRIPT_PULL_H
 #define SCRIPT_PULL_H
 
@@ -7,9 +7,9 @@
 
 #include "session/session.h"
 
-/* Queues the next piece of the stream whose turn it is, at most `blocksize` bytes of a file. After
- * `patience` ms in which a function has nothing to say it may queue none. Runs inside the gate and
- * may raise. */
+/* Queues the next piece of the session's stream, at most `blocksize` bytes of a file. Queues
+ * nothing if a function has returned only "" for `patience` ms. Runs inside the gate and may raise.
+ */
 void pull_stream(lua_State *state, struct session *session, lua_Integer blocksize,
                  int64_t patience);
 

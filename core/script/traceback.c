@@ -6,15 +6,15 @@
 #include <stdio.h>
 #include <string.h>
 
-/* How many levels are shown at either end. */
-enum { FIRST = 10, LAST = 11 };
-
-/* Lua finds a level by walking to it from the top: the end of a deeper stack is not looked for. */
-enum { DEPTH_MAX = 16 * 1024 };
+enum {
+  FIRST = 10,           /* Levels shown at the top of the stack. */
+  LAST = 11,            /* Levels shown at its bottom. */
+  DEPTH_MAX = 16 * 1024 /* The bottom of a deeper stack is not shown: Lua walks to each level. */
+};
 
 /* ---- text ---------------------------------------------------------------------------------- */
 
-/* What does not fit is cut. */
+/* A text in a buffer of fixed size. It is cut at the end of the buffer. */
 struct text {
   char *start;
   size_t size;
@@ -32,7 +32,7 @@ __attribute__((format(printf, 2, 3))) static void add(struct text *text, const c
 
 /* ---- levels -------------------------------------------------------------------------------- */
 
-/* The function is on the top of the stack. Looks for it in the modules that are loaded. */
+/* Adds the name of the function on the top of the stack if a loaded module has it. */
 static bool add_global_name(lua_State *state, struct text *text) {
   int function = lua_gettop(state);
   bool is_found = false;
@@ -81,7 +81,7 @@ static void add_level(lua_State *state, lua_State *of, lua_Debug *about, struct 
   lua_pop(state, 1);
 }
 
-/* The number of levels; DEPTH_MAX if there are more. */
+/* Returns the number of levels, or DEPTH_MAX if there are more. */
 static int count_levels(lua_State *of) {
   lua_Debug about;
   int there = 0, beyond = 1;
@@ -100,7 +100,7 @@ static int count_levels(lua_State *of) {
   return there;
 }
 
-/* Whether the last level is what the server itself calls. */
+/* Whether the last level is the C function that the server itself calls. */
 static bool ends_in_server(lua_State *of, int count) {
   lua_Debug about;
   return count > 0 && lua_getstack(of, count - 1, &about) && lua_getinfo(of, "Sn", &about) &&

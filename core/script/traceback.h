@@ -1,4 +1,4 @@
-/* traceback.h: where an error was, in a text of bounded length and cost.
+/* traceback.h: writes the traceback of an error, with bounded length and cost.
  *
  * Like luaL_traceback(), but without an allocation. */
 #ifndef SCRIPT_TRACEBACK_H
@@ -7,10 +7,10 @@
 #include <lua.h>
 #include <stddef.h>
 
-/* Writes "stack traceback:" and the levels of `of` from `level` on, and returns the length of that:
- * the first ten, and the last eleven of a stack that is not too deep to look for its end. The C
- * function at the bottom, which is the server's, is left out. `state` and `of` need
- * TRACEBACK_SLOTS free slots, and may be the same. */
+/* Writes "stack traceback:" and the levels of `of` from `level` on: the first ten, and the last
+ * eleven unless the stack is very deep. The C function at the bottom, which is the server's, is
+ * left out. Returns the length of the text. `state` and `of` need TRACEBACK_SLOTS free slots, and
+ * may be the same. */
 enum { TRACEBACK_SLOTS = 8 };
 size_t traceback_write(lua_State *state, lua_State *of, int level, char *text, size_t size);
 
