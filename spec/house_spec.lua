@@ -16,18 +16,18 @@ local FLOORS <const> = {
   script = { "base", "framing", "session", "modules", "reload" },
   modules = { "base", "framing", "session", "script" },
   reload = { "base", "framing", "session", "modules", "script" },
-  stage = { "base", "session", "script", "modules", "reload" },
+  simulator = { "base", "session", "script", "modules", "reload" },
   io = { "base" },
   watch = { "base" },
   server = { "base", "io", "session", "watch" },
-  cli = { "base", "framing", "session", "script", "reload", "stage", "io", "server" },
+  cli = { "base", "framing", "session", "script", "reload", "simulator", "io", "server" },
 }
 
 -- System headers (Lua patterns) that belong to one room.
 local OWNED <const> = {
   {
     room = "script",
-    too = { "modules", "reload", "stage" },
+    too = { "modules", "reload", "simulator" },
     headers = { "lua%.h", "lauxlib%.h", "lualib%.h", "luaconf%.h", "lua.*/.*%.h" },
   },
   {
@@ -276,7 +276,7 @@ describe("the build", function()
       end
     end)
 
-    if not is_among({ "script", "modules", "reload", "stage", "cli" }, room) then
+    if not is_among({ "script", "modules", "reload", "simulator", "cli" }, room) then
       it("lets no file of " .. room .. "/ see Lua", function()
         assert.is_string(commands[room], "CMake builds nothing of core/" .. room)
         assert.is_false(compiles(room, "<lua.h>"))

@@ -4,7 +4,7 @@
 
 #include "cli/commands.h"
 #include "cli/places.h"
-#include "stage/program.h"
+#include "simulator/program.h"
 
 static const char usage[] =
     "usage: parlance new [--bare] NAME\n"

@@ -13,7 +13,7 @@
 #include "io/address.h"
 #include "script/script.h"
 #include "server/server.h"
-#include "stage/program.h"
+#include "simulator/program.h"
 
 /* What the binary is asked to do: the word that stands first, or nothing. */
 enum command { COMMAND_SERVE, COMMAND_CHECK, COMMAND_FUZZ };

@@ -32,8 +32,8 @@ const char *places_modules(void) {
 
 const char *places_c_modules(void) {
   static char folder[PATH_MAX];
-  return follow(PARLANCE_LIB_FROM_BIN "/lua/5.4", "parlance/stage.so", folder) ||
-                 follow("lua", "parlance/stage.so", folder)
+  return follow(PARLANCE_LIB_FROM_BIN "/lua/5.4", "parlance/simulator.so", folder) ||
+                 follow("lua", "parlance/simulator.so", folder)
              ? folder
              : NULL;
 }

@@ -11,8 +11,8 @@
 #include "modules/module_files.h"
 #include "modules/module_framing.h"
 #include "modules/module_parlance.h"
-#include "modules/rehearsal.h"
 #include "modules/sandbox.h"
+#include "modules/simulated_globals.h"
 #include "reload/environment.h"
 #include "reload/searcher.h"
 #include "script/atomic.h"
@@ -103,7 +103,7 @@ static int prepare(lua_State *state) {
   lua_setfield(state, -2, "parlance.http.response");
   luaL_requiref(state, "parlance.files", module_files_open, 0);
   sent_file_open(state);
-  if (script->options.clock) rehearsal_install(state, script->options.clock);
+  if (script->options.clock) simulated_globals_install(state, script->options.clock);
   if (script->options.sandbox) sandbox_install(state, script->options.sandbox);
   environment_prepare(state);
   return 0;
@@ -307,7 +307,7 @@ size_t script_memory(struct script *script, bool collects) {
 }
 
 void script_begin_play(struct script *script) {
-  (void)gate_run(&script->gate, rehearsal_seed, script);
+  (void)gate_run(&script->gate, simulated_globals_seed, script);
 }
 
 void script_destroy(struct script *script) {

@@ -52,7 +52,7 @@ struct script_options {
   int64_t write_timeout;
   const struct script_setting *settings; /* of two with one name the later one counts */
   size_t setting_count;
-  const struct script_clock *clock; /* NULL: the system's. Else the script is being rehearsed: it is
+  const struct script_clock *clock; /* NULL: the system's. Else the script is being simulated: it is
                                      * given this time, and that it prints is logged */
   struct script_sandbox *sandbox;   /* NULL: a simulated script may do what it likes */
 };

@@ -1,4 +1,4 @@
---- Protocols on trial, for busted and other spec runners: clients of a script without a server, and a
+--- Protocols under test, for busted and other spec runners: clients of a script without a server, and a
 --- clock that the spec moves by hand. The sessions and the scripts are the server's own. See
 --- docs/testing-protocols.md.
 ---
@@ -11,10 +11,10 @@
 ---@class parlance.harness
 local harness = {}
 
-local Trial = require "parlance.harness.trial"
+local Case = require "parlance.harness.case"
 
----@type parlance.harness.Trial? from the first open() to close()
-local trial
+---@type parlance.harness.Case? from the first open() to close()
+local case
 
 local is_subscribed = false
 
@@ -37,15 +37,15 @@ end
 ---@param options? parlance.harness.Options
 ---@return parlance.harness.Client
 function harness.open(path, options)
-  if not trial then
+  if not case then
     close_after_tests()
-    trial = Trial.new()
+    case = Case.new()
   end
-  return trial:open(path, options)
+  return case:open(path, options)
 end
 
 local function current()
-  return trial or error("no script was opened", 3)
+  return case or error("no script was opened", 3)
 end
 
 --- So many seconds pass at once, for all scripts, and with them the limits of time. What the server
@@ -72,7 +72,7 @@ end
 ---@return parlance.harness.Event[]
 function harness.log(name)
   local found <const> = {}
-  for _, one in ipairs(trial and trial.events or {}) do
+  for _, one in ipairs(case and case.events or {}) do
     if not name or one.event == name or one.fields.message == name then found[#found + 1] = one end
   end
   return found
@@ -92,8 +92,8 @@ end
 --- Ends all conversations and forgets all scripts; the next open() begins anew. In busted this comes after
 --- each test by itself. An error if a script fails in it (in handle_close).
 function harness.close()
-  local ended <const> = trial
-  trial = nil
+  local ended <const> = case
+  case = nil
   if ended then ended:close() end
 end
 

@@ -266,7 +266,7 @@ describe("--paths", function()
     assert.equal(0, status, said)
     local path, cpath = said:match "^([^\n]+)\n([^\n]+)\n$"
     assert.is_truthy(package.searchpath("parlance.http", path))
-    assert.is_truthy(package.searchpath("parlance.stage", cpath))
+    assert.is_truthy(package.searchpath("parlance.simulator", cpath))
     return path
   end
 
@@ -310,7 +310,7 @@ describe("the .busted that new makes", function()
     folder:add("spec/own_spec.lua", [[
       it("finds the modules, in Lua 5.4", function()
         assert.equal("Lua 5.4", _VERSION)
-        assert.is_table(require "parlance.stage")
+        assert.is_table(require "parlance.simulator")
         assert.is_truthy(package.searchpath("parlance.http", package.path))
       end)
     ]])

@@ -2,7 +2,7 @@
 
 local lfs = require "lfs"
 local server = require "support.server"
-local stage = require "parlance.stage"
+local simulator = require "parlance.simulator"
 
 -- Answers each line, which is code, with what that raises, or with what it gives.
 local CODE <const> = [[
@@ -22,8 +22,8 @@ local function load_script(text, options)
   options = options or {}
   options.modules = server.SOURCE .. "/lua"
   own = options.temp
-  local loaded, why = stage.load(folder .. "/code.lua", options)
-  stage.log()
+  local loaded, why = simulator.load(folder .. "/code.lua", options)
+  simulator.log()
   script = loaded
   return loaded, why
 end
@@ -116,7 +116,7 @@ describe("a simulated script", function()
   } do
     local code, deed = table.unpack(case)
     it("is refused " .. code, function()
-      assert(load_script(nil, { temp = stage.make_temp(folder) }))
+      assert(load_script(nil, { temp = simulator.make_temp(folder) }))
       local said = answer(code)
       local expected = deed:gsub("OWN", own):gsub("BESIDE", folder .. "/beside")
       assert.is_truthy(said:find(expected .. NO_EFFECTS, 1, true), said)
@@ -126,7 +126,7 @@ describe("a simulated script", function()
   end
 
   it("is refused what a symbolic link in its folder leads to", function()
-    assert(load_script(nil, { temp = stage.make_temp(folder) }))
+    assert(load_script(nil, { temp = simulator.make_temp(folder) }))
     lfs.link(folder .. "/beside/file", own .. "/file", true)
     lfs.link(folder .. "/beside", own .. "/folder", true)
     lfs.link(folder .. "/nothing", own .. "/nothing", true)
@@ -162,7 +162,7 @@ describe("a simulated script", function()
   } do
     local code, expected = table.unpack(case)
     it("may " .. code, function()
-      assert(load_script(nil, { temp = stage.make_temp(folder) }))
+      assert(load_script(nil, { temp = simulator.make_temp(folder) }))
       assert.equal((expected:gsub("OWN", own)), answer(code))
       script:close()
       check_untouched()
@@ -188,7 +188,7 @@ describe("a simulated script", function()
   end)
 
   it("does what it likes where effects are allowed", function()
-    assert(load_script(nil, { allow_effects = true, temp = stage.make_temp(folder) }))
+    assert(load_script(nil, { allow_effects = true, temp = simulator.make_temp(folder) }))
     assert.equal("true", answer 'return os.execute "touch BESIDE/new"')
     assert.equal("true", answer 'return os.remove "BESIDE/new"')
     assert.equal("true", answer 'return require "parlance".simulated')
@@ -198,8 +198,8 @@ describe("a simulated script", function()
   it("has an empty folder in each play, but for what it made while it was loaded", function()
     assert(load_script('os.tmpname() io.open(os.getenv "OWN" .. "/index", "w"):close() ' .. CODE,
       (function()
-        local temp = stage.make_temp(folder)
-        stage.setenv("OWN", temp)
+        local temp = simulator.make_temp(folder)
+        simulator.setenv("OWN", temp)
         return { temp = temp }
       end)()))
     for _ = 1, 2 do
@@ -212,6 +212,6 @@ describe("a simulated script", function()
     end
     script:close()
     assert.is_nil(lfs.attributes(own))
-    stage.setenv("OWN", nil)
+    simulator.setenv("OWN", nil)
   end)
 end)

@@ -1,5 +1,5 @@
 -- The definitions for editors (lua/parlance/meta, and the annotations of modules in Lua) say what scripts
--- really see, no less and no more. What that is, a script on stage tells: spec/fixtures/surface.lua.
+-- really see, no less and no more. What that is, a script in the simulator tells: spec/fixtures/surface.lua.
 
 local definitions = require "support.definitions"
 local json = require "dkjson" -- which busted needs too
@@ -8,7 +8,7 @@ local SOURCE <const> = assert(os.getenv "PARLANCE_SOURCE_DIR", "run me through c
 local BUILD <const> = assert(os.getenv "PARLANCE_BUILD_DIR", "run me through ctest")
 
 package.cpath = BUILD .. "/lua/?.so;" .. package.cpath
-local stage = require "parlance.stage"
+local simulator = require "parlance.simulator"
 
 local function read(path)
   local file <close> = io.open(SOURCE .. "/" .. path, "rb")
@@ -41,7 +41,7 @@ end
 
 -- What the script sees: { ["parlance.framing"] = { line = "?" }, ["parlance.http"] = { date = "time" } }.
 local function look()
-  local script = assert(stage.load(SOURCE .. "/spec/fixtures/surface.lua", { modules = SOURCE .. "/lua" }))
+  local script = assert(simulator.load(SOURCE .. "/spec/fixtures/surface.lua", { modules = SOURCE .. "/lua" }))
   local session = script:open()
   session:receive "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
   local told = session:take()

@@ -63,7 +63,7 @@ describe("protocols/http.lua", function()
     return harness.open("protocols/http.lua", { environment = { PARLANCE_ROOT = inside.path }, time = time or NOW })
   end
 
-  describe("on trial", function()
+  describe("in the harness", function()
     before_each(function() client = connect() end)
 
     local function get(target, headers) return ask(client, "GET", target, headers) end

@@ -15,7 +15,7 @@ local function encode(words)
   return table.concat(out)
 end
 
--- ---- on trial -----------------------------------------------------------------------------------
+-- ---- in the harness -----------------------------------------------------------------------------------
 
 local function new_client()
   return harness.open("protocols/redis.lua", { time = 1795347121 })

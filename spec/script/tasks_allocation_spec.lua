@@ -1,4 +1,4 @@
--- parlance.every() when memory runs out. In a file of its own: the stage, which spec/script/tasks_spec.lua
+-- parlance.every() when memory runs out. In a file of its own: the simulator, which spec/script/tasks_spec.lua
 -- uses, has a watchdog of its own.
 
 local conversation = require "support.conversation"

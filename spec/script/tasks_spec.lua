@@ -1,7 +1,7 @@
 -- parlance.every(), in simulated time; in the server's own it is in spec/server/tasks_spec.lua.
 
 local server = require "support.server"
-local stage = require "parlance.stage"
+local simulator = require "parlance.simulator"
 local tree = require "support.tree"
 
 -- A protocol of lines: each is a piece of Lua that is run, and what it returns is answered. `at_load` stands
@@ -29,7 +29,7 @@ describe("parlance.every", function()
     save(at_load)
     options = options or {}
     options.modules = server.SOURCE .. "/lua"
-    script = assert(stage.load(folder.path .. "/protocol.lua", options))
+    script = assert(simulator.load(folder.path .. "/protocol.lua", options))
     session = script:open()
   end
 
@@ -45,13 +45,13 @@ describe("parlance.every", function()
 
   local function logged()
     local texts = {}
-    for place, line in ipairs((stage.log())) do texts[place] = line.text:match "^%S+ (.*)$" end
+    for place, line in ipairs((simulator.log())) do texts[place] = line.text:match "^%S+ (.*)$" end
     return texts
   end
 
   before_each(function()
     folder = tree.new {}
-    stage.log()
+    simulator.log()
   end)
 
   after_each(function()
@@ -69,7 +69,7 @@ describe("parlance.every", function()
     assert.equal("0.5 0, 1 0, 1.5 0, 2 0", noted())
   end)
 
-  it("tells the stage when it runs next", function()
+  it("tells the simulator when it runs next", function()
     start "task = parlance.every(2, function() end)"
     assert.equal(2, script:deadline())
     script:advance(1.5)

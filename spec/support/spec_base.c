@@ -9,8 +9,8 @@
 #include "base/log.h"
 #include "base/spelling.h"
 #include "base/transcript.h"
+#include "simulator/arguments.h"
 #include "spec_module.h"
-#include "stage/arguments.h"
 
 static const char buffer_class[] = "parlance_spec.buffer";
 static const char limit_class[] = "parlance_spec.limit";

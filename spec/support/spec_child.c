@@ -3,8 +3,8 @@
 #include <stdint.h>
 
 #include "io/child.h"
+#include "simulator/arguments.h"
 #include "spec_module.h"
-#include "stage/arguments.h"
 
 static const char child_class[] = "parlance_spec.child";
 enum { WORDS_MAX = 16 };

@@ -16,9 +16,9 @@
 #include <unistd.h>
 
 #include "session/session.h"
+#include "simulator/arguments.h"
 #include "spec_module.h"
 #include "spec_session.h"
-#include "stage/arguments.h"
 
 static const char handlers_class[] = "parlance_spec.handlers";
 

@@ -6,8 +6,8 @@
 
 #include "io/address.h"
 #include "io/poller.h"
+#include "simulator/arguments.h"
 #include "spec_module.h"
-#include "stage/arguments.h"
 
 /* --- io.poller(name) -> poller: owners are integers, interests the letters of "rw" --- */
 

@@ -15,8 +15,8 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "simulator/arguments.h"
 #include "spec_module.h"
-#include "stage/arguments.h"
 
 static const char process_class[] = "parlance_spec.process";
 

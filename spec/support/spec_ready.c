@@ -1,7 +1,7 @@
 /* spec_ready.c: server.ready(), a run queue of entries that are named by integers. */
 #include "server/ready.h"
+#include "simulator/arguments.h"
 #include "spec_module.h"
-#include "stage/arguments.h"
 
 static const char class_name[] = "parlance_spec.ready";
 

@@ -8,8 +8,8 @@
 #include "io/event_handler.h"
 #include "io/poller.h"
 #include "io/resolver.h"
+#include "simulator/arguments.h"
 #include "spec_module.h"
-#include "stage/arguments.h"
 
 static const char resolver_class[] = "parlance_spec.resolver";
 static const char lookup_class[] = "parlance_spec.lookup";

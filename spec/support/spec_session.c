@@ -7,10 +7,10 @@
 #include "base/clock.h"
 #include "script/script.h"
 #include "session/session.h"
+#include "simulator/arguments.h"
 #include "spec_memory.h"
 #include "spec_module.h"
 #include "spec_session.h"
-#include "stage/arguments.h"
 
 static const char script_class[] = "parlance_spec.script";
 static const char session_class[] = "parlance_spec.session";

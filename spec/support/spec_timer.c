@@ -1,7 +1,7 @@
 /* spec_timer.c: base.timers(), a heap of timers, each named by an integer. */
 #include "base/timer.h"
+#include "simulator/arguments.h"
 #include "spec_module.h"
-#include "stage/arguments.h"
 
 static const char timers_class[] = "parlance_spec.timers";
 

@@ -1,8 +1,8 @@
 /* io.watcher(polls) -> watcher, io.walk_path(), and what a file system's type means to them. */
 #include <stdint.h>
 
+#include "simulator/arguments.h"
 #include "spec_module.h"
-#include "stage/arguments.h"
 #include "watch/watch_look.h"
 #include "watch/watch_path.h"
 #include "watch/watcher.h"

@@ -2,7 +2,7 @@
 
 local player = require "parlance.workbench.player"
 local server = require "support.server"
-local stage = require "parlance.stage"
+local simulator = require "parlance.simulator"
 local transcripts = require "parlance.workbench.transcript"
 
 -- Answers each line with the pieces that it was shown in, joined by "|".
@@ -29,7 +29,7 @@ local folder, script
 before_each(function()
   folder = server.new_folder()
   server.write_file(folder .. "/pieces.lua", PIECES)
-  script = assert(stage.load(folder .. "/pieces.lua", { modules = server.SOURCE .. "/lua" }))
+  script = assert(simulator.load(folder .. "/pieces.lua", { modules = server.SOURCE .. "/lua" }))
 end)
 after_each(function()
   script:close()

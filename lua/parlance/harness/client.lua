@@ -1,4 +1,4 @@
--- A client of a protocol on trial: what it sends, and what it gets to read.
+-- A client of a protocol under test: what it sends, and what it gets to read.
 
 local complain = require "parlance.harness.complain"
 local quote = require "parlance.harness.quote"
@@ -12,8 +12,8 @@ local READ_AHEAD <const> = 1 << 20
 local ENDLESS <const> = 64 << 20
 
 ---@class parlance.harness.Client
----@field private trial parlance.harness.Trial
----@field private session table? of parlance.stage; nil when the conversation has ended
+---@field private case parlance.harness.Case
+---@field private session table? of parlance.simulator; nil when the conversation has ended
 ---@field private unread string[] what was sent and not yet read, in pieces: from unread[first] to unread[last]
 ---@field private first integer
 ---@field private last integer
@@ -33,21 +33,21 @@ local ENDLESS <const> = 64 << 20
 local Client = {}
 Client.__index = Client
 
----@param trial parlance.harness.Trial
----@param script table of parlance.stage
+---@param case parlance.harness.Case
+---@param script table of parlance.simulator
 ---@param options parlance.harness.Options
 ---@param number integer of this client
 ---@return parlance.harness.Client
 ---@package
-function Client.new(trial, script, options, number)
+function Client.new(case, script, options, number)
   local self <const> = setmetatable({
-    trial = trial, unread = {}, first = 1, last = 0, offset = 0, is_half_closed = false,
+    case = case, unread = {}, first = 1, last = 0, offset = 0, is_half_closed = false,
     end_was_read = false, inbox = {}, size = 0,
     host = options.host or "192.0.2.1", port = options.port or 50000 + number,
     read_ahead = options.read_ahead or READ_AHEAD, may_fail = options.may_fail or false,
   }, Client)
   local at <const> = options.server or {}
-  trial.clients[#trial.clients + 1] = self -- before it is greeted: that may fail
+  case.clients[#case.clients + 1] = self -- before it is greeted: that may fail
   self.session = script:open {
     host = self.host, port = self.port, name = options.name, server_host = at.host, server_port = at.port,
   }
@@ -129,7 +129,7 @@ end
 -- What the server sends is moved on, and its failures are raised.
 local function settle(self, wanted)
   self:pump(wanted)
-  self.trial:check()
+  self.case:check()
 end
 
 -- The first `count` bytes of what came.
@@ -241,14 +241,14 @@ function Client:close()
   self.is_half_closed = true
   self:pump()
   self:leave("this client has closed", true)
-  self.trial:check()
+  self.case:check()
 end
 
 --- The connection breaks (RST): whatever was in hand, and whatever came and was not received, is lost.
 function Client:reset()
   check_present(self)
   self:leave("this client has broken the connection", true)
-  self.trial:check()
+  self.case:check()
 end
 
 --- Whether the server has closed and everything it said was received.

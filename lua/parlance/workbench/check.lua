@@ -1,9 +1,9 @@
 -- parlance check: are the scripts valid, and do their transcripts hold however the bytes come?
 
-local play_together = require "parlance.workbench.neighbours"
+local play_together = require "parlance.workbench.interleave"
 local report = require "parlance.workbench.report"
 local scripts = require "parlance.workbench.scripts"
-local trial = require "parlance.workbench.trial"
+local run = require "parlance.workbench.run"
 local writers = require "parlance.workbench.writers"
 
 local HOLDS <const>, FAULTY <const>, UNCHECKED <const> = 0, 1, 2
@@ -32,7 +32,7 @@ end
 -- Tries the script with one of its transcripts: whether that holds. The set `versions` gets the fingerprints of what
 -- was played. (With other settings a script may load other files; that is the same version.)
 function Check:play(script, transcript, deadline)
-  local outcome, why = trial(script.path, script.options, transcript, deadline)
+  local outcome, why = run(script.path, script.options, transcript, deadline)
   if not outcome then
     self:complain(("%s (with %s)"):format(why, transcript.path))
     return false

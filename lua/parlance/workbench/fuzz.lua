@@ -1,11 +1,11 @@
 -- parlance fuzz: looks for bytes that make a script raise or take too long, that are answered
 -- otherwise when they come in other pieces, or that leave something behind in memory.
 
-local journal = require "parlance.workbench.journal"
+local captured_log = require "parlance.workbench.captured_log"
 local mutate = require "parlance.workbench.mutate"
 local report = require "parlance.workbench.report"
 local scripts = require "parlance.workbench.scripts"
-local stage = require "parlance.stage"
+local simulator = require "parlance.simulator"
 local transcripts = require "parlance.workbench.transcript"
 
 local SOUND <const>, FAULTY <const>, UNCHECKED <const> = 0, 1, 2
@@ -63,7 +63,7 @@ local function converse(script, bytes, cuts, gone)
   end
   outcome.answer, outcome.reason, outcome.interim = table.concat(answers), session:reason(), session:interim()
   session:close()
-  outcome.raised = journal.read {}
+  outcome.raised = captured_log.read {}
   return outcome
 end
 
@@ -212,7 +212,7 @@ end
 
 -- Until something is found or the time is over: a fault, or nil.
 function Fuzz:search(deadline)
-  while stage.clock() < deadline do
+  while simulator.clock() < deadline do
     self.count = self.count + 1
     local bytes = self.count <= #self.pool.inputs and self.pool.inputs[self.count] or mutate.next(self.pool)
     local kind, way, part = self:suspect(bytes)
@@ -326,9 +326,9 @@ local function fuzz_one(entry, list, seed, seconds, write)
   self:renew()
   self.pool = { inputs = inputs_of(list, self.script), words = mutate.words(self.script:files()) }
   math.randomseed(seed)
-  stage.silence(true) -- what it prints, it prints with each input
-  local fault = self:search(stage.clock() + seconds)
-  stage.silence(false)
+  simulator.silence(true) -- what it prints, it prints with each input
+  local fault = self:search(simulator.clock() + seconds)
+  simulator.silence(false)
   if fault then
     tell(self, fault, write)
     return FAULTY

@@ -1,6 +1,6 @@
--- Plays a transcript once against a script on stage, in one way, and tells what is wrong.
+-- Plays a transcript once against a script in the simulator, in one way, and tells what is wrong.
 
-local journal = require "parlance.workbench.journal"
+local captured_log = require "parlance.workbench.captured_log"
 
 local player = {}
 
@@ -268,7 +268,7 @@ end
 
 -- The fault, with what the server raised meanwhile, or why it refused something.
 local function explain(fault, notes)
-  local raised, warning = journal.read(notes)
+  local raised, warning = captured_log.read(notes)
   if raised then
     fault = fault or {}
     fault.kind, fault.raised = "raise", raised

@@ -1,4 +1,4 @@
--- What a trial has found, in words for a person.
+-- What a run has found, in words for a person.
 
 local log = require "parlance.harness.log"
 local transcripts = require "parlance.workbench.transcript"
@@ -176,9 +176,9 @@ function report.headline(fault, transcript)
 end
 
 --- That nothing was found, and with how many plays, in a line.
-function report.success(trial, transcript)
-  local chosen = #(trial.chosen or {}) > 0 and "; " .. table.concat(trial.chosen, ", ") or ""
-  return ("%s: holds (%s%s)"):format(transcript.path, plural(trial.plays, "play"), chosen)
+function report.success(run, transcript)
+  local chosen = #(run.chosen or {}) > 0 and "; " .. table.concat(run.chosen, ", ") or ""
+  return ("%s: holds (%s%s)"):format(transcript.path, plural(run.plays, "play"), chosen)
 end
 
 --- What else there is to say of it: a list of lines.
@@ -212,33 +212,33 @@ local function sorted(set)
 end
 
 --- What is no fault but worth knowing: a list of lines.
-function report.remarks(trial)
+function report.remarks(run)
   local lines = {}
-  local slow = trial.slow
+  local slow = run.slow
   if slow then
     lines[#lines + 1] = ("%s: slow: request_complete was called %d times for one request of %s and looked at %s; "
       .. "return `false, n`, or use a framing of parlance.framing"):format(
-      trial.path, slow.calls, size(slow.length), size(slow.bytes))
+      run.path, slow.calls, size(slow.length), size(slow.bytes))
   end
-  for _, field in ipairs(sorted(trial.misspelled or {})) do
+  for _, field in ipairs(sorted(run.misspelled or {})) do
     lines[#lines + 1] = ("%s: %s is no field that the server knows; is it %s?"):format(
-      trial.path, field, trial.misspelled[field])
+      run.path, field, run.misspelled[field])
   end
-  for _, name in ipairs(sorted(trial.unknown or {})) do
-    local meant = trial.unknown[name]
+  for _, name in ipairs(sorted(run.unknown or {})) do
+    local meant = run.unknown[name]
     lines[#lines + 1] = ("%s: it documents no setting %s%s"):format(
-      trial.path, name, meant ~= "" and "; is it " .. meant .. "?" or "")
+      run.path, name, meant ~= "" and "; is it " .. meant .. "?" or "")
   end
-  append(lines, sorted(trial.orders or {}))
-  for _, place in ipairs(sorted(trial.printed)) do
+  append(lines, sorted(run.orders or {}))
+  for _, place in ipairs(sorted(run.printed)) do
     lines[#lines + 1] = place .. ": prints to standard output, which nobody may read: use parlance.log"
   end
-  if trial.lacks then
-    lines[#lines + 1] = ("%s: it was only loaded: there are no transcripts in %s"):format(trial.path, trial.lacks)
+  if run.lacks then
+    lines[#lines + 1] = ("%s: it was only loaded: there are no transcripts in %s"):format(run.path, run.lacks)
   end
-  if trial.unplayed then
+  if run.unplayed then
     lines[#lines + 1] = ("%s: not all was played: there was no time for %s"):format(
-      trial.transcript.path, trial.unplayed)
+      run.transcript.path, run.unplayed)
   end
   return lines
 end

@@ -1,19 +1,19 @@
 -- Scripts that a tool is to work on, and the transcripts that belong to them.
 
-local journal = require "parlance.workbench.journal"
-local stage = require "parlance.stage"
+local captured_log = require "parlance.workbench.captured_log"
+local simulator = require "parlance.simulator"
 local temp = require "parlance.workbench.temp"
 local transcripts = require "parlance.workbench.transcript"
 
 local scripts = {}
 
--- The options of stage.load() with what the transcript says of settings, and the variables of the environment that
+-- The options of simulator.load() with what the transcript says of settings, and the variables of the environment that
 -- it sets; nil and why not.
 local function prepare(options, transcript)
   local given, variables = { settings = {} }, {}
   for name, value in pairs(options) do given[name] = value end
   for name, value in pairs(options.settings or {}) do given.settings[name] = value end
-  local folder, why = temp.make(stage)
+  local folder, why = temp.make(simulator)
   given.temp = folder
   for _, setting in ipairs(transcript and transcript.settings or {}) do
     local value = temp.expand(setting.value, folder)
@@ -28,7 +28,7 @@ local function prepare(options, transcript)
   return given, variables
 end
 
---- As stage.load(), with the settings and the variables of the environment that the transcript has at its top, if
+--- As simulator.load(), with the settings and the variables of the environment that the transcript has at its top, if
 --- one is given, and a folder that it may write to.
 function scripts.load(path, options, transcript)
   local given, variables = prepare(options, transcript)
@@ -36,10 +36,10 @@ function scripts.load(path, options, transcript)
   local before = {}
   for i, variable in ipairs(variables) do
     before[i] = os.getenv(variable.name) or false
-    stage.setenv(variable.name, variable.value)
+    simulator.setenv(variable.name, variable.value)
   end
-  local script, why = stage.load(path, given)
-  for i = #before, 1, -1 do stage.setenv(variables[i].name, before[i] or nil) end
+  local script, why = simulator.load(path, given)
+  for i = #before, 1, -1 do simulator.setenv(variables[i].name, before[i] or nil) end
   return script, why
 end
 
@@ -49,7 +49,7 @@ function scripts.load_any(script, list)
   if loaded then return loaded end
   for _, transcript in ipairs(list) do
     if #transcript.settings + #transcript.variables > 0 then
-      journal.read {}
+      captured_log.read {}
       loaded = scripts.load(script.path, script.options, transcript)
       return loaded, why
     end
@@ -57,7 +57,7 @@ function scripts.load_any(script, list)
   return nil, why
 end
 
---- Loads the script and throws it away: what journal.read() tells of that, as `printed`, `misspelled`, `unknown`
+--- Loads the script and throws it away: what captured_log.read() tells of that, as `printed`, `misspelled`, `unknown`
 --- and `orders`; nil and what is wrong with it. `is_address` tells whether a text is an address, and why not. One
 --- that does not load as it is may load with what a transcript sets, such as a folder that it may write to.
 function scripts.validate(script, is_address, list)
@@ -66,7 +66,7 @@ function scripts.validate(script, is_address, list)
   end
   local loaded <close>, why = scripts.load_any(script, list)
   local notes = { printed = {}, misspelled = {}, unknown = {}, orders = {} }
-  journal.read(notes.printed, notes.misspelled, notes.unknown, notes.orders)
+  captured_log.read(notes.printed, notes.misspelled, notes.unknown, notes.orders)
   if not loaded then return nil, why end
   local listen = loaded:listen()
   local is_valid, reason = is_address(listen)
@@ -110,7 +110,7 @@ end
 function scripts.transcripts(script, skips_empty)
   local list, faults = {}, {}
   for _, path in ipairs(script.transcripts) do
-    local names = stage.list(path)
+    local names = simulator.list(path)
     if names then
       add_folder(list, faults, path, names, skips_empty)
     else
@@ -119,7 +119,7 @@ function scripts.transcripts(script, skips_empty)
   end
   if #script.transcripts == 0 then
     local folder = scripts.folder(script.path)
-    local names, why, is_absent = stage.list(folder)
+    local names, why, is_absent = simulator.list(folder)
     if names then
       add_folder(list, faults, folder, names, skips_empty)
     elseif not is_absent then

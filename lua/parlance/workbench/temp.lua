@@ -2,10 +2,10 @@
 
 local temp = {}
 
---- Makes one with stage.make_temp(); nil and why not. It goes with the script that it is given to.
-function temp.make(stage)
+--- Makes one with simulator.make_temp(); nil and why not. It goes with the script that it is given to.
+function temp.make(simulator)
   local folder = os.getenv "TMPDIR" or ""
-  return stage.make_temp(folder ~= "" and folder or "/tmp")
+  return simulator.make_temp(folder ~= "" and folder or "/tmp")
 end
 
 --- The text with the folder in it; nil if it wants one and there is none.

@@ -1,6 +1,6 @@
 -- The formats in which `parlance check` tells what it has found. Each makes a writer of a function that
 -- writes a text, and of the module that has the words: script(script, loaded), transcript(transcript,
--- trial), unchecked(why), which is on standard error as well, and finish().
+-- run), unchecked(why), which is on standard error as well, and finish().
 
 local writers = {}
 
@@ -18,13 +18,13 @@ function writers.text(write, report)
     write_lines(write, report.remarks(loaded))
   end
 
-  function writer.transcript(transcript, trial)
-    if #trial.findings == 0 then write(report.success(trial, transcript) .. "\n") end
-    for _, fault in ipairs(trial.findings) do
+  function writer.transcript(transcript, run)
+    if #run.findings == 0 then write(report.success(run, transcript) .. "\n") end
+    for _, fault in ipairs(run.findings) do
       write(report.headline(fault, transcript) .. "\n")
       write_lines(write, report.details(fault, transcript))
     end
-    write_lines(write, report.remarks(trial))
+    write_lines(write, report.remarks(run))
   end
 
   function writer.unchecked() end
@@ -46,8 +46,8 @@ function writers.faults(write, report)
     write(why .. "\n")
   end
 
-  function writer.transcript(transcript, trial)
-    if #trial.findings > 0 then write_transcript(transcript, trial) end
+  function writer.transcript(transcript, run)
+    if #run.findings > 0 then write_transcript(transcript, run) end
   end
 
   return writer
@@ -75,13 +75,13 @@ function writers.tap(write, report)
     comment(report.remarks(loaded))
   end
 
-  function writer.transcript(transcript, trial)
-    point(#trial.findings == 0, transcript.path .. " holds")
-    for _, fault in ipairs(trial.findings) do
+  function writer.transcript(transcript, run)
+    point(#run.findings == 0, transcript.path .. " holds")
+    for _, fault in ipairs(run.findings) do
       comment { report.headline(fault, transcript) }
       comment(report.details(fault, transcript))
     end
-    comment(report.remarks(trial))
+    comment(report.remarks(run))
   end
 
   function writer.unchecked(why)
@@ -135,9 +135,9 @@ function writers.json(write, report)
     }
   end
 
-  function writer.transcript(transcript, trial)
+  function writer.transcript(transcript, run)
     local findings = list()
-    for i, fault in ipairs(trial.findings) do
+    for i, fault in ipairs(run.findings) do
       findings[i] = {
         kind = fault.kind, way = fault.how, path = transcript.path, line = fault.line,
         message = report.headline(fault, transcript), details = list(report.details(fault, transcript)),
@@ -147,7 +147,7 @@ function writers.json(write, report)
     end
     local all = scripts[#scripts].transcripts
     all[#all + 1] = {
-      path = transcript.path, plays = trial.plays, findings = findings, remarks = list(report.remarks(trial)),
+      path = transcript.path, plays = run.plays, findings = findings, remarks = list(report.remarks(run)),
     }
   end
 

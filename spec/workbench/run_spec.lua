@@ -2,9 +2,9 @@
 -- nothing must be found.
 
 local server = require "support.server"
-local stage = require "parlance.stage"
+local simulator = require "parlance.simulator"
 local transcripts = require "parlance.workbench.transcript"
-local trial = require "parlance.workbench.trial"
+local run = require "parlance.workbench.run"
 
 local folder
 
@@ -37,7 +37,7 @@ local function try(script, text, deadline, allows_effects)
   server.write_file(path, script)
   local transcript = assert(transcripts.read(text, folder .. "/t.transcript"))
   local options = { modules = server.SOURCE .. "/lua", call_timeout = 500, allow_effects = allows_effects }
-  return trial(path, options, transcript, deadline)
+  return run(path, options, transcript, deadline)
 end
 
 -- An upload, with or without what stands for WAIT.
@@ -49,7 +49,7 @@ WAIT> "hi"
 
 local TWO <const> = '> "one\\n"\n< "ONE\\n"\n> "two\\n"\n< "TWO\\n"\n'
 
-describe("workbench.trial", function()
+describe("workbench.run", function()
   describe("finds nothing", function()
     for _, case in ipairs {
       { "in a sound script", lines "", TWO },
@@ -283,14 +283,14 @@ describe("workbench.trial", function()
   end)
 
   it("gives a script its variables, and leaves the environment as it was", function()
-    stage.setenv("PARLANCE_TRIAL_SPEC", "before")
+    simulator.setenv("PARLANCE_RUN_SPEC", "before")
     local outcome = assert(try(lines [[
-      local text = os.getenv "PARLANCE_TRIAL_SPEC" .. (os.getenv "PARLANCE_TRIAL_SPEC_2" or "none")
+      local text = os.getenv "PARLANCE_RUN_SPEC" .. (os.getenv "PARLANCE_RUN_SPEC_2" or "none")
       function Lines:make_response() return text .. "\n" end]],
-      'set PARLANCE_TRIAL_SPEC "a"\nset PARLANCE_TRIAL_SPEC_2 "b"\n> "?\\n"\n< "ab\\n"'))
+      'set PARLANCE_RUN_SPEC "a"\nset PARLANCE_RUN_SPEC_2 "b"\n> "?\\n"\n< "ab\\n"'))
     assert.same({}, outcome.findings)
-    assert.equal("before", os.getenv "PARLANCE_TRIAL_SPEC")
-    assert.is_nil(os.getenv "PARLANCE_TRIAL_SPEC_2")
-    stage.setenv("PARLANCE_TRIAL_SPEC", nil)
+    assert.equal("before", os.getenv "PARLANCE_RUN_SPEC")
+    assert.is_nil(os.getenv "PARLANCE_RUN_SPEC_2")
+    simulator.setenv("PARLANCE_RUN_SPEC", nil)
   end)
 end)

@@ -1,13 +1,13 @@
-#include "stage/dialogue.h"
+#include "simulator/connections.h"
 
 #include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "session/session.h"
-#include "stage/arguments.h"
+#include "simulator/arguments.h"
 
-static const char class_name[] = "parlance.stage.session";
+static const char class_name[] = "parlance.simulator.connection";
 
 /* How many spans of output are asked for at once. */
 enum { SPANS = 4 };
@@ -18,99 +18,102 @@ enum { READ_MAX = 64 * 1024 };
 /* The most that take() gives if not told otherwise, so that an answer without end has one. */
 enum { TAKE_MAX = 64 * 1024 * 1024 };
 
-struct dialogue {
-  struct session_owner owner; /* first, so that an owner is its dialogue */
-  struct stage *stage;
+struct simulated_connection {
+  struct session_owner owner; /* first, so that an owner is its connection */
+  struct simulation *simulation;
   struct session *session; /* NULL once it is closed */
-  struct dialogue *next;
+  struct simulated_connection *next;
   struct session_identity who;
   struct session_failures
       failures; /* not all conversations' together: none of them is to be left out */
 };
 
 static void identify(struct session_owner *owner, struct session_identity *identity) {
-  *identity = ((struct dialogue *)owner)->who;
+  *identity = ((struct simulated_connection *)owner)->who;
 }
 
 /* As a server does when the others have had their turn. */
-static void take_turns(struct dialogue *dialogue) {
-  while (session_wants_turn(dialogue->session))
-    session_resume(dialogue->session, dialogue->stage->now);
+static void take_turns(struct simulated_connection *connection) {
+  while (session_wants_turn(connection->session))
+    session_resume(connection->session, connection->simulation->now);
 }
 
-static void destroy(struct dialogue *dialogue) {
-  struct dialogue **link = &dialogue->stage->dialogues;
-  while (*link != dialogue) link = &(*link)->next;
-  *link = dialogue->next;
-  session_destroy(dialogue->session, dialogue->stage->now);
-  dialogue->session = NULL;
+static void destroy(struct simulated_connection *connection) {
+  struct simulated_connection **link = &connection->simulation->connections;
+  while (*link != connection) link = &(*link)->next;
+  *link = connection->next;
+  session_destroy(connection->session, connection->simulation->now);
+  connection->session = NULL;
 }
 
-int dialogue_open(lua_State *L, struct stage *stage) {
+int connections_open(lua_State *L, struct simulation *simulation) {
   struct session_identity who;
   arguments_take_table(L, 2);
-  arguments_identity(L, 2, script_name(stage->script), &who);
-  struct dialogue *dialogue = lua_newuserdatauv(L, sizeof *dialogue, 2);
-  *dialogue = (struct dialogue){
-      .owner = {.identify = identify, .failures = &dialogue->failures}, .stage = stage, .who = who};
+  arguments_identity(L, 2, script_name(simulation->script), &who);
+  struct simulated_connection *connection = lua_newuserdatauv(L, sizeof *connection, 2);
+  *connection = (struct simulated_connection){
+      .owner = {.identify = identify, .failures = &connection->failures},
+      .simulation = simulation,
+      .who = who};
   luaL_setmetatable(L, class_name);
   arguments_keep(L); /* the script and the texts outlive the session */
-  dialogue->session = session_create(script_handler(stage->script), &dialogue->owner, stage->now);
-  if (!dialogue->session) return luaL_error(L, "not enough memory");
-  dialogue->next = stage->dialogues;
-  stage->dialogues = dialogue;
-  session_start(dialogue->session, stage->now);
-  take_turns(dialogue);
+  connection->session =
+      session_create(script_handler(simulation->script), &connection->owner, simulation->now);
+  if (!connection->session) return luaL_error(L, "not enough memory");
+  connection->next = simulation->connections;
+  simulation->connections = connection;
+  session_start(connection->session, simulation->now);
+  take_turns(connection);
   return 1;
 }
 
-void dialogue_expire_all(struct stage *stage) {
-  for (struct dialogue *one = stage->dialogues; one; one = one->next) {
-    if (session_deadline(one->session) > stage->now) continue;
-    session_expire(one->session, stage->now);
+void connections_expire(struct simulation *simulation) {
+  for (struct simulated_connection *one = simulation->connections; one; one = one->next) {
+    if (session_deadline(one->session) > simulation->now) continue;
+    session_expire(one->session, simulation->now);
     take_turns(one);
   }
 }
 
-int64_t dialogue_next_deadline(const struct stage *stage) {
+int64_t connections_next_deadline(const struct simulation *simulation) {
   int64_t next = CLOCK_NEVER;
-  for (const struct dialogue *one = stage->dialogues; one; one = one->next) {
+  for (const struct simulated_connection *one = simulation->connections; one; one = one->next) {
     int64_t deadline = session_deadline(one->session);
     if (deadline < next) next = deadline;
   }
   return next;
 }
 
-void dialogue_move_all(struct stage *stage) {
-  for (struct dialogue *one = stage->dialogues; one; one = one->next)
-    session_migrate(one->session, stage->now);
+void connections_move(struct simulation *simulation) {
+  for (struct simulated_connection *one = simulation->connections; one; one = one->next)
+    session_migrate(one->session, simulation->now);
 }
 
-void dialogue_close_all(struct stage *stage) {
-  while (stage->dialogues) destroy(stage->dialogues);
+void connections_close(struct simulation *simulation) {
+  while (simulation->connections) destroy(simulation->connections);
 }
 
 /* ---- methods ------------------------------------------------------------------------------- */
 
-static struct dialogue *check(lua_State *L) {
-  struct dialogue *dialogue = luaL_checkudata(L, 1, class_name);
-  luaL_argcheck(L, dialogue->session != NULL, 1, "the session was closed");
-  return dialogue;
+static struct simulated_connection *check(lua_State *L) {
+  struct simulated_connection *connection = luaL_checkudata(L, 1, class_name);
+  luaL_argcheck(L, connection->session != NULL, 1, "the session was closed");
+  return connection;
 }
 
 static int receive(lua_State *L) {
   size_t length;
-  struct dialogue *dialogue = check(L);
+  struct simulated_connection *connection = check(L);
   const char *bytes = luaL_checklstring(L, 2, &length);
   lua_Integer from = luaL_optinteger(L, 3, 1);
   lua_Integer to = luaL_optinteger(L, 4, (lua_Integer)length);
   luaL_argcheck(L, from >= 1, 3, "must be from 1 up");
   luaL_argcheck(L, to <= (lua_Integer)length, 4, "is behind the end");
   size_t start = (size_t)from - 1, at = start;
-  while (at < (size_t)to && session_wants_input(dialogue->session)) {
+  while (at < (size_t)to && session_wants_input(connection->session)) {
     size_t part = (size_t)to - at < READ_MAX ? (size_t)to - at : READ_MAX;
-    session_receive(dialogue->session, bytes + at, part, dialogue->stage->now);
-    take_turns(dialogue);
+    session_receive(connection->session, bytes + at, part, connection->simulation->now);
+    take_turns(connection);
     at += part;
   }
   lua_pushinteger(L, (lua_Integer)(at - start));
@@ -118,11 +121,11 @@ static int receive(lua_State *L) {
 }
 
 static int receive_end(lua_State *L) {
-  struct dialogue *dialogue = check(L);
-  bool is_read = session_wants_input(dialogue->session);
+  struct simulated_connection *connection = check(L);
+  bool is_read = session_wants_input(connection->session);
   if (is_read) {
-    session_receive_end(dialogue->session, dialogue->stage->now);
-    take_turns(dialogue);
+    session_receive_end(connection->session, connection->simulation->now);
+    take_turns(connection);
   }
   lua_pushboolean(L, is_read);
   return 1;
@@ -149,49 +152,49 @@ static size_t add_file(luaL_Buffer *joined, const struct session_output *output,
   return (size_t)got;
 }
 
-static void sent(struct dialogue *dialogue, size_t length) {
-  session_sent(dialogue->session, length, dialogue->stage->now);
-  session_resume(dialogue->session, dialogue->stage->now);
-  take_turns(dialogue);
+static void sent(struct simulated_connection *connection, size_t length) {
+  session_sent(connection->session, length, connection->simulation->now);
+  session_resume(connection->session, connection->simulation->now);
+  take_turns(connection);
 }
 
 /* Nearly always the output is one piece; it need not go through a buffer. */
-static bool take_piece(lua_State *L, struct dialogue *dialogue, size_t room) {
+static bool take_piece(lua_State *L, struct simulated_connection *connection, size_t room) {
   struct span span;
   struct session_output output;
-  session_output(dialogue->session, &span, 1, &output);
+  session_output(connection->session, &span, 1, &output);
   if (output.count != 1 || output.more || span.length > room) return false;
   lua_pushlstring(L, span.data, span.length);
-  sent(dialogue, span.length);
+  sent(connection, span.length);
   return true;
 }
 
 /* The next piece of output; 0: it has ended, or there is none that could be had now. */
-static size_t add_piece(luaL_Buffer *joined, struct dialogue *dialogue, size_t room) {
+static size_t add_piece(luaL_Buffer *joined, struct simulated_connection *connection, size_t room) {
   struct span spans[SPANS];
   struct session_output output;
   size_t length = 0;
-  session_output(dialogue->session, spans, SPANS, &output);
+  session_output(connection->session, spans, SPANS, &output);
   if (output.count > 0)
     length = add_spans(joined, spans, output.count, room);
   else if (output.file >= 0) {
     length = add_file(joined, &output, room);
     if (length == 0 && output.file_length > 0) {
-      session_file_failed(dialogue->session, dialogue->stage->now);
-      take_turns(dialogue);
+      session_file_failed(connection->session, connection->simulation->now);
+      take_turns(connection);
       return 0;
     }
   }
-  sent(dialogue, length);
+  sent(connection, length);
   return length;
 }
 
 /* Pushes all that can be had, up to `room` bytes. */
-static void take_pieces(lua_State *L, struct dialogue *dialogue, size_t room) {
+static void take_pieces(lua_State *L, struct simulated_connection *connection, size_t room) {
   luaL_Buffer joined;
   luaL_buffinit(L, &joined);
-  while (room > 0 && session_has_output(dialogue->session)) {
-    size_t length = add_piece(&joined, dialogue, room);
+  while (room > 0 && session_has_output(connection->session)) {
+    size_t length = add_piece(&joined, connection, room);
     if (length == 0) break;
     room -= length;
   }
@@ -199,34 +202,34 @@ static void take_pieces(lua_State *L, struct dialogue *dialogue, size_t room) {
 }
 
 static int take(lua_State *L) {
-  struct dialogue *dialogue = check(L);
+  struct simulated_connection *connection = check(L);
   lua_Integer most = luaL_optinteger(L, 2, TAKE_MAX);
   luaL_argcheck(L, most >= 0, 2, "must be from 0 up");
   size_t room = (size_t)most;
-  if (!session_has_output(dialogue->session)) {
+  if (!session_has_output(connection->session)) {
     lua_pushliteral(L, "");
     return 1;
   }
-  if (!take_piece(L, dialogue, room)) {
-    take_pieces(L, dialogue, room);
+  if (!take_piece(L, connection, room)) {
+    take_pieces(L, connection, room);
     return 1;
   }
-  if (!session_has_output(dialogue->session)) return 1;
-  take_pieces(L, dialogue, room - lua_rawlen(L, -1));
+  if (!session_has_output(connection->session)) return 1;
+  take_pieces(L, connection, room - lua_rawlen(L, -1));
   lua_concat(L, 2);
   return 1;
 }
 
 static int vanish(lua_State *L) {
-  struct dialogue *dialogue = check(L);
-  session_abort(dialogue->session, REASON_PEER_RESET, dialogue->stage->now);
+  struct simulated_connection *connection = check(L);
+  session_abort(connection->session, REASON_PEER_RESET, connection->simulation->now);
   return 0;
 }
 
 static int drain(lua_State *L) {
-  struct dialogue *dialogue = check(L);
-  session_drain(dialogue->session, dialogue->stage->now);
-  take_turns(dialogue);
+  struct simulated_connection *connection = check(L);
+  session_drain(connection->session, connection->simulation->now);
+  take_turns(connection);
   return 0;
 }
 
@@ -255,13 +258,13 @@ static int requests(lua_State *L) {
   return 1;
 }
 
-static int close_dialogue(lua_State *L) {
-  struct dialogue *dialogue = luaL_checkudata(L, 1, class_name);
-  if (dialogue->session) destroy(dialogue);
+static int close_connection(lua_State *L) {
+  struct simulated_connection *connection = luaL_checkudata(L, 1, class_name);
+  if (connection->session) destroy(connection);
   return 0;
 }
 
-void dialogue_register(lua_State *L) {
+void connections_register(lua_State *L) {
   static const luaL_Reg methods[] = {{"receive", receive},
                                      {"receive_end", receive_end},
                                      {"take", take},
@@ -272,7 +275,7 @@ void dialogue_register(lua_State *L) {
                                      {"reason", reason},
                                      {"interim", interim},
                                      {"requests", requests},
-                                     {"close", close_dialogue},
+                                     {"close", close_connection},
                                      {NULL, NULL}};
-  arguments_add_class(L, class_name, methods, close_dialogue);
+  arguments_add_class(L, class_name, methods, close_connection);
 }

@@ -1,4 +1,4 @@
-#include "stage/program.h"
+#include "simulator/program.h"
 
 #include <errno.h>
 #include <lauxlib.h>
@@ -9,9 +9,9 @@
 #include <unistd.h>
 
 #include "reload/searcher.h"
-#include "stage/disk.h"
-#include "stage/stage.h"
-#include "stage/temp.h"
+#include "simulator/disk.h"
+#include "simulator/simulator.h"
+#include "simulator/temp.h"
 
 /* Plays free and take the same memory again and again; up to so many bytes of it are kept. */
 enum { MEMORY_KEPT = 64 * 1024 * 1024 };
@@ -113,8 +113,8 @@ static int run(lua_State *L) {
   lua_setfield(L, -2, "path");
   searcher_add(L, -1, this->program->modules);
   luaL_getsubtable(L, -1, "preload");
-  lua_pushcfunction(L, luaopen_parlance_stage);
-  lua_setfield(L, -2, "parlance.stage");
+  lua_pushcfunction(L, luaopen_parlance_simulator);
+  lua_setfield(L, -2, "parlance.simulator");
   lua_getglobal(L, "require");
   lua_pushfstring(L, "parlance.workbench.%s", this->program->name);
   lua_call(L, 1, 1);

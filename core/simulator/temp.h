@@ -1,6 +1,6 @@
 /* temp.h: folders that simulated scripts may write to: one for each script that is loaded. */
-#ifndef STAGE_TEMP_H
-#define STAGE_TEMP_H
+#ifndef SIMULATOR_TEMP_H
+#define SIMULATOR_TEMP_H
 
 #include <lua.h>
 #include <stddef.h>

@@ -1,4 +1,4 @@
-#include "stage/stage.h"
+#include "simulator/simulator.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
@@ -11,12 +11,12 @@
 #include "base/buffer.h"
 #include "base/clock.h"
 #include "script/script.h"
-#include "stage/arguments.h"
-#include "stage/dialogue.h"
-#include "stage/disk.h"
-#include "stage/temp.h"
+#include "simulator/arguments.h"
+#include "simulator/connections.h"
+#include "simulator/disk.h"
+#include "simulator/temp.h"
 
-static const char class_name[] = "parlance.stage.script";
+static const char class_name[] = "parlance.simulator.script";
 
 /* ---- the log ------------------------------------------------------------------------------- */
 
@@ -69,37 +69,37 @@ static int take_log(lua_State *L) {
 
 /* ---- scripts ------------------------------------------------------------------------------- */
 
-static struct stage *check(lua_State *L) {
-  struct stage *stage = luaL_checkudata(L, 1, class_name);
-  luaL_argcheck(L, stage->script != NULL, 1, "the script was closed");
-  return stage;
+static struct simulation *check(lua_State *L) {
+  struct simulation *simulation = luaL_checkudata(L, 1, class_name);
+  luaL_argcheck(L, simulation->script != NULL, 1, "the script was closed");
+  return simulation;
 }
 
 /* Each time is made from the whole, so that many steps add up to what one makes. */
-static void set_now(struct stage *stage, int64_t now) {
-  stage->now = now;
-  stage->clock.monotonic = (double)now / 1000;
-  stage->clock.real = stage->began + stage->clock.monotonic;
+static void set_now(struct simulation *simulation, int64_t now) {
+  simulation->now = now;
+  simulation->clock.monotonic = (double)now / 1000;
+  simulation->clock.real = simulation->began + simulation->clock.monotonic;
 }
 
 /* Whether there may be something in the script's folder that was not there before. */
-static bool has_used_temp(const struct stage *stage) {
-  return stage->sandbox.folder && (stage->is_free || stage->sandbox.is_used);
+static bool has_used_temp(const struct simulation *simulation) {
+  return simulation->sandbox.folder && (simulation->is_free || simulation->sandbox.is_used);
 }
 
 /* What the script has made while it was loaded stays. */
-static void note_temp(struct stage *stage) {
-  if (has_used_temp(stage)) temp_note(stage->sandbox.folder, &stage->loaded);
-  stage->sandbox.is_used = false;
+static void note_temp(struct simulation *simulation) {
+  if (has_used_temp(simulation)) temp_note(simulation->sandbox.folder, &simulation->loaded);
+  simulation->sandbox.is_used = false;
 }
 
 /* begin_play() */
 static int begin_play(lua_State *L) {
-  struct stage *stage = check(L);
-  script_begin_play(stage->script);
-  if (has_used_temp(stage)) temp_empty(stage->sandbox.folder, &stage->loaded);
-  stage->sandbox.is_used = false;
-  stage->sandbox.names = 0;
+  struct simulation *simulation = check(L);
+  script_begin_play(simulation->script);
+  if (has_used_temp(simulation)) temp_empty(simulation->sandbox.folder, &simulation->loaded);
+  simulation->sandbox.is_used = false;
+  simulation->sandbox.names = 0;
   return 0;
 }
 
@@ -109,41 +109,43 @@ static int load(lua_State *L) {
   const char *error = "not enough memory";
   arguments_take_table(L, 2);
   arguments_script(L, &options);
-  struct stage *stage = lua_newuserdatauv(L, sizeof *stage, 2);
-  memset(stage, 0, sizeof *stage);
+  struct simulation *simulation = lua_newuserdatauv(L, sizeof *simulation, 2);
+  memset(simulation, 0, sizeof *simulation);
   luaL_setmetatable(L, class_name);
   arguments_keep(L); /* the options' texts must outlive the script */
   lua_getfield(L, 2, "time");
-  stage->began = luaL_optnumber(L, -1, 0);
+  simulation->began = luaL_optnumber(L, -1, 0);
   lua_pop(L, 1);
-  set_now(stage, 0);
-  options.clock = &stage->clock;
-  stage->sandbox.folder = arguments_text(L, 2, "temp", NULL);
-  if (!arguments_flag(L, 2, "allow_effects")) options.sandbox = &stage->sandbox;
-  stage->is_free = options.sandbox == NULL;
+  set_now(simulation, 0);
+  options.clock = &simulation->clock;
+  simulation->sandbox.folder = arguments_text(L, 2, "temp", NULL);
+  if (!arguments_flag(L, 2, "allow_effects")) options.sandbox = &simulation->sandbox;
+  simulation->is_free = options.sandbox == NULL;
   struct script *script;
   if (script_create(&options, &script) == STATUS_OK) {
-    stage->script = script; /* from here on it is collected with the stage, whatever raises */
+    simulation->script =
+        script; /* from here on it is collected with the simulation, whatever raises */
     if (script_load(script, &error)) {
-      note_temp(stage);
+      note_temp(simulation);
       return 1;
     }
   }
   lua_pushnil(L);
   lua_pushstring(L, error);
-  if (stage->script) script_destroy(stage->script);
-  stage->script = NULL;
-  if (stage->sandbox.folder) temp_remove(stage->sandbox.folder);
+  if (simulation->script) script_destroy(simulation->script);
+  simulation->script = NULL;
+  if (simulation->sandbox.folder) temp_remove(simulation->sandbox.folder);
   return 2;
 }
 
-static int open_dialogue(lua_State *L) { return dialogue_open(L, check(L)); }
+static int open_connection(lua_State *L) { return connections_open(L, check(L)); }
 
 /* reload(is_forced) */
 static int reload(lua_State *L) {
-  struct stage *stage = check(L);
-  enum script_reload outcome = script_reload(stage->script, lua_toboolean(L, 2), stage->now);
-  if (outcome == SCRIPT_RELOADED) dialogue_move_all(stage);
+  struct simulation *simulation = check(L);
+  enum script_reload outcome =
+      script_reload(simulation->script, lua_toboolean(L, 2), simulation->now);
+  if (outcome == SCRIPT_RELOADED) connections_move(simulation);
   arguments_push_outcome(L, outcome);
   return 1;
 }
@@ -151,45 +153,48 @@ static int reload(lua_State *L) {
 static int64_t earlier(int64_t one, int64_t other) { return one < other ? one : other; }
 
 /* What is due now: the tasks of the script, then the limits of time. */
-static void let_happen(struct stage *stage) {
-  while (script_next_due(stage->script) <= stage->now) script_run_due(stage->script, stage->now);
-  dialogue_expire_all(stage);
+static void let_happen(struct simulation *simulation) {
+  while (script_next_due(simulation->script) <= simulation->now)
+    script_run_due(simulation->script, simulation->now);
+  connections_expire(simulation);
 }
 
 /* advance(seconds): in steps from deadline to deadline, so that what happens at one of them happens
  * at its time. A limit of time that does not run out holds up nothing. */
 static int advance(lua_State *L) {
-  struct stage *stage = check(L);
+  struct simulation *simulation = check(L);
   lua_Number seconds = luaL_checknumber(L, 2);
   luaL_argcheck(L, seconds >= 0 && seconds <= 1e9, 2, "must be a number of seconds from 0 to 1e9");
-  int64_t end = stage->now + (int64_t)llround(seconds * 1000);
+  int64_t end = simulation->now + (int64_t)llround(seconds * 1000);
   bool is_stuck = false;
   for (;;) {
-    int64_t limit = is_stuck ? CLOCK_NEVER : dialogue_next_deadline(stage), before = stage->now;
-    int64_t next = earlier(limit, script_next_due(stage->script));
+    int64_t limit = is_stuck ? CLOCK_NEVER : connections_next_deadline(simulation),
+            before = simulation->now;
+    int64_t next = earlier(limit, script_next_due(simulation->script));
     if (next > end) break;
-    if (next > before) set_now(stage, next);
-    let_happen(stage);
-    is_stuck = stage->now == before && dialogue_next_deadline(stage) <= before;
+    if (next > before) set_now(simulation, next);
+    let_happen(simulation);
+    is_stuck = simulation->now == before && connections_next_deadline(simulation) <= before;
   }
-  set_now(stage, end);
+  set_now(simulation, end);
   return 0;
 }
 
 /* set_time(seconds): what os.time() tells from now on. */
 static int set_time(lua_State *L) {
-  struct stage *stage = check(L);
-  stage->began = luaL_checknumber(L, 2) - stage->clock.monotonic;
-  set_now(stage, stage->now);
+  struct simulation *simulation = check(L);
+  simulation->began = luaL_checknumber(L, 2) - simulation->clock.monotonic;
+  set_now(simulation, simulation->now);
   return 0;
 }
 
 /* deadline() */
 static int deadline(lua_State *L) {
-  const struct stage *stage = check(L);
-  int64_t next = earlier(dialogue_next_deadline(stage), script_next_due(stage->script));
+  const struct simulation *simulation = check(L);
+  int64_t next =
+      earlier(connections_next_deadline(simulation), script_next_due(simulation->script));
   if (next == CLOCK_NEVER) return 0;
-  lua_pushnumber(L, next > stage->now ? (double)(next - stage->now) / 1000 : 0);
+  lua_pushnumber(L, next > simulation->now ? (double)(next - simulation->now) / 1000 : 0);
   return 1;
 }
 
@@ -206,8 +211,8 @@ static int asked(lua_State *L) {
 }
 
 static int memory(lua_State *L) {
-  struct stage *stage = check(L);
-  lua_pushinteger(L, (lua_Integer)script_memory(stage->script, lua_toboolean(L, 2)));
+  struct simulation *simulation = check(L);
+  lua_pushinteger(L, (lua_Integer)script_memory(simulation->script, lua_toboolean(L, 2)));
   return 1;
 }
 
@@ -239,14 +244,14 @@ static int files(lua_State *L) {
   return 1;
 }
 
-static int close_stage(lua_State *L) {
-  struct stage *stage = luaL_checkudata(L, 1, class_name);
-  if (!stage->script) return 0;
-  dialogue_close_all(stage);
-  script_destroy(stage->script);
-  stage->script = NULL;
-  temp_forget(&stage->loaded);
-  if (stage->sandbox.folder) temp_remove(stage->sandbox.folder);
+static int close_simulation(lua_State *L) {
+  struct simulation *simulation = luaL_checkudata(L, 1, class_name);
+  if (!simulation->script) return 0;
+  connections_close(simulation);
+  script_destroy(simulation->script);
+  simulation->script = NULL;
+  temp_forget(&simulation->loaded);
+  if (simulation->sandbox.folder) temp_remove(simulation->sandbox.folder);
   return 0;
 }
 
@@ -288,12 +293,12 @@ static int silence(lua_State *L) {
   return 0;
 }
 
-int luaopen_parlance_stage(lua_State *L) {
+int luaopen_parlance_simulator(lua_State *L) {
   static const luaL_Reg functions[] = {{"load", load},           {"silence", silence},
                                        {"log", take_log},        {"list", disk_list},
                                        {"clock", tell_clock},    {"setenv", set_variable},
                                        {"make_temp", temp_make}, {NULL, NULL}};
-  static const luaL_Reg methods[] = {{"open", open_dialogue},
+  static const luaL_Reg methods[] = {{"open", open_connection},
                                      {"reload", reload},
                                      {"advance", advance},
                                      {"set_time", set_time},
@@ -307,10 +312,10 @@ int luaopen_parlance_stage(lua_State *L) {
                                      {"example", example},
                                      {"fingerprint", fingerprint},
                                      {"begin_play", begin_play},
-                                     {"close", close_stage},
+                                     {"close", close_simulation},
                                      {NULL, NULL}};
-  arguments_add_class(L, class_name, methods, close_stage);
-  dialogue_register(L);
+  arguments_add_class(L, class_name, methods, close_simulation);
+  connections_register(L);
   log_configure(LOG_INFO, LOG_TEXT);
   log_divert(keep_line, NULL);
   luaL_newlib(L, functions);

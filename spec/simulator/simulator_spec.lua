@@ -1,7 +1,7 @@
--- The module in C under the tools and the harness: each function of core/stage/stage.h.
+-- The module in C under the tools and the harness: each function of core/simulator/simulator.h.
 
 local server = require "support.server"
-local stage = require "parlance.stage"
+local simulator = require "parlance.simulator"
 local tree = require "support.tree"
 
 local MODULES <const> = server.SOURCE .. "/lua"
@@ -20,7 +20,7 @@ local does = {
   endless = function() return { function() return ("e"):rep(100000) end } end,
   file = function() return { assert(io.open(FILE)), "after" } end,
   cut = function() return { { file = assert(io.open(FILE)), length = 4 } } end,
-  variable = function() return tostring(os.getenv "PARLANCE_STAGE_SPEC") end,
+  variable = function() return tostring(os.getenv "PARLANCE_SIMULATOR_SPEC") end,
   garbage = function(self) self.kept = ("g"):rep(1000000) return "" end,
   print = function() print "" return "" end,
   chance = function() return math.random(1 << 30) .. " " .. math.random() end,
@@ -41,7 +41,7 @@ return { request_complete = function(self) return #self.incoming >= 3, 3 end, ma
   close_when_done = false }
 ]]
 
-describe("parlance.stage", function()
+describe("parlance.simulator", function()
   local folder, script
 
   before_each(function()
@@ -49,17 +49,17 @@ describe("parlance.stage", function()
     collectgarbage()
     folder = tree.new { ["data"] = "file", ["asked.lua"] = ASKED, ["broken.lua"] = "return" }
     folder:add("lines.lua", (LINES:gsub("FILE", ("%q"):format(folder.path .. "/data"))))
-    stage.log()
-    script = assert(stage.load(folder.path .. "/lines.lua", { modules = MODULES }))
+    simulator.log()
+    script = assert(simulator.load(folder.path .. "/lines.lua", { modules = MODULES }))
   end)
 
   after_each(function()
     script:close()
-    stage.setenv "PARLANCE_STAGE_SPEC"
+    simulator.setenv "PARLANCE_SIMULATOR_SPEC"
     folder:remove()
   end)
 
-  local function load(name, options) return assert(stage.load(folder.path .. "/" .. name, options)) end
+  local function load(name, options) return assert(simulator.load(folder.path .. "/" .. name, options)) end
 
   describe("begin_play", function()
     local function ask(session, what)
@@ -94,16 +94,16 @@ describe("parlance.stage", function()
   -- The texts of what was logged, without their times.
   local function logged()
     local texts = {}
-    for place, line in ipairs((stage.log())) do texts[place] = line.text:match "^%S+ (.*)$" end
+    for place, line in ipairs((simulator.log())) do texts[place] = line.text:match "^%S+ (.*)$" end
     return texts
   end
 
   describe("load", function()
     it("tells why a script is not valid", function()
-      local nothing, why = stage.load(folder.path .. "/broken.lua")
+      local nothing, why = simulator.load(folder.path .. "/broken.lua")
       assert.is_nil(nothing)
       assert.matches("broken%.lua: ", why)
-      assert.is_nil((stage.load(folder.path .. "/lacks.lua")))
+      assert.is_nil((simulator.load(folder.path .. "/lacks.lua")))
     end)
 
     it("takes limits, times in ms", function()
@@ -123,11 +123,11 @@ describe("parlance.stage", function()
     end)
 
     it("refuses what is no option's value", function()
-      assert.has_error(function() stage.load(folder.path .. "/lines.lua", { max_request = "x" }) end)
-      assert.has_error(function() stage.load(folder.path .. "/lines.lua", { modules = {} }) end)
-      assert.has_error(function() stage.load(folder.path .. "/lines.lua", { time = {} }) end)
-      assert.has_error(function() stage.load(folder.path .. "/lines.lua", 1) end)
-      assert.has_error(function() stage.load() end)
+      assert.has_error(function() simulator.load(folder.path .. "/lines.lua", { max_request = "x" }) end)
+      assert.has_error(function() simulator.load(folder.path .. "/lines.lua", { modules = {} }) end)
+      assert.has_error(function() simulator.load(folder.path .. "/lines.lua", { time = {} }) end)
+      assert.has_error(function() simulator.load(folder.path .. "/lines.lua", 1) end)
+      assert.has_error(function() simulator.load() end)
     end)
 
     it("takes options as they are then", function()
@@ -155,12 +155,12 @@ describe("parlance.stage", function()
   describe("log", function()
     it("has each line once, with its level", function()
       script:open():receive "boom\n"
-      local lines, lost = stage.log()
+      local lines, lost = simulator.log()
       assert.equal(1, #lines)
       assert.equal("error", lines[1].level)
       assert.matches("error script_error service=lines peer=192.0.2.1 port=50000 .*on purpose\n", lines[1].text)
       assert.equal(0, lost)
-      assert.same({}, (stage.log()))
+      assert.same({}, (simulator.log()))
     end)
 
     it("leaves none out, however many fail in one second", function()
@@ -169,7 +169,7 @@ describe("parlance.stage", function()
         sessions[place] = script:open()
         sessions[place]:receive "boom\n"
       end
-      assert.equal(50, #stage.log())
+      assert.equal(50, #simulator.log())
     end)
 
     it("tells how many it did not keep", function()
@@ -178,10 +178,10 @@ describe("parlance.stage", function()
         sessions[place] = script:open()
         sessions[place]:receive "boom\n"
       end
-      local lines, lost = stage.log()
+      local lines, lost = simulator.log()
       assert.is_true(lost > 0)
       assert.equal(1000, #lines + lost)
-      assert.equal(0, select(2, stage.log()))
+      assert.equal(0, select(2, simulator.log()))
     end)
 
     it("has what a script prints", function()
@@ -191,9 +191,9 @@ describe("parlance.stage", function()
   end)
 
   it("list tells whether a folder is absent", function()
-    assert.same({ nil, "/nowhere: No such file or directory", true }, { stage.list "/nowhere" })
-    assert.same({ nil, "/dev/null/x: Not a directory", true }, { stage.list "/dev/null/x" })
-    assert.same({ nil, ("x"):rep(300) .. ": File name too long", false }, { stage.list(("x"):rep(300)) })
+    assert.same({ nil, "/nowhere: No such file or directory", true }, { simulator.list "/nowhere" })
+    assert.same({ nil, "/dev/null/x: Not a directory", true }, { simulator.list "/dev/null/x" })
+    assert.same({ nil, ("x"):rep(300) .. ": File name too long", false }, { simulator.list(("x"):rep(300)) })
   end)
 
   it("silence keeps what scripts print to itself", function()
@@ -202,23 +202,23 @@ describe("parlance.stage", function()
       return program:read "l"
     end
     local session, before = script:open(), output()
-    stage.silence(true)
-    stage.silence(true)
+    simulator.silence(true)
+    simulator.silence(true)
     local silent = output()
     ask(session, "print\n")
-    stage.silence(false)
-    stage.silence(false)
+    simulator.silence(false)
+    simulator.silence(false)
     assert.same({ "/dev/null", before }, { silent, output() })
     assert.matches("^warn printed place=", logged()[1])
   end)
 
   it("setenv is for scripts, and can be undone", function()
     local session = script:open()
-    stage.setenv("PARLANCE_STAGE_SPEC", "here")
+    simulator.setenv("PARLANCE_SIMULATOR_SPEC", "here")
     assert.equal("here", ask(session, "variable\n"))
-    stage.setenv("PARLANCE_STAGE_SPEC", nil)
+    simulator.setenv("PARLANCE_SIMULATOR_SPEC", nil)
     assert.equal("nil", ask(session, "variable\n"))
-    assert.has_error(function() stage.setenv("A=B", "x") end)
+    assert.has_error(function() simulator.setenv("A=B", "x") end)
   end)
 
   describe("script", function()
@@ -439,7 +439,7 @@ describe("parlance.stage", function()
       local session = script:open()
       session:close()
       session:close()
-      assert.equal(1, #stage.log())
+      assert.equal(1, #simulator.log())
       for _, name in ipairs {
         "receive", "receive_end", "take", "vanish", "drain", "finished", "reason", "requests", "interim", "wants_input",
       } do
@@ -479,7 +479,7 @@ describe("parlance.stage", function()
       end
       collectgarbage()
       collectgarbage()
-      assert.equal(60, #stage.log())
+      assert.equal(60, #simulator.log())
     end)
 
     it("at the end of a block closes too", function()
@@ -488,7 +488,7 @@ describe("parlance.stage", function()
         local session <close> = other:open()
         session:receive "a\n"
       end
-      assert.equal(1, #stage.log())
+      assert.equal(1, #simulator.log())
     end)
   end)
 end)

@@ -1,8 +1,8 @@
 /* arguments.h: what Lua gives for scripts and conversations and what it is told of them. For the
- * stage room, and for the module of the specs (spec/support), which has conversations of another
- * kind. */
-#ifndef STAGE_ARGUMENTS_H
-#define STAGE_ARGUMENTS_H
+ * simulator room, and for the module of the specs (spec/support), which has conversations of
+ * another kind. */
+#ifndef SIMULATOR_ARGUMENTS_H
+#define SIMULATOR_ARGUMENTS_H
 
 #include <lauxlib.h>
 #include <lua.h>

@@ -1,4 +1,4 @@
-#include "modules/rehearsal.h"
+#include "modules/simulated_globals.h"
 
 #include <lauxlib.h>
 #include <lualib.h>
@@ -87,7 +87,7 @@ static void put_before(lua_State *state, const char *library, const char *name,
 /* The registry's key of Lua's own math.randomseed. */
 static const char randomseed_key;
 
-int rehearsal_seed(lua_State *state) {
+int simulated_globals_seed(lua_State *state) {
   enum { SEED = 1 };
   lua_rawgetp(state, LUA_REGISTRYINDEX, &randomseed_key);
   lua_pushinteger(state, SEED);
@@ -100,10 +100,10 @@ static void install_seed(lua_State *state) {
   lua_getfield(state, -1, "randomseed");
   lua_rawsetp(state, LUA_REGISTRYINDEX, &randomseed_key);
   lua_pop(state, 1);
-  (void)rehearsal_seed(state);
+  (void)simulated_globals_seed(state);
 }
 
-void rehearsal_install(lua_State *state, const struct script_clock *clock) {
+void simulated_globals_install(lua_State *state, const struct script_clock *clock) {
   install_seed(state);
   put_before(state, LUA_OSLIBNAME, "clock", tell_clock, clock);
   put_before(state, LUA_OSLIBNAME, "time", tell_time, clock);

@@ -1,10 +1,10 @@
 -- Plays one transcript against one script in every way, and finds the smallest that shows a fault.
 
-local journal = require "parlance.workbench.journal"
-local places = require "parlance.workbench.places"
+local captured_log = require "parlance.workbench.captured_log"
+local positions = require "parlance.workbench.positions"
 local player = require "parlance.workbench.player"
 local scripts = require "parlance.workbench.scripts"
-local stage = require "parlance.stage"
+local simulator = require "parlance.simulator"
 local variants = require "parlance.workbench.variants"
 
 -- How long each of these may take, in seconds of the processor, so that a busy machine changes nothing: to play byte
@@ -23,8 +23,8 @@ local SINGLE_CUTS <const> = 1024
 -- So much is slow: a request of this many bytes, and bytes looked at per byte of it.
 local SLOW_BYTES <const>, SLOW_RATIO <const> = 1024, 32
 
-local Trial = {}
-Trial.__index = Trial
+local Run = {}
+Run.__index = Run
 
 -- ---- plays --------------------------------------------------------------------------------------
 
@@ -33,7 +33,7 @@ local function load(self)
   for name, value in pairs(self.options) do options[name] = value end
   local script, why = scripts.load(self.path, options, self.transcript)
   local unknown = {}
-  journal.read({}, {}, unknown) -- what else it logs when it is loaded has been told
+  captured_log.read({}, {}, unknown) -- what else it logs when it is loaded has been told
   for _, setting in ipairs(self.transcript.settings) do self.unknown[setting.name] = unknown[setting.name] end
   if script then self.versions[script:fingerprint()] = true end
   return script, why
@@ -49,7 +49,7 @@ end
 
 local function play(self, way, transcript)
   if self.transcript.fresh and self.plays > 0 then renew(self) end
-  stage.silence(self.plays > 0) -- what it prints is the same each time
+  simulator.silence(self.plays > 0) -- what it prints is the same each time
   self.plays = self.plays + 1
   return player.play(self.script, transcript or self.transcript, way, self.printed)
 end
@@ -132,17 +132,17 @@ end
 -- How many ways to cut there are, the places that are chosen of them, and a function that gives the cuts of a play at
 -- the nth: every place is in one of them. (They are not kept: Lua's collector would walk through them all.)
 local function cuts_of(self, ends)
-  local total, near = self.transcript.bytes, places.ends(self.transcript)
-  local most = places.most(total, math.max(#ends, #self.transcript.steps))
+  local total, near = self.transcript.bytes, positions.ends(self.transcript)
+  local most = positions.most(total, math.max(#ends, #self.transcript.steps))
   if self.transcript.clients > 1 or not self.transcript.fresh and total <= SINGLE_CUTS then
-    return total - 1, places.choose(1, total - 1, near, most), function(n) return { n } end
+    return total - 1, positions.choose(1, total - 1, near, most), function(n) return { n } end
   end
   local longest, start = 0, 0
   for i = 1, #ends + 1 do
     local stop = ends[i] or total
     longest, start = math.max(longest, stop - start), stop
   end
-  return longest, places.choose(1, longest, within_requests(near, ends), most), function(n)
+  return longest, positions.choose(1, longest, within_requests(near, ends), most), function(n)
     local list, from = {}, 0
     for i = 1, #ends + 1 do
       local stop = ends[i] or total
@@ -159,7 +159,7 @@ end
 local function try_places(self, what, seconds, list, all, way_of)
   local is_late, done = timer(self, seconds), 0
   note_choice(self, #list, all, what)
-  for place in places.each(list, #list == all) do
+  for place in positions.each(list, #list == all) do
     if is_late() then
       self.unplayed = self.unplayed or ("%d of %d %s"):format(#list - done, #list, what)
       return nil
@@ -226,8 +226,8 @@ end
 
 local function try_leaving(self, ends)
   local total = self.transcript.bytes
-  local most = places.most(total, math.max(#ends, #self.transcript.steps))
-  local list = places.choose(0, total, places.ends(self.transcript), most)
+  local most = positions.most(total, math.max(#ends, #self.transcript.steps))
+  local list = positions.choose(0, total, positions.ends(self.transcript), most)
   local fault, way = try_places(self, "places to leave at", GONE_SECONDS, list, total + 1, function(place)
     for _, breaks in ipairs { false, true } do
       local way = { gone = place, breaks = breaks }
@@ -262,7 +262,7 @@ local function try_all(self)
   if #self.findings == 0 then try_leaving(self, ends) end
 end
 
---- Tries the script at `path`, loaded with these options of stage.load(), with the transcript, until
+--- Tries the script at `path`, loaded with these options of simulator.load(), with the transcript, until
 --- os.clock(), which counts the processor's time, is `deadline` if there is one. Returns
 ---
 ---   findings   a list of faults (see player.play) with `how`: "whole", "again" (the second time), "cut"
@@ -282,14 +282,14 @@ return function(path, options, transcript, deadline)
   local self = setmetatable({
     path = path, options = options, transcript = transcript, deadline = deadline,
     findings = {}, plays = 0, printed = {}, versions = {}, unknown = {}, chosen = {},
-  }, Trial)
+  }, Run)
   local why
-  stage.silence(true) -- it was loaded before, and has said what it prints then
+  simulator.silence(true) -- it was loaded before, and has said what it prints then
   self.script, why = load(self)
-  stage.silence(false)
+  simulator.silence(false)
   if not self.script then return nil, why end
   local is_well, failure = pcall(try_all, self)
-  stage.silence(false)
+  simulator.silence(false)
   if self.script then self.script:close() end
   if not is_well and not (type(failure) == "table" and failure.why) then error(failure, 0) end
   if not is_well then return nil, failure.why end

@@ -1,4 +1,4 @@
-#include "stage/disk.h"
+#include "simulator/disk.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -1,7 +1,7 @@
 -- The places at which a conversation is cut or left: all of them, or where there are very many, some that are chosen
 -- by what is there and by count, so that every machine chooses the same.
 
-local places = {}
+local positions = {}
 
 --- So many of a kind are played, each.
 local MOST <const> = 1024
@@ -22,7 +22,7 @@ local function sorted(set)
 end
 
 --- The places beside the ends of what clients send in a step and of lines in it, as counts of bytes that were sent.
-function places.ends(transcript)
+function positions.ends(transcript)
   local set, base = {}, 0
   local function mark(place)
     for near = place - 1, place + 1 do set[near] = true end
@@ -42,13 +42,13 @@ end
 local MOST_PLAYED <const>, LEAST <const>, STEP <const> = 256 * 1024 * 1024, 16, 128
 
 --- How many places are played of a conversation in which clients send so many bytes, in so many steps or requests.
-function places.most(bytes, steps)
+function positions.most(bytes, steps)
   return math.min(MOST, math.max(LEAST, MOST_PLAYED // math.max(bytes + STEP * steps, 1)))
 end
 
 --- The places from `first` to `last`, sorted; of more than `most`, some of the sorted list `ends`, and others that
 --- are evenly spread.
-function places.choose(first, last, ends, most)
+function positions.choose(first, last, ends, most)
   local count = last - first + 1
   local list = {}
   if count <= most then
@@ -73,7 +73,7 @@ end
 
 --- Goes through a list: in its order if `is_plain`, else places far apart first, so that those for which there is no
 --- time are spread over all.
-function places.each(list, is_plain)
+function positions.each(list, is_plain)
   return coroutine.wrap(function()
     if is_plain then
       for _, place in ipairs(list) do coroutine.yield(place) end
@@ -89,4 +89,4 @@ function places.each(list, is_plain)
   end)
 end
 
-return places
+return positions

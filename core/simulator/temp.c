@@ -1,4 +1,4 @@
-#include "stage/temp.h"
+#include "simulator/temp.h"
 
 #include <errno.h>
 #include <fcntl.h>

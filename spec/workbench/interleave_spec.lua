@@ -1,6 +1,6 @@
 -- Different transcripts of one script, played against each other.
 
-local play_together = require "parlance.workbench.neighbours"
+local play_together = require "parlance.workbench.interleave"
 local server = require "support.server"
 local transcripts = require "parlance.workbench.transcript"
 
@@ -41,7 +41,7 @@ local function says(word)
   return ('> "is %s\\n"\n< "ok\\n"\n> "what\\n"\n< "%s\\n"\n'):format(word, word)
 end
 
-describe("workbench.neighbours", function()
+describe("workbench.interleave", function()
   it("finds what one client leaves for another, and whose answer it is", function()
     local findings = try("all", { says "a", says "b" })
     assert.equal(1, #findings)

@@ -1,8 +1,8 @@
 /* program.h: the tools, which are Lua programs (lua/parlance/workbench) in a state of their own.
  *
  * While one runs, what a script prints goes to standard error; standard output is the program's. */
-#ifndef STAGE_PROGRAM_H
-#define STAGE_PROGRAM_H
+#ifndef SIMULATOR_PROGRAM_H
+#define SIMULATOR_PROGRAM_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -35,10 +35,11 @@ struct program {
 
 /* Runs the program, a function that is given a table with
  *
- *   scripts           a list of { path =, options =, transcripts = }; options are for stage.load()
+ *   scripts           a list of { path =, options =, transcripts = }; options are those of
+ *                     simulator.load()
  *   options           what was given, by name
  *   is_address(text)  whether a server can listen there; false and why not
- *   disk              what io lacks to make files and destroy none: see stage/disk.h
+ *   disk              what io lacks to make files and destroy none: see simulator/disk.h
  *   write(text)       writes to standard output
  *
  * and returns the exit status. One that fails is reported on standard error. */

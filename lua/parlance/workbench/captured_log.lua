@@ -1,17 +1,17 @@
--- What the server logged while a script was on stage.
+-- What the server logged while a script was in the simulator.
 
-local stage = require "parlance.stage"
+local simulator = require "parlance.simulator"
 
-local journal = {}
+local captured_log = {}
 
 --- Reads what was logged since the last time. Adds the places at which the script printed to the set `printed`,
 --- fields of the protocol that look misspelled to `misspelled`, with what was meant, and settings that the protocol
 --- does not document to `unknown`, with what was meant or "", and what was said of byte orders to the set `orders`, if
 --- these are given.
 --- Returns the text of the first error, and of the first warning; what a script logs itself is neither.
-function journal.read(printed, misspelled, unknown, orders)
+function captured_log.read(printed, misspelled, unknown, orders)
   local raised, warning
-  for _, entry in ipairs(stage.log()) do
+  for _, entry in ipairs(simulator.log()) do
     local event, rest = entry.text:match "^%S+ %S+ (%S+) ?(.*)$"
     if event == "printed" then
       printed[rest:match '^place="?(.-):? ?"?$'] = true
@@ -31,4 +31,4 @@ function journal.read(printed, misspelled, unknown, orders)
   return raised, warning
 end
 
-return journal
+return captured_log

@@ -1,10 +1,10 @@
--- The scripts that are on trial at the same time, with their clients, and what came of it.
+-- The scripts that are under test at the same time, with their clients, and what came of it.
 
 local Client = require "parlance.harness.client"
 local complain = require "parlance.harness.complain"
 local log = require "parlance.harness.log"
 local quote = require "parlance.harness.quote"
-local stage = require "parlance.harness.stage"
+local simulator = require "parlance.harness.simulator"
 local temp = require "parlance.workbench.temp"
 
 ---@class parlance.harness.Options
@@ -25,7 +25,7 @@ local temp = require "parlance.workbench.temp"
 ---@field settings? table<string, string> parlance.settings; ${TEMP} in a text is the script's folder, as above
 ---@field allow_effects? boolean the script may write files, run programs and connect
 
--- What load() of the stage knows it as, in the stage's units.
+-- What load() of the simulator knows it as, in the simulator's units.
 local function in_bytes(value) return value end
 local function in_ms(value) return math.floor(value * 1000 + 0.5) end
 local FOR_SCRIPTS <const> = {
@@ -46,18 +46,20 @@ local FAULTS <const> = {
   close_failed = true,
 }
 
----@class parlance.harness.Trial
----@field private stage table parlance.stage
+---@class parlance.harness.Case
+---@field private simulator table parlance.simulator
 ---@field private scripts table[] { path =, script =, options =, environment = } in the order in which they were loaded
 ---@field private environment table<string, string|false> what was there before
 ---@field package clients parlance.harness.Client[]
 ---@field events parlance.harness.Event[]
-local Trial = {}
-Trial.__index = Trial
+local Case = {}
+Case.__index = Case
 
----@return parlance.harness.Trial
-function Trial.new()
-  return setmetatable({ stage = stage.require(), scripts = {}, environment = {}, clients = {}, events = {} }, Trial)
+---@return parlance.harness.Case
+function Case.new()
+  return setmetatable({
+    simulator = simulator.require(), scripts = {}, environment = {}, clients = {}, events = {},
+  }, Case)
 end
 
 local function check_options(options)
@@ -71,7 +73,7 @@ end
 local function set_environment(self, environment)
   for name, value in pairs(environment or {}) do
     if self.environment[name] == nil then self.environment[name] = os.getenv(name) or false end
-    self.stage.setenv(name, value or nil)
+    self.simulator.setenv(name, value or nil)
   end
 end
 
@@ -86,16 +88,16 @@ local function expand(texts, folder, why)
 end
 
 local function load_script(self, path, options)
-  local folder <const>, no_folder <const> = temp.make(self.stage)
+  local folder <const>, no_folder <const> = temp.make(self.simulator)
   local given <const> = {
-    modules = stage.modules, temp = folder, settings = expand(options.settings, folder, no_folder),
+    modules = simulator.modules, temp = folder, settings = expand(options.settings, folder, no_folder),
   }
   for name, convert in pairs(FOR_SCRIPTS) do
     if options[name] then given[name] = convert(options[name]) end
   end
   local environment <const> = expand(options.environment, folder, no_folder)
   set_environment(self, environment)
-  local script, why = self.stage.load(path, given)
+  local script, why = self.simulator.load(path, given)
   if not script then complain(why) end
   self.scripts[#self.scripts + 1] = { path = path, script = script, options = options, environment = environment }
   return script
@@ -133,7 +135,7 @@ end
 ---@param path string
 ---@param options? parlance.harness.Options
 ---@return parlance.harness.Client
-function Trial:open(path, options)
+function Case:open(path, options)
   options = options or {}
   if type(path) ~= "string" then complain "open() takes the path of a script" end
   check_options(options)
@@ -156,7 +158,7 @@ local function advance_script(self, script, seconds)
 end
 
 ---@param seconds number
-function Trial:advance(seconds)
+function Case:advance(seconds)
   if type(seconds) ~= "number" or not (seconds >= 0 and seconds <= 1e9) then
     complain "advance() takes a number of seconds from 0 to 1e9"
   end
@@ -164,7 +166,7 @@ function Trial:advance(seconds)
   self:check()
 end
 
-function Trial:reload()
+function Case:reload()
   for _, one in ipairs(self.scripts) do
     set_environment(self, one.environment)
     one.script:reload(true)
@@ -173,20 +175,20 @@ function Trial:reload()
   self:check()
 end
 
-function Trial:drain()
+function Case:drain()
   for _, client in ipairs(self.clients) do client:drain() end
   self:check()
 end
 
 ---@package
-function Trial:pump()
+function Case:pump()
   for _, client in ipairs(self.clients) do client:pump() end
 end
 
-function Trial:close()
+function Case:close()
   for _, client in ipairs(self.clients) do client:leave "this conversation was ended by harness.close()" end
   for _, one in ipairs(self.scripts) do one.script:close() end
-  for name, value in pairs(self.environment) do self.stage.setenv(name, value or nil) end
+  for name, value in pairs(self.environment) do self.simulator.setenv(name, value or nil) end
   self:check()
 end
 
@@ -208,9 +210,9 @@ end
 
 --- Notes what was logged, and raises what the script did wrong, unless its client allows that.
 ---@package
-function Trial:check()
+function Case:check()
   local first, more = nil, 0
-  local lines <const>, lost <const> = self.stage.log()
+  local lines <const>, lost <const> = self.simulator.log()
   for _, line in ipairs(lines) do
     local event <const> = log.parse(line.text)
     local client <const> = find_client(self, event.fields)
@@ -228,4 +230,4 @@ function Trial:check()
   if first then complain(describe(first, more)) end
 end
 
-return Trial
+return Case

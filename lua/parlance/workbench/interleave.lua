@@ -3,8 +3,8 @@
 
 local player = require "parlance.workbench.player"
 local scripts = require "parlance.workbench.scripts"
-local journal = require "parlance.workbench.journal"
-local stage = require "parlance.stage"
+local captured_log = require "parlance.workbench.captured_log"
+local simulator = require "parlance.simulator"
 local variants = require "parlance.workbench.variants"
 
 -- So many pairs are played, those that stand next to each other first.
@@ -31,7 +31,7 @@ local function play(script, one, other, versions)
   local options = { time = one.time }
   for name, value in pairs(script.options) do options[name] = value end
   local loaded <close> = scripts.load(script.path, options, one)
-  journal.read {}
+  captured_log.read {}
   if not loaded then return nil end
   if #one.variables + #one.settings == 0 then versions[loaded:fingerprint()] = true end
   return player.play(loaded, variants.paired(one, other), {}, {})
@@ -43,7 +43,7 @@ end
 --- was played as a server would load it.
 return function(script, list, deadline, versions)
   local findings, is_found, plays = {}, {}, 0
-  stage.silence(true)
+  simulator.silence(true)
   for _, pair in ipairs(pairs_of(list)) do
     local one, other = table.unpack(pair)
     if deadline and os.clock() > deadline then break end
@@ -57,6 +57,6 @@ return function(script, list, deadline, versions)
       end
     end
   end
-  stage.silence(false)
+  simulator.silence(false)
   return findings, plays
 end

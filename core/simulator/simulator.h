@@ -1,11 +1,11 @@
-/* stage.h: conversations without sockets, for the tools and for specs.
+/* simulator.h: conversations without sockets, for the tools and for specs.
  *
  * A script is loaded as the server loads it, and its conversations are the server's own sessions;
  * what a socket would bring and take, and what time it is, a Lua program says, which runs in a
- * state of its own. It sees this as `require "parlance.stage"`, from the binary or from a spec
+ * state of its own. It sees this as `require "parlance.simulator"`, from the binary or from a spec
  * runner. */
-#ifndef STAGE_STAGE_H
-#define STAGE_STAGE_H
+#ifndef SIMULATOR_SIMULATOR_H
+#define SIMULATOR_SIMULATOR_H
 
 #include <lua.h>
 
@@ -49,6 +49,6 @@
  *   session:drain()      the server is asked to stop
  *   session:finished()   the server has closed, and all output was taken
  *   session:reason(), session:requests(), session:wants_input(), session:close() */
-int luaopen_parlance_stage(lua_State *L);
+int luaopen_parlance_simulator(lua_State *L);
 
 #endif

@@ -1,4 +1,4 @@
-#include "stage/arguments.h"
+#include "simulator/arguments.h"
 
 void arguments_add_class(lua_State *L, const char *name, const luaL_Reg *methods,
                          lua_CFunction close) {

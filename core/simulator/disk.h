@@ -1,7 +1,7 @@
 /* disk.h: what Lua's io library lacks for a program that lists folders, and that makes files and
  * must destroy none. */
-#ifndef STAGE_DISK_H
-#define STAGE_DISK_H
+#ifndef SIMULATOR_DISK_H
+#define SIMULATOR_DISK_H
 
 #include <lua.h>
 #include <stddef.h>
