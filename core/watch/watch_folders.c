@@ -13,35 +13,35 @@
 #include "watch/watch_look.h"
 
 enum {
-  READ_SIZE = 16384, /* a few hundred events, so that a busy folder does not hold up the loop */
-  MASK_WAY = IN_DELETE_SELF | IN_MOVE_SELF,
-  MASK_LOSS = MASK_WAY | IN_DELETE | IN_MOVED_TO,
-  MASK_NAME = MASK_LOSS | IN_CREATE | IN_MODIFY | IN_CLOSE_WRITE | IN_MOVED_FROM | IN_ATTRIB,
-  /* The walk has followed all links; and who still writes to a file that was deleted or replaced
-   * does not write to ours. */
+  READ_SIZE = 16384, /* A few hundred events: a busy folder must not keep the loop waiting. */
+  MASK_ON_PATH = IN_DELETE_SELF | IN_MOVE_SELF,
+  MASK_PARENT = MASK_ON_PATH | IN_DELETE | IN_MOVED_TO,
+  MASK_NAME = MASK_PARENT | IN_CREATE | IN_MODIFY | IN_CLOSE_WRITE | IN_MOVED_FROM | IN_ATTRIB,
+  /* The walk has followed all links. A program that still writes to a file that was deleted or
+   * replaced does not write to the file that is watched. */
   MASK_HOW = IN_ONLYDIR | IN_DONT_FOLLOW | IN_EXCL_UNLINK
 };
 
 struct name {
   struct name *next;
-  bool wanted;
-  bool written;
+  bool wanted;     /* The walk that is under way, or the last one, wants it. */
+  bool has_writer; /* It was created or modified, and not closed since. */
   char text[];
 };
 
 struct folder {
   struct folder *next;
   struct name *names;
-  char *path; /* where the last walk found it */
+  char *path; /* Where the last walk found it. */
   int watch;
-  uint32_t mask;   /* what the kernel was asked for */
-  uint32_t wanted; /* what the walk under way asks for; 0: nothing yet */
+  uint32_t mask;   /* The events that the kernel was asked for. */
+  uint32_t wanted; /* The events that the walk wants; 0: it has not come here. */
 };
 
 struct watch_folders {
   struct folder *first;
   int fd;
-  bool blind;
+  bool is_reliable;
 };
 
 /* --- names --- */
@@ -66,8 +66,8 @@ static bool want_name(struct folder *folder, const char *text) {
   return true;
 }
 
-/* Frees the names that are not wanted, or all of them. */
-static void sweep_names(struct folder *folder, bool all) {
+/* Frees the names that are not wanted, or all names. */
+static void free_names(struct folder *folder, bool all) {
   struct name **link = &folder->names;
   while (*link) {
     struct name *name = *link;
@@ -88,7 +88,7 @@ static struct folder *find_watch(const struct watch_folders *folders, int watch)
   return folder;
 }
 
-/* One that this walk has already asked for. */
+/* The folder at the path, if this walk has wanted it before. */
 static struct folder *find_wanted(const struct watch_folders *folders, const char *path) {
   struct folder *folder = folders->first;
   while (folder && !(folder->wanted && strcmp(folder->path, path) == 0)) folder = folder->next;
@@ -99,7 +99,7 @@ static void drop(struct watch_folders *folders, struct folder *dropped) {
   struct folder **link = &folders->first;
   while (*link != dropped) link = &(*link)->next;
   *link = dropped->next;
-  sweep_names(dropped, true);
+  free_names(dropped, true);
   free(dropped->path);
   free(dropped);
 }
@@ -126,9 +126,9 @@ static struct folder *add(struct watch_folders *folders, int watch, const char *
   return added;
 }
 
-/* Listens in the folder that is at the path now, which is known already if it was listened in
- * before, also at another path. NULL with errno. */
-static struct folder *listen_in(struct watch_folders *folders, const char *path, uint32_t mask) {
+/* Watches the folder that is at the path now. A folder that is watched already, at this path or
+ * another, keeps its watch. NULL with errno. */
+static struct folder *watch_folder(struct watch_folders *folders, const char *path, uint32_t mask) {
   int watch = inotify_add_watch(folders->fd, path, mask | MASK_HOW | IN_MASK_ADD);
   if (watch < 0) return NULL;
   struct folder *folder = find_watch(folders, watch);
@@ -146,32 +146,33 @@ bool watch_folders_want(void *context, enum watch_reason reason, const char *pat
                         const char *name) {
   struct watch_folders *folders = context;
   static const uint32_t masks[] = {
-      [WATCH_WAY] = MASK_WAY, [WATCH_LOSS] = MASK_LOSS, [WATCH_NAME] = MASK_NAME};
+      [WATCH_ON_PATH] = MASK_ON_PATH, [WATCH_PARENT] = MASK_PARENT, [WATCH_NAME] = MASK_NAME};
   uint32_t mask = masks[reason];
   struct folder *folder = find_wanted(folders, path);
-  if (!folder || (folder->wanted & mask) != mask) folder = listen_in(folders, path, mask);
+  if (!folder || (folder->wanted & mask) != mask) folder = watch_folder(folders, path, mask);
   if (!folder && (errno == ENOENT || errno == ENOTDIR)) return false;
   if (!folder) {
-    folders->blind = true;
+    folders->is_reliable = false;
     return true;
   }
   folder->mask |= mask;
   folder->wanted |= mask;
-  if (name && !want_name(folder, name)) folders->blind = true;
-  if (reason == WATCH_NAME && watch_look_is_shared(path)) folders->blind = true;
+  if (name && !want_name(folder, name)) folders->is_reliable = false;
+  if (reason == WATCH_NAME && watch_look_is_shared(path)) folders->is_reliable = false;
   return true;
 }
 
 void watch_folders_begin(struct watch_folders *folders) {
-  folders->blind = false;
+  folders->is_reliable = true;
   for (struct folder *folder = folders->first; folder; folder = folder->next) {
     folder->wanted = 0;
     for (struct name *name = folder->names; name; name = name->next) name->wanted = false;
   }
 }
 
-/* Asks the kernel for no more than is wanted, so that a busy folder on the way wakes nobody. The
- * path may have come to mean another folder meanwhile: the old one tells of that itself. */
+/* Asks the kernel for no more events than are wanted, so that a busy folder on the path does not
+ * wake the process. If the path leads to another folder by now, an event of the old folder tells.
+ */
 static void narrow(struct watch_folders *folders, struct folder *folder) {
   if (folder->mask == folder->wanted) return;
   int watch = inotify_add_watch(folders->fd, folder->path, folder->wanted | MASK_HOW);
@@ -186,20 +187,20 @@ void watch_folders_end(struct watch_folders *folders) {
   for (struct folder *folder = folders->first; folder; folder = next) {
     next = folder->next;
     if (folder->wanted) {
-      sweep_names(folder, false);
+      free_names(folder, false);
       narrow(folders, folder);
     } else {
-      inotify_rm_watch(folders->fd, folder->watch); /* fails when the folder itself is gone */
+      inotify_rm_watch(folders->fd, folder->watch); /* Fails if the folder itself is gone. */
       drop(folders, folder);
     }
   }
 }
 
-bool watch_folders_blind(const struct watch_folders *folders) { return folders->blind; }
+bool watch_folders_is_reliable(const struct watch_folders *folders) { return folders->is_reliable; }
 
 /* --- events --- */
 
-/* A new regular file is still to be written; links and folders are complete when they appear. */
+/* A new regular file will be written to. A new link or folder is complete. */
 static bool is_regular(const struct folder *folder, const char *name) {
   char path[PATH_MAX];
   struct stat about;
@@ -208,59 +209,59 @@ static bool is_regular(const struct folder *folder, const char *name) {
 }
 
 static void take_named(const struct folder *folder, struct name *name, uint32_t mask,
-                       struct watch_news *news) {
-  news->any = true;
+                       struct watch_changes *changes) {
+  changes->any = true;
   if (mask & IN_MODIFY)
-    name->written = true;
+    name->has_writer = true;
   else if (mask & IN_CREATE)
-    name->written = is_regular(folder, name->text);
+    name->has_writer = is_regular(folder, name->text);
   else if (!(mask & IN_ATTRIB))
-    name->written = false;
-  if (!(mask & IN_MODIFY) && !((mask & IN_CREATE) && name->written)) news->finished = true;
-  if (mask & (IN_CREATE | IN_DELETE | IN_MOVE)) news->moved = true;
+    name->has_writer = false;
+  if (!(mask & IN_MODIFY) && !((mask & IN_CREATE) && name->has_writer)) changes->is_complete = true;
+  if (mask & (IN_CREATE | IN_DELETE | IN_MOVE)) changes->has_moves = true;
 }
 
-/* Watch numbers are not used again before all 2^31 were, so what the queue still has of a watch
- * that was removed is known by its number. */
+/* The queue may still have events of a watch that was removed. No folder has its number: the kernel
+ * uses a number again only after all 2^31 others. */
 static void take(struct watch_folders *folders, const struct inotify_event *event,
-                 struct watch_news *news) {
-  static const struct watch_news all = {.any = true, .finished = true, .moved = true};
-  if (event->mask & IN_Q_OVERFLOW) *news = all;
+                 struct watch_changes *changes) {
+  static const struct watch_changes all = {.any = true, .is_complete = true, .has_moves = true};
+  if (event->mask & IN_Q_OVERFLOW) *changes = all;
   struct folder *folder = find_watch(folders, event->wd);
   if (!folder) return;
   if (event->len > 0) {
     struct name *name = find_name(folder, event->name);
-    if (name) take_named(folder, name, event->mask, news);
+    if (name) take_named(folder, name, event->mask, changes);
     return;
   }
-  *news = all; /* of the folder itself: the walk that follows drops it if it is gone */
+  *changes = all; /* It is about the folder itself; if that is gone, the next walk drops it. */
 }
 
-struct watch_news watch_folders_read(struct watch_folders *folders) {
+struct watch_changes watch_folders_read(struct watch_folders *folders) {
   _Alignas(struct inotify_event) char buffer[READ_SIZE];
-  struct watch_news news = {0};
+  struct watch_changes changes = {0};
   ssize_t length;
   do length = read(folders->fd, buffer, sizeof buffer);
   while (length < 0 && errno == EINTR);
   for (const char *at = buffer; length > 0;) {
     const struct inotify_event *event = (const struct inotify_event *)(const void *)at;
-    take(folders, event, &news);
+    take(folders, event, &changes);
     at += sizeof *event + event->len;
     length -= (ssize_t)(sizeof *event + event->len);
   }
-  return news;
+  return changes;
 }
 
-bool watch_folders_written(const struct watch_folders *folders) {
+bool watch_folders_has_writers(const struct watch_folders *folders) {
   for (const struct folder *folder = folders->first; folder; folder = folder->next)
     for (const struct name *name = folder->names; name; name = name->next)
-      if (name->written) return true;
+      if (name->has_writer) return true;
   return false;
 }
 
 void watch_folders_forget_writers(struct watch_folders *folders) {
   for (struct folder *folder = folders->first; folder; folder = folder->next)
-    for (struct name *name = folder->names; name; name = name->next) name->written = false;
+    for (struct name *name = folder->names; name; name = name->next) name->has_writer = false;
 }
 
 /* --- life --- */

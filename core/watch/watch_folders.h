@@ -1,8 +1,9 @@
-/* watch_folders.h: the folders that inotify listens in, and what it says about the names in them.
+/* watch_folders.h: the folders that inotify watches, and its events about the names in them.
  *
- * Between begin and end, watch_folders_want() is told all that is wanted from then on; what is
- * watched already stays so without a gap, and the rest goes. Nothing here fails for good: what
- * cannot be listened to makes watch_folders_blind() true until a later walk has it all. */
+ * A walk lies between watch_folders_begin() and watch_folders_end(), with a call of
+ * watch_folders_want() for each folder and name. What was watched before and is wanted again stays
+ * watched without a gap; the rest is no longer watched. If something cannot be watched,
+ * watch_folders_is_reliable() is false until a later walk could watch everything. */
 #ifndef WATCH_FOLDERS_H
 #define WATCH_FOLDERS_H
 
@@ -13,39 +14,40 @@
 
 struct watch_folders;
 
-/* What a read has brought. */
-struct watch_news {
-  bool any;
-  bool finished; /* something that completes a save, or changes what a path means */
-  bool moved;    /* names or folders came or went: the paths are to be walked again */
+/* What the events of one read mean. */
+struct watch_changes {
+  bool any;         /* There was an event about a name or a folder that is wanted. */
+  bool is_complete; /* One of them completed a save, or changed what a path means. */
+  bool has_moves;   /* Names or folders came or went, so that all paths must be walked again. */
 };
 
-/* STATUS_ERROR: there is no inotify to be had (ENOSYS, EMFILE ...). */
+/* STATUS_ERROR, errno: there is no inotify (ENOSYS, EMFILE ...). STATUS_NO_MEMORY. */
 enum status watch_folders_create(struct watch_folders **folders);
 
-/* Readable when there is something to read. */
+/* Readable when there are events. */
 int watch_folders_descriptor(const struct watch_folders *folders);
 
 void watch_folders_begin(struct watch_folders *folders);
 
-/* A watch_path_visit; the context is the struct watch_folders, path the folder's. false: the folder
- * is not there. */
+/* A watch_path_visit; `context` is the struct watch_folders, `path` is the folder's. false: there
+ * is no such folder. */
 bool watch_folders_want(void *context, enum watch_reason reason, const char *path,
                         const char *name);
 
 void watch_folders_end(struct watch_folders *folders);
 
-/* Whether something wanted cannot be heard: no watch or memory was left, a folder may not be read,
- * or others change it from elsewhere (network file systems). */
-bool watch_folders_blind(const struct watch_folders *folders);
+/* Whether events tell of every change of what is wanted. They do not if the system had no watch or
+ * no memory left, if a folder may not be read, or if other machines can change it (network file
+ * systems). */
+bool watch_folders_is_reliable(const struct watch_folders *folders);
 
-/* Takes what has happened, a bounded piece of it; what is left keeps the descriptor readable. */
-struct watch_news watch_folders_read(struct watch_folders *folders);
+/* Reads a bounded number of events. If there are more, the descriptor stays readable. */
+struct watch_changes watch_folders_read(struct watch_folders *folders);
 
-/* Whether a name is being written: it was created or modified, and not yet closed. */
-bool watch_folders_written(const struct watch_folders *folders);
+/* Whether a file is open for writing: it was created or modified, and not closed since. */
+bool watch_folders_has_writers(const struct watch_folders *folders);
 
-/* Forgets about those who write: they take too long. */
+/* From now on watch_folders_has_writers() counts only files that are written to after this. */
 void watch_folders_forget_writers(struct watch_folders *folders);
 
 /* NULL is ignored. */

@@ -5,11 +5,11 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
-/* linux/magic.h has some of these only, and which ones depends on its version. */
+/* linux/magic.h has only some of these; which ones depends on its version. */
 enum {
   TYPE_NFS = 0x6969,
   TYPE_SMB = 0x517b,
-  TYPE_9P = 0x01021997, /* WSL, virtual machines */
+  TYPE_9P = 0x01021997, /* WSL and virtual machines use it. */
   TYPE_CEPH = 0x00c36400,
   TYPE_LUSTRE = 0x0bd00bd0,
   TYPE_GFS2 = 0x01161970,
@@ -18,7 +18,7 @@ enum {
   TYPE_AFS = 0x5346414f, /* OpenAFS */
   TYPE_KAFS = 0x6b414653,
   TYPE_CODA = 0x73757245,
-  TYPE_FUSE = 0x65735546, /* sshfs, and virtiofs too */
+  TYPE_FUSE = 0x65735546, /* sshfs and virtiofs have it. */
   TYPE_VBOXSF = 0x786f4256,
   TYPE_PARALLELS = 0x7c7c6673
 };

@@ -1,7 +1,7 @@
-/* watch_look.h: what a file looks like from outside, for where no events tell of changes.
+/* watch_look.h: what stat() tells of a file, to find changes that no event tells of.
  *
- * Nothing here opens a file. stat() waits for the file system: one that hangs (a network's) hangs
- * the server too. */
+ * No function opens a file. stat() waits for the file system: if a network file system hangs, the
+ * server hangs with it. */
 #ifndef WATCH_LOOK_H
 #define WATCH_LOOK_H
 
@@ -19,17 +19,17 @@ struct watch_look {
   struct timespec changed;
 };
 
-/* Looks at what the path leads to, links followed. */
+/* Looks at the file that the path leads to, through links. */
 void watch_look_take(const char *path, struct watch_look *look);
 
 bool watch_look_equal(const struct watch_look *one, const struct watch_look *other);
 
-/* Whether the file may be changed by a way that its folder hears nothing of: it has other names
- * (hard links), or is mounted by itself, as containers do it. */
+/* Whether the file may be changed without an event in its folder: it has other names (hard links),
+ * or it is a mount point itself, as in containers. */
 bool watch_look_has_other_ways(const char *path);
 
-/* Whether the folder is on a file system where others make changes that this kernel hears nothing
- * of, by its type in statfs(). */
+/* Whether other machines can change the folder, so that this kernel has no events: by the type of
+ * its file system in statfs(). */
 bool watch_look_is_shared(const char *folder);
 bool watch_look_is_shared_type(uint32_t type);
 

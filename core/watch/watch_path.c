@@ -6,15 +6,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { LINKS_MAX = 40 }; /* the kernel's own limit */
+enum { LINKS_MAX = 40 }; /* This is the kernel's own limit. */
 
 struct walk {
   watch_path_visit *visit;
   void *context;
-  char folder[PATH_MAX]; /* where the walk is: absolute, real, without a slash at its end */
-  char way[PATH_MAX];
-  const char *rest; /* of the way: what is still to go */
-  int links;
+  char folder[PATH_MAX];    /* Where the walk is: absolute, without links or a slash at the end. */
+  char remaining[PATH_MAX]; /* The components that are not walked yet, from `rest` on. */
+  const char *rest;
+  int links; /* The number of links that were followed. */
 };
 
 enum kind { KIND_MISSING, KIND_FOLDER, KIND_LINK, KIND_OTHER };
@@ -28,13 +28,13 @@ static enum kind look(const char *path) {
   return S_ISLNK(about.st_mode) ? KIND_LINK : KIND_OTHER;
 }
 
-static bool tell(const struct walk *walk, enum watch_reason reason, const char *name) {
+static bool visit_here(const struct walk *walk, enum watch_reason reason, const char *name) {
   return walk->visit(walk->context, reason, *walk->folder ? walk->folder : "/", name);
 }
 
 static bool enter(struct walk *walk, const char *path) {
-  memcpy(walk->folder, path, strlen(path) + 1); /* both have room for any path */
-  return tell(walk, WATCH_WAY, NULL);
+  memcpy(walk->folder, path, strlen(path) + 1); /* Both hold PATH_MAX bytes. */
+  return visit_here(walk, WATCH_ON_PATH, NULL);
 }
 
 static void leave(struct walk *walk) {
@@ -42,38 +42,38 @@ static void leave(struct walk *walk) {
   if (slash) *slash = '\0';
 }
 
-/* The folder that nothing was found in is looked after from the one that holds it. */
+/* Visits the folder that holds the one in which a component is missing. */
 static bool visit_parent(const struct walk *walk) {
   char parent[PATH_MAX];
   memcpy(parent, walk->folder, sizeof parent);
   char *slash = strrchr(parent, '/');
-  if (!slash) return true; /* the root stays */
+  if (!slash) return true; /* The root is never removed. */
   *slash = '\0';
-  return walk->visit(walk->context, WATCH_LOSS, *parent ? parent : "/", slash + 1);
+  return walk->visit(walk->context, WATCH_PARENT, *parent ? parent : "/", slash + 1);
 }
 
-/* Puts a link's target in front of what is still to go. */
+/* Puts a link's target in front of the components that are not walked yet. */
 static bool follow(struct walk *walk, const char *link) {
   char target[PATH_MAX];
-  char way[PATH_MAX];
+  char joined[PATH_MAX];
   ssize_t length = readlink(link, target, sizeof target);
   if (length <= 0 || length >= PATH_MAX) return false;
   target[length] = '\0';
-  if (!fits(snprintf(way, sizeof way, "%s/%s", target, walk->rest))) return false;
-  memcpy(walk->way, way, sizeof walk->way);
-  walk->rest = walk->way;
+  if (!fits(snprintf(joined, sizeof joined, "%s/%s", target, walk->rest))) return false;
+  memcpy(walk->remaining, joined, sizeof walk->remaining);
+  walk->rest = walk->remaining;
   if (*target == '/') *walk->folder = '\0';
   return true;
 }
 
-/* Takes one component; *end: there is nowhere to go from there. */
+/* Walks one component. *end becomes true when the path goes no further. */
 static bool step(struct walk *walk, const char *name, bool last, bool *end) {
   char path[PATH_MAX];
   if (!fits(snprintf(path, sizeof path, "%s/%s", walk->folder, name))) return false;
   enum kind before = look(path);
   if (before == KIND_FOLDER && !last) return enter(walk, path);
   if (before == KIND_MISSING && !visit_parent(walk)) return false;
-  if (!tell(walk, WATCH_NAME, name)) return false;
+  if (!visit_here(walk, WATCH_NAME, name)) return false;
   enum kind kind = look(path);
   if (kind == KIND_FOLDER && !last) return enter(walk, path);
   if (kind == KIND_LINK && ++walk->links <= LINKS_MAX) return follow(walk, path);
@@ -81,7 +81,7 @@ static bool step(struct walk *walk, const char *name, bool last, bool *end) {
   return kind != KIND_MISSING || before == KIND_MISSING;
 }
 
-/* Copies the next component; false when there is none, or none that a folder could hold. */
+/* Copies the next component. false: there is none, or it is too long for a name. */
 static bool take_name(struct walk *walk, char name[NAME_MAX + 1]) {
   walk->rest += strspn(walk->rest, "/");
   size_t length = strcspn(walk->rest, "/");
@@ -97,9 +97,9 @@ static bool start(struct walk *walk, const char *path) {
   char here[PATH_MAX] = "";
   if (*path == '\0') return false;
   if (*path != '/' && !getcwd(here, sizeof here)) return false;
-  if (!fits(snprintf(walk->way, sizeof walk->way, "%s/%s", here, path))) return false;
-  walk->rest = walk->way;
-  return tell(walk, WATCH_WAY, NULL);
+  if (!fits(snprintf(walk->remaining, sizeof walk->remaining, "%s/%s", here, path))) return false;
+  walk->rest = walk->remaining;
+  return visit_here(walk, WATCH_ON_PATH, NULL);
 }
 
 bool watch_path_walk(const char *path, watch_path_visit *visit, void *context) {

@@ -1,29 +1,29 @@
-/* watch_path.h: the folders in which something decides what a path means.
+/* watch_path.h: finds the folders that decide where a path leads.
  *
- * A path is walked as the kernel would, a component at a time, but every symbolic link on it is
- * told of, and so is the place where it comes to nothing. What is to be watched is visited *before*
- * it is looked at: whatever changes afterwards is heard of, and no change falls in between. */
+ * It walks a path as the kernel does, one component at a time, and visits every folder, every
+ * symbolic link and the place where a component is missing. Each is visited *before* the walk looks
+ * at it, so that the visitor can watch it first and no change falls in between. */
 #ifndef WATCH_PATH_H
 #define WATCH_PATH_H
 
 #include <stdbool.h>
 
 enum watch_reason {
-  WATCH_WAY,  /* the folder is on the way: what matters is that it stays where it is. No name. */
-  WATCH_LOSS, /* the folder has an empty place in a folder of its own, `name`, which may go away
-               * unheard when somebody is in it: its removal matters */
-  WATCH_NAME  /* the folder has the file, a link, or nothing, by `name`: all that happens to it */
+  WATCH_ON_PATH, /* The path leads through the folder, so its moves and its removal matter. */
+  WATCH_PARENT,  /* The removal of the folder `name` in it matters, because a component is missing
+                  * there. That folder itself tells nothing while a process is in it. */
+  WATCH_NAME     /* All that happens to `name` matters: it is the file, a link, or missing. */
 };
 
-/* folder is absolute and has no links in it; both texts live as long as the call. Returns whether
- * the walk is to go on. */
+/* `folder` is absolute and has no links in it; `name` is NULL for WATCH_ON_PATH. Both texts live as
+ * long as the call. false ends the walk. */
 typedef bool watch_path_visit(void *context, enum watch_reason reason, const char *folder,
                               const char *name);
 
-/* Walks a path, which need not lead anywhere; a relative one starts in the current folder. More
- * than 40 links on the way lead nowhere. false: it was broken off, because a visit said so,
- * something changed under the walk, or the path is too long or none of a file's ("", "/", "a/..").
- */
+/* Walks a path, which need not lead anywhere. A relative path starts in the current folder. A path
+ * with more than 40 links leads nowhere. false: the walk ended early, because a visit returned
+ * false, something changed meanwhile, or the path is too long or no path of a file ("", "/",
+ * "a/.."). */
 bool watch_path_walk(const char *path, watch_path_visit *visit, void *context);
 
 #endif

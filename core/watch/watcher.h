@@ -1,20 +1,17 @@
-/* watcher.h: tells that files may have changed and have come to rest.
+/* watcher.h: tells that files may have changed and that nobody is changing them any more.
  *
- * Whether their contents differ is the caller's to find out: it reads the files *after*
- * watcher_settled() has said true, and then misses nothing, for whatever is changed later is told
- * again. A save is told 10 ms after it is complete, as far as that can be seen, and 200 ms after
- * the last write where nobody closes the file; a burst of saves is told ten times a second at most,
- * and after its end.
+ * Whether their contents differ is for the caller to find out. It reads the files *after*
+ * watcher_settled() has returned true, and misses nothing: later changes are told again. When a
+ * save is told is in docs/hot-editing.md, "When a save is noticed"; the constants are in watcher.c.
  *
- * A file is watched by the folders on its path (inotify), so that it is found however it was
- * replaced: written in place or renamed over, missing for a while, behind links that come to lead
- * elsewhere, in folders that are moved or made anew. Where there are no events, or none that can be
- * relied on, the files are looked at four times a second instead, or in addition: stat() tells, as
- * late as the file system itself learns of it. A file system that is mounted over a folder on the
- * way is not noticed.
+ * A file is watched through the folders on its path (inotify). So it does not matter how it is
+ * replaced: written in place, renamed over, missing for a while, behind a link that is changed, or
+ * in a folder that is moved or made again. Where there are no events, or where they cannot be
+ * relied on, the watcher polls, instead or in addition: it looks at the files (stat()) four times a
+ * second. It does not notice a file system that is mounted over a folder on the path.
  *
- * Nothing here waits, and the descriptor is close-on-exec. All times are in milliseconds, given by
- * the caller, never negative and never less than before. */
+ * No function waits. The descriptor is close-on-exec. All times are in milliseconds and given by
+ * the caller; they are never negative and never less than in a call before. */
 #ifndef WATCH_WATCHER_H
 #define WATCH_WATCHER_H
 
@@ -27,38 +24,38 @@
 
 struct watcher;
 
-/* A watcher of no files. `polls`: never relies on events; without them it comes to that by itself.
+/* A watcher of no files. With `polls` it never uses events; without, it polls only where it must.
  * STATUS_NO_MEMORY. */
 enum status watcher_create(bool polls, struct watcher **watcher);
 
-/* What is to be polled for reading, for as long as the watcher lives; -1: there is nothing. */
+/* The descriptor to poll for reading while the watcher lives; -1: there is none. */
 int watcher_descriptor(const struct watcher *watcher);
 
-/* These are the files from now on, instead of those before; the paths are copied, and need not lead
- * anywhere. Free of charge when they are the same, in the same order. What happened to a file
- * before it was watched is not told: whoever has read it before compares it once more
- * (watcher_nudge()). STATUS_NO_MEMORY: the files before are still watched. */
+/* Watches these files, and no others. The paths are copied; they need not lead anywhere. If they
+ * are the paths that are watched, in the same order, the call costs nothing. What happened to a
+ * file before it was watched is not told: a caller that has read it before must compare it once
+ * more (watcher_nudge()). STATUS_NO_MEMORY: the files before are still watched. */
 enum status watcher_watch(struct watcher *watcher, const char *const *paths, size_t count);
 
-/* Whether files are looked at now, events or not. */
+/* Whether the watcher polls now, with or without events. */
 bool watcher_polls(const struct watcher *watcher);
 
 /* The descriptor is readable. */
 void watcher_read(struct watcher *watcher, int64_t now);
 
-/* When watcher_settled() is to be called next, which may be in the past; CLOCK_NEVER if not before
- * something is read. Calling it at any other time is harmless. */
+/* When to call watcher_settled() next. The time may be in the past. CLOCK_NEVER: not before
+ * watcher_read() was called. Other calls of watcher_settled() do no harm. */
 int64_t watcher_deadline(const struct watcher *watcher);
 
-/* true, once: something may have changed, and has come to rest or has been written for too long. */
+/* Returns true once for each change: when it is complete, or when waiting longer is no use. */
 bool watcher_settled(struct watcher *watcher, int64_t now);
 
-/* Whether nothing is happening that watcher_settled() has still to tell. */
+/* Whether there is no change that watcher_settled() has still to tell. */
 bool watcher_is_at_rest(struct watcher *watcher, int64_t now);
 
-/* At that time watcher_settled() says true, also if nothing has happened: a retry. If something is
- * happening then, it is when that has come to rest. There is one such time, the last one given;
- * CLOCK_NEVER takes it back. */
+/* Makes watcher_settled() return true at that time even without a change, so that the caller tries
+ * again. If a file is changing at that time, it returns true when that change is told. A second
+ * call replaces the time of the first; CLOCK_NEVER cancels it. */
 void watcher_nudge(struct watcher *watcher, int64_t when);
 
 /* NULL is ignored. The descriptor is closed. */

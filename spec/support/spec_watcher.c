@@ -84,7 +84,7 @@ static int is_shared_type(lua_State *L) {
 static bool on_visit(void *context, enum watch_reason reason, const char *folder,
                      const char *name) {
   static const char *const reasons[] = {
-      [WATCH_WAY] = "way", [WATCH_LOSS] = "loss", [WATCH_NAME] = "name"};
+      [WATCH_ON_PATH] = "way", [WATCH_PARENT] = "loss", [WATCH_NAME] = "name"};
   lua_State *L = context;
   lua_pushvalue(L, 2);
   lua_pushstring(L, reasons[reason]);

@@ -403,7 +403,7 @@ describe("watcher", function()
 
       it("is as it was when there is no memory for other files", function()
         local watched <close> = watch(polls, path)
-        for n = 1, 4 do -- the list, the copies of two paths, the looks
+        for n = 1, 3 do -- the list and the copies of two paths
           rooms.session.fail_allocations(n)
           local done, why = watched.watcher:watch(path, path .. "x")
           rooms.session.fail_allocations()
