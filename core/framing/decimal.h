@@ -1,8 +1,7 @@
-/* decimal.h: the decimal length at the front of a length line and of a netstring.
+/* decimal.h: reads the decimal length at the front of a length line and of a netstring.
  *
- * Private to the room. Strict, because two readers that disagree over "05" or "+5" disagree over
- * where the next request begins. At most 20 bytes are ever looked at, so they are read again rather
- * than remembered. */
+ * Private to the room. It is strict: two readers that disagree about "05" or "+5" disagree about
+ * where the next request begins. A length has at most 20 bytes, so each call reads it again. */
 #ifndef FRAMING_DECIMAL_H
 #define FRAMING_DECIMAL_H
 
@@ -10,11 +9,11 @@
 #include <stdint.h>
 
 struct decimal {
-  uint64_t value; /* at most INT64_MAX */
-  size_t size;    /* bytes of the digits and the end mark; 0 while the end mark is not there */
+  uint64_t value; /* At most INT64_MAX. */
+  size_t size;    /* Bytes of the digits and the end mark; 0 while the end mark is missing. */
 };
 
-/* Reads digits up to the byte `end`. Returns NULL, or why no further bytes can make it a length. */
+/* Reads digits up to the byte `end`. Returns NULL, or why the bytes cannot become a length. */
 static inline const char *decimal_read(const char *bytes, size_t length, char end,
                                        struct decimal *decimal) {
   uint64_t value = 0;

@@ -6,7 +6,7 @@
 
 #include "framing/framing.h"
 
-/* No frame is longer than this, so that a length also fits Lua's integers. */
+/* The longest frame. Its length fits an integer of Lua. */
 #define FRAME_MAX ((size_t)PTRDIFF_MAX)
 
 /* As framing_decode(), except that `bytes` is never NULL. */
@@ -29,8 +29,8 @@ enum reading {
   READING_BAD    /* It is malformed. */
 };
 
-/* How many of `length` bytes it takes to tell whether an ending of `ending` bytes comes in time for
- * a payload of at most `max`. */
+/* How many of the `length` bytes must be searched to know whether an ending of `ending` bytes
+ * follows a payload of at most `max`. */
 static inline size_t search_window(size_t length, size_t max, size_t ending) {
   return length > max && length - max > ending ? max + ending : length;
 }

@@ -3,7 +3,8 @@
 
 #include "framing/decoders.h"
 
-/* Where in bytes[from..length), which holds no whole delimiter, one may have begun. */
+/* Where a delimiter that is not complete may begin in bytes[from..length), which holds no complete
+ * one. */
 static size_t possible_start(const struct framing *framing, const char *bytes, size_t length,
                              size_t from) {
   size_t size = framing->option.delimited.length;
@@ -13,9 +14,8 @@ static size_t possible_start(const struct framing *framing, const char *bytes, s
   return start;
 }
 
-/* With how many bytes to look again, when a delimiter may begin at `start`: with all of that; but
- * where so many are allowed only, the next byte may show that it does not begin there, but too
- * late. */
+/* How many bytes are needed when a delimiter may begin at `start`: those up to its end. If that is
+ * over the limit, the next byte may already show that the payload is too large. */
 static size_t bytes_needed(const struct framing *framing, size_t length, size_t start) {
   size_t needed = start + framing->option.delimited.length;
   if (needed <= framing->max) return needed;

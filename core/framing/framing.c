@@ -6,13 +6,13 @@
 
 #include "framing/decoders.h"
 
-/* What stands between the text of an error and the byte that it quotes: Redis's words. */
+/* Stands between the text of an error and the byte that it quotes, as in Redis. */
 #define GOT ", got '"
 
 void framing_decode(const struct framing *framing, const char *bytes, size_t length,
                     struct framing_progress *progress, struct framing_answer *answer) {
   assert(progress->seen <= length);
-  if (bytes == NULL) bytes = ""; /* even adding 0 to NULL is undefined */
+  if (bytes == NULL) bytes = ""; /* Adding 0 to NULL is undefined. */
   switch (framing->kind) {
   case FRAMING_LINE: line_decode(framing, bytes, length, progress, answer); break;
   case FRAMING_DELIMITED: delimited_decode(framing, bytes, length, progress, answer); break;
@@ -38,17 +38,13 @@ const char *framing_explain(const struct framing *framing, const struct framing_
 }
 
 const char *framing_name(enum framing_kind kind) {
-  switch (kind) {
-  case FRAMING_LINE: return "line";
-  case FRAMING_DELIMITED: return "delimited";
-  case FRAMING_FIXED: return "fixed";
-  case FRAMING_LENGTH_LINE: return "length_line";
-  case FRAMING_PREFIXED: return "prefixed";
-  case FRAMING_NETSTRING: return "netstring";
-  case FRAMING_HTTP: return "http";
-  case FRAMING_RESP: return "resp";
-  }
-  return "unknown";
+  static const char *const names[] = {
+      [FRAMING_LINE] = "line",         [FRAMING_DELIMITED] = "delimited",
+      [FRAMING_FIXED] = "fixed",       [FRAMING_LENGTH_LINE] = "length_line",
+      [FRAMING_PREFIXED] = "prefixed", [FRAMING_NETSTRING] = "netstring",
+      [FRAMING_HTTP] = "http",         [FRAMING_RESP] = "resp",
+  };
+  return names[kind];
 }
 
 size_t framing_why_length(const char *why) {

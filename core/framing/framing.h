@@ -1,11 +1,10 @@
-/* framing.h: where a request ends, for the ways in which most protocols frame theirs.
+/* framing.h: finds where a request ends, for the usual ways in which protocols frame requests.
  *
- * This is the door for untrusted bytes. Every framing is a pure function over a run of bytes: no
- * I/O, no allocation, no state of its own. What a complete request means to a script is left to the
- * script room; how long a connection may take over one is left to the session.
+ * Untrusted bytes enter here. A framing is a pure function over bytes: it does no I/O, allocates
+ * nothing and keeps no state. What a request means is left to the modules room, and how long a peer
+ * may take to send one is left to the session room.
  *
- * A `struct framing` is a plain value that its owner may copy; framing_decode() never changes it.
- */
+ * A `struct framing` is a plain value that its owner may copy. */
 #ifndef FRAMING_FRAMING_H
 #define FRAMING_FRAMING_H
 
@@ -16,141 +15,111 @@
 #include "base/span.h"
 
 enum framing_kind {
-  FRAMING_LINE,      /* text up to a line feed; a carriage return before it belongs to the ending */
-  FRAMING_DELIMITED, /* bytes up to a delimiter of one or more bytes */
-  FRAMING_FIXED,     /* always the same number of bytes */
-  FRAMING_LENGTH_LINE, /* a decimal length, a line feed, that many bytes: the recipe's */
-  FRAMING_PREFIXED,    /* a binary length field somewhere in a header of fixed size */
+  FRAMING_LINE,        /* Text up to LF or CR LF. */
+  FRAMING_DELIMITED,   /* Bytes up to a delimiter of one or more bytes. */
+  FRAMING_FIXED,       /* Always the same number of bytes. */
+  FRAMING_LENGTH_LINE, /* A decimal length, LF, and that many bytes. */
+  FRAMING_PREFIXED,    /* A header of fixed size with a binary length field, and the rest. */
   FRAMING_NETSTRING,   /* "5:hello,": https://cr.yp.to/proto/netstrings.txt */
-  FRAMING_HTTP,        /* a request of HTTP/1.0 or 1.1: http.h */
-  FRAMING_RESP         /* Redis: an array of bulk strings, or an inline command; see resp.h */
+  FRAMING_HTTP,        /* A request of HTTP/1.0 or 1.1: see http.h. */
+  FRAMING_RESP         /* Redis: an array of bulk strings, or an inline command; see resp.h. */
 };
 
 enum framing_verdict {
-  FRAMING_COMPLETE,  /* The first bytes are a request. */
-  FRAMING_PARTIAL,   /* They are the beginning of one, or nothing. */
-  FRAMING_MALFORMED, /* No further bytes would make them a request. */
-  FRAMING_TOO_LARGE  /* They may be well formed, but the payload is over a limit. */
+  FRAMING_COMPLETE,  /* The bytes begin with a whole request. */
+  FRAMING_PARTIAL,   /* The bytes are the beginning of a request. */
+  FRAMING_MALFORMED, /* No further bytes can make a request of them. */
+  FRAMING_TOO_LARGE  /* The request is over a limit. */
 };
 
-/* The longest delimiter that framing.delimited takes, in bytes. */
-enum { FRAMING_DELIMITER_MAX = 64 };
-
-/* Room enough for framing_explain(), in bytes. */
-enum { FRAMING_WHY_MAX = 256 };
-
-/* The most that framing.http takes for max_head, in bytes. */
-enum { FRAMING_HEAD_MAX = 16 * 1024 * 1024 };
+enum {
+  FRAMING_DELIMITER_MAX = 64,          /* Bytes of the longest delimiter. */
+  FRAMING_HEAD_MAX = 16 * 1024 * 1024, /* The largest max_head of framing.http. */
+  FRAMING_WHY_MAX = 256                /* Bytes that are enough for framing_explain(). */
+};
 
 struct framing {
   enum framing_kind kind;
-  size_t max; /* the largest payload in bytes; SIZE_MAX leaves the limit to the session */
+  size_t max; /* Bytes of the largest payload. SIZE_MAX: only the session has a limit. */
   union {
     struct {
-      size_t length; /* 1 to FRAMING_DELIMITER_MAX */
+      size_t length; /* 1 to FRAMING_DELIMITER_MAX. */
       char bytes[FRAMING_DELIMITER_MAX];
     } delimited;
     struct {
-      size_t size; /* at least 1 */
+      size_t size; /* At least 1. */
     } fixed;
     struct {
-      size_t offset; /* bytes before the length field */
-      size_t width;  /* of the length field: 1 to 16 bytes, as string.pack allows */
+      size_t offset; /* Bytes before the length field. */
+      size_t width;  /* Bytes of the length field: 1 to 16, as string.pack allows. */
       bool big_endian;
-      bool is_signed; /* then a length below zero is malformed */
-      int64_t adjust; /* added to the length to get the bytes that follow the length field */
-      size_t strip;   /* bytes left off the front of the frame to get the payload */
+      bool is_signed; /* The field is signed; a length below zero is malformed. */
+      int64_t adjust; /* Added to the field's value, gives the bytes that follow the field. */
+      size_t strip;   /* Bytes at the front of the frame that are not part of the payload. */
     } prefixed;
     struct {
-      size_t max_head;    /* bytes of a head; 1 to FRAMING_HEAD_MAX */
-      size_t max_headers; /* header fields, and trailer fields */
+      size_t max_head;    /* Bytes of a head: 1 to FRAMING_HEAD_MAX. */
+      size_t max_headers; /* How many header fields, and how many trailer fields. */
     } http;
     struct {
-      size_t max_arguments; /* at most RESP_ARGUMENTS_MAX; `max` is for the bytes of them all */
-      bool reuse;           /* for the script room: whether a list of arguments is used again */
+      size_t max_arguments; /* 1 to RESP_ARGUMENTS_MAX. `max` is for the bytes of all arguments. */
+      bool reuse;           /* For the modules room: lists of arguments are used again. */
     } resp;
   } option;
 };
 
-/* What framing_decode() found. A field is zero unless its comment names the verdict and the kind.
- */
+/* What framing_decode() found. Each comment names the verdict, and the kind if it is only one, for
+ * which the field has a value; otherwise it is zero. */
 struct framing_answer {
   enum framing_verdict verdict;
-
-  /* COMPLETE: the bytes of the whole frame. PARTIAL: the fewest bytes that the frame can have,
-   * which are more than there are. */
-  size_t length;
-
-  /* COMPLETE: the request, within the caller's bytes; of RESP that is the whole frame. */
-  struct span payload;
-
-  /* TOO_LARGE: the length of the payload where the frame declares it, else 0. */
-  size_t declared;
-
-  /* MALFORMED and TOO_LARGE: what is wrong, as a static text; framing_explain() gives all of it. */
-  const char *why;
-
-  /* PARTIAL: a static text that the peer waits for before it sends the rest; NULL: it waits for
-   * nothing. It depends on the bytes alone: the same bytes have it each time. */
-  const char *interim;
-
-  /* COMPLETE, RESP: the number of arguments. */
-  uint32_t arguments;
-
-  /* COMPLETE, HTTP. */
+  size_t length;       /* COMPLETE: bytes of the frame. PARTIAL: the fewest that it can have. */
+  struct span payload; /* COMPLETE: the request, within the bytes that were given. */
+  size_t declared;     /* TOO_LARGE: the payload's length if the frame declares it. */
+  const char *why;     /* MALFORMED, TOO_LARGE: a static text, which framing_explain() completes. */
+  const char *interim; /* PARTIAL, HTTP: a static text that the peer waits for, or NULL. */
   struct {
-    uint32_t method;  /* The length of the method, for http_read_request(). */
-    uint32_t target;  /* The length of the target, for http_read_request(). */
-    bool is_chunked;  /* The payload is a chunked body, still in its chunks. */
-    bool keeps_alive; /* The client wants to go on after the response. */
-    bool expects;     /* The client would wait for 100 Continue before it sends the body. */
+    uint32_t method;  /* COMPLETE: the length of the method. */
+    uint32_t target;  /* COMPLETE: the length of the target. */
+    bool is_chunked;  /* COMPLETE: the payload is a chunked body, still in its chunks. */
+    bool keeps_alive; /* COMPLETE: the client wants to go on after the response. */
+    bool expects;     /* COMPLETE: the client would wait for 100 Continue before the body. */
   } http;
-
-  /* MALFORMED, RESP: a byte that framing_explain() quotes behind `why`; 0: none. */
-  char got;
+  uint32_t arguments; /* COMPLETE, RESP: how many there are. */
+  char got;           /* MALFORMED, RESP: the byte that framing_explain() quotes. */
 };
 
-/* Which part of an HTTP request is not complete. */
+/* The part of an HTTP request that is read next. */
 enum http_stage {
-  HTTP_HEAD,  /* The head: each line that ends within the first `seen` bytes is sound. */
-  HTTP_BODY,  /* The body: the head is whole, is sound, and has `seen` bytes. */
-  HTTP_CHUNKS /* A chunk, which begins at `seen`: all before it is sound. */
+  HTTP_HEAD,  /* The head. Each line that ends within `seen` is sound. */
+  HTTP_BODY,  /* The body. The head is whole and sound, and `seen` is its length. */
+  HTTP_CHUNKS /* The chunk that begins at `seen`. Everything before it is sound. */
 };
 
-/* What a decoder remembers of a frame that is not complete. Its owner keeps it, sets it to zeros
- * before the first bytes of a frame, and hands it in with the same bytes and more behind them. Only
- * the decoders change it, and only a PARTIAL answer has any use for it afterwards. */
+/* What a decoder remembers of a frame that is not complete. The caller keeps it from one call to
+ * the next, sets it to zeros for a new frame, and reads nothing but `seen`. */
 struct framing_progress {
-  /* So many of the first bytes are not looked at again. The owner may read it. */
-  size_t seen;
-
-  /* RESP: the bytes of all arguments within `seen`. HTTP: the bytes of data in all chunks within
-   * it. */
-  size_t taken;
-
-  /* RESP: how many arguments are still to come. */
-  uint32_t arguments;
-
-  /* HTTP: what is to be read next. */
-  enum http_stage stage;
+  size_t seen;           /* Bytes at the front that are not looked at again. */
+  size_t taken;          /* RESP, HTTP: bytes of the arguments, or of data in chunks, in `seen`. */
+  uint32_t arguments;    /* RESP: how many are still to come. */
+  enum http_stage stage; /* HTTP. */
 };
 
-/* Looks for one frame at the front of bytes[0..length). The answer does not depend on how the bytes
- * were cut into calls, and no byte is looked at twice. Nothing is read outside of the given bytes,
- * which may be NULL when length is 0. */
+/* Looks for one frame at the front of bytes[0..length). After PARTIAL, call it again with the same
+ * progress, the same bytes and more behind them. The answer does not depend on how the bytes were
+ * cut into calls. Reads nothing outside of the bytes, which may be NULL when length is 0. */
 void framing_decode(const struct framing *framing, const char *bytes, size_t length,
                     struct framing_progress *progress, struct framing_answer *answer);
 
-/* MALFORMED and TOO_LARGE: writes what is wrong, with the byte that is quoted, or the length and
- * the limit where a length is declared. Returns text. */
+/* Writes why the answer is MALFORMED or TOO_LARGE: `why`, and then the byte that is quoted, or the
+ * declared length and the limit. Returns text. */
 const char *framing_explain(const struct framing *framing, const struct framing_answer *answer,
                             char *text, size_t size);
 
 /* The name that scripts know a kind by ("line"); static. */
 const char *framing_name(enum framing_kind kind);
 
-/* The length of what framing_explain() wrote without the byte that is quoted: for a log that may
- * not show any. */
+/* The length of the text of framing_explain() without the byte that it quotes, for a log that must
+ * not show bytes of the peer. */
 size_t framing_why_length(const char *why);
 
 #endif

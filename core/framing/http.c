@@ -7,27 +7,31 @@
 #include "framing/http_lines.h"
 #include "framing/http_target.h"
 
-/* What the header fields mean together is judged when the head is whole, in one pass over it. So a
- * head that comes in pieces is read twice, and one that comes whole, once. */
+/* A head that arrives in pieces is read twice: each line when it is complete, to refuse it early,
+ * and all lines when the head is whole, for what they mean together. A whole head is read once. */
 
-/* The framing of a chunked body may take so many bytes more than the body may have. */
+/* Bytes that the lines of chunks may add to a body, besides the size of the body itself. */
 enum { CHUNK_ROOM = 16 * 1024 };
 
-/* So many bytes may the lines behind the last chunk have; they are few, and read again and again
- * until the last one is there. */
+/* The most bytes of trailers. They are few, so every call reads them again until they are whole. */
 enum { TRAILERS_MAX = 4096 };
 
-/* What the header fields say together. */
+/* What the request line and the header fields say together. */
 struct head {
   struct http_request request;
-  size_t length; /* with the empty line at its end */
-  size_t count;  /* of fields */
-  unsigned hosts, lengths, encodings;
-  uint64_t body;
-  bool is_chunked, is_coded; /* the last transfer coding is chunked; there is another one */
-  bool closes, keeps;
-  bool expects, has_unknown_expectation;
-  const char *fault; /* of the first field that is sound by itself and yet cannot be */
+  size_t length;      /* Bytes, with the empty line at the end. */
+  size_t count;       /* How many header fields there are. */
+  unsigned hosts;     /* How many of them are Host, ... */
+  unsigned lengths;   /* ... Content-Length, ... */
+  unsigned encodings; /* ... and Transfer-Encoding. */
+  uint64_t body;      /* What Content-Length says. */
+  bool is_chunked;    /* The last transfer coding is chunked. */
+  bool is_coded;      /* There is a transfer coding besides chunked. */
+  bool closes;        /* Connection has the option close. */
+  bool keeps;         /* Connection has the option keep-alive. */
+  bool expects;       /* Expect has 100-continue. */
+  bool has_unknown_expectation;
+  const char *fault; /* Why the first field that cannot be accepted is refused; NULL: none is. */
 };
 
 /* ---- what fields mean ---------------------------------------------------------------------- */
@@ -48,7 +52,7 @@ static void note_length(struct head *head, struct span value) {
                                            : "400 Content-Length is not a plain decimal number");
       return;
     }
-    /* So large that it is over every limit. */
+    /* A number that does not fit becomes one that is over every limit. */
     head->body = head->body > (INT64_MAX - 9) / 10 ? INT64_MAX : head->body * 10 + digit;
   }
 }
@@ -58,7 +62,7 @@ static void note_host(struct head *head, struct span value) {
   if (!http_is_host(value)) set_fault(head, "400 Host is not a host with perhaps a port");
 }
 
-/* Whether it is one of those that mean something here. */
+/* Returns whether the option has a meaning here. */
 static bool note_option(struct head *head, struct span option) {
   bool closes = http_is_word(option, "close");
   bool keeps = !closes && http_is_word(option, "keep-alive");
@@ -67,14 +71,14 @@ static bool note_option(struct head *head, struct span option) {
   return closes || keeps;
 }
 
-/* Nearly always it is a single option. */
+/* Nearly every Connection field is a single option. */
 static void note_connection(struct head *head, struct span value) {
   struct span option;
   if (note_option(head, value)) return;
   while (http_next_element(&value, &option)) note_option(head, option);
 }
 
-/* RFC 9112, 6.1: chunked stands last, and once. */
+/* RFC 9112, 6.1: chunked must be the last coding, and occur once. */
 static void note_encoding(struct head *head, struct span value) {
   struct span coding;
   if (head->encodings++ > 0) set_fault(head, "400 more than one Transfer-Encoding");
@@ -128,7 +132,7 @@ static const char *judge_head(const struct head *head) {
     if (!head->is_chunked) return "400 the last Transfer-Encoding is not chunked";
     if (head->is_coded) return "501 a Transfer-Encoding besides chunked";
   }
-  /* To HTTP/1.0 the field means nothing. */
+  /* In HTTP/1.0 the field has no meaning. */
   if (head->has_unknown_expectation && head->request.minor > 0)
     return "417 an expectation other than 100-continue";
   return NULL;
@@ -136,12 +140,12 @@ static const char *judge_head(const struct head *head) {
 
 /* ---- the head ------------------------------------------------------------------------------ */
 
-/* A request may have one empty line before it (RFC 9112, 2.2). */
+/* Where the request begins: one empty line may come before it (RFC 9112, 2.2). */
 static size_t request_start(const char *bytes, size_t length) {
   return length >= 2 && bytes[0] == '\r' && bytes[1] == '\n' ? 2 : 0;
 }
 
-/* What can be said before there is a line: that this is another protocol. */
+/* Whether the first bytes show that this is another protocol, before a line is complete. */
 static bool is_no_request(const char *bytes, size_t length) {
   size_t start = request_start(bytes, length);
   if (length == 0 || length == start || (length == 1 && bytes[0] == '\r')) return false;
@@ -173,8 +177,7 @@ static enum reading read_head(const char *bytes, size_t length, struct head *hea
   return *why == NULL ? READING_DONE : READING_BAD;
 }
 
-/* Looks at the lines whose line feeds stand behind the first `seen` bytes. DONE: the head is whole.
- */
+/* Checks the lines that end behind the first `seen` bytes. DONE: the head is whole. */
 static enum reading check_new_lines(const char *bytes, size_t length, size_t seen,
                                     const char **why) {
   size_t start = request_start(bytes, length);
@@ -209,7 +212,7 @@ static void answer_unfinished_head(const char *bytes, size_t length, size_t max_
     answer_too_large(answer, "431 the head is longer than allowed");
 }
 
-/* No head is so long that a length in it would not fit. */
+/* A length within a head fits 32 bits: FRAMING_HEAD_MAX. */
 static void describe_request(const struct head *head, struct framing_answer *answer) {
   bool is_1_1 = head->request.minor > 0;
   answer->http.method = (uint32_t)head->request.method.length;
@@ -220,7 +223,7 @@ static void describe_request(const struct head *head, struct framing_answer *ans
 
 /* ---- chunked bodies ------------------------------------------------------------------------ */
 
-/* Finds the end of what stands behind the last chunk, from bytes[at] on (RFC 9112, 7.1.2). */
+/* Finds the empty line that ends the trailers, which begin at bytes[at] (RFC 9112, 7.1.2). */
 static enum reading find_trailer_end(const char *bytes, size_t length, size_t at, size_t *end,
                                      const char **why) {
   struct span line;
@@ -233,7 +236,7 @@ static enum reading find_trailer_end(const char *bytes, size_t length, size_t at
   return READING_DONE;
 }
 
-/* Checks the trailer fields at bytes[at..end); answers and returns false if one cannot be. */
+/* Checks the trailers, bytes[at..end). If one cannot be accepted, answers and returns false. */
 static bool check_trailers(const struct framing *framing, const char *bytes, size_t at, size_t end,
                            struct framing_answer *answer) {
   struct span rest = {bytes + at, end - at}, line;
@@ -253,7 +256,7 @@ static bool check_trailers(const struct framing *framing, const char *bytes, siz
   return true;
 }
 
-/* The request is whole and sound. Its head has not been kept and is read again. */
+/* The chunked request is whole and sound. Nothing was kept of its head, so it is read again. */
 static void answer_chunked(const char *bytes, size_t length, struct framing_answer *answer) {
   struct head head;
   const char *why;
@@ -263,7 +266,7 @@ static void answer_chunked(const char *bytes, size_t length, struct framing_answ
   answer->http.is_chunked = true;
 }
 
-/* The line of the last chunk ends at bytes[at]. */
+/* The line of the last chunk is sound, and the trailers begin at bytes[at]. */
 static void decode_trailers(const struct framing *framing, const char *bytes, size_t length,
                             size_t at, struct framing_progress *progress,
                             struct framing_answer *answer) {
@@ -284,15 +287,15 @@ static void decode_trailers(const struct framing *framing, const char *bytes, si
   }
 }
 
-/* A frame may have so many bytes up to the end of a chunk. It bounds what the lines of many small
- * chunks add to the body. */
+/* The most bytes from the start of a frame to the end of a chunk. It bounds what the lines of many
+ * small chunks add to the body. */
 static size_t chunk_limit(const struct framing *framing) {
-  static const size_t most = FRAME_MAX - ((size_t)1 << 32); /* no sum with it overflows */
+  static const size_t most = FRAME_MAX - ((size_t)1 << 32); /* No sum with it overflows. */
   if (framing->max > most / 4) return most;
   return framing->option.http.max_head + 2 * framing->max + CHUNK_ROOM;
 }
 
-/* Reads from the first byte of a chunk on (RFC 9112, 7.1). */
+/* Reads from the chunk at progress->seen on (RFC 9112, 7.1). */
 static void decode_chunks(const struct framing *framing, const char *bytes, size_t length,
                           struct framing_progress *progress, struct framing_answer *answer) {
   size_t limit = chunk_limit(framing);
@@ -336,15 +339,15 @@ static void decode_chunks(const struct framing *framing, const char *bytes, size
 
 /* ---- requests ------------------------------------------------------------------------------ */
 
-/* The head is whole and sound, a body is to follow, and nothing of it is there. In HTTP/1.0 nobody
- * waits (RFC 9110, 10.1.1). */
+/* The head is whole and sound, and no byte of the body has arrived. A client of HTTP/1.0 does not
+ * wait for an answer before it sends the body (RFC 9110, 10.1.1). */
 static void answer_head_alone(const struct head *head, size_t needed,
                               struct framing_progress *progress, struct framing_answer *answer) {
   answer_partial(answer, progress, needed, head->length);
   if (head->expects && head->request.minor > 0) answer->interim = "HTTP/1.1 100 Continue\r\n\r\n";
 }
 
-/* The head is whole. */
+/* The head is whole, and each line of it is sound by itself. */
 static void decode_body(const struct framing *framing, const char *bytes, size_t length,
                         const struct head *head, struct framing_progress *progress,
                         struct framing_answer *answer) {

@@ -7,7 +7,7 @@
 #include "framing/http_target.h"
 
 /* clang-format off */
-/* By the code of the byte, 16 a line; none over 127 is of a kind. */
+/* Indexed by the byte, 16 in a line. No byte over 127 is of a kind. */
 const unsigned char http_kinds[256] = {
      0,  0,  0,  0,  0,  0,  0,  0,  0,  8,  0,  0,  0,  0,  0,  0,
      0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,  0,
@@ -52,8 +52,8 @@ static const char *read_version(struct span version, struct http_request *reques
   return NULL;
 }
 
-/* How many of the first bytes the target has. One of a form that is seldom used is looked at when
- * it is known where it ends. */
+/* The length of the target at the front. A target that does not begin with "/" is checked later, by
+ * http_is_target(). */
 static size_t run_target(struct span rest) {
   if (rest.length > 0 && rest.data[0] == '/') return http_run_path(rest);
   const char *space = memchr(rest.data, ' ', rest.length);
@@ -92,14 +92,14 @@ const char *http_read_request_line(struct span line, struct http_request *reques
 
 static bool is_space(char byte) { return byte == ' ' || byte == '\t'; }
 
-/* A control byte that no value may hold is in there; which one is of interest only then. */
+/* The bytes have a control byte that no value may have: says which one. */
 static const char *why_not_value(const char *bytes, size_t length) {
   if (memchr(bytes, '\0', length) != NULL) return "400 a header field holds a NUL";
   if (memchr(bytes, '\r', length) != NULL) return "400 a carriage return without a line feed";
   return "400 a header field holds a control byte";
 }
 
-/* Without a branch in the loop, so that the compiler makes vectors of it. */
+/* There is no branch in the loop, so that the compiler vectorizes it. */
 static bool has_control_byte(const char *bytes, size_t length) {
   unsigned found = 0;
   for (size_t i = 0; i < length; i++) {
@@ -167,8 +167,8 @@ static unsigned hex_value(char byte) {
   return (unsigned)((byte | 0x20) - 'a') + 10;
 }
 
-/* Skips a quoted string from behind its first quote to behind its last; *at is then the length if
- * it is not all there. */
+/* Moves *at from behind the opening quote to behind the closing one, or to the end of the bytes if
+ * the string is not complete. */
 static const char *skip_quoted(struct span bytes, size_t *at) {
   while (*at < bytes.length) {
     char byte = bytes.data[(*at)++];
@@ -190,9 +190,9 @@ static void skip_space(struct span bytes, size_t *at) {
   while (*at < bytes.length && is_space(bytes.data[*at])) ++*at;
 }
 
-/* *at stands behind a semicolon; then behind the extension, or at the end of what is there. Each
- * part must have an end for the next to begin, so that a part which reaches the end of the bytes is
- * one that may go on. White space may stand around each part, and means nothing. */
+/* Moves *at from behind a semicolon to behind the extension, or to the end of the bytes. A part
+ * that reaches the end of the bytes may be incomplete, so it is not judged. White space around each
+ * part is allowed and has no meaning. */
 static const char *skip_extension(struct span bytes, size_t *at) {
   skip_space(bytes, at);
   size_t name = http_run(bytes.data + *at, bytes.length - *at, HTTP_TOKEN);
@@ -219,8 +219,8 @@ static const char *why_not_chunk_size(char byte) {
   return "400 the chunk size holds a byte that is no hexadecimal digit";
 }
 
-/* *at stands behind the size; then at a carriage return, or at the end of what is there. White
- * space belongs to an extension, and is none of the size's (RFC 9112, 7.1.1). */
+/* Moves *at from behind the size to the carriage return, or to the end of the bytes. White space is
+ * allowed before an extension, but not behind the size alone (RFC 9112, 7.1.1). */
 static const char *skip_extensions(struct span bytes, size_t *at) {
   for (bool has_extension = false;; has_extension = true) {
     size_t end = *at;

@@ -1,4 +1,4 @@
-/* http_lines.h: what the lines of an HTTP request may hold, whatever they mean together.
+/* http_lines.h: reads single lines of an HTTP request; http.c judges what they mean together.
  *
  * Private to the room. A `why` is NULL or a static text, as in http.h. */
 #ifndef FRAMING_HTTP_LINES_H
@@ -9,8 +9,8 @@
 #include "framing/decoders.h"
 #include "framing/http.h"
 
-/* Finds the line that begins at bytes[at], in which no line feed stands before bytes[from]. Gives
- * it without its CR LF when DONE, and *why when BAD. */
+/* Finds the line that begins at bytes[at] and has no line feed before bytes[from]. DONE: gives it
+ * without its CR LF. BAD: gives *why. */
 static inline enum reading http_find_line(const char *bytes, size_t length, size_t at, size_t from,
                                           struct span *line, const char **why) {
   const char *feed = memchr(bytes + from, '\n', length - from);
@@ -24,7 +24,7 @@ static inline enum reading http_find_line(const char *bytes, size_t length, size
   return READING_BAD;
 }
 
-/* Takes the first line off *lines, and gives it without its CR LF; false if there is none. */
+/* Takes the first line off *lines and gives it without its CR LF; false if there is none. */
 bool http_next_line(struct span *lines, struct span *line);
 
 /* Whether a method or a field name may hold this byte (RFC 9110, 5.6.2). */
@@ -37,15 +37,15 @@ const char *http_read_request_line(struct span line, struct http_request *reques
 const char *http_read_field(struct span line, struct http_field *field);
 
 struct http_chunk_line {
-  size_t size;   /* of the data; 0 for the last chunk */
-  size_t length; /* of the line, with its CR LF; 0 while it is not all there */
+  size_t size;   /* Bytes of the data; 0 for the last chunk. */
+  size_t length; /* Bytes of the line with its CR LF; 0 while the line is not complete. */
 };
 
-/* Longest line before a chunk's data, chunk extensions and CR LF included (RFC 9112, 7.1.1). */
+/* The longest line before a chunk's data, with chunk extensions and CR LF (RFC 9112, 7.1.1). */
 enum { HTTP_CHUNK_LINE_MAX = 256 };
 
-/* Reads the line before a chunk's data at the front of `bytes`, of which it looks at no more than
- * HTTP_CHUNK_LINE_MAX. */
+/* Reads the line before a chunk's data at the front of `bytes`. Looks at HTTP_CHUNK_LINE_MAX bytes
+ * at most. */
 const char *http_read_chunk_line(struct span bytes, struct http_chunk_line *line);
 
 #endif

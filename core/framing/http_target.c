@@ -4,10 +4,10 @@
 
 #include "framing/http_bytes.h"
 
-/* uri-host [ ":" port ] (RFC 3986, 3.2.2 and 3.2.3); both may be empty. */
+/* uri-host [ ":" port ] (RFC 3986, 3.2.2 and 3.2.3). Both may be empty. */
 struct authority {
   struct span host;
-  struct span port; /* data NULL: there is no colon */
+  struct span port; /* Its data is NULL if there is no colon. */
 };
 
 static struct span rest_of(struct span text, size_t from) {
@@ -32,7 +32,7 @@ static bool is_encoded(struct span text, size_t at) {
          http_is_kind(text.data[at + 1], HTTP_HEX) && http_is_kind(text.data[at + 2], HTTP_HEX);
 }
 
-/* How many of the first bytes are of the kind, or percent-encoded. */
+/* How many bytes at the front are of the kind or percent-encoded. */
 static size_t run_encoded(struct span text, enum http_kind kind) {
   size_t at = http_run(text.data, text.length, kind);
   while (is_encoded(text, at)) {
@@ -58,7 +58,7 @@ static bool is_ipv4(struct span text) {
   return at == text.length;
 }
 
-/* Eight groups; one "::" stands for those that are left out; IPv4 in the place of the last two. */
+/* Eight groups. One "::" stands for groups that are left out. IPv4 may replace the last two. */
 static bool is_ipv6(struct span text) {
   unsigned groups = 0;
   bool has_gap = false;
@@ -97,7 +97,7 @@ static bool is_ipv_future(struct span text) {
   return text.length > 0;
 }
 
-/* The bytes of an address in brackets at the front; 0 if there is none. */
+/* The length of an address in brackets at the front; 0 if there is none. */
 static size_t run_literal(struct span text) {
   const char *close = memchr(text.data, ']', text.length);
   if (close == NULL) return 0;
@@ -155,8 +155,8 @@ static size_t run_scheme(struct span text) {
   return at;
 }
 
-/* scheme "://" uri-host [ ":" port ], a path and a query. Without a host there is nothing to ask,
- * and a user in front of it is nobody's who means well (RFC 9110, 4.2.1 and 4.2.4). */
+/* scheme "://" uri-host [ ":" port ], a path and a query. A target without a host, or with a user
+ * name before the host, is refused (RFC 9110, 4.2.1 and 4.2.4). */
 static bool read_absolute(struct span target, struct span *authority) {
   struct authority parts;
   struct span rest = rest_of(target, run_scheme(target));
@@ -174,7 +174,7 @@ static bool is_word(struct span text, const char *word) {
   return text.length == strlen(word) && memcmp(text.data, word, text.length) == 0;
 }
 
-/* RFC 9110, 9.3.6: no port, or one that cannot be, is refused. */
+/* RFC 9110, 9.3.6: a port other than 0 must be there. */
 static bool is_place_to_connect(struct span target) {
   struct authority place;
   if (!read_authority(target, &place) || place.host.length == 0) return false;

@@ -3,7 +3,7 @@
 
 #include "framing/decoders.h"
 
-/* Of bytes[0..end), which a line feed follows or may follow. */
+/* The length of the text in bytes[0..end), which a line feed follows or may follow. */
 static size_t without_carriage_return(const char *bytes, size_t end) {
   return end > 0 && bytes[end - 1] == '\r' ? end - 1 : end;
 }
@@ -15,7 +15,7 @@ void line_decode(const struct framing *framing, const char *bytes, size_t length
   assert(seen <= window);
   const char *feed = memchr(bytes + seen, '\n', window - seen);
   size_t end = feed != NULL ? (size_t)(feed - bytes) : window;
-  /* Without a line feed yet, the shortest that the line can still turn out to be. */
+  /* Without a line feed: the fewest bytes that the line can have. */
   size_t text = without_carriage_return(bytes, end);
   if (text > framing->max)
     answer_too_large(answer, "the line is longer than allowed");

@@ -2,7 +2,7 @@
 
 #include "framing/decoders.h"
 
-static const char *const beyond = "the length field holds more than any request can have";
+static const char *const too_long = "the length field holds more than any request can have";
 
 /* The byte of the length field that stands for 256 to the power of `place`. */
 static uint8_t field_byte(const struct framing *framing, const char *field, size_t place) {
@@ -10,7 +10,7 @@ static uint8_t field_byte(const struct framing *framing, const char *field, size
   return (uint8_t)field[framing->option.prefixed.big_endian ? last - place : place];
 }
 
-/* Reads how many bytes follow the length field; false if more than an int64_t can hold. */
+/* Reads how many bytes follow the length field; false if an int64_t cannot hold the number. */
 static bool read_follow(const struct framing *framing, const char *field, int64_t *follow) {
   int64_t adjust = framing->option.prefixed.adjust;
   uint64_t sum = 0;
@@ -23,7 +23,7 @@ static bool read_follow(const struct framing *framing, const char *field, int64_
   return true;
 }
 
-/* Gives the length of the frame whose header of `header` bytes is there, or answers and returns
+/* Gives the length of the frame, whose header of `header` bytes has arrived; or answers and returns
  * false. */
 static bool measure_frame(const struct framing *framing, const char *bytes, size_t header,
                           size_t *frame, struct framing_answer *answer) {
@@ -33,11 +33,11 @@ static bool measure_frame(const struct framing *framing, const char *bytes, size
   if (framing->option.prefixed.is_signed && field_byte(framing, field, top) >= 0x80)
     answer_malformed(answer, "the length field is negative");
   else if (!read_follow(framing, field, &follow))
-    answer_too_large(answer, beyond);
+    answer_too_large(answer, too_long);
   else if (follow < 0)
     answer_malformed(answer, "the length ends the frame inside its own header");
   else if ((uint64_t)follow > FRAME_MAX - header)
-    answer_too_large(answer, beyond);
+    answer_too_large(answer, too_long);
   else {
     *frame = header + (size_t)follow;
     return true;

@@ -1,8 +1,6 @@
-/* In an array, progress->seen is where the argument begins that is not complete. A further call
- * reads the "*3\r\n" at the front and the "$5\r\n" of that argument again, and nothing else: some
- * 40 bytes at most. In an inline request, progress->seen is where the search for the line feed goes
- * on.
- */
+/* In an array, progress->seen is the start of the first argument that is not complete. The next
+ * call reads the "*3\r\n" at the front and the "$5\r\n" of that argument again, at most some 40
+ * bytes. In an inline request, the search for the line feed goes on at progress->seen. */
 #include "framing/resp.h"
 
 #include <string.h>
@@ -23,10 +21,10 @@ static const char *const too_long = "Protocol error: too big inline request";
 static const char *const too_many = "the request has more arguments than allowed";
 static const char *const too_much = "the arguments are larger than allowed";
 
-/* Arrays */
+/* ---- arrays -------------------------------------------------------------------------------- */
 
-/* Reads a decimal number of at most `max`, and the CRLF behind it; *at is then behind both. As
- * strict as Redis: no plus sign, no leading zero, and here the line feed is looked at as well. */
+/* Reads a decimal number of at most `max` and the CRLF behind it, and moves *at behind both. Like
+ * Redis it refuses a plus sign and leading zeros. Unlike Redis it checks the line feed. */
 static enum reading read_number(const char **at, const char *end, uint64_t max, uint64_t *number) {
   const char *digit = *at;
   uint64_t value = 0;
@@ -34,7 +32,7 @@ static enum reading read_number(const char **at, const char *end, uint64_t max, 
     unsigned figure = (unsigned char)*digit - (unsigned)'0';
     if (figure > 9) break;
     if (value == 0 && digit > *at) return READING_BAD;
-    if (value > max / 10) return READING_BAD; /* so that the next line cannot overflow */
+    if (value > max / 10) return READING_BAD; /* The next line cannot overflow. */
     value = value * 10 + figure;
     if (value > max) return READING_BAD;
   }
@@ -47,7 +45,7 @@ static enum reading read_number(const char **at, const char *end, uint64_t max, 
   return READING_DONE;
 }
 
-/* Reads "*3\r\n"; *at stands at the '*'. A count below zero is none, as for Redis. */
+/* Reads "*3\r\n" from the '*' at *at. A count below zero means no arguments, as in Redis. */
 static enum reading read_count(const char **at, const char *end, size_t *count) {
   const char *digits = *at + 1;
   bool is_negative = digits < end && *digits == '-';
@@ -61,8 +59,8 @@ static enum reading read_count(const char **at, const char *end, size_t *count) 
   return reading;
 }
 
-/* Reads the "5\r\n" or "16\r\n" of nearly every argument; false if it is anything else. There are
- * at least so many bytes that none has to be counted. */
+/* Reads the "5\r\n" or "16\r\n" that nearly every argument has; false if it is anything else. At
+ * least ARGUMENT_SIZE_MIN - 1 bytes have arrived, so it needs no further check of the length. */
 static inline bool read_short_length(const char *at, struct span *body) {
   unsigned figure = (unsigned char)at[0] - (unsigned)'0';
   unsigned next = (unsigned char)at[1] - (unsigned)'0';
@@ -87,7 +85,7 @@ static enum reading read_any_header(const char *at, const char *end, struct span
   return reading;
 }
 
-/* Reads "$5\r\n"; then *body has where the argument is to stand, and its length. */
+/* Reads "$5\r\n", and gives the place and the length of the argument behind it. */
 static inline enum reading read_header(const char *at, const char *end, struct span *body,
                                        const char **why) {
   if (end - at >= ARGUMENT_SIZE_MIN && *at == '$' && read_short_length(at + 1, body))
@@ -95,7 +93,7 @@ static inline enum reading read_header(const char *at, const char *end, struct s
   return read_any_header(at, end, body, why);
 }
 
-/* Checks that a body is there, and the CRLF behind it. */
+/* Checks that the body and the CRLF behind it have arrived. */
 static enum reading read_body(const struct span *body, const char *end) {
   size_t there = (size_t)(end - body->data);
   if (there > body->length && body->data[body->length] != '\r') return READING_BAD;
@@ -103,16 +101,16 @@ static enum reading read_body(const struct span *body, const char *end) {
   return body->data[body->length + 1] == '\n' ? READING_DONE : READING_BAD;
 }
 
-/* An array that is read from `at` on, and what the arguments before that had. */
 struct array {
   struct span bytes;
-  const char *at;
-  size_t left;
-  size_t taken;
+  const char *at; /* The argument that is read next. */
+  size_t left;    /* How many arguments begin there. */
+  size_t taken;   /* Bytes of the arguments before it. */
 };
 
-/* The next byte that can be a wrong one is the nth of the argument at which the array goes on; or,
- * if that is there, any one. More is not asked for: a wrong byte is to be found when it comes. */
+/* Asks for bytes up to the next one that can be wrong: a wrong byte must be found when it comes.
+ * That is the nth byte of the argument that is read next, or the next byte at all if that has
+ * arrived. */
 static void answer_array_partial(const struct array *array, size_t nth,
                                  struct framing_progress *progress, struct framing_answer *answer) {
   size_t seen = (size_t)(array->at - array->bytes.data);
@@ -122,14 +120,14 @@ static void answer_array_partial(const struct array *array, size_t nth,
   progress->taken = array->taken;
 }
 
-/* Redis names the byte that it got in the place of a '$', if that can be printed. */
+/* Like Redis, names the byte in the place of a '$' if it can be printed. */
 static void answer_bad_argument(struct framing_answer *answer, const char *why, char got) {
   bool is_named = why == bad_type && got >= ' ' && got <= '~';
   answer_malformed(answer, why == bad_type && !is_named ? bad_byte : why);
   if (is_named) answer->got = got;
 }
 
-/* Goes over the arguments; answers and returns false where they end early. */
+/* Reads the arguments; if they are not all there, answers and returns false. */
 static bool read_arguments(struct array *array, size_t max, struct framing_progress *progress,
                            struct framing_answer *answer) {
   const char *end = array->bytes.data + array->bytes.length;
@@ -187,8 +185,10 @@ static void decode_array(const struct framing *framing, struct span bytes,
   }
 }
 
-/* Inline requests: https://redis.io/docs/latest/develop/reference/protocol-spec/#inline-commands,
- * and the quotes as Redis takes them (sdssplitargs in its sds.c). */
+/* ---- inline requests -----------------------------------------------------------------------
+ *
+ * https://redis.io/docs/latest/develop/reference/protocol-spec/#inline-commands,
+ * with quotes as Redis reads them (sdssplitargs in its sds.c). */
 
 static bool is_space(char byte) { return byte == ' ' || (byte >= '\t' && byte <= '\r'); }
 
@@ -198,8 +198,8 @@ static int hex_value(char digit) {
   return digit >= 'a' && digit <= 'f' ? digit - 'a' + 10 : -1;
 }
 
-/* Reads what stands behind a backslash, and returns how many bytes that are; in single quotes it is
- * one only before a single quote. */
+/* Reads the rest of an escape behind its backslash, and returns the length of the rest. In single
+ * quotes only a single quote can be escaped; 0: the backslash stands for itself. */
 static size_t read_escape(const char *at, const char *end, char quote, char *byte) {
   static const char names[] = "nrtba";
   static const char bytes[] = "\n\r\t\b\a";
@@ -214,8 +214,8 @@ static size_t read_escape(const char *at, const char *end, char quote, char *byt
   return 1;
 }
 
-/* Reads up to the quote that ends it, which a space or nothing must follow. *at stands behind the
- * quote that began it. */
+/* Reads from behind the opening quote at *at to behind the closing one, which a space or the end
+ * must follow. */
 static enum reading read_quoted(const char **at, const char *end, char quote, char *text,
                                 size_t *length) {
   for (const char *here = *at; here < end;) {
@@ -231,8 +231,8 @@ static enum reading read_quoted(const char **at, const char *end, char quote, ch
   return READING_BAD;
 }
 
-/* Reads an argument, of which there is at least one byte; `text` may be NULL. A quote may begin in
- * the middle of it, and ends it. */
+/* Reads an argument of at least one byte. `text` may be NULL. Quotes may begin in the middle of the
+ * argument, and the argument ends with them. */
 static enum reading read_word(const char **at, const char *end, char *text, size_t *length) {
   *length = 0;
   for (; *at < end; ++*at) {
@@ -248,7 +248,7 @@ static enum reading read_word(const char **at, const char *end, char *text, size
   return READING_DONE;
 }
 
-/* SHORT if there is no further argument. */
+/* Reads the next argument. SHORT: there is none. */
 static enum reading read_inline(const char **at, const char *end, struct resp_argument *argument) {
   while (*at < end && is_space(**at)) ++*at;
   if (*at == end) return READING_SHORT;
@@ -303,12 +303,12 @@ void resp_decode(const struct framing *framing, const char *bytes, size_t length
     decode_inline(framing, span, progress, answer);
 }
 
-/* The cursor */
+/* ---- the cursor ---------------------------------------------------------------------------- */
 
 void resp_open(struct resp_cursor *cursor, struct span request) {
   *cursor = (struct resp_cursor){request.data, request.data + request.length, *request.data != '*'};
   if (!cursor->is_inline)
-    while (*cursor->at++ != '\n') continue; /* the count has been read */
+    while (*cursor->at++ != '\n') continue; /* The decoder has checked the count. */
 }
 
 bool resp_next(struct resp_cursor *cursor, struct resp_argument *argument) {
