@@ -16,7 +16,7 @@ void connection_open(struct listener *listener, int fd, const struct sockaddr *p
 void connection_drain(struct connection *connection);
 
 /* Its handler may have a successor: see session_migrate(). */
-void connection_move(struct connection *connection);
+void connection_migrate(struct connection *connection);
 
 /* Ends it now; the script is told only if `tells`. It is freed by connection_free_ended(). */
 void connection_abort(struct connection *connection, bool tells);

@@ -117,6 +117,7 @@ void listener_accept_rest(struct service *service) {
 }
 
 void listener_resume(struct server *server) {
+  server->has_room_again = false;
   if (server->is_draining || server_is_full(server)) return;
   for (struct service *service = server->services; service; service = service->next) {
     if (service_is_full(service)) continue;

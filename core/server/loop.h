@@ -88,6 +88,7 @@ struct server {
   struct connection *ended;       /* Connections that are freed at the end of the turn. */
   struct connection *to_move; /* The next connection of the sweep (sweep.h); NULL: none is left. */
   size_t connection_count;
+  bool has_room_again;      /* A descriptor came free in this turn: paused listeners may go on. */
   size_t max_connections;   /* Descriptors for connections and for the files of their responses. */
   size_t more_files;        /* Open files of responses, beyond the first of each connection. */
   struct held_strings held; /* The held strings of all responses. */

@@ -240,6 +240,7 @@ static enum status turn(struct server *server, int wait_ms, size_t *count) {
   run_queue(server);
   sweep_slice(server);
   connection_free_ended(server);
+  if (server->has_room_again) listener_resume(server);
   return STATUS_OK;
 }
 

@@ -10,6 +10,6 @@ void sweep_slice(struct server *server) {
   for (int i = 0; i < SLICE && server->to_move; i++) {
     struct connection *connection = server->to_move;
     server->to_move = connection_next(connection);
-    connection_move(connection);
+    connection_migrate(connection);
   }
 }

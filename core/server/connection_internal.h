@@ -1,0 +1,44 @@
+/* connection_internal.h: the inside of a connection, shared by connection.c (its life) and
+ * transfer.c (its bytes). Private to these two. */
+#ifndef SERVER_CONNECTION_INTERNAL_H
+#define SERVER_CONNECTION_INTERNAL_H
+
+#include "io/address.h"
+#include "io/socket.h"
+#include "server/loop.h"
+#include "server/recording.h"
+#include "session/session.h"
+
+enum phase { PHASE_NAMING, PHASE_TALKING, PHASE_LINGERING, PHASE_ENDED };
+
+struct connection {
+  struct event_handler event_handler; /* The first member: its address is the connection's. */
+  struct session_owner owner;
+  struct session *session; /* NULL, but for PHASE_TALKING. */
+  struct listener *listener;
+  struct connection *next;
+  struct connection *previous;
+  struct timer timer;
+  struct ready turn; /* Is in the run queue when the session has more to do in a later turn. */
+  struct resolver_lookup *lookup;
+  char *name;                  /* NULL if it was not looked up, or if there is none. */
+  struct recording *recording; /* NULL if the connection is not recorded. */
+  size_t more_files;           /* Open files of its responses, less one. */
+  size_t buffered;             /* Its share of the sum in server->buffered. */
+  size_t unacknowledged;       /* Bytes that the peer had not taken at the last check. */
+  int64_t delivered_at;        /* While lingering: when the peer last took some of them. */
+  int fd;
+  unsigned interest : 8;
+  enum phase phase : 8;
+  bool peer_ended : 1;
+  bool is_cut : 1;   /* Output was dropped: a reset shows the peer that it is not complete. */
+  bool has_sent : 1; /* At least one byte was sent. */
+  bool is_slow : 1;  /* While lingering: some bytes were not taken at the last check. */
+  union peer_address peer;
+};
+
+static inline struct server *connection_server(const struct connection *connection) {
+  return connection->listener->service->server;
+}
+
+#endif
