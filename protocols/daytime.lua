@@ -1,6 +1,6 @@
--- Tells the date and the time as soon as a client connects, and closes (RFC 867).
+-- Sends the date and the time when a client connects, and closes the connection (RFC 867).
 --
--- A protocol in which only the server speaks needs no request_complete and no make_response.
+-- A protocol in which only the server sends needs no request_complete and no make_response.
 
 local Daytime = {}
 

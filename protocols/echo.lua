@@ -1,4 +1,4 @@
--- Sends every line back (in the spirit of RFC 862, which knows no lines).
+-- Sends every line back, like RFC 862, which has no lines.
 
 local framing = require "parlance.framing"
 

@@ -1,8 +1,8 @@
--- Serves a folder over HTTP: the one that the setting `root` names (--set root=/srv/www), else the one that the
--- environment variable PARLANCE_ROOT names, else the current one.
+-- Serves a folder over HTTP: the folder of the setting `root` (--set root=/srv/www), else of the environment
+-- variable PARLANCE_ROOT, else the current folder.
 --
--- parlance.http makes responses of what serve() returns, parlance.files opens what lies in the
--- folder and nothing else, and the bytes of files never pass through Lua.
+-- parlance.http makes a response of the values that serve() returns. parlance.files opens files beneath the folder
+-- and no others. The bytes of files never pass through Lua.
 
 local conditions = require "parlance.http.conditions"
 local files = require "parlance.files"
@@ -22,10 +22,10 @@ local function say(status, text, headers)
   return status, headers, ("%d %s\n%s"):format(status, http.status[status], text and text .. "\n" or "")
 end
 
--- ---- which file is meant ------------------------------------------------------------------------
+-- ---- from targets to files ----------------------------------------------------------------------
 
--- The names on the way from the root, decoded once, and whether a slash stands at the end; or nil, a
--- status and why. A name can hold neither a slash nor a NUL, and none leads upwards.
+-- Returns the decoded names in the path, and whether it ends with a slash; or nil, a status and the reason. A name
+-- has no slash and no NUL, and none is "..".
 local function names_of(target)
   local path = http.split(target)
   local names = {}
@@ -45,9 +45,8 @@ local function join(path, name)
   return path == "" and name or path .. "/" .. name
 end
 
--- What the targets stand for that were asked for last, since the same ones come again and again: the `names`
--- on the way, the `path` of what is to be opened, and whether it is a folder; or a `status` and why. The
--- table fills itself.
+-- A cache of places by target: the `names` in the path, the `path` to open, and whether it is a folder; or a
+-- `status` and `why`. A place that is missing is added when it is read.
 local MOST_PLACES <const>, LONGEST_TARGET <const> = 1000, 200
 local place_count = 0
 
@@ -66,7 +65,7 @@ local PLACES <const> = setmetatable({}, {
   end,
 })
 
--- What root:open() could not open, as a response.
+-- The status for each way in which root:open() fails.
 local STATUS_OF <const> = { absent = 404, denied = 403, unfit = 403, busy = 503, failed = 500 }
 
 local function say_trouble(word, message)
@@ -82,12 +81,12 @@ local function encoded(names)
   return "/" .. table.concat(parts, "/")
 end
 
--- So many entries of a folder are listed at most.
+-- The most entries of a folder that are listed.
 local MOST_ENTRIES <const> = 10000
 
--- What is served of a folder: files and folders, and links to such that do not lead out. Or nil if an index is there
--- that could not be opened, as one that leads out: it stands in the place of the list.
-local function served(path, list)
+-- Returns the entries of a folder that are served: files, folders, and links to those that stay beneath the root. Or
+-- nil if the folder has an index that cannot be opened: then the folder is not listed.
+local function listed_entries(path, list)
   local entries = {}
   for _, entry in ipairs(list) do
     local about = entry.kind == "link" and root:stat(join(path, entry.name)) or entry
@@ -107,7 +106,7 @@ local function served(path, list)
   return entries
 end
 
--- Whether HTTP can write it: a file's time may be any number.
+-- Whether HTTP can write the time of a file, which may be any number.
 local function is_date(time)
   return time >= 0 and time <= 253402300799 -- the end of the year 9999
 end
@@ -119,14 +118,14 @@ local PAGE <const> = [[
 %s</table></body></html>
 ]]
 
--- The page for a folder, which has no validators.
+-- Answers with the page for a folder, which has neither ETag nor Last-Modified.
 local function show(request, names)
   local path = table.concat(names, "/")
   local list, word, message = root:list(path, MOST_ENTRIES + 1)
   if not list then return say_trouble(word, message) end
   local is_cut = #list > MOST_ENTRIES
   if is_cut then list[#list] = nil end
-  local entries = served(path, list)
+  local entries = listed_entries(path, list)
   if not entries then return say(403) end
   local status = conditions.check(request.headers)
   if status then return status end
@@ -144,16 +143,16 @@ end
 
 -- ---- files --------------------------------------------------------------------------------------
 
--- A file that changes twice within a tick of the file system's clock has the same times both times; in seconds.
+-- The seconds of a tick of the file system's clock. If a file changes twice within a tick, its times stay the same.
 local TICK <const>, COARSE_TICK <const> = 0.012, 2
 
--- Whether the file may change again without its times telling.
+-- Whether the file may change again without a change of its times.
 local function is_fresh(about, now)
   local age = now - about.ctime - about.ctime_ns / 1e9
   return math.abs(age) < (about.ctime_ns == 0 and COARSE_TICK or TICK)
 end
 
--- A number that stands for the bytes of a small file.
+-- Returns a digest of the bytes of a small file.
 local MOST_DIGESTED <const> = 64 * 1024
 
 local function digest(file)
@@ -168,8 +167,8 @@ local function digest(file)
   return sum
 end
 
--- The time of the last change (ctime) makes the tag a strong one, since nobody can set it back. Where that does not
--- tell enough yet, the bytes themselves do, or the tag is a weak one.
+-- Returns the ETag. It is strong because it contains the time of the last change (ctime), which nobody can set back.
+-- While the file may change without a change of that time, the tag has a digest of the bytes, or is weak.
 local function tag_of(about, file, is_doubtful)
   local tag = ("%x-%x-%x.%x"):format(about.inode, about.size, about.ctime, about.ctime_ns)
   if not is_doubtful then return '"' .. tag .. '"' end
@@ -177,14 +176,14 @@ local function tag_of(about, file, is_doubtful)
   return ('"%s-%x"'):format(tag, digest(file))
 end
 
--- The headers of the file at a place, made anew when it is another one than the last time. They are
--- for reading only.
+-- Returns the headers of the file at a place, which are made anew when the file has changed. The caller must not
+-- change them.
 local function headers_of(place, about, file)
   if about ~= place.about or place.is_fresh then
     local now <const> = parlance.time()
     local was_fresh <const> = about == place.about
     place.about, place.is_fresh = about, is_fresh(about, now)
-    -- Who is told this date before its second is over may hear of another content with the same date.
+    -- Until the second of this date is over, the file may get another content with the same date.
     if now < about.mtime + 1 + TICK then place.ambiguous = about.mtime end
     place.headers = {
       ETag = tag_of(about, file, place.is_fresh or was_fresh),
@@ -197,7 +196,7 @@ local function headers_of(place, about, file)
   return place.headers
 end
 
--- Whether the date is as good as a tag: it is that of the last change, and no other content has had it.
+-- Whether the date is a strong validator: it is the time of the last change, and no other content had it.
 local function has_strong_date(place, about)
   return about.mtime == about.ctime and place.ambiguous ~= about.mtime
 end
@@ -230,14 +229,15 @@ end
 
 -- ---- requests -----------------------------------------------------------------------------------
 
--- What is answered to the methods that are no use here, before their body is sent if the client waits.
+-- Returns the response to methods other than GET and HEAD. A client that waits for 100 Continue gets it before it
+-- sends the body.
 local function refused(request)
   if request.method == "GET" or request.method == "HEAD" then return nil end
   if not http.methods[request.method] then return say(501, "the method is not known") end
   return say(405, "a folder is only read", { Allow = "GET, HEAD" })
 end
 
--- Only an index that is not there, or is a folder, gives way to a list of what else is there.
+-- Sends the index, or a list of the entries if the index does not exist or is a folder.
 local function serve_folder(request, place)
   local about, file, message = root:open(join(place.path, INDEX), place.about)
   if about and about.kind == "file" then return send(request, place, about, file) end

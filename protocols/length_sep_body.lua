@@ -1,4 +1,4 @@
--- A length, a line feed, a body of that length; the answer is the body.
+-- A request is a length, a line feed and a body of that length. The response is the body.
 --
 --     $ printf '5\nhello' | nc -N 127.0.0.1 8888
 --     hello
@@ -12,7 +12,7 @@ local LengthSepBody = {
   example = "5\nhello",
 }
 
--- No length that fits into a Lua integer has more digits than this, or leaves less room beside it.
+-- A length must fit into a Lua integer, also when the bytes before the body are added to it.
 local MAX_DIGITS <const> = 19
 local MAX_LENGTH <const> = math.maxinteger - MAX_DIGITS - 1
 
@@ -36,7 +36,7 @@ function LengthSepBody:request_complete()
 
   local line <const> = #digits + 1
   local last = line + length
-  -- Saying how many bytes are needed saves being asked again before they are there.
+  -- With the number of bytes that are needed, this function is not called again before they have come.
   if #incoming < last then return false, last end
   self.msg_body = sub(incoming, line + 1, last)
   return true, last

@@ -3,13 +3,12 @@
 --     parlance protocols/redis.lua
 --     redis-cli set greeting hello
 --
--- It speaks RESP2. A client that begins with version 3 of the protocol must be told to use 2: `redis-cli -2`;
+-- The server supports RESP2. A client that begins with version 3 of the protocol must be set to 2: `redis-cli -2`;
 -- `redis.Redis(protocol=2)` of redis-py; `createClient({ RESP: 2 })` of node-redis. See docs/redis.md.
 --
--- A request is a list of strings, the name of a command first: the framing "resp" gives it. This file
--- has the table of the commands and runs them; what they do is in protocols/redis/, by what they work
--- on. Each is a function (request, count, self) that returns the answer as bytes, in one string.
--- Nothing is written to a disk.
+-- A request is a list of strings, the name of a command and its arguments, which framing.resp makes. This file has the
+-- table of the commands and runs them. The commands are in protocols/redis/, one file for each type of value. A command
+-- is a function (request, count, self) that returns the reply as one string. No data is written to disk.
 local framing = require "parlance.framing"
 
 local clients = require "redis.clients"
@@ -31,22 +30,22 @@ local Redis = {
   close_when_done = false,
   listen = "localhost:6379",
   example = "PING\r\n",
-  request_complete = framing.resp { reuse = true }, -- so `self.request` is only lent: nothing here keeps it
+  request_complete = framing.resp { reuse = true }, -- `self.request` is valid only during make_response
   max_request = 512 * 1024 * 1024,
-  request_timeout = 0, -- a large value may take its time, and so may somebody who types
+  request_timeout = 0, -- a large value, or a person who types, may take long
   idle_timeout = 0,
 }
 
 -- ---- the commands -------------------------------------------------------------------------------
 
--- Each row: the function, or a table of subcommands; how many arguments, the name included, or at least so many
--- if negative; letters for what it does; then the first and the last argument that is a key, counted from the
--- name, which is 0 (-1 is the last of all), and the step between keys. COMMAND tells clients the same.
+-- Each row has: the function, or a table of subcommands; the arity: the number of arguments with the name, or the least
+-- number if it is negative; flags; the index of the first and of the last argument that is a key, where the name has
+-- index 0 and -1 is the last argument; and the step between keys. COMMAND tells clients the same.
 --
--- The letters: "r" it reads keys, "w" it writes them, "m" it needs memory, so that a full server refuses it, "g" it
--- keeps a little, which a server refuses that is fuller still, "l" it may take long, "n" it may when a number follows
--- its first arguments: then it is carried out whole, whatever the limit for a call is. So is all that has many
--- arguments.
+-- The flags: "r" reads keys; "w" writes keys; "m" needs memory, and is refused by a full server; "g" needs a little
+-- memory, and is refused by a server that is nearly at its limit; "l" may take long; "n" may take long if it has more
+-- arguments than the least number. Commands that may take long, or that have many arguments, run atomically, without
+-- the time limit for a call.
 local ROWS <const> = {
   ping = { connection.ping, -1 },
   echo = { connection.echo, 2 },
@@ -151,14 +150,13 @@ local ROWS <const> = {
   zpopmin = { sorted_sets.zpopmin, -2, "wn", 1, 1, 1 },
 }
 
--- Whether a command is there for COMMAND, and whether it is kept for EXEC where it follows MULTI.
+-- Commands that COMMAND does not list, and commands that are run at once after MULTI.
 local HIDDEN <const> = { post = connection.refuse_http, ["host:"] = connection.refuse_http }
 local AT_ONCE <const> = {
   multi = true, exec = true, discard = true, watch = true, quit = true, reset = true, post = true, ["host:"] = true,
 }
 
--- Under --memory-limit, what a command may do before it fails for want of memory must not be the end of the
--- connection, nor leave half a key behind.
+-- Runs a command under --memory-limit: if memory runs out, the reply is an error, and no key is left incomplete.
 local function survive(command, run)
   local function run_or_fail(request, count, self)
     if command.needs_memory and memory.is_full(count * memory.WORD) then return reply.OUT_OF_MEMORY end
@@ -166,7 +164,7 @@ local function survive(command, run)
     local is_done, answer = pcall(run, request, count, self)
     if is_done then return answer end
     if answer ~= "not enough memory" then error(answer, 0) end
-    for i = 2, count do store.mend(request[i]) end
+    for i = 2, count do store.repair(request[i]) end
     return reply.OUT_OF_MEMORY
   end
   return run_or_fail
@@ -176,7 +174,7 @@ local function run_whole(run)
   return function(...) return host.atomic(run, ...) end
 end
 
--- A command as the rest of this file knows it, of a row of the table.
+-- Makes the record of a command from a row of the table.
 local function new_command(name, run, arity, letters, first, last, step)
   letters = letters or ""
   local command = {
@@ -207,11 +205,11 @@ local function new_command(name, run, arity, letters, first, last, step)
   return command
 end
 
--- The commands by their names, in small and in capital letters.
+-- The commands by name, in lower case and in upper case.
 local commands <const> = {}
 
--- The functions of the commands once more, by how many arguments a request has and then by its name: so one
--- look tells what to run, and that the number of arguments is right.
+-- The functions of the commands by the number of arguments and then by name, so that one look-up finds the function
+-- and checks the number of arguments.
 local MANY <const> = 8
 local NONE <const> = {} -- for more arguments than that
 local BY_COUNT <const> = setmetatable({}, { __index = function() return NONE end })
@@ -245,7 +243,7 @@ local function unknown(request, count)
   return reply.error("ERR unknown command '%s', with args beginning with: %s", request[1]:sub(1, 128), shown)
 end
 
--- The command that a request names, or nil and an error.
+-- Returns the command that a request names, or nil and an error.
 local function find(request, count)
   local command = commands[request[1]] or commands[request[1]:lower()]
   if not command then return nil, unknown(request, count) end
@@ -260,7 +258,7 @@ local function find(request, count)
   return command
 end
 
--- EXEC is whole, however long what it runs takes.
+-- EXEC runs atomically, however long its commands take.
 local exec = transactions.exec_with(function(request, self)
   local count = #request
   return find(request, count).run(request, count, self)
@@ -284,16 +282,16 @@ local databases <const> = store.databases
 local NO_RUNS <const> = setmetatable({}, { __index = function() return NONE end })
 local runs = NO_RUNS -- BY_COUNT while the store is plain
 local commands_run = databases.commands or 0
-local tick = host.now() -- when the last tenth of a second began
+local tick = host.now() -- the time, updated ten times a second
 
--- Keeps a request for EXEC. That takes memory, whatever the request is.
+-- Queues a request for EXEC. That takes memory, whatever the request is.
 local function queue(client, command, request, count)
   if memory.is_full(count * memory.WORD) then
     client.is_faulty = true
     return reply.OUT_OF_MEMORY
   end
   client.needs_memory = client.needs_memory or command.needs_memory
-  client.queue[#client.queue + 1] = table.move(request, 1, count, 1, {}) -- the list itself is used again
+  client.queue[#client.queue + 1] = table.move(request, 1, count, 1, {}) -- the framing uses the list again
   return reply.QUEUED
 end
 
@@ -310,18 +308,17 @@ local function run_for_client(client, request, count, self)
   return command.run(request, count, self)
 end
 
--- What stands in `self` for clients.lua: when the connection last asked for something, and for what. Numbers cost
--- less than names.
+-- Fields of `self` that clients.lua reads: when the last command came, and its name. Integer keys cost less than names.
 local SEEN <const> = 1
 local LAST <const> = 2
 
--- Any request of any connection.
+-- Runs any request of any connection.
 local function answer_any(self, request, count)
   if count == 0 then return nil end
   commands_run = commands_run + 1
   self[SEEN] = tick
   local client = clients.of(self)
-  store.set_plain(false) -- until this has been carried out
+  store.set_plain(false) -- until the command has been run
   store.select(client.database)
   local silence = client.silence
   if silence == "skip" then client.silence = nil end
@@ -332,7 +329,7 @@ local function answer_any(self, request, count)
   return answer
 end
 
--- Mostly there is nothing to heed but the command, and it is found at once.
+-- Most requests take the fast path: the store is plain, and the command is found by its name and number of arguments.
 function Redis:make_response()
   local request = self.request
   local count, name = #request, request[1]
@@ -362,29 +359,29 @@ end
 
 -- ---- ten times a second -------------------------------------------------------------------------
 
--- What removing keys whose time is over may take at a stretch, and how soon it goes on while there are more: a
--- quarter of the time, as in Redis.
-local STRETCH <const>, AGAIN <const>, OFTEN <const> = 0.001, 0.004, 0.1
-local hurry
+-- Removing expired keys takes up to SLICE seconds at a time. While expired keys are left, it goes on every
+-- FAST_INTERVAL seconds, which takes a quarter of the time, as in Redis.
+local SLICE <const>, FAST_INTERVAL <const>, INTERVAL <const> = 0.001, 0.004, 0.1
+local fast_task
 
 local function sweep()
-  local is_done = store.sweep(STRETCH)
-  if is_done and hurry then
-    hurry:cancel()
-    hurry = nil
-  elseif not is_done and not hurry then
-    hurry = host.every(AGAIN, sweep)
+  local is_done = store.sweep(SLICE)
+  if is_done and fast_task then
+    fast_task:cancel()
+    fast_task = nil
+  elseif not is_done and not fast_task then
+    fast_task = host.every(FAST_INTERVAL, sweep)
   end
 end
 
 local function tidy()
   tick = host.now()
   databases.commands = commands_run
-  if not hurry then sweep() end
+  if not fast_task then sweep() end
 end
 
--- Under --memory-limit, all is atomic, so that it may use the reserve. It may be that little else is left when a
--- large table has grown, and then the keys must still be told, and be removed.
+-- Under --memory-limit all handlers run atomically, so that they may use the reserve. Little other memory may be left
+-- after a large table has grown, and clients must still be able to read and remove keys.
 if memory.MAXIMUM then
   for _, name in ipairs { "handle_connect", "make_response", "handle_close" } do
     Redis[name] = run_whole(Redis[name])
@@ -392,7 +389,7 @@ if memory.MAXIMUM then
   tidy, sweep = run_whole(tidy), run_whole(sweep)
 end
 
-host.every(OFTEN, tidy)
+host.every(INTERVAL, tidy)
 
 function server.count_commands()
   return commands_run

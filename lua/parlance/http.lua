@@ -1,4 +1,4 @@
--- HTTP for scripts: a function from requests to responses becomes a protocol.
+-- HTTP for scripts: makes a protocol of a function that answers requests.
 --
 --     local http = require "parlance.http"
 --
@@ -6,8 +6,8 @@
 --       return 200, { ["Content-Type"] = "text/plain" }, "hello, " .. request.target .. "\n"
 --     end)
 --
--- What a request is and where it ends is decided by framing.http, and the heads of responses are made in C;
--- this module knows what bodies there are, and says sorry in HTTP when a request or the script cannot be understood.
+-- framing.http reads the requests, and C code makes the heads of responses. This module turns the body that the
+-- function returns into the items of a response, and makes the responses to errors.
 
 local framing = require "parlance.framing"
 local response = require "parlance.http.response"
@@ -15,9 +15,9 @@ local response = require "parlance.http.response"
 ---@class parlance.http
 local http = {}
 
--- ---- words of HTTP ------------------------------------------------------------------------------
+-- ---- status, methods, dates, URLs ---------------------------------------------------------------
 
---- What stands behind the status code (RFC 9110, 15).
+--- The reason phrases of status codes (RFC 9110, 15).
 ---@type table<integer, string>
 http.status = {
   [200] = "OK", [201] = "Created", [202] = "Accepted", [203] = "Non-Authoritative Information",
@@ -36,18 +36,19 @@ http.status = {
   [503] = "Service Unavailable", [504] = "Gateway Timeout", [505] = "HTTP Version Not Supported",
 }
 
---- The methods that are known (RFC 9110, 9.3, and RFC 5789): others deserve a 501, these a 405.
+--- The known methods (RFC 9110, 9.3, and RFC 5789). If a handler does not support a method, it answers 405 for a known
+--- one and 501 for others.
 ---@type table<string, true>
 http.methods = {
   GET = true, HEAD = true, POST = true, PUT = true, DELETE = true, CONNECT = true, OPTIONS = true,
   TRACE = true, PATCH = true,
 }
 
--- The dates that were written last: the same ones come again and again.
+-- A cache of dates that were written.
 local MOST_DATES <const> = 1000
 local dates, date_count = {}, 0
 
---- A time in seconds since 1970 (default: now) as HTTP writes it: "Sun, 06 Nov 1994 08:49:37 GMT".
+--- Formats a time in seconds since 1970 (default: now) for HTTP: "Sun, 06 Nov 1994 08:49:37 GMT".
 ---@param time? integer
 ---@return string
 function http.date(time)
@@ -66,14 +67,14 @@ local MONTHS <const> = {
   Jul = 7, Aug = 8, Sep = 9, Oct = 10, Nov = 11, Dec = 12,
 }
 
--- Days from 1970-01-01, by counting a year from March on, so that the leap day is its last.
+-- Returns the days since 1970-01-01. A year counts from March on, so that the leap day is its last day.
 local function days_since_1970(year, month, day)
   if month <= 2 then year, month = year - 1, month + 12 end
   local leap_days = year // 4 - year // 100 + year // 400
   return 365 * year + leap_days + (153 * (month - 3) + 2) // 5 + day - 719469
 end
 
---- The seconds since 1970 of a date in any of HTTP's three forms (RFC 9110, 5.6.7), or nil.
+--- Parses a date in any of HTTP's three formats (RFC 9110, 5.6.7). Returns the seconds since 1970, or nil.
 ---@param text string
 ---@return integer?
 function http.parse_date(text)
@@ -82,7 +83,7 @@ function http.parse_date(text)
   if not day then
     day, name, year, hour, minute, second =
       text:match "^%a+day, (%d%d)%-(%a%a%a)%-(%d%d) (%d%d):(%d%d):(%d%d) GMT$"
-    -- Two digits are the year of that ending that is not more than 50 years ahead.
+    -- A year of two digits is not more than 50 years in the future.
     if day then
       local now = tonumber(os.date "!%Y")
       year = now - now % 100 + tonumber(year)
@@ -99,7 +100,7 @@ function http.parse_date(text)
   return days_since_1970(tonumber(year), month, day) * 86400 + hour * 3600 + minute * 60 + second
 end
 
---- Undoes percent-encoding, once; nil if a "%" is not followed by two hexadecimal digits.
+--- Decodes percent-encoding once. Returns nil if a "%" is not followed by two hexadecimal digits.
 ---@param text string
 ---@return string?
 function http.decode(text)
@@ -108,28 +109,28 @@ function http.decode(text)
   return (text:gsub("%%(%x%x)", function(digits) return string.char(tonumber(digits, 16)) end))
 end
 
---- Percent-encodes all that is not a letter, a digit or one of "-._~".
+--- Percent-encodes every byte but letters, digits and "-._~".
 ---@param text string
 ---@return string
 function http.encode(text)
   return (text:gsub("[^%w%-._~]", function(byte) return ("%%%02X"):format(byte:byte()) end))
 end
 
---- The path of a request's target, still encoded, and what stands behind the "?" or nil.
+--- Splits the target of a request into its path, which stays encoded, and its query or nil.
 ---@param target string
 ---@return string path
 ---@return string? query
 function http.split(target)
   local mark = target:find("?", 1, true)
   local path = mark and target:sub(1, mark - 1) or target
-  -- The whole address of the page is also allowed (RFC 9112, 3.2.2).
+  -- The target may be a whole URL (RFC 9112, 3.2.2).
   if path:sub(1, 1) ~= "/" then path = path:match "^%a[%w+.-]*://[^/]*(.*)$" or path end
   if path == "" then path = "/" end
   return path, mark and target:sub(mark + 1) or nil
 end
 
---- "a=1&b=x+y" as { a = "1", b = "x y" }; of fields with one name the last counts. What is not
---- encoded properly stays as it is.
+--- Parses "a=1&b=x+y" into { a = "1", b = "x y" }. If a name is there several times, the last value counts. A name or
+--- a value with wrong percent-encoding stays as it is.
 ---@param text? string
 ---@return table<string, string>
 function http.query(text)
@@ -143,7 +144,7 @@ end
 
 local ENTITIES <const> = { ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", ['"'] = "&quot;", ["'"] = "&#39;" }
 
---- Text as it may stand anywhere in a page, also in a quoted attribute.
+--- Escapes text for use in HTML, also in a quoted attribute.
 ---@param text string
 ---@return string
 function http.escape(text)
@@ -156,16 +157,16 @@ local function is_file(value)
   return io.type(value) == "file"
 end
 
--- A file that tells its length becomes that part of it, so that no more is sent than was promised.
+-- Turns a file of known length into { file, length }, so that not more bytes are sent than Content-Length says.
 local function measured(file)
   local here = file:seek "cur"
   local size = here and file:seek "end"
-  if not size or size == 0 then return file end -- a pipe, or a file as in /proc
+  if not size or size == 0 then return file end -- a pipe, or a file of /proc
   file:seek("set", here)
   return { file = file, length = math.max(size - here, 0) }
 end
 
--- What is wrong with an item of a body, in words; `place` if it stands in a list.
+-- Returns the error text for an item of a body; `place` is its index if it is in a list.
 local function fault_of_item(item, place)
   local kind = io.type(item) or type(item)
   if kind == "table" and item.file ~= nil then
@@ -176,7 +177,7 @@ local function fault_of_item(item, place)
   return "a body cannot be made of a " .. kind
 end
 
--- A list has its items and nothing else: what stands behind a nil would be left out without a word.
+-- Returns the error text for a list that has other keys or a hole; items behind a nil would not be sent.
 local function fault_of_list(list)
   local length, count = #list, 0
   for key in next, list do
@@ -191,20 +192,20 @@ local function fault_of_list(list)
   return fault_of_item(nil, hole)
 end
 
--- What a list says that it has which is made by a metatable.
+-- Copies a list, so that items that a metatable gives become plain ones.
 local function plain(list)
   local items = {}
   for place, item in ipairs(list) do items[place] = item end
   return items
 end
 
--- The body as a list of strings, { file, length }, files and functions; and its bytes, or nil if
--- that is known only when it ends. Or nil, nil, and what is wrong with it.
+-- Returns the body as a list of strings, { file, length }, files and functions, and its length, or nil if that is not
+-- known. Or nil, nil and an error text.
 local function items_of(body)
   local kind = type(body)
   if body == nil then return {}, 0 end
   if kind == "string" then return { body }, #body end
-  -- The short way for what is most common of files.
+  -- The fast path for a file with its length.
   if kind == "table" and is_file(body.file) and math.type(body.length) == "integer" then
     return { body }, body.length
   end
@@ -238,7 +239,7 @@ local function close_files(items)
   end
 end
 
--- What a function or a file gives, each piece with its length before it (RFC 9112, 7.1).
+-- Returns a function that gives the pieces of a function or a file as chunks (RFC 9112, 7.1).
 local function in_chunks(item, complain)
   local pull = item
   if is_file(item) then
@@ -274,7 +275,7 @@ end
 
 -- ---- responses ----------------------------------------------------------------------------------
 
--- A body that is sent apart from its head: a list, as make_response may return it, and whether to close.
+-- Returns the response whose body is no string, as a list for make_response, and whether the connection closes.
 local function respond_in_parts(make, complain, request, status, headers, body)
   local items, length, fault = items_of(body)
   if not items then complain(fault) end
@@ -290,25 +291,25 @@ local function respond_in_parts(make, complain, request, status, headers, body)
   return list, closes
 end
 
--- ---- last words ---------------------------------------------------------------------------------
+-- ---- errors -------------------------------------------------------------------------------------
 
 local REASONS <const> = { malformed = 400, too_large = 413, request_timeout = 408, overloaded = 503 }
 
-local make_sorry <const> = response.new(http.status, http.date)
+local make_error_response <const> = response.new(http.status, http.date)
 
--- Whether what failed was a request for a head alone, which has no content in its response (RFC 9110, 9.3.2),
--- as far as one can tell. Of a request that never became whole there are the bytes.
+-- Whether the request that failed is a HEAD, whose response has no content (RFC 9110, 9.3.2). If the request is not
+-- complete, its first bytes tell.
 local function is_for_head(self, reason)
   local request = not REASONS[reason] and self.request
   if request then return request.method == "HEAD" end
   return (self.incoming or ""):find "^\r?\n?HEAD " ~= nil
 end
 
--- framing.http begins what it says of a request with the status code that it deserves.
+-- The details of framing.http begin with a status code.
 local function handle_error(self, reason, detail)
   local status, why = detail:match "^([45]%d%d) (.*)$"
   if not REASONS[reason] then
-    status, why = 500, nil -- the log tells what went wrong; the client need not know
+    status, why = 500, nil -- the log has the error; the client must not see it
   elseif not status then
     status, why = REASONS[reason], detail
   end
@@ -316,7 +317,7 @@ local function handle_error(self, reason, detail)
   local text = ("%d %s\n%s"):format(status, http.status[status], why and why .. "\n" or "")
   local headers = { ["Content-Type"] = "text/plain", ["Retry-After"] = status == 503 and "1" or nil }
   local request = { keep_alive = false, method = is_for_head(self, reason) and "HEAD" or nil }
-  return (make_sorry(request, status, headers, text))
+  return (make_error_response(request, status, headers, text))
 end
 
 -- ---- protocols ----------------------------------------------------------------------------------
@@ -338,13 +339,13 @@ local function take(options, names, into)
   return into
 end
 
---- A protocol that answers each request with what `handler(request, self)` returns: a status, a
---- table of headers or nil, and a body or nil. Date, Content-Length, Transfer-Encoding and Connection
---- are seen to. An error of the handler is answered with 500.
+--- Makes a protocol that answers each request with the values that `handler(request, self)` returns: a status, a table
+--- of headers or nil, and a body or nil. Date, Content-Length, Transfer-Encoding and Connection are added. If the
+--- handler raises an error, the response is a 500.
 ---
---- `options.expect(request, self)` is asked about requests whose sender would wait before it sends the body
---- (`Expect: 100-continue`). It returns nothing to have it sent, or a response as the handler does, which is sent
---- at once; then the connection is closed.
+--- `options.expect(request, self)` is called for a request with `Expect: 100-continue`, before the client sends the
+--- body. If it returns nothing, the client gets 100 Continue. If it returns a response, as the handler does, that is
+--- sent at once, and the connection is closed.
 ---@param handler parlance.http.Handler
 ---@param options? parlance.http.Options
 ---@return parlance.Protocol
@@ -359,7 +360,7 @@ function http.serve(handler, options)
   local protocol = take(rest, PROTOCOL_OPTIONS, {
     close_when_done = false,
     example = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
-    -- Room for the largest body, also in chunks, so that it is framing.http that refuses a larger.
+    -- Enough for the largest body in chunks, so that framing.http itself refuses larger ones.
     max_request = 2 * (limits.max + limits.max_head) + 16 * 1024,
   })
   if next(rest) then error(("http.serve has no option %q"):format(next(rest)), 2) end
@@ -367,8 +368,8 @@ function http.serve(handler, options)
   protocol.request_complete = framing.http(limits)
   protocol.handle_error = handle_error
 
-  -- Makes the head, with the body behind it if that is a string, and tells whether the connection is to close;
-  -- of another body it must know the length, or false.
+  -- make(request, status, headers, body, length) returns the response if the body is a string, else its head if the
+  -- length (false: unknown) is given; and whether the connection closes.
   local make <const>, complain <const> = response.new(http.status, http.date, handler)
 
   function protocol.make_response(self)
@@ -387,7 +388,7 @@ function http.serve(handler, options)
       local request <const> = self.request
       local status, headers, body = expect(request, self)
       if status == nil then return nil end
-      request.keep_alive = false -- nobody knows whether the body will come
+      request.keep_alive = false -- the client may send the body or not
       return make_refusal(request, status, headers, body)
         or (respond_in_parts(make_refusal, complain_of_refusal, request, status, headers, body))
     end

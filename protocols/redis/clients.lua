@@ -1,4 +1,4 @@
--- The connections: what is known of each, and the command CLIENT.
+-- The connections and the command CLIENT.
 local host = require "redis.host"
 local memory = require "redis.memory"
 local numbers = require "redis.numbers"
@@ -8,9 +8,9 @@ local store = require "redis.store"
 local bulk, integer = reply.bulk, reply.integer
 local databases <const> = store.databases
 
-local clients = { SEEN = 1, LAST = 2 } -- places in `self`: see redis.lua
+local clients = { SEEN = 1, LAST = 2 } -- keys in `self`: see redis.lua
 
---- What is known of a connection; `self` is its client handler.
+--- Returns the record of a connection.
 function clients.of(self)
   local client = databases.clients[self]
   if client then return client end
@@ -20,14 +20,14 @@ function clients.of(self)
   return client
 end
 
---- The connection has ended.
+--- Removes the record of a connection that has ended.
 function clients.forget(self)
   databases.clients[self] = nil
 end
 
 -- ---- texts --------------------------------------------------------------------------------------
 
---- Whether a text that a client has chosen can stand in a line of fields, as CLIENT LIST answers it.
+--- Whether a text of a client may be a field in a line of CLIENT LIST.
 function clients.is_word(text)
   return not text:find "[^!-~]"
 end
@@ -43,7 +43,7 @@ local function flags_of(client)
   return flags == "" and "N" or flags
 end
 
--- Without the fields that tell of memory: Lua does not know what a connection takes.
+-- The fields about memory are 0, because Lua cannot measure the memory of a connection.
 local FORMAT <const> = "id=%d addr=%s laddr=%s fd=-1 name=%s age=%d idle=%d flags=%s db=%d sub=0 psub=0 ssub=0 "
   .. "multi=%d qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 tot-mem=0 events=r "
   .. "cmd=%s user=default redir=-1 resp=2 lib-name=%s lib-ver=%s\n"
@@ -58,8 +58,8 @@ local function describe(self, client)
   )
 end
 
--- The connections for which a function is true, in the order they came: lists of their `self` and of what is
--- known of them.
+-- Finds the connections for which a function is true. Returns a table from records to `self`, and the list of records
+-- in the order of the connections.
 local function select_clients(is_wanted)
   local selves, found = {}, {}
   for self, client in pairs(databases.clients) do
@@ -82,7 +82,7 @@ end
 
 local TYPES <const> = { normal = true, master = true, replica = true, slave = true, pubsub = true }
 
--- Reads a type of client; all that there are here are normal ones. Nil and an error if it is none.
+-- Reads a type of client, or returns nil and an error. All clients of this server are normal ones.
 local function read_type(text)
   local kind = text:lower()
   if not TYPES[kind] then return nil, reply.error("ERR Unknown client type '%s'", text) end
@@ -129,7 +129,7 @@ local function info(_, _, self)
   return bulk(describe(self, clients.of(self)))
 end
 
--- Reads the filter of CLIENT LIST; nil and an error if it is none.
+-- Reads the filter of CLIENT LIST, or returns nil and an error.
 local function read_filter(request, count)
   if count == 2 then return function() return true end end
   local option = request[3]:lower()
@@ -156,7 +156,7 @@ local function list(request, count)
   return bulk(table.concat(lines))
 end
 
-local function switch_kept(request, _, self)
+local function set_no_evict(request, _, self)
   local how = request[3]:lower()
   if how ~= "on" and how ~= "off" then return reply.SYNTAX end
   clients.of(self).is_kept = how == "on"
@@ -165,7 +165,7 @@ end
 
 -- ---- CLIENT KILL --------------------------------------------------------------------------------
 
--- What each option says of a connection; it gives the test, or nil and an error.
+-- Each option makes a test for connections from its value, or returns nil and an error.
 local KILL_OPTIONS <const> = {
   id = function(text)
     local number = numbers.to_integer(text)
@@ -188,7 +188,7 @@ local KILL_OPTIONS <const> = {
   end,
 }
 
--- Reads the options; nil and an error if they are none.
+-- Reads the options, or returns nil and an error.
 local function read_kill(request, count)
   local tests, skips_me = {}, true
   for i = 3, count, 2 do
@@ -208,8 +208,8 @@ local function read_kill(request, count)
   return tests, skips_me
 end
 
--- A script can end its own connection only: another one goes on until it asks for something. So a command that
--- would have to end another one is refused, whole.
+-- A script can only close the connection that it is answering. A command that would close another one is refused and
+-- closes none.
 local function kill(request, count, me)
   local tests, skips_me
   if count == 3 then
@@ -234,7 +234,7 @@ local function kill(request, count, me)
   return found[1] and reply.OK or reply.error "ERR No such client"
 end
 
--- OFF: no answers from now on, not to this either. SKIP: none to this and to the next command.
+-- CLIENT REPLY. OFF: this command and all later ones have no reply. SKIP: this command and the next one have none.
 local function switch_replies(request, _, self)
   local how, client = request[3]:lower(), clients.of(self)
   if how ~= "on" and how ~= "off" and how ~= "skip" then return reply.SYNTAX end
@@ -244,14 +244,14 @@ local function switch_replies(request, _, self)
   return how == "on" and reply.OK or nil
 end
 
---- The subcommands: what runs each, and how many arguments it takes, as in redis.lua.
+--- The subcommands: the function and the arity of each, as in redis.lua.
 clients.commands = {
   getname = { get_name, 2 },
   id = { id, 2 },
   info = { info, 2 },
   kill = { kill, -3 },
   list = { list, -2 },
-  ["no-evict"] = { switch_kept, 3 },
+  ["no-evict"] = { set_no_evict, 3 },
   reply = { switch_replies, 3 },
   setinfo = { set_info, 4 },
   setname = { set_name, 3 },

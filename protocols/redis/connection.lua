@@ -1,4 +1,4 @@
--- Commands about the connection that they come on.
+-- Commands about the client's own connection.
 local clients = require "redis.clients"
 local host = require "redis.host"
 local numbers = require "redis.numbers"
@@ -7,7 +7,7 @@ local store = require "redis.store"
 
 local bulk, integer = reply.bulk, reply.integer
 
-local connection = { VERSION = "7.0.15" } -- the Redis that this was held against
+local connection = { VERSION = "7.0.15" } -- the version of Redis that the specs compare with
 
 function connection.ping(request, count)
   if count > 2 then return reply.wrong_arguments "ping" end
@@ -36,9 +36,9 @@ function connection.quit(_, _, self)
   return reply.OK
 end
 
--- ---- who it is ----------------------------------------------------------------------------------
+-- ---- users --------------------------------------------------------------------------------------
 
--- There is one user, who needs no password: any will do, as in a Redis that has none set.
+-- There is one user, and every password is accepted, as in a Redis without a password.
 local function check_user(name)
   return name ~= "default" and "-WRONGPASS invalid username-password pair or user is disabled.\r\n" or nil
 end
@@ -50,7 +50,7 @@ function connection.auth(request, count)
     .. "Are you sure your configuration is correct?\r\n"
 end
 
--- Reads what follows the version in HELLO: the name for the connection, or nil and an error.
+-- Reads the options of HELLO. Returns the name for the connection or nil, and an error or nil.
 local function read_hello(request, count)
   local name, fault, i = nil, nil, 3
   while i <= count do
@@ -68,7 +68,7 @@ local function read_hello(request, count)
   return name, fault
 end
 
--- The protocol here is version 2. Clients know this refusal and its first word.
+-- Only version 2 of the protocol is supported. Clients know this error by its first word.
 function connection.hello(request, count, self)
   if count > 1 then
     local version = numbers.to_integer(request[2])
@@ -88,13 +88,13 @@ function connection.hello(request, count, self)
   }
 end
 
--- ---- no client of ours --------------------------------------------------------------------------
+-- ---- requests of HTTP ---------------------------------------------------------------------------
 
 local WARN_AFTER <const> = 60 -- s
 local warned = -math.huge
 
---- A web page can have a browser send to this server whatever it likes, behind a head of HTTP. So a command that
---- is a part of such a head ends the connection at once.
+--- A web page can make a browser send any bytes to this server, after the head of an HTTP request. A command that is
+--- a part of such a head closes the connection at once.
 function connection.refuse_http(_, _, self)
   self.close_when_done = true
   if host.now() - warned >= WARN_AFTER then

@@ -1,9 +1,8 @@
--- The keys of a database that have a deadline, found by time. They lie in buckets: one for each tenth of a
--- second in which keys end. When that is over, all keys of its bucket are. So a key costs the same however
--- many there are, and none is missed.
+-- The keys of a database that have a deadline, in buckets by time: one for each tenth of a second in which keys expire.
+-- When that time is over, all keys of the bucket have expired. The cost of a key does not depend on the number of keys.
 --
--- Memory may run out at each assignment that makes a table grow. The order of the assignments is such that
--- what is left then is slower at worst, never wrong.
+-- Memory may run out at each assignment that makes a table grow. The assignments are ordered so that the tables are
+-- never wrong after an error, only slower to use.
 local expiry = {}
 
 local SPAN <const> = 100 -- ms
@@ -14,12 +13,12 @@ function expiry.new()
     count = 0,
     deadlines = {},
     buckets = {}, -- lists of keys, by deadline // SPAN
-    places = {}, -- of each key in its bucket
+    places = {}, -- the index of each key in its bucket
     first = 0, -- no bucket before this one has a key
   }
 end
 
---- Takes a key out. Whether it had a deadline.
+--- Removes the deadline of a key. Returns whether it had one.
 function expiry.remove(self, key)
   local deadline = self.deadlines[key]
   if not deadline then return false end
@@ -37,7 +36,7 @@ function expiry.remove(self, key)
   return true
 end
 
---- Gives a key its deadline, or another one than it had.
+--- Sets or changes the deadline of a key.
 function expiry.set(self, key, deadline)
   local number, deadlines = deadline // SPAN, self.deadlines
   local old = deadlines[key]
@@ -59,8 +58,8 @@ function expiry.set(self, key, deadline)
   self.count = self.count + 1
 end
 
--- So many buckets without a key are gone over one by one. There are more when the clock has been set forward, or when
--- the machine has slept; then it is quicker to look for the next one that is there.
+-- Up to so many empty buckets are checked one by one. There are more if the clock was set forward or the machine was
+-- suspended; then it is faster to search the table for the next bucket.
 local MOST_MISSING <const> = 1000
 
 local function first_bucket(self)
@@ -69,8 +68,8 @@ local function first_bucket(self)
   return first
 end
 
---- A key whose time is over at `now`, in ms since 1970, or nil. The caller removes it before the next call.
-function expiry.find_over(self, now)
+--- Returns a key that has expired at `now`, in ms since 1970, or nil. The caller removes it before the next call.
+function expiry.find_expired(self, now)
   local present, missing = now // SPAN, 0
   if self.count == 0 then return nil end
   while self.first < present do

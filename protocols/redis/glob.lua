@@ -1,10 +1,11 @@
--- Patterns as KEYS and SCAN take them: * ? [abc] [^a-z] \x. A pattern is taken apart once; a text is
--- then compared without recursion, so that no pattern takes exponential time.
+-- The patterns of KEYS and SCAN: * ? [abc] [^a-z] \x. A pattern is parsed once. A text is compared without recursion,
+-- so that no pattern takes exponential time.
 local glob = {}
 
 local ANY <const>, STAR <const> = "any", "star"
 
--- Reads a class from behind its "[": the set of bytes, and the place behind its "]", which may lack.
+-- Parses a class from the byte behind its "[". Returns the set of bytes, and the index behind its "]", which may be
+-- missing.
 local function read_class(pattern, at)
   local set, is_negated = {}, pattern:byte(at) == 94 -- "^"
   if is_negated then at = at + 1 end
@@ -29,7 +30,7 @@ local function read_class(pattern, at)
   return set, at + 1
 end
 
--- The pattern as a list of ANY, STAR, bytes and sets of bytes.
+-- Parses a pattern into a list of ANY, STAR, bytes and sets of bytes.
 local function parse(pattern)
   local items, at = {}, 1
   while at <= #pattern do
@@ -58,8 +59,8 @@ local function fits(item, byte)
   return item == ANY or item == byte or type(item) == "table" and item[byte]
 end
 
--- When an item does not fit, the last star takes one byte more. Earlier ones need not: what they
--- took is the shortest that fits.
+-- If an item does not match, the last star takes one more byte. Earlier stars need not be tried again: they have taken
+-- the shortest text that matches.
 local function match(items, text)
   local item, at = 1, 1
   local star, star_at
@@ -80,7 +81,7 @@ local function match(items, text)
   return items[item] == nil
 end
 
---- A function that tells whether a text matches.
+--- Returns a function that tells whether a text matches.
 function glob.compile(pattern)
   if pattern == "*" then return function() return true end end
   local items = parse(pattern)

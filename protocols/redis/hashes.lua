@@ -1,4 +1,4 @@
--- Commands for hashes. A hash has its fields in `fields` and their number in `count`.
+-- Commands for hashes. The table of a hash has its fields in `fields` and their number in `count`.
 local numbers = require "redis.numbers"
 local reply = require "redis.reply"
 local store = require "redis.store"
@@ -30,7 +30,7 @@ local function set_field(hash, field, value)
   if is_new then hash.count = hash.count + 1 end
 end
 
--- Sets the pairs of the request; returns how many fields are new, or nil and an error.
+-- Sets the fields of the request. Returns how many of them are new, or nil and an error.
 local function set_fields(name, request, count)
   if count % 2 == 1 then return nil, reply.wrong_arguments(name) end
   local hash, fault = store.find_or_create(request[2], "hash", new_hash)

@@ -1,16 +1,16 @@
--- Commands for keys, whatever they hold.
+-- Commands for keys of any type.
 local glob = require "redis.glob"
 local memory = require "redis.memory"
 local numbers = require "redis.numbers"
 local reply = require "redis.reply"
-local roster = require "redis.roster"
+local indexed_set = require "redis.indexed_set"
 local store = require "redis.store"
 
 local integer, to_integer = reply.integer, numbers.to_integer
 
 local keys = {}
 
--- Counts the keys of the request for which the function is true.
+-- Counts the keys of the request for which the function returns true.
 local function count_keys(request, count, is_one)
   local total = 0
   for i = 2, count do
@@ -31,7 +31,7 @@ function keys.exists(request, count)
   return count_keys(request, count, exists)
 end
 
---- "string", "list" and so on; nil if there is no such key.
+--- Returns the type of a key, "string", "list" and so on; nil: there is no such key.
 local function type_of(key)
   local value = store.read(key)
   if value == nil then return nil end
@@ -42,7 +42,7 @@ function keys.type(request)
   return "+" .. (type_of(request[2]) or "none") .. "\r\n"
 end
 
--- What store.set_deadline() and store.write() do to a key that takes the place of another one.
+-- Sets the value and the deadline of a key.
 local function put(key, value, deadline)
   store.write(key, value)
   if deadline then store.set_deadline(key, deadline) else store.clear_deadline(key) end
@@ -55,7 +55,7 @@ function keys.rename(request)
   if from == to then return reply.OK end
   local is_put, fault = pcall(put, to, value, store.deadline(from))
   if not is_put then
-    if type(value) == "table" and store.database.data[to] == value then store.remove(to) end -- no two keys share one
+    if type(value) == "table" and store.database.data[to] == value then store.remove(to) end -- keys share no table
     error(fault, 0)
   end
   store.remove(from)
@@ -71,7 +71,7 @@ end
 
 -- ---- time ---------------------------------------------------------------------------------------
 
---- The deadline that lies `amount` units of `unit` ms after `since`; nil if no 64 bits hold it.
+--- Returns the deadline that is `amount` units of `unit` ms after `since`; nil if it does not fit into 64 bits.
 function keys.deadline(amount, unit, since)
   local most = math.maxinteger // unit
   if amount > most or unit > 1 and amount < -most then return nil end
@@ -80,7 +80,7 @@ function keys.deadline(amount, unit, since)
   return since + amount
 end
 
--- Reads the options of EXPIRE; nil and an error if they are none.
+-- Reads the options of EXPIRE, or returns nil and an error.
 local function read_conditions(request, count)
   local is = {}
   for i = 4, count do
@@ -99,12 +99,12 @@ local function read_conditions(request, count)
   return is
 end
 
--- A key without a deadline counts as one that never ends.
+-- Whether the options allow a new deadline. A key without a deadline counts as one that never expires.
 local function allows(is, old, new)
   return not (is.NX and old or is.XX and not old or is.GT and (not old or new <= old) or is.LT and old and new >= old)
 end
 
--- The four ways to say when a key is to end: in units of so many ms, from now or from 1970.
+-- Makes the four commands that set a deadline, in units of `unit` ms, from now or from 1970 on.
 local function expire_by(name, unit, is_relative)
   return function(request, count)
     local key, amount = request[2], to_integer(request[3])
@@ -144,7 +144,7 @@ function keys.persist(request)
   return integer(exists(request[2]) and store.clear_deadline(request[2]) and 1 or 0)
 end
 
--- ---- all of them --------------------------------------------------------------------------------
+-- ---- all keys -----------------------------------------------------------------------------------
 
 function keys.dbsize()
   return integer(store.database.keys.count)
@@ -155,23 +155,23 @@ function keys.randomkey()
   while all.count > 0 do
     local key = all[math.random(all.count)]
     if exists(key) then return reply.bulk(key) end
-    roster.remove(all, key)
+    indexed_set.remove(all, key)
   end
   return reply.NOTHING
 end
 
--- A place that nothing has, to go down from.
+-- An index above all others: scans go downwards.
 local TOP <const> = math.maxinteger
 
 function keys.keys(request)
   local found, matches = {}, glob.compile(request[2])
-  roster.scan(store.database.keys, TOP, TOP, function(key)
+  indexed_set.scan(store.database.keys, TOP, TOP, function(key)
     if matches(key) and exists(key) then found[#found + 1] = key end
   end)
   return reply.array(found, #found)
 end
 
--- Reads MATCH, COUNT and TYPE; nil and an error if they are none.
+-- Reads MATCH, COUNT and TYPE, or returns nil and an error.
 local function read_scan(request, count)
   local matches, steps, kind = nil, 10, nil
   for i = 3, count, 2 do
@@ -193,7 +193,7 @@ local function read_scan(request, count)
   return steps, matches, kind
 end
 
--- The cursor is the place to go on from, downwards; 0 begins at the top, and ends.
+-- The cursor is the index from which the scan goes on downwards. 0 starts a scan, and is returned at its end.
 function keys.scan(request, count)
   local cursor = numbers.to_cursor(request[2])
   if not cursor then return reply.error "ERR invalid cursor" end
@@ -201,14 +201,14 @@ function keys.scan(request, count)
   if not steps then return matches end
   local found = {}
   local from = cursor > 0 and cursor or TOP
-  local rest = roster.scan(store.database.keys, from, steps, function(key)
+  local rest = indexed_set.scan(store.database.keys, from, steps, function(key)
     if matches and not matches(key) or not exists(key) or kind and type_of(key) ~= kind then return end
     found[#found + 1] = key
   end)
   return "*2\r\n" .. reply.bulk(tostring(rest)) .. reply.array(found, #found)
 end
 
--- ASYNC and SYNC make no difference here: the garbage collector takes its time in any case.
+-- ASYNC and SYNC have no effect: the garbage collector frees the memory later in any case.
 local function flush(request, count, databases)
   local how = request[2] and request[2]:upper()
   if count > 2 or how and how ~= "ASYNC" and how ~= "SYNC" then return reply.SYNTAX end

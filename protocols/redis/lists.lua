@@ -1,7 +1,6 @@
--- Commands for lists. A list has its items at the places `first` to `last`; both ends move, also to zero
--- and below, so that pushing and popping take the same time at either end however long it is. Lua keeps
--- whole numbers from 1 up in an array, and others in a hash table, which takes more memory: so place 1
--- is [1] of the table `up`, and place 0 is [1] of the table `down`.
+-- Commands for lists. A list has its items at the places `first` to `last`, which may be zero or negative, so that
+-- pushing and popping take constant time at both ends. Lua keeps integer keys from 1 up in an array, and others in a
+-- hash table, which takes more memory: place 1 is [1] of the table `up`, and place 0 is [1] of the table `down`.
 local numbers = require "redis.numbers"
 local reply = require "redis.reply"
 local store = require "redis.store"
@@ -34,7 +33,7 @@ local function length(list)
   return list.last - list.first + 1
 end
 
--- No key holds an empty list.
+-- Removes the key of an empty list.
 local function remove_if_empty(key, list)
   if list.last < list.first then store.remove(key) end
 end
@@ -75,7 +74,7 @@ function lists.rpushx(request, count)
   return fault or list and lists.rpush(request, count) or integer(0)
 end
 
--- The next two are get() and put() in one.
+-- pop_left() and pop_right() do the work of get() and put() without calling them, because that is faster.
 local function pop_left(list)
   local first = list.first
   local side, place = list.up, first
@@ -96,7 +95,7 @@ local function pop_right(list)
   return item
 end
 
--- The answer is made first: whatever goes wrong in it, nothing is lost.
+-- Makes the reply before the items are removed, so that no item is lost if memory runs out.
 local function pop_some(list, wanted, pop_item)
   local count = math.min(wanted, length(list))
   local items = {}
@@ -108,7 +107,7 @@ local function pop_some(list, wanted, pop_item)
   return answer
 end
 
--- LPOP and RPOP, of one item or of a number of them
+-- Makes LPOP and RPOP, with or without a number of items.
 local function pop_with(name, pop_item)
   return function(request, count)
     if count > 3 then return reply.wrong_arguments(name) end
@@ -140,14 +139,14 @@ function lists.llen(request)
   return fault or integer(list and length(list) or 0)
 end
 
--- Where in the list an index lies that counts from 0, or from the end if it is negative. It may be
--- outside.
+-- Returns the place of an index, which counts from 0, or from the end if it is negative. The place may be outside of
+-- the list.
 local function place_of(list, index)
   if index < 0 then return list.last + 1 + math.max(index, -length(list) - 1) end
   return list.first + math.min(index, length(list))
 end
 
--- The places of a range of indexes, cut to what is there.
+-- Returns the places of a range of indexes, limited to the list.
 local function range_of(list, start, stop)
   return math.max(place_of(list, start), list.first), math.min(place_of(list, stop), list.last)
 end
@@ -188,7 +187,7 @@ function lists.lset(request)
   return reply.OK
 end
 
--- The items from place `from` to `to` become the list.
+-- Replaces the list by its items from place `from` to `to`.
 local function keep(key, list, from, to)
   local kept = new_list()
   for place = from, to do
@@ -209,7 +208,7 @@ function lists.ltrim(request)
   return reply.OK
 end
 
--- Removes items that are equal: all, or so many from the front, or from the back if negative.
+-- Removes items that are equal: all of them (0), or a number from the front, or from the back if it is negative.
 function lists.lrem(request)
   local key, wanted, item = request[2], to_integer(request[3]), request[4]
   if not wanted then return reply.NO_INTEGER end

@@ -1,12 +1,11 @@
--- The limit of --memory-limit: when a server is full, commands that need memory are refused, and all others go
--- on. Without a limit nothing here costs anything.
+-- The limit of --memory-limit: a full server refuses the commands that need memory, and runs all others.
 local host = require "redis.host"
 
 local memory = {
-  WORD = 200, -- the bytes that keeping a word of a request may take, but for its own
+  WORD = 200, -- the bytes that storing an argument may take beyond its own bytes
 }
 
---- The bytes in use, and the limit or nil.
+--- Returns the bytes in use, and the limit or nil.
 function memory.usage()
   local used, limit = host.memory()
   return used or math.floor(collectgarbage "count" * 1024), limit
@@ -14,12 +13,12 @@ end
 
 local _, LIMIT = memory.usage()
 
---- The bytes over which commands that need memory are refused; nil if there is no limit. What lies between this
---- and the limit is for reading requests and answering them.
+--- Commands that need memory are refused if more bytes than this are in use; nil: there is no limit. The memory between
+--- this and the limit is for reading and answering requests.
 memory.MAXIMUM = LIMIT and LIMIT - math.max(LIMIT // 8, 256 * 1024)
 
--- Only a collection tells what is used, and it takes long where there is much. So there is one when it may be worth
--- it: when much has come since the last one, or when it does not take more than a quarter of the time.
+-- Only a garbage collection tells how much memory is really in use, and it takes long if there is much. A collection is
+-- done if much memory was allocated since the last one, or if collections take less than a quarter of the time.
 local left, collects_after = 0, -math.huge
 
 local function collect()
@@ -31,7 +30,7 @@ local function collect()
   collects_after = ended + (ended - started) * 3
 end
 
---- Much has been removed.
+--- Allows the next collection at once, because much data was removed.
 function memory.expect_less()
   collects_after = -math.huge
 end
@@ -42,19 +41,20 @@ local function exceeds(maximum, bytes)
   return memory.usage() + bytes > maximum
 end
 
---- Whether a server is full, or so many bytes would make it so.
+--- Whether the server is full, or would be with so many bytes more.
 function memory.is_full(bytes)
   return exceeds(memory.MAXIMUM, bytes)
 end
 
 local TIGHT <const> = LIMIT and (LIMIT + memory.MAXIMUM) // 2
 
---- Whether a server is so full that it does without what takes some memory for good, as a deadline does.
+--- Whether the server is nearly at its limit, or would be with so many bytes more. Then it refuses also commands that
+--- need a little memory, as for a deadline.
 function memory.is_tight(bytes)
   return exceeds(TIGHT, bytes)
 end
 
---- Whether a command that takes things away may answer with so many bytes. Where it cannot, it is to leave them.
+--- Whether there is memory for a reply of so many bytes. If not, a command that removes items must leave them.
 function memory.has_room(bytes)
   return not LIMIT or memory.usage() + bytes <= LIMIT
 end

@@ -1,8 +1,8 @@
--- Numbers in arguments, read as strictly as Redis reads them, and as it writes them.
+-- Reads numbers in arguments as strictly as Redis does, and formats numbers as it does.
 local numbers = {}
 
---- The integer that an argument holds, or nil. One is an integer when it is written as Lua writes it:
---- no "+1", " 1", "01", "1.0" or "0x1", and nothing over 64 bits.
+--- Returns the integer that an argument holds, or nil. It must be written as Lua writes it: not "+1", " 1", "01", "1.0"
+--- or "0x1", and not more than 64 bits.
 function numbers.to_integer(text)
   local value = math.tointeger(tonumber(text))
   return value and tostring(value) == text and value or nil
@@ -13,11 +13,11 @@ local INFINITE <const> = {
   ["-inf"] = -math.huge, ["-infinity"] = -math.huge,
 }
 
---- The float that an argument holds, or nil: what C's strtod() reads, without white space or a NaN, and nothing
---- that is too large, or so small that it would be 0.
+--- Returns the float that an argument holds, or nil. It is a number that C's strtod() reads, without white space, not
+--- NaN, not too large, and not so small that it would become 0.
 function numbers.to_float(text)
   if text == "0" then return 0.0 end
-  if not text:find "[^%d.]" then -- as most are, and then one look is enough
+  if not text:find "[^%d.]" then -- the fast path for most numbers
     local value = tonumber(text)
     if value and value > 0 and value < math.huge then return value + 0.0 end
   end
@@ -29,14 +29,14 @@ function numbers.to_float(text)
   if is_hexadecimal and not text:find "[pP]" then text = text .. "p0" end
   local value = tonumber(text)
   if not value then return nil end
-  value = text:sub(1, 1) == "-" and -math.abs(value + 0.0) or value + 0.0 -- "-0" is a number of its own
+  value = text:sub(1, 1) == "-" and -math.abs(value + 0.0) or value + 0.0 -- "-0" is not the same as "0"
   if value == math.huge or value == -math.huge then return nil end
   local digits = is_hexadecimal and text:match "[xX](.-)[pP]" or text:match "^[^eE]*"
   if value == 0 and digits:find(is_hexadecimal and "[1-9a-fA-F]" or "[1-9]") then return nil end
   return value
 end
 
---- A float as Redis answers it.
+--- Formats a float as Redis does.
 function numbers.format_float(value)
   if value == math.huge then return "inf" end
   if value == -math.huge then return "-inf" end
@@ -45,7 +45,7 @@ function numbers.format_float(value)
   return ("%.17g"):format(value)
 end
 
---- The cursor of a SCAN, or nil: what C's strtoul() reads, so that "" is 0 and -1 the largest there is.
+--- Returns the cursor of a SCAN, or nil. It is read as by C's strtoul(): "" is 0, and -1 is the largest cursor.
 function numbers.to_cursor(text)
   local sign, digits = text:match "^([+-]?)0*(%d*)$"
   if not digits or sign ~= "" and not text:find "%d" then return nil end

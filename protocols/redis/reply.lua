@@ -1,9 +1,9 @@
--- What Redis answers, as bytes: https://redis.io/docs/latest/develop/reference/protocol-spec/ (RESP2).
+-- Makes replies as bytes of RESP2: https://redis.io/docs/latest/develop/reference/protocol-spec/.
 local reply = {
   OK = "+OK\r\n",
   QUEUED = "+QUEUED\r\n",
-  NOTHING = "$-1\r\n", -- no such value
-  NO_LIST = "*-1\r\n", -- no such list
+  NOTHING = "$-1\r\n", -- the null bulk string
+  NO_LIST = "*-1\r\n", -- the null array
   EMPTY = "*0\r\n",
   WRONG_TYPE = "-WRONGTYPE Operation against a key holding the wrong kind of value\r\n",
   SYNTAX = "-ERR syntax error\r\n",
@@ -15,7 +15,7 @@ local reply = {
   OVERFLOW = "-ERR increment or decrement would overflow\r\n",
 }
 
--- "$5\r\n" by length: made once, for the lengths that come again and again.
+-- A cache of headers such as "$5\r\n" by length.
 local HEADERS <const> = setmetatable({}, {
   __index = function(headers, length)
     local header = "$" .. length .. "\r\n"
@@ -24,12 +24,12 @@ local HEADERS <const> = setmetatable({}, {
   end,
 })
 
-for length = 1, 128 do HEADERS[length] = "$" .. length .. "\r\n" end -- which Lua then keeps in an array
+for length = 1, 128 do HEADERS[length] = "$" .. length .. "\r\n" end -- Lua keeps these in an array
 
 reply.HEADERS = HEADERS
 
--- Turning a number into text is slow: what stands before and behind the last three digits is made once
--- for each of the numbers below a million.
+-- Formatting a number is slow. For numbers below a million, the text of the thousands and of the last three digits is
+-- cached.
 local function remember(make)
   return setmetatable({}, {
     __index = function(texts, number)
@@ -53,7 +53,7 @@ function reply.bulk(value)
   return HEADERS[#value] .. value .. "\r\n"
 end
 
--- The end of what stands before, and the header: so each string of a list takes two pieces, not three.
+-- The end of the item before, and the header: each string of a list takes two pieces instead of three.
 local NEXT_HEADERS <const> = setmetatable({}, {
   __index = function(headers, length)
     local header = "\r\n" .. HEADERS[length]
@@ -62,8 +62,8 @@ local NEXT_HEADERS <const> = setmetatable({}, {
   end,
 })
 
---- A list of strings, of which some may be false: those are not there. They stand at places that are
---- `step` apart, from place `from` on; both are 1 if they are not given.
+--- Makes an array of `count` strings, values[from], values[from + step] and so on; both are 1 by default. false becomes
+--- the null bulk string.
 function reply.array(values, count, from, step)
   from, step = from or 1, step or 1
   local pieces, last = { "*" .. count }, 1
@@ -82,7 +82,7 @@ function reply.array(values, count, from, step)
   return table.concat(pieces)
 end
 
---- What makes a command fail, in one line. What a client has written is shown up to a zero byte, as by Redis.
+--- Makes an error reply of one line. Arguments of a client are shown up to a zero byte, as by Redis.
 function reply.error(format, ...)
   local texts = table.pack(...)
   for i = 1, texts.n do
@@ -95,7 +95,7 @@ function reply.wrong_arguments(name)
   return reply.error("ERR wrong number of arguments for '%s' command", name)
 end
 
---- An integer is not in a range.
+--- Makes the error reply for an integer that is out of range.
 function reply.not_between(least, most)
   return reply.error("ERR value is out of range, value must between %d and %d", least, most)
 end

@@ -15,7 +15,7 @@ local server = {}
 
 -- ---- CONFIG -------------------------------------------------------------------------------------
 
--- What clients and benchmarks like to know of a server that keeps everything in memory.
+-- The settings that clients and benchmarks read.
 local SETTINGS <const> = {
   appendonly = "no", databases = tostring(store.DATABASES), maxmemory = tostring(memory.MAXIMUM or 0),
   ["maxmemory-policy"] = "noeviction", save = "", timeout = "0",
@@ -42,7 +42,7 @@ local function reset_statistics()
   return reply.OK
 end
 
---- The subcommands: what runs each, and how many arguments it takes, as in redis.lua.
+--- The subcommands: the function and the arity of each, as in redis.lua.
 server.config = {
   get = { get, -3 },
   resetstat = { reset_statistics, 2 },
@@ -50,13 +50,13 @@ server.config = {
 
 -- ---- INFO ---------------------------------------------------------------------------------------
 
--- The first line of a file, "" if there is none.
+-- Returns the first line of a file; "": the file cannot be read.
 local function read_line(path)
   local file <close> = io.open(path)
   return file and file:read "l" or ""
 end
 
--- Numbers that the system keeps for this process, by their place: proc(5), /proc/[pid]/stat.
+-- Returns the fields of /proc/[pid]/stat of this process by their numbers in proc(5).
 local function read_process()
   local text = read_line "/proc/self/stat"
   local fields = { text:match "^%d+" or "0", "", "" }
@@ -65,7 +65,7 @@ local function read_process()
 end
 
 local PID <const>, USER_TIME <const>, SYSTEM_TIME <const> = 1, 14, 15
-local TICKS <const> = 100 -- a second has so many in /proc, on every Linux
+local TICKS <const> = 100 -- USER_HZ: ticks of /proc in a second
 local DAY <const> = 86400
 
 local function format_bytes(bytes)
@@ -86,7 +86,7 @@ end
 databases.started = databases.started or host.now()
 databases.run_id = databases.run_id or make_run_id()
 
--- Each gives the lines of a section.
+-- Each function returns the lines of a section.
 local sections = {}
 
 function sections.Server(self)
@@ -195,8 +195,8 @@ local function describe(command)
   }
 end
 
---- Makes COMMAND from the list of all commands and the table of them by name: the subcommands, and what it does
---- without one. A client asks for it to find out where the keys stand in a request.
+--- Makes COMMAND from the list and the table of all commands. Returns its subcommands, and the function for COMMAND
+--- without one. Clients use COMMAND to find the keys in a request.
 function server.describe(list, by_name)
   local commands = {}
 
@@ -226,13 +226,13 @@ function server.describe(list, by_name)
     return table.concat(pieces)
   end
 
-  -- A text for people, which redis-cli does without.
-  local function tell_nothing()
+  -- COMMAND DOCS returns texts for people; redis-cli works without them.
+  local function list_no_docs()
     return reply.EMPTY
   end
 
   commands.count = { count_all, 2 }
-  commands.docs = { tell_nothing, -2 }
+  commands.docs = { list_no_docs, -2 }
   commands.info = { describe_some, -2 }
   commands.list = { list_names, -2 }
   return commands, describe_all

@@ -1,24 +1,24 @@
--- Commands for sets, which are rosters.
+-- Commands for sets. They are kept as indexed sets.
 local numbers = require "redis.numbers"
 local reply = require "redis.reply"
-local roster = require "redis.roster"
+local indexed_set = require "redis.indexed_set"
 local store = require "redis.store"
 
 local integer, to_integer = reply.integer, numbers.to_integer
-local add, remove = roster.add, roster.remove
+local add, remove = indexed_set.add, indexed_set.remove
 local databases <const> = store.databases
 local touch <const> = store.touch
 
 local sets = {}
 
-local EMPTY <const> = roster.new()
+local EMPTY <const> = indexed_set.new()
 
 local function find(key)
   return store.find(key, "set")
 end
 
 local function new_set()
-  local set = roster.new()
+  local set = indexed_set.new()
   set.type = "set"
   return set
 end
@@ -27,7 +27,7 @@ local function find_or_create(key)
   return store.find_or_create(key, "set", new_set)
 end
 
--- Removes a member, and the key with the last one.
+-- Removes a member; with the last member, also the key.
 local function take(key, set, member)
   local is_removed = remove(set, member)
   if is_removed then touch(key) end
@@ -94,13 +94,13 @@ function sets.smove(request)
   return integer(1)
 end
 
--- ---- at random ----------------------------------------------------------------------------------
+-- ---- random members -----------------------------------------------------------------------------
 
 local function draw(set)
   return set[math.random(set.count)]
 end
 
--- So many different members, or all: the first of a shuffle of the places.
+-- Returns `wanted` different random members, or all in random order: the beginning of a shuffle of the indexes.
 local function draw_different(set, wanted)
   local places, members = {}, {}
   for i = 1, math.min(wanted, set.count) do
@@ -120,14 +120,14 @@ function sets.spop(request, count)
   end
   local set, fault = find(key)
   if not set then return fault or wanted and reply.EMPTY or reply.NOTHING end
-  -- The answer is made first: whatever goes wrong in it, nothing is lost.
+  -- The reply is made before the members are removed, so that none is lost if memory runs out.
   local members = wanted and draw_different(set, wanted) or { draw(set) }
   local answer = wanted and reply.array(members, #members) or reply.bulk(members[1])
   for _, member in ipairs(members) do take(key, set, member) end
   return answer
 end
 
--- A negative number asks for just as many, of which some may be the same.
+-- With a negative number, the same member may be returned several times.
 function sets.srandmember(request, count)
   if count > 3 then return reply.SYNTAX end
   local wanted = nil
@@ -148,9 +148,9 @@ function sets.srandmember(request, count)
   return reply.array(members, #members)
 end
 
--- ---- several of them ----------------------------------------------------------------------------
+-- ---- several sets -------------------------------------------------------------------------------
 
--- The sets of the request from its nth argument on; an error if one of them is none.
+-- Returns the sets of the request from its nth argument on, or nil and an error.
 local function read_sets(request, count, from)
   local all = {}
   for i = from, count do
@@ -162,7 +162,7 @@ local function read_sets(request, count, from)
 end
 
 local function intersect(all)
-  local result, smallest = roster.new(), all[1]
+  local result, smallest = indexed_set.new(), all[1]
   for _, set in ipairs(all) do
     if set.count < smallest.count then smallest = set end
   end
@@ -175,7 +175,7 @@ local function intersect(all)
 end
 
 local function unite(all)
-  local result = roster.new()
+  local result = indexed_set.new()
   for _, set in ipairs(all) do
     for i = 1, set.count do add(result, set[i]) end
   end
@@ -183,7 +183,7 @@ local function unite(all)
 end
 
 local function subtract(all)
-  local result = roster.new()
+  local result = indexed_set.new()
   for i = 1, all[1].count do
     local is_in_other = false
     for other = 2, #all do is_in_other = is_in_other or all[other].at[all[1][i]] end
@@ -201,7 +201,7 @@ local function combine_with(combine)
   end
 end
 
--- SINTERSTORE and the like: the result becomes what the first key holds.
+-- Makes SINTERSTORE, SUNIONSTORE and SDIFFSTORE, which store the result at the first key.
 local function store_with(combine)
   return function(request, count)
     local all, fault = read_sets(request, count, 3)

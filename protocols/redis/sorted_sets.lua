@@ -1,6 +1,6 @@
--- Commands for sorted sets: those that add, take the lowest, and look at single members. A sorted set
--- is a binary heap, https://en.wikipedia.org/wiki/Binary_heap: the lowest member stands at [1], each
--- one below the two at twice its place. `at` has the place of each, `scores` its score.
+-- Commands for sorted sets: those that add members, pop the lowest, and read single members. A sorted set is a binary
+-- heap, https://en.wikipedia.org/wiki/Binary_heap: the lowest member is at [1], and a member is not higher than those
+-- at [2 * i] and [2 * i + 1]. `at` has the index of each member, `scores` its score.
 local memory = require "redis.memory"
 local numbers = require "redis.numbers"
 local reply = require "redis.reply"
@@ -19,7 +19,7 @@ end
 
 -- ---- the heap -----------------------------------------------------------------------------------
 
--- Members with the same score are in the order of their bytes.
+-- Members with the same score are ordered by their bytes.
 local function is_lower(heap, a, b)
   local score_a, score_b = heap.scores[a], heap.scores[b]
   if score_a ~= score_b then return score_a < score_b end
@@ -31,7 +31,7 @@ local function put(heap, place, member)
   heap.at[member] = place
 end
 
--- Moves a member up or down from a place until the order holds.
+-- Moves a member up or down from an index until the heap is in order.
 local function settle(heap, place, member)
   while place > 1 and is_lower(heap, member, heap[place // 2]) do
     put(heap, place, heap[place // 2])
@@ -47,9 +47,9 @@ local function settle(heap, place, member)
   put(heap, place, member)
 end
 
--- Adds a member, or gives one another score. What can fail for want of memory comes before the count.
+-- Adds a member or changes its score. All that may run out of memory comes before `count` changes.
 local function set_score(heap, member, score)
-  score = score + 0.0 -- which makes 0 of -0
+  score = score + 0.0 -- turns -0 into 0
   local place = heap.scores[member] and heap.at[member]
   if not place then
     place = heap.count + 1
@@ -78,8 +78,8 @@ end
 
 local OPTIONS <const> = { NX = true, XX = true, GT = true, LT = true, CH = true, INCR = true }
 
--- Reads the options of ZADD and the scores behind them: the options, the scores by their place in the request,
--- and the first place; nil and an error if something is wrong.
+-- Reads the options of ZADD and the scores. Returns the options, the scores by their index in the request, and the
+-- first such index; or nil and an error.
 local function read_zadd(request, count)
   local is, first = {}, 3
   while first <= count and OPTIONS[request[first]:upper()] do
@@ -101,7 +101,7 @@ local function read_zadd(request, count)
   return is, scores, first
 end
 
--- Whether the options let a member's score become another one.
+-- Whether the options allow a new score of a member.
 local function allows(is, old, new)
   if old == nil then return not is.XX end
   return not (is.NX or is.GT and new <= old or is.LT and new >= old)
@@ -136,7 +136,7 @@ local function zadd_with_options(request, count)
   return integer(is.CH and added + changed or added)
 end
 
--- Most commands add one member, without an option.
+-- The fast path for one member without an option.
 function sorted_sets.zadd(request, count)
   local score = count == 4 and numbers.to_float(request[3])
   if not score then return zadd_with_options(request, count) end
@@ -150,7 +150,7 @@ function sorted_sets.zadd(request, count)
   return integer(old and 0 or 1)
 end
 
--- ---- others -------------------------------------------------------------------------------------
+-- ---- other commands -----------------------------------------------------------------------------
 
 function sorted_sets.zrem(request, count)
   local heap, fault = find(request[2])
@@ -174,7 +174,7 @@ function sorted_sets.zscore(request)
   return fault or score and reply.bulk(numbers.format_float(score)) or reply.NOTHING
 end
 
--- What a member takes in the answer, at most, but for its own bytes.
+-- The most bytes that a member takes in the reply beyond its own bytes.
 local BYTES <const> = 128
 
 function sorted_sets.zpopmin(request, count)

@@ -1,16 +1,15 @@
--- The databases: what keys hold, and until when.
+-- The databases: the values of keys, and when the keys expire.
 --
--- A value is a string, an integer (a string that INCR has counted), or a table with a `type`: "list",
--- "set", "hash" or "zset". It all lies in a table that belongs to the server: when this file is edited
--- while the server runs, the keys stay.
+-- A value is a string, an integer (after INCR and the like), or a table with a `type`: "list", "set", "hash" or "zset".
+-- All data is in parlance.shared, so that the keys stay when the protocol is edited while the server runs.
 local expiry = require "redis.expiry"
 local host = require "redis.host"
-local roster = require "redis.roster"
+local indexed_set = require "redis.indexed_set"
 
 local DATABASES <const> = 16
 
--- Another number than a running server has means that this file keeps the keys in another way than the version
--- before it. Then it cannot take over.
+-- The version of the tables below. A new version of this protocol with another number cannot take over the keys of a
+-- running server.
 local LAYOUT <const> = 2
 
 local type, time = type, host.time
@@ -20,22 +19,22 @@ local WRONG_TYPE <const> = require("redis.reply").WRONG_TYPE
 local function new_database()
   return {
     data = {}, -- the value of each key
-    keys = roster.new(), -- to go over them, and to draw one
+    keys = indexed_set.new(), -- the keys, for SCAN and RANDOMKEY
     mortals = expiry.new(), -- the keys that have a deadline
-    kinds = {}, -- of each key: nil for a plain string, which most are; see set_kind()
-    watchers = {}, -- for each key that is watched, the set of clients that do
+    kinds = {}, -- the kind of each key; nil for a plain string, as most are: see set_kind()
+    watchers = {}, -- the set of clients that watch each watched key
   }
 end
 
 local function new_databases()
   local databases = {
     layout = LAYOUT,
-    clients = setmetatable({}, { __mode = "k" }), -- by the `self` of the connection: see clients.lua
-    connections = 0, -- how many there have been
-    special = 0, -- how many of them are not like most: see store.update_special()
-    watches = 0, -- how many keys are watched, counted once for each client that does
-    expired = 0, -- how many keys have been removed because their time was over
-    hits = 0, misses = 0, -- how many keys GET and the like have found, and how many not
+    clients = setmetatable({}, { __mode = "k" }), -- records by the `self` of the connection: see clients.lua
+    connections = 0, -- how many connections there have been
+    special = 0, -- how many clients are special: see store.update_special()
+    watches = 0, -- how many keys are watched, counted once for each client
+    expired = 0, -- how many keys have expired
+    hits = 0, misses = 0, -- how many keys reading commands have found, and not found
   }
   for i = 0, DATABASES - 1 do databases[i] = new_database() end
   return databases
@@ -45,19 +44,19 @@ host.shared.redis = host.shared.redis or new_databases()
 local databases <const> = host.shared.redis
 assert(databases.layout == LAYOUT, "this version keeps keys in another way: restart the server to run it")
 
---- `database` is the one that commands work on.
+--- `database` is the selected database, which commands use.
 local store = { database = databases[0], databases = databases, DATABASES = DATABASES }
 
---- Has a function called with true or false when the store becomes plain, and when it is so no longer: while no
---- client is special, commands work on the first database, nobody watches a key, no request is kept for EXEC, and
---- all want answers.
+--- Sets the function that is called with true when the store becomes plain, and with false when it is not any more. The
+--- store is plain while no client is special: all clients use the first database and want replies, none watches a key,
+--- and none has queued a request for EXEC.
 function store.when_plain(act)
   store.set_plain = act
 end
 
 store.when_plain(function() end)
 
--- Functions to be called with the database that commands work on.
+-- The functions of store.follow().
 local followers = {}
 
 local function use(database)
@@ -65,14 +64,14 @@ local function use(database)
   for i = 1, #followers do followers[i](database) end
 end
 
---- Has a function called with the database that commands work on, now and when it is another. A local variable that
---- is set so costs less than a look at `store.database`.
+--- Calls a function with the selected database, now and whenever it changes. Reading a local variable that the function
+--- sets costs less than reading `store.database`.
 function store.follow(act)
   followers[#followers + 1] = act
   act(store.database)
 end
 
---- To be called when what is known of a client has changed.
+--- To be called when one of these fields of a client has changed.
 function store.update_special(client)
   local is_special = client.database ~= 0 or client.queue ~= nil or client.watched ~= nil or client.silence ~= nil
   if is_special == (client.is_special or false) then return end
@@ -81,7 +80,7 @@ function store.update_special(client)
   if is_special then store.set_plain(false) end
 end
 
---- To be called when a request has been answered that was not a plain one.
+--- To be called after a request that did not take the fast path.
 function store.settle()
   if databases.special > 0 then return end
   use(databases[0])
@@ -92,16 +91,15 @@ function store.select(index)
   use(databases[index])
 end
 
---- ms since 1970
+--- Returns the milliseconds since 1970.
 function store.now()
   return math.floor(time() * 1000)
 end
 
 -- ---- watching -----------------------------------------------------------------------------------
 
--- One look into `kinds` tells what a command may do with a key without a further question: that it holds
--- a string (nil), an "integer", or a table of the type that stands there. If the key has a deadline, which
--- is to be looked at first, or is watched, "special" stands there.
+-- `kinds` tells commands that a key has a string (nil), an "integer", or a table of the type there, and that nothing
+-- else is to be checked. The kind of a key that has a deadline or is watched is "special".
 local function set_kind(database, key, value)
   local kind = nil
   if database.mortals.deadlines[key] or database.watchers[key] then
@@ -114,8 +112,8 @@ local function set_kind(database, key, value)
   database.kinds[key] = kind
 end
 
---- A key has been changed: the clients that watch it are not to execute. Where a table is changed in place,
---- the command says so, if anybody watches anything (databases.watches > 0); all else is done here.
+--- Notes that a key has changed, so that EXEC fails for the clients that watch it. Commands that change a table in
+--- place call this, at least if databases.watches > 0. The functions of this file call it themselves.
 function store.touch(key)
   local watchers = store.database.watchers[key]
   if not watchers then return end
@@ -126,7 +124,7 @@ local touch <const> = store.touch
 
 function store.watch(client, key)
   local database = store.database
-  store.read(key) -- so that a key whose time is over is none
+  store.read(key) -- removes the key if it has expired
   local watchers = database.watchers[key] or {}
   if watchers[client] then return end
   database.watchers[key] = watchers
@@ -153,7 +151,7 @@ function store.unwatch(client)
   store.update_special(client)
 end
 
---- Whether a key that the client watches has been changed. That its time is over is a change, too.
+--- Whether a key that the client watches has changed. Expiring is a change, too.
 function store.is_spoiled(client)
   local selected = store.database
   for _, watched in ipairs(client.watched or {}) do
@@ -170,26 +168,26 @@ function store.remove(key)
   local database = store.database
   if database.data[key] == nil then return false end
   database.data[key] = nil
-  roster.remove(database.keys, key)
+  indexed_set.remove(database.keys, key)
   expiry.remove(database.mortals, key)
   if database.watchers[key] then touch(key) else database.kinds[key] = nil end
   return true
 end
 
--- As `deadline <= store.now()`, which takes longer.
-local function is_over(deadline)
+-- The same as `deadline <= store.now()`, but faster.
+local function has_expired(deadline)
   return deadline <= time() * 1000
 end
 
---- The value of a key, or nil. A key whose time is over is found out here at the latest.
+--- Returns the value of a key, or nil. Removes the key if it has expired.
 function store.read(key)
   local database = store.database
   local deadline = database.mortals.deadlines[key]
-  if deadline and is_over(deadline) and store.remove(key) then databases.expired = databases.expired + 1 end
+  if deadline and has_expired(deadline) and store.remove(key) then databases.expired = databases.expired + 1 end
   return database.data[key]
 end
 
---- The table of that type at the key, or nil. The second result is an error to answer with.
+--- Returns the table of that type at the key, or nil. The second result is an error reply or nil.
 function store.find(key, kind)
   local database = store.database
   if database.kinds[key] == kind then return database.data[key] end
@@ -199,24 +197,23 @@ function store.find(key, kind)
   return value
 end
 
---- Sets what a key holds; when it is to end does not change. What can fail for want of memory comes before the
---- value, so that no key holds one that is of another kind than it says.
+--- Sets the value of a key, and keeps its deadline. All that may run out of memory comes before the value, so that the
+--- kind of a key never contradicts its value.
 function store.write(key, value)
   local database = store.database
-  if database.data[key] == nil then roster.add(database.keys, key) end
+  if database.data[key] == nil then indexed_set.add(database.keys, key) end
   set_kind(database, key, value)
   database.data[key] = value
   if databases.watches > 0 then touch(key) end
 end
 
---- As store.write() of a string, for a key that is not there and of which `kinds` says nothing: it has no deadline,
---- and nobody watches it. Most keys begin so.
+--- A faster store.write() of a string, for a new key that has no kind, because nobody watches it.
 function store.add_string(database, key, value)
-  roster.add(database.keys, key)
+  indexed_set.add(database.keys, key)
   database.data[key] = value
 end
 
---- As store.find(), but where there is nothing, create() makes it.
+--- Like store.find(), but calls create() for a new value if there is none.
 function store.find_or_create(key, kind, create)
   local database = store.database
   if database.kinds[key] == kind then return database.data[key] end
@@ -228,14 +225,14 @@ function store.find_or_create(key, kind, create)
   return value, fault
 end
 
---- The ms since 1970 at which a key ends, or nil.
+--- Returns the ms since 1970 at which a key expires, or nil.
 function store.deadline(key)
   return store.database.mortals.deadlines[key]
 end
 
---- Gives a key its deadline. If that is over, the key is removed.
+--- Sets the deadline of a key. If that is over, the key is removed.
 function store.set_deadline(key, deadline)
-  if is_over(deadline) then
+  if has_expired(deadline) then
     store.remove(key)
     return
   end
@@ -245,7 +242,7 @@ function store.set_deadline(key, deadline)
   touch(key)
 end
 
---- Whether it had one.
+--- Removes the deadline of a key. Returns whether it had one.
 function store.clear_deadline(key)
   local database = store.database
   if not expiry.remove(database.mortals, key) then return false end
@@ -264,13 +261,12 @@ function store.flush(database)
   for _, part in ipairs { "data", "keys", "mortals", "kinds" } do database[part] = new[part] end
 end
 
---- After a command has failed for want of memory, what it has left of a key is removed: a key without a value,
---- or one that holds nothing.
-function store.mend(key)
+--- Repairs a key after a command has run out of memory: removes a key without a value, or with an empty value.
+function store.repair(key)
   local database = store.database
   local value = database.data[key]
   if value == nil then
-    roster.remove(database.keys, key)
+    indexed_set.remove(database.keys, key)
     if not database.watchers[key] then database.kinds[key] = nil end
   elseif type(value) == "table" and (value.count == 0 or value.last and value.last < value.first) then
     store.remove(key)
@@ -279,15 +275,15 @@ end
 
 -- ---- time ---------------------------------------------------------------------------------------
 
--- So many keys are removed between two looks at the clock.
+-- How many keys are removed between two readings of the clock.
 local AT_ONCE <const> = 20
 
--- Removes keys of the selected database until the clock says `stop`. Whether none is left.
+-- Removes expired keys of the selected database until the time `stop`. Returns whether none is left.
 local function sweep_database(mortals, stop)
   local present = store.now()
   repeat
     for _ = 1, AT_ONCE do
-      local key = expiry.find_over(mortals, present)
+      local key = expiry.find_expired(mortals, present)
       if not key then return true end
       store.remove(key)
       databases.expired = databases.expired + 1
@@ -296,8 +292,8 @@ local function sweep_database(mortals, stop)
   return false
 end
 
---- Removes the keys whose time is over, for so many seconds at most. Whether none is left. Keys go up to a
---- tenth of a second late if nobody asks for them.
+--- Removes expired keys for up to `seconds`. Returns whether none is left. A key that no command reads is removed up to
+--- a tenth of a second after its deadline.
 function store.sweep(seconds)
   local selected, stop, is_done = store.database, host.now() + seconds, true
   for i = 0, DATABASES - 1 do

@@ -16,7 +16,7 @@ local strings = {}
 local database
 store.follow(function(selected) database = selected end)
 
--- The string at the key, or nil. The second result is an error to answer with.
+-- Returns the string at the key, or nil. The second result is an error reply or nil.
 local function text_at(key)
   local value = read(key)
   local kind = type(value)
@@ -25,13 +25,13 @@ local function text_at(key)
   return nil, WRONG_TYPE
 end
 
--- Sets a string as if there had been nothing.
+-- Sets a string. The key loses its old value and its deadline.
 local function replace(key, value)
   if database.kinds[key] then
     write(key, value)
     clear_deadline(key)
   elseif database.data[key] then
-    database.data[key] = value -- a string instead of a string
+    database.data[key] = value -- replaces a string by a string
   else
     add_string(database, key, value)
   end
@@ -39,16 +39,15 @@ end
 
 local hits, misses = 0, 0
 
---- How many keys GET and MGET have found, and how many not, since this was last asked. Local variables are what
---- costs least to count in.
+--- Returns how many keys GET and MGET have found, and not found, since the last call. They are counted in local
+--- variables, which is the fastest way.
 function strings.take_lookups()
   local found, missed = hits, misses
   hits, misses = 0, 0
   return found, missed
 end
 
--- GET, SET and INCR look into the database themselves: a call of a function would take as long as the
--- rest of them.
+-- GET, SET and INCR read the database themselves: calling a function would double their time.
 function strings.get(request)
   local key = request[2]
   local value
@@ -67,11 +66,11 @@ function strings.get(request)
   return HEADERS[#value] .. value .. "\r\n"
 end
 
--- The ms that each option counts in, and whether it counts from now.
+-- The unit of each option in ms, and whether it counts from now.
 local UNITS <const> = { EX = 1000, PX = 1, EXAT = 1000, PXAT = 1 }
 local IS_RELATIVE <const> = { EX = true, PX = true }
 
--- Reads a deadline; nil and an error if it is none.
+-- Reads a deadline, or returns nil and an error.
 local function read_deadline(name, option, text)
   local amount = to_integer(text)
   if not amount then return nil, reply.NO_INTEGER end
@@ -80,7 +79,7 @@ local function read_deadline(name, option, text)
   return deadline
 end
 
--- Reads the options of SET; nil and an error if they are none.
+-- Reads the options of SET, or returns nil and an error.
 local function read_options(request, count)
   local is, i = {}, 4
   while i <= count do
@@ -140,7 +139,7 @@ function strings.set(request, count)
   return OK
 end
 
--- SETEX and PSETEX
+-- Makes SETEX and PSETEX.
 local function set_with_deadline(name, option)
   return function(request)
     local deadline, fault = read_deadline(name, option, request[3])
@@ -218,7 +217,7 @@ function strings.can_add(a, b)
   return a >= math.mininteger - b
 end
 
--- The integer at a key, 0 if there is nothing. The second result is an error to answer with.
+-- Returns the integer at a key; 0: there is no such key; or nil and an error.
 local function integer_at(key)
   local value = read(key)
   local kind = type(value)
@@ -239,7 +238,7 @@ local function count_by(key, amount)
     if fault then return fault end
   end
   local sum = value + amount
-  if (sum < value) ~= (amount < 0) then return reply.OVERFLOW end -- it has gone round
+  if (sum < value) ~= (amount < 0) then return reply.OVERFLOW end -- the sum has wrapped
   if is_counter then database.data[key] = sum else write(key, sum) end
   return integer(sum)
 end

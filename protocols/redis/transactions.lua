@@ -1,5 +1,5 @@
--- MULTI, EXEC, DISCARD, WATCH, UNWATCH and RESET. Between MULTI and EXEC, requests are kept in the client's
--- `queue`; a `client` is what clients.of() knows.
+-- MULTI, EXEC, DISCARD, WATCH, UNWATCH and RESET. Between MULTI and EXEC, requests are in the client's `queue`. A
+-- `client` is a record of clients.of().
 local clients = require "redis.clients"
 local memory = require "redis.memory"
 local reply = require "redis.reply"
@@ -27,14 +27,14 @@ function transactions.discard(_, _, self)
   return reply.OK
 end
 
---- The answer to an EXEC that cannot be run at all.
+--- Discards the transaction and returns the reply to an EXEC that cannot run.
 function transactions.abort(client, fault)
   finish(client)
   local reason = fault:sub(2, -3):gsub("^ERR ", "")
   return reply.error("EXECABORT Transaction discarded because of: %s", reason)
 end
 
---- Makes EXEC from the function that runs a request.
+--- Makes EXEC. `run` is the function that runs a request.
 function transactions.exec_with(run)
   return function(_, _, self)
     local client = clients.of(self)
@@ -47,7 +47,7 @@ function transactions.exec_with(run)
     if needs_memory and memory.is_full(0) then return transactions.abort(client, reply.OUT_OF_MEMORY) end
     local pieces = { "*" .. #queue .. "\r\n" }
     for _, request in ipairs(queue) do
-      store.select(client.database) -- which a request before may have changed
+      store.select(client.database) -- a request before may have changed it
       pieces[#pieces + 1] = run(request, self)
     end
     return table.concat(pieces)
@@ -67,7 +67,7 @@ function transactions.unwatch(_, _, self)
   return reply.OK
 end
 
---- The connection is as it was when it was new, but for its number.
+--- RESET: the connection becomes like a new one, but keeps its number.
 function transactions.reset(_, _, self)
   local client = clients.of(self)
   finish(client)
@@ -76,7 +76,7 @@ function transactions.reset(_, _, self)
   return "+RESET\r\n"
 end
 
---- The connection has ended.
+--- Removes all data of a connection that has ended.
 function transactions.forget(self)
   if not store.databases.clients[self] then return end
   transactions.reset(nil, nil, self)

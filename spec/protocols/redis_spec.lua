@@ -642,12 +642,12 @@ describe("redis.expiry", function()
     debug.sethook(function() error "it takes too many steps" end, "", 1000000)
     finally(function() debug.sethook() end)
     for i = 1, 3 do
-      assert.are.equal("key" .. i, expiry.find_over(keys, century))
+      assert.are.equal("key" .. i, expiry.find_expired(keys, century))
       expiry.remove(keys, "key" .. i)
     end
-    assert.is_nil(expiry.find_over(keys, century))
-    assert.is_nil(expiry.find_over(keys, 2 * century))
-    assert.are.equal("last", expiry.find_over(keys, 2 * century + 100))
+    assert.is_nil(expiry.find_expired(keys, century))
+    assert.is_nil(expiry.find_expired(keys, 2 * century))
+    assert.are.equal("last", expiry.find_expired(keys, 2 * century + 100))
   end)
 end)
 

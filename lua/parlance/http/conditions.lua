@@ -1,11 +1,11 @@
--- What a client knows already and what part of the rest it wants (RFC 9110, 13 and 14).
+-- Conditional requests and range requests (RFC 9110, 13 and 14).
 
 local http = require "parlance.http"
 
 local conditions = {}
 
--- Whether a list of entity tags, or "*", names this one, which is nil for what has none. Weakly, W/"a" and "a" are
--- the same. A list that is malformed names nothing.
+-- Whether a list of entity tags, or "*", names this tag; nil: the representation has no tag. In a weak comparison,
+-- W/"a" and "a" are the same. A malformed list names no tag.
 local function names_tag(list, etag, weakly)
   if list:match "^[ \t]*%*[ \t]*$" then return true end
   local own_weak, own = (etag or ""):match '^(W?/?)(".*")$'
@@ -20,10 +20,10 @@ local function names_tag(list, etag, weakly)
   return is_named
 end
 
---- The status to answer with instead of the representation, 304 or 412; nil to go on. In the order
---- of RFC 9110, 13.2.2, for GET and HEAD.
+--- Evaluates the conditions of a GET or HEAD in the order of RFC 9110, 13.2.2. Returns the status that is sent
+--- instead of the representation, 304 or 412; nil: the representation is sent.
 ---@param headers table<string, string> of the request
----@param etag? string with its quotes; nil: it has none, but it is there
+---@param etag? string with its quotes; nil: the representation has no tag
 ---@param mtime? integer seconds since 1970
 ---@return 304|412|nil status
 function conditions.check(headers, etag, mtime)
@@ -44,22 +44,22 @@ function conditions.check(headers, etag, mtime)
   return nil
 end
 
--- A range belongs to what the client has a part of already; if that has changed it wants it all. Only a strong
--- validator can tell (RFC 9110, 13.1.5 and 8.8.2.2): one tag that is not weak, or a date that is good enough.
+-- Whether If-Range allows a range: the client has a part of the representation already, and wants all of it if it
+-- has changed. Only a strong validator counts (RFC 9110, 13.1.5 and 8.8.2.2): a tag that is not weak, or a date that
+-- only one content had.
 local function is_current(if_range, etag, mtime, is_date_strong)
   if not if_range then return true end
   if if_range:find '"' then return if_range == etag and etag:sub(1, 1) == '"' end
   return is_date_strong and http.parse_date(if_range) == mtime
 end
 
---- The first and the last byte that are asked for, counted from 0; nil for all of them; false if
---- there are none of the bytes that are asked for (416). More than one range, and what is not
---- understood, is left aside, as it may be.
+--- Returns the first and the last byte of the range, counted from 0; nil: the whole is sent; false: the range has no
+--- byte of the whole (416). A Range header with several ranges, or that is malformed, is ignored, as RFC 9110 allows.
 ---@param headers table<string, string> of the request
 ---@param size integer bytes of the whole
 ---@param etag string
 ---@param mtime integer
----@param is_date_strong boolean whether no two contents have had this mtime, as far as anybody was told of it
+---@param is_date_strong boolean whether only one content had this mtime
 ---@return integer|false|nil first
 ---@return integer? last
 function conditions.range(headers, size, etag, mtime, is_date_strong)

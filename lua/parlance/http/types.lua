@@ -1,4 +1,4 @@
--- The media type of a file, from the ending of its name.
+-- The media type of a file, found by the extension of its name.
 
 local TEXT <const> = "text/plain; charset=utf-8"
 
@@ -22,12 +22,12 @@ local types = {
   xml = "application/xml", xz = "application/x-xz", zip = "application/zip",
 }
 
--- Names that are known as they are.
+-- Files without an extension that are text.
 local whole_names = {}
 for name in ("AUTHORS CHANGELOG CHANGES CONTRIBUTING COPYING Dockerfile INSTALL LICENCE LICENSE Makefile NEWS NOTICE "
   .. "README TODO"):gmatch "%S+" do whole_names[name] = TEXT end
 
---- The type that goes with the name; that of bytes of any kind for a name it does not know.
+--- Returns the media type for the name; "application/octet-stream" if the name is not known.
 ---@param name string may be a path
 ---@return string
 return function(name)
