@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #include "io/child.h"
-#include "script/script.h"
+#include "reload/reload.h"
 #include "server/server.h"
 
 /* ms that a check may take in all; most is for what is not play. */

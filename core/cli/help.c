@@ -4,6 +4,7 @@
 
 #include "cli/banner.h"
 #include "cli/commands.h"
+#include "reload/reload.h"
 
 /* The widest name of a setting that the others are aligned with. */
 enum { WIDTH_MAX = 24 };

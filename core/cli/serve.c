@@ -9,7 +9,7 @@
 #include "cli/checker.h"
 #include "cli/commands.h"
 #include "io/signals.h"
-#include "script/script.h"
+#include "reload/reload.h"
 #include "server/server.h"
 
 /* Descriptors that connections leave for everything else: listeners, logs, files of responses. */

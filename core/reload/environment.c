@@ -304,18 +304,30 @@ static void copy_fields(lua_State *state, int from, int to) {
   }
 }
 
-void environment_prepare(lua_State *state) {
+/* Pushes the folder that the script at path lies in, which its modules lie beside. */
+static const char *push_folder(lua_State *state, const char *path) {
+  const char *end = strrchr(path, '/');
+  if (!end) return lua_pushliteral(state, ".");
+  return lua_pushlstring(state, path, end == path ? 1 : (size_t)(end - path));
+}
+
+/* The modules beside the script come first, then those that come with the server. A folder
+ * of the script that package.path cannot name is known to the script's own require. */
+static void set_package_path(lua_State *state, const struct script_options *options) {
+  lua_getglobal(state, LUA_LOADLIBNAME);
+  if (options->modules) searcher_add(state, -1, options->modules);
+  const char *folder = push_folder(state, options->path);
+  if (searcher_is_path(folder)) searcher_add(state, -2, folder);
+  lua_pop(state, 2);
+}
+
+void environment_prepare(lua_State *state, const struct script_options *options) {
+  set_package_path(state, options);
   lua_newtable(state);
   luaL_getsubtable(state, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   copy_fields(state, lua_gettop(state), lua_gettop(state) - 1);
   lua_pop(state, 1);
   lua_rawsetp(state, LUA_REGISTRYINDEX, &builtin_key);
-}
-
-const char *environment_push_folder(lua_State *state, const char *path) {
-  const char *end = strrchr(path, '/');
-  if (!end) return lua_pushliteral(state, ".");
-  return lua_pushlstring(state, path, end == path ? 1 : (size_t)(end - path));
 }
 
 static void add_loader(lua_State *state, int environment, const char *name, int place) {
@@ -380,7 +392,7 @@ struct sources *environment_push(lua_State *state, const char *path) {
   lua_pushvalue(state, environment);
   lua_getfield(state, environment, LUA_LOADLIBNAME);
   lua_pushvalue(state, environment + 1);
-  (void)environment_push_folder(state, path);
+  (void)push_folder(state, path);
   lua_getglobal(state, "require");
   lua_pushcclosure(state, require_module, REQUIRE_UPVALUES);
   lua_setfield(state, environment, "require");

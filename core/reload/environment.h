@@ -10,10 +10,11 @@
 #include <lua.h>
 
 #include "reload/sources.h"
+#include "script/script.h"
 
-/* To be called once for a state, before the first script runs: what is loaded now cannot be hidden
- * by a module beside a script. May raise. */
-void environment_prepare(lua_State *state);
+/* To be called once for a state, before the first script runs: sets package.path, and what is
+ * loaded now cannot be hidden by a module beside a script. May raise. */
+void environment_prepare(lua_State *state, const struct script_options *options);
 
 /* Pushes a new environment, and behind it a userdata that holds its sources. `path` is the
  * script's. May raise. */
@@ -23,8 +24,5 @@ struct sources *environment_push(lua_State *state, const char *path);
  * top, and leaves one result. Raises what is wrong. */
 void environment_run(lua_State *state, int environment, struct sources *sources, const char *path,
                      int arguments);
-
-/* Pushes the folder that the script at path lies in, which its modules lie beside. May raise. */
-const char *environment_push_folder(lua_State *state, const char *path);
 
 #endif

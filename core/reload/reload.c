@@ -1,4 +1,5 @@
-/* A new version takes over: script_reload() and what belongs to it. */
+#include "reload/reload.h"
+
 #include <lauxlib.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -6,7 +7,9 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "script/life.h"
+#include "reload/version.h"
+#include "script/script_internal.h"
+#include "script/tasks.h"
 #include "script/watchdog.h"
 
 /* For so long, in ms, a file may be missing while it is being replaced. */
@@ -18,6 +21,25 @@ enum { STRANGERS_MAX = 3, STRANGERS_TIME = 10000 };
 
 /* Longest list of names in a log line, in bytes. */
 enum { LIST_MAX = 1024 };
+
+/* What is known of a script's versions besides those that serve. A userdata of its state. */
+struct reload {
+  struct sources failed;   /* what the last version that was refused was made from; or empty */
+  struct sources checked;  /* what a check that is under way is about; or empty */
+  size_t transcripts;      /* so many belonged to the script then */
+  int64_t checked_since;   /* when it was asked for, in ms */
+  uint64_t stranger;       /* the fingerprint of the last version that was not what was checked */
+  unsigned strangers;      /* so many there were in a row with this fingerprint */
+  int64_t strangers_since; /* when the first of a row was met, with whatever fingerprint; 0: none */
+  int64_t lacking_since;   /* when a file was first found missing; 0: none is */
+  bool (*pause)(void *context); /* lets others go on while a version is being made; or NULL */
+  void *pause_context;
+  double piece_since; /* when others last went on, in seconds of clock_seconds(), */
+  double longest;     /* and for how long they waited at most, while a version was being made */
+  size_t used_before; /* bytes of Lua's then, */
+  size_t made;        /* and how many of them belong to the version that is being made */
+  bool is_troubled;   /* a version could not be read, and that was logged */
+};
 
 /* ---- the log's lists ------------------------------------------------------------------------ */
 
@@ -41,20 +63,20 @@ static void add_name(void *context, const char *name) {
 /* ---- pieces -------------------------------------------------------------------------------- */
 
 static void begin_piece(struct script *script) {
-  script->piece_since = clock_seconds();
-  script->used_before = script->memory.used;
+  script->reload->piece_since = clock_seconds();
+  script->reload->used_before = script->memory.used;
 }
 
 static void end_piece(struct script *script) {
-  double piece = clock_seconds() - script->piece_since;
-  if (piece > script->longest) script->longest = piece;
-  if (script->memory.used > script->used_before)
-    script->made += script->memory.used - script->used_before;
+  double piece = clock_seconds() - script->reload->piece_since;
+  if (piece > script->reload->longest) script->reload->longest = piece;
+  if (script->memory.used > script->reload->used_before)
+    script->reload->made += script->memory.used - script->reload->used_before;
 }
 
 static void begin_pieces(struct script *script) {
-  script->longest = 0;
-  script->made = 0;
+  script->reload->longest = 0;
+  script->reload->made = 0;
   begin_piece(script);
 }
 
@@ -63,18 +85,19 @@ static void begin_pieces(struct script *script) {
 static void let_others(void *context) {
   struct script *script = context;
   size_t limit = script->memory.limit;
-  double since = script->piece_since;
+  double since = script->reload->piece_since;
   end_piece(script);
-  script->memory.limit = limit < SIZE_MAX - script->made ? limit + script->made : SIZE_MAX;
-  bool have_gone_on = script->pause(script->pause_context);
+  script->memory.limit =
+      limit < SIZE_MAX - script->reload->made ? limit + script->reload->made : SIZE_MAX;
+  bool have_gone_on = script->reload->pause(script->reload->pause_context);
   script->memory.limit = limit;
   begin_piece(script);
-  if (!have_gone_on) script->piece_since = since;
+  if (!have_gone_on) script->reload->piece_since = since;
 }
 
 void script_set_pause(struct script *script, bool (*pause)(void *context), void *context) {
-  script->pause = pause;
-  script->pause_context = context;
+  script->reload->pause = pause;
+  script->reload->pause_context = context;
 }
 
 /* ---- state --------------------------------------------------------------------------------- */
@@ -127,13 +150,13 @@ static void log_reloaded(const struct script *script, const struct list *files, 
   log_text(&line, "service", script->name);
   log_integer(&line, "generation", script->generation->number);
   log_text(&line, "files", files->text);
-  log_number(&line, "ms", script->longest * 1000);
+  log_number(&line, "ms", script->reload->longest * 1000);
   for (const struct generation *one = script->older; one; one = one->next)
     remaining += one->handler.sessions;
   log_integer(&line, "on_old", (int64_t)remaining);
   if (was_checked) {
-    log_integer(&line, "transcripts", (int64_t)script->transcripts);
-    log_integer(&line, "check_ms", now - script->checked_since);
+    log_integer(&line, "transcripts", (int64_t)script->reload->transcripts);
+    log_integer(&line, "check_ms", now - script->reload->checked_since);
   }
   log_end(&line);
 }
@@ -205,30 +228,30 @@ static void take_over(struct script *script, const struct takeover *takeover, in
   }
   tasks_end(old);
   tasks_begin(script->generation);
-  sources_deinit(&script->failed);
-  script->lacking_since = 0;
-  script->is_troubled = false;
-  script->strangers = 0;
-  script->strangers_since = 0;
+  sources_deinit(&script->reload->failed);
+  script->reload->lacking_since = 0;
+  script->reload->is_troubled = false;
+  script->reload->strangers = 0;
+  script->reload->strangers_since = 0;
 }
 
 /* ---- the files ----------------------------------------------------------------------------- */
 
 static bool is_refused_before(const struct script *script) {
-  return script->failed.count > 0 && !sources_changed(&script->failed);
+  return script->reload->failed.count > 0 && !sources_changed(&script->reload->failed);
 }
 
 /* Lists the files that have changed; `as_read`, or NULL, gets all as they are. */
 static bool is_worth_trying(struct script *script, struct list *files, struct sources *as_read) {
   if (is_refused_before(script)) {
-    script->lacking_since = 0;
+    script->reload->lacking_since = 0;
     return false;
   }
   bool has_changed = sources_look(script->generation->sources, as_read, add_name, files) > 0;
-  if (!has_changed) script->lacking_since = 0;
-  if (!has_changed && script->failed.count > 0) {
+  if (!has_changed) script->reload->lacking_since = 0;
+  if (!has_changed && script->reload->failed.count > 0) {
     struct log_line line;
-    sources_deinit(&script->failed);
+    sources_deinit(&script->reload->failed);
     if (log_begin(&line, LOG_INFO, "reload_undone")) {
       log_text(&line, "service", script->name);
       log_integer(&line, "serving", script->generation->number);
@@ -240,14 +263,14 @@ static bool is_worth_trying(struct script *script, struct list *files, struct so
 
 /* A file that is being replaced may be missing for a moment. */
 static bool may_come_back(struct script *script, int64_t now) {
-  if (script->lacking_since == 0) script->lacking_since = now;
-  return now - script->lacking_since < PATIENCE;
+  if (script->reload->lacking_since == 0) script->reload->lacking_since = now;
+  return now - script->reload->lacking_since < PATIENCE;
 }
 
 static bool has_patience(struct script *script, bool is_forced, int64_t now) {
   if (is_forced) return false;
   bool lacks = sources_lack(script->generation->sources);
-  if (!lacks) script->lacking_since = 0;
+  if (!lacks) script->reload->lacking_since = 0;
   return lacks && may_come_back(script, now);
 }
 
@@ -260,8 +283,8 @@ static bool is_made_too_early(struct script *script, const struct generation *ne
 /* What may pass is logged once, and tried again. */
 static enum script_reload put_off(struct script *script, struct sources *sources,
                                   const struct takeover *takeover, int64_t now) {
-  if (!script->is_troubled) log_refused(script, takeover, now);
-  script->is_troubled = true;
+  if (!script->reload->is_troubled) log_refused(script, takeover, now);
+  script->reload->is_troubled = true;
   sources_deinit(sources);
   return SCRIPT_LACKING;
 }
@@ -271,11 +294,11 @@ static enum script_reload refuse(struct script *script, struct sources *sources,
                                  const struct takeover *takeover, int64_t now) {
   if (sources->is_uncertain) return put_off(script, sources, takeover, now);
   if (sources->count == 0) sources_note(sources, script->options.path);
-  sources_deinit(&script->failed);
-  script->failed = *sources;
-  script->lacking_since = 0;
-  script->strangers = 0;
-  script->strangers_since = 0;
+  sources_deinit(&script->reload->failed);
+  script->reload->failed = *sources;
+  script->reload->lacking_since = 0;
+  script->reload->strangers = 0;
+  script->reload->strangers_since = 0;
   log_refused(script, takeover, now);
   return SCRIPT_REFUSED;
 }
@@ -285,10 +308,10 @@ static enum script_reload refuse(struct script *script, struct sources *sources,
 /* What is loaded is not what was checked. Mostly it was saved meanwhile; but it may be that it is
  * never the same here and there, or only loads here, and that must come to an end. */
 static void meet_stranger(struct script *script, struct takeover *takeover, uint64_t fingerprint) {
-  bool is_same = script->strangers > 0 && script->stranger == fingerprint;
-  script->strangers = is_same ? script->strangers + 1 : 1;
-  script->stranger = fingerprint;
-  takeover->is_stranger = script->strangers < STRANGERS_MAX;
+  bool is_same = script->reload->strangers > 0 && script->reload->stranger == fingerprint;
+  script->reload->strangers = is_same ? script->reload->strangers + 1 : 1;
+  script->reload->stranger = fingerprint;
+  takeover->is_stranger = script->reload->strangers < STRANGERS_MAX;
   takeover->detail = takeover->verdict->report ? takeover->verdict->report
                                                : "it was made from other files when it was checked";
 }
@@ -309,8 +332,8 @@ static bool passes(struct script *script, struct takeover *takeover) {
 static enum script_reload turn_away(struct script *script, struct sources *sources,
                                     const struct takeover *takeover, int64_t now) {
   if (!takeover->is_stranger) return refuse(script, sources, takeover, now);
-  if (script->strangers_since == 0) script->strangers_since = now;
-  if (now - script->strangers_since >= STRANGERS_TIME)
+  if (script->reload->strangers_since == 0) script->reload->strangers_since = now;
+  if (now - script->reload->strangers_since >= STRANGERS_TIME)
     return put_off(script, sources, takeover, now);
   sources_deinit(sources);
   return SCRIPT_LACKING;
@@ -330,7 +353,7 @@ static void load_other(struct script *script, struct script *other, struct takeo
                        bool is_forced, struct sources *sources, int64_t now) {
   struct ahead nothing;
   ahead_init(&nothing);
-  takeover->next = script_make(other, &nothing, sources);
+  takeover->next = version_make(other, &nothing, sources);
   ahead_deinit(&other->gate, &nothing);
   if (takeover->next) {
     takeover->is_early = !is_forced && is_made_too_early(script, takeover->next, now);
@@ -376,7 +399,7 @@ static bool make_next(struct script *script, struct takeover *takeover, struct a
     turn_down(script, takeover, is_forced, sources, now);
     return false;
   }
-  takeover->next = script_make(script, ahead, sources);
+  takeover->next = version_make(script, ahead, sources);
   if (!takeover->next) return false;
   takeover->is_early = !is_forced && is_made_too_early(script, takeover->next, now);
   if (!takeover->is_early && passes(script, takeover)) {
@@ -406,7 +429,7 @@ static bool look(struct script *script, bool is_forced, struct list *files, stru
   if (is_forced) sources_look(script->generation->sources, &ahead->files, add_name, files);
   if (ahead->files.lacks)
     sources_deinit(&ahead->files);
-  else if (script->pause) {
+  else if (script->reload->pause) {
     ahead->pause = let_others;
     ahead->context = script;
   }
@@ -466,24 +489,26 @@ enum script_reload script_look(struct script *script, bool is_forced,
                                const char *const *transcripts, size_t transcript_count,
                                int64_t now) {
   struct list files = {0};
-  if (script->checked.count > 0 && !sources_changed(&script->checked)) return SCRIPT_CHECKING;
-  sources_deinit(&script->checked);
+  if (script->reload->checked.count > 0 && !sources_changed(&script->reload->checked))
+    return SCRIPT_CHECKING;
+  sources_deinit(&script->reload->checked);
   if (!is_forced && !is_worth_trying(script, &files, NULL)) return SCRIPT_UNCHANGED;
   if (has_patience(script, is_forced, now)) return SCRIPT_LACKING;
   for (size_t i = 0; i < script->generation->sources->count; i++)
-    sources_note(&script->checked, script->generation->sources->items[i].path);
-  for (size_t i = 0; i < script->failed.count; i++)
-    sources_note(&script->checked, script->failed.items[i].path);
-  for (size_t i = 0; i < transcript_count; i++) sources_note(&script->checked, transcripts[i]);
-  script->transcripts = transcript_count;
-  script->checked_since = now;
-  return script->checked.count > 0 ? SCRIPT_UNCHECKED : SCRIPT_LACKING;
+    sources_note(&script->reload->checked, script->generation->sources->items[i].path);
+  for (size_t i = 0; i < script->reload->failed.count; i++)
+    sources_note(&script->reload->checked, script->reload->failed.items[i].path);
+  for (size_t i = 0; i < transcript_count; i++)
+    sources_note(&script->reload->checked, transcripts[i]);
+  script->reload->transcripts = transcript_count;
+  script->reload->checked_since = now;
+  return script->reload->checked.count > 0 ? SCRIPT_UNCHECKED : SCRIPT_LACKING;
 }
 
 enum script_reload script_judge(struct script *script, bool is_forced,
                                 const struct script_verdict *verdict, int64_t now) {
-  struct sources checked = script->checked;
-  script->checked = (struct sources){0};
+  struct sources checked = script->reload->checked;
+  script->reload->checked = (struct sources){0};
   if (verdict->finding == SCRIPT_UNKNOWN) {
     struct takeover takeover = {.step = "preflight", .detail = verdict->report};
     return refuse(script, &checked, &takeover, now);
@@ -493,8 +518,53 @@ enum script_reload script_judge(struct script *script, bool is_forced,
   return outcome;
 }
 
+/* ---- the first version ---------------------------------------------------------------------- */
+
+static int free_reload(lua_State *state) {
+  struct reload *reload = lua_touserdata(state, 1);
+  sources_deinit(&reload->failed);
+  sources_deinit(&reload->checked);
+  return 0;
+}
+
+/* The userdata is the registry's until the state is closed. */
+static int begin(lua_State *state) {
+  struct script *script = lua_touserdata(state, 1);
+  script->reload = lua_newuserdatauv(state, sizeof *script->reload, 0);
+  *script->reload = (struct reload){.is_troubled = false};
+  lua_createtable(state, 0, 1);
+  lua_pushcfunction(state, free_reload);
+  lua_setfield(state, -2, "__gc");
+  lua_setmetatable(state, -2);
+  luaL_ref(state, LUA_REGISTRYINDEX);
+  return 0;
+}
+
+bool script_load(struct script *script, const char **error) {
+  struct sources sources;
+  struct ahead nothing;
+  if (gate_run(&script->gate, begin, script) != GATE_OK) {
+    *error = version_error(script);
+    return false;
+  }
+  ahead_init(&nothing);
+  script->generation = version_make(script, &nothing, &sources);
+  ahead_deinit(&script->gate, &nothing);
+  if (script->generation) {
+    const struct script_clock *clock = script->options.clock;
+    script->generation->since = clock ? (int64_t)(clock->monotonic * 1000) : clock_milliseconds();
+    tasks_begin(script->generation);
+    return true;
+  }
+  sources_deinit(&sources);
+  *error = version_error(script);
+  return false;
+}
+
+/* ---- the files that are watched ------------------------------------------------------------- */
+
 size_t script_count_files(const struct script *script) {
-  return script->generation->sources->count + script->failed.count;
+  return script->generation->sources->count + script->reload->failed.count;
 }
 
 static void visit_all(const struct sources *sources, void (*visit)(void *context, const char *path),
@@ -505,5 +575,5 @@ static void visit_all(const struct sources *sources, void (*visit)(void *context
 void script_each_file(const struct script *script, void (*visit)(void *context, const char *path),
                       void *context) {
   visit_all(script->generation->sources, visit, context);
-  visit_all(&script->failed, visit, context);
+  visit_all(&script->reload->failed, visit, context);
 }

@@ -1,7 +1,6 @@
-#include "script/collector.h"
-
+/* Lua's garbage, collected in small steps while nobody waits: script_collect_garbage(). */
 #include "base/clock.h"
-#include "script/life.h"
+#include "script/script_internal.h"
 
 enum {
   /* Cycles of Lua's collector in a collection. The first cycle may have begun before, and keeps the

@@ -7,11 +7,12 @@
 #include <lua.h>
 #include <stdbool.h>
 
-#include "reload/sources.h"
 #include "script/gate.h"
-#include "script/script.h"
-#include "script/tasks.h"
 #include "session/handler.h"
+
+struct script;
+struct sources;
+struct task;
 
 /* The functions of a protocol, in the order of generation_function_name(). */
 enum function {
@@ -39,13 +40,14 @@ struct generation {
   struct handler handler; /* first, so that a handler is its generation */
   struct gate *gate;
   struct script *script;
-  struct generation *next;       /* of those that have a successor and still have conversations */
-  unsigned number;               /* from 1 on */
-  int64_t since;                 /* when it began to serve, in ms */
-  uint64_t fingerprint;          /* of its sources when it had been loaded */
-  struct sources *sources;       /* Lua's, behind `roots`; NULL before it is prepared */
-  struct framing framing;        /* what handler.framing points to, if anything */
-  struct task_list tasks;        /* that have not ended */
+  struct generation *next; /* of those that have a successor and still have conversations */
+  unsigned number;         /* from 1 on */
+  int64_t since;           /* when it began to serve, in ms */
+  uint64_t fingerprint;    /* of its sources when it had been loaded */
+  struct sources *sources; /* Lua's, behind `roots`; NULL before it is prepared */
+  struct framing framing;  /* what handler.framing points to, if anything */
+  struct task *first_task; /* The tasks that have not ended, in the order of their making. */
+  struct task *last_task;
   int functions[FUNCTION_COUNT]; /* references; LUA_NOREF where there is none */
   int metatable;                 /* of every `self` */
   int roots;                     /* a list: what it consists of, see enum root */
@@ -57,19 +59,10 @@ struct generation {
   char example[EXAMPLE_MAX];
 };
 
-/* Nothing is loaded yet, so that generation_unload() may be called. */
-void generation_init(struct generation *generation, struct script *script, struct gate *gate);
-
-/* Makes the environment that the script at path is to run in. To be called inside the gate; may
- * raise. */
-void generation_prepare(lua_State *state, struct generation *generation, const char *path);
-
-/* Runs the script file at options->path in the environment that was prepared and fills in the
- * generation; where a limit is not given, the script's counts. Its references live until
- * generation_unload(). To be called inside the gate: raises what is wrong, as a text that names the
- * file; generation->sources then has what was read so far. */
-void generation_load(lua_State *state, struct generation *generation,
-                     const struct script_options *options);
+/* An empty generation with the functions of `handler`: nothing is loaded, and generation_unload()
+ * may be called. */
+void generation_init(struct generation *generation, struct script *script, struct gate *gate,
+                     const struct handler *handler);
 
 /* Gives up the references. Cannot raise. */
 void generation_unload(lua_State *state, struct generation *generation);

@@ -6,21 +6,19 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "modules/http_response.h"
 #include "modules/module_files.h"
 #include "modules/module_framing.h"
 #include "modules/module_parlance.h"
 #include "modules/sandbox.h"
 #include "modules/simulated_globals.h"
-#include "reload/environment.h"
-#include "reload/searcher.h"
 #include "script/atomic.h"
 #include "script/coroutines.h"
 #include "script/finalizers.h"
-#include "script/life.h"
+#include "script/script_internal.h"
 #include "script/sent_file.h"
 #include "script/settings.h"
+#include "script/tasks.h"
 #include "script/watchdog.h"
 
 static void take_name(struct script *script) {
@@ -28,16 +26,6 @@ static void take_name(struct script *script) {
   snprintf(script->name, sizeof script->name, "%s", start ? start + 1 : script->options.path);
   char *ending = strrchr(script->name, '.');
   if (ending && ending != script->name) *ending = '\0';
-}
-
-/* The modules beside the script come first, then those that come with the server. A folder beside
- * which package.path cannot name is known to the script's own require: see environment.c. */
-static void set_package_path(lua_State *state, const struct script_options *options) {
-  lua_getglobal(state, LUA_LOADLIBNAME);
-  if (options->modules) searcher_add(state, -1, options->modules);
-  const char *folder = environment_push_folder(state, options->path);
-  if (searcher_is_path(folder)) searcher_add(state, -2, folder);
-  lua_pop(state, 2);
 }
 
 /* os.exit(): what one script does must not end the others, nor an edit the server. */
@@ -89,7 +77,6 @@ static int prepare(lua_State *state) {
   finalizers_install(state);
   remove_sethook(state);
   replace_exit(state);
-  set_package_path(state, &script->options);
   luaL_getsubtable(state, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   module_parlance_push(state, script->name, script->options.clock);
   settings_push(state, &script->options);
@@ -105,7 +92,6 @@ static int prepare(lua_State *state) {
   sent_file_open(state);
   if (script->options.clock) simulated_globals_install(state, script->options.clock);
   if (script->options.sandbox) sandbox_install(state, script->options.sandbox);
-  environment_prepare(state);
   return 0;
 }
 
@@ -137,110 +123,11 @@ enum status script_create(const struct script_options *options, struct script **
   return STATUS_NO_MEMORY;
 }
 
-struct loading {
-  struct script *script;
-  struct generation *generation;
-};
-
-static int prepare_load(lua_State *state) {
-  struct loading *loading = lua_touserdata(state, 1);
-  generation_prepare(state, loading->generation, loading->script->options.path);
-  return 0;
-}
-
-static int load(lua_State *state) {
-  struct loading *loading = lua_touserdata(state, 1);
-  generation_load(state, loading->generation, &loading->script->options);
-  return 0;
-}
-
-/* A text that does not name the script itself is given its name; the traceback is for calls. */
-static const char *load_error(struct script *script) {
-  char *error = script->gate.error;
-  char *end = strstr(error, "\nstack traceback:");
-  if (end) *end = '\0';
-  end = error + strcspn(error, "\n");
-  if (strstr(error, "error loading module") && end > error && strncmp(end - 1, ":\n\t", 3) == 0) {
-    *end = ' ';
-    memmove(end + 1, end + 2, strlen(end + 2) + 1);
-  }
-  if (strstr(error, script->options.path)) return error;
-  size_t prefix = strlen(script->options.path) + 2;
-  if (prefix + 1 >= sizeof script->gate.error) return error;
-  size_t kept = strnlen(error, sizeof script->gate.error - prefix - 1);
-  memmove(error + prefix, error, kept);
-  error[prefix + kept] = '\0';
-  memcpy(error, script->options.path, prefix - 2);
-  memcpy(error + prefix - 2, ": ", 2);
-  return error;
-}
-
-/* Its sources survive it, so that it can be told when they have changed. */
-static void discard(struct script *script, struct generation *generation, struct sources *sources) {
-  if (generation->sources) {
-    *sources = *generation->sources;
-    *generation->sources = (struct sources){0};
-  }
-  script_free_generation(script, generation);
-}
-
-/* The run is one step: nobody goes on from its beginning to where the version takes over. */
-static bool prepare_and_load(struct script *script, struct generation *generation,
-                             struct ahead *ahead) {
-  struct loading loading = {script, generation};
-  if (ahead->pause) ahead->pause(ahead->context);
-  if (gate_run(&script->gate, prepare_load, &loading) != GATE_OK) return false;
-  ahead_prepare(&script->gate, ahead, script->options.path);
-  if (ahead->pause) ahead->pause(ahead->context);
-  generation->sources->ahead = ahead;
-  script->running = generation;
-  bool is_loaded = gate_run(&script->gate, load, &loading) == GATE_OK;
-  script->running = NULL;
-  generation->sources->ahead = NULL;
-  generation->sources->at_load = generation->sources->count;
-  return is_loaded;
-}
-
-struct generation *script_make(struct script *script, struct ahead *ahead,
-                               struct sources *sources) {
-  struct generation *generation = malloc(sizeof *generation);
-  *sources = (struct sources){0};
-  if (!generation) {
-    snprintf(script->gate.error, sizeof script->gate.error, "not enough memory");
-    return NULL;
-  }
-  generation_init(generation, script, &script->gate);
-  generation->number = script->generation ? script->generation->number + 1 : 1;
-  if (prepare_and_load(script, generation, ahead)) {
-    generation->fingerprint = sources_fingerprint(generation->sources);
-    return generation;
-  }
-  discard(script, generation, sources);
-  return NULL;
-}
-
 void script_free_generation(struct script *script, struct generation *generation) {
   tasks_end(generation);
   script->collector.is_dirty = true;
   generation_unload(script->gate.main, generation);
   free(generation);
-}
-
-bool script_load(struct script *script, const char **error) {
-  struct sources sources;
-  struct ahead nothing;
-  ahead_init(&nothing);
-  script->generation = script_make(script, &nothing, &sources);
-  ahead_deinit(&script->gate, &nothing);
-  if (script->generation) {
-    const struct script_clock *clock = script->options.clock;
-    script->generation->since = clock ? (int64_t)(clock->monotonic * 1000) : clock_milliseconds();
-    tasks_begin(script->generation);
-    return true;
-  }
-  sources_deinit(&sources);
-  *error = load_error(script);
-  return false;
 }
 
 struct handler *script_handler(struct script *script) {
@@ -313,8 +200,6 @@ void script_begin_play(struct script *script) {
 void script_destroy(struct script *script) {
   if (script->generation) script_free_generation(script, script->generation);
   tasks_deinit(script);
-  sources_deinit(&script->failed);
-  sources_deinit(&script->checked);
   gate_close(&script->gate);
   free(script);
 }

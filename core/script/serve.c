@@ -8,9 +8,9 @@
 #include "modules/module_framing.h"
 #include "script/client.h"
 #include "script/generation.h"
-#include "script/life.h"
 #include "script/pull.h"
 #include "script/response.h"
+#include "script/script_internal.h"
 #include "script/sent_file.h"
 #include "script/watchdog.h"
 
@@ -349,7 +349,7 @@ static enum reason reason_of(enum gate_result result) {
   return result == GATE_NO_MEMORY ? REASON_OUT_OF_MEMORY : REASON_SCRIPT_ERROR;
 }
 
-void serve_run(struct handler *handler, struct session *session) {
+static void run(struct handler *handler, struct session *session) {
   struct generation *generation = (struct generation *)handler;
   struct call call = {.generation = generation, .session = session};
   bool is_last = session_is_at_close(session);
@@ -363,7 +363,7 @@ void serve_run(struct handler *handler, struct session *session) {
   if (is_last) session_closed(session);
 }
 
-void serve_forget_client(struct handler *handler, struct session *session) {
+static void forget_client(struct handler *handler, struct session *session) {
   client_forget(((struct generation *)handler)->gate->main, session);
 }
 
@@ -373,7 +373,7 @@ static int close_file(lua_State *state) {
   return 0;
 }
 
-void serve_migrate(struct handler *handler, struct session *session, struct handler *successor) {
+static void migrate(struct handler *handler, struct session *session, struct handler *successor) {
   const struct generation *from = (struct generation *)handler;
   const struct generation *to = (struct generation *)successor;
   client_adopt(from->gate->main, session, from->metatable, to->metatable);
@@ -381,7 +381,7 @@ void serve_migrate(struct handler *handler, struct session *session, struct hand
 
 /* Strings and functions only lose their anchor, which cannot raise; a file is closed, and most of
  * them need neither the gate nor memory for that. */
-void serve_release(struct handler *handler, struct session *session, int reference) {
+static void release(struct handler *handler, struct session *session, int reference) {
   if (response_close_descriptor(reference)) return;
   struct generation *generation = (struct generation *)handler;
   lua_State *state = generation->gate->main;
@@ -394,3 +394,6 @@ void serve_release(struct handler *handler, struct session *session, int referen
     log_event(LOG_WARN, "close_failed", "detail", generation->gate->error);
   luaL_unref(state, LUA_REGISTRYINDEX, reference);
 }
+
+const struct handler serve_handler = {
+    .run = run, .release = release, .migrate = migrate, .forget_client = forget_client};

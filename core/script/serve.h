@@ -5,12 +5,10 @@
 #ifndef SCRIPT_SERVE_H
 #define SCRIPT_SERVE_H
 
-#include "session/session.h"
+#include "session/handler.h"
 
-/* The `work`, `release`, `move` and `forget` of the handler in a struct generation. */
-void serve_run(struct handler *handler, struct session *session);
-void serve_release(struct handler *handler, struct session *session, int reference);
-void serve_migrate(struct handler *handler, struct session *session, struct handler *successor);
-void serve_forget_client(struct handler *handler, struct session *session);
+/* The functions of every generation's handler: each handler that it is given to is a struct
+ * generation. */
+extern const struct handler serve_handler;
 
 #endif

@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 #include "base/clock.h"
-#include "script/life.h"
+#include "script/script_internal.h"
 #include "session/reason.h"
 
 enum {
@@ -66,14 +66,13 @@ static void schedule_next(struct task *task, int64_t now) {
 /* ---- a task -------------------------------------------------------------------------------- */
 
 static void link_task(struct task *task, struct generation *generation) {
-  struct task_list *list = &generation->tasks;
   task->generation = generation;
-  task->previous = list->last;
-  if (list->last)
-    list->last->next = task;
+  task->previous = generation->last_task;
+  if (task->previous)
+    task->previous->next = task;
   else
-    list->first = task;
-  list->last = task;
+    generation->first_task = task;
+  generation->last_task = task;
   generation->script->tasks.count++;
 }
 
@@ -81,16 +80,15 @@ static void link_task(struct task *task, struct generation *generation) {
  * it returns. */
 static void end(lua_State *state, struct task *task) {
   struct generation *generation = task->generation;
-  struct task_list *list = &generation->tasks;
   struct tasks *tasks = &generation->script->tasks;
   if (task->previous)
     task->previous->next = task->next;
   else
-    list->first = task->next;
+    generation->first_task = task->next;
   if (task->next)
     task->next->previous = task->previous;
   else
-    list->last = task->previous;
+    generation->last_task = task->previous;
   timer_cancel(&tasks->due, &task->timer);
   tasks->count--;
   task->generation = NULL;
@@ -103,13 +101,13 @@ static void end(lua_State *state, struct task *task) {
 
 void tasks_begin(struct generation *generation) {
   int64_t now = now_of(generation->script);
-  for (struct task *task = generation->tasks.first; task; task = task->next) begin(task, now);
+  for (struct task *task = generation->first_task; task; task = task->next) begin(task, now);
   update_alarm(generation->script);
 }
 
 void tasks_end(struct generation *generation) {
   struct task *next;
-  for (struct task *task = generation->tasks.first; task; task = next) {
+  for (struct task *task = generation->first_task; task; task = next) {
     next = task->next;
     end(generation->gate->main, task);
   }

@@ -7,29 +7,9 @@
 #define SCRIPT_TASKS_H
 
 #include <lua.h>
-#include <stdbool.h>
-
-#include "base/log.h"
-#include "base/timer.h"
 
 struct generation;
 struct script;
-struct task;
-
-/* The tasks of a version that have not ended, in the order in which they were made. */
-struct task_list {
-  struct task *first;
-  struct task *last;
-};
-
-/* The tasks of a script. */
-struct tasks {
-  struct timer_heap due;     /* Has room for all tasks that have not ended. */
-  size_t count;              /* How many tasks have not ended. */
-  bool are_refused;          /* No task can be made: during save and restore, and at the end. */
-  struct log_limit failures; /* Limits the lines about tasks that fail. */
-  int64_t alarm_at;          /* The time that the last call of the alarm had; CLOCK_NEVER: none. */
-};
 
 /* Sets the field `every` of the table on the top. May raise. */
 void tasks_add_every(lua_State *state, struct script *script);

@@ -7,7 +7,7 @@
 #include <lauxlib.h>
 #include <lua.h>
 
-#include "script/script.h"
+#include "reload/reload.h"
 #include "session/session.h"
 
 /* Adds a class whose objects are closed by garbage collection and at the end of their block. */

@@ -10,7 +10,7 @@
 
 #include "base/buffer.h"
 #include "base/clock.h"
-#include "script/script.h"
+#include "reload/reload.h"
 #include "simulator/arguments.h"
 #include "simulator/connections.h"
 #include "simulator/disk.h"

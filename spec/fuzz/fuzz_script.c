@@ -8,7 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "script/script.h"
+#include "reload/reload.h"
 #include "session/session.h"
 
 enum { SETTINGS = 4 };

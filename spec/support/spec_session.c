@@ -5,7 +5,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "script/script.h"
+#include "reload/reload.h"
 #include "session/session.h"
 #include "simulator/arguments.h"
 #include "spec_memory.h"

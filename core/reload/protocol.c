@@ -1,0 +1,195 @@
+#include "reload/protocol.h"
+
+#include <lauxlib.h>
+#include <math.h>
+#include <string.h>
+
+#include "modules/module_files.h"
+#include "modules/module_framing.h"
+#include "reload/environment.h"
+#include "reload/misspelled.h"
+#include "script/client.h"
+#include "script/module_names.h"
+#include "script/settings.h"
+
+/* The longest time limit that makes sense, in seconds: it keeps sums of milliseconds in range. */
+enum { MAX_SECONDS = 1000000000 };
+
+static const int64_t default_max_request = 1024 * 1024;
+static const double default_request_timeout = 30, default_idle_timeout = 300,
+                    default_write_timeout = 30;
+
+void protocol_prepare(lua_State *state, struct generation *generation, const char *path) {
+  lua_createtable(state, ROOT_SOURCES, 0);
+  struct sources *sources = environment_push(state, path);
+  lua_rawseti(state, -3, ROOT_SOURCES);
+  lua_rawseti(state, -2, ROOT_GLOBALS);
+  generation->roots = luaL_ref(state, LUA_REGISTRYINDEX);
+  generation->sources = sources;
+  sources->takes_special = generation->number == 1;
+}
+
+/* Leaves the protocol on the stack. */
+static void run_script(lua_State *state, struct generation *generation, const char *path) {
+  lua_rawgeti(state, LUA_REGISTRYINDEX, generation->roots);
+  lua_rawgeti(state, -1, ROOT_GLOBALS);
+  environment_run(state, -1, generation->sources, path, 0);
+  if (!lua_istable(state, -1))
+    luaL_error(state, "%s: the script returned %s, not a table (its protocol)", path,
+               luaL_typename(state, -1));
+  lua_rawgeti(state, LUA_REGISTRYINDEX, generation->roots);
+  lua_pushvalue(state, -2);
+  lua_rawseti(state, -2, ROOT_PROTOCOL);
+  lua_pop(state, 1);
+}
+
+static int complain(lua_State *state, const char *path, const char *key, const char *wanted) {
+  const char *type = luaL_typename(state, -1);
+  return luaL_error(state, "%s: %s is %s (%s), not %s", path, key, type,
+                    luaL_tolstring(state, -1, NULL), wanted);
+}
+
+/* Whether the request_complete on top of the stack is a framing; it is kept then. */
+static bool keep_framing(lua_State *state, struct generation *generation, const char *path) {
+  const char *constructor = module_framing_constructor(state, -1);
+  if (constructor)
+    luaL_error(state, "%s: request_complete is framing.%s, which makes a framing when it is called",
+               path, constructor);
+  const struct framing *framing = module_framing_test(state, -1);
+  if (!framing) return false;
+  generation->framing = *framing;
+  generation->handler.framing = &generation->framing;
+  return true;
+}
+
+/* Keeps the function at `key` of the protocol at index `protocol`, if there is one. */
+static void keep_function(lua_State *state, struct generation *generation, int protocol,
+                          const char *path, enum function function) {
+  const char *name = generation_function_name(function);
+  lua_getfield(state, protocol, name);
+  bool is_framing = function == FUNCTION_REQUEST_COMPLETE && keep_framing(state, generation, path);
+  if (!is_framing && !lua_isfunction(state, -1) && !lua_isnil(state, -1))
+    complain(state, path, name, "a function");
+  if (lua_isnil(state, -1))
+    lua_pop(state, 1);
+  else
+    generation->functions[function] = luaL_ref(state, LUA_REGISTRYINDEX);
+}
+
+/* What may have been meant is told: a field with a like name, or a framing that is not there. */
+static void complain_of_lack(lua_State *state, int protocol, const char *path,
+                             enum function function) {
+  const char *name = generation_function_name(function);
+  const char *field = misspelled_find(state, protocol, name);
+  if (field) luaL_error(state, "%s: the protocol lacks %s; is it %s?", path, name, field);
+  if (module_names_push_hint(state, NULL))
+    luaL_error(state, "%s: the protocol lacks %s (%s)", path, name, lua_tostring(state, -1));
+  luaL_error(state, "%s: the protocol lacks %s", path, name);
+}
+
+static void check_functions(lua_State *state, struct generation *generation, int protocol,
+                            const char *path) {
+  bool has_request = generation->functions[FUNCTION_REQUEST_COMPLETE] != LUA_NOREF;
+  bool has_response = generation->functions[FUNCTION_MAKE_RESPONSE] != LUA_NOREF;
+  bool has_connect = generation->functions[FUNCTION_HANDLE_CONNECT] != LUA_NOREF;
+  bool has_expect = generation->functions[FUNCTION_HANDLE_EXPECT] != LUA_NOREF;
+  const struct framing *framing = generation->handler.framing;
+  if (has_expect && (!framing || framing->kind != FRAMING_HTTP))
+    luaL_error(state, "%s: handle_expect is asked only behind framing.http", path);
+  generation->is_connect_only = has_connect && !has_request && !has_response;
+  if (generation->is_connect_only) return;
+  if (!has_request) complain_of_lack(state, protocol, path, FUNCTION_REQUEST_COMPLETE);
+  if (!has_response) complain_of_lack(state, protocol, path, FUNCTION_MAKE_RESPONSE);
+}
+
+/* Seconds in the script, 0 for no limit; milliseconds from here on, rounded up. */
+static int64_t time_limit(lua_State *state, int protocol, const char *path, const char *key,
+                          int64_t given, double otherwise) {
+  lua_Number seconds = otherwise;
+  if (lua_getfield(state, protocol, key) != LUA_TNIL) {
+    if (lua_type(state, -1) != LUA_TNUMBER ||
+        !((seconds = lua_tonumber(state, -1)) >= 0 && seconds <= MAX_SECONDS))
+      complain(state, path, key, "a number of seconds");
+  }
+  lua_pop(state, 1);
+  return given != LIMIT_NOT_GIVEN ? given : (int64_t)ceil(seconds * 1000);
+}
+
+static lua_Integer whole_number(lua_State *state, int protocol, const char *path, const char *key,
+                                lua_Integer otherwise, lua_Integer max) {
+  lua_Integer value = otherwise;
+  if (lua_getfield(state, protocol, key) != LUA_TNIL) {
+    int is_whole = 0;
+    if (lua_type(state, -1) == LUA_TNUMBER) value = lua_tointegerx(state, -1, &is_whole);
+    if (!is_whole || value < 1 || value > max)
+      complain(state, path, key, "a whole number of bytes in range");
+  }
+  lua_pop(state, 1);
+  return value;
+}
+
+static void read_limits(lua_State *state, struct generation *generation, int protocol,
+                        const struct script_options *options) {
+  const char *path = options->path;
+  struct limits *limits = &generation->handler.limits;
+  lua_Integer max_request =
+      whole_number(state, protocol, path, "max_request", default_max_request, PTRDIFF_MAX / 4);
+  if (options->max_request != LIMIT_NOT_GIVEN) max_request = options->max_request;
+  limits->max_request = (size_t)max_request;
+  limits->request_timeout = time_limit(state, protocol, path, "request_timeout",
+                                       options->request_timeout, default_request_timeout);
+  limits->idle_timeout = time_limit(state, protocol, path, "idle_timeout", options->idle_timeout,
+                                    default_idle_timeout);
+  limits->write_timeout = time_limit(state, protocol, path, "write_timeout", options->write_timeout,
+                                     default_write_timeout);
+  generation->blocksize = whole_number(state, protocol, path, "blocksize", 65536, BLOCKSIZE_MAX);
+}
+
+static size_t read_text(lua_State *state, int protocol, const char *path, const char *key,
+                        char *into, size_t capacity) {
+  size_t length = 0;
+  if (lua_getfield(state, protocol, key) != LUA_TNIL) {
+    if (lua_type(state, -1) != LUA_TSTRING) complain(state, path, key, "a string");
+    const char *text = lua_tolstring(state, -1, &length);
+    if (length >= capacity) luaL_error(state, "%s: %s is too long", path, key);
+    memcpy(into, text, length);
+  }
+  into[length] = '\0';
+  lua_pop(state, 1);
+  return length;
+}
+
+static void read_fields(lua_State *state, struct generation *generation, int protocol,
+                        const char *path) {
+  generation->close_when_done = true;
+  if (lua_getfield(state, protocol, "close_when_done") != LUA_TNIL) {
+    if (!lua_isboolean(state, -1)) complain(state, path, "close_when_done", "true or false");
+    generation->close_when_done = lua_toboolean(state, -1);
+  }
+  lua_pop(state, 1);
+  size_t length = read_text(state, protocol, path, "listen", generation->listen, LISTEN_MAX);
+  if (strlen(generation->listen) != length) luaL_error(state, "%s: listen holds a zero byte", path);
+  generation->example_length =
+      read_text(state, protocol, path, "example", generation->example, EXAMPLE_MAX);
+}
+
+void protocol_load(lua_State *state, struct generation *generation,
+                   const struct script_options *options) {
+  run_script(state, generation, options->path);
+  int protocol = lua_gettop(state);
+  for (int i = 0; i < FUNCTION_COUNT; i++)
+    keep_function(state, generation, protocol, options->path, (enum function)i);
+  check_functions(state, generation, protocol, options->path);
+  read_limits(state, generation, protocol, options);
+  read_fields(state, generation, protocol, options->path);
+  settings_check(state, protocol, options, script_name(generation->script));
+  generation->handler.has_files = module_files_is_used(state);
+  generation->handler.wants_on_connect =
+      generation->functions[FUNCTION_HANDLE_CONNECT] != LUA_NOREF;
+  generation->handler.wants_on_expect = generation->functions[FUNCTION_HANDLE_EXPECT] != LUA_NOREF;
+  generation->handler.wants_on_error = generation->functions[FUNCTION_HANDLE_ERROR] != LUA_NOREF;
+  generation->handler.wants_on_close = generation->functions[FUNCTION_HANDLE_CLOSE] != LUA_NOREF;
+  misspelled_warn(state, protocol, script_name(generation->script));
+  client_push_metatable(state, protocol);
+  generation->metatable = luaL_ref(state, LUA_REGISTRYINDEX);
+}

@@ -1,0 +1,76 @@
+/* reload.h: the versions of a script: the first one, and those that take over while it serves.
+ *
+ * That files have changed is for others to notice; here they are read, compiled, run and validated,
+ * and a new version takes over from the old one in one step, or not at all. */
+#ifndef RELOAD_RELOAD_H
+#define RELOAD_RELOAD_H
+
+#include "script/script.h"
+
+/* Compiles, runs and validates the script. False: *error tells file, line and reason; it lives
+ * until the script is next called. */
+bool script_load(struct script *script, const char **error);
+
+/* What came of a look at the files. */
+enum script_reload {
+  SCRIPT_UNCHANGED, /* they are what serves, or what was refused before */
+  SCRIPT_RELOADED,  /* there is a new version: script_handler() has changed */
+  SCRIPT_REFUSED,   /* they are no good: the log says why, and the version that serves goes on */
+  SCRIPT_LACKING,   /* they are no good, but a file has only just gone: look again soon */
+  SCRIPT_UNCHECKED, /* only of script_look(): they are to be checked, */
+  SCRIPT_CHECKING   /* and so they were when it was last called */
+};
+
+/* Looks whether the files have changed and makes a new version of them, which takes over in one
+ * step or not at all. Forced: also if they have not changed, and without patience. Conversations
+ * move to it by themselves, at their next request. `now` is in ms; not to be called from within a
+ * call of a session. */
+enum script_reload script_reload(struct script *script, bool is_forced, int64_t now);
+
+/* From now on `pause` is called now and then while script_reload() or script_judge() make a new
+ * version, which takes long: for others to go on in; false: they did not. It may call sessions of
+ * the script, which are the old version's, but not these functions, nor script_destroy(). From
+ * where the new version begins to run to where it takes over it is not called. NULL: it is not
+ * called any more. */
+void script_set_pause(struct script *script, bool (*pause)(void *context), void *context);
+
+/* ---- versions that are checked before they take over ---------------------------------------- */
+
+/* What a check has found, which was made elsewhere. */
+enum script_finding {
+  SCRIPT_GOOD,       /* it was loaded, and nothing speaks against it */
+  SCRIPT_BAD,        /* it was loaded, and the report says what speaks against it */
+  SCRIPT_UNLOADABLE, /* it could not be loaded; the report says why */
+  SCRIPT_UNKNOWN     /* the check came to nothing; the report says why */
+};
+
+struct script_verdict {
+  enum script_finding finding;
+  uint64_t fingerprint; /* of what was loaded; see script_fingerprint() */
+  const char *report;   /* NULL if it is good */
+  bool allows_effects;  /* a version may be run that is not good */
+};
+
+/* Looks whether there is something to be checked. What is checked depends on the transcripts, too:
+ * when they change, what they have caused to be refused is looked at again. SCRIPT_UNCHECKED: a
+ * check is to begin now, and what it finds to be given to script_judge(); SCRIPT_CHECKING: the one
+ * that has begun goes on; SCRIPT_UNCHANGED, SCRIPT_LACKING: if one has begun, it is of no use any
+ * more. */
+enum script_reload script_look(struct script *script, bool is_forced,
+                               const char *const *transcripts, size_t transcript_count,
+                               int64_t now);
+
+/* Like script_reload(), once the check has ended: only the very version that was checked, and found
+ * good, takes over. SCRIPT_LACKING is also when the files are no more what was checked. */
+enum script_reload script_judge(struct script *script, bool is_forced,
+                                const struct script_verdict *verdict, int64_t now);
+
+/* --------------------------------------------------------------------------------------------- */
+
+/* The files that the version that serves was made from or looked for, and those of a version that
+ * was refused: they should be watched. A script may come to have more while it runs. */
+size_t script_count_files(const struct script *script);
+void script_each_file(const struct script *script, void (*visit)(void *context, const char *path),
+                      void *context);
+
+#endif

@@ -1,0 +1,54 @@
+/* script_internal.h: the inside of a script. Private to script/ and to reload/, which gives it its
+ * generations. */
+#ifndef SCRIPT_SCRIPT_INTERNAL_H
+#define SCRIPT_SCRIPT_INTERNAL_H
+
+#include "base/log.h"
+#include "base/timer.h"
+#include "script/gate.h"
+#include "script/generation.h"
+#include "script/memory.h"
+#include "script/script.h"
+
+struct reload;
+
+enum { NAME_MAX_LENGTH = 64 };
+
+/* The tasks of a script: see tasks.h. */
+struct tasks {
+  struct timer_heap due;     /* Has room for all tasks that have not ended. */
+  size_t count;              /* How many tasks have not ended. */
+  bool are_refused;          /* No task can be made: during save and restore, and at the end. */
+  struct log_limit failures; /* Limits the lines about tasks that fail. */
+  int64_t alarm_at;          /* The time that the last call of the alarm had; CLOCK_NEVER: none. */
+};
+
+/* The state of collector.c, which collects Lua's garbage in small steps while no request waits. */
+struct collector {
+  bool is_dirty;     /* The script was called after the last collection began. */
+  unsigned cycles;   /* Cycles of Lua's collector left in this collection; 0: none is running. */
+  size_t steps_left; /* The collection is given up when no step is left. */
+  size_t used;       /* Bytes in use when the collection began. */
+  size_t kept;       /* Bytes in use when memory was last returned to the system. */
+};
+
+struct script {
+  struct script_options options;
+  struct memory memory;
+  struct gate gate;
+  struct generation *generation; /* the one that serves, or NULL */
+  struct generation *older;      /* those that some conversations still have */
+  struct generation *running; /* the one that a call into Lua is for; NULL: none, or the newest */
+  struct tasks tasks;
+  struct collector collector;
+  void (*alarm)(void *context, int64_t when); /* is told when a task is due; or NULL */
+  void *alarm_context;
+  struct script_asked asked;
+  struct reload *reload; /* of reload/reload.c, which frees it with the Lua state; NULL at first */
+  char name[NAME_MAX_LENGTH];
+};
+
+/* Frees a generation that no conversation has. */
+void script_free_generation(struct script *script, struct generation *generation);
+
+#endif
