@@ -175,9 +175,10 @@ describe("watchdog", function()
     assert.equal(("ok\n"):rep(8), converse(service, ("slow\n"):rep(8)))
   end)
 
+  -- A busy machine takes its time to begin a program: only from then on the call waits.
   it("counts the processor's time, so that a call that waits is not stopped, but logged with its place", function()
     local service = script [[
-      assert(io.popen "sleep 0.1"):read "a"
+      assert(io.popen "sleep 0.5"):read "a"
       return "ok\n"]]
     local session <close> = service:open()
     local log, out = rooms.base.capture(function() return conversation.feed(session, { "slow\n" }) end)
@@ -186,13 +187,13 @@ describe("watchdog", function()
       log:match ' warn blocked service=protocol place="[^"]*protocol.lua:(%d+): function <[^"]*" call=(%S+) ms=(%d+) '
     assert.equal("6", line)
     assert.equal("read", call)
-    assert.is_true(tonumber(ms) >= 90, log)
+    assert.is_true(tonumber(ms) >= 490, log)
     assert.is_nil(log:find("script_overrun", 1, true))
   end)
 
   it("logs where a coroutine waits, each time", function()
     local service = script [[
-      coroutine.wrap(function() os.execute "sleep 0.06" end)()
+      coroutine.wrap(function() os.execute "sleep 0.3" end)()
       return "ok\n"]]
     local session <close> = service:open()
     local log, out = rooms.base.capture(function() return conversation.feed(session, { ("slow\n"):rep(3) }) end)
