@@ -6,7 +6,7 @@
 
 #include "base/log.h"
 
-/* The first upvalue of each function here is Lua's own, which does the work. */
+/* Calls Lua's own function, which is the first upvalue of each function here. */
 static int call_own(lua_State *state) {
   lua_pushvalue(state, lua_upvalueindex(1));
   lua_insert(state, 1);
@@ -48,34 +48,34 @@ static int tell_date(lua_State *state) {
 }
 
 /* print(...), io.write(...) and io.stdout:write(...) */
-static int note_printing(lua_State *state) {
+static int log_printing(lua_State *state) {
   luaL_where(state, 1);
   log_event(LOG_WARN, "printed", "place", lua_tostring(state, -1));
   lua_pop(state, 1);
   return call_own(state);
 }
 
-/* file:write(...): the second upvalue is standard output. */
-static int note_writing(lua_State *state) {
-  if (lua_rawequal(state, 1, lua_upvalueindex(2))) return note_printing(state);
+/* file:write(...): the second upvalue is io.stdout. */
+static int log_writing(lua_State *state) {
+  if (lua_rawequal(state, 1, lua_upvalueindex(2))) return log_printing(state);
   return call_own(state);
 }
 
-/* Before the method of all files. */
-static void put_before_write(lua_State *state) {
+/* Replaces the method `write` of all files. */
+static void replace_write(lua_State *state) {
   luaL_getmetatable(state, LUA_FILEHANDLE);
   lua_getfield(state, -1, "__index");
   lua_getfield(state, -1, "write");
   lua_getglobal(state, LUA_IOLIBNAME);
   lua_getfield(state, -1, "stdout");
   lua_remove(state, -2);
-  lua_pushcclosure(state, note_writing, 2);
+  lua_pushcclosure(state, log_writing, 2);
   lua_setfield(state, -2, "write");
   lua_pop(state, 2);
 }
 
-static void put_before(lua_State *state, const char *library, const char *name,
-                       lua_CFunction function, const struct script_clock *clock) {
+static void replace(lua_State *state, const char *library, const char *name, lua_CFunction function,
+                    const struct script_clock *clock) {
   lua_getglobal(state, library);
   lua_getfield(state, -1, name);
   lua_pushlightuserdata(state, (void *)clock);
@@ -84,7 +84,7 @@ static void put_before(lua_State *state, const char *library, const char *name,
   lua_pop(state, 1);
 }
 
-/* The registry's key of Lua's own math.randomseed. */
+/* The key of Lua's own math.randomseed in the registry. */
 static const char randomseed_key;
 
 int simulated_globals_seed(lua_State *state) {
@@ -105,10 +105,10 @@ static void install_seed(lua_State *state) {
 
 void simulated_globals_install(lua_State *state, const struct script_clock *clock) {
   install_seed(state);
-  put_before(state, LUA_OSLIBNAME, "clock", tell_clock, clock);
-  put_before(state, LUA_OSLIBNAME, "time", tell_time, clock);
-  put_before(state, LUA_OSLIBNAME, "date", tell_date, clock);
-  put_before(state, LUA_IOLIBNAME, "write", note_printing, clock);
-  put_before(state, LUA_GNAME, "print", note_printing, clock);
-  put_before_write(state);
+  replace(state, LUA_OSLIBNAME, "clock", tell_clock, clock);
+  replace(state, LUA_OSLIBNAME, "time", tell_time, clock);
+  replace(state, LUA_OSLIBNAME, "date", tell_date, clock);
+  replace(state, LUA_IOLIBNAME, "write", log_printing, clock);
+  replace(state, LUA_GNAME, "print", log_printing, clock);
+  replace_write(state);
 }

@@ -52,8 +52,8 @@ lua_Integer arguments_integer(lua_State *L, int table, const char *name, lua_Int
   return value;
 }
 
-/* The table `settings`, which may be nil, of the table at index. What they are made of is kept in
- * that. */
+/* Reads the field `settings`, a table or nil, of the table at index. Stores there the userdata that
+ * holds the settings and their strings. */
 static void take_settings(lua_State *L, int table, struct script_options *options) {
   if (lua_getfield(L, table, "settings") == LUA_TNIL) {
     lua_pop(L, 1);
@@ -63,7 +63,7 @@ static void take_settings(lua_State *L, int table, struct script_options *option
   size_t count = 0;
   for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) count++;
   struct script_setting *settings = lua_newuserdatauv(L, (count + 1) * sizeof *settings, 1);
-  lua_createtable(L, (int)(2 * count), 0); /* holds the texts */
+  lua_createtable(L, (int)(2 * count), 0); /* It holds the strings. */
   options->settings = settings;
   for (lua_pushnil(L); lua_next(L, -4); lua_pop(L, 1)) {
     struct script_setting *setting = &settings[options->setting_count];

@@ -9,30 +9,29 @@
 
 static const char class_name[] = "parlance.simulator.connection";
 
-/* How many spans of output are asked for at once. */
+/* How many spans of output take() asks the session for at once. */
 enum { SPANS = 4 };
 
-/* The most that a server reads at once, in bytes. */
+/* The most bytes that a session is given at once. The server reads as many. */
 enum { READ_MAX = 64 * 1024 };
 
-/* The most that take() gives if not told otherwise, so that an answer without end has one. */
+/* The most bytes that take() returns by default: an endless response ends there. */
 enum { TAKE_MAX = 64 * 1024 * 1024 };
 
 struct simulated_connection {
-  struct session_owner owner; /* first, so that an owner is its connection */
+  struct session_owner owner; /* It is first, so that a pointer to it points to the connection. */
   struct simulation *simulation;
-  struct session *session; /* NULL once it is closed */
+  struct session *session; /* NULL: it was closed. */
   struct simulated_connection *next;
   struct session_identity who;
-  struct session_failures
-      failures; /* not all conversations' together: none of them is to be left out */
+  struct session_failures failures; /* Each connection counts its own, so that all are logged. */
 };
 
 static void identify(struct session_owner *owner, struct session_identity *identity) {
   *identity = ((struct simulated_connection *)owner)->who;
 }
 
-/* As a server does when the others have had their turn. */
+/* Lets the session run on until it has nothing left to do. */
 static void take_turns(struct simulated_connection *connection) {
   while (session_wants_turn(connection->session))
     session_resume(connection->session, connection->simulation->now);
@@ -56,7 +55,7 @@ int connections_open(lua_State *L, struct simulation *simulation) {
       .simulation = simulation,
       .who = who};
   luaL_setmetatable(L, class_name);
-  arguments_keep(L); /* the script and the texts outlive the session */
+  arguments_keep(L); /* The script and the strings of the options outlive the session. */
   connection->session =
       session_create(script_handler(simulation->script), &connection->owner, simulation->now);
   if (!connection->session) return luaL_error(L, "not enough memory");
@@ -84,7 +83,7 @@ int64_t connections_next_deadline(const struct simulation *simulation) {
   return next;
 }
 
-void connections_move(struct simulation *simulation) {
+void connections_migrate(struct simulation *simulation) {
   for (struct simulated_connection *one = simulation->connections; one; one = one->next)
     session_migrate(one->session, simulation->now);
 }
@@ -131,7 +130,7 @@ static int receive_end(lua_State *L) {
   return 1;
 }
 
-/* At most `room` bytes of the spans. */
+/* Adds at most `room` bytes of the spans. Returns how many. */
 static size_t add_spans(luaL_Buffer *joined, const struct span *spans, size_t count, size_t room) {
   size_t total = 0;
   for (size_t i = 0; i < count && total < room; i++) {
@@ -142,7 +141,7 @@ static size_t add_spans(luaL_Buffer *joined, const struct span *spans, size_t co
   return total;
 }
 
-/* Bytes of the file; 0 when it cannot give any. */
+/* Adds at most `room` bytes of the file. Returns how many; 0 if it cannot be read. */
 static size_t add_file(luaL_Buffer *joined, const struct session_output *output, size_t room) {
   size_t wanted = output->file_length < room ? output->file_length : room;
   char *space = luaL_prepbuffsize(joined, wanted);
@@ -158,18 +157,7 @@ static void sent(struct simulated_connection *connection, size_t length) {
   take_turns(connection);
 }
 
-/* Nearly always the output is one piece; it need not go through a buffer. */
-static bool take_piece(lua_State *L, struct simulated_connection *connection, size_t room) {
-  struct span span;
-  struct session_output output;
-  session_output(connection->session, &span, 1, &output);
-  if (output.count != 1 || output.more || span.length > room) return false;
-  lua_pushlstring(L, span.data, span.length);
-  sent(connection, span.length);
-  return true;
-}
-
-/* The next piece of output; 0: it has ended, or there is none that could be had now. */
+/* Adds the next piece of output. Returns its length; 0: there is none now. */
 static size_t add_piece(luaL_Buffer *joined, struct simulated_connection *connection, size_t room) {
   struct span spans[SPANS];
   struct session_output output;
@@ -189,9 +177,12 @@ static size_t add_piece(luaL_Buffer *joined, struct simulated_connection *connec
   return length;
 }
 
-/* Pushes all that can be had, up to `room` bytes. */
-static void take_pieces(lua_State *L, struct simulated_connection *connection, size_t room) {
+static int take(lua_State *L) {
   luaL_Buffer joined;
+  struct simulated_connection *connection = check(L);
+  lua_Integer most = luaL_optinteger(L, 2, TAKE_MAX);
+  luaL_argcheck(L, most >= 0, 2, "must be from 0 up");
+  size_t room = (size_t)most;
   luaL_buffinit(L, &joined);
   while (room > 0 && session_has_output(connection->session)) {
     size_t length = add_piece(&joined, connection, room);
@@ -199,24 +190,6 @@ static void take_pieces(lua_State *L, struct simulated_connection *connection, s
     room -= length;
   }
   luaL_pushresult(&joined);
-}
-
-static int take(lua_State *L) {
-  struct simulated_connection *connection = check(L);
-  lua_Integer most = luaL_optinteger(L, 2, TAKE_MAX);
-  luaL_argcheck(L, most >= 0, 2, "must be from 0 up");
-  size_t room = (size_t)most;
-  if (!session_has_output(connection->session)) {
-    lua_pushliteral(L, "");
-    return 1;
-  }
-  if (!take_piece(L, connection, room)) {
-    take_pieces(L, connection, room);
-    return 1;
-  }
-  if (!session_has_output(connection->session)) return 1;
-  take_pieces(L, connection, room - lua_rawlen(L, -1));
-  lua_concat(L, 2);
   return 1;
 }
 

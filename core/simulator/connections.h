@@ -1,5 +1,4 @@
-/* connections.h: the conversations with a script in the simulator. Private to the simulator room.
- */
+/* connections.h: the simulated connections of one script. Private to this room. */
 #ifndef SIMULATOR_CONNECTIONS_H
 #define SIMULATOR_CONNECTIONS_H
 
@@ -11,34 +10,35 @@
 
 struct simulated_connection;
 
-/* A script as Lua has it: a userdata whose user values keep its options' texts. */
+/* One script with its simulated time and its connections. Lua has it as a userdata, whose user
+ * values hold the strings of the options. */
 struct simulation {
-  struct script *script; /* NULL once it is closed */
+  struct script *script; /* NULL: it was closed. */
   struct script_clock clock;
-  double began;                             /* what clock.real was when it was loaded */
-  int64_t now;                              /* ms since it was loaded, what its sessions go by */
-  struct simulated_connection *connections; /* those that live */
+  double loaded_at;                         /* The value of clock.real when it was loaded. */
+  int64_t now;                              /* Time since it was loaded, in ms. */
+  struct simulated_connection *connections; /* The connections that are open. */
   struct script_sandbox sandbox;
-  bool is_free;                /* it is not in the sandbox, which still knows its folder */
-  struct temp_contents loaded; /* what was in that when it had been loaded */
+  bool allows_effects;         /* The script does not run in the sandbox. */
+  struct temp_contents loaded; /* The files in the script's folder after loading. */
 };
 
-/* script:open(options), with the script, which was checked, at index 1. */
+/* script:open(options). The script stands at index 1. */
 int connections_open(lua_State *L, struct simulation *simulation);
 
-/* Lets the limits of time run out that end at simulation->now or before. */
+/* Expires the deadlines that are due at simulation->now. */
 void connections_expire(struct simulation *simulation);
 
-/* When the next of them ends; CLOCK_NEVER: none does. */
+/* Returns the earliest deadline of a connection, or CLOCK_NEVER. */
 int64_t connections_next_deadline(const struct simulation *simulation);
 
-/* Those that are between two requests get the newest version of the script. */
-void connections_move(struct simulation *simulation);
+/* Migrates connections that are between two requests to the newest version of the script. */
+void connections_migrate(struct simulation *simulation);
 
-/* Ends them all, so that the script can be closed. */
+/* Closes all connections. */
 void connections_close(struct simulation *simulation);
 
-/* Adds the class to the registry. */
+/* Registers the class. */
 void connections_register(lua_State *L);
 
 #endif

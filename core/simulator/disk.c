@@ -47,7 +47,7 @@ int disk_list(lua_State *L) {
   return 1;
 }
 
-static int is_there(lua_State *L) {
+static int exists(lua_State *L) {
   struct stat about;
   lua_pushboolean(L, lstat(luaL_checkstring(L, 1), &about) == 0);
   return 1;
@@ -71,7 +71,8 @@ static int make_file(lua_State *L) {
   int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
   if (fd < 0) return push_failure(L, path, errno);
   int error = disk_write(fd, text, length);
-  if (close(fd) != 0 && error == 0) error = errno; /* some file systems write only now */
+  if (close(fd) != 0 && error == 0)
+    error = errno; /* Some file systems report a failed write only here. */
   if (error != 0) {
     unlink(path);
     return push_failure(L, path, error);
@@ -82,6 +83,6 @@ static int make_file(lua_State *L) {
 
 void disk_push(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"is_there", is_there}, {"make_folder", make_folder}, {"make_file", make_file}, {NULL, NULL}};
+      {"exists", exists}, {"make_folder", make_folder}, {"make_file", make_file}, {NULL, NULL}};
   luaL_newlib(L, functions);
 }

@@ -1,5 +1,4 @@
-/* disk.h: what Lua's io library lacks for a program that lists folders, and that makes files and
- * must destroy none. */
+/* disk.h: functions for files that Lua's io library lacks. */
 #ifndef SIMULATOR_DISK_H
 #define SIMULATOR_DISK_H
 
@@ -8,17 +7,18 @@
 
 /* Pushes a table with
  *
- *   is_there(path)         whether there is anything of that name, if only a link to nowhere
- *   make_folder(path)      true: it was made; false: there is one already
- *   make_file(path, text)  true: it was made, and was not there before
+ *   exists(path)           whether a file, folder or link has this path
+ *   make_folder(path)      returns true if it made the folder, false if there is one already
+ *   make_file(path, text)  makes a new file and returns true; never changes an existing file
  *
- * The last two give nil and a message where they fail. */
+ * The last two return nil and a message when they fail. */
 void disk_push(lua_State *L);
 
-/* list(folder): the sorted names of what is in it; nil, why not, and whether it is absent. */
+/* list(folder): returns the sorted names of the entries; or nil, why not, and whether the folder
+ * does not exist. */
 int disk_list(lua_State *L);
 
-/* Writes all of it: 0, or errno. */
+/* Writes all bytes. Returns 0, or errno. */
 int disk_write(int fd, const char *text, size_t length);
 
 #endif

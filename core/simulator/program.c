@@ -13,10 +13,11 @@
 #include "simulator/simulator.h"
 #include "simulator/temp.h"
 
-/* Plays free and take the same memory again and again; up to so many bytes of it are kept. */
+/* The process keeps up to so many free bytes: plays allocate and free the same memory again and
+ * again. */
 enum { MEMORY_KEPT = 64 * 1024 * 1024 };
 
-/* write(text): the upvalue is the descriptor that was standard output. */
+/* write(text): the upvalue is a descriptor of the real standard output. */
 static int write_text(lua_State *L) {
   size_t length;
   const char *text = luaL_checklstring(L, 1, &length);
@@ -99,10 +100,10 @@ static void push_arguments(lua_State *L, const struct program *program, int fd) 
   lua_setfield(L, -2, "disk");
 }
 
-/* What run() is called with. */
+/* The argument of run(). */
 struct run {
   const struct program *program;
-  int fd; /* what was standard output */
+  int fd; /* A descriptor of the real standard output. */
 };
 
 static int run(lua_State *L) {

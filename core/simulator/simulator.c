@@ -20,13 +20,14 @@ static const char class_name[] = "parlance.simulator.script";
 
 /* ---- the log ------------------------------------------------------------------------------- */
 
-/* What is kept of the log until log() is called, in bytes; and of errors beyond that, which are not
- * to be lost among what a script says. */
+/* The most bytes of the log that are kept until log() is called. Errors may take more, so that a
+ * script's many other lines do not displace them. */
 enum { LOG_KEPT = 256 * 1024, ERRORS_KEPT = 64 * 1024 };
 
-/* One for the process, as the log is: each line as its level, its length and its bytes. */
+/* The lines, each a struct logged_line and its bytes. The process has one log, so this is global.
+ */
 static struct buffer *logged;
-static lua_Integer lost; /* the lines that there was no room for */
+static lua_Integer lost; /* How many lines were dropped. */
 
 struct logged_line {
   enum log_level level;
@@ -47,7 +48,7 @@ static void keep_line(void *context, enum log_level level, const char *text, siz
   (void)buffer_append(&logged, text, length);
 }
 
-/* log(): and how many lines it does not have. */
+/* log() */
 static int take_log(lua_State *L) {
   static const char *const names[] = {"debug", "info", "warn", "error"};
   lua_newtable(L);
@@ -75,19 +76,19 @@ static struct simulation *check(lua_State *L) {
   return simulation;
 }
 
-/* Each time is made from the whole, so that many steps add up to what one makes. */
+/* Computes each time from `now`, so that many small steps add up exactly. */
 static void set_now(struct simulation *simulation, int64_t now) {
   simulation->now = now;
   simulation->clock.monotonic = (double)now / 1000;
-  simulation->clock.real = simulation->began + simulation->clock.monotonic;
+  simulation->clock.real = simulation->loaded_at + simulation->clock.monotonic;
 }
 
-/* Whether there may be something in the script's folder that was not there before. */
+/* Whether the script may have changed files in its folder since this was last noted. */
 static bool has_used_temp(const struct simulation *simulation) {
-  return simulation->sandbox.folder && (simulation->is_free || simulation->sandbox.is_used);
+  return simulation->sandbox.folder && (simulation->allows_effects || simulation->sandbox.is_used);
 }
 
-/* What the script has made while it was loaded stays. */
+/* Notes the files that the script made while it was loaded: plays do not remove them. */
 static void note_temp(struct simulation *simulation) {
   if (has_used_temp(simulation)) temp_note(simulation->sandbox.folder, &simulation->loaded);
   simulation->sandbox.is_used = false;
@@ -112,19 +113,18 @@ static int load(lua_State *L) {
   struct simulation *simulation = lua_newuserdatauv(L, sizeof *simulation, 2);
   memset(simulation, 0, sizeof *simulation);
   luaL_setmetatable(L, class_name);
-  arguments_keep(L); /* the options' texts must outlive the script */
+  arguments_keep(L); /* The strings of the options must outlive the script. */
   lua_getfield(L, 2, "time");
-  simulation->began = luaL_optnumber(L, -1, 0);
+  simulation->loaded_at = luaL_optnumber(L, -1, 0);
   lua_pop(L, 1);
   set_now(simulation, 0);
   options.clock = &simulation->clock;
   simulation->sandbox.folder = arguments_text(L, 2, "temp", NULL);
   if (!arguments_flag(L, 2, "allow_effects")) options.sandbox = &simulation->sandbox;
-  simulation->is_free = options.sandbox == NULL;
+  simulation->allows_effects = options.sandbox == NULL;
   struct script *script;
   if (script_create(&options, &script) == STATUS_OK) {
-    simulation->script =
-        script; /* from here on it is collected with the simulation, whatever raises */
+    simulation->script = script; /* From here on garbage collection destroys it. */
     if (script_load(script, &error)) {
       note_temp(simulation);
       return 1;
@@ -145,22 +145,22 @@ static int reload(lua_State *L) {
   struct simulation *simulation = check(L);
   enum script_reload outcome =
       script_reload(simulation->script, lua_toboolean(L, 2), simulation->now);
-  if (outcome == SCRIPT_RELOADED) connections_move(simulation);
+  if (outcome == SCRIPT_RELOADED) connections_migrate(simulation);
   arguments_push_outcome(L, outcome);
   return 1;
 }
 
 static int64_t earlier(int64_t one, int64_t other) { return one < other ? one : other; }
 
-/* What is due now: the tasks of the script, then the limits of time. */
-static void let_happen(struct simulation *simulation) {
+/* Runs what is due now: the tasks of the script, then the deadlines of connections. */
+static void run_due(struct simulation *simulation) {
   while (script_next_due(simulation->script) <= simulation->now)
     script_run_due(simulation->script, simulation->now);
   connections_expire(simulation);
 }
 
-/* advance(seconds): in steps from deadline to deadline, so that what happens at one of them happens
- * at its time. A limit of time that does not run out holds up nothing. */
+/* advance(seconds): goes from deadline to deadline, so that each expires at its time. A deadline
+ * that stays in the past when it is expired is passed over. */
 static int advance(lua_State *L) {
   struct simulation *simulation = check(L);
   lua_Number seconds = luaL_checknumber(L, 2);
@@ -173,17 +173,17 @@ static int advance(lua_State *L) {
     int64_t next = earlier(limit, script_next_due(simulation->script));
     if (next > end) break;
     if (next > before) set_now(simulation, next);
-    let_happen(simulation);
+    run_due(simulation);
     is_stuck = simulation->now == before && connections_next_deadline(simulation) <= before;
   }
   set_now(simulation, end);
   return 0;
 }
 
-/* set_time(seconds): what os.time() tells from now on. */
+/* set_time(seconds) */
 static int set_time(lua_State *L) {
   struct simulation *simulation = check(L);
-  simulation->began = luaL_checknumber(L, 2) - simulation->clock.monotonic;
+  simulation->loaded_at = luaL_checknumber(L, 2) - simulation->clock.monotonic;
   set_now(simulation, simulation->now);
   return 0;
 }
@@ -272,7 +272,7 @@ static int set_variable(lua_State *L) {
   return 0;
 }
 
-/* What standard output was before it was silenced; -1: it is not. */
+/* A descriptor of the real standard output while it is silenced, else -1. */
 static int silenced = -1;
 
 /* silence(is_silent) */

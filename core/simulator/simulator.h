@@ -1,54 +1,63 @@
-/* simulator.h: conversations without sockets, for the tools and for specs.
+/* simulator.h: sessions and scripts under simulated time and with simulated connections, for the
+ * tools and for specs.
  *
- * A script is loaded as the server loads it, and its conversations are the server's own sessions;
- * what a socket would bring and take, and what time it is, a Lua program says, which runs in a
- * state of its own. It sees this as `require "parlance.simulator"`, from the binary or from a spec
- * runner. */
+ * Scripts are loaded as the server loads them, and sessions are those of the server. A Lua program
+ * in a state of its own says what clients send, reads what they receive, and moves the time. It
+ * uses the module below: `require "parlance.simulator"` finds it in the binary, or as a file. */
 #ifndef SIMULATOR_SIMULATOR_H
 #define SIMULATOR_SIMULATOR_H
 
 #include <lua.h>
 
-/* The module:
+/* The module. Times are in seconds where nothing else is said.
  *
- *   load(path, options)  a script; or nil and why it is not valid. `options` has the members of
- *                        struct script_options (script/script.h) but `clock` and `sandbox`; `time`:
- *                        the seconds since 1970 at which its clock stands, 0 where it is not
- *                        given; `temp`: the folder that it may write to, of make_temp(), which is
- *                        removed with the script; `allow_effects`: it may do what it likes
- *   log()                what was logged since, a list of { level = "warn", text = "..." }; and how
- *                        many lines more there were than it keeps
- *   list(folder)         the sorted names of what is in it; nil, why not, and whether it is absent
- *   clock()              the seconds that pass for us, of a clock that is never set back
- *   silence(is_silent)   whether what scripts print goes nowhere, instead of to standard output
- *   setenv(name, value)  for scripts that are loaded later; nil: it is not set
+ *   load(path, options)  returns a script; or nil and why it is not valid. Options are the members
+ *                        of struct script_options (script/script.h) except `clock` and `sandbox`,
+ *                        and these:
+ *       time             what os.time() returns at first; default 0
+ *       temp             a folder of make_temp() that the script may write to; it is removed when
+ *                        the script is closed
+ *       allow_effects    true: the script does not run in the sandbox
+ *   make_temp(folder)    makes a folder in this one: returns its path, or nil and why not
+ *   log()                returns the log lines since the last call, a list of { level = "warn",
+ *                        text = "..." }, and how many further lines were dropped
+ *   list(folder)         returns the sorted names of the entries; or nil, why not, and whether the
+ *                        folder does not exist
+ *   clock()              returns the real time, by a clock that only goes forward
+ *   silence(is_silent)   discards what scripts print while is_silent is true
+ *   setenv(name, value)  sets a variable of the environment; nil removes it
  *
- *   script:open{ host =, name =, port =, server_host =, server_port = }
- *                        a conversation: it has been greeted
- *   script:reload()      "reloaded", "unchanged", "refused" or "lacking": the log says why; forced
- *                        if called with true
- *   script:advance(s)    so many seconds pass, and with them the limits of time of conversations;
- *                        what parlance.every() is to run is run at its times
- *   script:set_time(s)   the seconds since 1970 at which its clock stands now
- *   script:deadline()    in how many seconds the next limit of time runs out, or a function of
- *                        parlance.every() is run; nil: none
- *   script:now()         the seconds that have passed since it was loaded
- *   script:begin_play()  math.random() gives the same as before, and what the script has put into
- *                        its folder since it was loaded is removed
- *   script:asked()       how often request_complete was called, and how many bytes it was shown
- *   script:memory(collects)
- *   script:fingerprint() a text that stands for the contents of all that it was loaded from
- *   script:name(), script:listen(), script:example(), script:files(), script:close()
+ * Methods of a script:
  *
- *   session:receive(bytes, from, to)
- *                        the client sends these: how many of them were read. It is fewer when too
- *                        much output waits, or when the conversation has ended
- *   session:receive_end()  it sends no more: whether that was read
- *   session:take(most)   what the client reads, "" if there is nothing; at most so many bytes
- *   session:vanish()     the connection breaks
- *   session:drain()      the server is asked to stop
- *   session:finished()   the server has closed, and all output was taken
- *   session:reason(), session:requests(), session:wants_input(), session:close() */
+ *   open(options)        returns a connection; handle_connect has run. Options are `host`, `name`,
+ *                        `port`, `server_host` and `server_port`
+ *   reload(is_forced)    returns "reloaded", "unchanged", "refused" or "lacking"; the log has why
+ *   advance(seconds)     moves the simulated time: deadlines of connections expire, and functions
+ *                        of parlance.every() run, each at its time
+ *   set_time(seconds)    sets what os.time() returns now
+ *   deadline()           returns the seconds to the next deadline or function of
+ *                        parlance.every(); nil: there is none
+ *   now()                returns the simulated time since the script was loaded
+ *   begin_play()         seeds math.random() anew, and empties the script's folder of all that was
+ *                        made there after loading
+ *   asked()              returns how often request_complete was called, and with how many bytes
+ *   memory(collects)     returns the memory of the script in bytes; true: after a full collection
+ *   fingerprint()        returns a text that depends on the contents of all files of the script
+ *   name(), listen(), example(), files(), close()
+ *
+ * Methods of a connection:
+ *
+ *   receive(bytes, from, to)
+ *                        the client sends these bytes: returns how many the session has read.
+ *                        These are fewer when too much output waits or the connection has ended
+ *   receive_end()        the client sends no more: returns whether the session has read that
+ *   take(most)           returns what the client reads, at most so many bytes; "": nothing
+ *   vanish()             resets the connection
+ *   drain()              the server begins to stop
+ *   finished()           returns whether the server has closed and all output was taken
+ *   reason()             returns the reason of the end; "none" before
+ *   interim()            returns the interim response of the framing, such as 100 Continue, or nil
+ *   requests(), wants_input(), close() */
 int luaopen_parlance_simulator(lua_State *L);
 
 #endif

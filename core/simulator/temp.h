@@ -1,31 +1,34 @@
-/* temp.h: folders that simulated scripts may write to: one for each script that is loaded. */
+/* temp.h: the folders that simulated scripts may write to. Each loaded script has one. */
 #ifndef SIMULATOR_TEMP_H
 #define SIMULATOR_TEMP_H
 
 #include <lua.h>
 #include <stddef.h>
 
-/* What the folder held when it was last noted: it stays when the folder is emptied. All zeros:
- * nothing. */
+/* A list of paths in a folder. All zeros: an empty list. */
 struct temp_contents {
   char **paths;
   size_t count;
 };
 
-/* From now on all folders lie in one, which a process beside this one removes when this one has
- * ended, however that was. temp_end() removes it at once. */
+/* From now on all folders are made in one parent folder. A second process removes it when this
+ * process ends, also when it is killed. */
 void temp_keep_clean(void);
+
+/* Removes the parent folder at once. */
 void temp_end(void);
 
-/* make_temp(folder): makes one in this folder, and gives its path: as realpath() does. Nil and why
- * not. */
+/* make_temp(folder): makes a folder in this one and returns its absolute path without symbolic
+ * links; or nil and why not. */
 int temp_make(lua_State *L);
 
-/* Notes what is in the folder. What there is no memory for is not noted. */
+/* Adds the paths of all that is in the folder to the list, as far as there is memory for it. */
 void temp_note(const char *path, struct temp_contents *contents);
+
+/* Frees the list. */
 void temp_forget(struct temp_contents *contents);
 
-/* Removes all that is in the folder, but not what was noted; it may be NULL. */
+/* Removes all that is in the folder except the paths in the list. */
 void temp_empty(const char *path, const struct temp_contents *contents);
 
 /* Removes the folder and all that is in it. */

@@ -96,7 +96,7 @@ local function plan(disk, name, is_bare)
   for _, shared in ipairs(is_bare and {} or SHARED) do
     local path, about, missing = table.unpack(shared)
     local text = fill(path, name)
-    if not disk.is_there(path) then
+    if not disk.exists(path) then
       files[#files + 1] = { path = path, about = about, text = text }
     elseif read(path) ~= text then
       advice[#advice + 1] = ("%s is yours and was left as it is: %s\n"):format(path, missing:format(MODULES))
@@ -111,7 +111,7 @@ local function obstacles(disk, name, is_bare)
   local paths = is_bare and { name .. ".lua" }
     or { name .. ".lua", "transcripts/" .. name, "spec/" .. name .. "_spec.lua" }
   for _, path in ipairs(paths) do
-    if disk.is_there(path) then found[#found + 1] = path end
+    if disk.exists(path) then found[#found + 1] = path end
   end
   return found
 end
@@ -142,7 +142,7 @@ local function is_in_source(disk)
   for _ = 1, 16 do
     local count = 0
     for _, path in ipairs(OF_SOURCE) do
-      if disk.is_there(up .. path) then count = count + 1 end
+      if disk.exists(up .. path) then count = count + 1 end
     end
     if count == #OF_SOURCE then return true end
     up = up .. "../"
