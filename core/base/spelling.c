@@ -1,6 +1,15 @@
 #include "base/spelling.h"
 
-bool spelling_normalize(const char *name, struct spelling *spelling) {
+#include <stdbool.h>
+
+/* A name without "_" and "-", in lower case. */
+struct spelling {
+  unsigned length;
+  char letters[SPELLING_LETTERS_MAX];
+};
+
+/* False: the name has more than SPELLING_LETTERS_MAX letters. */
+static bool normalize(const char *name, struct spelling *spelling) {
   spelling->length = 0;
   for (; *name != '\0'; name++) {
     if (*name == '_' || *name == '-') continue;
@@ -13,7 +22,7 @@ bool spelling_normalize(const char *name, struct spelling *spelling) {
 
 static unsigned least(unsigned a, unsigned b) { return a < b ? a : b; }
 
-unsigned spelling_distance(const struct spelling *a, const struct spelling *b) {
+static unsigned distance(const struct spelling *a, const struct spelling *b) {
   /* between[i][j]: the distance of the first i letters of a and the first j letters of b. */
   unsigned between[SPELLING_LETTERS_MAX + 1][SPELLING_LETTERS_MAX + 1];
   for (unsigned i = 0; i <= a->length; i++) {
@@ -36,10 +45,15 @@ unsigned spelling_distance(const struct spelling *a, const struct spelling *b) {
 /* The largest distance of two names that are near, for a known name of this length. */
 static unsigned tolerance(unsigned length) { return length < 3 ? 0 : length < 6 ? 1 : length / 3; }
 
+unsigned spelling_distance(const char *one, const char *other) {
+  struct spelling a, b;
+  return normalize(one, &a) && normalize(other, &b) ? distance(&a, &b) : SPELLING_FAR;
+}
+
 unsigned spelling_compare(const char *name, const char *known) {
   struct spelling a, b;
-  if (!spelling_normalize(name, &a) || !spelling_normalize(known, &b)) return SPELLING_FAR;
-  unsigned away = spelling_distance(&a, &b);
+  if (!normalize(name, &a) || !normalize(known, &b)) return SPELLING_FAR;
+  unsigned away = distance(&a, &b);
   return away <= tolerance(b.length) ? away : SPELLING_FAR;
 }
 

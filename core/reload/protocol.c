@@ -7,7 +7,7 @@
 #include "modules/module_files.h"
 #include "modules/module_framing.h"
 #include "reload/environment.h"
-#include "reload/misspelled.h"
+#include "reload/field_lint.h"
 #include "script/client.h"
 #include "script/module_names.h"
 #include "script/settings.h"
@@ -80,7 +80,7 @@ static void keep_function(lua_State *state, struct generation *generation, int p
 static void complain_of_lack(lua_State *state, int protocol, const char *path,
                              enum function function) {
   const char *name = generation_function_name(function);
-  const char *field = misspelled_find(state, protocol, name);
+  const char *field = field_lint_find(state, protocol, name);
   if (field) luaL_error(state, "%s: the protocol lacks %s; is it %s?", path, name, field);
   if (module_names_push_hint(state, NULL))
     luaL_error(state, "%s: the protocol lacks %s (%s)", path, name, lua_tostring(state, -1));
@@ -189,7 +189,7 @@ void protocol_load(lua_State *state, struct generation *generation,
   generation->handler.wants_on_expect = generation->functions[FUNCTION_HANDLE_EXPECT] != LUA_NOREF;
   generation->handler.wants_on_error = generation->functions[FUNCTION_HANDLE_ERROR] != LUA_NOREF;
   generation->handler.wants_on_close = generation->functions[FUNCTION_HANDLE_CLOSE] != LUA_NOREF;
-  misspelled_warn(state, protocol, script_name(generation->script));
+  field_lint_warn(state, protocol, script_name(generation->script));
   client_push_metatable(state, protocol);
   generation->metatable = luaL_ref(state, LUA_REGISTRYINDEX);
 }

@@ -1,5 +1,9 @@
 local conversation = require "support.conversation"
 
+-- Where lua/parlance/field_lint.lua is.
+local SOURCE <const> = os.getenv "PARLANCE_SOURCE_DIR" or "."
+local MODULES <const> = { modules = SOURCE .. "/lua" }
+
 -- The least that is a protocol, with these fields.
 local function protocol(fields)
   return ([[
@@ -107,17 +111,18 @@ describe("generation", function()
 
   it("suggests the field that may be meant by one that is missing", function()
     assert.equal("PATH: the protocol lacks make_response; is it make_respnse?",
-      refusal "return { request_complete = print, make_respnse = print }")
+      refusal("return { request_complete = print, make_respnse = print }", MODULES), MODULES)
     assert.equal("PATH: the protocol lacks request_complete; is it requestComplete?",
-      refusal "return { requestComplete = print, make_response = print, x = 1 }")
-    assert.equal("PATH: the protocol lacks make_response", refusal "return { request_complete = print, make = print }")
+      refusal("return { requestComplete = print, make_response = print, x = 1 }", MODULES))
+    assert.equal("PATH: the protocol lacks make_response",
+      refusal("return { request_complete = print, make = print }", MODULES))
   end)
 
   describe("warns of fields that look misspelled:", function()
     -- What is logged when a protocol of these fields is loaded, each a misspelling and what was meant.
     local function warnings(fields)
       local found = {}
-      local log = conversation.capture(function() conversation.script(protocol(fields)) end)
+      local log = conversation.capture(function() conversation.script(protocol(fields), MODULES) end)
       for line in log:gmatch "[^\n]+" do
         found[#found + 1] = assert(line:match " warn misspelled service=protocol field=(.*)$", line)
       end
@@ -126,7 +131,7 @@ describe("generation", function()
 
     -- All fields that a protocol may have, as the definitions for the language server have them.
     local KNOWN <const> = {}
-    for line in io.lines((os.getenv "PARLANCE_SOURCE_DIR" or ".") .. "/lua/parlance/meta/parlance.lua") do
+    for line in io.lines(SOURCE .. "/lua/parlance/meta/parlance.lua") do
       if line:find "^%-%-%-@class" then KNOWN.is_protocol = line == "---@class parlance.Protocol" end
       KNOWN[#KNOWN + 1] = KNOWN.is_protocol and line:match "^%-%-%-@field ([%w_]+)%?" or nil
     end
@@ -179,7 +184,7 @@ describe("generation", function()
     it("not those of a table of a thousand fields and more", function()
       local script = "local P = { request_complete = print, make_response = print }\n"
         .. "for i = 1, 100000 do P['f' .. i] = i end return P"
-      assert.equal("", (conversation.capture(function() conversation.script(script) end)))
+      assert.equal("", (conversation.capture(function() conversation.script(script, MODULES) end)))
     end)
   end)
 
