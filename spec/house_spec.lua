@@ -13,14 +13,14 @@ local FLOORS <const> = {
   base = {},
   framing = { "base" },
   session = { "base", "framing" },
-  script = { "base", "framing", "session", "modules", "reload" },
+  script = { "base", "framing", "session" },
   modules = { "base", "framing", "session", "script" },
-  reload = { "base", "framing", "session", "modules", "script" },
+  reload = { "base", "framing", "session", "script" },
   simulator = { "base", "session", "script", "modules", "reload" },
   io = { "base" },
   watch = { "base" },
   server = { "base", "io", "session", "watch" },
-  cli = { "base", "framing", "session", "script", "reload", "simulator", "io", "server" },
+  cli = { "base", "framing", "session", "script", "modules", "reload", "simulator", "io", "server" },
 }
 
 -- System headers (Lua patterns) that belong to one room.

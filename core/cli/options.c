@@ -11,6 +11,7 @@
 
 #include "base/spelling.h"
 #include "io/socket.h"
+#include "modules/modules.h"
 
 enum answer {
   OPTION_SCRIPT = 1, /* what getopt_long() answers for an argument that is no option */
@@ -124,7 +125,8 @@ static bool parse_seconds(const char *name, const char *text, int64_t *value) {
 }
 
 static struct script_entry fresh_entry(void) {
-  return (struct script_entry){.script = {.call_timeout = DEFAULT_CALL_TIMEOUT,
+  return (struct script_entry){.script = {.open_modules = modules_open,
+                                          .call_timeout = DEFAULT_CALL_TIMEOUT,
                                           .max_request = LIMIT_NOT_GIVEN,
                                           .request_timeout = LIMIT_NOT_GIVEN,
                                           .idle_timeout = LIMIT_NOT_GIVEN,

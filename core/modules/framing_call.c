@@ -4,7 +4,6 @@
 #include <stdbool.h>
 #include <string.h>
 
-#include "modules/module_framing.h"
 #include "script/client.h"
 
 /* How far a framing that was called on a `self` has come in the request at hand. */
@@ -93,7 +92,7 @@ static int return_answer(lua_State *L, const struct framing *framing, struct ses
   char why[FRAMING_WHY_MAX];
   switch (answer->verdict) {
   case FRAMING_COMPLETE:
-    module_framing_push_request(L, 1, framing, answer);
+    ((const struct framing_value *)lua_touserdata(L, 1))->push_request(L, 1, framing, answer);
     lua_setfield(L, 2, "request");
     if (session) client_note_request(session);
     lua_pushboolean(L, true);
@@ -144,7 +143,8 @@ static bool is_input(lua_State *L, const struct session *session) {
   return length == input.length && (length == 0 || memcmp(bytes, input.data, length) == 0);
 }
 
-int framing_call(lua_State *L, const struct framing *framing) {
+int framing_call(lua_State *L, const struct framing_value *value) {
+  const struct framing *framing = &value->framing;
   struct framing_progress progress = {0};
   struct framing_answer answer;
   size_t length;

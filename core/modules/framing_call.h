@@ -7,10 +7,10 @@
 
 #include <lua.h>
 
-#include "framing/framing.h"
+#include "script/framing_value.h"
 
 /* The framing stands at index 1, what it is called on at index 2. Returns what a request_complete
  * would. May raise. */
-int framing_call(lua_State *L, const struct framing *framing);
+int framing_call(lua_State *L, const struct framing_value *value);
 
 #endif

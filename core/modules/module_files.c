@@ -284,15 +284,6 @@ static int close_root(lua_State *state) {
   return 0;
 }
 
-/* Its address is a key in the registry. */
-static const char used;
-
-bool module_files_is_used(lua_State *state) {
-  bool is_used = lua_rawgetp(state, LUA_REGISTRYINDEX, &used) != LUA_TNIL;
-  lua_pop(state, 1);
-  return is_used;
-}
-
 /* files.root(path, options) */
 static int open_root(lua_State *state) {
   const char *path = luaL_checkstring(state, 1);
@@ -304,8 +295,7 @@ static int open_root(lua_State *state) {
   struct root *root = lua_newuserdatauv(state, sizeof *root, 0);
   *root = (struct root){-1, follows_links};
   luaL_setmetatable(state, root_type);
-  lua_pushboolean(state, true);
-  lua_rawsetp(state, LUA_REGISTRYINDEX, &used);
+  file_value_note_use(state);
   root->fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
   return root->fd >= 0 ? 1 : push_failure(state);
 }

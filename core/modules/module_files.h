@@ -7,12 +7,8 @@
 #define MODULES_MODULE_FILES_H
 
 #include <lua.h>
-#include <stdbool.h>
 
 /* A lua_CFunction for luaL_requiref: pushes the module's table. */
 int module_files_open(lua_State *state);
-
-/* Whether a script of this state has opened a root. May raise. */
-bool module_files_is_used(lua_State *state);
 
 #endif

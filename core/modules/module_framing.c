@@ -9,14 +9,12 @@
 #include "framing/resp.h"
 #include "modules/framing_call.h"
 #include "modules/http_request.h"
+#include "script/framing_value.h"
 
 /* So far into a frame may a length field stand; far from where offset + width overflows. */
 enum { OFFSET_MAX = INT_MAX };
 
 static const char *const type_name = "parlance.framing";
-
-/* The registry's key for the metatable, because looking it up by name could raise. */
-static const char metatable_key = 0;
 
 /* Options: every constructor has its table, if any, at index 1. */
 
@@ -105,11 +103,15 @@ static size_t read_max(lua_State *L, enum framing_kind kind) {
   return push_option(L, "max") ? pop_size(L, kind, "max", 0, PTRDIFF_MAX) : SIZE_MAX;
 }
 
+static framing_push_request push_arguments, push_http, push_payload;
+
 static int push_framing(lua_State *L, const struct framing *framing) {
   bool is_http = framing->kind == FRAMING_HTTP;
-  struct framing *value = lua_newuserdatauv(L, sizeof *value, is_http ? HTTP_REQUEST_VALUES : 0);
-  *value = *framing;
-  luaL_setmetatable(L, type_name);
+  struct framing_value *value = framing_value_push(L, is_http ? HTTP_REQUEST_VALUES : 0);
+  value->framing = *framing;
+  value->push_request = is_http                         ? push_http
+                        : framing->kind == FRAMING_RESP ? push_arguments
+                                                        : push_payload;
   if (is_http) http_request_prepare(L, -1);
   return 1;
 }
@@ -260,18 +262,10 @@ static int create_resp(lua_State *L) {
 
 /* Values */
 
-const struct framing *module_framing_test(lua_State *L, int index) {
-  if (lua_type(L, index) != LUA_TUSERDATA || lua_getmetatable(L, index) == 0) return NULL;
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &metatable_key);
-  bool is_framing = lua_rawequal(L, -1, -2);
-  lua_pop(L, 2);
-  return is_framing ? lua_touserdata(L, index) : NULL;
-}
-
-static const struct framing *check_framing(lua_State *L) {
-  const struct framing *framing = module_framing_test(L, 1);
-  if (framing == NULL) luaL_typeerror(L, 1, type_name);
-  return framing;
+static const struct framing_value *check_framing(lua_State *L) {
+  const struct framing_value *value = framing_value_test(L, 1);
+  if (value == NULL) luaL_typeerror(L, 1, type_name);
+  return value;
 }
 
 static void push_argument(lua_State *L, const struct resp_argument *argument) {
@@ -307,9 +301,10 @@ static void push_list(lua_State *L, const struct framing *framing,
   lua_rawsetp(L, LUA_REGISTRYINDEX, &list_keys[count]);
 }
 
-/* The list of the arguments. Not inlined: other requests have nothing to do with it. */
-__attribute__((noinline)) static void push_arguments(lua_State *L, const struct framing *framing,
-                                                     const struct framing_answer *answer) {
+/* Pushes the list of the arguments. */
+static void push_arguments(lua_State *L, int index, const struct framing *framing,
+                           const struct framing_answer *answer) {
+  (void)index;
   struct resp_cursor cursor;
   struct resp_argument argument;
   push_list(L, framing, answer);
@@ -320,14 +315,17 @@ __attribute__((noinline)) static void push_arguments(lua_State *L, const struct 
   }
 }
 
-void module_framing_push_request(lua_State *L, int index, const struct framing *framing,
-                                 const struct framing_answer *answer) {
-  if (framing->kind == FRAMING_HTTP)
-    http_request_push(L, index, answer);
-  else if (framing->kind == FRAMING_RESP)
-    push_arguments(L, framing, answer);
-  else
-    lua_pushlstring(L, answer->payload.data, answer->payload.length);
+static void push_http(lua_State *L, int index, const struct framing *framing,
+                      const struct framing_answer *answer) {
+  (void)framing;
+  http_request_push(L, index, answer);
+}
+
+static void push_payload(lua_State *L, int index, const struct framing *framing,
+                         const struct framing_answer *answer) {
+  (void)index;
+  (void)framing;
+  lua_pushlstring(L, answer->payload.data, answer->payload.length);
 }
 
 static int call(lua_State *L) { return framing_call(L, check_framing(L)); }
@@ -378,7 +376,7 @@ static const char *push_options(lua_State *L, const struct framing *framing) {
 
 /* Shows the call that would make the same value again. */
 static int describe(lua_State *L) {
-  const struct framing *framing = check_framing(L);
+  const struct framing *framing = &check_framing(L)->framing;
   const char *name = framing_name(framing->kind);
   const char *options = push_options(L, framing);
   if (framing->max == SIZE_MAX)
@@ -391,10 +389,11 @@ static int describe(lua_State *L) {
 
 /* The module */
 
-static void push_metatable(lua_State *L) {
+static void prepare_values(lua_State *L) {
   static const luaL_Reg methods[] = {{"__call", call}, {"__tostring", describe}, {NULL, NULL}};
   luaL_newmetatable(L, type_name);
   luaL_setfuncs(L, methods, 0);
+  framing_value_open(L);
 }
 
 static const luaL_Reg constructors[] = {{"line", create_line},
@@ -407,17 +406,9 @@ static const luaL_Reg constructors[] = {{"line", create_line},
                                         {"resp", create_resp},
                                         {NULL, NULL}};
 
-const char *module_framing_constructor(lua_State *L, int index) {
-  lua_CFunction function = lua_tocfunction(L, index);
-  for (const luaL_Reg *one = constructors; function && one->func; one++)
-    if (one->func == function) return one->name;
-  return NULL;
-}
-
 int module_framing_open(lua_State *L) {
   http_request_open(L);
-  push_metatable(L);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &metatable_key);
+  prepare_values(L);
   luaL_newlib(L, constructors);
   return 1;
 }

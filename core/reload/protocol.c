@@ -4,11 +4,10 @@
 #include <math.h>
 #include <string.h>
 
-#include "modules/module_files.h"
-#include "modules/module_framing.h"
 #include "reload/environment.h"
 #include "reload/field_lint.h"
 #include "script/client.h"
+#include "script/file_value.h"
 #include "script/module_names.h"
 #include "script/settings.h"
 
@@ -49,15 +48,30 @@ static int complain(lua_State *state, const char *path, const char *key, const c
                     luaL_tolstring(state, -1, NULL), wanted);
 }
 
+/* The name of the function of parlance.framing on the top, which makes framings; NULL: it is none.
+ */
+static const char *constructor_name(lua_State *state) {
+  const char *name = NULL;
+  int top = lua_gettop(state);
+  luaL_getsubtable(state, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  if (lua_iscfunction(state, top) && lua_getfield(state, -1, "parlance.framing") == LUA_TTABLE)
+    for (lua_pushnil(state); !name && lua_next(state, top + 2); lua_pop(state, 1))
+      if (lua_rawequal(state, top, -1) && lua_type(state, -2) == LUA_TSTRING)
+        name = lua_tostring(state, -2);
+  lua_settop(state, top);
+  return name;
+}
+
 /* Whether the request_complete on top of the stack is a framing; it is kept then. */
 static bool keep_framing(lua_State *state, struct generation *generation, const char *path) {
-  const char *constructor = module_framing_constructor(state, -1);
+  const char *constructor = constructor_name(state);
   if (constructor)
     luaL_error(state, "%s: request_complete is framing.%s, which makes a framing when it is called",
                path, constructor);
-  const struct framing *framing = module_framing_test(state, -1);
-  if (!framing) return false;
-  generation->framing = *framing;
+  const struct framing_value *value = framing_value_test(state, -1);
+  if (!value) return false;
+  generation->framing = value->framing;
+  generation->push_request = value->push_request;
   generation->handler.framing = &generation->framing;
   return true;
 }
@@ -183,7 +197,7 @@ void protocol_load(lua_State *state, struct generation *generation,
   read_limits(state, generation, protocol, options);
   read_fields(state, generation, protocol, options->path);
   settings_check(state, protocol, options, script_name(generation->script));
-  generation->handler.has_files = module_files_is_used(state);
+  generation->handler.has_files = file_value_is_used(state);
   generation->handler.wants_on_connect =
       generation->functions[FUNCTION_HANDLE_CONNECT] != LUA_NOREF;
   generation->handler.wants_on_expect = generation->functions[FUNCTION_HANDLE_EXPECT] != LUA_NOREF;

@@ -163,3 +163,19 @@ void file_value_open(lua_State *state) {
   lua_rawsetp(state, LUA_REGISTRYINDEX, &file_key);
   replace_in_io(state);
 }
+
+/* ---- use ----------------------------------------------------------------------------------- */
+
+/* The registry's key of true, once the script is going to open files. */
+static const char use_key;
+
+void file_value_note_use(lua_State *state) {
+  lua_pushboolean(state, true);
+  lua_rawsetp(state, LUA_REGISTRYINDEX, &use_key);
+}
+
+bool file_value_is_used(lua_State *state) {
+  bool is_used = lua_rawgetp(state, LUA_REGISTRYINDEX, &use_key) != LUA_TNIL;
+  lua_pop(state, 1);
+  return is_used;
+}

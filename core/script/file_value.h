@@ -42,4 +42,10 @@ void file_value_close(lua_State *state, int index);
 /* Makes a stream of such a file; leaves anything else alone. May raise. */
 void file_value_make_stream(lua_State *state, int index);
 
+/* Notes that the script is going to open such files. May raise. */
+void file_value_note_use(lua_State *state);
+
+/* Whether that was noted in this state. */
+bool file_value_is_used(lua_State *state);
+
 #endif

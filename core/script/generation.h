@@ -7,6 +7,7 @@
 #include <lua.h>
 #include <stdbool.h>
 
+#include "script/framing_value.h"
 #include "script/gate.h"
 #include "session/handler.h"
 
@@ -46,6 +47,7 @@ struct generation {
   uint64_t fingerprint;    /* of its sources when it had been loaded */
   struct sources *sources; /* Lua's, behind `roots`; NULL before it is prepared */
   struct framing framing;  /* what handler.framing points to, if anything */
+  framing_push_request *push_request; /* Of that framing. */
   struct task *first_task; /* The tasks that have not ended, in the order of their making. */
   struct task *last_task;
   int functions[FUNCTION_COUNT]; /* references; LUA_NOREF where there is none */

@@ -6,12 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "modules/http_response.h"
-#include "modules/module_files.h"
-#include "modules/module_framing.h"
-#include "modules/module_parlance.h"
-#include "modules/sandbox.h"
-#include "modules/simulated_globals.h"
 #include "script/atomic.h"
 #include "script/coroutines.h"
 #include "script/finalizers.h"
@@ -77,21 +71,15 @@ static int prepare(lua_State *state) {
   finalizers_install(state);
   remove_sethook(state);
   replace_exit(state);
+  sent_file_open(state);
+  if (script->options.open_modules)
+    script->options.open_modules(state, &script->options, script->name);
   luaL_getsubtable(state, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-  module_parlance_push(state, script->name, script->options.clock);
+  luaL_getsubtable(state, -1, "parlance");
   settings_push(state, &script->options);
   lua_setfield(state, -2, "settings");
   atomic_install(state);
   tasks_add_every(state, script);
-  lua_setfield(state, -2, "parlance");
-  luaL_requiref(state, "parlance.framing", module_framing_open, 0);
-  lua_pop(state, 1);
-  http_response_push(state, script->options.clock);
-  lua_setfield(state, -2, "parlance.http.response");
-  luaL_requiref(state, "parlance.files", module_files_open, 0);
-  sent_file_open(state);
-  if (script->options.clock) simulated_globals_install(state, script->options.clock);
-  if (script->options.sandbox) sandbox_install(state, script->options.sandbox);
   return 0;
 }
 
@@ -191,10 +179,6 @@ static int collect(lua_State *state) {
 size_t script_memory(struct script *script, bool collects) {
   if (collects) (void)gate_run(&script->gate, collect, script);
   return script->memory.used;
-}
-
-void script_begin_play(struct script *script) {
-  (void)gate_run(&script->gate, simulated_globals_seed, script);
 }
 
 void script_destroy(struct script *script) {

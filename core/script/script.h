@@ -41,12 +41,20 @@ struct script_sandbox {
   int names;          /* how many os.tmpname() has made */
 };
 
+struct lua_State;
+struct script_options;
+
+/* Opens modules in a new state, in the name of a service. May raise. */
+typedef void script_opener(struct lua_State *state, const struct script_options *options,
+                           const char *service);
+
 struct script_options {
   const char *path;
-  const char *modules;  /* the folder of the modules that come with the server, or NULL */
-  size_t memory_limit;  /* bytes; 0: none */
-  int64_t call_timeout; /* ms; 0: none */
-  int64_t max_request;  /* bytes; the times are in ms */
+  script_opener *open_modules; /* modules_open() of modules/modules.h, or NULL */
+  const char *modules;         /* the folder of the modules that come with the server, or NULL */
+  size_t memory_limit;         /* bytes; 0: none */
+  int64_t call_timeout;        /* ms; 0: none */
+  int64_t max_request;         /* bytes; the times are in ms */
   int64_t request_timeout;
   int64_t idle_timeout;
   int64_t write_timeout;
@@ -119,9 +127,6 @@ struct script_asked script_asked(const struct script *script);
 
 /* The bytes that its Lua state takes; after a full collection if `collects`. */
 size_t script_memory(struct script *script, bool collects);
-
-/* Another play begins of a script that is simulated: math.random() gives the same again. */
-void script_begin_play(struct script *script);
 
 /* All its sessions must have been destroyed. */
 void script_destroy(struct script *script);

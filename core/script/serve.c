@@ -5,7 +5,6 @@
 
 #include "base/clock.h"
 #include "framing/http.h"
-#include "modules/module_framing.h"
 #include "script/client.h"
 #include "script/generation.h"
 #include "script/pull.h"
@@ -214,7 +213,7 @@ static void answer(lua_State *state, const struct generation *generation, struct
   const struct framing *framing = generation->handler.framing;
   if (framing) {
     lua_pushvalue(state, INPUT_KEY);
-    module_framing_push_request(state, REQUEST_COMPLETE, framing, session_framed(session));
+    generation->push_request(state, REQUEST_COMPLETE, framing, session_framed(session));
     lua_rawset(state, SELF);
     watchdog_restart(); /* the core's own work does not count for the script's limit */
   } else
@@ -232,7 +231,7 @@ static void expect(lua_State *state, const struct generation *generation, struct
   struct span input = session_input(session);
   http_read_head(input.data, input.length, &head);
   lua_pushvalue(state, INPUT_KEY);
-  module_framing_push_request(state, REQUEST_COMPLETE, generation->handler.framing, &head);
+  generation->push_request(state, REQUEST_COMPLETE, generation->handler.framing, &head);
   lua_rawset(state, SELF);
   push_function(state, generation, FUNCTION_HANDLE_EXPECT);
   call_with_self(state, generation, 1);

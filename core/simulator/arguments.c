@@ -1,5 +1,7 @@
 #include "simulator/arguments.h"
 
+#include "modules/modules.h"
+
 void arguments_add_class(lua_State *L, const char *name, const luaL_Reg *methods,
                          lua_CFunction close) {
   luaL_newmetatable(L, name);
@@ -88,6 +90,7 @@ static void take_settings(lua_State *L, int table, struct script_options *option
 void arguments_script(lua_State *L, struct script_options *options) {
   *options = (struct script_options){
       .path = luaL_checkstring(L, 1),
+      .open_modules = modules_open,
       .modules = arguments_text(L, 2, "modules", NULL),
       .memory_limit = (size_t)arguments_integer(L, 2, "memory_limit", 0),
       .call_timeout = arguments_integer(L, 2, "call_timeout", 1000),

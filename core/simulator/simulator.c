@@ -10,6 +10,7 @@
 
 #include "base/buffer.h"
 #include "base/clock.h"
+#include "modules/modules.h"
 #include "reload/reload.h"
 #include "simulator/arguments.h"
 #include "simulator/connections.h"
@@ -97,7 +98,7 @@ static void note_temp(struct simulation *simulation) {
 /* begin_play() */
 static int begin_play(lua_State *L) {
   struct simulation *simulation = check(L);
-  script_begin_play(simulation->script);
+  modules_begin_play(simulation->script);
   if (has_used_temp(simulation)) temp_empty(simulation->sandbox.folder, &simulation->loaded);
   simulation->sandbox.is_used = false;
   simulation->sandbox.names = 0;

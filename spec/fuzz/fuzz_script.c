@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "modules/modules.h"
 #include "reload/reload.h"
 #include "session/session.h"
 
@@ -253,6 +254,7 @@ static void load_scripts(void) {
     CHECK(file >= 0 && write(file, protocols[i], length) == (ssize_t)length);
     snprintf(paths[i], sizeof paths[i], "/proc/self/fd/%d", file);
     struct script_options options = {.path = paths[i],
+                                     .open_modules = modules_open,
                                      .call_timeout = 4000,
                                      .max_request = LIMIT_NOT_GIVEN,
                                      .request_timeout = LIMIT_NOT_GIVEN,

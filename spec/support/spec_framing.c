@@ -8,6 +8,7 @@
 
 #include "framing/framing.h"
 #include "modules/module_framing.h"
+#include "script/framing_value.h"
 #include "spec_module.h"
 
 static const char *const answer_names[] = {[FRAMING_COMPLETE] = "complete",
@@ -46,9 +47,9 @@ static void decode_fenced(const struct fence *fence, const struct framing *frami
 }
 
 static const struct framing *check_framing(lua_State *L) {
-  const struct framing *framing = module_framing_test(L, 1);
-  luaL_argexpected(L, framing != NULL, 1, "parlance.framing");
-  return framing;
+  const struct framing_value *value = framing_value_test(L, 1);
+  luaL_argexpected(L, value != NULL, 1, "parlance.framing");
+  return &value->framing;
 }
 
 static int push_answer(lua_State *L, const struct framing *framing,

@@ -1,0 +1,29 @@
+#include "modules/modules.h"
+
+#include <lauxlib.h>
+
+#include "modules/http_response.h"
+#include "modules/module_files.h"
+#include "modules/module_framing.h"
+#include "modules/module_parlance.h"
+#include "modules/sandbox.h"
+#include "modules/simulated_globals.h"
+#include "script/script_internal.h"
+
+void modules_open(lua_State *state, const struct script_options *options, const char *service) {
+  luaL_getsubtable(state, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  module_parlance_push(state, service, options->clock);
+  lua_setfield(state, -2, "parlance");
+  luaL_requiref(state, "parlance.framing", module_framing_open, 0);
+  lua_pop(state, 1);
+  http_response_push(state, options->clock);
+  lua_setfield(state, -2, "parlance.http.response");
+  luaL_requiref(state, "parlance.files", module_files_open, 0);
+  lua_pop(state, 2);
+  if (options->clock) simulated_globals_install(state, options->clock);
+  if (options->sandbox) sandbox_install(state, options->sandbox);
+}
+
+void modules_begin_play(struct script *script) {
+  (void)gate_run(&script->gate, simulated_globals_seed, script);
+}
