@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "script/client.h"
+#include "session/session.h"
 
 /* How far a framing that was called on a `self` has come in the request at hand. */
 struct call_progress {
@@ -127,10 +128,11 @@ static int call_on_input(lua_State *L, const struct framing *framing, struct ses
   struct framing_progress progress = {0};
   struct framing_answer answer;
   if (remembers) progress = find_progress(L, session, input.length);
-  if (session_marks(session) & CLIENT_IS_ASKED) session_look(session, input.length - progress.seen);
+  if (session_marks(session) & CLIENT_IS_ASKED)
+    session_count_looked(session, input.length - progress.seen);
   framing_decode(framing, input.data, input.length, &progress, &answer);
   if (remembers && answer.verdict == FRAMING_PARTIAL) keep_progress(L, session, &progress);
-  if (answer.interim) session_offer(session, answer.interim);
+  if (answer.interim) session_offer_interim(session, answer.interim);
   if (remembers && answer.verdict == FRAMING_COMPLETE) forget_progress(L);
   return return_answer(L, framing, session, &answer);
 }

@@ -3,6 +3,8 @@
 #include <lauxlib.h>
 #include <string.h>
 
+#include "session/session.h"
+
 /* The registry's key of a table that has the session of each `self`. The session is not a field of
  * `self`, because a script may read all fields, and copy them into another table. */
 static const char sessions_key;
@@ -71,7 +73,7 @@ static int push_input(lua_State *state, const struct session *session) {
 static int give_input(lua_State *state, struct session *session) {
   push_input(state, session);
   if ((session_marks(session) & CLIENT_IS_ASKED) == 0) return 1;
-  session_look(session, session_input(session).length);
+  session_count_looked(session, session_input(session).length);
   return keep(state);
 }
 

@@ -9,7 +9,7 @@
 
 #include <lua.h>
 
-#include "session/session.h"
+#include "session/steps.h"
 
 /* The marks of a session (session_marks()) that the script room uses. */
 enum {

@@ -5,7 +5,7 @@
 #include <lua.h>
 #include <stdint.h>
 
-#include "session/session.h"
+#include "session/steps.h"
 
 /* Queues the next piece of the session's stream, at most `blocksize` bytes of a file. Queues
  * nothing if a function has returned only "" for `patience` ms. Runs inside the gate and may raise.

@@ -9,7 +9,7 @@
 #include <stdbool.h>
 
 #include "script/generation.h"
-#include "session/session.h"
+#include "session/steps.h"
 
 /* Queues the value on the top of the stack as what `function` returned; what there is from it on up
  * is then of no more use. Nothing is queued when the value is not a response: then an error is

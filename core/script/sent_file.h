@@ -13,7 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "session/session.h"
+#include "session/steps.h"
 
 /* For sent_file_take(): all that is left of the file. */
 enum { SENT_FILE_WHOLE = -1 };

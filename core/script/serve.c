@@ -12,6 +12,7 @@
 #include "script/script_internal.h"
 #include "script/sent_file.h"
 #include "script/watchdog.h"
+#include "session/session.h"
 
 /* The stack of an entry: what it was called with, `self`, and what every request needs, which is
  * looked up once for all of them; above that, the three results of a call. */
@@ -236,7 +237,7 @@ static void expect(lua_State *state, const struct generation *generation, struct
   push_function(state, generation, FUNCTION_HANDLE_EXPECT);
   call_with_self(state, generation, 1);
   if (lua_isnil(state, -1)) {
-    session_go_on(session);
+    session_accept_body(session);
     return;
   }
   if (!response_queue(state, session, generation, FUNCTION_HANDLE_EXPECT)) return;

@@ -1,11 +1,11 @@
-/* handler.h: what a session asks of a protocol.
+/* handler.h: what a session needs from a protocol.
  *
- * The script room implements it with Lua; the fuzzer with a few lines of C.
+ * The script room implements it with Lua; the fuzzer and some specs with a few lines of C.
  *
- * A handler may get a successor: then each of its conversations moves over when it is between two
- * requests, or before its SESSION_CONNECT. What a conversation has in hand (a request of which a
- * byte was looked at, a response of which a file, a held string or a stream is still to go out,
- * last words) is finished by the handler that it began with. A conversation that ends without
+ * A handler may get a successor. Then each of its sessions moves to the successor when it has
+ * nothing in hand: between two requests, or before SESSION_CONNECT. In hand are a request of which
+ * a byte was looked at; a response of which a file, a held string or a stream is still to be sent;
+ * and SESSION_ERROR. The handler that began with them finishes them. A session that ends without
  * another request gets its SESSION_CLOSE from the handler that it has then. */
 #ifndef SESSION_HANDLER_H
 #define SESSION_HANDLER_H
@@ -18,51 +18,51 @@
 
 struct session;
 
-/* What a conversation may use; 0 ms means that there is no such limit. */
+/* What a session may use. A time of 0 ms means that there is no limit. */
 struct limits {
-  size_t max_request;      /* bytes of one request, framing included */
-  int64_t request_timeout; /* ms from a request's first byte to its last */
-  int64_t idle_timeout;    /* ms between requests */
-  int64_t write_timeout;   /* ms in which the peer takes no byte of a response */
+  size_t max_request;      /* Bytes of a request, framing included. */
+  int64_t request_timeout; /* ms from the first byte of a request to its last. */
+  int64_t idle_timeout;    /* ms between two requests. */
+  int64_t write_timeout;   /* ms in which the peer takes no byte of a response. */
 };
 
 struct handler {
-  const struct framing *framing; /* where a request ends, or NULL to be asked with SESSION_ASK */
+  const struct framing *framing; /* Finds the end of a request; NULL: SESSION_ASK does. */
   struct limits limits;
-  bool has_files;        /* its responses are likely to hold files */
-  bool wants_on_connect; /* wants SESSION_CONNECT at the start */
-  bool wants_on_expect;  /* wants SESSION_EXPECT; only with a framing of HTTP */
-  bool wants_on_error;   /* wants SESSION_ERROR after a failure */
-  bool wants_on_close;   /* wants SESSION_CLOSE at the end */
+  bool has_files;        /* Its responses are likely to have files. */
+  bool wants_on_connect; /* SESSION_CONNECT is a step when the session starts. */
+  bool wants_on_expect;  /* SESSION_EXPECT is a step. Only with a framing of HTTP. */
+  bool wants_on_error;   /* SESSION_ERROR is a step after a failure. */
+  bool wants_on_close;   /* SESSION_CLOSE is a step when the session has ended. */
 
-  /* Does what session_next() says until that is SESSION_WAIT. It may stop early after
-   * session_fail(), and is called again while something is left to do. Never re-entered. */
+  /* Does the steps of session_next() (steps.h) until that is SESSION_WAIT. It may return early
+   * after session_fail(), and is called again while there is a step. It is never called from within
+   * itself. */
   void (*run)(struct handler *handler, struct session *session);
 
-  /* Gives up something that was handed to the session by reference (a held string, a file, a
-   * stream): it has been sent, or will never be. */
+  /* Releases what the session got by reference (a held string, a file, a stream): it was sent, or
+   * never will be. */
   void (*release)(struct handler *handler, struct session *session, int reference);
 
-  /* The conversation with this client (session_client()) is over, whether the handler was told so
-   * or not: nothing may lead from the client to it any more. The last that is done with a
-   * conversation; cannot fail. NULL: the handler gives its sessions no clients. */
+  /* The session is over, and session_client() is not its client any more: nothing may lead from the
+   * client to the session. The last call for a session; it cannot fail. NULL: the handler sets no
+   * clients. */
   void (*forget_client)(struct handler *handler, struct session *session);
 
-  /* Who takes over; NULL: nobody. The handler's owner sets it, and only between two calls of any
-   * session, run() included: always to the newest, and not back to NULL. A handler that has no
-   * conversations at that moment is not heard of again. */
+  /* The handler that takes over; NULL: none. The handler's owner sets it, to the newest handler and
+   * never back to NULL, while no call of a session is under way. A handler without sessions at that
+   * moment is not used again. */
   struct handler *successor;
 
-  size_t sessions; /* conversations that have this handler; the session room counts them */
+  size_t sessions; /* How many sessions have this handler. The session room counts them. */
 
-  /* The conversation is about to change its handler: carries its client over (session_client()). It
-   * has nothing in hand, so that nothing of it is left to be released here. Called from without
-   * run(), and cannot fail. `successor` is the newest. NULL: the client is left as it is. */
+  /* The session, which has nothing in hand, is about to get `successor`, the newest handler: makes
+   * its client (session_client()) one of the successor. Called outside of run(); it cannot fail.
+   * NULL: the client stays as it is. */
   void (*migrate)(struct handler *handler, struct session *session, struct handler *successor);
 
-  /* The last conversation of a handler that has a successor has left. Called from without run();
-   * nothing in here touches the handler afterwards, so that it may be freed. NULL: nobody is told.
-   */
+  /* The last session of a handler with a successor has left. It may free the handler: nothing
+   * touches it afterwards. Called outside of run(). NULL: nothing is called. */
   void (*on_unused)(struct handler *handler);
 };
 

@@ -1,14 +1,14 @@
 /* How a living conversation gets the successor of its handler: see handler.h. */
 #include <assert.h>
 
-#include "session/conversation.h"
+#include "session/session_internal.h"
 
 static struct handler *newest(struct handler *handler) {
   while (handler->successor) handler = handler->successor;
   return handler;
 }
 
-void conversation_leave(struct handler *handler) {
+void session_leave_handler(struct handler *handler) {
   bool is_last = --handler->sessions == 0 && handler->successor;
   if (is_last && handler->on_unused) handler->on_unused(handler);
 }
@@ -24,13 +24,13 @@ void session_change_handler(struct session *session) {
   session->window = 0;
   if (!successor->wants_on_connect && session->state == STATE_OPENING)
     session->state = STATE_READING;
-  conversation_leave(old);
+  session_leave_handler(old);
 }
 
 bool session_migrate(struct session *session, int64_t now) {
   assert(!session->running);
   if (!session->handler->successor || session->state > STATE_ANSWERING) return true;
-  if (!conversation_is_between(session)) return false;
+  if (!session_is_between_requests(session)) return false;
   session->now = now;
   session_change_handler(session);
   return true;

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "session/conversation.h"
+#include "session/session_internal.h"
 
 struct session *session_create(struct handler *handler, struct session_owner *owner, int64_t now) {
   struct session *session = calloc(1, sizeof *session);
@@ -23,7 +23,7 @@ static void tick(struct session *session) {
   if (session->owner->now) session->now = session->owner->now(session->owner);
 }
 
-void conversation_release(struct session *session, struct piece *pieces) {
+void session_release_pieces(struct session *session, struct piece *pieces) {
   bool is_called = false;
   while (pieces) {
     struct piece *piece = pieces;
@@ -39,7 +39,7 @@ void conversation_release(struct session *session, struct piece *pieces) {
   if (is_called) tick(session);
 }
 
-void conversation_consume(struct session *session, size_t length) {
+void session_consume(struct session *session, size_t length) {
   if (session->kept)
     buffer_consume(&session->kept, length);
   else {
@@ -58,7 +58,7 @@ static bool is_benign(enum reason reason) {
          reason == REASON_DRAINED;
 }
 
-void conversation_close(struct session *session, enum reason reason) {
+void session_begin_close(struct session *session, enum reason reason) {
   if (is_benign(session->reason)) session->reason = reason;
   session->state = output_is_empty(&session->output) ? STATE_ENDED : STATE_CLOSING;
   drop_input(session);
@@ -66,7 +66,7 @@ void conversation_close(struct session *session, enum reason reason) {
 
 /* The handler changes here and nowhere within run(), which has things of its own at hand. */
 static bool has_step(struct session *session) {
-  if (session->handler->successor && conversation_is_between(session))
+  if (session->handler->successor && session_is_between_requests(session))
     session_change_handler(session);
   return session_next(session) != SESSION_WAIT;
 }
@@ -144,6 +144,10 @@ void session_receive(struct session *session, const char *bytes, size_t length, 
   keep_rest(session);
 }
 
+size_t session_unanswered(const struct session *session) {
+  return session_buffered(session).length;
+}
+
 void session_receive_end(struct session *session, int64_t now) {
   session->at_end = true;
   /* What is there is all that there will be: ask once more. */
@@ -167,7 +171,7 @@ void session_output(const struct session *session, struct span *spans, size_t ca
 
 void session_sent(struct session *session, size_t length, int64_t now) {
   session->now = session->write_since = now;
-  conversation_release(session, output_sent(&session->output, length));
+  session_release_pieces(session, output_sent(&session->output, length));
   if (session->output.size <= SESSION_LOW_WATER) session->paused = false;
   if (!output_is_empty(&session->output)) return;
   session->read_since =
@@ -222,11 +226,11 @@ static int64_t deadline(const struct session *session, enum reason *reason) {
 
 /* When the handler may be asked again about an unfinished request, or for the next piece. */
 __attribute__((noinline)) static int64_t ask_again_at(const struct session *session) {
-  if (session->stream_retry_at > 0 && conversation_pulls(session)) return session->stream_retry_at;
+  if (session->stream_retry_at > 0 && session_must_pull(session)) return session->stream_retry_at;
   size_t have = buffer_bytes(session->kept).length;
   bool may_ask = session->asked > 0 && have > session->asked && have >= session->length &&
                  session->state == STATE_READING && !session->paused && !session->output.first;
-  return may_ask ? conversation_ask_time(session) : CLOCK_NEVER;
+  return may_ask ? session_ask_time(session) : CLOCK_NEVER;
 }
 
 int64_t session_deadline(const struct session *session) {
@@ -239,10 +243,10 @@ int64_t session_deadline(const struct session *session) {
 
 /* Ends it at once; what has not been sent never will be. */
 static void end(struct session *session, enum reason reason) {
-  conversation_release(session, output_take_pieces(&session->output));
+  session_release_pieces(session, output_take_pieces(&session->output));
   buffer_free(&session->output.front);
   session->output.size = 0;
-  conversation_close(session, reason);
+  session_begin_close(session, reason);
 }
 
 /* What a stream has by now counts, though its pause was not over. */
@@ -268,7 +272,7 @@ void session_expire(struct session *session, int64_t now) {
     session_fail(session, reason, "the peer took no byte of its response within write_timeout");
     end(session, reason);
   } else
-    conversation_close(session, reason);
+    session_begin_close(session, reason);
   drive(session, now);
 }
 
@@ -318,6 +322,10 @@ enum reason session_reason(const struct session *session) { return session->reas
 
 const char *session_interim(const struct session *session) { return session->interim; }
 
+void session_identify(struct session *session, struct session_identity *identity) {
+  session->owner->identify(session->owner, identity);
+}
+
 uint64_t session_requests(const struct session *session) { return session->requests; }
 
 void session_destroy(struct session *session, int64_t now) {
@@ -330,5 +338,5 @@ void session_destroy(struct session *session, int64_t now) {
   if (session->client != 0 && handler->forget_client) handler->forget_client(handler, session);
   free(session->failure);
   free(session);
-  conversation_leave(handler);
+  session_leave_handler(handler);
 }

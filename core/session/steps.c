@@ -1,9 +1,10 @@
-/* The handler's side of a session: what to do next, and what came of it. */
+#include "session/steps.h"
+
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "session/conversation.h"
+#include "session/session_internal.h"
 
 /* How long a stream that has nothing is not asked again, in ms: at first, and at most. */
 enum { STREAM_PAUSE = 10, STREAM_PAUSE_MAX = 100 };
@@ -19,14 +20,8 @@ enum { DEAR_FROM = 16 * 1024, DEAR_SHARE = 64 };
 /* Of a request that was larger than this it is not remembered that there are such. */
 enum { WINDOW_REMEMBERED = 4096 };
 
-static struct span buffered(const struct session *session) {
-  return session->kept ? buffer_bytes(session->kept) : session->borrowed;
-}
-
-size_t session_unanswered(const struct session *session) { return buffered(session).length; }
-
 struct span session_input(const struct session *session) {
-  struct span input = buffered(session);
+  struct span input = session_buffered(session);
   bool is_limited =
       session->window > 0 && (session->state == STATE_READING || session->state == STATE_ANSWERING);
   if (is_limited && input.length > session->window) input.length = session->window;
@@ -44,21 +39,21 @@ static bool over_limit(const struct session *session, size_t length) {
 
 /* No request can come of what is there before more bytes arrive; `length` are needed in all. */
 static enum session_step incomplete(struct session *session, size_t length) {
-  size_t have = buffered(session).length;
+  size_t have = session_buffered(session).length;
   size_t needed = session->length = length > have ? length : have + 1;
   if (over_limit(session, needed) && (length > have + 1 || !session->at_end))
     return too_large(session, length > have + 1 ? "the request is declared to be over max_request"
                                                 : "the request is over max_request");
-  if (session->at_end) conversation_close(session, REASON_PEER_CLOSED);
+  if (session->at_end) session_begin_close(session, REASON_PEER_CLOSED);
   return SESSION_WAIT;
 }
 
-void session_offer(struct session *session, const char *interim) {
+void session_offer_interim(struct session *session, const char *interim) {
   if (!session->running || session->state != STATE_READING || session->handler->framing) return;
   session->offered = interim;
 }
 
-void session_go_on(struct session *session) {
+void session_accept_body(struct session *session) {
   const char *interim = session->offered;
   assert(session->state == STATE_EXPECTING);
   session->state = STATE_READING;
@@ -78,7 +73,7 @@ static enum session_step expect(struct session *session, const char *interim) {
   session->state = STATE_EXPECTING;
   session->offered = interim;
   if (session->handler->wants_on_expect) return SESSION_EXPECT;
-  session_go_on(session);
+  session_accept_body(session);
   return session_next(session);
 }
 
@@ -130,8 +125,8 @@ static enum session_step decode(struct session *session, struct span input) {
 
 /* All of the request has to be copied for each time that it is asked about. Who sends many bytes
  * one by one is not asked about for each of them. */
-int64_t conversation_ask_time(const struct session *session) {
-  size_t have = buffered(session).length;
+int64_t session_ask_time(const struct session *session) {
+  size_t have = session_buffered(session).length;
   bool is_dear = session->asked >= DEAR_FROM && have - session->asked < have / DEAR_SHARE;
   if (!is_dear || session->at_end || session->draining) return session->now;
   return session->asked_at + session->owner->ask_pause;
@@ -140,16 +135,16 @@ int64_t conversation_ask_time(const struct session *session) {
 /* Nothing is in hand, and nothing more will come. */
 __attribute__((noinline)) static void end_between(struct session *session) {
   if (session->handler->successor && !session->begun) return; /* the next handler ends it */
-  conversation_close(session, session->at_end ? REASON_PEER_CLOSED : REASON_DRAINED);
+  session_begin_close(session, session->at_end ? REASON_PEER_CLOSED : REASON_DRAINED);
 }
 
 static enum session_step next_question(const struct session *session) {
-  if (session->asked > 0 && conversation_ask_time(session) > session->now) return SESSION_WAIT;
+  if (session->asked > 0 && session_ask_time(session) > session->now) return SESSION_WAIT;
   return SESSION_ASK;
 }
 
 static enum session_step next_request(struct session *session) {
-  struct span input = buffered(session);
+  struct span input = session_buffered(session);
   if (input.length == 0) {
     if (session->at_end || session->draining) end_between(session);
     return SESSION_WAIT;
@@ -178,7 +173,7 @@ static const unsigned char step_of_state[] = {
 __attribute__((noinline)) static enum session_step next_of_busy(const struct session *session) {
   if (session->state == STATE_NOTIFYING) return SESSION_CLOSE;
   if (session->state == STATE_ENDED || session->yielded) return SESSION_WAIT;
-  if (conversation_pulls(session))
+  if (session_must_pull(session))
     return session->stream_retry_at > session->now ? SESSION_WAIT : SESSION_PULL;
   return (enum session_step)step_of_state[session->state];
 }
@@ -201,7 +196,7 @@ const struct framing_answer *session_framed(const struct session *session) {
 void session_yield(struct session *session) { session->yielded = true; }
 
 bool session_at_end(const struct session *session) {
-  return session->at_end && session_input(session).length == buffered(session).length;
+  return session->at_end && session_input(session).length == session_buffered(session).length;
 }
 
 /* Behind a request others of its size are to be expected, and of that of those before it: small and
@@ -216,7 +211,7 @@ static void narrow(struct session *session, size_t request) {
 
 /* What was shown is no request; true if there is more to show before more is needed. */
 static bool widen(struct session *session, size_t needed) {
-  size_t shown = session_input(session).length, have = buffered(session).length;
+  size_t shown = session_input(session).length, have = session_buffered(session).length;
   if (shown == have || needed > have) return false;
   session->window = needed > 2 * shown ? needed : 2 * shown;
   return true;
@@ -231,7 +226,7 @@ bool session_set_verdict(struct session *session, enum session_verdict verdict, 
   switch (verdict) {
   case SESSION_PARTIAL:
     if (widen(session, length)) break;
-    session->asked = buffered(session).length;
+    session->asked = session_buffered(session).length;
     session->asked_at = session->now;
     wait_for_more(session, interim, length);
     break;
@@ -286,11 +281,11 @@ void session_answered(struct session *session, bool close) {
   switch (session->state) {
   case STATE_OPENING:
     session->state = STATE_READING;
-    if (close) conversation_close(session, REASON_DONE);
+    if (close) session_begin_close(session, REASON_DONE);
     break;
   case STATE_ANSWERING:
     if (!session->handler->framing) narrow(session, session->length);
-    conversation_consume(session, session->length);
+    session_consume(session, session->length);
     session->begun = session->expected = false;
     session->requests++;
     session->length = 0;
@@ -298,16 +293,16 @@ void session_answered(struct session *session, bool close) {
     session->asked = 0;
     session->read_since = session->now;
     session->state = STATE_READING;
-    if (close) conversation_close(session, REASON_DONE);
+    if (close) session_begin_close(session, REASON_DONE);
     break;
   case STATE_EXPECTING:
     session->requests++;
-    conversation_close(session, REASON_DONE);
+    session_begin_close(session, REASON_DONE);
     break;
   case STATE_FAILING:
     free(session->failure);
     session->failure = NULL;
-    conversation_close(session, session->reason);
+    session_begin_close(session, session->reason);
     break;
   default: assert(0 && "a report without its step");
   }
@@ -320,7 +315,7 @@ int session_stream(const struct session *session) {
 enum status session_pulled(struct session *session, const char *bytes, size_t length) {
   session->stream_retry_at = session->stream_pause = 0;
   if (bytes) return output_append_front(&session->output, bytes, length);
-  conversation_release(session, output_take_first(&session->output));
+  session_release_pieces(session, output_take_first(&session->output));
   return STATUS_OK;
 }
 
@@ -359,7 +354,7 @@ static void log_failure(struct session *session, enum reason reason, const char 
   log_text(&line, "service", who.service);
   log_text(&line, "peer", who.host);
   log_integer(&line, "port", who.port);
-  struct span input = buffered(session);
+  struct span input = session_buffered(session);
   size_t most = log_shown_bytes(), shown = input.length < most ? input.length : most;
   log_integer(&line, "buffered", (int64_t)input.length);
   if (shown > 0) {
@@ -382,9 +377,9 @@ void session_fail(struct session *session, enum reason reason, const char *detai
       is_between && session->handler->wants_on_error && session->state < STATE_FAILING;
   session->queueing = false;
   session->stream_retry_at = session->stream_pause = 0;
-  conversation_release(session, output_take_pieces(&session->output));
+  session_release_pieces(session, output_take_pieces(&session->output));
   if (!has_last_words) {
-    conversation_close(session, reason);
+    session_begin_close(session, reason);
     return;
   }
   session->reason = reason;
@@ -401,10 +396,6 @@ void session_closed(struct session *session) {
   session->state = STATE_ENDED;
 }
 
-void session_identify(struct session *session, struct session_identity *identity) {
-  session->owner->identify(session->owner, identity);
-}
-
 int session_client(const struct session *session) { return session->client; }
 
 void session_set_client(struct session *session, int client) { session->client = client; }
@@ -413,7 +404,7 @@ unsigned session_marks(const struct session *session) { return session->marks; }
 
 void session_set_marks(struct session *session, unsigned marks) { session->marks = marks & 0xff; }
 
-void session_look(struct session *session, size_t length) { session->looked += length; }
+void session_count_looked(struct session *session, size_t length) { session->looked += length; }
 
 size_t session_take_looked(struct session *session) {
   size_t looked = session->looked;

@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "framing/http.h"
 #include "session/session.h"
+#include "session/steps.h"
 
 enum {
   SETTINGS = 6,
@@ -283,7 +284,7 @@ static void expect_request(struct world *world) {
   CHECK(waits || whole.verdict == FRAMING_COMPLETE);
   static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
   if (waits && !world->is_at_end) expect(world, go_on, sizeof go_on - 1);
-  session_go_on(world->session);
+  session_accept_body(world->session);
 }
 
 static void on_error(struct world *world) {

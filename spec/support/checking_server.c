@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "server/server.h"
 #include "session/session.h"
+#include "session/steps.h"
 
 enum { SERVICES_MAX = 8, CONTENT_MAX = 1024 };
 

@@ -20,6 +20,7 @@
 #include "base/log.h"
 #include "server/server.h"
 #include "session/session.h"
+#include "session/steps.h"
 
 enum { GENERATIONS_MAX = 16, ANSWER_MAX = 256 };
 

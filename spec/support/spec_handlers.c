@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "session/session.h"
+#include "session/steps.h"
 #include "simulator/arguments.h"
 #include "spec_module.h"
 #include "spec_session.h"
@@ -166,7 +167,7 @@ static void run(struct handler *handler, struct session *session) {
     case SESSION_CONNECT: speak(actor, session, "on_connect"); break;
     case SESSION_ASK: ask(actor, session); break;
     case SESSION_ANSWER: answer(actor, session); break;
-    case SESSION_EXPECT: session_go_on(session); break;
+    case SESSION_EXPECT: session_accept_body(session); break;
     case SESSION_PULL: pull(actor, session); break;
     case SESSION_ERROR: speak(actor, session, "on_error"); break;
     case SESSION_CLOSE:

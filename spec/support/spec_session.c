@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "reload/reload.h"
 #include "session/session.h"
+#include "session/steps.h"
 #include "simulator/arguments.h"
 #include "spec_memory.h"
 #include "spec_module.h"

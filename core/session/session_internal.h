@@ -1,10 +1,11 @@
-/* conversation.h: the inside of a session, shared by the owner's side (session.c) and the
+/* session_internal.h: the inside of a session, shared by the owner's side (session.c) and the
  * handler's (steps.c). Private to the session room. */
-#ifndef SESSION_CONVERSATION_H
-#define SESSION_CONVERSATION_H
+#ifndef SESSION_SESSION_INTERNAL_H
+#define SESSION_SESSION_INTERNAL_H
 
 #include "session/output.h"
 #include "session/session.h"
+#include "session/steps.h"
 
 enum state {
   STATE_OPENING,   /* before the first request */
@@ -38,7 +39,7 @@ struct session {
   int64_t write_since;        /* the last progress of the peer in taking output */
   int64_t stream_retry_at;    /* when a stream that had nothing is asked again; 0: at once */
   int64_t stream_empty_since; /* and when it first had nothing */
-  size_t looked;              /* see session_look() */
+  size_t looked;              /* see session_count_looked() */
   size_t asked;     /* without a framing: how much of an unfinished request was shown in vain; 0 */
   int64_t asked_at; /* and when */
   int client;
@@ -57,29 +58,34 @@ struct session {
   bool expected : 1; /* whether that request may go on was asked and answered */
 };
 
+/* The bytes that were received and are part of no answered request. */
+static inline struct span session_buffered(const struct session *session) {
+  return session->kept ? buffer_bytes(session->kept) : session->borrowed;
+}
+
 /* A stream is pulled while less than this waits before it: enough for a write worth its call. */
 enum { PULL_BELOW = 16 * 1024 };
 
 /* Whether it is the turn of a stream, and not too much waits before it. */
-static inline bool conversation_pulls(const struct session *session) {
+static inline bool session_must_pull(const struct session *session) {
   return output_stream(&session->output) && buffer_bytes(session->output.front).length < PULL_BELOW;
 }
 
 /* Ends the conversation when its output is out. */
-void conversation_close(struct session *session, enum reason reason);
+void session_begin_close(struct session *session, enum reason reason);
 
 /* Gives up pieces of output. */
-void conversation_release(struct session *session, struct piece *pieces);
+void session_release_pieces(struct session *session, struct piece *pieces);
 
 /* Drops from the input. */
-void conversation_consume(struct session *session, size_t length);
+void session_consume(struct session *session, size_t length);
 
 /* When the handler may be asked again about an unfinished request of which little is new; before
  * `now`: at once. */
-int64_t conversation_ask_time(const struct session *session);
+int64_t session_ask_time(const struct session *session);
 
 /* Whether the conversation has nothing in hand that is its handler's. */
-static inline bool conversation_is_between(const struct session *session) {
+static inline bool session_is_between_requests(const struct session *session) {
   if (session->state == STATE_READING) return !session->begun && !session->output.first;
   return session->state == STATE_OPENING;
 }
@@ -89,6 +95,6 @@ static inline bool conversation_is_between(const struct session *session) {
 void session_change_handler(struct session *session);
 
 /* A handler has got a conversation less; may free the handler. */
-void conversation_leave(struct handler *handler);
+void session_leave_handler(struct handler *handler);
 
 #endif
