@@ -6,22 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "check.h"
 #include "framing/framing.h"
 #include "framing/http.h"
 #include "framing/resp.h"
 
 enum { OPTIONS = 8 };
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-/* What must hold, holds, or the fuzzer has an input to show. */
-#define CHECK(condition)                                                                           \
-  do {                                                                                             \
-    if (!(condition)) {                                                                            \
-      fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition);                      \
-      abort();                                                                                     \
-    }                                                                                              \
-  } while (0)
 
 static int64_t choose_adjust(uint8_t choice) {
   static const int64_t extremes[] = {INT64_MIN, INT64_MIN + 1, INT64_MAX - 1, INT64_MAX};

@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "check.h"
 #include "modules/modules.h"
 #include "reload/reload.h"
 #include "session/session.h"
@@ -16,8 +17,6 @@ enum { SETTINGS = 4 };
 
 /* At a random cut in so many the script is reloaded. */
 enum { RELOAD_BITS = 0x1f00 };
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* libFuzzer looks for leaks after every input that allocates more than it frees, which is every one
  * in a Lua state: that takes all the time. Once, at the end, is enough. */
@@ -28,15 +27,6 @@ static bool is_ending;
 int __lsan_is_turned_off(void) { return !is_ending; }
 
 static void look_for_leaks(void) { is_ending = true; }
-
-/* What must hold, holds, or the fuzzer has an input to show. */
-#define CHECK(condition)                                                                           \
-  do {                                                                                             \
-    if (!(condition)) {                                                                            \
-      fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition);                      \
-      abort();                                                                                     \
-    }                                                                                              \
-  } while (0)
 
 #define FRAMED(framing)                                                                            \
   "local framing = require 'parlance.framing'\n"                                                   \

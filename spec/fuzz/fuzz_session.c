@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "check.h"
 #include "framing/http.h"
 #include "session/session.h"
 #include "session/steps.h"
@@ -24,17 +25,6 @@ enum {
   EXPECTED_MAX = 8 * 1024 * 1024,
   MAX_REQUEST = 160 /* a head of HTTP, and more */
 };
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-/* What must hold, holds, or the fuzzer has an input to show. */
-#define CHECK(condition)                                                                           \
-  do {                                                                                             \
-    if (!(condition)) {                                                                            \
-      fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #condition);                      \
-      abort();                                                                                     \
-    }                                                                                              \
-  } while (0)
 
 struct reference {
   bool is_alive;

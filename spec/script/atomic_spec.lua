@@ -1,43 +1,24 @@
 -- parlance.atomic and parlance.memory: what must be whole, and what is left of the memory.
 local conversation = require "support.conversation"
-local rooms = require "parlance_spec"
 
 local CALL_TIMEOUT <const> = 40 -- ms
 local LIMIT <const> = 2 * 1024 * 1024
 
--- Each request is a line of Lua that returns what is answered.
-local PROTOCOL <const> = [[
-  local framing = require "parlance.framing"
-  local parlance = require "parlance"
-  local atomic, memory, shared = parlance.atomic, parlance.memory, parlance.shared
+local PRELUDE <const> = [[
   function overrun() while true do end end
   -- Uses the processor for so many times the time limit of a call.
   function work(limits)
     local start = os.clock()
     while os.clock() - start < limits * 0.04 do end
-  end
-  local P = { close_when_done = false, request_complete = framing.line { max = 4000 } }
-  function P:make_response()
-    local run = assert(load("local atomic, memory, shared = ... " .. self.request, "=request"))
-    return tostring(run(atomic, memory, shared)) .. "\n"
-  end
-  function P:handle_error(reason) return reason .. "\n" end
-  return P]]
+  end]]
 
 local function script(options)
   options = options or {}
   options.call_timeout = options.call_timeout or CALL_TIMEOUT
-  return conversation.script(PROTOCOL, options)
+  return conversation.evaluator(PRELUDE, options)
 end
 
--- What a new conversation says to these lines, and what was logged.
-local function say(service, ...)
-  local session <close> = service:open()
-  local lines <const> = {}
-  for i, line in ipairs { ... } do lines[i] = line:gsub("%s*\n%s*", " ") .. "\n" end
-  local log, out = rooms.base.capture(function() return conversation.feed(session, lines) end)
-  return out, log
-end
+local say <const> = conversation.evaluate
 
 describe("parlance.atomic", function()
   after_each(conversation.clean)

@@ -4,32 +4,18 @@ local rooms = require "parlance_spec"
 
 local CALL_TIMEOUT <const> = 40 -- ms
 
-local PROTOCOL <const> = [[
-  local framing = require "parlance.framing"
-  local parlance = require "parlance"
-  shared, atomic = parlance.shared, parlance.atomic
+local PRELUDE <const> = [[
   function forever() while true do end end
   -- Leaves `count` objects behind that have this finalizer.
-  function drop(gc, count) for _ = 1, count or 1 do setmetatable({}, { __gc = gc }) end end
-  local P = { close_when_done = false, request_complete = framing.line { max = 4000 } }
-  function P:make_response() return tostring(assert(load(self.request, "=request"))()) .. "\n" end
-  function P:handle_error(reason) return reason .. "\n" end
-  return P]]
+  function drop(gc, count) for _ = 1, count or 1 do setmetatable({}, { __gc = gc }) end end]]
 
 local function script(options)
   options = options or {}
   options.call_timeout = options.call_timeout or CALL_TIMEOUT
-  return conversation.script(PROTOCOL, options)
+  return conversation.evaluator(PRELUDE, options)
 end
 
--- What a new conversation says to these lines, and what was logged.
-local function say(service, ...)
-  local session <close> = service:open()
-  local lines <const> = {}
-  for i, line in ipairs { ... } do lines[i] = line:gsub("%s*\n%s*", " ") .. "\n" end
-  local log, out = rooms.base.capture(function() return conversation.feed(session, lines) end)
-  return out, log
-end
+local say <const> = conversation.evaluate
 
 describe("a finalizer", function()
   after_each(conversation.clean)

@@ -5,14 +5,7 @@ local conversation = require "support.conversation"
 local rooms = require "parlance_spec"
 
 describe("parlance.every", function()
-  local blocks
-
-  before_each(function() blocks = rooms.session.blocks() end)
-
-  after_each(function()
-    conversation.clean()
-    assert.equal(blocks, rooms.session.blocks(), "blocks that nobody freed")
-  end)
+  conversation.frees_all_memory()
 
   it("is whole or not there, whichever allocation fails", function()
     local many = conversation.lines([[

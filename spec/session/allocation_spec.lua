@@ -49,14 +49,7 @@ local function converse(pieces)
 end
 
 describe("a failing allocation", function()
-  local blocks
-
-  before_each(function() blocks = rooms.session.blocks() end)
-
-  after_each(function()
-    conversation.clean()
-    assert.equal(blocks, rooms.session.blocks(), "blocks that nobody freed")
-  end)
+  conversation.frees_all_memory()
 
   it("costs at most its conversation", function()
     local script = conversation.lines [[return self.request:upper() .. "\n"]]

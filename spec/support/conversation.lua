@@ -1,6 +1,8 @@
 -- Scripts and conversations with them, for the specs of session/ and script/. Whatever a spec makes
 -- through here is closed and removed by conversation.clean(), for after_each.
 
+local assert = require "luassert"
+local busted = require "busted"
 local rooms <const> = require "parlance_spec"
 
 local conversation = {}
@@ -52,6 +54,32 @@ function conversation.lines(body, more)
     return Lines]]):format(body, more or ""))
 end
 
+-- A protocol whose requests are lines of Lua: each answer is the value that the line returns. `prelude` is code
+-- that runs before.
+function conversation.evaluator(prelude, options)
+  return conversation.script(([[
+    local framing = require "parlance.framing"
+    local parlance = require "parlance"
+    atomic, memory, shared = parlance.atomic, parlance.memory, parlance.shared
+    %s
+    local P = { close_when_done = false, request_complete = framing.line { max = 4000 } }
+    function P:make_response()
+      local run = assert(load(self.request, "=request"))
+      return tostring(run()) .. "\n"
+    end
+    function P:handle_error(reason) return reason .. "\n" end
+    return P]]):format(prelude), options)
+end
+
+-- Sends requests, which may be chunks of several lines, on a new connection. Returns the answers and the log.
+function conversation.evaluate(script, ...)
+  local session <close> = script:open()
+  local lines <const> = {}
+  for i, chunk in ipairs { ... } do lines[i] = chunk:gsub("%s*\n%s*", " ") .. "\n" end
+  local log, out = rooms.base.capture(function() return conversation.feed(session, lines) end)
+  return out, log
+end
+
 function conversation.clean()
   rooms.session.fail_allocations()
   for _, script in ipairs(scripts) do script:close() end
@@ -60,6 +88,16 @@ function conversation.clean()
     assert(os.remove(folder))
   end
   folders, scripts = {}, {}
+end
+
+-- In a describe(): cleans up after each test, and checks that all memory of the core was freed.
+function conversation.frees_all_memory()
+  local blocks
+  busted.before_each(function() blocks = rooms.session.blocks() end)
+  busted.after_each(function()
+    conversation.clean()
+    assert.equal(blocks, rooms.session.blocks(), "blocks that nobody freed")
+  end)
 end
 
 -- All that comes until nothing more does, by a peer that takes at most `step` bytes at once; and
