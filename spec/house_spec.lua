@@ -14,13 +14,13 @@ local FLOORS <const> = {
   framing = { "base" },
   session = { "base", "framing" },
   script = { "base", "framing", "session" },
-  modules = { "base", "framing", "session", "script" },
-  reload = { "base", "framing", "session", "script" },
+  modules = { "base", "framing", "script" },
+  reload = { "base", "script" },
   simulator = { "base", "session", "script", "modules", "reload" },
   io = { "base" },
   watch = { "base" },
   server = { "base", "io", "session", "watch" },
-  cli = { "base", "framing", "session", "script", "modules", "reload", "simulator", "io", "server" },
+  cli = { "base", "script", "modules", "reload", "simulator", "io", "server" },
 }
 
 -- System headers (Lua patterns) that belong to one room.
@@ -139,6 +139,103 @@ local function faults_of(files)
   return faults
 end
 
+-- What includes what, as { [from] = { [to] = true } }: name(path) is the node that a file belongs to,
+-- such as "io/poller" for "io/poller.c" and "io/poller.h".
+local function graph_of(files, name)
+  local graph = {}
+  for path, text in pairs(files) do
+    local from = name(path:match "^core/(.*)$")
+    graph[from] = graph[from] or {}
+    for header in blanked(text):gmatch '#%s*include%s*"([^"]+)"' do
+      local to = name(header)
+      if to ~= from then graph[from][to] = true end
+    end
+  end
+  return graph
+end
+
+local function room_of(path) return path:match "^[^/]+" end
+local function stem_of(path) return path:match "^(.*)%.[ch]$" end
+
+local function sorted_keys(set)
+  local keys = {}
+  for key in pairs(set) do keys[#keys + 1] = key end
+  table.sort(keys)
+  return keys
+end
+
+local function reach_in(graph, from, reached)
+  reached = reached or {}
+  for to in pairs(graph[from] or {}) do
+    if not reached[to] then
+      reached[to] = true
+      reach_in(graph, to, reached)
+    end
+  end
+  return reached
+end
+
+-- The circles of a graph: sorted lists of the nodes that all reach each other, in order.
+local function circles_of(graph)
+  local circles, reached, placed = {}, {}, {}
+  for node in pairs(graph) do reached[node] = reach_in(graph, node) end
+  for _, node in ipairs(sorted_keys(graph)) do
+    if reached[node][node] and not placed[node] then
+      local circle = {}
+      for _, other in ipairs(sorted_keys(reached[node])) do
+        if reached[other] and reached[other][node] then
+          circle[#circle + 1] = other
+          placed[other] = true
+        end
+      end
+      circles[#circles + 1] = circle
+    end
+  end
+  return circles
+end
+
+-- Files that must not be in one circle: each is to be understood without the other.
+local APART <const> = {
+  { "script/generation", "script/script" },
+  { "reload/protocol", "reload/field_lint" },
+}
+
+-- The sorted pairs of `apart` that are in one circle of a graph of files.
+local function pairs_in_circles(graph, apart)
+  local found = {}
+  for _, pair in ipairs(apart) do
+    if reach_in(graph, pair[1])[pair[2]] and reach_in(graph, pair[2])[pair[1]] then
+      found[#found + 1] = table.concat(pair, " and ")
+    end
+  end
+  return found
+end
+
+-- The picture of the house: of each room, how large it is, what it includes, which of its headers
+-- other rooms include, and the circles of its files.
+local function picture_of(files)
+  local rooms, stems = graph_of(files, room_of), graph_of(files, stem_of)
+  local lines, doors, sizes = {}, {}, {}
+  for path, text in pairs(files) do
+    local room = room_of(path:match "^core/(.*)$")
+    sizes[room] = (sizes[room] or 0) + select(2, text:gsub("\n", ""))
+    for header in blanked(text):gmatch '#%s*include%s*"([^"]+)"' do
+      local other = room_of(header)
+      doors[other] = doors[other] or {}
+      if other ~= room then doors[other][header:match "[^/]+$"] = true end
+    end
+  end
+  for _, room in ipairs(sorted_keys(rooms)) do
+    local under = table.concat(sorted_keys(rooms[room]), ", ")
+    lines[#lines + 1] = ("%s/ (%d lines) includes %s"):format(room, sizes[room], under)
+    lines[#lines + 1] = "  other rooms include " .. table.concat(sorted_keys(doors[room] or {}), " ")
+    for _, circle in ipairs(circles_of(stems)) do
+      if room_of(circle[1]) == room then lines[#lines + 1] = "  circle: " .. table.concat(circle, " ") end
+    end
+  end
+  return table.concat(lines, "\n")
+end
+
 -- Every C file under a folder of the source, as { path = text }.
 local function read_tree(folder, files)
   files = files or {}
@@ -161,6 +258,46 @@ describe("the floors of core/", function()
     local files = read_tree "core"
     assert.is_not_nil(next(files))
     assert.equal("", table.concat(faults_of(files), "\n"))
+    if os.getenv "PARLANCE_HOUSE" then print(picture_of(files)) end
+  end)
+
+  it("have no circle, neither where they are declared nor where they are used", function()
+    local declared = {}
+    for room, under in pairs(FLOORS) do
+      declared[room] = {}
+      for _, floor in ipairs(under) do declared[room][floor] = true end
+    end
+    assert.same({}, circles_of(declared))
+    assert.same({}, circles_of(graph_of(read_tree "core", room_of)))
+  end)
+
+  it("keep files apart that are to be understood one by one", function()
+    local files = read_tree "core"
+    for _, pair in ipairs(APART) do
+      for _, stem in ipairs(pair) do
+        assert.is_truthy(files["core/" .. stem .. ".c"], "core/" .. stem .. ".c is not there")
+      end
+    end
+    assert.same({}, pairs_in_circles(graph_of(files, stem_of), APART))
+  end)
+
+  it("are seen to have circles", function()
+    local files = {
+      ["core/io/a.c"] = '#include "io/a.h"\n#include "io/b.h"',
+      ["core/io/a.h"] = "",
+      ["core/io/b.c"] = '#include "io/b.h"\n#include "io/c.h"',
+      ["core/io/b.h"] = "",
+      ["core/io/c.h"] = '#include "io/a.h"',
+      ["core/io/d.c"] = '// #include "io/e.h"\n#include "io/a.h"',
+      ["core/io/e.h"] = '#include "io/d.h"',
+    }
+    local stems = graph_of(files, stem_of)
+    assert.same({ { "io/a", "io/b", "io/c" } }, circles_of(stems))
+    assert.same({ "io/a and io/c" }, pairs_in_circles(stems, { { "io/a", "io/c" }, { "io/d", "io/e" } }))
+    assert.same({}, circles_of(graph_of(files, room_of)))
+    files["core/base/x.h"] = '#include "io/a.h"'
+    files["core/io/a.h"] = '#include "base/x.h"'
+    assert.same({ { "base", "io" } }, circles_of(graph_of(files, room_of)))
   end)
 
   -- What the check says about one line of one room.
