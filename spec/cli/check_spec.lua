@@ -37,7 +37,7 @@ describe("check", function()
     server.write_file(path, "return { request_complete = print, make_response = print, idle_timout = 5 }")
     local status, said, complaint = check(path)
     assert.same({ 0, "" }, { status, complaint })
-    assert.equal(path .. ": idle_timout is no field that the server knows; is it idle_timeout?",
+    assert.equal(path .. ": the server does not know the field idle_timout; did you mean idle_timeout?",
       select(2, said:match "^([^\n]*)\n([^\n]*)"))
   end)
 
@@ -59,7 +59,8 @@ describe("check", function()
     server.write_file(path, "return { request_complete = print, make_response = print, settings = { root = 'it' } }")
     local status, said, complaint = check("--set", "root=/", "--set", "rooot=x", path)
     assert.same({ 0, "" }, { status, complaint })
-    assert.equal(path .. ": it documents no setting rooot; is it root?", select(2, said:match "^([^\n]*)\n([^\n]*)"))
+    assert.equal(path .. ": the script documents no setting rooot; did you mean root?",
+      select(2, said:match "^([^\n]*)\n([^\n]*)"))
   end)
 
   -- What a script may get wrong; `where` is what the complaint says besides the file's name.
@@ -260,7 +261,8 @@ describe("check", function()
     local path = write("good.lua", "return { " .. FUNCTIONS .. " }")
     local status, said = check(path)
     assert.equal(0, status)
-    assert.equal(("%s: valid\n%s: it was only loaded: there are no transcripts in %s/transcripts/good\n"):format(
+    assert.equal(("%s: valid\n%s: it was loaded, but nothing was played: "
+      .. "there are no transcripts in %s/transcripts/good\n"):format(
       path, path, folder), said)
   end)
 

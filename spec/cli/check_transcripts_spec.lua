@@ -41,11 +41,12 @@ describe("check", function()
     { "one_read", "two", 1, ":2: the answer is not the one expected, when what the client sends is cut after byte 1\n",
       'cut      "h" | "ello\\n"' },
     { "exact_length", "two", 1, ":2: there is no answer, when the client sends all of it at once (pipelined)\n",
-      "request_complete takes nothing that was sent so far for a whole request" },
-    { "early_leaver", "helo", 1, ":1: the script raises an error, when the client leaves after 4 bytes\n",
+      "request_complete finds no complete request in what was sent so far" },
+    { "early_leaver", "helo", 1,
+      ":1: the script raises an error, when the client closes the connection after 4 bytes\n",
       "early_leaver.lua:16: attempt to concatenate a nil value (field 'name')\n  stack traceback:" },
-    { "leaky_state", "two", 1, ":2: the answer is not the one expected, when it is played a second time: something of "
-      .. "one conversation is kept for the next", 'got      "3: a\\n"' },
+    { "leaky_state", "two", 1, ":2: the answer is not the one expected, when it is played a second time: the script "
+      .. "keeps state of one conversation for the next", 'got      "3: a\\n"' },
     { "cut_dependent", "two", 1,
       ":2: the answer is not the one expected, when what the client sends is cut after byte 1\n",
       'cut      "g" | "o\\n"' },
@@ -124,7 +125,7 @@ describe("check", function()
       local status, said = check(script, write("t.transcript", HOLDS))
       assert.equal(1, status)
       assert.matches("t.transcript:2: there is no answer\n", said)
-      assert.matches("request_complete takes nothing that was sent so far for a whole request", said)
+      assert.matches("request_complete finds no complete request in what was sent so far", said)
     end)
 
     it("a script that loops for ever", function()

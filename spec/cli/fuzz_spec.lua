@@ -74,7 +74,7 @@ describe("fuzz", function()
     local status, said = server.run { "fuzz", "--seconds", "5", "--seed", "1",
       server.SOURCE .. "/spec/fixtures/cut_dependent.lua" }
     assert.equal(1, status)
-    assert.is_truthy(said:find("the answer depends on the cut: it is another when the input is cut after byte 1", 1,
+    assert.is_truthy(said:find("the answer depends on the cut: it differs when the input is cut after byte 1", 1,
       true), said)
     assert.is_truthy(said:find('> "a\\n"\n> end\n< "fast\\n"\n< end\n', 1, true), said)
   end)
@@ -97,7 +97,7 @@ describe("fuzz", function()
     local status, said = fuzz_with('> "a\\n" "b\\n" "k\\n" "c\\n" "d\\n"\n',
       lines('if self.request == "k" then kept[#kept + 1] = { self } end return "x"', "kept = {}"))
     assert.equal(1, status)
-    assert.is_truthy(said:find("this is the smallest that shows it", 1, true), said)
+    assert.is_truthy(said:find("this is the smallest input that shows it", 1, true), said)
     assert.is_truthy(said:find('\n> "k\\n"\n> end\n', 1, true), said)
   end)
 

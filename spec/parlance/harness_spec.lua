@@ -251,19 +251,19 @@ describe("the harness", function()
 
     it("say what is there when it is not what was asked for", function()
       client:send "h\xff\"\\\n"
-      assert.matches([[wanted 10 bytes, and 7 bytes are there: "[h\xFF\"\\]\n"; the server has not closed]],
+      assert.matches([[expected 10 bytes, but 7 bytes are there: "[h\xFF\"\\]\n"; the server has not closed]],
         failure_of(client.receive, client, 10), 1, true)
-      assert.matches([[wanted "\r\n", and 7 bytes]], failure_of(client.receive_until, client, "\r\n"), 1, true)
+      assert.matches([[expected "\r\n", but 7 bytes]], failure_of(client.receive_until, client, "\r\n"), 1, true)
       assert.equal(7, #client:receive())
       client:send "quit\n"
       client:receive()
-      assert.matches("wanted 1 bytes, and nothing is there; the server has closed: done",
+      assert.matches("expected 1 bytes, but nothing is there; the server has closed: done",
         failure_of(client.receive, client, 1))
     end)
 
     it("point at the line of the spec", function()
       local why = failure_of(function() return (client:receive(1)) end)
-      assert.matches("^[^\n]*harness_spec%.lua:%d+: wanted", why)
+      assert.matches("^[^\n]*harness_spec%.lua:%d+: expected", why)
     end)
 
     it("take a whole number of bytes", function()
@@ -358,7 +358,7 @@ the server has not sent what is expected
     end)
 
     it("lets a half-closed client send no more", function()
-      assert.matches("sends no more", failure_of(client.send, client:half_close(), "x"))
+      assert.matches("has called half_close%(%)", failure_of(client.send, client:half_close(), "x"))
     end)
 
     it("has the reason and the detail of a failure", function()
@@ -391,7 +391,7 @@ the server has not sent what is expected
       assert.matches("this client has closed", failure_of(client.receive, client))
       local other = harness.open(path)
       other:reset()
-      assert.matches("has broken the connection", failure_of(other.send, other, "x"))
+      assert.matches("has reset the connection", failure_of(other.send, other, "x"))
     end)
 
     it("comes with a server that stops, when nothing is in hand", function()

@@ -3,7 +3,7 @@ local transcripts = require "parlance.workbench.transcript"
 
 local transcript = assert(transcripts.read('> "hello\\n"\n< "HELLO\\n"\n> "on\\n"\n< "ON\\n"', "t.transcript"))
 
-local IF_MEANT <const> = " (say `fresh` in the transcript if that is meant)"
+local IF_MEANT <const> = " (if that is intended, write `fresh` at the top of the transcript)"
 
 local function fault(fields)
   local whole = { how = "whole", kind = "answer", line = 2, expected = "HELLO\n", got = "?\n", requests = 1 }
@@ -18,10 +18,10 @@ describe("workbench.report", function()
       { { got = "" }, "there is no answer" },
       { { expected = "" }, "the server answers where nothing is expected" },
       { { kind = "open" }, "the server does not close" },
-      { { kind = "closed", reason = "done" }, "the server has closed (done), and there is no `< end` that "
-        .. "says so; a protocol whose conversations go on has `close_when_done = false`" },
+      { { kind = "closed", reason = "done" }, "the server has closed (done), but the transcript has no "
+        .. "`< end` here; to keep connections open, a protocol has `close_when_done = false`" },
       { { kind = "closed", reason = "malformed" },
-        "the server has closed (malformed), and there is no `< end` that says so" },
+        "the server has closed (malformed), but the transcript has no `< end` here" },
       { { kind = "raise", raised = "t error script_error detail=x" }, "the script raises an error" },
       { { kind = "raise", raised = "t error script_overrun detail=x" }, "a call into the script takes too long" },
       { { kind = "raise", raised = "t error out_of_memory detail=x" }, "the script runs out of memory" },
@@ -33,18 +33,19 @@ describe("workbench.report", function()
       { { how = "pipelined" },
         "the answer is not the one expected, when the client sends all of it at once (pipelined)" },
       { { how = "doubled" }, "the answer is not the one expected, when two clients have this conversation at once: "
-        .. "something is kept outside of `self`" .. IF_MEANT },
-      { { how = "gone", gone = 1 }, "the answer is not the one expected, when the client leaves after 1 byte" },
+        .. "the script keeps state outside of `self`" .. IF_MEANT },
+      { { how = "gone", gone = 1 },
+        "the answer is not the one expected, when the client closes the connection after 1 byte" },
       { { how = "gone", gone = 0, breaks = true },
-        "the answer is not the one expected, when the client leaves after 0 bytes without a word" },
-      { { how = "after", gone = 2 }, "the answer is not the one expected, for the client after one that leaves after 2 "
-        .. "bytes: something is kept outside of `self`" .. IF_MEANT },
-      { { how = "after" }, "the answer is not the one expected, for the client after others that left: something is "
-        .. "kept outside of `self`" .. IF_MEANT },
-      { { how = "again" }, "the answer is not the one expected, when it is played a second time: something of one "
-        .. "conversation is kept for the next" .. IF_MEANT },
-      { { how = "worn", plays = 26 }, "the answer is not the one expected, in conversation 26 with this script, and "
-        .. "not with one that nobody has talked to: something is kept outside of `self`" .. IF_MEANT },
+        "the answer is not the one expected, when the client resets the connection after 0 bytes" },
+      { { how = "after", gone = 2 }, "the answer is not the one expected, for the client after one that closes the "
+        .. "connection after 2 bytes: the script keeps state outside of `self`" .. IF_MEANT },
+      { { how = "after" }, "the answer is not the one expected, for a client after others have disconnected: "
+        .. "the script keeps state outside of `self`" .. IF_MEANT },
+      { { how = "again" }, "the answer is not the one expected, when it is played a second time: the script keeps "
+        .. "state of one conversation for the next" .. IF_MEANT },
+      { { how = "worn", plays = 26 }, "the answer is not the one expected, in conversation 26 with this script, but "
+        .. "not with a newly loaded one: the script keeps state outside of `self`" .. IF_MEANT },
     } do
       local fields, words = table.unpack(case)
       it("says that " .. words, function()
@@ -54,7 +55,7 @@ describe("workbench.report", function()
 
     it("says something else of a second time with a script that is loaded anew", function()
       local fresh = assert(transcripts.read('fresh\n> "a"', "t.transcript"))
-      assert.matches("a second time, with the script loaded anew", report.headline(fault { how = "again" }, fresh))
+      assert.matches("although the script was loaded anew", report.headline(fault { how = "again" }, fresh))
     end)
   end)
 
@@ -101,7 +102,7 @@ describe("workbench.report", function()
 
     it("says when nothing was taken for a request", function()
       local lines = report.details(fault { got = "", requests = 0, has_sent = true }, transcript)
-      assert.equal("  request_complete takes nothing that was sent so far for a whole request", lines[#lines])
+      assert.equal("  request_complete finds no complete request in what was sent so far", lines[#lines])
       for _, fields in ipairs { { has_sent = true, is_closed = true }, { has_sent = false } } do
         fields.got, fields.requests = "", 0
         lines = report.details(fault(fields), transcript)
@@ -127,12 +128,12 @@ describe("workbench.report", function()
     assert.same({
       "s.lua: slow: request_complete was called 812 times for one request of 40 KiB and looked at 16 MiB; "
         .. "return `false, n`, or use a framing of parlance.framing",
-      "s.lua: clsoe_when_done is no field that the server knows; is it close_when_done?",
-      "s.lua: idle_timout is no field that the server knows; is it idle_timeout?",
-      "s.lua: it documents no setting rot; is it root?",
-      "s.lua: it documents no setting spool",
-      "a.lua:1: prints to standard output, which nobody may read: use parlance.log",
-      "b.lua:2: prints to standard output, which nobody may read: use parlance.log",
+      "s.lua: the server does not know the field clsoe_when_done; did you mean close_when_done?",
+      "s.lua: the server does not know the field idle_timout; did you mean idle_timeout?",
+      "s.lua: the script documents no setting rot; did you mean root?",
+      "s.lua: the script documents no setting spool",
+      "a.lua:1: prints to standard output; use parlance.log instead",
+      "b.lua:2: prints to standard output; use parlance.log instead",
       "t.transcript: not all was played: there was no time for 3 of 4 ways to cut",
     }, report.remarks {
       path = "s.lua", transcript = transcript, slow = { calls = 812, length = 40960, bytes = 16 << 20 },

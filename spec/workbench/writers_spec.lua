@@ -39,7 +39,7 @@ describe("workbench.writers", function()
       "  one",
       "  two",
       "two.lua: valid",
-      "two.lua:1: prints to standard output, which nobody may read: use parlance.log",
+      "two.lua:1: prints to standard output; use parlance.log instead",
       "",
     }, "\n"), written "text")
   end)

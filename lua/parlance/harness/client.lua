@@ -145,7 +145,7 @@ local function lack(self, what)
   local there <const> = self.size == 0 and "nothing is there" or
     ("%d bytes are there: %s"):format(self.size, quote(table.concat(self.inbox)))
   local state <const> = self.session and "the server has not closed" or "the server has closed: " .. self.word
-  complain(("wanted %s, and %s; %s"):format(what, there, state))
+  complain(("expected %s, but %s; %s"):format(what, there, state))
 end
 
 -- ---- what a spec says ---------------------------------------------------------------------------
@@ -156,7 +156,7 @@ end
 ---@return parlance.harness.Client
 function Client:send(...)
   check_present(self)
-  if self.is_half_closed then complain "this client has said that it sends no more" end
+  if self.is_half_closed then complain "this client has called half_close()" end
   for place = 1, select("#", ...) do
     local piece <const> = select(place, ...)
     if type(piece) ~= "string" then complain("send() takes strings, and this is a " .. type(piece)) end
@@ -247,7 +247,7 @@ end
 --- The connection breaks (RST): whatever was in hand, and whatever came and was not received, is lost.
 function Client:reset()
   check_present(self)
-  self:leave("this client has broken the connection", true)
+  self:leave("this client has reset the connection", true)
   self.case:check()
 end
 

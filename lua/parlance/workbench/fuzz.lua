@@ -279,7 +279,7 @@ function WORDS.cut(fault)
     lines = { ("  in one piece the conversation ends with %s, cut with %s"):format(
       fault.whole.reason, fault.other.reason) }
   end
-  return "the answer depends on the cut: it is another when the input is cut " .. which, lines
+  return "the answer depends on the cut: it differs when the input is cut " .. which, lines
 end
 
 function WORDS.memory(fault)
@@ -292,7 +292,7 @@ local function tell(self, fault, write)
   write(("# %s: %s\n"):format(self.path, headline))
   for _, line in ipairs(lines) do write("# " .. line .. "\n") end
   write(("# Found by parlance fuzz --seed %d with input %d; %s.\n"):format(self.seed, self.count, fault.is_smallest
-    and "this is the smallest that shows it" or "it was not made as small as it can be, for which there was no time"))
+    and "this is the smallest input that shows it" or "there was no time to make it as small as possible"))
   write(transcript_of(fault, self))
 end
 

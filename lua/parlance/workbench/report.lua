@@ -59,8 +59,8 @@ end
 
 local KINDS <const> = {
   closed = function(fault)
-    return ("the server has closed (%s), and there is no `< end` that says so%s"):format(fault.reason,
-      fault.reason == "done" and "; a protocol whose conversations go on has `close_when_done = false`" or "")
+    return ("the server has closed (%s), but the transcript has no `< end` here%s"):format(fault.reason,
+      fault.reason == "done" and "; to keep connections open, a protocol has `close_when_done = false`" or "")
   end,
   open = function() return "the server does not close" end,
   raise = function(fault)
@@ -80,22 +80,23 @@ local function plural(count, word)
 end
 
 -- What is kept from one conversation to another need not be a fault.
-local IF_MEANT <const> = " (say `fresh` in the transcript if that is meant)"
+local IF_MEANT <const> = " (if that is intended, write `fresh` at the top of the transcript)"
+
+local IS_SHARED <const> = ": the script keeps state outside of `self`" .. IF_MEANT
 
 local function leaving(fault)
-  return ("leaves after %s%s"):format(plural(fault.gone, "byte"), fault.breaks and " without a word" or "")
+  return ("%s the connection after %s"):format(fault.breaks and "resets" or "closes", plural(fault.gone, "byte"))
 end
 
 -- Behind "when".
 local WAYS <const> = {
   whole = function() return nil end,
   again = function(_, transcript)
-    if transcript.fresh then return "when it is played a second time, with the script loaded anew: what differs?" end
-    return "when it is played a second time: something of one conversation is kept for the next" .. IF_MEANT
+    if transcript.fresh then return "when it is played a second time, although the script was loaded anew for it" end
+    return "when it is played a second time: the script keeps state of one conversation for the next" .. IF_MEANT
   end,
   worn = function(fault)
-    return ("in conversation %d with this script, and not with one that nobody has talked to: something is kept "
-      .. "outside of `self`%s"):format(fault.plays, IF_MEANT)
+    return ("in conversation %d with this script, but not with a newly loaded one%s"):format(fault.plays, IS_SHARED)
   end,
   cut = function(fault)
     if #fault.cuts == 1 then return ("when what the client sends is cut after byte %d"):format(fault.cuts[1]) end
@@ -105,18 +106,17 @@ local WAYS <const> = {
   bytes = function() return "when what the client sends comes byte by byte" end,
   pipelined = function() return "when the client sends all of it at once (pipelined)" end,
   doubled = function()
-    return "when two clients have this conversation at once: something is kept outside of `self`" .. IF_MEANT
+    return "when two clients have this conversation at once" .. IS_SHARED
   end,
   beside = function(fault)
-    return ("when another client has the conversation of %s at the same time: something is kept outside of `self`%s")
-      :format(fault.other.path, IF_MEANT)
+    return ("when another client has the conversation of %s at the same time%s"):format(fault.other.path, IS_SHARED)
   end,
   gone = function(fault) return "when the client " .. leaving(fault) end,
   after = function(fault)
     if not fault.gone then
-      return "for the client after others that left: something is kept outside of `self`" .. IF_MEANT
+      return "for a client after others have disconnected" .. IS_SHARED
     end
-    return ("for the client after one that %s: something is kept outside of `self`%s"):format(leaving(fault), IF_MEANT)
+    return ("for the client after one that %s%s"):format(leaving(fault), IS_SHARED)
   end,
 }
 
@@ -190,7 +190,7 @@ function report.details(fault, transcript)
   if fault.expected then
     append(lines, report.compare(fault.expected, fault.got, "expected", "got"))
     if fault.got == "" and fault.requests == 0 and fault.has_sent and not fault.is_closed then
-      lines[#lines + 1] = "  request_complete takes nothing that was sent so far for a whole request"
+      lines[#lines + 1] = "  request_complete finds no complete request in what was sent so far"
     end
   end
   if fault.raised then append(lines, report.raised(fault)) end
@@ -221,20 +221,20 @@ function report.remarks(run)
       run.path, slow.calls, size(slow.length), size(slow.bytes))
   end
   for _, field in ipairs(sorted(run.misspelled or {})) do
-    lines[#lines + 1] = ("%s: %s is no field that the server knows; is it %s?"):format(
+    lines[#lines + 1] = ("%s: the server does not know the field %s; did you mean %s?"):format(
       run.path, field, run.misspelled[field])
   end
   for _, name in ipairs(sorted(run.unknown or {})) do
     local meant = run.unknown[name]
-    lines[#lines + 1] = ("%s: it documents no setting %s%s"):format(
-      run.path, name, meant ~= "" and "; is it " .. meant .. "?" or "")
+    lines[#lines + 1] = ("%s: the script documents no setting %s%s"):format(
+      run.path, name, meant ~= "" and "; did you mean " .. meant .. "?" or "")
   end
   append(lines, sorted(run.orders or {}))
   for _, place in ipairs(sorted(run.printed)) do
-    lines[#lines + 1] = place .. ": prints to standard output, which nobody may read: use parlance.log"
+    lines[#lines + 1] = place .. ": prints to standard output; use parlance.log instead"
   end
   if run.lacks then
-    lines[#lines + 1] = ("%s: it was only loaded: there are no transcripts in %s"):format(run.path, run.lacks)
+    lines[#lines + 1] = ("%s: it was loaded, but nothing was played: there are no transcripts in %s"):format(run.path, run.lacks)
   end
   if run.unplayed then
     lines[#lines + 1] = ("%s: not all was played: there was no time for %s"):format(
