@@ -14,7 +14,7 @@ local FLOORS <const> = {
   framing = { "base" },
   session = { "base", "framing" },
   script = { "base", "framing", "session" },
-  modules = { "base", "framing", "script" },
+  modules = { "base", "framing", "session", "script" },
   reload = { "base", "script" },
   simulator = { "base", "session", "script", "modules", "reload" },
   io = { "base" },
@@ -198,6 +198,7 @@ end
 local APART <const> = {
   { "script/generation", "script/script" },
   { "reload/protocol", "reload/field_lint" },
+  { "server/connection", "server/listener" },
 }
 
 -- The sorted pairs of `apart` that are in one circle of a graph of files.

@@ -13,7 +13,7 @@
 #include "io/resolver.h"
 #include "server/preflight.h"
 #include "server/ready.h"
-#include "server/server.h"
+#include "server/service.h"
 #include "session/session.h"
 #include "watch/watcher.h"
 

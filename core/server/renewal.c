@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "server/server.h"
 
 enum {
   /* How soon files are looked at again that a service has no good version of yet, in ms. */

@@ -12,11 +12,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/span.h"
 #include "base/status.h"
 #include "io/address.h"
-#include "io/child.h"
-#include "session/handler.h"
+#include "server/service.h"
 
 struct server;
 
@@ -29,67 +27,6 @@ struct server_options {
   const char *name_server; /* "host:port" to ask for them, or NULL for the system's */
   bool watches;            /* renew a service when its files change; else only at SIGHUP */
   const char *record;      /* the folder that conversations are written to, or NULL */
-};
-
-enum service_renewal {
-  RENEWAL_NONE,    /* nothing new */
-  RENEWAL_REFUSED, /* there is something new, and it is no good */
-  RENEWAL_DONE,    /* server_renew() was called */
-  RENEWAL_LATER,   /* nothing new yet: look again soon */
-  RENEWAL_CHECK,   /* there is something new, which is to be checked first; */
-  RENEWAL_CHECKING /* and so there was when this was last said */
-};
-
-/* What the program has come to that checks what is new. */
-struct service_finding {
-  const char *why;  /* it came to no end, and this is why; NULL: */
-  int status;       /* it returned this, */
-  struct span text; /* and printed this */
-};
-
-/* The result of a step of idle work. */
-enum service_idle_work {
-  IDLE_WORK_LEFT,   /* There is more to do. */
-  IDLE_WORK_USEFUL, /* All is done, and it was worth its time. */
-  IDLE_WORK_USELESS /* All is done, and it was hardly worth its time. */
-};
-
-/* Where the handlers of a service come from. */
-struct script_provider {
-  void *context;
-
-  /* Looks whether there is something new, or takes it for new if forced. Called between two turns
-   * of the loop. If it takes long, it should call server_let_others() now and then. */
-  enum service_renewal (*renew)(void *context, bool is_forced, int64_t now);
-
-  /* NULL, or the program that checks what is new, in a process of its own. Then renew() does not
-   * call server_renew() but answers RENEWAL_CHECK, and judge() is called when the program has ended
-   * and what it has looked at is still what there is, as far as is known. */
-  const struct child_command *check;
-  int64_t check_time; /* ms: it is ended if it takes longer */
-  enum service_renewal (*judge)(void *context, bool is_forced,
-                                const struct service_finding *finding, int64_t now);
-
-  /* NULL, or runs what the handlers have to do at the time that server_set_due() was told of.
-   * Called within a turn, and not from within a call of a session. */
-  void (*run_due)(void *context, int64_t now);
-
-  /* NULL, or does idle work for less than a ms. Called after the handlers have worked, in turns
-   * that have nothing else to do, and never from within a call of a session. */
-  enum service_idle_work (*work_when_idle)(void *context);
-
-  /* The files to be watched: how many there are, and each of them. */
-  size_t (*count_files)(void *context);
-  void (*each_file)(void *context, void (*visit)(void *visitor, const char *path), void *visitor);
-};
-
-struct service_options {
-  const char *name;                       /* for the log */
-  struct handler *handler;                /* must outlive the server, unless it gets a successor */
-  const struct script_provider *provider; /* NULL: the handler stays. Must outlive the server */
-  const struct address *addresses;        /* where to listen */
-  size_t address_count;
-  size_t max_connections; /* 0: no limit of its own */
 };
 
 /* Whether conversations can be written to the folder; one that is not there is made. False: errno
