@@ -4,7 +4,7 @@
 #include <unistd.h>
 
 #include "cli/commands.h"
-#include "cli/places.h"
+#include "cli/paths.h"
 
 /* A server started with a standard stream closed would take its number for a socket. */
 static void open_standard_streams(void) {
@@ -35,7 +35,7 @@ int main(int argc, char **argv) {
   if (argc > 1 && strcmp(argv[1], "new") == 0) return finished(command_new(argc, argv));
   int status = EXIT_REFUSED;
   if (options_parse(&options, argc, argv)) {
-    const char *modules = places_modules();
+    const char *modules = paths_modules();
     for (size_t i = 0; i < options.script_count; i++) options.scripts[i].script.modules = modules;
     status = finished(run(&options));
   }

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "cli/commands.h"
-#include "cli/places.h"
+#include "cli/paths.h"
 #include "simulator/program.h"
 
 static const char usage[] =
@@ -44,7 +44,7 @@ int command_new(int argc, char **argv) {
   const struct program_option options[] = {{"name", name}, {"binary", argv[0]}, {"bare", ""}};
   const struct program program = {.name = "new",
                                   .failed = EXIT_FAILED,
-                                  .modules = places_modules(),
+                                  .modules = paths_modules(),
                                   .options = options,
                                   .option_count = is_bare ? 3 : 2};
   return program_run(&program);

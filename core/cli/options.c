@@ -1,128 +1,18 @@
 #include "cli/options.h"
 
-#include <errno.h>
 #include <getopt.h>
-#include <math.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/spelling.h"
-#include "io/socket.h"
+#include "cli/option_values.h"
 #include "modules/modules.h"
 
-enum answer {
-  OPTION_SCRIPT = 1, /* what getopt_long() answers for an argument that is no option */
-  OPTION_HELP = 'h',
-  OPTION_LISTEN = 'l',
-  OPTION_VERSION = 'v',
-  OPTION_MAX_CONNECTIONS = 256,
-  OPTION_MAX_REQUEST,
-  OPTION_REQUEST_TIMEOUT,
-  OPTION_IDLE_TIMEOUT,
-  OPTION_WRITE_TIMEOUT,
-  OPTION_CALL_TIMEOUT,
-  OPTION_MEMORY_LIMIT,
-  OPTION_SET,
-  OPTION_POLLER,
-  OPTION_RESOLVE_NAMES,
-  OPTION_NAME_SERVER,
-  OPTION_NO_WATCH,
-  OPTION_PREFLIGHT,
-  OPTION_RECORD,
-  OPTION_LOG_LEVEL,
-  OPTION_LOG_FORMAT,
-  OPTION_LOG_BYTES,
-  OPTION_TCP_KEEPALIVE,
-  OPTION_MAX_BUFFERED,
-  OPTION_PATHS,
-  OPTION_FORMAT, /* from here on of a tool */
-  OPTION_SEED,
-  OPTION_SECONDS,
-  OPTION_FINGERPRINT,
-  OPTION_ALLOW_EFFECTS
-};
-
-static const struct option long_options[] = {
-    {"listen", required_argument, NULL, OPTION_LISTEN},
-    {"max-connections", required_argument, NULL, OPTION_MAX_CONNECTIONS},
-    {"max-request", required_argument, NULL, OPTION_MAX_REQUEST},
-    {"request-timeout", required_argument, NULL, OPTION_REQUEST_TIMEOUT},
-    {"idle-timeout", required_argument, NULL, OPTION_IDLE_TIMEOUT},
-    {"write-timeout", required_argument, NULL, OPTION_WRITE_TIMEOUT},
-    {"call-timeout", required_argument, NULL, OPTION_CALL_TIMEOUT},
-    {"memory-limit", required_argument, NULL, OPTION_MEMORY_LIMIT},
-    {"set", required_argument, NULL, OPTION_SET},
-    {"poller", required_argument, NULL, OPTION_POLLER},
-    {"resolve-names", no_argument, NULL, OPTION_RESOLVE_NAMES},
-    {"name-server", required_argument, NULL, OPTION_NAME_SERVER},
-    {"no-watch", no_argument, NULL, OPTION_NO_WATCH},
-    {"preflight", no_argument, NULL, OPTION_PREFLIGHT},
-    {"record", required_argument, NULL, OPTION_RECORD},
-    {"log-level", required_argument, NULL, OPTION_LOG_LEVEL},
-    {"log-format", required_argument, NULL, OPTION_LOG_FORMAT},
-    {"log-bytes", required_argument, NULL, OPTION_LOG_BYTES},
-    {"tcp-keepalive", required_argument, NULL, OPTION_TCP_KEEPALIVE},
-    {"max-buffered", required_argument, NULL, OPTION_MAX_BUFFERED},
-    {"paths", no_argument, NULL, OPTION_PATHS},
-    {"version", no_argument, NULL, OPTION_VERSION},
-    {"help", no_argument, NULL, OPTION_HELP},
-    {"format", required_argument, NULL, OPTION_FORMAT},
-    {"seed", required_argument, NULL, OPTION_SEED},
-    {"seconds", required_argument, NULL, OPTION_SECONDS},
-    {"fingerprint", no_argument, NULL, OPTION_FINGERPRINT},
-    {"allow-effects", no_argument, NULL, OPTION_ALLOW_EFFECTS},
-    {NULL, 0, NULL, 0},
-};
-
 enum { DEFAULT_CALL_TIMEOUT = 1000, DEFAULT_KEEPALIVE = 300 };
-
-/* A memory limit that Lua itself and a script's code fit in. */
-static const int64_t min_memory = 256 * 1024;
-static const int64_t max_bytes = INT64_MAX / 4;
-static const double max_seconds = 1e9;
-
-static bool complain(const char *name, const char *value, const char *wanted) {
-  fprintf(stderr, "parlance: --%s %s: not %s\n", name, value, wanted);
-  return false;
-}
-
-static bool parse_whole(const char *name, const char *text, int64_t low, int64_t high,
-                        bool with_unit, const char *wanted, int64_t *value) {
-  char *end;
-  errno = 0;
-  if (*text < '0' || *text > '9') return complain(name, text, wanted);
-  long long number = strtoll(text, &end, 10);
-  if (errno != 0) return complain(name, text, wanted);
-  int shift = 0;
-  if (with_unit && *end != '\0') {
-    const char *units = "KMG", *unit = strchr(units, *end >= 'a' ? *end - ('a' - 'A') : *end);
-    if (!unit || *++end != '\0') return complain(name, text, wanted);
-    shift = 10 * ((int)(unit - units) + 1);
-  }
-  if (*end != '\0' || number > (high >> shift) || (number << shift) < low)
-    return complain(name, text, wanted);
-  *value = (int64_t)number << shift;
-  return true;
-}
-
-static bool parse_bytes(const char *name, const char *text, int64_t low, int64_t *value) {
-  const char *wanted = low > 1 ? "a number of bytes from 256K up" : "a number of bytes from 1 up";
-  return parse_whole(name, text, low, max_bytes, true, wanted, value);
-}
-
-/* Seconds to milliseconds, rounded up, so that a small limit does not become none. */
-static bool parse_seconds(const char *name, const char *text, int64_t *value) {
-  char *end;
-  double seconds = strtod(text, &end);
-  bool is_plain = strspn(text, "0123456789.") == strlen(text);
-  if (*text == '\0' || *end != '\0' || !is_plain || !(seconds >= 0 && seconds <= max_seconds))
-    return complain(name, text, "a number of seconds, such as 0.5");
-  *value = (int64_t)ceil(seconds * 1000);
-  return true;
-}
 
 static struct script_entry fresh_entry(void) {
   return (struct script_entry){.script = {.open_modules = modules_open,
@@ -138,11 +28,12 @@ static bool out_of_memory(void) {
   return false;
 }
 
-static bool add_address(struct script_entry *entry, const char *text) {
+static bool add_address(const char *name, const char *text, void *field) {
+  struct script_entry *entry = field;
   struct address address;
   const char *why;
   if (address_parse(text, &address, &why) != STATUS_OK) {
-    fprintf(stderr, "parlance: --listen %s: %s%s\n", text, why, address_hint(text));
+    fprintf(stderr, "parlance: --%s %s: %s%s\n", name, text, why, address_hint(text));
     return false;
   }
   struct address *grown =
@@ -153,14 +44,15 @@ static bool add_address(struct script_entry *entry, const char *text) {
   return true;
 }
 
-/* The texts of the setting stay where they are, in the command line. */
-static bool add_setting(struct script_entry *entry, const char *text) {
+/* The setting points into the command line. */
+static bool add_setting(const char *option, const char *text, void *field) {
+  struct script_entry *entry = field;
   struct script_options *script = &entry->script;
   size_t name_length = strcspn(text, "=");
   struct span name = {text, name_length};
-  if (text[name_length] != '=') return complain("set", text, "NAME=VALUE");
+  if (text[name_length] != '=') return option_complain(option, text, "NAME=VALUE");
   if (!script_setting_is_name(name)) {
-    fprintf(stderr, "parlance: --set %s: a name must have %s\n", text, script_setting_names);
+    fprintf(stderr, "parlance: --%s %s: a name must have %s\n", option, text, script_setting_names);
     return false;
   }
   struct script_setting *grown =
@@ -172,17 +64,22 @@ static bool add_setting(struct script_entry *entry, const char *text) {
   return true;
 }
 
-/* The script at path; or, where no file is there, PATH.lua. */
-static bool choose_path(struct script_entry *entry, const char *path) {
+static bool is_folder(const char *path) {
   struct stat about;
+  return stat(path, &about) == 0 && S_ISDIR(about.st_mode);
+}
+
+static bool is_file(const char *path) { return access(path, F_OK) == 0 && !is_folder(path); }
+
+/* Takes the script at the path or, if no file is there, the one at PATH.lua. */
+static bool choose_path(struct script_entry *entry, const char *path) {
   entry->script.path = path;
-  if (stat(path, &about) == 0 && !S_ISDIR(about.st_mode)) return true;
+  if (is_file(path)) return true;
   if (asprintf(&entry->longer_path, "%s.lua", path) < 0) {
     entry->longer_path = NULL;
     return out_of_memory();
   }
-  if (stat(entry->longer_path, &about) == 0 && !S_ISDIR(about.st_mode))
-    entry->script.path = entry->longer_path;
+  if (is_file(entry->longer_path)) entry->script.path = entry->longer_path;
   return true;
 }
 
@@ -197,12 +94,7 @@ static bool add_script(struct options *options, struct script_entry *entry, cons
   return true;
 }
 
-static bool is_folder(const char *path) {
-  struct stat about;
-  return stat(path, &about) == 0 && S_ISDIR(about.st_mode);
-}
-
-/* Behind a script that is to be checked. */
+/* Whether the argument is a transcript or a folder of transcripts for the script before it. */
 static bool is_transcript(const struct options *options, const char *path) {
   const char *ending = strrchr(path, '.');
   if (options->command == COMMAND_SERVE || options->script_count == 0) return false;
@@ -218,127 +110,119 @@ static bool add_transcript(struct script_entry *entry, const char *path) {
   return true;
 }
 
-/* An argument that is no option. */
 static bool add_argument(struct options *options, struct script_entry *entry, const char *path) {
   if (is_transcript(options, path))
     return add_transcript(&options->scripts[options->script_count - 1], path);
   return add_script(options, entry, path);
 }
 
-/* An option of the script that follows. */
-static bool set_for_script(struct script_entry *entry, int option, const char *name) {
-  struct script_options *script = &entry->script;
-  int64_t value = 0;
-  bool ok;
-  switch (option) {
-  case OPTION_LISTEN: return add_address(entry, optarg);
-  case OPTION_SET: return add_setting(entry, optarg);
-  case OPTION_MAX_REQUEST: return parse_bytes(name, optarg, 1, &script->max_request);
-  case OPTION_REQUEST_TIMEOUT: return parse_seconds(name, optarg, &script->request_timeout);
-  case OPTION_IDLE_TIMEOUT: return parse_seconds(name, optarg, &script->idle_timeout);
-  case OPTION_WRITE_TIMEOUT: return parse_seconds(name, optarg, &script->write_timeout);
-  case OPTION_CALL_TIMEOUT: return parse_seconds(name, optarg, &script->call_timeout);
-  case OPTION_MEMORY_LIMIT:
-    ok = parse_bytes(name, optarg, min_memory, &value);
-    script->memory_limit = (size_t)value;
-    return ok;
-  default:
-    ok = parse_whole(name, optarg, 1, INT32_MAX, false, "a whole number from 1 up", &value);
-    entry->max_connections = (size_t)value;
-    return ok;
+/* ---- the table of options ------------------------------------------------------------------ */
+
+/* What an option is for. */
+enum kind {
+  OF_SCRIPT, /* The next script; its field is in struct script_entry. */
+  OF_SERVER, /* The server; accepted with every command. Fields of all others are in struct options.
+              */
+  OF_ALL,    /* The server, check and fuzz. */
+  OF_TOOLS,  /* check and fuzz. */
+  OF_CHECK,
+  OF_FUZZ
+};
+
+struct known_option {
+  const char *name;
+  char letter; /* The short form, or 0. */
+  enum kind kind;
+  option_setter *set; /* NULL: it takes no value, and its field is a bool that becomes true. */
+  size_t field;       /* The offset of the field. */
+};
+
+#define ENTRY(field) offsetof(struct script_entry, field)
+#define OPTIONS(field) offsetof(struct options, field)
+
+static const struct known_option known_options[] = {
+    {"listen", 'l', OF_SCRIPT, add_address, 0},
+    {"max-connections", 0, OF_SCRIPT, option_set_max_connections, ENTRY(max_connections)},
+    {"max-request", 0, OF_SCRIPT, option_set_max_request, ENTRY(script.max_request)},
+    {"request-timeout", 0, OF_SCRIPT, option_set_seconds, ENTRY(script.request_timeout)},
+    {"idle-timeout", 0, OF_SCRIPT, option_set_seconds, ENTRY(script.idle_timeout)},
+    {"write-timeout", 0, OF_SCRIPT, option_set_seconds, ENTRY(script.write_timeout)},
+    {"call-timeout", 0, OF_SCRIPT, option_set_seconds, ENTRY(script.call_timeout)},
+    {"memory-limit", 0, OF_SCRIPT, option_set_memory_limit, ENTRY(script.memory_limit)},
+    {"set", 0, OF_SCRIPT, add_setting, 0},
+    {"poller", 0, OF_SERVER, option_set_poller, OPTIONS(server.poller)},
+    {"resolve-names", 0, OF_SERVER, NULL, OPTIONS(server.resolve_names)},
+    {"name-server", 0, OF_SERVER, option_set_name_server, OPTIONS(server.name_server)},
+    {"no-watch", 0, OF_SERVER, NULL, OPTIONS(no_watch)},
+    {"preflight", 0, OF_SERVER, NULL, OPTIONS(preflights)},
+    {"record", 0, OF_SERVER, option_set_folder, OPTIONS(server.record)},
+    {"log-level", 0, OF_SERVER, option_set_log_level, OPTIONS(log_level)},
+    {"log-format", 0, OF_SERVER, option_set_log_format, OPTIONS(log_format)},
+    {"log-bytes", 0, OF_SERVER, option_set_log_bytes, OPTIONS(log_bytes)},
+    {"tcp-keepalive", 0, OF_SERVER, option_set_keepalive, OPTIONS(server.keepalive)},
+    {"max-buffered", 0, OF_SERVER, option_set_max_buffered, OPTIONS(server.max_buffered)},
+    {"paths", 0, OF_SERVER, NULL, OPTIONS(paths)},
+    {"version", 'v', OF_SERVER, NULL, OPTIONS(version)},
+    {"help", 'h', OF_SERVER, NULL, OPTIONS(help)},
+    {"format", 0, OF_CHECK, option_check_format, 0},
+    {"seed", 0, OF_FUZZ, option_check_seed, 0},
+    {"seconds", 0, OF_TOOLS, option_check_seconds, 0},
+    {"fingerprint", 0, OF_CHECK, NULL, OPTIONS(wants_fingerprint)},
+    {"allow-effects", 0, OF_ALL, NULL, OPTIONS(allows_effects)},
+};
+
+enum {
+  KNOWN_COUNT = sizeof known_options / sizeof *known_options,
+  SCRIPT_ANSWER = 1, /* getopt_long() answers this for an argument that is no option. */
+  FIRST_ANSWER = 256 /* It answers this for known_options[0] in its long form, and so on. */
+};
+
+static const struct known_option *option_of(int answer) {
+  if (answer >= FIRST_ANSWER) return &known_options[answer - FIRST_ANSWER];
+  const struct known_option *known = known_options;
+  while (known->letter != answer) known++;
+  return known;
+}
+
+static bool is_of_command(enum kind kind, enum command command) {
+  switch (kind) {
+  case OF_TOOLS: return command != COMMAND_SERVE;
+  case OF_CHECK: return command == COMMAND_CHECK;
+  case OF_FUZZ: return command == COMMAND_FUZZ;
+  default: return true;
   }
 }
 
-/* Whether the command has this option of the tools. */
-static bool has_tool_option(const struct options *options, int option) {
-  if (options->command == COMMAND_SERVE) return false;
-  bool is_of_fuzz = option == OPTION_SEED;
-  return option == OPTION_SECONDS || option == OPTION_ALLOW_EFFECTS ||
-         is_of_fuzz == (options->command == COMMAND_FUZZ);
-}
-
-/* An option of the command; the tools take values as they were typed. */
-static bool set_for_tool(struct options *options, int option, const char *name) {
-  int64_t value;
-  bool ok = true;
-  if (option == OPTION_ALLOW_EFFECTS) options->allows_effects = true;
-  if (option == OPTION_ALLOW_EFFECTS && options->command == COMMAND_SERVE) return true;
-  if (!has_tool_option(options, option)) {
-    fprintf(stderr, "parlance: --%s is an option of another command; see parlance --help\n", name);
+static bool set_option(struct options *options, struct script_entry *entry,
+                       const struct known_option *known, const char *text) {
+  if (!is_of_command(known->kind, options->command)) {
+    fprintf(stderr, "parlance: --%s is an option of another command; see parlance --help\n",
+            known->name);
     return false;
   }
-  if (option == OPTION_FORMAT)
-    ok = strcmp(optarg, "text") == 0 || strcmp(optarg, "tap") == 0 || strcmp(optarg, "json") == 0 ||
-         complain("format", optarg, "text, tap or json");
-  else if (option == OPTION_SEED)
-    ok = parse_whole(name, optarg, 0, INT64_MAX, false, "a whole number from 0 up", &value);
-  else if (option == OPTION_SECONDS)
-    ok = parse_seconds(name, optarg, &value);
-  const char *text = optarg ? optarg : "";
-  if (options->tool_count < TOOL_OPTIONS_MAX)
-    options->tool[options->tool_count++] = (struct program_option){name, text};
-  return ok;
+  char *field = (known->kind == OF_SCRIPT ? (char *)entry : (char *)options) + known->field;
+  if (!known->set)
+    *(bool *)(void *)field = true;
+  else if (!known->set(known->name, text, field))
+    return false;
+  bool is_of_tool = known->kind >= OF_ALL && options->command != COMMAND_SERVE;
+  if (is_of_tool && options->tool_count < TOOL_OPTIONS_MAX)
+    options->tool[options->tool_count++] = (struct program_option){known->name, text ? text : ""};
+  return true;
 }
 
-/* An option of the whole server. */
-static bool set_for_server(struct options *options, int option) {
-  struct address address;
-  int64_t number;
-  const char *why;
-  switch (option) {
-  case OPTION_POLLER:
-    options->server.poller = optarg;
-    return strcmp(optarg, "epoll") == 0 || strcmp(optarg, "select") == 0 ||
-           complain("poller", optarg, "epoll or select");
-  case OPTION_RESOLVE_NAMES: options->server.resolve_names = true; return true;
-  case OPTION_NO_WATCH: options->server.watches = false; return true;
-  case OPTION_PREFLIGHT: options->preflights = true; return true;
-  case OPTION_RECORD:
-    options->server.record = optarg;
-    return *optarg != '\0' || complain("record", optarg, "a folder");
-  case OPTION_NAME_SERVER:
-    options->server.name_server = optarg;
-    if (address_parse(optarg, &address, &why) == STATUS_OK && !address.is_unix) return true;
-    return complain("name-server", optarg, "a numeric address and a port");
-  case OPTION_LOG_LEVEL:
-    return log_parse_level(optarg, &options->log_level) ||
-           complain("log-level", optarg, "debug, info, warn or error");
-  case OPTION_LOG_FORMAT:
-    return log_parse_format(optarg, &options->log_format) ||
-           complain("log-format", optarg, "text or json");
-  case OPTION_LOG_BYTES:
-    if (!parse_whole("log-bytes", optarg, 0, LOG_SHOWN_MAX, false, "a whole number from 0 to 1024",
-                     &number))
-      return false;
-    options->log_bytes = (size_t)number;
-    return true;
-  case OPTION_TCP_KEEPALIVE:
-    if (!parse_seconds("tcp-keepalive", optarg, &number)) return false;
-    number = (number + 999) / 1000; /* the kernel counts whole seconds */
-    options->server.keepalive = (int)number;
-    return number <= SOCKET_KEEPALIVE_MAX ||
-           complain("tcp-keepalive", optarg, "a number of seconds up to 32767");
-  case OPTION_MAX_BUFFERED:
-    if (!parse_whole("max-buffered", optarg, 0, max_bytes, true, "a number of bytes", &number))
-      return false;
-    options->server.max_buffered = (size_t)number;
-    return true;
-  case OPTION_PATHS: options->paths = true; return true;
-  case OPTION_VERSION: options->version = true; return true;
-  default: options->help = true; return true;
-  }
-}
+/* ---- the command line ---------------------------------------------------------------------- */
 
-/* The long option whose name is nearest to what was typed; NULL: none is near. */
+/* Returns the option whose name is nearest to what was typed; NULL: none is near. */
 static const char *nearest_option(const char *typed) {
-  const char *names[sizeof long_options / sizeof *long_options];
+  const char *names[KNOWN_COUNT];
   char name[64];
-  size_t count = 0, length = strcspn(typed, "=");
-  for (; long_options[count].name; count++) names[count] = long_options[count].name;
+  size_t length = strcspn(typed, "=");
+  for (size_t i = 0; i < KNOWN_COUNT; i++) names[i] = known_options[i].name;
   if (length >= sizeof name) return NULL;
   memcpy(name, typed, length);
   name[length] = '\0';
-  return spelling_nearest(name, names, count);
+  return spelling_nearest(name, names, KNOWN_COUNT);
 }
 
 static bool refuse_option(char **argv, int answer) {
@@ -346,7 +230,7 @@ static bool refuse_option(char **argv, int answer) {
   const char *near = strncmp(text, "--", 2) == 0 ? nearest_option(text + 2) : NULL;
   if (answer == ':')
     fprintf(stderr, "parlance: %s needs a value; see parlance --help\n", text);
-  else if (optopt > 0 && optopt < OPTION_MAX_CONNECTIONS)
+  else if (optopt > 0 && optopt < FIRST_ANSWER)
     fprintf(stderr, "parlance: unknown option -%c; see parlance --help\n", optopt);
   else if (near && optopt == 0)
     fprintf(stderr, "parlance: unknown option %s; did you mean --%s? See parlance --help\n", text,
@@ -369,24 +253,38 @@ static bool check_rest(const struct options *options, const char *last_option) {
   return false;
 }
 
+/* Fills what getopt_long() wants to know of the options. */
+static void describe_options(struct option long_options[KNOWN_COUNT + 1],
+                             char letters[2 * KNOWN_COUNT + 3]) {
+  letters += sprintf(letters, "-:");
+  for (int i = 0; i < KNOWN_COUNT; i++) {
+    const struct known_option *known = &known_options[i];
+    int has_value = known->set ? required_argument : no_argument;
+    long_options[i] = (struct option){known->name, has_value, NULL, FIRST_ANSWER + i};
+    if (known->letter != 0)
+      letters += sprintf(letters, has_value == required_argument ? "%c:" : "%c", known->letter);
+  }
+  long_options[KNOWN_COUNT] = (struct option){NULL, 0, NULL, 0};
+}
+
 static bool parse_all(struct options *options, struct script_entry *entry, int argc, char **argv) {
-  const char *last_option = NULL; /* of a script that has not come yet */
-  int index = 0, answer;
-  while ((answer = getopt_long(argc, argv, "-:hl:v", long_options, &index)) != -1) {
+  const char *last_option = NULL; /* The last option for a script that was not named yet. */
+  struct option long_options[KNOWN_COUNT + 1];
+  char letters[2 * KNOWN_COUNT + 3];
+  int answer;
+  describe_options(long_options, letters);
+  while ((answer = getopt_long(argc, argv, letters, long_options, NULL)) != -1) {
     if (answer == '?' || answer == ':') return refuse_option(argv, answer);
-    if (answer == OPTION_SCRIPT) {
+    if (answer == SCRIPT_ANSWER) {
       if (!add_argument(options, entry, optarg)) return false;
       last_option = NULL;
-    } else if (answer >= OPTION_FORMAT) {
-      if (!set_for_tool(options, answer, long_options[index].name)) return false;
-    } else if (answer >= OPTION_POLLER || answer == OPTION_HELP || answer == OPTION_VERSION) {
-      if (!set_for_server(options, answer)) return false;
-    } else {
-      last_option = answer == OPTION_LISTEN ? "listen" : long_options[index].name;
-      if (!set_for_script(entry, answer, last_option)) return false;
+      continue;
     }
+    const struct known_option *known = option_of(answer);
+    if (known->kind == OF_SCRIPT) last_option = known->name;
+    if (!set_option(options, entry, known, optarg)) return false;
   }
-  for (; optind < argc; optind++) { /* behind "--" */
+  for (; optind < argc; optind++) { /* The arguments after "--". */
     if (!add_argument(options, entry, argv[optind])) return false;
     last_option = NULL;
   }
@@ -403,12 +301,12 @@ static void free_entry(struct script_entry *entry) {
   free(entry->addresses);
   free(entry->settings);
   free(entry->longer_path);
+  free(entry->transcripts);
 }
 
 bool options_parse(struct options *options, int argc, char **argv) {
   *options = (struct options){.command = command_of(argc, argv),
                               .server = {.poller = "epoll",
-                                         .watches = true,
                                          .max_buffered = BUFFERED_NOT_GIVEN,
                                          .keepalive = DEFAULT_KEEPALIVE},
                               .log_bytes = LOG_SHOWN,
@@ -417,14 +315,12 @@ bool options_parse(struct options *options, int argc, char **argv) {
   opterr = 0;
   optind = options->command == COMMAND_SERVE ? 1 : 2;
   bool ok = parse_all(options, &entry, argc, argv);
+  options->server.watches = !options->no_watch;
   free_entry(&entry);
   return ok;
 }
 
 void options_deinit(struct options *options) {
-  for (size_t i = 0; i < options->script_count; i++) {
-    free_entry(&options->scripts[i]);
-    free(options->scripts[i].transcripts);
-  }
+  for (size_t i = 0; i < options->script_count; i++) free_entry(&options->scripts[i]);
   free(options->scripts);
 }

@@ -39,9 +39,11 @@ struct options {
   struct server_options server;
   enum log_level log_level;
   enum log_format log_format;
-  size_t log_bytes;    /* of the peers', in a line */
-  bool preflights;     /* a script is checked before it is reloaded */
-  bool allows_effects; /* a script that is only simulated may do what it likes */
+  size_t log_bytes; /* of the peers', in a line */
+  bool no_watch;
+  bool preflights;     /* A script is checked before it is reloaded. */
+  bool allows_effects; /* A script that is simulated may change things on this machine. */
+  bool wants_fingerprint;
   bool help;
   bool version;
   bool paths;

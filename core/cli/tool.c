@@ -1,7 +1,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/prctl.h>
 
 #include "cli/commands.h"
@@ -13,12 +12,6 @@ static bool is_address(const char *text, const char **why) {
   snprintf(reason, sizeof reason, "%s%s", *why, address_hint(text));
   *why = reason;
   return false;
-}
-
-/* A check that a server has asked for does not outlive it. */
-static void end_with_server(const struct options *options) {
-  for (size_t i = 0; i < options->tool_count; i++)
-    if (strcmp(options->tool[i].name, "fingerprint") == 0) prctl(PR_SET_PDEATHSIG, SIGKILL);
 }
 
 int command_tool(const struct options *options) {
@@ -33,14 +26,15 @@ int command_tool(const struct options *options) {
         (struct program_script){&options->scripts[i].script, options->scripts[i].transcripts,
                                 options->scripts[i].transcript_count};
   struct program program = {.name = names[options->command],
-                            .failed = EXIT_REFUSED, /* 1 means that something was found */
+                            .failed = EXIT_REFUSED, /* 1 would mean that something was found. */
                             .modules = options->scripts[0].script.modules,
                             .scripts = scripts,
                             .script_count = options->script_count,
                             .options = options->tool,
                             .option_count = options->tool_count,
                             .is_address = is_address};
-  end_with_server(options);
+  /* A check that a server has started ends with the server. */
+  if (options->wants_fingerprint) prctl(PR_SET_PDEATHSIG, SIGKILL);
   int status = program_run(&program);
   free(scripts);
   return status;
