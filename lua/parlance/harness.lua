@@ -1,6 +1,5 @@
---- Protocols under test, for busted and other spec runners: clients of a script without a server, and a
---- clock that the spec moves by hand. The sessions and the scripts are the server's own. See
---- docs/testing-protocols.md.
+--- Tests protocols from busted and other spec runners: simulated clients of a script, without a server, and a clock
+--- that the spec moves. Sessions and scripts are those of the server. See docs/testing-protocols.md.
 ---
 ---     local harness = require "parlance.harness"
 ---
@@ -18,7 +17,7 @@ local case
 
 local is_subscribed = false
 
--- Within busted, close() comes after each test by itself, and what it raises is counted against that.
+-- In busted, close() runs after each test. If it raises, that test fails.
 local function close_after_tests()
   local busted <const> = package.loaded.busted
   if is_subscribed or not busted or not busted.subscribe then return end
@@ -30,9 +29,9 @@ local function close_after_tests()
   end)
 end
 
---- Connects a client to the script of this path, which is relative to the current folder. The script is
---- loaded when it is opened first; further clients talk to the same. An error if it is not valid, or
---- fails when it is connected to.
+--- Connects a client to the script of this path, which is relative to the current folder. The first call for a path
+--- loads the script; further clients connect to the same script. Raises if the script is not valid, or if
+--- handle_connect fails.
 ---@param path string
 ---@param options? parlance.harness.Options
 ---@return parlance.harness.Client
@@ -48,26 +47,26 @@ local function current()
   return case or error("no script was opened", 3)
 end
 
---- So many seconds pass at once, for all scripts, and with them the limits of time. What the server
---- sends meanwhile is read by the clients when it is sent.
+--- Moves the time of all scripts by so many seconds at once. Time limits expire, and clients read what the server
+--- sends at that time.
 ---@param seconds number
 function harness.advance(seconds)
   current():advance(seconds)
 end
 
---- Loads all scripts anew, changed or not, as the server does when they were edited: state is carried
---- over, or not, and clients go on with the new version. An error if it is refused.
+--- Reloads all scripts, changed or not, as the server does after an edit: state is migrated, and clients go on with
+--- the new version. Raises if the new version is refused.
 function harness.reload()
   current():reload()
 end
 
---- The server is asked to stop: conversations that have nothing in hand end.
+--- The server begins to stop: conversations without an unfinished request end.
 function harness.drain()
   current():drain()
 end
 
---- What was logged since the first open(): all of it, or the events of this name ("state_lost"), and
---- those that the script logged with this message.
+--- Returns the events that were logged since the first open(): all, or those of this name ("state_lost") and those
+--- that the script logged with this message.
 ---@param name? string
 ---@return parlance.harness.Event[]
 function harness.log(name)
@@ -78,8 +77,7 @@ function harness.log(name)
   return found
 end
 
---- Every way in which TCP may cut these bytes in two, and whole, and byte by byte: a list of lists, for
---- client:send_pieces().
+--- Returns a list of lists for client:send_pieces(): the bytes whole, byte by byte, and cut in two at each place.
 ---@param bytes string
 ---@return string[][]
 function harness.cuts(bytes)
@@ -89,8 +87,8 @@ function harness.cuts(bytes)
   return ways
 end
 
---- Ends all conversations and forgets all scripts; the next open() begins anew. In busted this comes after
---- each test by itself. An error if a script fails in it (in handle_close).
+--- Ends all conversations and closes all scripts. busted calls this after each test. Raises if a script fails in
+--- handle_close.
 function harness.close()
   local ended <const> = case
   case = nil

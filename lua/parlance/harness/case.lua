@@ -1,8 +1,9 @@
--- The scripts that are under test at the same time, with their clients, and what came of it.
+-- One test case: the scripts that it has loaded, their clients, and the events that were logged.
 
 local Client = require "parlance.harness.client"
+local advance = require "parlance.workbench.advance"
 local complain = require "parlance.harness.complain"
-local log = require "parlance.harness.log"
+local log = require "parlance.workbench.log_line"
 local quote = require "parlance.harness.quote"
 local simulator = require "parlance.harness.simulator"
 local temp = require "parlance.workbench.temp"
@@ -25,7 +26,7 @@ local temp = require "parlance.workbench.temp"
 ---@field settings? table<string, string> parlance.settings; ${TEMP} in a text is the script's folder, as above
 ---@field allow_effects? boolean the script may write files, run programs and connect
 
--- What load() of the simulator knows it as, in the simulator's units.
+-- The options for load() of the simulator, with functions that convert them to its units.
 local function in_bytes(value) return value end
 local function in_ms(value) return math.floor(value * 1000 + 0.5) end
 local FOR_SCRIPTS <const> = {
@@ -40,7 +41,7 @@ local TYPES <const> = {
   allow_effects = "boolean",
 }
 
--- The events by which the log tells that the script is at fault, or its files.
+-- These events in the log mean that the script or its files have a fault.
 local FAULTS <const> = {
   script_error = true, script_overrun = true, out_of_memory = true, file_error = true, reload_failed = true,
   close_failed = true,
@@ -49,7 +50,7 @@ local FAULTS <const> = {
 ---@class parlance.harness.Case
 ---@field private simulator table parlance.simulator
 ---@field private scripts table[] { path =, script =, options =, environment = } in the order in which they were loaded
----@field private environment table<string, string|false> what was there before
+---@field private environment table<string, string|false> the values of variables before the first open()
 ---@field package clients parlance.harness.Client[]
 ---@field events parlance.harness.Event[]
 local Case = {}
@@ -77,7 +78,7 @@ local function set_environment(self, environment)
   end
 end
 
--- A copy of the table, with the folder of the script in its texts.
+-- Returns a copy of the table in which ${TEMP} is replaced by the script's folder.
 local function expand(texts, folder, why)
   local expanded <const> = {}
   for name, text in pairs(texts or {}) do
@@ -103,7 +104,7 @@ local function load_script(self, path, options)
   return script
 end
 
-local function is_said_before(value, before)
+local function is_same(value, before)
   if type(value) ~= "table" then return value == before end
   for name, text in pairs(value) do
     if not before or before[name] ~= text then return false end
@@ -111,17 +112,17 @@ local function is_said_before(value, before)
   return true
 end
 
--- What it was loaded with cannot be changed any more.
+-- Raises if an option for the script differs from those that it was loaded with.
 local function check_loaded(one, options)
   for name, value in pairs(options) do
     local is_for_script <const> = FOR_SCRIPTS[name] or name == "environment" or name == "settings"
-    if is_for_script and not is_said_before(value, one.options[name]) then
+    if is_for_script and not is_same(value, one.options[name]) then
       complain(("%s is loaded already: the option %s is for the first open()"):format(one.path, name))
     end
   end
 end
 
--- The script of this path, which is loaded when it is first asked for.
+-- Returns the script of this path. The first call loads it.
 local function find_script(self, path, options)
   for _, one in ipairs(self.scripts) do
     if one.path == path then
@@ -145,24 +146,13 @@ function Case:open(path, options)
   return client
 end
 
--- One script's time goes on, in steps from one limit to the next, and its clients read in between.
-local function advance_script(self, script, seconds)
-  local left, before = seconds, nil
-  repeat
-    local step = math.min(script:deadline() or left, left)
-    if step == 0 and before == 0 then step = left end -- a limit that does not run out holds up nothing
-    script:advance(step)
-    self:pump()
-    left, before = left - step, step
-  until left <= 0
-end
-
 ---@param seconds number
 function Case:advance(seconds)
   if type(seconds) ~= "number" or not (seconds >= 0 and seconds <= 1e9) then
     complain "advance() takes a number of seconds from 0 to 1e9"
   end
-  for _, one in ipairs(self.scripts) do advance_script(self, one.script, seconds) end
+  local function read() self:pump() end
+  for _, one in ipairs(self.scripts) do advance(one.script, seconds, read) end
   self:check()
 end
 
@@ -192,9 +182,9 @@ function Case:close()
   self:check()
 end
 
--- ---- what came of it ----------------------------------------------------------------------------
+-- ---- the log ------------------------------------------------------------------------------------
 
--- Whose conversation the event was in.
+-- Returns the client in whose conversation the event happened, or nil.
 local function find_client(self, fields)
   for _, client in ipairs(self.clients) do
     if client.host == fields.peer and tostring(client.port) == fields.port then return client end
@@ -208,7 +198,7 @@ local function describe(event, more)
   return table.concat(lines, "\n")
 end
 
---- Notes what was logged, and raises what the script did wrong, unless its client allows that.
+--- Reads new log lines into `events`. Raises a script's first fault, unless its client has `may_fail`.
 ---@package
 function Case:check()
   local first, more = nil, 0
@@ -217,7 +207,7 @@ function Case:check()
     local event <const> = log.parse(line.text)
     local client <const> = find_client(self, event.fields)
     self.events[#self.events + 1] = event
-    if client then client.detail = client.detail or event.fields.detail end -- the first failure names the end
+    if client then client.detail = client.detail or event.fields.detail end -- The first one counts.
     if FAULTS[event.event] and not (client and client.may_fail) then
       if first then more = more + 1 end
       first = first or event

@@ -1,35 +1,35 @@
--- A client of a protocol under test: what it sends, and what it gets to read.
+-- A simulated client of a script.
 
 local complain = require "parlance.harness.complain"
 local quote = require "parlance.harness.quote"
 local report = require "parlance.workbench.report"
 
--- So much of what the server sends is taken from it before the spec asks for it, in bytes: as much
--- as lies between two machines when one of them does not read.
+-- The most bytes that a client takes from the server before the spec reads them. They stand for the buffers of the
+-- network.
 local READ_AHEAD <const> = 1 << 20
 
--- An answer of which so much has come is taken to have no end.
+-- A response of so many bytes counts as endless.
 local ENDLESS <const> = 64 << 20
 
 ---@class parlance.harness.Client
 ---@field private case parlance.harness.Case
 ---@field private session table? of parlance.simulator; nil when the conversation has ended
----@field private unread string[] what was sent and not yet read, in pieces: from unread[first] to unread[last]
+---@field private unread string[] pieces that were sent and that the session has not read: unread[first] to unread[last]
 ---@field private first integer
 ---@field private last integer
----@field private offset integer how many bytes of the first were read
+---@field private offset integer how many bytes of unread[first] the session has read
 ---@field private is_half_closed boolean
 ---@field private end_was_read boolean
----@field private inbox string[] what came and was not yet received
----@field private size integer of that, in bytes
+---@field private inbox string[] pieces from the server that the spec has not received
+---@field private size integer how many bytes are in the inbox
 ---@field private read_ahead integer
----@field private gone string? why the spec can do nothing more with it
----@field private word string the reason, when the session is gone
----@field private count integer of requests, when the session is gone
+---@field private gone string? why the spec can no longer use this client
+---@field private word string the reason of the end, once the session has ended
+---@field private count integer how many requests were answered, once the session has ended
 ---@field package port integer
 ---@field package host string
 ---@field package may_fail boolean
----@field package detail string? what the log said when it failed
+---@field package detail string? the detail in the log of the first failure
 local Client = {}
 Client.__index = Client
 
@@ -47,16 +47,16 @@ function Client.new(case, script, options, number)
     read_ahead = options.read_ahead or READ_AHEAD, may_fail = options.may_fail or false,
   }, Client)
   local at <const> = options.server or {}
-  case.clients[#case.clients + 1] = self -- before it is greeted: that may fail
+  case.clients[#case.clients + 1] = self -- This comes first: handle_connect may fail.
   self.session = script:open {
     host = self.host, port = self.port, name = options.name, server_host = at.host, server_port = at.port,
   }
   return self
 end
 
--- ---- what goes on behind the spec's back --------------------------------------------------------
+-- ---- moving bytes -------------------------------------------------------------------------------
 
--- Takes output until there are so many bytes; whether there was any.
+-- Takes output until the inbox has `wanted` bytes. Returns whether there was any.
 local function take(self, wanted)
   local before <const> = self.size
   while self.size < wanted do
@@ -68,7 +68,7 @@ local function take(self, wanted)
   return self.size > before
 end
 
--- Has the next piece read, or the end behind the last of them; whether any of it was.
+-- Gives the session the next piece, or the end after the last piece. Returns whether it has read any of it.
 local function give(self)
   local piece <const> = self.unread[self.first]
   if not piece then
@@ -84,8 +84,7 @@ local function give(self)
   return count > 0
 end
 
--- The server is through with it; what it has not read by now it never will. One that goes on is
--- stopped by this.
+-- Closes the session. It reads no more of what was sent.
 local function finish(self)
   local session <const> = self.session
   local word <const> = session:reason()
@@ -94,7 +93,7 @@ local function finish(self)
   session:close()
 end
 
---- Moves bytes both ways until no more can be; at least `wanted` are taken, if there are as many.
+--- Moves bytes in both directions until nothing moves. Takes at least `wanted` bytes if there are as many.
 ---@package
 function Client:pump(wanted)
   if not self.session then return end
@@ -106,14 +105,14 @@ function Client:pump(wanted)
   if self.session:finished() then finish(self) end
 end
 
---- The server is asked to stop.
+--- The server begins to stop.
 ---@package
 function Client:drain()
   if self.session then self.session:drain() end
   self:pump()
 end
 
---- Ends it, and lets the spec do nothing more with it.
+--- Ends the client. `why` is the error of all later calls.
 ---@package
 function Client:leave(why, is_broken)
   self.gone, self.inbox, self.size = why, {}, 0
@@ -126,13 +125,13 @@ local function check_present(self)
   if self.gone then complain(self.gone) end
 end
 
--- What the server sends is moved on, and its failures are raised.
+-- Moves bytes and raises faults of the script.
 local function settle(self, wanted)
   self:pump(wanted)
   self.case:check()
 end
 
--- The first `count` bytes of what came.
+-- Removes the first `count` bytes of the inbox and returns them.
 local function cut_inbox(self, count)
   local all <const> = table.concat(self.inbox)
   self.size = #all - count
@@ -140,7 +139,7 @@ local function cut_inbox(self, count)
   return all:sub(1, count)
 end
 
--- Why there is not what was asked for.
+-- Raises that the inbox lacks what the spec expects.
 local function lack(self, what)
   local there <const> = self.size == 0 and "nothing is there" or
     ("%d bytes are there: %s"):format(self.size, quote(table.concat(self.inbox)))
@@ -148,10 +147,10 @@ local function lack(self, what)
   complain(("expected %s, but %s; %s"):format(what, there, state))
 end
 
--- ---- what a spec says ---------------------------------------------------------------------------
+-- ---- functions for specs ------------------------------------------------------------------------
 
---- Sends bytes. Each argument is a piece that the server reads by itself: `client:send("hel", "lo\n")`
---- is a line that TCP has cut in two. Returns the client: `client:send("hello\n"):receive()`.
+--- Sends bytes. The server reads each argument separately: `client:send("hel", "lo\n")` sends a line
+--- that TCP has cut in two. Returns the client: `client:send("hello\n"):receive()`.
 ---@param ... string
 ---@return parlance.harness.Client
 function Client:send(...)
@@ -169,7 +168,7 @@ function Client:send(...)
   return self
 end
 
---- Sends bytes one by one: the server reads each of them by itself.
+--- Sends bytes one by one: the server reads each of them separately.
 ---@param bytes string
 ---@return parlance.harness.Client
 function Client:send_bytes(bytes)
@@ -178,7 +177,7 @@ function Client:send_bytes(bytes)
   return self:send_pieces(pieces)
 end
 
---- Sends a list of pieces, each of which the server reads by itself: see harness.cuts().
+--- Sends a list of pieces. The server reads each of them separately: see harness.cuts().
 ---@param pieces string[]
 ---@return parlance.harness.Client
 function Client:send_pieces(pieces)
@@ -186,8 +185,8 @@ function Client:send_pieces(pieces)
   return self
 end
 
---- What the server has sent and was not yet received: all of it, "" if there is nothing. With a count:
---- exactly so many bytes; an error if they are not there.
+--- Returns all bytes from the server that were not yet received; "" if there are none. With a count it returns
+--- exactly so many bytes, and raises if there are fewer.
 ---@param count? integer
 ---@return string
 function Client:receive(count)
@@ -199,7 +198,7 @@ function Client:receive(count)
   return cut_inbox(self, count or self.size)
 end
 
---- Everything up to and with this text, such as "\n"; an error if it is not there.
+--- Returns the bytes up to the end of this text, such as "\n". Raises if the text is not there.
 ---@param text string
 ---@return string
 function Client:receive_until(text)
@@ -212,8 +211,8 @@ function Client:receive_until(text)
   return cut_inbox(self, last)
 end
 
---- What the server has sent and was not yet received must be just these bytes. If it is not, the error shows both
---- in hexadecimal digits, side by side. Returns the client.
+--- Checks that the bytes from the server that were not yet received are exactly these. The error shows both in
+--- hexadecimal digits, side by side. Returns the client.
 ---@param bytes string
 ---@return parlance.harness.Client
 function Client:expect(bytes)
@@ -226,7 +225,7 @@ function Client:expect(bytes)
   complain(("%s%s\n%s"):format(what, state, table.concat(lines, "\n")))
 end
 
---- Sends no more; the server may still answer. (shutdown, `nc -N`.)
+--- Stops sending, as shutdown() and `nc -N` do. The server may still answer.
 ---@return parlance.harness.Client
 function Client:half_close()
   check_present(self)
@@ -235,7 +234,7 @@ function Client:half_close()
   return self
 end
 
---- Leaves in the orderly way, without reading what may still come. Once it has left, no harm.
+--- Closes the connection without reading what the server still sends. Further calls do nothing.
 function Client:close()
   if self.gone then return end
   self.is_half_closed = true
@@ -244,21 +243,21 @@ function Client:close()
   self.case:check()
 end
 
---- The connection breaks (RST): whatever was in hand, and whatever came and was not received, is lost.
+--- Resets the connection (RST). Bytes that were not yet received are lost.
 function Client:reset()
   check_present(self)
   self:leave("this client has reset the connection", true)
   self.case:check()
 end
 
---- Whether the server has closed and everything it said was received.
+--- Returns whether the server has closed and all its bytes were received.
 ---@return boolean
 function Client:closed()
   return not self.session and self.size == 0
 end
 
---- Why the conversation has ended, the word that handle_close gets ("done", "peer_closed", "malformed" ...),
---- and for a failure the detail that the log has; nil while it goes on.
+--- Returns why the conversation has ended: the reason that handle_close gets ("done", "peer_closed", "malformed"
+--- ...), and for a failure the detail in the log. Returns nil while the conversation goes on.
 ---@return string?
 ---@return string? detail
 function Client:reason()
@@ -267,7 +266,7 @@ function Client:reason()
   return word, self.detail
 end
 
---- How many requests of this client were answered.
+--- Returns how many requests of this client were answered.
 ---@return integer
 function Client:requests()
   return self.session and self.session:requests() or self.count

@@ -1,9 +1,9 @@
--- Errors that point at the line of the spec, however deep in the harness they come up.
+-- Raises errors that point at the line of the spec.
 
--- What the sources of the harness have in common: ".../parlance/harness".
+-- The folder of the harness's files: ".../parlance/harness".
 local OWN <const> = debug.getinfo(1, "S").source:match "^(.*)[/\\][^/\\]*$"
 
---- Raises the text, with the place that called into the harness.
+--- Raises the text with the place in the spec that called the harness.
 ---@param text string
 return function(text)
   local level = 2

@@ -1,11 +1,11 @@
--- Bytes as they are shown to people.
+-- Shows bytes in messages.
 
 local transcripts = require "parlance.workbench.transcript"
 
--- At most so many are.
+-- The most bytes that are shown.
 local SHOWN <const> = 200
 
---- As they stand in a script or a transcript, in quotes.
+--- Returns the bytes as a quoted string of a transcript.
 ---@param bytes string
 ---@return string
 return function(bytes)

@@ -1,27 +1,27 @@
--- The module in C that plays the scripts. Lua's own paths come first; without them it is found from
--- where the harness lies: in a checkout that was built, or where it was installed.
+-- Finds the module parlance.simulator, which is written in C: in package.cpath, or at a path relative to the harness,
+-- in a checkout that was built or in an installation.
 
 local simulator = {}
 
 -- ".../lua", the folder of the modules that come with the server.
 local MODULES <const> = debug.getinfo(1, "S").source:match "^@(.*)[/\\]parlance[/\\]harness[/\\][^/\\]*$"
 
-local PLACES <const> = {
+local PATHS <const> = {
   "/../build/release/lua/?.so", -- a checkout
   "/../../../lib/lua/5.4/?.so", -- PREFIX/share/parlance/lua
 }
 
 simulator.modules = MODULES
 
---- Loads it; raises if there is none.
+--- Returns the module; raises if it is not found.
 ---@return table
 function simulator.require()
   local name <const> = "parlance.simulator"
   if package.loaded[name] or package.preload[name] or package.searchpath(name, package.cpath) then
     return require(name)
   end
-  for _, place in ipairs(PLACES) do
-    local path <const> = MODULES .. place:gsub("%?", "parlance/simulator")
+  for _, relative in ipairs(PATHS) do
+    local path <const> = MODULES .. relative:gsub("%?", "parlance/simulator")
     local open <const> = package.loadlib(path, "luaopen_parlance_simulator")
     if open then
       package.loaded[name] = open(name, path)

@@ -1,5 +1,6 @@
 -- Plays a transcript once against a script in the simulator, in one way, and tells what is wrong.
 
+local advance = require "parlance.workbench.advance"
 local captured_log = require "parlance.workbench.captured_log"
 
 local player = {}
@@ -231,23 +232,13 @@ function STEPS.expect_end(_, client, step)
   client.is_over, client.is_in_turn = true, false
 end
 
--- In steps from one limit of time to the next, so that what is said at one of them is read then.
-local function wait(self, seconds)
-  local left, before = seconds, nil
-  repeat
-    local step = math.min(self.script:deadline() or left, left)
-    if step == 0 and before == 0 then step = left end -- a limit that does not run out holds up nothing
-    self.script:advance(step)
-    for _, client in ipairs(self.order) do take(client) end
-    left, before = left - step, step
-  until left <= 0
-end
-
 local function play_steps(self, steps)
   for _, step in ipairs(steps) do
     self.step = step
     if step.kind == "wait" then
-      wait(self, step.seconds)
+      advance(self.script, step.seconds, function()
+        for _, client in ipairs(self.order) do take(client) end
+      end)
     else
       STEPS[step.kind](self, self:client(step.client), step)
     end

@@ -1,6 +1,6 @@
 -- What a run has found, in words for a person.
 
-local log = require "parlance.harness.log"
+local log = require "parlance.workbench.log_line"
 local transcripts = require "parlance.workbench.transcript"
 
 local report = {}
@@ -234,7 +234,8 @@ function report.remarks(run)
     lines[#lines + 1] = place .. ": prints to standard output; use parlance.log instead"
   end
   if run.lacks then
-    lines[#lines + 1] = ("%s: it was loaded, but nothing was played: there are no transcripts in %s"):format(run.path, run.lacks)
+    lines[#lines + 1] = ("%s: it was loaded, but nothing was played: there are no transcripts in %s"):format(
+      run.path, run.lacks)
   end
   if run.unplayed then
     lines[#lines + 1] = ("%s: not all was played: there was no time for %s"):format(

@@ -1,4 +1,4 @@
--- Lines of the server's log, taken apart.
+-- Parses lines of the server's log.
 
 local log = {}
 
@@ -11,7 +11,7 @@ local function unescape(text)
   end))
 end
 
--- Each of these reads a value that begins here, and tells what stands behind it.
+-- Each of these reads the value at `place` and returns it with the position after it.
 local function read_quoted(text, place)
   local last = place + 1
   while last <= #text and text:sub(last, last) ~= '"' do
@@ -20,7 +20,7 @@ local function read_quoted(text, place)
   return unescape(text:sub(place + 1, last - 1)), last + 1
 end
 
--- The detail, which comes last, may have several lines: a traceback.
+-- The detail is the last field. It may have several lines, such as a traceback.
 local function read_block(text, place)
   return (text:sub(place):gsub("\n    ", "\n")), #text + 1
 end
@@ -36,11 +36,11 @@ end
 
 ---@class parlance.harness.Event
 ---@field level "debug"|"info"|"warn"|"error"
----@field event string what happened, in a word
----@field fields table<string, string> what the line says of it
+---@field event string the name of the event
+---@field fields table<string, string>
 ---@field text string the line, without the time
 
---- Takes a line apart.
+--- Parses a line.
 ---@param line string
 ---@return parlance.harness.Event
 function log.parse(line)
