@@ -23,6 +23,29 @@ local FLOORS <const> = {
   cli = { "base", "script", "modules", "reload", "simulator", "io", "server" },
 }
 
+-- The headers that other rooms may include; a room that is not here shows all of them.
+local DOORS <const> = {
+  framing = { "framing.h", "http.h", "resp.h" },
+  session = { "handler.h", "reason.h", "session.h", "steps.h" },
+  script = { "script.h" },
+  modules = { "modules.h" },
+  reload = { "reload.h", "searcher.h" },
+  simulator = { "program.h" },
+  io = { "address.h", "child.h", "event_handler.h", "poller.h", "resolver.h", "signals.h", "socket.h" },
+  watch = { "watcher.h" },
+  server = { "server.h" },
+  cli = {},
+}
+
+-- What the two rooms that are built into a Lua state may include of script/ besides.
+local INNER_DOORS <const> = {
+  modules = { "client.h", "file_value.h", "framing_value.h", "script_internal.h" },
+  reload = {
+    "client.h", "file_value.h", "gate.h", "generation.h", "module_names.h", "script_internal.h",
+    "serve.h", "settings.h", "tasks.h", "watchdog.h",
+  },
+}
+
 -- System headers (Lua patterns) that belong to one room.
 local OWNED <const> = {
   {
@@ -99,7 +122,13 @@ local function include_fault(room, form, header)
   end
   local floor = header:match("^([%w_]+)/")
   if not floor or not FLOORS[floor] then return "includes " .. header .. ", which names no room" end
-  if floor ~= room and not is_under(room, floor) then return "may not include " .. header end
+  if floor == room then return nil end
+  if not is_under(room, floor) then return "may not include " .. header end
+  local file = header:match "[^/]+$"
+  local is_open = not DOORS[floor] or is_among(DOORS[floor], file)
+  if not is_open and not (floor == "script" and is_among(INNER_DOORS[room], file)) then
+    return ("may not include %s, which is private to %s/"):format(header, floor)
+  end
   return nil
 end
 
@@ -305,6 +334,13 @@ describe("the floors of core/", function()
   local planted = {
     { "base", '#include "framing/framing.h"', "may not include framing/framing.h" },
     { "base", "#include <lua.h>", "may not include <lua.h>, which is for script/" },
+    { "script", '#include "modules/modules.h"', "may not include modules/modules.h" },
+    { "script", '#include "reload/reload.h"', "may not include reload/reload.h" },
+    { "modules", '#include "reload/reload.h"', "may not include reload/reload.h" },
+    { "reload", '#include "modules/modules.h"', "may not include modules/modules.h" },
+    { "modules", '#include "script/serve.h"', "may not include script/serve.h, which is private to script/" },
+    { "cli", '#include "script/gate.h"', "may not include script/gate.h, which is private to script/" },
+    { "cli", '#include "server/loop.h"', "may not include server/loop.h, which is private to server/" },
     { "framing", '#include "session/session.h"', "may not include session/session.h" },
     { "session", '#include "io/poller.h"', "may not include io/poller.h" },
     { "session", '  #  include"io/poller.h"', "may not include io/poller.h" },
