@@ -330,7 +330,7 @@ static void start_session(struct connection *connection) {
     refuse(connection, "not enough memory");
     return;
   }
-  if (server->recorder) connection->recording = recording_begin(service);
+  if (server->recording_writer) connection->recording = recording_begin(service);
   session_start(connection->session, server->now);
   settle(connection);
 }

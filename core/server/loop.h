@@ -21,7 +21,7 @@
 enum { SCRATCH_SIZE = 64 * 1024 };
 
 struct connection;
-struct recorder;
+struct recording_writer;
 
 struct listener {
   struct event_handler event_handler;
@@ -68,16 +68,16 @@ struct idle {
 
 struct server {
   struct poller *poller;
-  struct resolver *resolver;    /* NULL: names of peers are not looked up. */
-  struct watcher *watcher;      /* NULL: files are not watched. */
-  struct recorder *recorder;    /* NULL: conversations are not recorded. */
-  struct event_handler changes; /* The poller event of the watcher. */
-  size_t watched_files;         /* How many files the watcher has. */
-  int64_t next_watch;           /* The set of watched files does not change before this time. */
-  bool watches;                 /* Services are renewed when their files change. */
-  bool is_asked_to_renew;       /* SIGHUP has come: every service is renewed, changed or not. */
-  double others_ended;          /* when others last went on within a renewal, in seconds, */
-  double others_took;           /* and how long that took */
+  struct resolver *resolver;                 /* NULL: names of peers are not looked up. */
+  struct watcher *watcher;                   /* NULL: files are not watched. */
+  struct recording_writer *recording_writer; /* NULL: conversations are not recorded. */
+  struct event_handler changes;              /* The poller event of the watcher. */
+  size_t watched_files;                      /* How many files the watcher has. */
+  int64_t next_watch;     /* The set of watched files does not change before this time. */
+  bool watches;           /* Services are renewed when their files change. */
+  bool is_asked_to_renew; /* SIGHUP has come: every service is renewed, changed or not. */
+  double others_ended;    /* when others last went on within a renewal, in seconds, */
+  double others_took;     /* and how long that took */
   struct timer_heap timers;
   struct idle idle;
   struct ready_queue ready; /* Conversations that wait for nothing but their next slice. */

@@ -7,8 +7,8 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/transcript.h"
-#include "server/recorder.h"
+#include "server/recording_writer.h"
+#include "server/transcript.h"
 
 /* In ms. Reads that come one behind the other within so much time are one step: one request can
  * take several of them. They count as read at the time of the first, so that no limit of time is
@@ -33,8 +33,8 @@ struct step {
 };
 
 struct recording {
-  struct recorder_job job; /* first: a job is its recording */
-  struct service *service; /* the writer has to do without it */
+  struct recording_job job; /* first: a job is its recording */
+  struct service *service;  /* the writer has to do without it */
   struct buffer *said;
   size_t last;        /* where in it the last step is */
   size_t ahead;       /* bytes of the session's output that were put down before they were sent */
@@ -55,8 +55,8 @@ struct recording {
   int64_t ended; /* ms since the beginning */
 };
 
-static struct recorder *recorder_of(const struct recording *recording) {
-  return recording->service->server->recorder;
+static struct recording_writer *writer_of(const struct recording *recording) {
+  return recording->service->server->recording_writer;
 }
 
 static int64_t server_time(const struct recording *recording) {
@@ -74,11 +74,11 @@ static int64_t script_time(struct recording *recording) {
 
 struct recording *recording_begin(struct service *service) {
   struct server *server = service->server;
-  if (!recorder_take_place(server->recorder)) return NULL;
+  if (!recording_writer_take_place(server->recording_writer)) return NULL;
   struct recording *recording = calloc(1, sizeof *recording);
   if (!recording) {
     log_event(LOG_WARN, "record_dropped", "detail", "not enough memory");
-    recorder_give_back(server->recorder);
+    recording_writer_give_back(server->recording_writer);
     return NULL;
   }
   recording->service = service;
@@ -89,7 +89,7 @@ struct recording *recording_begin(struct service *service) {
 }
 
 static void destroy(struct recording **recording) {
-  recorder_of(*recording)->memory -= buffer_bytes((*recording)->said).length;
+  writer_of(*recording)->memory -= buffer_bytes((*recording)->said).length;
   buffer_free(&(*recording)->said);
   free(*recording);
   *recording = NULL;
@@ -98,8 +98,8 @@ static void destroy(struct recording **recording) {
 static void drop(struct recording **recording, struct session *session, enum log_level level,
                  const char *event, const char *detail) {
   struct log_line line;
-  struct recorder *recorder = recorder_of(*recording);
-  if (log_begin_limited(&line, level, event, &recorder->limit,
+  struct recording_writer *recording_writer = writer_of(*recording);
+  if (log_begin_limited(&line, level, event, &recording_writer->limit,
                         (*recording)->service->server->now)) {
     struct session_identity who;
     session_identify(session, &who);
@@ -109,7 +109,7 @@ static void drop(struct recording **recording, struct session *session, enum log
     log_text(&line, "detail", detail);
     log_end(&line);
   }
-  recorder_give_back(recorder);
+  recording_writer_give_back(recording_writer);
   destroy(recording);
 }
 
@@ -150,7 +150,7 @@ static enum status add_step(struct recording *recording, enum kind kind, int64_t
   enum status status = buffer_append(&recording->said, (const char *)&step, sizeof step);
   if (status != STATUS_OK) return status;
   recording->last = place;
-  recorder_of(recording)->memory += sizeof step;
+  writer_of(recording)->memory += sizeof step;
   return STATUS_OK;
 }
 
@@ -161,21 +161,21 @@ static enum status add_bytes(struct recording *recording, struct span bytes, int
   last.length += (uint32_t)bytes.length;
   if (last.kind == ANSWERS) last.when = when;
   put_step(recording, &last);
-  recorder_of(recording)->memory += bytes.length;
+  writer_of(recording)->memory += bytes.length;
   return STATUS_OK;
 }
 
 static void add(struct recording **recording, struct session *session, enum kind kind,
                 struct span bytes) {
-  struct recorder *recorder = recorder_of(*recording);
+  struct recording_writer *recording_writer = writer_of(*recording);
   size_t needed = sizeof(struct step) + bytes.length;
   int64_t when = script_time(*recording);
   /* No earlier in a play than the limit of time that counts from some step before. */
   if (kind == EXPIRES && when < server_time(*recording) + (*recording)->lead)
     when = server_time(*recording) + (*recording)->lead;
-  if (buffer_bytes((*recording)->said).length + needed > RECORDER_CONVERSATION)
+  if (buffer_bytes((*recording)->said).length + needed > RECORDING_CONVERSATION)
     drop(recording, session, LOG_WARN, "record_dropped", "the conversation is too long");
-  else if (recorder->memory + needed > RECORDER_MEMORY)
+  else if (recording_writer->memory + needed > RECORDING_MEMORY)
     drop(recording, session, LOG_WARN, "record_dropped",
          "too much is said at once in all conversations");
   else if ((!goes_on(*recording, kind, when) && add_step(*recording, kind, when) != STATUS_OK) ||
@@ -364,7 +364,7 @@ static void write_end(const struct recording *recording, struct transcript *out,
 }
 
 /* On the writer's thread. */
-static void render(struct recorder_job *job) {
+static void render(struct recording_job *job) {
   struct recording *recording = (struct recording *)job;
   int64_t clock = 0;
   size_t unseen = is_break(recording->reason) ? recording->unseen : 0;
@@ -372,7 +372,7 @@ static void render(struct recorder_job *job) {
   write_end(recording, &job->text, clock, recording->reason);
 }
 
-static void discard(struct recorder_job *job) {
+static void discard(struct recording_job *job) {
   struct recording *recording = (struct recording *)job;
   buffer_free(&job->text.text);
   buffer_free(&recording->said);
@@ -381,7 +381,7 @@ static void discard(struct recorder_job *job) {
 
 void recording_finish(struct recording **recording, struct session *session) {
   struct recording *finished = *recording;
-  struct recorder_job *job = &finished->job;
+  struct recording_job *job = &finished->job;
   struct session_identity who;
   *recording = NULL;
   finished->reason = session_reason(session);
@@ -395,5 +395,5 @@ void recording_finish(struct recording **recording, struct session *session) {
   snprintf(job->peer, sizeof job->peer, "%s", who.host);
   job->port = who.port;
   write_top(finished, session, job->service, &job->text);
-  recorder_submit(recorder_of(finished), job);
+  recording_writer_submit(writer_of(finished), job);
 }

@@ -16,7 +16,8 @@
 
 struct recording;
 
-/* For a session that is about to start; the server must have a recorder. NULL: it is not recorded.
+/* For a session that is about to start; the server must have a recording_writer. NULL: it is not
+ * recorded.
  */
 struct recording *recording_begin(struct service *service);
 

@@ -13,7 +13,7 @@
 #include "server/connection.h"
 #include "server/idle.h"
 #include "server/listener.h"
-#include "server/recorder.h"
+#include "server/recording_writer.h"
 #include "server/renewal.h"
 #include "server/sweep.h"
 
@@ -50,9 +50,9 @@ static void end_drain(struct timer *timer) {
 }
 
 bool server_can_record(const char *folder) {
-  struct recorder *recorder;
-  if (recorder_create(folder, &recorder) != STATUS_OK) return false;
-  recorder_destroy(recorder);
+  struct recording_writer *recording_writer;
+  if (recording_writer_create(folder, &recording_writer) != STATUS_OK) return false;
+  recording_writer_destroy(recording_writer);
   return true;
 }
 
@@ -84,10 +84,10 @@ enum status server_create(const struct server_options *options, struct server **
     status = poller_add(server->poller, server->signal_fd, POLLER_READ, &server->signals);
   if (status == STATUS_OK && options->record) {
     *why = "folder for transcripts";
-    status = recorder_create(options->record, &server->recorder);
+    status = recording_writer_create(options->record, &server->recording_writer);
     if (status == STATUS_OK)
-      status = poller_add(server->poller, server->recorder->event, POLLER_READ,
-                          &server->recorder->event_handler);
+      status = poller_add(server->poller, server->recording_writer->event, POLLER_READ,
+                          &server->recording_writer->event_handler);
   }
   if (status == STATUS_OK && options->resolve_names) {
     *why = "name server";
@@ -341,9 +341,9 @@ void server_destroy(struct server *server) {
     server->services = service->next;
     free_service(service);
   }
-  if (server->recorder) {
-    poller_remove(server->poller, server->recorder->event);
-    recorder_destroy(server->recorder);
+  if (server->recording_writer) {
+    poller_remove(server->poller, server->recording_writer->event);
+    recording_writer_destroy(server->recording_writer);
   }
   if (server->resolver) resolver_destroy(server->resolver);
   renewal_end(server);

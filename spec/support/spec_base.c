@@ -1,5 +1,4 @@
-/* spec_base.c: the log, the byte queue and the text of transcripts, and what is written to standard
- * error meanwhile. */
+/* spec_base.c: the log, with what it writes to standard error, and the byte queue. */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -8,7 +7,6 @@
 #include "base/buffer.h"
 #include "base/log.h"
 #include "base/spelling.h"
-#include "base/transcript.h"
 #include "simulator/arguments.h"
 #include "spec_module.h"
 
@@ -188,38 +186,6 @@ static int close_buffer(lua_State *L) {
   return 0;
 }
 
-/* ---- transcript ---------------------------------------------------------------------------- */
-
-/* transcript(parts): the text of a list of lines, { wait = ms }, { time = ms } and { side, bytes };
- * nil when there was no memory for it. */
-static int transcript(lua_State *L) {
-  struct transcript out = {0};
-  luaL_checktype(L, 1, LUA_TTABLE);
-  for (lua_Integer i = 1; lua_rawgeti(L, 1, i) != LUA_TNIL; i++) {
-    if (lua_isstring(L, -1)) {
-      transcript_line(&out, lua_tostring(L, -1));
-    } else if (lua_getfield(L, -1, "wait") != LUA_TNIL) {
-      transcript_wait(&out, lua_tointeger(L, -1));
-    } else if (lua_getfield(L, -2, "time") != LUA_TNIL) {
-      transcript_time(&out, lua_tointeger(L, -1));
-    } else {
-      struct span bytes;
-      lua_rawgeti(L, -3, 1);
-      lua_rawgeti(L, -4, 2);
-      bytes.data = lua_tolstring(L, -1, &bytes.length);
-      transcript_bytes(&out, *lua_tostring(L, -2), bytes);
-    }
-    lua_settop(L, 1);
-  }
-  struct span text = buffer_bytes(out.text);
-  if (out.is_incomplete)
-    lua_pushnil(L);
-  else
-    lua_pushlstring(L, text.length > 0 ? text.data : "", text.length);
-  buffer_free(&out.text);
-  return 1;
-}
-
 /* ---- spelling ------------------------------------------------------------------------------ */
 
 /* spelling_nearest(name, names) */
@@ -237,10 +203,10 @@ static int nearest(lua_State *L) {
 }
 
 int spec_open_base(lua_State *L) {
-  static const luaL_Reg functions[] = {{"capture", capture},          {"log_configure", configure},
-                                       {"log", write_line},           {"limit", new_limit},
-                                       {"buffer", new_buffer},        {"transcript", transcript},
-                                       {"spelling_nearest", nearest}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"capture", capture}, {"log_configure", configure}, {"log", write_line},
+      {"limit", new_limit}, {"buffer", new_buffer},       {"spelling_nearest", nearest},
+      {NULL, NULL}};
   static const luaL_Reg methods[] = {{"append", append},   {"reserve", reserve},    {"fill", fill},
                                      {"consume", consume}, {"bytes", contents},     {"size", size},
                                      {"place", place},     {"close", close_buffer}, {NULL, NULL}};

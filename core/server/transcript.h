@@ -1,8 +1,8 @@
 /* transcript.h: writes the lines of a transcript, in the format of docs/transcripts.md.
  *
  * The text is made in memory. The caller decides which lines it has, and in which order. */
-#ifndef BASE_TRANSCRIPT_H
-#define BASE_TRANSCRIPT_H
+#ifndef SERVER_TRANSCRIPT_H
+#define SERVER_TRANSCRIPT_H
 
 #include <stdbool.h>
 #include <stdint.h>

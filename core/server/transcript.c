@@ -1,4 +1,4 @@
-#include "base/transcript.h"
+#include "server/transcript.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -3,7 +3,7 @@
 local rooms = require "parlance_spec"
 
 local function written(...)
-  return rooms.base.transcript { ... }
+  return rooms.server.transcript { ... }
 end
 
 describe("a transcript", function()
@@ -93,11 +93,11 @@ describe("a transcript", function()
   it("is nothing when there is no memory for all of it", function()
     finally(rooms.session.fail_allocations)
     local parts = { "fresh", { ">", ("one\n"):rep(1000) } }
-    local whole = rooms.base.transcript(parts)
+    local whole = rooms.server.transcript(parts)
     local failures = 0
     for nth = 1, 20 do
       rooms.session.fail_allocations(nth)
-      local text = rooms.base.transcript(parts)
+      local text = rooms.server.transcript(parts)
       rooms.session.fail_allocations()
       if text then
         assert.equal(whole, text)

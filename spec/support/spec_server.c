@@ -1,5 +1,8 @@
-/* spec_ready.c: server.ready(), a run queue of entries that are named by integers. */
+/* spec_server.c: server.ready(), a run queue of entries that are named by integers, and
+ * server.transcript(), the text of a transcript. */
+#include "base/buffer.h"
 #include "server/ready.h"
+#include "server/transcript.h"
 #include "simulator/arguments.h"
 #include "spec_module.h"
 
@@ -64,8 +67,41 @@ static int close_queue(lua_State *L) {
   return 0;
 }
 
+/* ---- transcript ---------------------------------------------------------------------------- */
+
+/* transcript(parts): the text of a list of lines, { wait = ms }, { time = ms } and { side, bytes };
+ * nil when there was no memory for it. */
+static int transcript(lua_State *L) {
+  struct transcript out = {0};
+  luaL_checktype(L, 1, LUA_TTABLE);
+  for (lua_Integer i = 1; lua_rawgeti(L, 1, i) != LUA_TNIL; i++) {
+    if (lua_isstring(L, -1)) {
+      transcript_line(&out, lua_tostring(L, -1));
+    } else if (lua_getfield(L, -1, "wait") != LUA_TNIL) {
+      transcript_wait(&out, lua_tointeger(L, -1));
+    } else if (lua_getfield(L, -2, "time") != LUA_TNIL) {
+      transcript_time(&out, lua_tointeger(L, -1));
+    } else {
+      struct span bytes;
+      lua_rawgeti(L, -3, 1);
+      lua_rawgeti(L, -4, 2);
+      bytes.data = lua_tolstring(L, -1, &bytes.length);
+      transcript_bytes(&out, *lua_tostring(L, -2), bytes);
+    }
+    lua_settop(L, 1);
+  }
+  struct span text = buffer_bytes(out.text);
+  if (out.is_incomplete)
+    lua_pushnil(L);
+  else
+    lua_pushlstring(L, text.length > 0 ? text.data : "", text.length);
+  buffer_free(&out.text);
+  return 1;
+}
+
 int spec_open_server(lua_State *L) {
-  static const luaL_Reg functions[] = {{"ready", open_queue}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"ready", open_queue}, {"transcript", transcript}, {NULL, NULL}};
   static const luaL_Reg methods[] = {
       {"add", add}, {"remove", remove_entry}, {"take", take}, {"count", count}, {NULL, NULL}};
   arguments_add_class(L, class_name, methods, close_queue);

@@ -1,9 +1,10 @@
-/* recorder.h: the folder that recorded conversations are written to. Private to the server room.
+/* recording_writer.h: the folder that recorded conversations are written to. Private to the server
+ * room.
  *
  * It gives each conversation its place, so that neither the files nor the memory of those that go
  * on grow without end, and writes the files. What was said is left to recording.h. */
-#ifndef SERVER_RECORDER_H
-#define SERVER_RECORDER_H
+#ifndef SERVER_RECORDING_WRITER_H
+#define SERVER_RECORDING_WRITER_H
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -13,26 +14,27 @@
 #include "base/log.h"
 #include "base/span.h"
 #include "base/status.h"
-#include "base/transcript.h"
 #include "io/address.h"
 #include "io/event_handler.h"
+#include "server/transcript.h"
 
 enum {
   /* Files that one run of the server writes. */
-  RECORDER_FILES = 1000,
+  RECORDING_FILES = 1000,
   /* What is kept of one conversation, in bytes: what was said, and some for each step. */
-  RECORDER_CONVERSATION = 1024 * 1024,
-  RECORDER_NAME_SIZE = 160,
+  RECORDING_CONVERSATION = 1024 * 1024,
+  RECORDING_NAME_SIZE = 160,
   /* And of all that go on or wait to be written. */
-  RECORDER_MEMORY = 64 * 1024 * 1024
+  RECORDING_MEMORY = 64 * 1024 * 1024
 };
 
-/* A conversation that has ended, on its way to the disk. The writer's from recorder_submit() until
- * it is done; then the loop's again, which logs what came of it and calls discard(). */
-struct recorder_job {
-  struct recorder_job *next;
-  void (*render)(struct recorder_job *job); /* on the writer's thread: adds to `text` */
-  void (*discard)(struct recorder_job *job);
+/* A conversation that has ended, on its way to the disk. The writer's from
+ * recording_writer_submit() until it is done; then the loop's again, which logs what came of it and
+ * calls discard(). */
+struct recording_job {
+  struct recording_job *next;
+  void (*render)(struct recording_job *job); /* on the writer's thread: adds to `text` */
+  void (*discard)(struct recording_job *job);
   struct transcript text;
   size_t memory; /* that it is counted with */
   int64_t began; /* ms since 1970 */
@@ -40,18 +42,18 @@ struct recorder_job {
   char peer[ADDRESS_TEXT_MAX];
   unsigned port;
   int error; /* 0: it was written */
-  char name[RECORDER_NAME_SIZE];
+  char name[RECORDING_NAME_SIZE];
 };
 
-struct recorder {
+struct recording_writer {
   struct event_handler event_handler; /* for the loop: jobs are done */
   int event;                          /* its descriptor */
   bool has_writer;
   pthread_t writer;
   pthread_mutex_t lock; /* of what follows, to `is_ending` */
   pthread_cond_t wake;
-  struct recorder_job *first, *last; /* to be written */
-  struct recorder_job *done;
+  struct recording_job *first, *last; /* to be written */
+  struct recording_job *done;
   bool is_ending;
   int folder;
   size_t places; /* given away: to files, and to conversations that go on */
@@ -63,19 +65,19 @@ struct recorder {
 
 /* Makes the folder if it is missing, and sees that something can be written there. STATUS_ERROR:
  * errno says why not. */
-enum status recorder_create(const char *folder, struct recorder **created);
+enum status recording_writer_create(const char *folder, struct recording_writer **created);
 
 /* False: no place is left, which is logged once. */
-bool recorder_take_place(struct recorder *recorder);
+bool recording_writer_take_place(struct recording_writer *recording_writer);
 
 /* The conversation that had it gets no file. */
-void recorder_give_back(struct recorder *recorder);
+void recording_writer_give_back(struct recording_writer *recording_writer);
 
 /* Has a conversation written, all of it or nothing, by a thread that the loop does not wait for: a
  * slow disk keeps nobody waiting. */
-void recorder_submit(struct recorder *recorder, struct recorder_job *job);
+void recording_writer_submit(struct recording_writer *recording_writer, struct recording_job *job);
 
 /* Waits for what is still to be written, but not for ever. */
-void recorder_destroy(struct recorder *recorder);
+void recording_writer_destroy(struct recording_writer *recording_writer);
 
 #endif
