@@ -187,7 +187,8 @@ describe("a handler's successor", function()
       handlers:succeed("old", "new")
       handlers:log()
       session:take(1)
-      assert.equal(("old migrates to new; old on_unused; new asked %s.; new answers %s"):format(long, long), handlers:log())
+      assert.equal(("old migrates to new; old on_unused; new asked %s.; new answers %s"):format(long, long),
+        handlers:log())
     end)
 
     it("a conversation that is drained, and calls its on_close", function()
@@ -248,7 +249,8 @@ describe("a handler's successor", function()
       session:finish()
       assert.equal("old answered;", (conversation.output(session)))
       session:close()
-      assert.equal("old asked a; old asked a; old answers a; old migrates to new; old on_unused; new on_close peer_closed",
+      assert.equal("old asked a; old asked a; old answers a; old migrates to new; old on_unused; "
+        .. "new on_close peer_closed",
         handlers:log())
     end)
 
@@ -272,7 +274,8 @@ describe("a handler's successor", function()
       handlers:succeed("old", "new")
       session:abort "peer_reset"
       session:close()
-      assert.equal("old asked held.; old answers held; old releases; old on_close peer_reset; old on_unused", handlers:log())
+      assert.equal("old asked held.; old answers held; old releases; old on_close peer_reset; old on_unused",
+        handlers:log())
     end)
   end)
 
