@@ -1,12 +1,13 @@
 /* load.c: a load generator for any protocol of fixed requests and responses of a known length.
  *
- *   load [-c CONNECTIONS] [-p DEPTH] [-s SECONDS | -n BATCHES] [-i IDLE] PORT REQUEST RESPONSE_LENGTH
+ *   load [-c CONNECTIONS] [-p DEPTH] [-s SECONDS | -n BATCHES] [-i IDLE] PORT REQUEST
+ * RESPONSE_LENGTH
  *
- * Each of CONNECTIONS (50) sends DEPTH (1) copies of REQUEST at once to 127.0.0.1, waits until all
- * their responses are there, and begins again, for SECONDS (3), or until all connections together
- * have sent BATCHES times DEPTH requests. REQUEST knows \n, \r and \\. IDLE further connections get
- * one answer each first, and are then only held open. Prints "requests per second" and the requests
- * made. */
+ * Each of CONNECTIONS (50) sends DEPTH (1) copies of REQUEST at once to 127.0.0.1, waits for all
+ * responses, and repeats that for SECONDS (3), or until all connections together have sent BATCHES
+ * times DEPTH requests. REQUEST may have the escapes \n, \r and \\. IDLE further connections get
+ * one response first, and then stay open. Prints "requests per second" and the number of requests.
+ */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -26,10 +27,10 @@ struct settings {
   long connections;
   long depth;
   long seconds;
-  long batches; /* to be sent in all; 0: as many as SECONDS allow */
+  long batches; /* The batches of all connections; 0: as many as SECONDS allow. */
   long idle;
   uint16_t port;
-  char *batch; /* DEPTH requests */
+  char *batch; /* DEPTH requests. */
   size_t batch_length;
   size_t request_length;
   size_t response_length;
@@ -37,8 +38,8 @@ struct settings {
 
 struct peer {
   int fd;
-  size_t unsent;   /* of the batch */
-  size_t expected; /* bytes of responses */
+  size_t unsent;   /* Bytes of the batch that are not sent yet. */
+  size_t expected; /* Bytes of responses that have not come yet. */
 };
 
 static void die(const char *what) {
@@ -106,7 +107,8 @@ static uint64_t run(const struct settings *settings, struct peer *peers) {
     peers[i].fd = connect_to(settings->port);
     if (epoll_ctl(poller, EPOLL_CTL_ADD, peers[i].fd, &event) < 0) die("epoll_ctl");
   }
-  uint64_t batches = 0, begun = 0, most = settings->batches ? (uint64_t)settings->batches : UINT64_MAX;
+  uint64_t batches = 0, begun = 0,
+           most = settings->batches ? (uint64_t)settings->batches : UINT64_MAX;
   for (long i = 0; i < settings->connections && begun < most; i++, begun++)
     begin_batch(settings, &peers[i]);
   double end = now() + (double)settings->seconds;

@@ -5,14 +5,14 @@ local socket = require "socket"
 local measure = {}
 
 local SERVER_CORE <const>, CLIENT_CORE <const> = 0, 1
-local TICKS <const> = 100 -- of /proc/PID/stat in a second: USER_HZ
+local TICKS <const> = 100 -- USER_HZ: ticks of /proc/PID/stat in a second
 
 ---Whether a program can be run.
 function measure.has(program)
   return os.execute("command -v " .. program .. " >/dev/null 2>&1") == true
 end
 
----The output of a shell command, without its last line feed.
+---Returns the output of a shell command, without its last line feed.
 function measure.output(command)
   local pipe <close> = assert(io.popen(command))
   return (pipe:read("a"):gsub("\n$", ""))
@@ -23,7 +23,7 @@ local function read(path)
   return file and file:read("a")
 end
 
----A process and all its descendants (nginx has workers).
+---Returns a process and all its descendants (nginx has workers).
 local function family(pid)
   local pids = { pid }
   for child in measure.output("pgrep -P " .. pid):gmatch("%d+") do
@@ -32,7 +32,7 @@ local function family(pid)
   return pids
 end
 
----Seconds of processor time, user and system.
+---Returns the seconds of user and system time.
 function measure.cpu(server)
   local ticks = 0
   for _, pid in ipairs(family(server.pid)) do
@@ -45,7 +45,7 @@ function measure.cpu(server)
   return ticks / TICKS
 end
 
----Bytes of resident memory.
+---Returns the bytes of resident memory.
 function measure.memory(server)
   local total = 0
   for _, pid in ipairs(family(server.pid)) do
@@ -55,7 +55,7 @@ function measure.memory(server)
   return total
 end
 
----A port that nobody listens on now.
+---Returns a free port.
 function measure.free_port()
   local listener <const> = assert(socket.bind("127.0.0.1", 0))
   local _, port = listener:getsockname()
@@ -63,7 +63,7 @@ function measure.free_port()
   return port
 end
 
----Waits until somebody listens on the port.
+---Waits until the server listens on the port.
 local function await(port, name)
   for _ = 1, 500 do
     local client = socket.connect("127.0.0.1", port)
@@ -76,7 +76,7 @@ local function await(port, name)
   error(name .. " did not come up on port " .. port)
 end
 
----Starts a server on its own core. `command` is a shell command that stays in the foreground.
+---Starts a server on its own core. `command` is a shell command that runs in the foreground.
 function measure.start(name, command, port, folder)
   local log = folder .. "/" .. name:gsub("%W", "_") .. ".log"
   local pid = measure.output(("ulimit -n 20000; cd %s; exec taskset -c %d %s >%s 2>&1 & echo $!")
@@ -105,7 +105,7 @@ function measure.client_start(command)
   return assert(io.popen(("ulimit -n 20000; exec taskset -c %d %s 2>&1"):format(CLIENT_CORE, command)))
 end
 
----How many bytes a server answers to one request.
+---Returns how many bytes a server sends for one request.
 function measure.response_length(port, request)
   local client = assert(socket.connect("127.0.0.1", port))
   client:settimeout(0.3)

@@ -1,4 +1,4 @@
--- The figures as a table for a terminal, and as a page with a plot.
+-- Prints the figures as a table, and writes them into docs/performance.md with a plot.
 
 local measure = require "measure"
 
@@ -6,7 +6,7 @@ local report = {}
 
 local function ratio_of(result) return result.ours / result.theirs end
 
--- A row may have a goal for our own figure, which must not be more; else it is one for the ratio.
+-- A row may have `most`, the goal for our own figure. Else its goal is for the ratio.
 local function meets(result)
   local most = result.row.most
   if most then return ("ours <= %d"):format(most) .. (result.ours <= most and " met" or " MISSED") end
@@ -31,11 +31,11 @@ end
 
 local HEAD <const> = { "work", "against", "ours", "theirs", "unit", "ratio", "goal", "requests/s" }
 
--- How wide a cell of each column is at most, where the texts are not known before.
+-- The width of each column whose texts are not known before.
 local WIDTHS <const> = { 0, 0, 10, 10, 0, 6, 14, 0 }
 
----Prints the head of a table, and returns a function that prints a result as a row of it: at once, since a run takes
----long. `planned` is a list of { row =, other = }, all that may be measured.
+---Prints the head of a table, and returns a function that prints a result as a row at once. `planned` is the list of
+---all { row =, other = } that are measured.
 function report.table(planned)
   local widths = {}
   for i, name in ipairs(HEAD) do widths[i] = math.max(#name, WIDTHS[i]) end
@@ -74,7 +74,7 @@ local function figures(results, runs)
   return table.concat(lines, "\n")
 end
 
--- gnuplot gives every file its own name for a title.
+-- Replaces the title of the file, which gnuplot sets to its own name.
 local function set_title(path)
   local file = io.open(path)
   if not file then return false end
@@ -85,7 +85,7 @@ local function set_title(path)
   return file:close()
 end
 
----A bar for each peer: how much of the peer's cost ours is (for rates, the peer's over ours).
+---Plots a bar for each peer: our cost divided by the peer's (for rates, the peer's rate divided by ours).
 local function plot(results, root)
   local data = os.tmpname()
   local file = assert(io.open(data, "w"))

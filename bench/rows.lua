@@ -1,8 +1,8 @@
--- What is measured: our server against another, by the same client.
+-- The rows: each measures our server and others with the same client.
 --
--- A row's `run(server)` drives one server once and returns its figure. With `low = true` smaller is
--- better, and the goal is a most; else it is a least. The ratio is always ours over the other's, and
--- goals are for it; `most` is one for our own figure.
+-- `run(server)` of a row measures one server once and returns its figure. With `low = true` smaller figures are
+-- better, and the goal is the largest ratio; else the smallest. The ratio is our figure divided by the other's. `most`
+-- is a goal for our own figure.
 
 local measure = require "measure"
 

@@ -1,4 +1,4 @@
--- The servers of the benchmark: how each is started on a port, and what it needs to be there.
+-- The servers of the benchmarks: how each is started, and the program and package that it needs.
 
 local measure = require "measure"
 
@@ -132,7 +132,7 @@ function servers.is_here(name)
   return measure.has(server.program) and (not server.module or (pcall(require, server.module)))
 end
 
----Starts the server of that name on a free port; `wrapper`, if given, is a command that runs it.
+---Starts the server of that name on a free port. If `wrapper` is given, it is the command that runs the server.
 function servers.start(name, wrapper)
   local port = measure.free_port()
   return measure.start(name, (wrapper or "") .. servers[name].command(port), port, folder)

@@ -28,7 +28,7 @@ function workplace.enter(here, program, arguments)
   os.exit(ok or status)
 end
 
----Builds our release binary, the load generator and the bare C floor.
+---Builds our release binary, the load generator and the minimal server in C.
 function workplace.build()
   local root, folder = workplace.root, workplace.folder
   workplace.shell(

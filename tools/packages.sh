@@ -1,10 +1,10 @@
 # shellcheck shell=bash
-# packages.sh: what tools/run and tools/test need of the machine, how it gets there, and how they
-# build. For them to source; PARLANCE_ROOT is set here.
+# packages.sh: installs the packages that tools/run and tools/test need, and builds the project. To
+# be sourced by them. Sets PARLANCE_ROOT.
 #
-# What is needed is looked for by what it does (a program in the path, a module that Lua finds) and
-# not by the name of a package, so that it may come from anywhere. What is missing is printed as
-# the Debian package that brings it.
+# A need is checked by its use (a program in the path, a module that Lua finds) and not by the name
+# of a package, so that it may be installed in any way. A missing need is printed as the name of
+# its Debian package.
 
 say() { printf '%s: %s\n' "$PARLANCE_TOOL" "$1" >&2; }
 die() { say "$1"; exit 1; }
@@ -42,12 +42,12 @@ missing_to_test() {
   missing_fuzzer_runtime
 }
 
-# The documents talk to servers with `nc -N`, which not every program of that name knows.
+# The documents use `nc -N`, which not every version of nc has.
 missing_client() {
   grep -q -e ' -N' -e '-[A-Za-z]*N' <<<"$(nc -h 2>&1)" || echo netcat-openbsd
 }
 
-# Installs it if that is possible. The server runs without it, and prints another command to try.
+# Installs nc if that is possible. Without it the server runs, and prints another command to try.
 provide_client() {
   (provide missing_client) || say "going on without netcat-openbsd"
 }
@@ -57,8 +57,8 @@ missing_lua_module() { # MODULE PACKAGE
     os.exit((find('$1', package.path) or find('$1', package.cpath)) ~= nil)" 2>/dev/null || echo "$2"
 }
 
-# libFuzzer and the sanitizers of clang are in a package of their own, named for clang's version,
-# that clang only recommends.
+# libFuzzer and the sanitizers of clang are in a package of their own, which has clang's version in
+# its name and which clang only recommends.
 missing_fuzzer_runtime() {
   has clang || return 0 # the next round tells its version
   echo 'int LLVMFuzzerTestOneInput(const char *b, long n) { return n && *b ? 0 : 0; }' |
@@ -66,8 +66,9 @@ missing_fuzzer_runtime() {
     echo "libclang-rt-$(clang -dumpversion | cut -d. -f1)-dev"
 }
 
-# Installs what the given function says is missing. It is asked again after each round, because
-# some of it shows only when the rest is there; a round that changes nothing ends in an error.
+# Installs the packages that the given function prints. The function is called again after each
+# round, because some needs can only be checked when others are installed. A round without progress
+# is an error.
 provide() { # FUNCTION
   local missing before=
   while :; do
@@ -93,7 +94,7 @@ install_packages() { # PACKAGE ...
   fi
   say "installing $*"
   output=$(mktemp)
-  # An update may fail for a source that has nothing to do with us: the installation decides.
+  # apt-get update may fail for an unrelated source. Whether the installation succeeds counts.
   "${sudo[@]}" "${apt[@]}" update >"$output" 2>&1 </dev/null || true
   "${sudo[@]}" "${apt[@]}" install --no-install-recommends "$@" >>"$output" 2>&1 </dev/null || {
     cat "$output" >&2
@@ -103,7 +104,7 @@ install_packages() { # PACKAGE ...
   rm -f "$output"
 }
 
-# Whether build/PRESET can be handed to ninja: one that came with a moved tree cannot.
+# Whether build/PRESET is configured for this folder: it is not if the tree was moved.
 is_configured() { # PRESET
   local build=$PARLANCE_ROOT/build/$1
   [ -f "$build/build.ninja" ] &&
@@ -122,8 +123,8 @@ configure() { # PRESET
   }
 }
 
-# Brings TARGETs of build/PRESET up to date. One line tells that there is work; what the compiler
-# has to say comes out when it fails.
+# Builds TARGETs of build/PRESET. Prints one line if there is work, and the output of the compiler
+# if it fails.
 build() { # PRESET TARGET ...
   local preset=$1 output line told=
   shift
@@ -143,7 +144,7 @@ build() { # PRESET TARGET ...
   rm -f -- "$output"
 }
 
-# One build at a time: two terminals may start a tool at once. Held until unlock_build.
+# Takes the lock of the build, so that two tools do not build at once. Held until unlock_build.
 lock_build() {
   mkdir -p -- "$PARLANCE_ROOT/build"
   exec 9>"$PARLANCE_ROOT/build/.lock"

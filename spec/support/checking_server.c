@@ -1,14 +1,13 @@
 /* checking_server.c: a server whose services are checked before they are renewed, for
- * spec/server/checks_spec.lua: everything of the server room, and no script.
+ * spec/server/checks_spec.lua. It has all of the server room, and no script.
  *
- * Each file that it is given makes a service and is the shell script that checks it; SIGHUP asks
- * for all checks. What comes of one is logged as `judged`; one that has printed "later" is to be
- * begun again. A file that holds something else than when its check began makes that one stale.
+ * Each file argument makes a service, and is the shell script that checks it. SIGHUP starts all
+ * checks. The result of a check is logged as `judged`; a check that prints "later" is started
+ * again. If the content of a file changes during its check, the check is stale.
  *
- * It takes the options of the real server that the specs use, and leaves out those that it can;
- * and these:
- *   --program PATH     for the services that follow: instead of the shell
- *   --check-time MS    for all services; without it 10 s */
+ * It accepts the options of the real server that the specs use, ignores some of them, and adds:
+ *   *   --program PATH     the program that checks the services that follow, instead of the shell
+ *   --check-time MS    the time limit of all checks; default: 10 s */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,7 +24,7 @@ struct checked {
   char *arguments[3];
   struct child_command plan;
   struct script_provider provider;
-  char content[CONTENT_MAX]; /* when the check began; empty: there is none */
+  char content[CONTENT_MAX]; /* The content when the check began; empty: no check is running. */
 };
 
 static const struct framing line = {.kind = FRAMING_LINE, .max = SIZE_MAX};

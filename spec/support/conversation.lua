@@ -1,5 +1,5 @@
--- Scripts and conversations with them, for the specs of session/ and script/. Whatever a spec makes
--- through here is closed and removed by conversation.clean(), for after_each.
+-- Scripts and conversations with them, without a server. conversation.clean(), for after_each, closes and removes all
+-- that a spec has made here.
 
 local assert = require "luassert"
 local busted = require "busted"
@@ -9,7 +9,7 @@ local conversation = {}
 
 local folders, scripts = {}, {}
 
--- A folder with these files in it: { ["name.lua"] = "text" }.
+-- Makes a folder with these files: { ["name.lua"] = "text" }.
 function conversation.folder(files)
   local folder <const> = rooms.session.folder()
   folders[folder] = files
@@ -21,14 +21,14 @@ function conversation.folder(files)
   return folder
 end
 
--- The script at this path, which must be valid.
+-- Loads the script at this path, which must be valid.
 function conversation.open(path, options)
   local script <const> = assert(rooms.session.load(path, options))
   scripts[#scripts + 1] = script
   return script
 end
 
--- Loads a script of this text, with other files beside it; nil and the reason when it is not valid.
+-- Loads a script of this text, with other files beside it. Returns nil and the reason if it is not valid.
 function conversation.load(text, options, beside)
   local files <const> = { ["protocol.lua"] = text }
   for name, more in pairs(beside or {}) do files[name] = more end
@@ -39,12 +39,12 @@ function conversation.load(text, options, beside)
   return script
 end
 
--- The same for a script that must be valid.
+-- Like conversation.load(), for a script that must be valid.
 function conversation.script(text, options, beside)
   return assert(conversation.load(text, options, beside))
 end
 
--- A protocol of one line: framing.line answers what the body of make_response says, and stays.
+-- Makes a protocol of lines with this body of make_response. `more` is code before the return.
 function conversation.lines(body, more)
   return conversation.script(([[
     local framing = require "parlance.framing"
@@ -100,8 +100,7 @@ function conversation.frees_all_memory()
   end)
 end
 
--- All that comes until nothing more does, by a peer that takes at most `step` bytes at once; and
--- the kinds of the pieces in which it came.
+-- Takes all output as a peer that reads at most `step` bytes at once. Returns the bytes and the kinds of the pieces.
 function conversation.output(session, step)
   local pieces, kinds = {}, {}
   for bytes, kind in function() return session:take(step or 1 << 20) end do
@@ -111,8 +110,8 @@ function conversation.output(session, step)
   return table.concat(pieces), kinds
 end
 
--- Feeds the pieces one after the other as a well-mannered owner does, which reads only when asked
--- to, and takes all output; tells the end of the input if `is_end`. Returns what came out.
+-- Feeds the pieces one after the other, each only if the session wants input, and takes all output. If `is_end`, the
+-- input ends then. Returns the output.
 function conversation.feed(session, pieces, is_end, in_place)
   local out = {}
   local function take() out[#out + 1] = conversation.output(session) end
@@ -128,7 +127,7 @@ function conversation.feed(session, pieces, is_end, in_place)
   return table.concat(out)
 end
 
--- Every way to cut `bytes`: whole, byte by byte, and in two at each place.
+-- Returns the ways to cut `bytes`: whole, byte by byte, and in two at each place.
 function conversation.cuts(bytes)
   local ways <const> = { { bytes }, {} }
   for i = 1, #bytes do ways[2][i] = bytes:sub(i, i) end
@@ -136,7 +135,7 @@ function conversation.cuts(bytes)
   return ways
 end
 
--- Runs f with standard error captured; what was written there and what f returned.
+-- Calls f and returns the bytes written to standard error, and the results of f.
 conversation.capture = rooms.base.capture
 
 return conversation

@@ -1,12 +1,12 @@
--- Scripts that a spec edits, without a server. conversation.clean() takes them away.
+-- Scripts that a spec edits, without a server. conversation.clean() removes them.
 
 local conversation = require "support.conversation"
 local rooms = require "parlance_spec"
 
 local editable = {}
 
--- A protocol of lines whose every answer begins with the name of its version; `more` stands before the
--- return, `body` makes the rest of the answer.
+-- Returns the text of a protocol of lines. Each answer begins with the name of the version, and continues with the
+-- value of the expression `body`. `more` is code before the return.
 function editable.version(name, body, more)
   return ([[
     local framing = require "parlance.framing"
@@ -17,9 +17,9 @@ function editable.version(name, body, more)
     return Lines]]):format(name, body or "self.request", more or "")
 end
 
--- A script of this text that can be edited: save(text, name) writes a file beside it anew, or removes
--- it if there is no text; look(now) lets the script look at its files and returns what came of it, and
--- what was logged, without the time; so does tell(method, ...), for any method of the script.
+-- Loads a script of this text, and returns it with three functions. save(text, name) writes a file beside it, or
+-- removes the file if there is no text. look(now) calls script:reload(), and tell(method, ...) calls any method of the script;
+-- both return its result and the log without the times.
 function editable.open(text, beside, options)
   local files <const> = { ["protocol.lua"] = text }
   for name, more in pairs(beside or {}) do files[name] = more end

@@ -1,15 +1,15 @@
-/* renewing_server.c: a server whose first service gets a new handler whenever its second one is
- * told to, for spec/server/sweep_spec.lua: everything of the server room, and no script.
+/* renewing_server.c: a server whose first service gets a new handler when its second service
+ * receives a command, for spec/server. It has all of the server room, and no script.
  *
- * The first service answers a line with the number of its handler's generation and the line. The
- * second one takes these lines:
- *   renew [MS]   the next generation, with an idle timeout; answers the generation's number
- *   count        answers "GENERATION=CONVERSATIONS ..." of those that live
- *   most         answers how many conversations were moved in one turn of the loop at most
- *   waits        answers how often the loop waited although a handler with a successor was there
+ * * The first service answers a line with the number of its handler's generation and the line. The
+ * second service has these commands, one in a line:
+ *   renew [MS]   makes the next generation, with an idle timeout; answers its number
+ *   count        answers "GENERATION=CONVERSATIONS ..." for all generations that exist
+ *   most         answers the most conversations that were moved in one turn of the loop
+ *   waits        answers how often the loop waited while a handler had a successor
  *
- * It takes the options of the real server that the specs use, and leaves out those that it can. Its
- * coarse clock is as far behind the other one as a kernel with slow ticks would have it. */
+ * It accepts the options of the real server that the specs use, and ignores some of them. Its
+ * coarse clock is as late as that of a kernel with slow ticks. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,7 +30,7 @@ struct generation {
 };
 
 static const struct framing line = {.kind = FRAMING_LINE, .max = SIZE_MAX};
-static struct generation *generations[GENERATIONS_MAX]; /* NULL: not yet, or freed */
+static struct generation *generations[GENERATIONS_MAX]; /* NULL: not made yet, or freed. */
 static unsigned newest;
 static struct server *server;
 static unsigned moved, most_moved; /* in a turn */
@@ -43,7 +43,7 @@ static void end_turn(bool is_waiting) {
   moved = 0;
 }
 
-/* Each turn of the loop waits once: the program is linked so that it comes by here (--wrap). */
+/* Replace epoll_wait() and select() (--wrap), which each turn of the loop calls once. */
 int __real_epoll_wait(int epoll, struct epoll_event *events, int capacity, int timeout_ms);
 int __wrap_epoll_wait(int epoll, struct epoll_event *events, int capacity, int timeout_ms);
 int __real_select(int limit, fd_set *reads, fd_set *writes, fd_set *fails, struct timeval *timeout);
@@ -137,7 +137,7 @@ static void renew(int64_t idle_timeout) {
   server_renew(server, 0, handler);
 }
 
-/* What the second service does: its own handler, so that none of the first one's is at work. */
+/* The second service has a handler of its own, so that no handler of the first one is running. */
 static void command(struct handler *handler, struct session *session) {
   (void)handler;
   while (session_next(session) == SESSION_ANSWER) {

@@ -1,5 +1,5 @@
--- The server as its users meet it: a process behind sockets. Starts the binary on free ports, waits
--- for what it says, talks to it, and sees that it goes away again; every wait has a deadline.
+-- Runs the server as a process, on free ports, and talks to it through sockets. Every wait has a deadline, and every
+-- server is stopped after its test.
 --
 --     local server = require "support.server"
 --     server.for_each_poller(function(poller)
@@ -9,7 +9,7 @@
 --       end)
 --     end)
 --
--- What goes wrong in here is an error that tells what was waited for and what the server's log says.
+-- If a function here fails, it raises an error with what it waited for and the log of the server.
 
 local busted = require "busted"
 local lfs = require "lfs"
@@ -28,12 +28,12 @@ local CONT <const>, STOP <const>, TERM <const> = 18, 19, 15
 local server = {
   DEADLINE = DEADLINE,
   SOURCE = SOURCE,
-  is_sanitized = SERVER_ENV ~= "", -- memory and speed are not those that users get
+  is_sanitized = SERVER_ENV ~= "", -- memory and speed are not those of a release
 }
 
 -- ---- waiting ----------------------------------------------------------------------------------
 
---- Asks until the answer is true and returns it; an error when the time is up.
+--- Calls a function until its result is true, and returns the result. Raises an error when the time is over.
 ---@generic T
 ---@param what string what is waited for, for the error
 ---@param ask fun(): T?
@@ -58,7 +58,7 @@ end
 local Client = {}
 Client.__index = Client
 
--- At most this much of what came is shown in an error.
+-- Formats received bytes for an error.
 local function shown(bytes)
   return #bytes <= 200 and ("%q"):format(bytes) or ("%q... (%d bytes)"):format(bytes:sub(1, 200), #bytes)
 end
@@ -68,14 +68,14 @@ local function new_client(connected, running)
   return setmetatable({ socket = connected, server = running }, Client)
 end
 
---- Sends all of it, or raises.
+--- Sends all bytes, or raises an error.
 function Client:send(bytes)
   local sent, why, count = self.socket:send(bytes)
   if sent ~= #bytes then error(("sent %d of %d bytes: %s"):format(count or sent, #bytes, why), 2) end
   return self
 end
 
---- Sends each piece when the server has read the one before: see Server:turn().
+--- Sends each piece after the server has read the one before: see Server:turn().
 function Client:send_pieces(pieces)
   for _, piece in ipairs(pieces) do
     self:send(piece)
@@ -91,7 +91,7 @@ function Client:send_bytes(bytes)
   return self:send_pieces(pieces)
 end
 
---- Exactly so many bytes, or raises.
+--- Receives exactly so many bytes, or raises an error.
 function Client:receive(count)
   if count == 0 then return "" end
   local bytes, why, part = self.socket:receive(count)
@@ -101,14 +101,14 @@ function Client:receive(count)
   return bytes
 end
 
---- Everything up to and with this text, or raises.
+--- Receives all bytes up to the end of this text, or raises an error.
 function Client:receive_until(text)
   local bytes = ""
   while bytes:sub(-#text) ~= text do bytes = bytes .. self:receive(1) end
   return bytes
 end
 
---- Everything until the server closes; raises if it does not, or if the connection is reset.
+--- Receives all bytes until the server closes. Raises an error if it does not, or if it resets the connection.
 function Client:receive_all()
   local bytes, why, part = self.socket:receive("*a")
   if not bytes and why ~= "closed" then
@@ -117,7 +117,7 @@ function Client:receive_all()
   return bytes or part
 end
 
---- Everything until the connection ends in whatever way; then the way ("closed" is an orderly one).
+--- Receives all bytes until the connection ends. The second result tells how: "closed", or the error.
 function Client:receive_rest(seconds)
   self.socket:settimeout(seconds or DEADLINE, "t")
   local bytes, why, part = self.socket:receive("*a")
@@ -125,7 +125,7 @@ function Client:receive_rest(seconds)
   return bytes or part, bytes and "closed" or why
 end
 
---- Whether there is nothing to read within so many seconds, not even the end.
+--- Whether nothing comes within so many seconds, not even the end.
 function Client:is_quiet(seconds)
   self.socket:settimeout(seconds, "t")
   local byte, why = self.socket:receive(1)
@@ -133,21 +133,21 @@ function Client:is_quiet(seconds)
   return not byte and why == "timeout"
 end
 
---- Sends, and returns the so many bytes that come back.
+--- Sends, and returns so many bytes of the response.
 function Client:exchange(bytes, count)
   self:send(bytes)
   return self:receive(count)
 end
 
---- Sends, says that this is all, and returns everything that comes back.
+--- Sends, half-closes, and returns all bytes that come back.
 function Client:exchange_all(bytes)
   self:send(bytes)
   self:half_close()
   return self:receive_all()
 end
 
---- Sends what a function returns, piece by piece, until that is nil or the server has taken nothing
---- for so many seconds; returns how many bytes it took.
+--- Sends the pieces that a function returns until it returns nil, or until the server has taken no byte for so many
+--- seconds. Returns how many bytes the server took.
 function Client:send_until_full(next_piece, seconds)
   local total = 0
   self.socket:settimeout(seconds)
@@ -181,7 +181,7 @@ end
 
 ---@class spec.Server
 ---@field addresses spec.Address[] in the order in which they were logged
----@field folder string for the scripts and whatever else the spec wants to put there
+---@field folder string for the scripts and other files of the spec
 local Server = {}
 Server.__index = Server
 
@@ -194,12 +194,12 @@ Server.__index = Server
 
 ---@class spec.Options
 ---@field poller? "epoll"|"select"
----@field binary? string to be run in the place of parlance
+---@field binary? string run instead of parlance
 ---@field name? string the file's name, without ".lua"
 ---@field listen? string[] addresses; a free port of 127.0.0.1 without it
 ---@field [integer] string command line options that stand before the script
 ---@field rlimit_nofile? integer
----@field turns? boolean there is to be a Server:turn()
+---@field turns? boolean makes Server:turn() possible
 ---@field log_pipe? boolean its standard error is a pipe, see Server:read_log()
 
 local running = {}
@@ -234,7 +234,7 @@ local function new_folder()
   return path
 end
 
--- A script is a path below the source, or the text of one, which then gets a file.
+-- Returns the path of a script, which is a path in the project, or a text that is written to a file.
 local function path_of(script, folder, name)
   if not script:find "\n" and script:find "%.lua$" then
     return script:sub(1, 1) == "/" and script or SOURCE .. "/" .. script
@@ -261,7 +261,7 @@ local function parse_address(service, text)
   return { service = service, text = text, path = path, host = host, port = tonumber(port) }
 end
 
---- Runs the binary with just these arguments, to its end.
+--- Runs the binary with these arguments, and waits for its end.
 ---@param argv string[]
 ---@param options? { rlimit_nofile?: integer, seconds?: number, stdout?: string, cwd?: string }
 ---@return integer? status, string stdout, string stderr
@@ -281,7 +281,7 @@ function server.run(argv, options)
   return status, said, complained
 end
 
--- What comes out of the pipe goes into the log by way of a process of its own.
+-- A process of its own copies the pipe into the log.
 local function open_log_pipe(self)
   local pipe = self.folder .. "/pipe"
   assert(assert(process.spawn { "mkfifo", pipe }):wait(DEADLINE) == 0, "there is no pipe")
@@ -289,8 +289,8 @@ local function open_log_pipe(self)
   return pipe
 end
 
---- Starts a server and waits until it listens. It is stopped after the test, and must then end with
---- status 0, which it does not if a sanitizer has found something.
+--- Starts a server and waits until it listens. It is stopped after the test, and must end with status 0; after an error
+--- of a sanitizer it does not.
 ---@param scripts string|{ [1]: string, options: spec.Options }[] one script, or several
 ---@param options? spec.Options
 ---@return spec.Server
@@ -327,23 +327,23 @@ function server.start(scripts, options)
   return self
 end
 
---- What it has logged so far.
+--- Returns the log so far.
 function Server:log()
   return read_file(self.folder .. "/log")
 end
 
---- Whether somebody reads the pipe that its log goes to; somebody does at first.
+--- Continues or stops the process that reads the pipe of the log. At first it runs.
 ---@param reads boolean
 function Server:read_log(reads)
   assert(self.log_reader:signal(reads and CONT or STOP))
 end
 
---- What its scripts have printed so far.
+--- Returns the standard output of its scripts so far.
 function Server:output()
   return read_file(self.folder .. "/stdout")
 end
 
---- Waits until the log holds the pattern; returns what string.match() does.
+--- Waits until the log matches the pattern. Returns the results of string.match().
 function Server:wait_for_log(pattern, seconds)
   local found
   local deadline = process.now() + (seconds or DEADLINE)
@@ -355,7 +355,7 @@ function Server:wait_for_log(pattern, seconds)
   error(("waited in vain for %q in the log:\n%s"):format(pattern, self:log()), 2)
 end
 
---- How often the pattern stands in the log.
+--- Returns how often the pattern matches in the log.
 function Server:count_in_log(pattern)
   return select(2, self:log():gsub(pattern, ""))
 end
@@ -383,20 +383,19 @@ function Server:connect(nth, from)
   return client
 end
 
---- Returns when the server has read all that was sent to it before, as long as it reads: what it is
---- sent now comes behind that, on a connection to a second service, and the answer to this may come
---- from the same turn of its loop, but the next one cannot.
+--- Returns when the server has read all bytes that were sent before. It does so with two requests to a second service,
+--- one after the other: the first answer may come from the same turn of the loop, but the second one cannot.
 function Server:turn()
   self.turner = self.turner or self:connect(#self.addresses)
   for _ = 1, 2 do self.turner:exchange("\n", 1) end
 end
 
---- Resident KiB.
+--- Returns the resident memory in KiB.
 function Server:memory()
   return assert(self.process:memory())
 end
 
---- Seconds of processor time; in nanoseconds where the kernel counts them, else in hundredths.
+--- Returns the seconds of processor time, to the nanosecond if the kernel counts them.
 function Server:cpu()
   local file <close> = io.open(("/proc/%d/schedstat"):format(self.process:pid()))
   local nanoseconds = file and file:read "n"
@@ -424,13 +423,13 @@ function Server:stop(seconds)
   return self:wait(seconds)
 end
 
---- Ends all connections that it was asked for here, so that it has nobody to wait for.
+--- Closes all connections of Server:connect(), so that the server need not wait for them when it stops.
 function Server:close_clients()
   for _, client in ipairs(self.clients) do client:close() end
   self.clients = {}
 end
 
--- Takes the process and the files away; returns what is to be complained of, or nil.
+-- Stops the process and removes its files. Returns an error text or nil.
 local function clean(self)
   self:close_clients()
   if not self.looks_after_its_end then self.process:signal(TERM) end
@@ -443,7 +442,7 @@ local function clean(self)
   if status ~= 0 then return ("the server ended with %s %s; its log:\n%s"):format(how, status, log) end
 end
 
---- Stops all servers; raises if one of them has ended badly.
+--- Stops all servers. Raises an error if one of them has failed.
 function server.stop_all()
   local all, faults = running, {}
   running = {}
@@ -451,17 +450,17 @@ function server.stop_all()
   if #faults > 0 then error(table.concat(faults, "\n"), 0) end
 end
 
---- The test itself sees to it how the server ends.
+--- The test itself stops the server and checks how it ends.
 function Server:expect_end()
   self.looks_after_its_end = true
 end
 
---- In a describe(): no server outlives its test.
+--- In a describe(): stops all servers after each test.
 function server.cleans_up()
   busted.after_each(server.stop_all)
 end
 
---- Describes the same facts for both pollers; no server outlives its test.
+--- Runs the same tests for both pollers, and stops all servers after each test.
 ---@param body fun(poller: "epoll"|"select")
 function server.for_each_poller(body)
   for _, poller in ipairs { "epoll", "select" } do
@@ -478,7 +477,7 @@ server.remove_folder = remove_folder
 server.read_file = read_file
 server.write_file = write_file
 
---- How many times as long as alone this process takes for what it computes, because others are busy, too.
+--- Returns how many times slower this process runs because other processes use the processor.
 function server.slowdown()
   local began, spent = server.now(), os.clock()
   while os.clock() - spent < 0.2 do end

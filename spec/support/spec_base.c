@@ -29,7 +29,7 @@ static void push_contents(lua_State *L, int file) {
   luaL_pushresult(&all);
 }
 
-/* capture(f): what descriptor 2 was given while f ran, and then what f returned. */
+/* capture(f): calls f, and returns the bytes written to standard error and the results of f. */
 static int capture(lua_State *L) {
   luaL_checktype(L, 1, LUA_TFUNCTION);
   lua_settop(L, 1);
@@ -168,14 +168,14 @@ static int contents(lua_State *L) {
   return 1;
 }
 
-/* size(): of its memory, 0 when it has none. */
+/* size(): the bytes of its memory. */
 static int size(lua_State *L) {
   const struct buffer *buffer = *check_buffer(L);
   lua_pushinteger(L, buffer ? (lua_Integer)(sizeof *buffer + buffer->capacity) : 0);
   return 1;
 }
 
-/* place(): where in memory its first byte is. When that has changed, all of them were moved. */
+/* place(): the address of its first byte, which changes when the bytes are moved. */
 static int place(lua_State *L) {
   lua_pushinteger(L, (lua_Integer)(intptr_t)buffer_bytes(*check_buffer(L)).data);
   return 1;

@@ -15,7 +15,7 @@ static struct child *check_child(lua_State *L) {
   return *box;
 }
 
-/* The list's strings, which it keeps alive, and NULL. */
+/* Returns the strings of the list, which keeps them alive, and NULL. */
 static void read_words(lua_State *L, int list, char *words[static WORDS_MAX + 1]) {
   luaL_checktype(L, list, LUA_TTABLE);
   size_t count = (size_t)lua_rawlen(L, list);
@@ -58,7 +58,7 @@ static int life(lua_State *L) {
   return 1;
 }
 
-/* child:wait(what, seconds) -> whether its "output" or "life" became readable. */
+/* child:wait(what, seconds) -> whether its "output" or "life" (exit) descriptor became readable. */
 static int wait_for(lua_State *L) {
   static const char *const whats[] = {"output", "life", NULL};
   struct child *child = check_child(L);

@@ -16,11 +16,11 @@ static const char *const answer_names[] = {[FRAMING_COMPLETE] = "complete",
                                            [FRAMING_MALFORMED] = "malformed",
                                            [FRAMING_TOO_LARGE] = "too_large"};
 
-/* Pages of which the last may not be touched. */
+/* Memory whose last page is unreadable. */
 struct fence {
   char *pages;
   size_t size;
-  char *end; /* the unreadable page */
+  char *end; /* The unreadable page. */
 };
 
 static void build_fence(lua_State *L, struct fence *fence, size_t length) {
@@ -35,7 +35,8 @@ static void build_fence(lua_State *L, struct fence *fence, size_t length) {
   luaL_error(L, "cannot write to %I bytes", (LUAI_UACINT)length);
 }
 
-/* Decodes a copy that ends at the fence; the payload of the answer lies in `bytes` again. */
+/* Decodes a copy that ends at the unreadable page; the payload of the answer points into `bytes`.
+ */
 static void decode_fenced(const struct fence *fence, const struct framing *framing,
                           const char *bytes, size_t length, struct framing_progress *progress,
                           struct framing_answer *answer) {
@@ -75,8 +76,8 @@ static int push_answer(lua_State *L, const struct framing *framing,
   return 1;
 }
 
-/* forget(framing, bytes, more): the answer for both when, after the bytes, all that was seen of
- * them behind the first line is overwritten: a decoder must not look at it again. */
+/* forget(framing, bytes, more): decodes `bytes`, overwrites those behind the first line that were
+ * seen, and returns the answer for all bytes: a decoder must not read a byte twice. */
 static int forget(lua_State *L) {
   const struct framing *framing = check_framing(L);
   size_t length, more;
@@ -96,8 +97,8 @@ static int forget(lua_State *L) {
   return push_answer(L, framing, &progress, &answer);
 }
 
-/* decode(framing, bytes, before): one call of framing_decode() as a table. With `before` another
- * one comes before it, which is shown those bytes: they take the place of the first ones. */
+/* decode(framing, bytes, before): the answer of one call of framing_decode() as a table. With
+ * `before`, another call with these bytes, which replace the first ones, comes first. */
 static int decode(lua_State *L) {
   const struct framing *framing = check_framing(L);
   size_t length, before;
@@ -120,8 +121,8 @@ static bool is_same(const struct framing_answer *a, const struct framing_answer 
          a->payload.length == b->payload.length;
 }
 
-/* Feeds up to `first` bytes, then `step` more at a time, as a session does: it stops at an answer
- * that is final. Returns what is wrong with the answers, or NULL. */
+/* Feeds up to `first` bytes, then `step` more at a time, until an answer is final, as a session
+ * does. Returns the error in the answers, or NULL. */
 static const char *feed_pieces(const struct fence *fence, const struct framing *framing,
                                struct span all, size_t first, size_t step,
                                struct framing_progress *progress, struct framing_answer *answer) {
@@ -156,8 +157,8 @@ static const char *feed_all_ways(const struct fence *fence, const struct framing
   return fault;
 }
 
-/* feed(framing, bytes): the answer for all the bytes, having checked that it is the same when they
- * come whole, byte by byte, and in two pieces cut anywhere. */
+/* feed(framing, bytes): the answer for all the bytes. Checks that it is the same when they come
+ * whole, byte by byte, and in two pieces, for each cut. */
 static int feed(lua_State *L) {
   const struct framing *framing = check_framing(L);
   struct span all;

@@ -1,6 +1,5 @@
-/* spec_handlers.c: handlers that do what a request says, for specs of what becomes of conversations
- * when a handler gets a successor. No script is behind them, and all that happens to them is
- * written down, in order, by their names.
+/* spec_handlers.c: handlers without a script, which do what a request says, for specs of migration
+ * to a successor. All calls of the handlers are logged, in order, with their names.
  *
  *     handlers = rooms.session.handlers()
  *     handlers:add("old", { framing = true, wants_on_connect = true, idle_timeout = 10 })
@@ -25,23 +24,23 @@ static const char handlers_class[] = "parlance_spec.handlers";
 
 enum { HANDLERS_MAX = 8, NAME_MAX_LENGTH = 16, LOG_MAX = 16384, HELD = 4, PULLS = 2 };
 
-/* What a client's number grows by at a migration: so that who carried it over can be told. */
+/* A migration adds this to the number of the client, which shows that it has happened. */
 enum { CARRIED = 100 };
 
 struct handlers;
 
 struct actor {
-  struct handler handler; /* first, so that a handler is its actor */
+  struct handler handler; /* First, so that a pointer to it points to its actor. */
   struct handlers *all;
   struct framing framing;
   char name[NAME_MAX_LENGTH];
-  int pulls; /* left of its stream */
+  int pulls; /* Pieces left of its stream. */
   bool is_running;
 };
 
 struct handlers {
   struct spec_peers peers;
-  struct actor *actors[HANDLERS_MAX]; /* NULL: none, or gone */
+  struct actor *actors[HANDLERS_MAX]; /* NULL: no handler, or a freed one. */
   int file;
   size_t logged;
   char log[LOG_MAX];
@@ -63,7 +62,7 @@ __attribute__((format(printf, 2, 3))) static void note(struct actor *actor, cons
   va_end(arguments);
 }
 
-/* ---- what a handler does ------------------------------------------------------------------- */
+/* ---- the calls of a handler ---------------------------------------------------------------- */
 
 static void say(struct session *session, const char *bytes, size_t length) {
   if (session_send(session, bytes, length) != STATUS_OK) abort();
@@ -75,7 +74,7 @@ static void say_words(struct session *session, const struct actor *actor, const 
   say(session, text, (size_t)length);
 }
 
-/* Up to a full stop, or to the end of the input. */
+/* A request ends at a full stop, or at the end of the input. */
 static void ask(struct actor *actor, struct session *session) {
   struct span input = session_input(session);
   const char *stop = memchr(input.data, '.', input.length);
@@ -142,7 +141,7 @@ static void answer(struct actor *actor, struct session *session) {
   if (yields) session_yield(session);
 }
 
-/* A piece takes all its share of time. */
+/* Each piece takes a whole slice of time. */
 static void pull(struct actor *actor, struct session *session) {
   note(actor, "pulled");
   session_yield(session);
@@ -209,7 +208,7 @@ static void on_unused(struct handler *handler) {
   forget(actor);
 }
 
-/* ---- as the specs see them ----------------------------------------------------------------- */
+/* ---- the functions for specs --------------------------------------------------------------- */
 
 static struct handlers *check_handlers(lua_State *L) {
   return luaL_checkudata(L, 1, handlers_class);
@@ -293,7 +292,7 @@ static int open_session(lua_State *L) {
   return spec_open_peer(L, &all->peers, "handlers", &actor->handler);
 }
 
-/* sessions(name): nil if the handler is gone. */
+/* sessions(name): the number of its sessions; nil: the handler was freed. */
 static int count_sessions(lua_State *L) {
   struct actor *actor = find(check_handlers(L), luaL_checkstring(L, 2));
   if (!actor) return 0;
@@ -301,7 +300,7 @@ static int count_sessions(lua_State *L) {
   return 1;
 }
 
-/* log(): what happened since it was last asked for. */
+/* log(): the calls since the last log(). */
 static int take_log(lua_State *L) {
   struct handlers *all = check_handlers(L);
   lua_pushlstring(L, all->log, all->logged);

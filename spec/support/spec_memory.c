@@ -5,7 +5,8 @@
 #include <stdint.h>
 #include <string.h>
 
-/* What the linker's --wrap calls the functions before and behind this file. */
+/* With the linker's option --wrap, callers reach __wrap_X(), and __real_X() is the function of the
+ * C library. */
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
 void *__real_realloc(void *block, size_t size);
@@ -17,10 +18,10 @@ void __wrap_free(void *block);
 char *__wrap_strdup(const char *text);
 
 static struct {
-  uint64_t seen; /* since fail_allocations() was called */
+  uint64_t seen; /* Allocations since the last fail_allocations(). */
   uint64_t first;
   uint64_t last;
-  int64_t blocks; /* that have not been freed */
+  int64_t blocks; /* Blocks that are not freed. */
 } plan;
 
 static bool is_to_fail(void) {
@@ -59,8 +60,8 @@ char *__wrap_strdup(const char *text) {
   return copy ? memcpy(copy, text, size) : NULL;
 }
 
-/* fail_allocations(n, count): the n-th from now on fails, and so do those that follow it until
- * `count` have. Without arguments: none fails. */
+/* fail_allocations(n, count): the n-th allocation from now on fails, and so do the next ones until
+ * `count` have failed. Without arguments, none fails. */
 static int fail_allocations(lua_State *L) {
   lua_Integer first = luaL_optinteger(L, 1, 0);
   lua_Integer count = luaL_optinteger(L, 2, 1);
@@ -70,13 +71,13 @@ static int fail_allocations(lua_State *L) {
   return 0;
 }
 
-/* allocations(): how many there were since fail_allocations() was called. */
+/* allocations(): the number of allocations since the last fail_allocations(). */
 static int allocations(lua_State *L) {
   lua_pushinteger(L, (lua_Integer)plan.seen);
   return 1;
 }
 
-/* blocks(): how many are allocated and not freed, of those that the rooms asked for. */
+/* blocks(): the number of blocks that the rooms have allocated and not freed. */
 static int blocks(lua_State *L) {
   lua_pushinteger(L, plan.blocks);
   return 1;

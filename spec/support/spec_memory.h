@@ -1,14 +1,14 @@
-/* spec_memory.h: makes allocations of the rooms fail, the N-th and those after it.
+/* spec_memory.h: makes allocations of the rooms fail, from the N-th on.
  *
- * The module is linked so that every malloc(), calloc(), realloc(), strdup() and free() in it comes
- * here first (--wrap); the host's own Lua, busted and libc are not touched by it. */
+ * The linker's option --wrap redirects every malloc(), calloc(), realloc(), strdup() and free() of
+ * the module to here. The Lua of the spec runner, busted and libc are not redirected. */
 #ifndef SPEC_MEMORY_H
 #define SPEC_MEMORY_H
 
 #include <lua.h>
 #include <stddef.h>
 
-/* For what a spec's own C needs: never fails on purpose and is not counted. */
+/* For the C code of the specs: never made to fail, and not counted. */
 void *memory_real_malloc(size_t size);
 void memory_real_free(void *block);
 

@@ -1,8 +1,8 @@
-/* spec_module.h: the rooms of the core as the specs see them: require "parlance_spec".
+/* spec_module.h: the functions of the core's rooms for specs: require "parlance_spec".
  *
- * Each spec_open_*() pushes one table of functions, a field of the module. What the world does
- * wrong comes back as nil, a status in lower case ("full") and the name of errno ("EMFILE"); what a
- * spec does wrong is a Lua error. Nothing raises while C owns a descriptor, a process or memory. */
+ * Each spec_open_*() pushes a table of functions, a field of the module. Failures of the system are
+ * returned as nil, a status in lower case ("full") and the name of errno ("EMFILE"); wrong
+ * arguments raise a Lua error. Nothing raises while C owns a descriptor, a process or memory. */
 #ifndef SPEC_MODULE_H
 #define SPEC_MODULE_H
 
@@ -18,7 +18,7 @@ int spec_open_io(lua_State *L);
 int spec_open_process(lua_State *L);
 int spec_open_server(lua_State *L);
 
-/* A room that is not linked in has no field. */
+/* The module has no field for a room that is not linked in. */
 __attribute__((weak)) int spec_open_framing(lua_State *L);
 __attribute__((weak)) int spec_open_session(lua_State *L);
 __attribute__((weak)) int spec_open_script(lua_State *L);
@@ -35,7 +35,7 @@ void spec_add_children(lua_State *L);
 /* Pushes nil, the status and errno's name, and returns 3. */
 int spec_failure(lua_State *L, enum status status);
 
-/* Pushes true, or a failure; returns how many values that are. */
+/* Pushes true, or a failure. Returns the number of values. */
 int spec_outcome(lua_State *L, enum status status);
 
 #endif

@@ -1,4 +1,5 @@
-/* Child processes that cannot outlive the spec that started them, and what they use. */
+/* spec_process.c: child processes that cannot outlive the spec runner, and their memory, processor
+ * time and descriptors. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -21,19 +22,19 @@
 static const char process_class[] = "parlance_spec.process";
 
 struct process {
-  pid_t pid; /* 0: not started */
+  pid_t pid; /* 0: not started. */
   bool ended;
-  int status; /* as waitpid() gave it */
+  int status; /* The status of waitpid(). */
 };
 
-/* What the child is told; all pointers are into values on the Lua stack. */
+/* The arguments of spawn(). All pointers point into values on the Lua stack. */
 struct plan {
   char **argv;
-  char **environment; /* NAME=VALUE, added to what there is */
+  char **environment; /* NAME=VALUE strings, added to the environment of this process. */
   const char *out;
   const char *err;
   const char *directory;
-  lua_Integer descriptors; /* 0: no limit of its own */
+  lua_Integer descriptors; /* The limit of descriptors; 0: the limit of this process. */
 };
 
 /* --- spawn --- */
@@ -104,10 +105,10 @@ static bool prepare_child(const struct plan *plan) {
   return close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) == 0; /* the spec's sockets are its own */
 }
 
-/* Does not return. What goes wrong before exec goes up the pipe as errno. */
+/* Does not return. If it fails before exec, it writes errno to the pipe. */
 static void run_child(const struct plan *plan, pid_t parent, int complaints) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (getppid() != parent) _exit(127); /* it has died already */
+  if (getppid() != parent) _exit(127); /* The parent has died already. */
   const char *program = plan->argv[0];
   if (program && prepare_child(plan)) execvp(program, plan->argv);
   int error = errno;
@@ -115,7 +116,7 @@ static void run_child(const struct plan *plan, pid_t parent, int complaints) {
   _exit(127);
 }
 
-/* 0, or errno of what failed in parent or child. */
+/* Returns 0, or the errno value of the parent or the child. */
 static int start(struct process *process, const struct plan *plan) {
   int pipe_fds[2];
   int error = 0;
@@ -165,7 +166,7 @@ static void reap(struct process *process, int flags) {
   process->ended = got != 0;
 }
 
-/* Waits for the end on a descriptor that stands for the process, so that there is no polling. */
+/* Waits for the end of the process on a pidfd. */
 static void wait_until(struct process *process, int64_t deadline) {
   int fd = (int)syscall(SYS_pidfd_open, process->pid, 0);
   struct pollfd watched = {.fd = fd, .events = POLLIN};
@@ -215,7 +216,7 @@ static int pid_of_process(lua_State *L) {
   return 1;
 }
 
-/* --- usage: of a process object, a number, or nothing for the spec's own --- */
+/* --- usage of a process object, of a process number, or, without argument, of this process --- */
 
 static pid_t check_pid(lua_State *L) {
   if (lua_isnoneornil(L, 1)) return getpid();
@@ -252,12 +253,12 @@ static int memory(lua_State *L) {
   return 1;
 }
 
-/* cpu() -> seconds, its own and the kernel's on its behalf */
+/* cpu() -> seconds of user and system time */
 static int cpu(lua_State *L) {
   char text[1024];
   char *field;
   if (!read_proc(check_pid(L), "stat", text, sizeof text)) return push_gone(L);
-  field = strrchr(text, ')'); /* behind the program's name, which may contain anything */
+  field = strrchr(text, ')'); /* The name of the program before it may contain any byte. */
   for (int i = 0; field && i < 12; i++) field = strchr(field + 1, ' ');
   if (!field) return push_gone(L);
   long long user = strtoll(field, &field, 10);
@@ -270,7 +271,7 @@ static int cpu(lua_State *L) {
 static int descriptors(lua_State *L) {
   char path[64];
   pid_t pid = check_pid(L);
-  lua_Integer count = pid == getpid() ? -1 : 0; /* not the one that counts */
+  lua_Integer count = pid == getpid() ? -1 : 0; /* Without the descriptor of this folder. */
   snprintf(path, sizeof path, "/proc/%d/fd", (int)pid);
   DIR *directory = opendir(path);
   if (!directory) return push_gone(L);

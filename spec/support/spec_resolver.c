@@ -19,9 +19,9 @@ struct spec_resolver {
   struct resolver *resolver;
 };
 
-/* The resolver's user value keeps it alive for as long as the callback can come. */
+/* The resolver's user value keeps a look-up alive until the callback. */
 struct spec_lookup {
-  struct resolver_lookup *lookup; /* NULL once it is over */
+  struct resolver_lookup *lookup; /* NULL: the look-up has ended. */
   struct spec_lookup *victim;
   int calls;
   bool named;
@@ -84,7 +84,7 @@ static void check_address(lua_State *L, struct sockaddr_storage *address) {
     address->ss_family = AF_INET6;
 }
 
-/* resolver:lookup(address) -> lookup; what is no numeric address stands for a Unix one */
+/* resolver:lookup(address) -> lookup; an address that is not numeric is taken for a Unix one */
 static int start_lookup(lua_State *L) {
   struct spec_resolver *self = check_resolver(L);
   struct sockaddr_storage address;
@@ -100,7 +100,7 @@ static int start_lookup(lua_State *L) {
   return status == STATUS_OK ? 1 : spec_failure(L, status);
 }
 
-/* resolver:turn(milliseconds): one turn of a loop, which waits no longer than that */
+/* resolver:turn(milliseconds): one turn of a loop, which waits up to so many milliseconds */
 static int turn(lua_State *L) {
   struct spec_resolver *self = check_resolver(L);
   int64_t now = clock_milliseconds();
@@ -119,7 +119,7 @@ static int turn(lua_State *L) {
   return spec_outcome(L, status);
 }
 
-/* lookup:name() -> the name, false for none, nil while it is not known */
+/* lookup:name() -> the name; false: there is none; nil: it is not known yet */
 static int name_of_lookup(lua_State *L) {
   const struct spec_lookup *self = luaL_checkudata(L, 1, lookup_class);
   if (!self->calls) return 0;
@@ -141,7 +141,7 @@ static int cancel_lookup(lua_State *L) {
   return 0;
 }
 
-/* lookup:cancels(other): its callback will cancel the other; both are of one resolver */
+/* lookup:cancels(other): the callback will cancel another look-up of the same resolver */
 static int set_victim(lua_State *L) {
   struct spec_lookup *self = luaL_checkudata(L, 1, lookup_class);
   self->victim = luaL_checkudata(L, 2, lookup_class);

@@ -11,7 +11,7 @@ static const char class_name[] = "parlance_spec.ready";
 enum { ENTRIES = 10 };
 
 struct named_ready {
-  struct ready entry; /* first, so that what comes out of the queue is the named one too */
+  struct ready entry; /* First, so that a pointer to it points to the struct. */
   lua_Integer name;
 };
 
@@ -49,7 +49,7 @@ static int remove_entry(lua_State *L) {
   return 0;
 }
 
-/* take(): the first one's name; nil: there is none. */
+/* take(): the name of the first entry; nil: the queue is empty. */
 static int take(lua_State *L) {
   struct ready *entry = ready_take(&check(L)->queue);
   if (!entry) return 0;

@@ -1,5 +1,5 @@
-/* spec_session.c: conversations without sockets. A script lives in a Lua state of its own, as in
- * the server; the spec that drives it only hands over strings and times. */
+/* spec_session.c: conversations without sockets. A script has a Lua state of its own, as in the
+ * server; the spec passes strings and times. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -16,7 +16,7 @@
 static const char script_class[] = "parlance_spec.script";
 static const char session_class[] = "parlance_spec.session";
 
-/* How many spans an owner asks for at once. */
+/* The number of spans in one session_output(). */
 enum { SPANS = 4 };
 
 struct service {
@@ -30,8 +30,8 @@ struct peer {
   struct session *session; /* NULL once it is closed */
   struct peer *next;
   struct session_identity who;
-  int64_t now;   /* the last time that was told */
-  int64_t takes; /* what is added to that by each call of the handler */
+  int64_t now;   /* The time of the last call. */
+  int64_t takes; /* Each call of the handler adds this to the time. */
 };
 
 /* ---- scripts ------------------------------------------------------------------------------- */
@@ -154,7 +154,7 @@ static int service_fingerprint(lua_State *L) {
   return 1;
 }
 
-/* files(): the paths of those that should be watched. */
+/* files(): the paths of the files to be watched. */
 static int service_files(lua_State *L) {
   arguments_push_files(L, check_service(L)->script);
   return 1;
@@ -220,7 +220,7 @@ static void identify(struct session_owner *owner, struct session_identity *ident
   *identity = ((struct peer *)owner)->who;
 }
 
-/* Each time that the handler was at work, so much time has passed. */
+/* Each run of the handler takes the same time. */
 static int64_t tell_time(struct session_owner *owner) {
   struct peer *peer = (struct peer *)owner;
   return peer->now += peer->takes;
@@ -269,13 +269,13 @@ static struct peer *check_peer(lua_State *L) {
   return peer;
 }
 
-/* now(): what the session was told last. */
+/* now(): the time of the last call. */
 static int session_now(lua_State *L) {
   lua_pushinteger(L, check_peer(L)->now);
   return 1;
 }
 
-/* The time stands still where none is given. */
+/* Without a time argument, the time stays the same. */
 static int64_t take_now(lua_State *L, struct peer *peer, int index) {
   peer->now = luaL_optinteger(L, index, peer->now);
   return peer->now;
@@ -292,8 +292,8 @@ static void take_turns(struct peer *peer, int64_t now) {
   while (session_wants_turn(peer->session)) session_resume(peer->session, now);
 }
 
-/* receive(bytes, now): from a block of just this size that is gone afterwards, so that a sanitizer
- * sees whoever reads past it or keeps a pointer to it. */
+/* receive(bytes, now): passes a block of just this size and frees it afterwards, so that a
+ * sanitizer finds reads past its end and pointers that are kept. */
 static int session_receive_copy(lua_State *L) {
   size_t length;
   struct peer *peer = check_peer(L);
@@ -304,13 +304,13 @@ static int session_receive_copy(lua_State *L) {
   if (length > 0) memcpy(copy, bytes, length);
   session_receive(peer->session, copy, length, now);
   take_turns(peer, now);
-  if (length > 0) memset(copy, '!', length); /* for a run without the sanitizer */
+  if (length > 0) memset(copy, '!', length); /* For a run without a sanitizer. */
   memory_real_free(copy);
   return push_self(L);
 }
 
-/* receive_in_place(bytes, now): through session_space(), where it gives any, as a socket is read.
- * Returns how many bytes went there. */
+/* receive_in_place(bytes, now): copies the bytes into session_space() as a socket is read into it.
+ * Returns how many bytes it had room for. */
 static int session_receive_in_place(lua_State *L) {
   size_t length;
   struct span space;
@@ -341,7 +341,7 @@ static int session_finish(lua_State *L) {
   return push_self(L);
 }
 
-/* At most `room` bytes of the spans, joined. */
+/* Joins the spans, up to `room` bytes. */
 static size_t push_spans(lua_State *L, const struct span *spans, size_t count, size_t room) {
   luaL_Buffer joined;
   size_t total = 0;
@@ -355,7 +355,7 @@ static size_t push_spans(lua_State *L, const struct span *spans, size_t count, s
   return total;
 }
 
-/* Bytes of the file, or false when it cannot give any. */
+/* Pushes bytes of the file. False: it cannot be read. */
 static bool push_file(lua_State *L, const struct session_output *output, size_t room,
                       size_t *length) {
   luaL_Buffer block;
@@ -367,9 +367,9 @@ static bool push_file(lua_State *L, const struct session_output *output, size_t 
   return got > 0 || output->file_length == 0;
 }
 
-/* take(n, now): what a peer reads that takes at most n bytes at once: bytes and their kind, "bytes"
- * or "file", and whether more is known to stand behind them. Nil when there is nothing to read. A
- * file that cannot be read gives "" and "failed". */
+/* take(n, now): reads up to n bytes as a peer: the bytes, their kind, "bytes" or "file", and
+ * whether more output is queued. Nil: there is nothing to read. A file that cannot be read gives ""
+ * and "failed". */
 static int session_take(lua_State *L) {
   struct peer *peer = check_peer(L);
   size_t room = (size_t)luaL_checkinteger(L, 2), length = 0;
@@ -460,7 +460,7 @@ static int session_migrates(lua_State *L) {
   return 1;
 }
 
-/* Without the turns that a handler has asked for. */
+/* Does not run the turns that a handler has asked for. */
 static int session_receive_only(lua_State *L) {
   size_t length;
   struct peer *peer = check_peer(L);
@@ -516,7 +516,7 @@ static int session_close(lua_State *L) {
   return 0;
 }
 
-/* folder(): a new, empty folder of this spec's own. */
+/* folder(): makes a new, empty folder. */
 static int make_folder(lua_State *L) {
   char path[] = "/tmp/parlance-spec-XXXXXX";
   if (!mkdtemp(path)) return spec_failure(L, STATUS_ERROR);

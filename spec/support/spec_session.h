@@ -9,15 +9,15 @@
 
 struct peer;
 
-/* Conversations that end with what they were opened from. */
+/* The open conversations of a script or of handlers, which are closed together with it. */
 struct spec_peers {
-  struct peer *first; /* those whose sessions live */
+  struct peer *first; /* The peers whose sessions are open. */
   struct session_failures failures;
   struct held_strings held;
 };
 
-/* Pushes a conversation, or nothing when there is no memory; returns how many values that are. What
- * the peers belong to stands at index 1, a table of options at 2, and nothing above. */
+/* Pushes a conversation; nothing if an allocation fails. Returns the number of values. The owner of
+ * the peers is at index 1, a table of options at index 2, which is the top. */
 int spec_open_peer(lua_State *L, struct spec_peers *all, const char *name, struct handler *handler);
 
 void spec_close_peers(struct spec_peers *peers);

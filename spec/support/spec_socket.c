@@ -1,4 +1,5 @@
-/* The calls of io/socket.h on plain descriptors, and what specs need around them. */
+/* spec_socket.c: the functions of io/socket.h on plain descriptors, and further system calls for
+ * specs. */
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -33,7 +34,7 @@ static int push_address(lua_State *L, const struct sockaddr_storage *address) {
   return 2;
 }
 
-/* --- what socket.h has --- */
+/* --- the functions of socket.h --- */
 
 /* io.listen(address [, backlog]) -> a list of descriptors, or nil, why, errno's name */
 static int listen_on(lua_State *L) {
@@ -144,7 +145,7 @@ static int close_socket(lua_State *L) {
   return 0;
 }
 
-/* --- what specs need around them --- */
+/* --- further system calls --- */
 
 static int push_two(lua_State *L, const int fds[2]) {
   lua_pushinteger(L, fds[0]);
@@ -242,7 +243,7 @@ static int settings(lua_State *L) {
   return 1;
 }
 
-/* io.ready(fd, "r" or "w", seconds) -> whether it became so in time */
+/* io.ready(fd, "r" or "w", seconds) -> whether it became readable or writable in time */
 static int is_ready(lua_State *L) {
   bool reading = *luaL_checkstring(L, 2) == 'r';
   struct pollfd watched = {.fd = check_fd(L, 1), .events = reading ? POLLIN : POLLOUT};
@@ -250,7 +251,7 @@ static int is_ready(lua_State *L) {
   return 1;
 }
 
-/* io.limit_descriptors(n) -> the limit that was: no descriptor from n on can be opened */
+/* io.limit_descriptors(n) -> the old limit. No descriptor from n on can be opened. */
 static int limit_descriptors(lua_State *L) {
   struct rlimit limit;
   if (getrlimit(RLIMIT_NOFILE, &limit) < 0) return spec_failure(L, STATUS_ERROR);
@@ -263,7 +264,7 @@ static int limit_descriptors(lua_State *L) {
 
 static void on_alarm(int signal) { (void)signal; }
 
-/* io.alarm(milliseconds): a signal each time so long has passed; 0 for no more */
+/* io.alarm(milliseconds): sends a signal at this interval; 0: stops that */
 static int set_alarm(lua_State *L) {
   const struct sigaction action = {.sa_handler = on_alarm};
   lua_Integer milliseconds = luaL_checkinteger(L, 1);

@@ -6,7 +6,7 @@
 static const char timers_class[] = "parlance_spec.timers";
 
 struct named_timer {
-  struct timer timer; /* first, so that what comes out of the heap is the named timer too */
+  struct timer timer; /* First, so that a pointer to it points to the struct. */
   lua_Integer name;
 };
 

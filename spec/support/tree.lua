@@ -1,4 +1,4 @@
--- A folder of files for a spec, which goes away with all that is in it.
+-- A temporary folder of files for a spec.
 --
 --     local tree = require("support.tree").new { ["a.txt"] = "hello", ["sub/b.txt"] = "", ["link>"] = "a.txt" }
 --     ... tree.path ...
