@@ -18,8 +18,8 @@ function editable.version(name, body, more)
 end
 
 -- Loads a script of this text, and returns it with three functions. save(text, name) writes a file beside it, or
--- removes the file if there is no text. look(now) calls script:reload(), and tell(method, ...) calls any method of the script;
--- both return its result and the log without the times.
+-- removes the file if there is no text. look(now) calls script:reload(), and tell(method, ...) calls any method of the
+-- script; both return its result and the log without the times.
 function editable.open(text, beside, options)
   local files <const> = { ["protocol.lua"] = text }
   for name, more in pairs(beside or {}) do files[name] = more end
