@@ -1,16 +1,8 @@
 #include "script/discard.h"
 
 #include <stdbool.h>
-#include <stdint.h>
 
-#include "script/file_value.h"
 #include "script/sent_file.h"
-
-static bool is_open(lua_State *state, int index) {
-  int fd;
-  int64_t size;
-  return file_value_look(state, index, &fd, &size) || sent_file_stream(state, index);
-}
 
 static int close_stream(lua_State *state) {
   sent_file_close(state);
@@ -21,17 +13,12 @@ static int close_stream(lua_State *state) {
  * allocation; closing others may run a finalizer of the script. False: the file is still open, as
  * standard output is. */
 static bool close_top(lua_State *state) {
-  int fd;
-  int64_t size;
-  bool is_closed = true;
-  luaL_Stream *stream = sent_file_stream(state, -1);
-  if (file_value_look(state, -1, &fd, &size))
-    file_value_close(state, -1);
-  else if (stream && !sent_file_close_plain(stream)) {
+  bool is_closed = sent_file_close_plain(state, -1);
+  if (!is_closed) {
     lua_pushcfunction(state, close_stream);
     lua_pushvalue(state, -2);
     if (lua_pcall(state, 1, 0, 0) != LUA_OK) lua_pop(state, 1);
-    is_closed = !is_open(state, -1);
+    is_closed = !sent_file_is_open(state, -1);
   }
   lua_pop(state, 1);
   return is_closed;
@@ -41,7 +28,7 @@ static bool close_top(lua_State *state) {
 static bool push_open(lua_State *state, int index, int skipped) {
   lua_pushnil(state);
   while (lua_next(state, index) != 0) {
-    if (lua_isuserdata(state, -1) && is_open(state, -1) && skipped-- == 0) {
+    if (lua_isuserdata(state, -1) && sent_file_is_open(state, -1) && skipped-- == 0) {
       lua_remove(state, -2);
       return true;
     }

@@ -5,8 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Where the registry has the metatable of files: a response looks for it several times, and finds
- * it sooner than by a name. */
+/* The registry's key of the metatable of files: it is found faster than by a name. */
 static const char file_key;
 
 static int close_stream(lua_State *state) {
@@ -14,7 +13,7 @@ static int close_stream(lua_State *state) {
   return luaL_fileresult(state, fclose(stream->f) == 0, NULL);
 }
 
-/* NULL if the value at index is no file, or one that has become a stream. */
+/* Gives the file at index; NULL if the value is no file, or has become a stream. */
 static struct file_value *file_at(lua_State *state, int index) {
   struct file_value *file = lua_touserdata(state, index);
   if (file == NULL || !lua_getmetatable(state, index)) return NULL;
@@ -30,10 +29,12 @@ static struct file_value *check_file(lua_State *state) {
   return file;
 }
 
-/* Makes the file at index what the io library has for one: an open file if `stream` is one, else a
- * closed one. The descriptor is no longer its own. */
-static void become_stream(lua_State *state, int index, FILE *stream) {
-  struct file_value *file = lua_touserdata(state, index);
+void file_value_make_stream(lua_State *state, int index) {
+  struct file_value *file = file_at(state, index);
+  if (file == NULL) return;
+  FILE *stream = file->fd >= 0 ? fdopen(file->fd, "rb") : NULL;
+  if (file->fd >= 0 && stream == NULL)
+    luaL_error(state, "a file cannot be used: %s", strerror(errno));
   file->fd = -1;
   file->stream.f = stream;
   file->stream.closef = stream != NULL ? close_stream : NULL;
@@ -42,39 +43,18 @@ static void become_stream(lua_State *state, int index, FILE *stream) {
   lua_pop(state, 1);
 }
 
-void file_value_make_stream(lua_State *state, int index) {
-  const struct file_value *file = file_at(state, index);
-  if (file == NULL) return;
-  FILE *stream = file->fd >= 0 ? fdopen(file->fd, "rb") : NULL;
-  if (file->fd >= 0 && stream == NULL)
-    luaL_error(state, "a file cannot be used: %s", strerror(errno));
-  become_stream(state, index, stream);
+struct file_value *file_value_test(lua_State *state, int index) {
+  struct file_value *file = file_at(state, index);
+  return file != NULL && file->fd >= 0 ? file : NULL;
 }
 
-bool file_value_look(lua_State *state, int index, int *fd, int64_t *size) {
-  const struct file_value *file = file_at(state, index);
-  if (file == NULL || file->fd < 0) return false;
-  *fd = file->fd;
-  *size = file->size;
-  return true;
+int file_value_take(struct file_value *file) {
+  int fd = file->fd;
+  file->fd = -1;
+  return fd;
 }
 
-bool file_value_mark(lua_State *state, int index, uint64_t serial) {
-  struct file_value *file = lua_touserdata(state, index);
-  bool is_new = file->serial != serial;
-  file->serial = serial;
-  return is_new;
-}
-
-void file_value_take(lua_State *state, int index) { become_stream(state, index, NULL); }
-
-void file_value_close(lua_State *state, int index) {
-  const struct file_value *file = lua_touserdata(state, index);
-  if (file->fd >= 0) close(file->fd);
-  become_stream(state, index, NULL);
-}
-
-/* file[key], for whatever a script wants of it. */
+/* file[key]: any use of a file makes a stream of it. */
 static int index_file(lua_State *state) {
   check_file(state);
   file_value_make_stream(state, 1);
@@ -89,22 +69,15 @@ static int file_to_string(lua_State *state) {
   return 1;
 }
 
-static int collect_file(lua_State *state) {
-  struct file_value *file = check_file(state);
-  if (file->fd >= 0) close(file->fd);
-  file->fd = -1;
-  return 0;
-}
-
 static int close_file(lua_State *state) {
-  collect_file(state);
-  become_stream(state, 1, NULL);
+  struct file_value *file = check_file(state);
+  if (file->fd >= 0) close(file_value_take(file));
   return 0;
 }
 
-/* ---- what the io library does with files ---------------------------------------------------- */
+/* ---- the functions of the io library ---------------------------------------------------- */
 
-/* Calls a function of the io library, which is the upvalue, with all the arguments. */
+/* Calls the function in the upvalue, one of the io library, with all arguments. */
 static int call_upvalue(lua_State *state) {
   lua_pushvalue(state, lua_upvalueindex(1));
   lua_insert(state, 1);
@@ -127,7 +100,7 @@ static int use_as_stream(lua_State *state) {
   return call_upvalue(state);
 }
 
-/* Puts functions that know our files in the place of the io library's own. */
+/* Replaces functions of the io library by functions that know such files. */
 static void replace_in_io(lua_State *state) {
   static const luaL_Reg functions[] = {{"type", type_of_value},
                                        {"close", use_as_stream},
@@ -156,7 +129,7 @@ struct file_value *file_value_push(lua_State *state) {
 void file_value_open(lua_State *state) {
   static const luaL_Reg methods[] = {{"__index", index_file},
                                      {"__tostring", file_to_string},
-                                     {"__gc", collect_file},
+                                     {"__gc", close_file},
                                      {"__close", close_file},
                                      {NULL, NULL}};
   luaL_newlib(state, methods);

@@ -1,7 +1,6 @@
-/* file_value.h: a file that a script has opened beneath a root (module_files.h).
+/* file_value.h: a file that a script has opened beneath a root (modules/module_files.h).
  *
- * It is a descriptor and nothing more, and stands at its beginning, until the script first uses it:
- * then it becomes a stream of the io library. Most are only sent. */
+ * Most such files are only sent, so a file is nothing but a descriptor until the script uses it. */
 #ifndef SCRIPT_FILE_VALUE_H
 #define SCRIPT_FILE_VALUE_H
 
@@ -10,36 +9,32 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Its metatable is that of streams once it is one. */
+/* A userdata with a metatable of its own, as long as it is a descriptor. At the first use by the
+ * script (a method, a function of the io library) `stream` is set up, the descriptor is the
+ * stream's from then on, and the metatable becomes that of the io library's files:
+ * file_value_make_stream() does that, and nothing else changes the class. A file without a
+ * descriptor is a closed one. */
 struct file_value {
-  luaL_Stream stream; /* at the beginning, as the io library has it */
-  int fd;             /* -1 if there is none */
-  uint64_t serial;    /* of the response that it was last met in; 0: none */
-  int64_t size;       /* when it was opened */
+  luaL_Stream stream; /* Must be the first field, for the io library. */
+  int fd;             /* -1: it is closed, or has become a stream. */
+  int64_t size;       /* Bytes when it was opened. */
 };
 
-/* Prepares the state, once: the io library comes to know such files. The library must be there. */
+/* Prepares the state, once: the io library learns of such files. The library must be loaded. */
 void file_value_open(lua_State *state);
 
-/* Pushes a file without a descriptor, which the caller gives it, with the size: it is Lua's from
- * then on. (So that no error on the way can lose one that is open.) */
+/* Pushes a closed file. The caller sets its descriptor and size; from then on Lua owns the
+ * descriptor. (The userdata exists before the descriptor, so that no error can leak one.) */
 struct file_value *file_value_push(lua_State *state);
 
-/* False if the value at index is anything but an open file that is still no stream. Otherwise gives
- * its descriptor and the bytes that it had when it was opened. It is a regular file. */
-bool file_value_look(lua_State *state, int index, int *fd, int64_t *size);
+/* Gives the open file at index that has not become a stream; NULL if the value is anything else.
+ * The file is a regular one. Allocates nothing in Lua. */
+struct file_value *file_value_test(lua_State *state, int index);
 
-/* Notes that such a file stands in the response of this number; false if that was noted before. */
-bool file_value_mark(lua_State *state, int index, uint64_t serial);
+/* Takes the descriptor: the caller owns it, and for the script the file is closed. */
+int file_value_take(struct file_value *file);
 
-/* Gives the descriptor of such a file to the caller; for the script it is closed from here on.
- * Raises nothing. */
-void file_value_take(lua_State *state, int index);
-
-/* Closes such a file, for the script as well. Raises nothing. */
-void file_value_close(lua_State *state, int index);
-
-/* Makes a stream of such a file; leaves anything else alone. May raise. */
+/* Makes a stream of the value at index if it is such a file, open or closed. May raise. */
 void file_value_make_stream(lua_State *state, int index);
 
 /* Notes that the script is going to open such files. May raise. */

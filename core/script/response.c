@@ -4,7 +4,6 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "script/discard.h"
@@ -55,7 +54,7 @@ static int complain(lua_State *state, const struct returned *returned, lua_Integ
   const char *type = luaL_typename(state, -1);
   file_value_make_stream(state, -1);
   if (luaL_testudata(state, -1, LUA_FILEHANDLE))
-    type = sent_file_stream(state, -1) ? "file" : "closed file";
+    type = sent_file_is_open(state, -1) ? "file" : "closed file";
   const char *value = luaL_tolstring(state, -1, NULL);
   const char *wanted = item > 0 ? "string, file, function or { file, length }"
                                 : "string, file, function, { file, length }, list or nil";
@@ -93,22 +92,13 @@ static bool push_file(lua_State *state, int item, lua_Integer *length) {
   return false;
 }
 
-/* Whether all of the file is its descriptor: it is one of parlance.files that no script has used
- * yet, and it is not one of those that tell no size. */
-static bool is_descriptor(lua_State *state, int index, int *fd, int64_t *size) {
-  return file_value_look(state, index, fd, size) && *size > 0;
-}
-
-/* Whether room must be made for the file of the item on the top, before it is taken. */
-static bool wants_room(lua_State *state) {
-  int fd;
-  int64_t size;
+/* Whether the item on the top has an open file. */
+static bool has_open_file(lua_State *state) {
   lua_Integer length;
   if (!push_file(state, lua_gettop(state), &length)) return false;
-  bool wants = !is_descriptor(state, -1, &fd, &size) &&
-               (file_value_look(state, -1, &fd, &size) || sent_file_stream(state, -1));
+  bool is_open = sent_file_is_open(state, -1);
   lua_pop(state, 1);
-  return wants;
+  return is_open;
 }
 
 /* Looks what is there, and complains of nothing yet. */
@@ -119,7 +109,7 @@ static lua_Integer count_rooms(lua_State *state, const struct items *items, bool
     push_item(state, items, i);
     if (!is_plain(lua_type(state, -1))) {
       *has_files = true;
-      if (wants_room(state)) count++;
+      if (has_open_file(state)) count++;
     }
     lua_pop(state, 1);
   }
@@ -182,20 +172,19 @@ static int complain_of_closed(lua_State *state, const struct returned *returned,
 static void refuse_file(lua_State *state, struct session *session, lua_Integer place,
                         const char *why) {
   char name[PATH_MAX], detail[PATH_MAX + 128], which[32] = "";
-  luaL_Stream *stream = sent_file_stream(state, -1);
-  sent_file_name(stream ? fileno(stream->f) : -1, name, sizeof name);
+  sent_file_name(state, -1, name, sizeof name);
   if (place > 0) snprintf(which, sizeof which, "item %lld of ", (long long)place);
   snprintf(detail, sizeof detail, "%sthe response is a file that %s: %s", which, why, name);
   session_fail(session, REASON_FILE_ERROR, detail);
 }
 
-/* Takes the file on the top into the room; false: the session was told that it cannot be. */
-static bool take_stream(lua_State *state, struct session *session, const struct returned *returned,
-                        const struct items *items, lua_Integer item, lua_Integer place,
-                        lua_Integer length, lua_Integer room) {
+/* Takes the file on the top into the room. If it is there and cannot be read, fails the session and
+ * returns false; if it cannot stand in a response, raises. */
+static bool take_file(lua_State *state, struct session *session, const struct returned *returned,
+                      const struct items *items, lua_Integer item, lua_Integer place,
+                      lua_Integer length, lua_Integer room) {
   int64_t left = 0;
   int file = lua_gettop(state);
-  file_value_make_stream(state, file);
   sent_file_push_room(state, room);
   enum sent_file_fault fault = sent_file_take(state, file, file + 1, length, &left);
   lua_pop(state, 1);
@@ -214,38 +203,19 @@ static bool take_stream(lua_State *state, struct session *session, const struct 
   return false;
 }
 
-/* The descriptor on the top stays where it is until it is sent. It cannot stand in a list twice. */
-static void check_descriptor(lua_State *state, const struct returned *returned,
-                             const struct items *items, lua_Integer item, lua_Integer place,
-                             lua_Integer length, uint64_t serial) {
-  struct stat about;
-  int fd;
-  int64_t size;
-  if (!file_value_mark(state, -1, serial)) complain_of_closed(state, returned, items, item, place);
-  if (!file_value_look(state, -1, &fd, &size) || length <= size) return;
-  if (fstat(fd, &about) == 0) size = about.st_size;
-  if (length > size) complain_of_part(state, returned, place, length, size);
-}
-
-/* Takes every file of the items, or complains, or tells the session and returns false. */
+/* Takes every file of the items, the nth into the nth room; or raises, or fails the session and
+ * returns false. */
 static bool take_files(lua_State *state, struct session *session, const struct returned *returned,
                        const struct items *items) {
-  static uint64_t serial;
-  int top = lua_gettop(state), fd;
-  int64_t size;
+  int top = lua_gettop(state);
   lua_Integer room = 0, length;
-  serial++;
   for (lua_Integer i = 1; i <= items->count; i++) {
     lua_Integer place = items->are_list ? i : 0;
     push_item(state, items, i);
     if (!is_plain(lua_type(state, -1))) {
       if (!push_file(state, top + 1, &length)) complain(state, returned, place);
-      if (is_descriptor(state, -1, &fd, &size))
-        check_descriptor(state, returned, items, i, place, length, serial);
-      else if (!file_value_look(state, -1, &fd, &size) && !sent_file_stream(state, -1))
-        complain_of_closed(state, returned, items, i, place);
-      else if (!take_stream(state, session, returned, items, i, place, length, ++room))
-        return false;
+      if (!sent_file_is_open(state, -1)) complain_of_closed(state, returned, items, i, place);
+      if (!take_file(state, session, returned, items, i, place, length, ++room)) return false;
     }
     lua_settop(state, top);
   }
@@ -280,8 +250,7 @@ static void send_function(lua_State *state, struct session *session) {
   check_status(state, status);
 }
 
-/* A descriptor that no value of Lua's owns has a negative reference, unlike what luaL_ref() gives.
- */
+/* The session's reference for a descriptor is negative, unlike those of luaL_ref(). */
 static int reference_of(int fd) { return -1 - fd; }
 
 bool response_close_descriptor(int reference) {
@@ -290,24 +259,16 @@ bool response_close_descriptor(int reference) {
   return true;
 }
 
-/* Takes the descriptor itself, and nothing is left that would have to be collected. */
-static void send_descriptor(lua_State *state, struct session *session, int fd, lua_Integer wanted) {
-  struct stat about;
-  enum status status = STATUS_OK;
-  size_t length = (size_t)wanted;
-  file_value_take(state, -1);
-  if (wanted == SENT_FILE_WHOLE) length = fstat(fd, &about) == 0 ? (size_t)about.st_size : 0;
-  if (length > 0) status = session_send_file(session, fd, 0, length, reference_of(fd));
-  if (length == 0 || status != STATUS_OK) close(fd);
-  check_status(state, status);
+/* Sends a descriptor. Nothing in Lua goes with it, and the room stays. */
+static void send_descriptor(lua_State *state, struct session *session, struct sent_file *file) {
+  int fd = file->fd;
+  check_status(state, session_send_file(session, fd, file->offset, file->length, reference_of(fd)));
+  file->fd = -1;
 }
 
-/* Sends the file that was taken into the room, and gives the room away with it. One without bytes
- * stays where it is. */
-static void send_taken(lua_State *state, struct session *session, lua_Integer room) {
-  sent_file_push_room(state, room);
-  struct sent_file *file = lua_touserdata(state, -1);
-  if (!file->is_pulled && file->length == 0) return;
+/* Sends a stream, and gives its room away with it. */
+static void send_stream(lua_State *state, struct session *session, const struct sent_file *file,
+                        lua_Integer room) {
   int fd = fileno(file->stream.f);
   int reference = luaL_ref(state, LUA_REGISTRYINDEX);
   enum status status = file->is_pulled
@@ -318,16 +279,15 @@ static void send_taken(lua_State *state, struct session *session, lua_Integer ro
   sent_file_give_room(state, room);
 }
 
-static void send_file(lua_State *state, struct session *session, lua_Integer *room) {
-  int fd;
-  int64_t size;
-  lua_Integer length;
-  push_file(state, lua_gettop(state), &length);
-  if (is_descriptor(state, -1, &fd, &size)) {
-    send_descriptor(state, session, fd, length);
-    return;
-  }
-  send_taken(state, session, ++*room);
+/* Sends the file in the room. A file without bytes stays there. */
+static void send_file(lua_State *state, struct session *session, lua_Integer room) {
+  sent_file_push_room(state, room);
+  struct sent_file *file = lua_touserdata(state, -1);
+  if (!file->is_pulled && file->length == 0) return;
+  if (file->fd >= 0)
+    send_descriptor(state, session, file);
+  else
+    send_stream(state, session, file, room);
 }
 
 static void send_items(lua_State *state, struct session *session, const struct items *items) {
@@ -338,13 +298,13 @@ static void send_items(lua_State *state, struct session *session, const struct i
     switch (lua_type(state, -1)) {
     case LUA_TSTRING: send_string(state, session); break;
     case LUA_TFUNCTION: send_function(state, session); break;
-    default: send_file(state, session, &room);
+    default: send_file(state, session, ++room);
     }
     lua_settop(state, top);
   }
 }
 
-/* What had no bytes to send is in its room still. */
+/* Closes the files without bytes, which are still in their rooms. */
 static void close_rooms(lua_State *state, lua_Integer rooms) {
   for (lua_Integer i = 1; i <= rooms; i++) {
     sent_file_push_room(state, i);

@@ -10,28 +10,34 @@
 #include <unistd.h>
 
 #include "base/reaper.h"
+#include "script/file_value.h"
 #include "script/gate.h"
 
 /* The registry's key of the rooms: a list, in which those that were given away are nil. */
 static const char stock_key;
 
-enum { STOCK = 4 };
+enum { STOCK = 8 };
 
-luaL_Stream *sent_file_stream(lua_State *state, int index) {
+/* The open stream at index; NULL if the value is anything else. */
+static luaL_Stream *stream_at(lua_State *state, int index) {
   luaL_Stream *stream = luaL_testudata(state, index, LUA_FILEHANDLE);
   return stream && stream->closef ? stream : NULL;
 }
 
+bool sent_file_is_open(lua_State *state, int index) {
+  return file_value_test(state, index) || stream_at(state, index);
+}
+
 static void push_new_room(lua_State *state) {
   struct sent_file *room = lua_newuserdatauv(state, sizeof *room, 0);
-  *room = (struct sent_file){.stream.closef = NULL};
+  *room = (struct sent_file){.stream.closef = NULL, .fd = -1};
   luaL_setmetatable(state, LUA_FILEHANDLE);
 }
 
-/* What the io library closes its plain files with. */
+/* The function that the io library closes plain files with. */
 static lua_CFunction close_of_files;
 
-/* And what with those of io.popen, which waits for the program. */
+/* The function that it closes those of io.popen with, which waits for the program. */
 static lua_CFunction close_and_wait;
 
 static bool is_collecting(lua_State *state) {
@@ -40,8 +46,8 @@ static bool is_collecting(lua_State *state) {
          strcmp(call.namewhat, "metamethod") == 0 && strcmp(call.name, "__gc") == 0;
 }
 
-/* What a script closes, it wants to know the end of. What nobody has any more, or what is there
- * when the state is closed, is not to hold up the server. */
+/* A script that closes a program waits for its end, and gets its status. The collector does not
+ * wait: a thread does that. */
 static int close_program(lua_State *state) {
   luaL_Stream *stream = luaL_checkudata(state, 1, LUA_FILEHANDLE);
   if (!is_collecting(state)) return close_and_wait(state);
@@ -49,7 +55,7 @@ static int close_program(lua_State *state) {
   return 0;
 }
 
-/* io.popen(program, mode), which is the upvalue. */
+/* io.popen(program, mode); the upvalue is the original function. */
 static int open_program(lua_State *state) {
   const char *mode = luaL_optstring(state, 2, "r");
   luaL_checkstring(state, 1);
@@ -57,7 +63,7 @@ static int open_program(lua_State *state) {
   lua_pushvalue(state, lua_upvalueindex(1));
   lua_insert(state, 1);
   lua_call(state, lua_gettop(state) - 1, LUA_MULTRET);
-  luaL_Stream *stream = sent_file_stream(state, 1);
+  luaL_Stream *stream = stream_at(state, 1);
   if (stream) {
     close_and_wait = stream->closef;
     stream->closef = close_program;
@@ -73,7 +79,7 @@ static void learn_close(lua_State *state) {
   lua_getfield(state, -1, "open");
   lua_pushliteral(state, "/dev/null");
   lua_call(state, 1, 1);
-  luaL_Stream *stream = sent_file_stream(state, -1);
+  luaL_Stream *stream = stream_at(state, -1);
   if (stream) {
     close_of_files = stream->closef;
     stream->closef = NULL;
@@ -126,13 +132,20 @@ void sent_file_give_room(lua_State *state, lua_Integer room) {
 }
 
 void sent_file_drop_rooms(lua_State *state, lua_Integer count) {
-  for (lua_Integer room = STOCK + 1; room <= count; room++) sent_file_give_room(state, room);
+  for (lua_Integer room = 1; room <= count; room++) {
+    sent_file_push_room(state, room);
+    struct sent_file *file = lua_touserdata(state, -1);
+    if (file && file->fd >= 0) close(file->fd);
+    if (file) file->fd = -1;
+    lua_pop(state, 1);
+    if (room > STOCK) sent_file_give_room(state, room);
+  }
 }
 
 void sent_file_fill_stock(lua_State *state) { sent_file_make_rooms(state, STOCK); }
 
-/* What the script wrote to the file belongs to it. A file that does not tell its size (as in /proc)
- * is read to its end. */
+/* Finds out how the stream is sent. What the script has written to it is flushed before. A file
+ * that does not tell its size (as in /proc) is pulled. */
 static enum sent_file_fault measure(FILE *stream, lua_Integer length, struct sent_file *file,
                                     int64_t *left) {
   struct stat about;
@@ -152,10 +165,8 @@ static enum sent_file_fault measure(FILE *stream, lua_Integer length, struct sen
   return SENT_FILE_OK;
 }
 
-enum sent_file_fault sent_file_take(lua_State *state, int theirs, int ours, lua_Integer length,
-                                    int64_t *left) {
-  luaL_Stream *stream = sent_file_stream(state, theirs);
-  struct sent_file *file = lua_touserdata(state, ours);
+static enum sent_file_fault take_stream(luaL_Stream *stream, struct sent_file *file,
+                                        lua_Integer length, int64_t *left) {
   if (!stream) return SENT_FILE_CLOSED;
   enum sent_file_fault fault = measure(stream->f, length, file, left);
   if (fault != SENT_FILE_OK) return fault;
@@ -164,30 +175,61 @@ enum sent_file_fault sent_file_take(lua_State *state, int theirs, int ours, lua_
   return SENT_FILE_OK;
 }
 
-void sent_file_name(int fd, char *name, size_t size) {
+/* The descriptor is at the beginning of the file. The file is asked for its size only if that which
+ * it had when it was opened does not do. */
+static enum sent_file_fault take_descriptor(struct file_value *theirs, struct sent_file *file,
+                                            lua_Integer length, int64_t *left) {
+  struct stat about;
+  bool is_whole = length == SENT_FILE_WHOLE;
+  *left = theirs->size;
+  if ((is_whole || length > *left) && fstat(theirs->fd, &about) == 0) *left = about.st_size;
+  if (!is_whole && length > *left) return SENT_FILE_SHORT;
+  file->fd = file_value_take(theirs);
+  file->is_pulled = false;
+  file->offset = 0;
+  file->length = (size_t)(is_whole ? *left : length);
+  return SENT_FILE_OK;
+}
+
+/* A file that does not tell its size is read as a stream. */
+enum sent_file_fault sent_file_take(lua_State *state, int theirs, int ours, lua_Integer length,
+                                    int64_t *left) {
+  struct file_value *value = file_value_test(state, theirs);
+  struct sent_file *file = lua_touserdata(state, ours);
+  if (value && value->size > 0) return take_descriptor(value, file, length, left);
+  file_value_make_stream(state, theirs);
+  return take_stream(stream_at(state, theirs), file, length, left);
+}
+
+static void name_descriptor(int fd, char *name, size_t size) {
   char link[sizeof "/proc/self/fd/" + 12];
   snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
   ssize_t length = size > 0 ? readlink(link, name, size - 1) : -1;
   if (size > 0) name[length > 0 ? length : 0] = '\0';
 }
 
+void sent_file_name(lua_State *state, int index, char *name, size_t size) {
+  luaL_Stream *stream = stream_at(state, index);
+  name_descriptor(stream ? fileno(stream->f) : -1, name, size);
+}
+
 static void fail_to_read(struct session *session, FILE *stream, int error) {
   char name[PATH_MAX], detail[PATH_MAX + 128];
-  sent_file_name(fileno(stream), name, sizeof name);
+  name_descriptor(fileno(stream), name, sizeof name);
   snprintf(detail, sizeof detail, "a file of the response cannot be read: %s: %s", name,
            strerror(error));
   session_fail(session, REASON_FILE_ERROR, detail);
 }
 
-/* Whether reading may have to wait for somebody who writes. */
+/* Whether reading may have to wait for a writer. */
 static bool may_wait(FILE *stream) {
   struct stat about;
   return fstat(fileno(stream), &about) == 0 && !S_ISREG(about.st_mode);
 }
 
-/* Reads what is there: in the stream, where the script may have left something, and behind it.
- * *is_empty: nothing is there for now. Somebody else may read from the same pipe or terminal, and
- * then expects that reading waits: it does again afterwards. */
+/* Reads what can be read without waiting, from the buffer of the stream and from the descriptor.
+ * *is_empty: there is nothing for now. O_NONBLOCK is set for this call only, since others may read
+ * from the same pipe or terminal, and expect that reading waits. */
 static size_t read_present(FILE *stream, char *space, size_t size, bool *is_empty) {
   int fd = fileno(stream), flags = fcntl(fd, F_GETFL);
   bool waits = flags >= 0 && (flags & O_NONBLOCK) == 0;
@@ -203,12 +245,12 @@ static size_t read_present(FILE *stream, char *space, size_t size, bool *is_empt
   return length;
 }
 
-/* The room for the piece is made before the file is looked at. */
+/* Allocates the space for the piece before it looks at the file. */
 void sent_file_pull(lua_State *state, struct session *session, size_t blocksize) {
   luaL_Buffer block;
   int index = lua_gettop(state);
   char *space = luaL_buffinitsize(state, &block, blocksize);
-  luaL_Stream *stream = sent_file_stream(state, index);
+  luaL_Stream *stream = stream_at(state, index);
   if (!stream) {
     session_fail(session, REASON_FILE_ERROR, "a file of the response has been closed");
     return;
@@ -230,20 +272,24 @@ void sent_file_pull(lua_State *state, struct session *session, size_t blocksize)
     gate_raise_no_memory(state);
 }
 
-bool sent_file_close_plain(luaL_Stream *stream) {
-  lua_CFunction close = stream->closef;
-  if (close != close_of_files && close != close_program) return false;
-  stream->closef = NULL;
-  if (close == close_of_files)
+bool sent_file_close_plain(lua_State *state, int index) {
+  struct file_value *value = file_value_test(state, index);
+  if (value) close(file_value_take(value));
+  luaL_Stream *stream = stream_at(state, index);
+  if (!stream) return true;
+  if (stream->closef == close_of_files)
     fclose(stream->f);
-  else
+  else if (stream->closef == close_program)
     reaper_close(stream->f);
+  else
+    return false;
+  stream->closef = NULL;
   return true;
 }
 
 void sent_file_close(lua_State *state) {
-  luaL_Stream *stream = sent_file_stream(state, -1);
-  if (!stream || sent_file_close_plain(stream)) return;
+  if (sent_file_close_plain(state, -1)) return;
+  luaL_Stream *stream = lua_touserdata(state, -1);
   lua_CFunction close = stream->closef;
   stream->closef = NULL;
   lua_pushcfunction(state, close);

@@ -387,8 +387,7 @@ static void release(struct handler *handler, struct session *session, int refere
   lua_State *state = generation->gate->main;
   struct call call = {.generation = generation, .session = session, .reference = reference};
   bool is_file = lua_rawgeti(state, LUA_REGISTRYINDEX, reference) == LUA_TUSERDATA;
-  struct sent_file *file = is_file ? lua_touserdata(state, -1) : NULL;
-  if (file && (!file->stream.closef || sent_file_close_plain(&file->stream))) is_file = false;
+  if (is_file && sent_file_close_plain(state, -1)) is_file = false;
   lua_pop(state, 1);
   if (is_file && gate_run(generation->gate, close_file, &call) != GATE_OK)
     log_event(LOG_WARN, "close_failed", "detail", generation->gate->error);

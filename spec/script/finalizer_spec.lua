@@ -120,8 +120,8 @@ local RESPONSES <const> = {
     return list]], ("0123456789"):rep(7) .. "." },
   ["many streams"] = { [[
     local list = give {}
-    for i = 1, 7 do list[i] = open "file" end
-    return list]], ("0123456789"):rep(7) },
+    for i = 1, 12 do list[i] = open "file" end
+    return list]], ("0123456789"):rep(12) },
   ["a file that is read"] = { [[
     self.blocksize = 3
     return give { "<", open "/proc/self/statm", ">" }]], "^<[%d ]+\n>$" },
