@@ -15,7 +15,7 @@ static void check_status(lua_State *state, enum status status) {
   if (status == STATUS_NO_MEMORY) gate_raise_no_memory(state);
 }
 
-/* What a function of the script returned, for complaints about it. */
+/* The function of the script that returned the response, for complaints. */
 struct returned {
   const struct generation *generation;
   enum function function;
@@ -23,11 +23,11 @@ struct returned {
 
 /* The items of a response. */
 struct items {
-  bool are_list; /* what was returned is a list of them, or else the only one */
-  bool is_only;  /* the item itself is at index, and no list */
-  int index;
-  lua_Integer count;
-  lua_Integer rooms; /* of sent_file.h, that its files may be in */
+  bool are_list;     /* The script returned a list, and not a single item. */
+  bool is_only;      /* The value at index is the only item, and not a list of items. */
+  int index;         /* The place of the item or the list on the stack. */
+  lua_Integer count; /* How many items there are. */
+  lua_Integer rooms; /* The files may be in the rooms from 1 to this one (sent_file.h). */
 };
 
 static void push_item(lua_State *state, const struct items *items, lua_Integer i) {
@@ -41,7 +41,7 @@ static bool is_plain(int type) { return type == LUA_TSTRING || type == LUA_TFUNC
 
 /* ---- complaints ---------------------------------------------------------------------------- */
 
-/* Pushes whom a complaint is about. */
+/* Pushes the beginning of a complaint. `item` is a place in a list, or 0. */
 static const char *push_subject(lua_State *state, const struct returned *returned,
                                 lua_Integer item) {
   const char *place = generation_push_place(state, returned->generation, returned->function);
@@ -49,7 +49,7 @@ static const char *push_subject(lua_State *state, const struct returned *returne
   return lua_pushfstring(state, "%s returned a list whose item %I is", place, (LUAI_UACINT)item);
 }
 
-/* The value on the top is not what it must be; `item` is its place in a list, or 0. */
+/* Raises that the value on the top cannot be sent. `item` is its place in a list, or 0. */
 static int complain(lua_State *state, const struct returned *returned, lua_Integer item) {
   const char *type = luaL_typename(state, -1);
   file_value_make_stream(state, -1);
@@ -68,8 +68,8 @@ static int complain_of_no_items(lua_State *state, const struct returned *returne
 
 /* ---- looking ------------------------------------------------------------------------------- */
 
-/* Pushes the file of the item at index, and gives how many bytes of it are meant; false, with
- * nothing pushed, if the item is neither a userdata nor { file = f, length = n } and nothing else.
+/* Pushes the file of the item at index, and gives how many bytes of it are to be sent. False, with
+ * nothing pushed: the item is neither a userdata nor { file = f, length = n } without other fields.
  * Allocates nothing in Lua. */
 static bool push_file(lua_State *state, int item, lua_Integer *length) {
   *length = SENT_FILE_WHOLE;
@@ -101,7 +101,8 @@ static bool has_open_file(lua_State *state) {
   return is_open;
 }
 
-/* Looks what is there, and complains of nothing yet. */
+/* Counts the rooms that the items need. *has_files: there are items besides strings and functions,
+ * which may be files. */
 static lua_Integer count_rooms(lua_State *state, const struct items *items, bool *has_files) {
   lua_Integer count = 0;
   *has_files = false;
@@ -118,9 +119,9 @@ static lua_Integer count_rooms(lua_State *state, const struct items *items, bool
 
 /* ---- making room --------------------------------------------------------------------------- */
 
-/* Puts a list of the core's own in the place of the items, and sees to it that there are rooms for
- * their files. A finalizer may change everything but that list meanwhile, so that more rooms may be
- * needed in the end. */
+/* Replaces the items by a list that no script can reach, and makes the rooms for their files. A
+ * finalizer may change the items themselves meanwhile, so the rooms are counted again at the end.
+ */
 static void make_rooms(lua_State *state, struct items *items, lua_Integer rooms) {
   bool has_files;
   if (!items->is_only) items->count = (lua_Integer)lua_rawlen(state, items->index);
@@ -153,7 +154,7 @@ static int complain_of_same(lua_State *state, const struct returned *returned, l
                     (LUAI_UACINT)one, (LUAI_UACINT)other);
 }
 
-/* The closed file on the top may be so because it stands in the list before. */
+/* Raises that the file on the top is closed, or that an earlier item is the same file. */
 static int complain_of_closed(lua_State *state, const struct returned *returned,
                               const struct items *items, lua_Integer item, lua_Integer place) {
   lua_Integer length;
@@ -168,7 +169,7 @@ static int complain_of_closed(lua_State *state, const struct returned *returned,
   return complain(state, returned, place);
 }
 
-/* A file that is there, but cannot be read, is no fault of the response's form. */
+/* Fails the session: the response has the right form, but a file of it cannot be read. */
 static void refuse_file(lua_State *state, struct session *session, lua_Integer place,
                         const char *why) {
   char name[PATH_MAX], detail[PATH_MAX + 128], which[32] = "";
@@ -224,7 +225,7 @@ static bool take_files(lua_State *state, struct session *session, const struct r
 
 /* ---- sending ------------------------------------------------------------------------------- */
 
-/* Not inlined, so that send_string() is. */
+/* Not inlined, so that the compiler inlines send_string(). */
 __attribute__((noinline)) static void hold_string(lua_State *state, struct session *session) {
   size_t length;
   const char *bytes = lua_tolstring(state, -1, &length);
@@ -315,9 +316,9 @@ static void close_rooms(lua_State *state, lua_Integer rooms) {
   sent_file_fill_stock(state);
 }
 
-/* All or nothing: the items are looked at, and the files taken, before the first item goes out.
- * From the look on nothing is allocated in Lua, so that no finalizer can change what was seen.
- * False: the session was told. */
+/* Takes all files before the first item is sent, so that all of the response is sent or nothing.
+ * Nothing is allocated in Lua in between, so no finalizer can change what was checked. False: the
+ * session has failed. */
 static bool queue_items(lua_State *state, struct session *session, struct items *items,
                         const struct returned *returned) {
   bool has_files;
@@ -350,7 +351,7 @@ static bool queue_table(lua_State *state, struct session *session, struct items 
   return complain(state, returned, 0);
 }
 
-/* For queue_files(). */
+/* The arguments of queue_files(), and what it returns. */
 struct queueing {
   struct session *session;
   const struct returned *returned;
@@ -368,7 +369,8 @@ static int queue_files(lua_State *state) {
   return 0;
 }
 
-/* The files are the server's, which closes what it does not send, whatever goes wrong. */
+/* The server owns the files from here on: if anything goes wrong, it closes those that it does not
+ * send. */
 static bool queue_protected(lua_State *state, struct session *session,
                             const struct returned *returned) {
   struct queueing queueing = {session, returned, {.is_only = true, .index = 2, .count = 1}, false};
@@ -384,7 +386,7 @@ static bool queue_protected(lua_State *state, struct session *session,
   return false;
 }
 
-/* A list of strings and functions, as most are, has nothing that must be closed. */
+/* Most lists have strings and functions only, and nothing that must be closed. */
 static bool queue_list(lua_State *state, struct session *session, const struct returned *returned) {
   bool has_files;
   struct items items = {.are_list = true, .index = lua_gettop(state)};
@@ -395,7 +397,7 @@ static bool queue_list(lua_State *state, struct session *session, const struct r
   return true;
 }
 
-/* Not inlined, so that response_queue() is. */
+/* Not inlined, so that the compiler inlines response_queue(). */
 __attribute__((noinline)) static bool queue_other(lua_State *state, struct session *session,
                                                   const struct generation *generation,
                                                   enum function function) {

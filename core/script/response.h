@@ -1,7 +1,7 @@
-/* response.h: what a script's function returns, turned into output of its session.
+/* response.h: turns what a function of the script returns into output of its session.
  *
- * A string, a file, a function, a part of a file, a list of these, or nil. Everything here runs
- * inside the gate and may raise. */
+ * That is a string, a file, a function, a part of a file, a list of these, or nil. Everything here
+ * runs inside the gate and may raise, unless a comment says otherwise. */
 #ifndef SCRIPT_RESPONSE_H
 #define SCRIPT_RESPONSE_H
 
@@ -11,19 +11,18 @@
 #include "script/generation.h"
 #include "session/steps.h"
 
-/* Queues the value on the top of the stack as what `function` returned; what there is from it on up
- * is then of no more use. Nothing is queued when the value is not a response: then an error is
- * raised that tells which function returned what. False: a file cannot be read, nothing is queued,
- * and session_fail() was called. Whatever comes of it, no file that stands in the value is left
- * open but those that were queued. */
+/* Queues the value on the top of the stack, which `function` returned, and uses up the stack from
+ * it on. If the value is not a response, queues nothing and raises an error that names the function
+ * and the value. False: a file cannot be read, nothing is queued, and session_fail() was called. In
+ * every case the files in the value are closed, except for those that were queued. */
 bool response_queue(lua_State *state, struct session *session, const struct generation *generation,
                     enum function function);
 
-/* Closes the descriptor if the reference is that of one and of nothing in Lua, outside of the gate
- * as well; false if it is not. */
+/* Closes the descriptor that the reference stands for; false if it stands for a value in Lua. May
+ * be called outside of the gate, and cannot fail. */
 bool response_close_descriptor(int reference);
 
-/* Closes the file that was queued under the reference; anything else is left alone. */
+/* Closes the file that was queued with the reference, if it was a file. */
 void response_close(lua_State *state, int reference);
 
 #endif
