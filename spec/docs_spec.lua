@@ -152,6 +152,14 @@ describe("the pages about the code", function()
       end
     end)
 
+    it("name types that are there: " .. page, function()
+      for kind, name in text:gmatch "`(%l+)%s+([%w_]+)`" do
+        if kind == "struct" or kind == "enum" then
+          assert.is_truthy(code:find(("\n%s %s {"):format(kind, name), 1, true), ("%s names %s %s"):format(page, kind, name))
+        end
+      end
+    end)
+
     it("name words of the code that are there: " .. page, function()
       for name in text:gmatch "`([%l%d]+_[%l%d_]+)`" do
         assert.is_truthy(code:find("%f[%w_]" .. name .. "%f[^%w_]"), page .. " names " .. name)
