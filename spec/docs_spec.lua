@@ -155,7 +155,8 @@ describe("the pages about the code", function()
     it("name types that are there: " .. page, function()
       for kind, name in text:gmatch "`(%l+)%s+([%w_]+)`" do
         if kind == "struct" or kind == "enum" then
-          assert.is_truthy(code:find(("\n%s %s {"):format(kind, name), 1, true), ("%s names %s %s"):format(page, kind, name))
+          local definition = ("\n%s %s {"):format(kind, name)
+          assert.is_truthy(code:find(definition, 1, true), page .. " names" .. definition)
         end
       end
     end)
