@@ -1,14 +1,17 @@
--- What the server logged while a script was in the simulator.
+-- The captured log: what was logged while a script ran in the simulator.
 
 local simulator = require "parlance.simulator"
 
 local captured_log = {}
 
---- Reads what was logged since the last time. Adds the places at which the script printed to the set `printed`,
---- fields of the protocol that look misspelled to `misspelled`, with what was meant, and settings that the protocol
---- does not document to `unknown`, with what was meant or "", and what was said of byte orders to the set `orders`, if
---- these are given.
---- Returns the text of the first error, and of the first warning; what a script logs itself is neither.
+--- Reads the log lines since the last call. Adds to these tables, of which the last three may be nil:
+---
+---   printed      a set of the places at which the script printed
+---   misspelled   fields of the protocol that look misspelled, each with the field that was probably meant
+---   unknown      settings that the protocol does not document, each with the one that was probably meant, or ""
+---   orders       a set of remarks on byte orders
+---
+--- Returns the lines of the first error and of the first warning. Lines that a script logs itself do not count.
 function captured_log.read(printed, misspelled, unknown, orders)
   local raised, warning
   for _, entry in ipairs(simulator.log()) do

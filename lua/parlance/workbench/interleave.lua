@@ -1,5 +1,5 @@
--- Plays different transcripts of a script against each other: what one client's conversation leaves outside of `self`
--- must not reach another's.
+-- Plays pairs of transcripts of one script at the same time: state that one conversation keeps outside of `self` must
+-- not reach the other.
 
 local player = require "parlance.workbench.player"
 local scripts = require "parlance.workbench.scripts"
@@ -7,10 +7,10 @@ local captured_log = require "parlance.workbench.captured_log"
 local simulator = require "parlance.simulator"
 local variants = require "parlance.workbench.variants"
 
--- So many pairs are played, those that stand next to each other first.
+-- The most pairs that are played. Transcripts that stand next to each other come first.
 local MOST_PAIRS <const> = 256
 
--- The pairs of the list that can be played, the nearest first, each in both orders.
+-- Returns the pairs of the list that can be played, the nearest first, each in both orders.
 local function pairs_of(list)
   local found = {}
   for distance = 1, #list - 1 do
@@ -26,7 +26,7 @@ local function pairs_of(list)
   return found
 end
 
--- A play of the two on a script that nobody has talked to: the fault, or nil.
+-- Plays both on a newly loaded script. Returns the fault, or nil.
 local function play(script, one, other, versions)
   local options = { time = one.time }
   for name, value in pairs(script.options) do options[name] = value end
@@ -37,10 +37,10 @@ local function play(script, one, other, versions)
   return player.play(loaded, variants.paired(one, other), {}, {})
 end
 
---- Plays each transcript of the list, which hold by themselves, against others, until os.clock() is `deadline`.
+--- Plays the transcripts of the list, each of which holds alone, in pairs, until os.clock() is `deadline`.
 --- Returns a list of { transcript =, fault = } (see player.play()) with fault.how "beside" and fault.other, the other
---- transcript, at most one for each; and how many plays there were. The set `versions` gets the fingerprints of what
---- was played as a server would load it.
+--- transcript, at most one for each; and how many plays there were. The set `versions` gets the fingerprints of the
+--- versions that were played with the settings of the server.
 return function(script, list, deadline, versions)
   local findings, is_found, plays = {}, {}, 0
   simulator.silence(true)

@@ -1,4 +1,4 @@
--- Plays a transcript once against a script in the simulator, in one way, and tells what is wrong.
+-- Plays a transcript once, in one way, against a script in the simulator, and returns the fault if there is one.
 
 local advance = require "parlance.workbench.advance"
 local captured_log = require "parlance.workbench.captured_log"
@@ -7,11 +7,11 @@ local player = {}
 
 -- ---- answers ------------------------------------------------------------------------------------
 
--- How many steps a search may take, with each pattern of them trying all lengths.
+-- The most steps of a search in which each pattern tries all lengths.
 local MOST_STEPS <const> = 1e8
 
--- Whether all of `got` is these items, each pattern taking what those behind it leave, and not all that it can get.
--- Captures and anchors mean something else in the midst of a pattern.
+-- Whether the items together match all of `got`, with backtracking between them. Returns false for patterns with
+-- captures or anchors: they would mean something else within a longer pattern.
 local function is_one_match(items, got)
   local parts, count = {}, 0
   for i, item in ipairs(items) do
@@ -28,10 +28,10 @@ local function is_one_match(items, got)
   return is_well and start ~= nil
 end
 
--- Nil if `got` is just what the items say; else what was expected, as far as it is known: where a
--- pattern matched, what it matched stands.
+-- Returns nil if `got` is what the items say, else a fault. Where a pattern matched, `expected` has the bytes that it
+-- matched.
 local function compare(items, got)
-  if #items == 1 and items[1].text == got then return nil end -- nearly always
+  if #items == 1 and items[1].text == got then return nil end -- This is the usual case.
   local expected, at = {}, 1
   local failed
   for _, item in ipairs(items) do
@@ -42,7 +42,7 @@ local function compare(items, got)
     elseif failed then
       expected[#expected + 1] = "~" .. item.pattern
     else
-      -- It fails where a pattern is too complex for what it meets.
+      -- find() raises if the pattern is too complex for the text.
       local is_well, start, stop = pcall(string.find, got, "^" .. item.pattern, at)
       if is_well and start then
         expected[#expected + 1] = got:sub(at, stop)
@@ -57,8 +57,8 @@ local function compare(items, got)
   return { kind = "answer", line = (failed or items[#items]).line, expected = table.concat(expected), got = got }
 end
 
--- Whether what was said is the answers one behind the other, each as long as it was by itself: a pattern that
--- takes all that it can get would take the next answer as well.
+-- Whether `got` is the answers of the parts one after the other, each as long as in the play before. (A pattern alone
+-- might also match a part of the next answer.)
 local function is_in_parts(parts, got)
   local at = 1
   for _, part in ipairs(parts) do
@@ -68,8 +68,8 @@ local function is_in_parts(parts, got)
   return at == #got + 1
 end
 
--- Whether it is what the items say but for an interim response, such as 100 Continue: a client that would wait
--- for one gets none where its request comes in one piece.
+-- Whether `got` is what the items say if interim responses, such as 100 Continue, are left out: a client whose request
+-- comes in one piece gets none.
 local function is_but_for(interim, items, got)
   local from, to = got:find(interim, 1, true)
   if not from then return false end
@@ -82,13 +82,13 @@ end
 local Play = {}
 Play.__index = Play
 
--- What is wrong ends the play.
+-- Ends the play with this fault.
 local function fail(fault)
   error(fault, 0)
 end
 
--- The client reads all that there is. When the server is through with it, the script hears so at once, as it
--- does from a server: other clients may be told of it.
+-- The client reads all output. If the server has finished with the connection, it is closed at once, so that
+-- handle_close runs when it would in the server.
 local function take(client)
   local session = client.session
   if not session then return end
@@ -113,7 +113,7 @@ local function vanish(client)
   take(client)
 end
 
--- The server reads that only when enough of its answers were taken, as it does the bytes before.
+-- The client stops sending. The session may read that only after output was taken.
 local function send_end(client)
   while client.session and not client.session:receive_end() do
     local had = #client.pending
@@ -123,7 +123,7 @@ local function send_end(client)
   take(client)
 end
 
--- All of it, as far as the server reads; what it answers is read at once.
+-- The client sends bytes, as far as the session reads them, and reads each answer at once.
 local function send(client, text, from, to)
   while client.session and from <= to do
     local count = client.session:receive(text, from, to)
@@ -141,12 +141,12 @@ function Play:client(name)
     client = { session = self.script:open { port = 50001 + nth }, pending = "" }
     self.clients[name] = client
     self.order[#self.order + 1] = client
-    take(client) -- what it is greeted with
+    take(client) -- handle_connect may have sent something.
   end
   return client
 end
 
--- Before a client's turn, which lasts until it reads again: nothing is there that was not said.
+-- Begins a client's turn, which lasts until its next `<`: there must be no output that the transcript lacks.
 local function begin_turn(client, step)
   if client.is_in_turn then return end
   client.is_in_turn = true
@@ -158,14 +158,14 @@ local function begin_turn(client, step)
   end
 end
 
--- The client leaves in the middle of what it sends: with or without saying so.
+-- The client disconnects in the middle of what it sends: it closes or resets the connection.
 function Play:leave(client)
   if not self.way.breaks then send_end(client) end
   vanish(client)
   self.is_left = true
 end
 
--- A send, cut where the way says.
+-- Plays a step of kind "send", cut where the way says.
 local function play_send(self, client, step)
   local text, base = step.text, self.position
   local cuts, from = self.way.cuts, 1
@@ -208,7 +208,7 @@ end
 function STEPS.gone(_, client, step)
   begin_turn(client, step)
   vanish(client)
-  client.pending, client.is_over = "", true -- whatever it has not read, it never will
+  client.pending, client.is_over = "", true -- The client never reads what it has not read by now.
 end
 
 function STEPS.expect(self, client, step)
@@ -257,7 +257,7 @@ local function close_all(self)
   end
 end
 
--- The fault, with what the server raised meanwhile, or why it refused something.
+-- Adds to the fault the error or the warning that was logged. An error alone is a fault, too.
 local function explain(fault, notes)
   local raised, warning = captured_log.read(notes)
   if raised then
@@ -271,13 +271,13 @@ end
 
 --- Plays the transcript in this way:
 ---
----   cuts     a sorted list of counts of bytes that clients have sent, in all, after each of which the
----            server gets what was sent so far; "bytes": after each; nil: each send is one piece
----   gone     the client leaves when it has sent so many bytes; `breaks`: without saying so
----   has_one_port   all clients come from the same port
----   after_piece(position, requests)   is called after each piece; the play is over if it says true
+---   cuts     a sorted list of byte counts of all that clients send: the session gets one piece up to each of them;
+---            "bytes": it gets each byte separately; nil: each send is one piece
+---   gone     the client disconnects after so many bytes; `breaks`: by a reset
+---   has_one_port   all clients have the same port
+---   after_piece(position, requests)   is called after each piece; the play ends if it returns true
 ---
---- Nil if all is as it should be; else the fault: its `kind` is "answer" (with `expected` and `got`),
+--- Returns nil, or the fault: its `kind` is "answer" (with `expected` and `got`),
 --- "closed" (it should not, with the `reason`), "open" (it should have closed) or "raise" (with the log's
 --- text as `raised`); `line` is the transcript's. `notes` gets the places at which the script printed.
 function player.play(script, transcript, way, notes)

@@ -1,12 +1,12 @@
--- The places at which a conversation is cut or left: all of them, or where there are very many, some that are chosen
--- by what is there and by count, so that every machine chooses the same.
+-- Chooses the places at which a conversation is cut or the client disconnects: all of them, or, if there are very many,
+-- some. The choice depends only on the transcript, so that every machine chooses the same.
 
 local positions = {}
 
---- So many of a kind are played, each.
+-- The most places that are chosen.
 local MOST <const> = 1024
 
--- At most so many of a sorted list, evenly spread over it.
+-- Returns at most so many items of the list, evenly spread over it.
 local function thin(list, most)
   if #list <= most then return list end
   local thinned = {}
@@ -21,7 +21,7 @@ local function sorted(set)
   return list
 end
 
---- The places beside the ends of what clients send in a step and of lines in it, as counts of bytes that were sent.
+--- Returns a sorted list of the places at and next to the ends of steps and of lines, as counts of bytes sent.
 function positions.ends(transcript)
   local set, base = {}, 0
   local function mark(place)
@@ -37,17 +37,17 @@ function positions.ends(transcript)
   return sorted(set)
 end
 
--- All plays of a kind together are of so many bytes, however many places a conversation has, but there are so many
--- of them in any case. A step, or a request, counts as so many bytes.
+-- All plays together send at most MOST_PLAYED bytes, where each step or request counts as STEP bytes more. But at least
+-- LEAST places are chosen.
 local MOST_PLAYED <const>, LEAST <const>, STEP <const> = 256 * 1024 * 1024, 16, 128
 
---- How many places are played of a conversation in which clients send so many bytes, in so many steps or requests.
+--- Returns how many places to choose in a conversation of so many bytes and so many steps or requests.
 function positions.most(bytes, steps)
   return math.min(MOST, math.max(LEAST, MOST_PLAYED // math.max(bytes + STEP * steps, 1)))
 end
 
---- The places from `first` to `last`, sorted; of more than `most`, some of the sorted list `ends`, and others that
---- are evenly spread.
+--- Returns a sorted list of the places from `first` to `last`. If these are more than `most`, half of the list comes
+--- from the sorted list `ends`, and the rest is evenly spread.
 function positions.choose(first, last, ends, most)
   local count = last - first + 1
   local list = {}
@@ -71,8 +71,8 @@ function positions.choose(first, last, ends, most)
   return sorted(set)
 end
 
---- Goes through a list: in its order if `is_plain`, else places far apart first, so that those for which there is no
---- time are spread over all.
+--- Returns an iterator over the list: in its order if `is_plain`, else with places far apart first, so that those which
+--- are not played for lack of time are spread over the whole.
 function positions.each(list, is_plain)
   return coroutine.wrap(function()
     if is_plain then

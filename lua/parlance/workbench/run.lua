@@ -1,4 +1,4 @@
--- Plays one transcript against one script in every way, and finds the smallest that shows a fault.
+-- A run: plays one transcript against one script in every way, and finds the smallest case that shows a fault.
 
 local captured_log = require "parlance.workbench.captured_log"
 local positions = require "parlance.workbench.positions"
@@ -7,20 +7,20 @@ local scripts = require "parlance.workbench.scripts"
 local simulator = require "parlance.simulator"
 local variants = require "parlance.workbench.variants"
 
--- How long each of these may take, in seconds of the processor, so that a busy machine changes nothing: to play byte
--- by byte, and that also when there is no time left; to cut at one place after the other, and to leave; and to look
--- for a smaller example of what was found. Only a slow script takes as long.
+-- The limits of each part of a run, in seconds of processor time, so that a busy machine changes nothing. Playing byte
+-- by byte has at least LEAST_SECONDS, even if no time is left. SEARCH_SECONDS is for finding a smaller case. Only slow
+-- scripts reach these limits.
 local BYTES_SECONDS <const>, LEAST_SECONDS <const> = 10, 0.1
 local CUT_SECONDS <const>, GONE_SECONDS <const>, SEARCH_SECONDS <const> = 60, 30, 10
 
--- So many bytes are played one by one.
+-- The most bytes that are played one by one.
 local MOST_SINGLE <const> = 1024 * 1024
 
--- Up to so many bytes each place is cut in a play of its own; beyond, one play cuts every request
--- at its k-th byte, for each k, since a cut matters to the request that it falls into.
+-- If clients send at most so many bytes, each play cuts at one place. If they send more, play number k cuts every
+-- request after its byte k, since a cut matters only to the request that it falls into.
 local SINGLE_CUTS <const> = 1024
 
--- So much is slow: a request of this many bytes, and bytes looked at per byte of it.
+-- A request is slow if it has so many bytes and request_complete was shown so many bytes for each of them.
 local SLOW_BYTES <const>, SLOW_RATIO <const> = 1024, 32
 
 local Run = {}
@@ -33,13 +33,13 @@ local function load(self)
   for name, value in pairs(self.options) do options[name] = value end
   local script, why = scripts.load(self.path, options, self.transcript)
   local unknown = {}
-  captured_log.read({}, {}, unknown) -- what else it logs when it is loaded has been told
+  captured_log.read({}, {}, unknown) -- Other log lines of loading were reported before.
   for _, setting in ipairs(self.transcript.settings) do self.unknown[setting.name] = unknown[setting.name] end
   if script then self.versions[script:fingerprint()] = true end
   return script, why
 end
 
--- Another script that nobody has talked to. It did load before; when it does not any more, that is all.
+-- Loads the script anew. It did load before; if it no longer does, the run ends.
 local function renew(self)
   local why
   if self.script then self.script:close() end
@@ -49,13 +49,13 @@ end
 
 local function play(self, way, transcript)
   if self.transcript.fresh and self.plays > 0 then renew(self) end
-  simulator.silence(self.plays > 0) -- what it prints is the same each time
+  simulator.silence(self.plays > 0) -- Each play prints the same.
   self.plays = self.plays + 1
   return player.play(self.script, transcript or self.transcript, way, self.printed)
 end
 
--- A function that tells whether so many seconds have passed from now on, or the whole time is over and at least
--- `least` have.
+-- Returns a function that tells whether the time is over: after `seconds`, or at the deadline of the run, but not
+-- before `least` seconds.
 local function timer(self, seconds, least)
   local now = os.clock()
   local stop = math.min(now + seconds, math.max(self.deadline or math.huge, now + (least or 0)))
@@ -64,33 +64,33 @@ end
 
 -- ---- findings -----------------------------------------------------------------------------------
 
-local function find(self, fault, how, more)
+local function add_finding(self, fault, how, more)
   fault.how = how
   for name, value in pairs(more or {}) do fault[name] = value end
   self.findings[#self.findings + 1] = fault
 end
 
--- When a fault does not show with a script that nobody has talked to, something was kept from the
--- conversations before: true.
+-- Returns true if a newly loaded script does not show the fault: then the script kept state of the conversations
+-- before.
 local function is_worn(self, way)
   if self.transcript.fresh then return false end
   renew(self)
   return play(self, way) == nil
 end
 
--- What it took to see where a request ends, and whether that is too much.
+-- Notes the slowest request: how often request_complete was called for it, and with how many bytes.
 local function note_request(self, length, calls, bytes)
   if length >= SLOW_BYTES and bytes > SLOW_RATIO * length and bytes > (self.slow and self.slow.bytes or 0) then
     self.slow = { length = length, calls = calls, bytes = bytes }
   end
 end
 
--- Notes that only so many of all are played, by their number and not for a lack of time.
+-- Notes for the report that only some of all plays were chosen.
 local function note_choice(self, count, all, what)
   if count < all then self.chosen[#self.chosen + 1] = ("%d of %d %s"):format(count, all, what) end
 end
 
--- Byte by byte, and what it shows of the requests: where each ends, and how often it was looked at.
+-- Plays byte by byte. Returns the fault, and where each request ends; also notes slow requests.
 local function play_bytes(self)
   local ends, last, start = {}, 0, 0
   local calls, bytes = self.script:asked()
@@ -116,7 +116,7 @@ local function play_bytes(self)
   return fault, ends
 end
 
--- The places of the sorted list, each counted from the beginning of the request that it is in; sorted.
+-- Converts the places of the sorted list to places within their requests. Returns a sorted list.
 local function within_requests(list, ends)
   local set, request, from = {}, 1, 0
   for _, place in ipairs(list) do
@@ -129,8 +129,8 @@ local function within_requests(list, ends)
   return sorted
 end
 
--- How many ways to cut there are, the places that are chosen of them, and a function that gives the cuts of a play at
--- the nth: every place is in one of them. (They are not kept: Lua's collector would walk through them all.)
+-- Returns how many ways to cut there are, a list of the chosen ones, and a function that makes the cuts of one of
+-- them. (The cuts are not stored, because Lua's collector would walk through them all.)
 local function cuts_of(self, ends)
   local total, near = self.transcript.bytes, positions.ends(self.transcript)
   local most = positions.most(total, math.max(#ends, #self.transcript.steps))
@@ -154,8 +154,8 @@ local function cuts_of(self, ends)
   end
 end
 
--- Plays in the way of each place of the list, until there is a fault or the time is over: the fault and the place.
--- `all`: how many there are that these were chosen of.
+-- Calls way_of(place), which plays, for each place of the list, until there is a fault or the time is over. Returns the
+-- fault and the way. `all` is how many places the list was chosen from.
 local function try_places(self, what, seconds, list, all, way_of)
   local is_late, done = timer(self, seconds), 0
   note_choice(self, #list, all, what)
@@ -170,7 +170,7 @@ local function try_places(self, what, seconds, list, all, way_of)
   end
 end
 
--- The smallest part of the cuts that still shows a fault, and that fault.
+-- Returns a single cut that shows a fault, and this fault; or the cuts and the fault if there is none.
 local function smallest(self, cuts, fault)
   local is_late = timer(self, SEARCH_SECONDS)
   for _, place in ipairs(#cuts > 1 and cuts or {}) do
@@ -190,38 +190,38 @@ local function try_cuts(self, ends)
   if not fault then return false end
   local plays = self.plays
   if is_worn(self, way) then
-    find(self, fault, "worn", { plays = plays })
+    add_finding(self, fault, "worn", { plays = plays })
   else
     local cuts, least = smallest(self, way.cuts, fault)
-    find(self, least, "cut", { cuts = cuts })
+    add_finding(self, least, "cut", { cuts = cuts })
   end
   return true
 end
 
--- What is left of a client that has gone must not reach the next.
+-- Finds the first place where a client that disconnects there changes the answer of the next client.
 local function find_left_over(self, fault)
   local is_late = timer(self, SEARCH_SECONDS)
   for place = 0, self.transcript.bytes do
     for _, breaks in ipairs { false, true } do
-      if is_late() then return find(self, fault, "after") end
+      if is_late() then return add_finding(self, fault, "after") end
       renew(self)
       play(self, { gone = place, breaks = breaks })
       local alone = play(self, {})
-      if alone then return find(self, alone, "after", { gone = place, breaks = breaks }) end
+      if alone then return add_finding(self, alone, "after", { gone = place, breaks = breaks }) end
     end
   end
-  find(self, fault, "after")
+  add_finding(self, fault, "after")
 end
 
--- The first place at which it goes wrong, where they were not tried in order.
+-- Finds the first place that shows the fault. The places before were not all tried in order.
 local function find_first(self, fault, way)
   local is_late = timer(self, SEARCH_SECONDS)
   for before = 0, way.gone - 1 do
     if is_late() then break end
     local earlier = play(self, { gone = before, breaks = way.breaks })
-    if earlier then return find(self, earlier, "gone", { gone = before, breaks = way.breaks }) end
+    if earlier then return add_finding(self, earlier, "gone", { gone = before, breaks = way.breaks }) end
   end
-  find(self, fault, "gone", way)
+  add_finding(self, fault, "gone", way)
 end
 
 local function try_leaving(self, ends)
@@ -240,42 +240,43 @@ local function try_leaving(self, ends)
   if fault then find_left_over(self, fault) end
 end
 
--- ---- the whole ----------------------------------------------------------------------------------
+-- ---- all ways -----------------------------------------------------------------------------------
 
--- Each shows what the one before cannot; what the plainest shows needs no other.
+-- The plainest ways come first. A fault in one of them makes the others needless.
 local function try_all(self)
   local fault = play(self, {})
-  if fault then return find(self, fault, "whole") end
+  if fault then return add_finding(self, fault, "whole") end
   fault = play(self, {})
-  if fault then return find(self, fault, "again") end
+  if fault then return add_finding(self, fault, "again") end
   local in_bytes, ends = play_bytes(self)
   local is_found = try_cuts(self, ends)
-  if in_bytes and not is_found then find(self, in_bytes, "bytes") end
+  if in_bytes and not is_found then add_finding(self, in_bytes, "bytes") end
   if in_bytes or is_found then return end
-  -- Who waits for a word before it sends on cannot send all at once.
+  -- A client that waits for an interim response cannot send all at once.
   local pipelined = not self.transcript.waits and variants.pipelined(self.transcript)
   local doubled = variants.doubled(self.transcript)
   fault = pipelined and play(self, {}, pipelined)
-  if fault then find(self, fault, "pipelined") end
-  fault = doubled and play(self, {}, doubled) and play(self, { has_one_port = true }, doubled) -- it may tell the port
-  if fault then find(self, fault, "doubled") end
+  if fault then add_finding(self, fault, "pipelined") end
+  -- The answer may contain the port, so that a fault counts only if it shows with one port, too.
+  fault = doubled and play(self, {}, doubled) and play(self, { has_one_port = true }, doubled)
+  if fault then add_finding(self, fault, "doubled") end
   if #self.findings == 0 then try_leaving(self, ends) end
 end
 
---- Tries the script at `path`, loaded with these options of simulator.load(), with the transcript, until
+--- Plays the transcript against the script at `path`, loaded with these options of simulator.load(), until
 --- os.clock(), which counts the processor's time, is `deadline` if there is one. Returns
 ---
 ---   findings   a list of faults (see player.play) with `how`: "whole", "again" (the second time), "cut"
 ---              (with `cuts`), "bytes", "pipelined", "doubled" (two clients at once), "gone" (with
----              `gone` and `breaks`), "after" (the client that comes after one that left), "worn" (not with a
----              script that nobody has talked to: it was the nth of `plays`)
----   plays      how many there were
----   slow       the request that was looked at too often: its `length`, `calls`, `bytes`; or nil
+---              `gone` and `breaks`), "after" (the client after one that disconnected), "worn" (play number
+---              `plays` shows it, but a newly loaded script does not)
+---   plays      the number of plays
+---   slow       the slowest request, if any is slow: its `length`, `calls`, `bytes`; or nil
 ---   printed    a set of the places at which the script printed
 ---   unknown    settings of the transcript that the script does not document, with what was meant, or ""
----   versions   a set of the fingerprints of what was played
----   chosen     a list of how many of how many were played, where these are not all, in words
----   unplayed   what the time did not suffice for, in words, or nil
+---   versions   a set of the fingerprints of the versions that were played
+---   chosen     a list of texts: which plays were chosen from how many
+---   unplayed   a text: what was not played for lack of time; or nil
 ---
 --- or nil and why the script does not load.
 return function(path, options, transcript, deadline)
@@ -284,7 +285,7 @@ return function(path, options, transcript, deadline)
     findings = {}, plays = 0, printed = {}, versions = {}, unknown = {}, chosen = {},
   }, Run)
   local why
-  simulator.silence(true) -- it was loaded before, and has said what it prints then
+  simulator.silence(true) -- What it prints while loading was reported before.
   self.script, why = load(self)
   simulator.silence(false)
   if not self.script then return nil, why end

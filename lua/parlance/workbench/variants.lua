@@ -1,4 +1,4 @@
--- Other conversations that are made of a transcript's, and must be answered in the same way.
+-- Makes variants of a transcript: conversations that the script must answer in the same way.
 
 local variants = {}
 
@@ -9,12 +9,12 @@ local function derived(self, steps)
   return copy
 end
 
--- From so many seconds on a wait is part of the conversation; less is what recordings have between two steps.
+-- A wait of so many seconds or more is part of the conversation. Recordings have shorter ones between two steps.
 local PAUSE <const> = 0.1
 
---- The same with everything that the client sends in one piece, and all answers behind it; what the server
---- says before the client does stays in front. Nil where that would be another conversation: with several
---- clients, pauses, or a client that breaks off or sends when the server has closed.
+--- Returns a variant in which the client sends everything in one piece, and all answers come after it. What the
+--- server sends first stays in front. Returns nil where that would be a different conversation: with several clients, waits, or
+--- a client that resets the connection or sends after the server has closed.
 function variants.pipelined(self)
   if self.clients ~= 1 then return nil end
   local steps, sent, items = {}, {}, {}
@@ -40,7 +40,7 @@ function variants.pipelined(self)
     end
     ::continue::
   end
-  if #sent < 2 then return nil end -- it is in one piece already
+  if #sent < 2 then return nil end -- The client sends one piece already.
   send.text = table.concat(sent)
   for _, step in ipairs { send, send_end or false, expect or false, expect_end or false } do
     if step then steps[#steps + 1] = step end
@@ -48,11 +48,11 @@ function variants.pipelined(self)
   return derived(self, steps)
 end
 
--- In so many pieces at most two clients at once send what one would.
+-- The most pieces in which each of two clients sends its bytes.
 local MOST_PIECES <const> = 8192
 
---- Two clients that both have this conversation at once, and send in turn, a byte at a time, or a few if it is
---- long; nil for a conversation of several.
+--- Returns a variant in which two clients have this conversation at once. They send in turn, a byte at a time, or a few
+--- if it is long. Returns nil if the conversation has several clients.
 function variants.doubled(self)
   local steps, size = {}, (self.bytes + MOST_PIECES - 1) // MOST_PIECES
   if self.clients ~= 1 or self.fresh then return nil end
@@ -70,9 +70,8 @@ function variants.doubled(self)
   return derived(self, steps)
 end
 
--- Whether it can be played beside another: where time passes, or state is shared by design, that would be another
--- conversation.
-local function has_own_pace(self)
+-- Whether the transcript can be played beside another: not if time passes in it or clients share state by design.
+local function is_independent(self)
   for _, step in ipairs(self.steps) do
     if step.kind == "wait" and step.seconds >= PAUSE then return false end
   end
@@ -89,14 +88,14 @@ end
 
 --- Whether two transcripts can be played against each other: they meet the same script at the same time.
 function variants.are_compatible(one, other)
-  return has_own_pace(one) and has_own_pace(other) and one.time == other.time
+  return is_independent(one) and is_independent(other) and one.time == other.time
     and is_same_list(one.variables, other.variables) and is_same_list(one.settings, other.settings)
 end
 
--- At most so many lines of a step are sent one by one.
+-- A step of more lines is sent in one piece.
 local MOST_LINES <const> = 64
 
--- The steps of a transcript in turns, in each of which a client sends a line, or does something else.
+-- Returns the steps of a transcript, with those that send several lines split into lines.
 local function turns_of(self, name)
   local turns = {}
   local function add(step, text)
@@ -118,8 +117,8 @@ local function turns_of(self, name)
   return turns
 end
 
---- The conversations of two transcripts at once, in turn; the first one begins. The names of clients begin with
---- "one" and "two". Where one is over, the other goes on.
+--- Returns a transcript with the conversations of two transcripts, whose steps take turns; the first one begins.
+--- The names of clients begin with "one" and "two". Where one is over, the other goes on.
 function variants.paired(one, other)
   local steps, first, second = {}, turns_of(one, "one"), turns_of(other, "two")
   for i = 1, math.max(#first, #second) do
