@@ -8,14 +8,14 @@
 
 struct generation;
 
-/* Makes a generation from the files as they are now, or, as far as they have been read already, as
- * they stand in `ahead`; NULL if it is no good: then script->gate.error has the reason, and
- * *sources, which is the caller's to free, what was read. script_free_generation() frees it. */
+/* Makes a generation from the files, which are taken from `ahead` where they stand there. It is to
+ * be freed by script_free_generation(). NULL: it failed; script->gate.error has the reason, and
+ * *sources, which the caller frees, the files that were read. */
 struct generation *version_make(struct script *script, struct ahead *ahead,
                                 struct sources *sources);
 
-/* Why the last version could not be made, without a traceback and with the script's path; it lives
- * until the script is next called. */
+/* Why the last version could not be made, without a traceback and with the script's path. It lives
+ * until the next call into the script. */
 const char *version_error(struct script *script);
 
 #endif

@@ -1,5 +1,5 @@
-/* script_internal.h: the inside of a script. Private to script/ and to reload/, which gives it its
- * generations. */
+/* script_internal.h: the inside of a script. For script/; for reload/, which makes its generations;
+ * and for modules/, which enters its gate. */
 #ifndef SCRIPT_SCRIPT_INTERNAL_H
 #define SCRIPT_SCRIPT_INTERNAL_H
 
@@ -36,19 +36,20 @@ struct script {
   struct script_options options;
   struct memory memory;
   struct gate gate;
-  struct generation *generation; /* the one that serves, or NULL */
-  struct generation *older;      /* those that some conversations still have */
-  struct generation *running; /* the one that a call into Lua is for; NULL: none, or the newest */
+  struct generation *generation; /* The generation that serves; NULL before the script is loaded. */
+  struct generation *older;      /* The generations before it that still have sessions. */
+  struct generation *running;    /* The generation that Lua runs for; NULL: none, or the newest. */
   struct tasks tasks;
   struct collector collector;
-  void (*alarm)(void *context, int64_t when); /* is told when a task is due; or NULL */
+  void (*alarm)(void *context, int64_t when); /* Called when the next due time changes; or NULL. */
   void *alarm_context;
   struct script_asked asked;
-  struct reload *reload; /* of reload/reload.c, which frees it with the Lua state; NULL at first */
+  struct reload
+      *reload; /* The state of reload/reload.c, owned by Lua; NULL before the first load. */
   char name[NAME_MAX_LENGTH];
 };
 
-/* Frees a generation that no conversation has. */
+/* Frees a generation that has no sessions. */
 void script_free_generation(struct script *script, struct generation *generation);
 
 #endif
