@@ -44,8 +44,7 @@ struct script {
   void (*alarm)(void *context, int64_t when); /* Called when the next due time changes; or NULL. */
   void *alarm_context;
   struct script_asked asked;
-  struct reload
-      *reload; /* The state of reload/reload.c, owned by Lua; NULL before the first load. */
+  struct reload *reload; /* The state of reload/reload.c, owned by Lua; NULL before loading. */
   char name[NAME_MAX_LENGTH];
 };
 
