@@ -25,34 +25,32 @@ enum kind {
   EXPIRES  /* a limit of time is over, and the server does something by itself */
 };
 
-/* In `said` each step is this and its bytes. */
+/* In `said`, each step is this header and its bytes. */
 struct step {
-  int64_t when; /* ms since the beginning; of an answer: when the last of it was sent */
+  int64_t when; /* ms since the beginning; for ANSWERS: when its last byte was sent. */
   uint32_t length;
   enum kind kind;
 };
 
 struct recording {
-  struct recording_job job; /* first: a job is its recording */
-  struct service *service;  /* the writer has to do without it */
+  struct recording_job job; /* The first member: its address is the recording's. */
+  struct service *service;  /* Not for the thread of the writer. */
   struct buffer *said;
-  size_t last;        /* where in it the last step is */
-  size_t ahead;       /* bytes of the session's output that were put down before they were sent */
-  int64_t began;      /* by the server's clock, which limits of time go by */
-  int64_t began_real; /* by that of scripts, which all steps go by */
-  int64_t when;       /* that it was last, in ms since then */
-  int64_t lead;       /* how much more of it had passed, at most, than of the server's */
+  size_t last;        /* Where in `said` the last step begins. */
+  size_t ahead;       /* Bytes of the session's output that are in `said` but not sent yet. */
+  int64_t began;      /* The beginning by the server's clock, which limits of time use. */
+  int64_t began_real; /* The beginning by the clock of scripts, which the steps use. */
+  int64_t when;       /* ms since the beginning by the clock of scripts, when last read. */
+  int64_t lead;       /* ms by which that clock was ahead of the server's, at most. */
   uint64_t renewals;
-  bool ends; /* the client has stopped sending */
-  /* At the last look: */
-  bool was_whole; /* there was nothing more to come of the answer than was put down */
-  bool was_idle;  /* all of it had been sent */
-  bool closes;    /* the server was going to close behind it */
-  size_t unseen;  /* how many bytes of the client's nobody had looked at yet, because of it */
+  bool ends;      /* The client has stopped sending. */
+  bool was_whole; /* At the last look, all of the answer was in `said`. */
+  bool was_idle;  /* At the last look, all of the answer was sent. */
+  bool closes;    /* At the last look, the server was to close after the answer. */
+  size_t unseen;  /* At the last look, bytes of the client that waited behind the answer. */
   size_t received;
-  /* When it is over: */
   enum reason reason;
-  int64_t ended; /* ms since the beginning */
+  int64_t ended; /* ms since the beginning; set at the end, like `reason`. */
 };
 
 static struct recording_writer *writer_of(const struct recording *recording) {

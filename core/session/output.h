@@ -1,8 +1,8 @@
-/* output.h: what a session has still to send, in order.
+/* output.h: the unsent output of a session, in order.
  *
- * Mostly a run of copied bytes; behind it stand pieces of other kinds, and bytes behind those.
- * Private to the session room. Nothing here calls out: pieces that are done with are handed back,
- * so that the session can release what they refer to. */
+ * Copied bytes go first. They are followed by pieces of other kinds, and by bytes between those.
+ * Private to the session room. Nothing here calls the handler: pieces that were sent are returned,
+ * and the session releases their references. */
 #ifndef SESSION_OUTPUT_H
 #define SESSION_OUTPUT_H
 
@@ -15,13 +15,13 @@ enum piece_kind { PIECE_BYTES, PIECE_HELD, PIECE_FILE, PIECE_STREAM };
 struct piece {
   struct piece *next;
   enum piece_kind kind;
-  int reference; /* of all kinds but PIECE_BYTES */
+  int reference; /* Of every kind but PIECE_BYTES. */
   union {
     struct buffer *bytes;
     struct {
       struct span left;
-      struct held *held; /* or NULL */
-      size_t charge;     /* what it counts as buffered; 0 if another one pays for it */
+      struct held *held; /* NULL: the string is not shared. */
+      size_t charge;     /* Bytes that it counts as buffered; 0: another piece counts the string. */
     } held;
     struct {
       int descriptor;
@@ -32,35 +32,35 @@ struct piece {
 };
 
 struct output {
-  struct buffer *front; /* goes first */
+  struct buffer *front; /* Sent before the pieces. */
   struct piece *first;
   struct piece *last;
-  size_t size;    /* bytes in memory that wait; parts of files do not count */
-  size_t held;    /* those of them that are in held strings */
-  size_t files;   /* pieces that are parts of files */
-  size_t charged; /* the memory of the held strings that it pays for */
+  size_t size;    /* Unsent bytes in memory; parts of files do not count. */
+  size_t held;    /* How many of these are in held strings. */
+  size_t files;   /* How many pieces are parts of files. */
+  size_t charged; /* Bytes of the held strings that this output counts. */
 };
 
 static inline bool output_is_empty(const struct output *output) {
   return output->size == 0 && !output->first;
 }
 
-/* The stream whose turn it is: nothing but `front` stands before it. NULL if there is none. */
+/* The stream that only `front` is sent before; NULL: there is none. */
 static inline const struct piece *output_stream(const struct output *output) {
   return output->first && output->first->kind == PIECE_STREAM ? output->first : NULL;
 }
 
-/* The memory that it takes. */
+/* Bytes of memory. */
 static inline size_t output_memory(const struct output *output) {
   if (!output->front && !output->first) return 0;
   size_t behind = output->size - output->held - buffer_bytes(output->front).length;
   return buffer_memory(output->front) + behind + output->charged;
 }
 
-/* Queues a piece; it is copied. */
+/* Queues a copy of the piece. */
 enum status output_push(struct output *output, const struct piece *piece);
 
-/* Puts bytes before the stream whose turn it is. */
+/* Queues bytes before all pieces. */
 static inline enum status output_append_front(struct output *output, const char *bytes,
                                               size_t length) {
   enum status status = buffer_append(&output->front, bytes, length);
@@ -68,10 +68,10 @@ static inline enum status output_append_front(struct output *output, const char 
   return status;
 }
 
-/* Puts bytes behind the pieces, of which there must be one. */
+/* Queues bytes behind the pieces, of which there must be one. */
 enum status output_append_behind(struct output *output, const char *bytes, size_t length);
 
-/* Puts bytes behind all that waits. */
+/* Queues bytes behind everything. */
 static inline enum status output_append(struct output *output, const char *bytes, size_t length) {
   return output->first ? output_append_behind(output, bytes, length)
                        : output_append_front(output, bytes, length);
@@ -81,16 +81,16 @@ static inline enum status output_append(struct output *output, const char *bytes
 void output_next(const struct output *output, struct span *spans, size_t capacity,
                  struct session_output *next);
 
-/* Takes sent bytes off the front. Returns the pieces that are done with, or NULL. */
+/* Removes sent bytes. Returns the pieces that are sent to their end, or NULL. */
 struct piece *output_sent(struct output *output, size_t length);
 
-/* Takes off the piece at the head, which must be there. */
+/* Removes the first piece, which must be there. */
 struct piece *output_take_first(struct output *output);
 
-/* Pays for those of its held strings that nobody pays for any more. */
+/* Counts those of its held strings that no output counts any more. */
 void output_claim(struct output *output, struct held_strings *strings);
 
-/* Takes off every piece; the bytes at the front stay. */
+/* Removes every piece; `front` stays. */
 struct piece *output_take_pieces(struct output *output);
 
 #endif
