@@ -1,4 +1,4 @@
--- parlance check: are the scripts valid, and do their transcripts hold however the bytes come?
+-- parlance check: checks that scripts are valid, and that their transcripts hold however the bytes arrive.
 
 local play_together = require "parlance.workbench.interleave"
 local report = require "parlance.workbench.report"
@@ -8,8 +8,7 @@ local writers = require "parlance.workbench.writers"
 
 local HOLDS <const>, FAULTY <const>, UNCHECKED <const> = 0, 1, 2
 
--- When the nth of so many is to be done: each has its share of what time is left, so that a long one leaves
--- some for those behind it.
+-- Returns the deadline of the nth of so many transcripts: each gets an equal share of the remaining time.
 local function share(deadline, nth, count)
   if not deadline then return nil end
   local now = os.clock()
@@ -29,7 +28,7 @@ function Check:complain(text)
   self:raise_status(UNCHECKED)
 end
 
--- Tries the script with one of its transcripts: whether that holds. The set `versions` gets the fingerprints of what
+-- Plays one transcript of the script. Returns whether it holds. The set `versions` gets the fingerprints of what
 -- was played. (With other settings a script may load other files; that is the same version.)
 function Check:play(script, transcript, deadline)
   local outcome, why = run(script.path, script.options, transcript, deadline)
@@ -59,7 +58,7 @@ function Check:check(script)
   self:play_together(script, sound)
 end
 
--- Tries the transcripts that hold by themselves against each other.
+-- Plays the transcripts that hold alone in pairs.
 function Check:play_together(script, list)
   local findings, plays = play_together(script, list, self.deadline, self.versions)
   for _, finding in ipairs(findings) do
@@ -75,7 +74,7 @@ local function fingerprint(script)
   return loaded and loaded:fingerprint() or "none"
 end
 
--- Which version it is that was checked: "none" if it does not load, or was saved meanwhile.
+-- Returns the fingerprint of the version that was checked; "none" if it does not load or was saved meanwhile.
 function Check:version(script, before)
   self.versions[fingerprint(script)] = true
   self.versions[before] = nil

@@ -1,14 +1,13 @@
--- Makes inputs of others: what a careless or hostile client might send.
-
+-- Makes inputs from other inputs: what a careless or hostile client might send.
 
 local mutate = {}
 
 local random = math.random
 
--- An input has no more bytes than this.
+-- The most bytes of an input.
 local MOST_BYTES <const> = 4096
 
--- What protocols stumble over.
+-- Tokens that many protocols handle wrongly.
 local TOKENS <const> = {
   "\n", "\r\n", "\r\n\r\n", "\r", "\0", "\xff", " ", "\t", ":", ",", "\"", "'", "\\", "%", "%00", "../", "-1", "0", "1",
   "00", "9", "127", "128", "255", "256", "65535", "65536", "2147483647", "2147483648", "4294967295",
@@ -26,7 +25,7 @@ local function token(pool)
   return TOKENS[random(#TOKENS)]
 end
 
--- Each takes an input that is not empty, and a place in it.
+-- Each takes an input that is not empty and a place in it, and returns another input.
 local CHANGES <const> = {
   function(bytes, at) -- another byte
     return bytes:sub(1, at - 1) .. string.char(random(0, 255)) .. bytes:sub(at + 1)
@@ -58,7 +57,7 @@ local CHANGES <const> = {
   function(bytes) return bytes .. bytes end, -- the same request again
 }
 
---- Another input, made of one of pool.inputs by a few changes; pool.words are what the protocol knows.
+--- Returns one of pool.inputs with a few changes. pool.words are words of the protocol.
 function mutate.next(pool)
   local bytes = pool.inputs[random(#pool.inputs)]
   for _ = 1, random(4) do
@@ -68,7 +67,7 @@ function mutate.next(pool)
   return bytes:sub(1, MOST_BYTES)
 end
 
---- The short strings in the source of a script: its commands and keywords are among them.
+--- Returns the short strings in the source of a script. Its commands and keywords are among them.
 function mutate.words(files)
   local words, seen = {}, {}
   for _, path in ipairs(files) do
@@ -83,8 +82,8 @@ function mutate.words(files)
   return words
 end
 
---- The smallest input that test() still holds for, as far as `deadline` (of os.clock()) lets it be found: pieces are
---- left out, the long ones first, and then bytes made plain. And whether that came to its end.
+--- Returns the smallest input found for which test() is true, and whether the search ended before `deadline` (of
+--- os.clock()). It leaves out pieces, long ones first, and then replaces bytes by "a".
 function mutate.shrink(bytes, test, deadline)
   local size = #bytes
   while size >= 1 do

@@ -1,4 +1,4 @@
--- Scripts that a tool is to work on, and the transcripts that belong to them.
+-- Loads the scripts that a tool works on, and the transcripts that belong to them.
 
 local captured_log = require "parlance.workbench.captured_log"
 local simulator = require "parlance.simulator"
@@ -7,8 +7,8 @@ local transcripts = require "parlance.workbench.transcript"
 
 local scripts = {}
 
--- The options of simulator.load() with what the transcript says of settings, and the variables of the environment that
--- it sets; nil and why not.
+-- Returns the options with the settings of the transcript, and the variables of the environment that it sets; or nil
+-- and why not.
 local function prepare(options, transcript)
   local given, variables = { settings = {} }, {}
   for name, value in pairs(options) do given[name] = value end
@@ -43,7 +43,7 @@ function scripts.load(path, options, transcript)
   return script, why
 end
 
---- Loads the script as it is, or else with what the first transcript that sets something says.
+--- Loads the script as it is, or, if that fails, with the settings and variables of the first transcript that has any.
 function scripts.load_any(script, list)
   local loaded, why = scripts.load(script.path, script.options)
   if loaded then return loaded end
@@ -76,7 +76,7 @@ function scripts.validate(script, is_address, list)
   return notes
 end
 
---- The folder of the transcripts that belong to the script at this path.
+--- Returns the folder of the transcripts that belong to the script at this path.
 function scripts.folder(path)
   local folder, name = path:match "^(.*/)([^/]*)$"
   return ("%stranscripts/%s"):format(folder or "", ((name or path):gsub("(.)%.[^.]*$", "%1")))
@@ -105,8 +105,8 @@ local function add_folder(list, faults, folder, names, skips_empty)
 end
 
 --- The transcripts that were named for the script, files and folders; or else those that lie beside it.
---- Returns a list of them, and a list of what is wrong with the others. `skips_empty`: a file without a byte is
---- none, such as one that the shell has just made for what the tool is going to write.
+--- Returns a list of them, and a list of what is wrong with the others. `skips_empty`: empty files are
+--- skipped, such as one that the shell has just made for the tool's output.
 function scripts.transcripts(script, skips_empty)
   local list, faults = {}, {}
   for _, path in ipairs(script.transcripts) do

@@ -13,8 +13,8 @@ end
 local PAUSE <const> = 0.1
 
 --- Returns a variant in which the client sends everything in one piece, and all answers come after it. What the
---- server sends first stays in front. Returns nil where that would be a different conversation: with several clients, waits, or
---- a client that resets the connection or sends after the server has closed.
+--- server sends first stays in front. Returns nil where that would be a different conversation: with several clients,
+--- waits, or a client that resets the connection or sends after the server has closed.
 function variants.pipelined(self)
   if self.clients ~= 1 then return nil end
   local steps, sent, items = {}, {}, {}
