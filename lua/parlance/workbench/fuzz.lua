@@ -1,5 +1,5 @@
--- parlance fuzz: looks for bytes that make a script raise or take too long, that are answered
--- otherwise when they come in other pieces, or that leave something behind in memory.
+-- parlance fuzz: looks for bytes that make a script raise an error or take too long, whose answer depends on how they
+-- are cut, or after which the script's memory has grown.
 
 local captured_log = require "parlance.workbench.captured_log"
 local mutate = require "parlance.workbench.mutate"
@@ -10,15 +10,15 @@ local transcripts = require "parlance.workbench.transcript"
 
 local SOUND <const>, FAULTY <const>, UNCHECKED <const> = 0, 1, 2
 
--- How long it looks for something, and for the smallest that shows it: that in seconds of the processor, and longer
--- for memory, where each look takes many conversations.
+-- The seconds of the search, and of the search for the smallest input of each kind. The latter are seconds of processor
+-- time, and more for memory, where each test takes many conversations.
 local SECONDS <const>, SHRINK_SECONDS <const> = 10, { raise = 10, cut = 10, memory = 30 }
 
--- Inputs between two looks at the memory; how many of them are played again then, how often, and what
--- each conversation may leave behind, in bytes.
+-- The number of inputs between two tests of the memory; how many conversations such a test plays, in how many rounds,
+-- and how many bytes each conversation may leave behind.
 local MEMORY_INTERVAL <const>, MEMORY_INPUTS <const>, MEMORY_ROUNDS <const>, MEMORY_LEFT <const> = 2000, 50, 4, 16
 
--- So often an answer is asked for again before the cut is blamed for it.
+-- How often an answer is compared again before the cut counts as the reason.
 local CHANCE_ROUNDS <const> = 10
 
 local Fuzz = {}
@@ -30,7 +30,7 @@ function Fuzz:load()
   return scripts.load(self.path, self.options, self.surroundings)
 end
 
--- Sends what lies between `from` and `to`, and adds what is answered.
+-- Sends bytes[from..to] and adds the answers to the list.
 local function send(session, bytes, from, to, answers)
   while from <= to do
     local count = session:receive(bytes, from, to)
@@ -41,7 +41,7 @@ local function send(session, bytes, from, to, answers)
   end
 end
 
--- Has a conversation: `cuts` is a sorted list of places, or nil; `gone`: the client breaks off.
+-- Plays a conversation. `cuts` is a sorted list of places, or nil; `gone`: the client resets the connection.
 local function converse(script, bytes, cuts, gone)
   script:begin_play()
   local session <close> = script:open { port = 50001 } -- as in a play
@@ -49,7 +49,7 @@ local function converse(script, bytes, cuts, gone)
   outcome.is_closed_at_once = session:finished()
   local answers, from = { outcome.greeting }, 1
   for _, place in ipairs(cuts or {}) do
-    if place >= #bytes then break end -- of a longer one, of which this is a part
+    if place >= #bytes then break end -- The cuts may be those of a longer input.
     send(session, bytes, from, place, answers)
     from = place + 1
   end
@@ -67,7 +67,7 @@ local function converse(script, bytes, cuts, gone)
   return outcome
 end
 
--- The answer without interim responses: whether there is one depends on the cuts.
+-- Returns the answer without interim responses, which depend on the cuts.
 local function final(outcome)
   local interim, answer = outcome.interim, outcome.answer
   if not interim then return answer end
@@ -78,7 +78,7 @@ local function differs(one, other)
   return final(one) ~= final(other) or one.reason ~= other.reason or one.is_closed ~= other.is_closed
 end
 
--- The same with a script that nobody has talked to.
+-- Plays a conversation with a newly loaded script.
 function Fuzz:converse_anew(...)
   local script <close> = assert(self:load())
   return converse(script, ...)
@@ -86,11 +86,11 @@ end
 
 -- ---- what is looked for -------------------------------------------------------------------------
 
--- Each takes an input and a way, and gives a fault or nil; on scripts of its own, so that neither what was
--- before nor state that is kept by design counts.
+-- Each takes an input and a way, and returns a fault or nil. It loads the script anew, so that state of earlier
+-- conversations does not count.
 local TESTS <const> = {}
 
--- The place is what counts, not the words: they may have the input in them.
+-- Returns the place of an error. The message is not compared, because it may contain the input.
 local function place_of(text)
   return text:match "detail=\"?([^\n]-:%d+:)" or text:match "^%S+ %S+ (%S+)"
 end
@@ -102,9 +102,8 @@ function TESTS.raise(self, bytes, way)
   return { kind = "raise", raised = outcome.raised }
 end
 
--- Whether this is what is answered each time: the order of a table's fields, which some answers have, depends on
--- where the Lua state lies in memory. Both are tried now once and now twice, so that they do not take turns in the
--- same two places.
+-- Whether both answers are the same each time. The order of a table's fields depends on where the Lua state lies in
+-- memory; the number of tries varies, so that both do not always take turns in the same two places.
 function Fuzz:is_certain(bytes, whole, cuts, other)
   for round = 1, CHANCE_ROUNDS do
     for _ = 0, round % 2 do
@@ -117,7 +116,7 @@ function Fuzz:is_certain(bytes, whole, cuts, other)
   return true
 end
 
--- By which cuts: those that were tried, or any one.
+-- Tries each single cut first, then the cuts that were found.
 function TESTS.cut(self, bytes, way)
   local whole = self:converse_anew(bytes)
   local depends_on_chance = differs(whole, self:converse_anew(bytes))
@@ -136,13 +135,13 @@ function TESTS.cut(self, bytes, way)
   return try(way.cuts)
 end
 
--- The memory that the script takes after so many conversations more.
+-- Returns the script's memory after so many further conversations.
 local function size_after(script, bytes, inputs)
   for _ = 1, inputs do converse(script, bytes) end
   return script:memory(true)
 end
 
--- What each conversation of this kind leaves behind, in bytes. That it is nothing, fewer conversations show mostly.
+-- Measures the bytes that each conversation leaves behind. A few conversations mostly show that there are none.
 function TESTS.memory(self, bytes)
   local script <close> = assert(self:load())
   local few = MEMORY_INPUTS // 5
@@ -174,12 +173,12 @@ local function random_cuts(length)
   return cuts
 end
 
--- That an answer is another the second time may be what the first has left behind, and mostly is in a store.
+-- Compares on newly loaded scripts: a second answer may differ because of state that the first conversation left.
 function Fuzz:is_cut_dependent(bytes, cuts)
   return differs(self:converse_anew(bytes), self:converse_anew(bytes, cuts))
 end
 
--- An input that may show a fault: what kind, and in which way it was played; nil: it seems sound.
+-- Plays an input. Returns nil, or the kind of fault that it may show, the way and the part of it that was played.
 function Fuzz:suspect(bytes)
   local whole = converse(self.script, bytes)
   if whole.raised then return "raise", {} end
@@ -191,7 +190,7 @@ function Fuzz:suspect(bytes)
   if converse(self.script, part, nil, true).raised then return "raise", { gone = true }, part end
 end
 
--- Plays the last inputs again and again, and sees whether that takes memory each time.
+-- Returns one of the last inputs whose conversations make the memory grow, or nil.
 function Fuzz:suspect_of_growth()
   if self.keeps_state then return nil end
   for _, bytes in ipairs(self.recent) do
@@ -210,7 +209,7 @@ function Fuzz:confirm(kind, bytes, way)
   return fault
 end
 
--- Until something is found or the time is over: a fault, or nil.
+-- Searches until a fault is found or the time is over. Returns the fault, or nil.
 function Fuzz:search(deadline)
   while simulator.clock() < deadline do
     self.count = self.count + 1
@@ -228,7 +227,7 @@ function Fuzz:search(deadline)
   end
 end
 
--- What a store has collected by now would only make it slow.
+-- Loads the script anew, because stored state would make it slow.
 function Fuzz:renew()
   if self.script then self.script:close() end
   self.script = assert(self:load())
@@ -236,11 +235,11 @@ end
 
 -- ---- the words ----------------------------------------------------------------------------------
 
--- A conversation that shows the fault, for a file. What the server says before the client does stands in front.
+-- Returns a transcript that shows the fault. What the server sends first stands in front.
 local function transcript_of(fault, self)
   local outcome = fault.whole or self:converse_anew(fault.bytes, nil, fault.gone)
   local greeting, answer = { text = outcome.greeting }, { text = outcome.answer:sub(#outcome.greeting + 1) }
-  local is_raised = fault.kind == "raise" -- what should be answered there, nobody knows but the author
+  local is_raised = fault.kind == "raise" -- Only the author knows the right answer.
   local steps = {}
   local function add(kind, text)
     steps[#steps + 1] = { kind = kind, client = "", text = text }
@@ -286,7 +285,7 @@ function WORDS.memory(fault)
   return ("memory grows: each conversation leaves %d bytes behind"):format(fault.left), {}
 end
 
--- A transcript, the words of it as comments, so that it can be written into a file as it is.
+-- Writes a transcript with the finding as comments, so that the output can be saved as a file.
 local function tell(self, fault, write)
   local headline, lines = WORDS[fault.kind](fault)
   write(("# %s: %s\n"):format(self.path, headline))
@@ -298,7 +297,7 @@ end
 
 -- ---- the program --------------------------------------------------------------------------------
 
--- What clients send in the transcripts, and what the script says that they may.
+-- Returns the inputs to begin with: what clients send in the transcripts, and the script's example.
 local function inputs_of(list, script)
   local inputs = { "" }
   local example = script:example()
@@ -310,7 +309,7 @@ local function inputs_of(list, script)
     end
     for _, bytes in pairs(sent) do inputs[#inputs + 1] = bytes end
   end
-  table.sort(inputs) -- what pairs() gives is in no order, and a seed is to mean the same always
+  table.sort(inputs) -- The order of pairs() varies, and a seed must give the same inputs each time.
   return inputs
 end
 
@@ -326,7 +325,7 @@ local function fuzz_one(entry, list, seed, seconds, write)
   self:renew()
   self.pool = { inputs = inputs_of(list, self.script), words = mutate.words(self.script:files()) }
   math.randomseed(seed)
-  simulator.silence(true) -- what it prints, it prints with each input
+  simulator.silence(true) -- It would print with each input.
   local fault = self:search(simulator.clock() + seconds)
   simulator.silence(false)
   if fault then

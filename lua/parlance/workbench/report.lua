@@ -1,4 +1,4 @@
--- What a run has found, in words for a person.
+-- The texts of a report: what a run has found, for people.
 
 local log = require "parlance.workbench.log_line"
 local transcripts = require "parlance.workbench.transcript"
@@ -17,7 +17,7 @@ local function printable(bytes)
   return (bytes:gsub("[^\x20-\x7e]", "."))
 end
 
--- Where two texts differ first, from 1 on.
+-- Returns the position of the first difference.
 local function first_difference(one, other)
   local low, high = 0, math.min(#one, #other)
   while low < high do -- the longest common beginning, by halves
@@ -27,7 +27,7 @@ local function first_difference(one, other)
   return low + 1
 end
 
--- Rows of both, from the one before the difference on.
+-- Returns rows of both texts, beginning one row before the difference.
 local function side_by_side(expected, got, first, second)
   local place = first_difference(expected, got)
   local start = math.max(0, (place - 1) // ROW - 1) * ROW
@@ -47,7 +47,7 @@ end
 
 local SHOWN <const> = 60
 
--- A text in a line, or what stands around this place in it.
+-- Returns the bytes as one line, or if they are long, those around this place.
 local function short(bytes, place)
   if #bytes <= SHOWN then return transcripts.quote(bytes) end
   local from = math.max(1, math.min(place - SHOWN // 3, #bytes - SHOWN + 1))
@@ -79,7 +79,7 @@ local function plural(count, word)
   return ("%d %s%s"):format(count, word, count == 1 and "" or "s")
 end
 
--- What is kept from one conversation to another need not be a fault.
+-- State that one conversation leaves for another need not be a fault.
 local IF_MEANT <const> = " (if that is intended, write `fresh` at the top of the transcript)"
 
 local IS_SHARED <const> = ": the script keeps state outside of `self`" .. IF_MEANT
@@ -120,12 +120,12 @@ local WAYS <const> = {
   end,
 }
 
---- What kind of fault it is, in words.
+--- Returns the kind of a fault as text.
 function report.kind(fault)
   return KINDS[fault.kind](fault)
 end
 
--- Where the transcript's bytes are cut: what stands before it and behind it.
+-- Returns the bytes before and after the place of a cut.
 local function around(transcript, place)
   local base = 0
   for _, step in ipairs(transcript.steps) do
@@ -149,7 +149,7 @@ function report.raised(fault)
   return lines
 end
 
--- A warning that may explain the fault.
+-- Returns a line with a warning that may explain the fault, or nil.
 local function remark(text)
   local warning = log.parse(text)
   if not warning.fields.detail then return nil end
@@ -169,19 +169,19 @@ function report.compare(expected, got, first, second)
   return lines
 end
 
---- A fault in a line: "path:line: what is wrong".
+--- Returns a fault as one line: "path:line: what is wrong".
 function report.headline(fault, transcript)
   local way = WAYS[fault.how](fault, transcript)
   return ("%s:%d: %s%s"):format(transcript.path, fault.line, KINDS[fault.kind](fault), way and ", " .. way or "")
 end
 
---- That nothing was found, and with how many plays, in a line.
+--- Returns the line for a transcript that holds.
 function report.success(run, transcript)
   local chosen = #(run.chosen or {}) > 0 and "; " .. table.concat(run.chosen, ", ") or ""
   return ("%s: holds (%s%s)"):format(transcript.path, plural(run.plays, "play"), chosen)
 end
 
---- What else there is to say of it: a list of lines.
+--- Returns the details of a fault: a list of lines.
 function report.details(fault, transcript)
   local lines = {}
   local place = fault.how == "cut" and fault.cuts[1] or fault.gone
@@ -211,7 +211,7 @@ local function sorted(set)
   return list
 end
 
---- What is no fault but worth knowing: a list of lines.
+--- Returns remarks that are no faults: a list of lines.
 function report.remarks(run)
   local lines = {}
   local slow = run.slow
