@@ -41,7 +41,7 @@ local DOORS <const> = {
 local INNER_DOORS <const> = {
   modules = { "client.h", "file_value.h", "framing_value.h", "script_internal.h" },
   reload = {
-    "client.h", "file_value.h", "gate.h", "generation.h", "module_names.h", "script_internal.h",
+    "client.h", "file_value.h", "gate.h", "generation.h", "memory.h", "module_names.h", "script_internal.h",
     "serve.h", "settings.h", "tasks.h", "watchdog.h",
   },
 }

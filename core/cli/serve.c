@@ -149,6 +149,7 @@ static enum service_renewal answer(const struct served *served, enum script_relo
   case SCRIPT_LACKING: return RENEWAL_LATER;
   case SCRIPT_UNCHECKED: return RENEWAL_CHECK;
   case SCRIPT_CHECKING: return RENEWAL_CHECKING;
+  case SCRIPT_COMPILING: return RENEWAL_COMPILING;
   default: return RENEWAL_NONE;
   }
 }
@@ -183,7 +184,7 @@ static enum service_idle_work collect_garbage(void *context) {
   }
 }
 
-static bool let_others(void *context) { return server_let_others(context); }
+static void wake(void *context) { server_wake(context); }
 
 static size_t count_files(void *context) {
   return script_count_files(((const struct served *)context)->script);
@@ -223,7 +224,7 @@ static bool listen_all(struct server *server, struct served *served, size_t coun
       complain_of_address(failed, why);
       return false;
     }
-    script_set_pause(served[i].script, let_others, server);
+    script_set_wake(served[i].script, wake, server);
     script_set_alarm(served[i].script, set_due, &served[i]);
   }
   return true;
@@ -263,7 +264,10 @@ static int run(const struct options *options, struct served *served) {
       log_event(LOG_INFO, "recording", "folder", options->server.record);
     if (server_run(server) == STATUS_OK) status = EXIT_STOPPED;
   }
-  for (size_t i = 0; i < options->script_count; i++) script_set_alarm(served[i].script, NULL, NULL);
+  for (size_t i = 0; i < options->script_count; i++) {
+    script_set_alarm(served[i].script, NULL, NULL);
+    script_set_wake(served[i].script, NULL, NULL);
+  }
   server_destroy(server);
   return status;
 }

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "reload/ahead.h"
+#include "reload/precompile.h"
 #include "reload/searcher.h"
 #include "script/gate.h"
 #include "script/module_names.h"
@@ -56,7 +56,7 @@ static bool load_file(lua_State *state, struct sources *sources, const char *pat
   char *bytes;
   size_t length;
   *error = 0;
-  if (ahead_take(state, sources, path)) return lua_isfunction(state, -1);
+  if (precompile_take(state, sources, path, mode)) return lua_isfunction(state, -1);
   const char *name = lua_pushfstring(state, "@%s", path);
   enum status status = sources_read(sources, path, &bytes, &length);
   if (status == STATUS_NO_MEMORY) gate_raise_no_memory(state);
@@ -65,7 +65,7 @@ static bool load_file(lua_State *state, struct sources *sources, const char *pat
     lua_pop(state, 1);
     return false;
   }
-  int result = ahead_compile(state, name, bytes, length, mode, NULL);
+  int result = precompile_text(state, name, bytes, length, mode);
   free(bytes);
   lua_remove(state, -2);
   return result == LUA_OK;

@@ -2,536 +2,393 @@
 
 #include <lauxlib.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/log.h"
+#include "reload/precompile.h"
+#include "reload/reload_log.h"
+#include "reload/takeover.h"
 #include "reload/version.h"
 #include "script/script_internal.h"
 #include "script/tasks.h"
-#include "script/watchdog.h"
 
-/* For so long, in ms, a file may be missing while it is being replaced. */
+/* ms for which a file may be missing while it is being replaced. */
 enum { PATIENCE = 500 };
 
-/* So often a version that is not what was checked may be there in a row, if it is the same each
- * time. If it is another each time, that goes on, and is logged after so many ms. */
-enum { STRANGERS_MAX = 3, STRANGERS_TIME = 10000 };
+/* An unexpected version is not the one that was checked. It is refused when the same one is met so
+ * often in a row. If it is another one each time, the log tells after so many ms. */
+enum { UNEXPECTED_MAX = 3, UNEXPECTED_TIME = 10000 };
 
-/* Longest list of names in a log line, in bytes. */
-enum { LIST_MAX = 1024 };
-
-/* What is known of a script's versions besides those that serve. A userdata of its state. */
+/* What is known of a script's versions besides those that serve. A userdata of its Lua state. */
 struct reload {
-  struct sources failed;   /* what the last version that was refused was made from; or empty */
-  struct sources checked;  /* what a check that is under way is about; or empty */
-  size_t transcripts;      /* so many belonged to the script then */
-  int64_t checked_since;   /* when it was asked for, in ms */
-  uint64_t stranger;       /* the fingerprint of the last version that was not what was checked */
-  unsigned strangers;      /* so many there were in a row with this fingerprint */
-  int64_t strangers_since; /* when the first of a row was met, with whatever fingerprint; 0: none */
-  int64_t lacking_since;   /* when a file was first found missing; 0: none is */
-  bool (*pause)(void *context); /* lets others go on while a version is being made; or NULL */
-  void *pause_context;
-  double piece_since; /* when others last went on, in seconds of clock_seconds(), */
-  double longest;     /* and for how long they waited at most, while a version was being made */
-  size_t used_before; /* bytes of Lua's then, */
-  size_t made;        /* and how many of them belong to the version that is being made */
-  bool is_troubled;   /* a version could not be read, and that was logged */
+  struct sources refused; /* The files of the last version that was refused; empty: none was. */
+  struct sources checked; /* The files and transcripts of the check that is under way; or empty. */
+  size_t transcripts;     /* How many transcripts that check has. */
+  int64_t checked_since;  /* When the check was asked for, in ms. */
+  struct {
+    uint64_t fingerprint; /* Of the last unexpected version. */
+    unsigned count;       /* How often in a row it was met; 0: the last version was expected. */
+    int64_t since;        /* ms when the first of a row was met; 0: none was. */
+  } unexpected;
+  int64_t missing_since;         /* ms when a file was first found missing; 0: none is missing. */
+  bool is_put_off;               /* A version could not be read or checked, and that was logged. */
+  struct precompile *precompile; /* The version that is being compiled, or NULL. */
+  bool is_forced;                /* That version takes over even if no file has changed. */
+  double began;                /* clock_seconds() when the loop last began to wait for a reload. */
+  double longest;              /* The longest time that it has waited, in seconds. */
+  void (*wake)(void *context); /* See script_set_wake(). */
+  void *wake_context;
 };
 
-/* ---- the log's lists ------------------------------------------------------------------------ */
-
-/* Names that stand in a line, one behind the other; what does not fit is left out. */
-struct list {
-  size_t length;
-  char text[LIST_MAX];
+/* What came of making a version. */
+enum outcome {
+  OUTCOME_READY,     /* It may take over. */
+  OUTCOME_FAILED,    /* It is no good. */
+  OUTCOME_EARLY,     /* It does without a file that may come back. */
+  OUTCOME_REJECTED,  /* Its check has failed. */
+  OUTCOME_UNEXPECTED /* It is not the version that was checked. */
 };
 
-static void add_name(void *context, const char *name) {
-  struct list *list = context;
-  size_t length = strlen(name), room = sizeof list->text - list->length;
-  if (room <= 2) return;
-  if (list->length > 0) list->text[list->length++] = ' ';
-  if (length > room - 2) length = room - 2;
-  memcpy(list->text + list->length, name, length);
-  list->length += length;
-  list->text[list->length] = '\0';
-}
-
-/* ---- pieces -------------------------------------------------------------------------------- */
-
-static void begin_piece(struct script *script) {
-  script->reload->piece_since = clock_seconds();
-  script->reload->used_before = script->memory.used;
-}
-
-static void end_piece(struct script *script) {
-  double piece = clock_seconds() - script->reload->piece_since;
-  if (piece > script->reload->longest) script->reload->longest = piece;
-  if (script->memory.used > script->reload->used_before)
-    script->reload->made += script->memory.used - script->reload->used_before;
-}
-
-static void begin_pieces(struct script *script) {
-  script->reload->longest = 0;
-  script->reload->made = 0;
-  begin_piece(script);
-}
-
-/* They have as much memory as without the version that is being made: one that is too large is to
- * fail itself, and not those who are served meanwhile. */
-static void let_others(void *context) {
-  struct script *script = context;
-  size_t limit = script->memory.limit;
-  double since = script->reload->piece_since;
-  end_piece(script);
-  script->memory.limit =
-      limit < SIZE_MAX - script->reload->made ? limit + script->reload->made : SIZE_MAX;
-  bool have_gone_on = script->reload->pause(script->reload->pause_context);
-  script->memory.limit = limit;
-  begin_piece(script);
-  if (!have_gone_on) script->reload->piece_since = since;
-}
-
-void script_set_pause(struct script *script, bool (*pause)(void *context), void *context) {
-  script->reload->pause = pause;
-  script->reload->pause_context = context;
-}
-
-/* ---- state --------------------------------------------------------------------------------- */
-
-struct takeover {
-  struct generation *old;
-  struct generation *next;
-  const char *step;                     /* what was being done when it failed, */
-  const char *detail;                   /* and why */
-  const struct script_verdict *verdict; /* NULL: none is needed */
-  bool is_turned_away;                  /* it was loaded, and is not to take over: */
-  bool is_stranger;                     /* because it is not what the verdict is about */
-  bool is_early;                        /* a file that it does without may come back */
-  struct list lost;
+/* One reload, from the files that were read to the takeover. */
+struct attempt {
+  struct script *script;
+  const struct script_verdict *verdict;     /* NULL: no check is needed. */
+  const struct precompile_result *compiled; /* NULL: there was no memory for it. */
+  bool is_forced;
+  int64_t now;             /* In ms. */
+  struct generation *next; /* The version, if the outcome is OUTCOME_READY. */
+  struct sources sources;  /* The files that it was made from, if it is not. */
+  const char *step;        /* What is being done. */
+  const char *detail;      /* Why that fails. */
 };
-
-static void push_function(lua_State *state, const struct generation *generation,
-                          enum function function) {
-  lua_rawgeti(state, LUA_REGISTRYINDEX, generation->functions[function]);
-}
-
-/* What the new version does not want to have is not asked for, so that a save that fails can be got
- * rid of. */
-static bool is_carried(const struct takeover *takeover) {
-  return takeover->old->functions[FUNCTION_SAVE] != LUA_NOREF &&
-         takeover->next->functions[FUNCTION_RESTORE] != LUA_NOREF;
-}
-
-/* restore(save()) */
-static int carry_over(lua_State *state) {
-  struct takeover *takeover = lua_touserdata(state, 1);
-  if (!is_carried(takeover)) return 0;
-  push_function(state, takeover->next, FUNCTION_RESTORE);
-  push_function(state, takeover->old, FUNCTION_SAVE);
-  takeover->step = "save";
-  lua_call(state, 0, 1);
-  takeover->step = "restore";
-  watchdog_restart();
-  lua_call(state, 1, 0);
-  return 0;
-}
-
-/* ---- the log ------------------------------------------------------------------------------- */
-
-static void log_reloaded(const struct script *script, const struct list *files, bool was_checked,
-                         int64_t now) {
-  struct log_line line;
-  size_t remaining = 0;
-  if (!log_begin(&line, LOG_INFO, "reloaded")) return;
-  log_text(&line, "service", script->name);
-  log_integer(&line, "generation", script->generation->number);
-  log_text(&line, "files", files->text);
-  log_number(&line, "ms", script->reload->longest * 1000);
-  for (const struct generation *one = script->older; one; one = one->next)
-    remaining += one->handler.sessions;
-  log_integer(&line, "on_old", (int64_t)remaining);
-  if (was_checked) {
-    log_integer(&line, "transcripts", (int64_t)script->reload->transcripts);
-    log_integer(&line, "check_ms", now - script->reload->checked_since);
-  }
-  log_end(&line);
-}
-
-static void log_refused(const struct script *script, const struct takeover *takeover, int64_t now) {
-  struct log_line line;
-  if (!log_begin(&line, LOG_ERROR, "reload_failed")) return;
-  log_text(&line, "service", script->name);
-  log_text(&line, "step", takeover->step);
-  log_integer(&line, "serving", script->generation->number);
-  log_number(&line, "age", (double)(now - script->generation->since) / 1000);
-  log_block(&line, "detail", takeover->detail);
-  log_end(&line);
-}
-
-/* ---- lost state ---------------------------------------------------------------------------- */
-
-/* Calls the module that compares what both versions keep. */
-static int list_lost(lua_State *state) {
-  struct takeover *takeover = lua_touserdata(state, 1);
-  lua_getglobal(state, "require");
-  lua_pushliteral(state, "parlance.lost_state");
-  lua_call(state, 1, 1);
-  lua_rawgeti(state, LUA_REGISTRYINDEX, takeover->old->roots);
-  lua_rawgeti(state, LUA_REGISTRYINDEX, takeover->next->roots);
-  lua_call(state, 2, 1);
-  if (lua_isstring(state, -1)) add_name(&takeover->lost, lua_tostring(state, -1));
-  return 0;
-}
-
-/* It is only advice: that it cannot be given is no failure. */
-static void look_for_loss(struct script *script, struct takeover *takeover) {
-  if (!is_carried(takeover) && script->options.modules)
-    (void)gate_run(&script->gate, list_lost, takeover);
-}
-
-static void warn_of_loss(const struct script *script, const struct list *lost) {
-  struct log_line line;
-  if (lost->length == 0 || !log_begin(&line, LOG_WARN, "state_lost")) return;
-  log_text(&line, "service", script->name);
-  log_integer(&line, "generation", script->generation->number);
-  log_text(&line, "names", lost->text);
-  log_text(&line, "detail",
-           "filled before and empty now: keep it with save and restore, or in parlance.shared");
-  log_end(&line);
-}
-
-/* ---- generations --------------------------------------------------------------------------- */
-
-/* The last conversation has left. */
-static void retire(struct handler *handler) {
-  struct generation *generation = (struct generation *)handler;
-  struct script *script = generation->script;
-  struct generation **link = &script->older;
-  while (*link != generation) link = &(*link)->next;
-  *link = generation->next;
-  script_free_generation(script, generation);
-}
-
-static void take_over(struct script *script, const struct takeover *takeover, int64_t now) {
-  struct generation *old = takeover->old;
-  script->generation = takeover->next;
-  script->generation->since = now;
-  old->next = script->older;
-  script->older = old;
-  for (struct generation *one = script->older; one; one = one->next) {
-    one->handler.successor = &script->generation->handler;
-    one->handler.on_unused = retire;
-  }
-  tasks_end(old);
-  tasks_begin(script->generation);
-  sources_deinit(&script->reload->failed);
-  script->reload->lacking_since = 0;
-  script->reload->is_troubled = false;
-  script->reload->strangers = 0;
-  script->reload->strangers_since = 0;
-}
 
 /* ---- the files ----------------------------------------------------------------------------- */
 
-static bool is_refused_before(const struct script *script) {
-  return script->reload->failed.count > 0 && !sources_changed(&script->reload->failed);
-}
-
-/* Lists the files that have changed; `as_read`, or NULL, gets all as they are. */
-static bool is_worth_trying(struct script *script, struct list *files, struct sources *as_read) {
-  if (is_refused_before(script)) {
-    script->reload->lacking_since = 0;
-    return false;
+/* Whether the files are neither what serves nor what was refused. `compiled` has the answer
+ * already, or is NULL. */
+static bool is_worth_trying(struct script *script, const struct precompile_result *compiled) {
+  struct reload *reload = script->reload;
+  bool is_refused = compiled ? compiled->is_refused
+                             : reload->refused.count > 0 && !sources_changed(&reload->refused);
+  bool has_changed = !is_refused && (compiled ? compiled->changed > 0
+                                              : sources_changed(script->generation->sources));
+  if (has_changed) return true;
+  reload->missing_since = 0;
+  if (!is_refused && reload->refused.count > 0) {
+    sources_deinit(&reload->refused);
+    reload_log_undone(script);
   }
-  bool has_changed = sources_look(script->generation->sources, as_read, add_name, files) > 0;
-  if (!has_changed) script->reload->lacking_since = 0;
-  if (!has_changed && script->reload->failed.count > 0) {
-    struct log_line line;
-    sources_deinit(&script->reload->failed);
-    if (log_begin(&line, LOG_INFO, "reload_undone")) {
-      log_text(&line, "service", script->name);
-      log_integer(&line, "serving", script->generation->number);
-      log_end(&line);
-    }
-  }
-  return has_changed;
+  return false;
 }
 
 /* A file that is being replaced may be missing for a moment. */
-static bool may_come_back(struct script *script, int64_t now) {
-  if (script->reload->lacking_since == 0) script->reload->lacking_since = now;
-  return now - script->reload->lacking_since < PATIENCE;
+static bool may_come_back(struct reload *reload, int64_t now) {
+  if (reload->missing_since == 0) reload->missing_since = now;
+  return now - reload->missing_since < PATIENCE;
 }
 
-static bool has_patience(struct script *script, bool is_forced, int64_t now) {
+static bool waits_for_file(struct script *script, bool is_forced, int64_t now) {
   if (is_forced) return false;
-  bool lacks = sources_lack(script->generation->sources);
-  if (!lacks) script->reload->lacking_since = 0;
-  return lacks && may_come_back(script, now);
+  if (sources_lack(script->generation->sources)) return may_come_back(script->reload, now);
+  script->reload->missing_since = 0;
+  return false;
 }
 
-/* Without an optional module that is just being replaced it would be good, and not be what is
- * meant. */
-static bool is_made_too_early(struct script *script, const struct generation *next, int64_t now) {
-  return sources_miss(next->sources, script->generation->sources) && may_come_back(script, now);
+/* A version that does without an optional module that is just being replaced is good, and is not
+ * what is meant. */
+static bool is_early(const struct attempt *attempt, const struct generation *next) {
+  const struct script *script = attempt->script;
+  return !attempt->is_forced && sources_miss(next->sources, script->generation->sources) &&
+         may_come_back(script->reload, attempt->now);
 }
 
-/* What may pass is logged once, and tried again. */
-static enum script_reload put_off(struct script *script, struct sources *sources,
-                                  const struct takeover *takeover, int64_t now) {
-  if (!script->reload->is_troubled) log_refused(script, takeover, now);
-  script->reload->is_troubled = true;
-  sources_deinit(sources);
+/* ---- refusing ------------------------------------------------------------------------------ */
+
+static void log_failed(const struct attempt *attempt) {
+  reload_log_failed(attempt->script, attempt->step, attempt->detail, attempt->now);
+}
+
+/* A failure that may pass is logged once, and the version is tried again. */
+static enum script_reload put_off(struct attempt *attempt) {
+  struct reload *reload = attempt->script->reload;
+  if (!reload->is_put_off) log_failed(attempt);
+  reload->is_put_off = true;
+  sources_deinit(&attempt->sources);
   return SCRIPT_LACKING;
 }
 
-/* Without any note of what it was, it would be tried, and logged, again and again. */
-static enum script_reload refuse(struct script *script, struct sources *sources,
-                                 const struct takeover *takeover, int64_t now) {
-  if (sources->is_uncertain) return put_off(script, sources, takeover, now);
-  if (sources->count == 0) sources_note(sources, script->options.path);
-  sources_deinit(&script->reload->failed);
-  script->reload->failed = *sources;
-  script->reload->lacking_since = 0;
-  script->reload->strangers = 0;
-  script->reload->strangers_since = 0;
-  log_refused(script, takeover, now);
+/* Its files are noted, so that the same version is not tried, and logged, again and again. */
+static enum script_reload refuse(struct attempt *attempt) {
+  struct script *script = attempt->script;
+  struct reload *reload = script->reload;
+  if (attempt->sources.is_uncertain) return put_off(attempt);
+  if (attempt->sources.count == 0) sources_note(&attempt->sources, script->options.path);
+  sources_deinit(&reload->refused);
+  reload->refused = attempt->sources;
+  reload->missing_since = 0;
+  reload->unexpected.count = 0;
+  reload->unexpected.since = 0;
+  log_failed(attempt);
   return SCRIPT_REFUSED;
+}
+
+static enum script_reload fail(struct attempt *attempt) {
+  if (!waits_for_file(attempt->script, attempt->is_forced, attempt->now)) return refuse(attempt);
+  sources_deinit(&attempt->sources);
+  return SCRIPT_LACKING;
+}
+
+static enum script_reload try_later(struct attempt *attempt) {
+  struct reload *reload = attempt->script->reload;
+  if (reload->unexpected.since == 0) reload->unexpected.since = attempt->now;
+  if (attempt->now - reload->unexpected.since >= UNEXPECTED_TIME) return put_off(attempt);
+  sources_deinit(&attempt->sources);
+  return SCRIPT_LACKING;
 }
 
 /* ---- checks -------------------------------------------------------------------------------- */
 
-/* What is loaded is not what was checked. Mostly it was saved meanwhile; but it may be that it is
- * never the same here and there, or only loads here, and that must come to an end. */
-static void meet_stranger(struct script *script, struct takeover *takeover, uint64_t fingerprint) {
-  bool is_same = script->reload->strangers > 0 && script->reload->stranger == fingerprint;
-  script->reload->strangers = is_same ? script->reload->strangers + 1 : 1;
-  script->reload->stranger = fingerprint;
-  takeover->is_stranger = script->reload->strangers < STRANGERS_MAX;
-  takeover->detail = takeover->verdict->report ? takeover->verdict->report
-                                               : "it was made from other files when it was checked";
+/* What was loaded is not what was checked. Mostly it was saved meanwhile. But it may differ each
+ * time, or load only here, and that must come to an end. */
+static enum outcome meet_unexpected(struct attempt *attempt, uint64_t fingerprint) {
+  struct reload *reload = attempt->script->reload;
+  bool is_same = reload->unexpected.count > 0 && reload->unexpected.fingerprint == fingerprint;
+  reload->unexpected.count = is_same ? reload->unexpected.count + 1 : 1;
+  reload->unexpected.fingerprint = fingerprint;
+  attempt->detail = attempt->verdict->report ? attempt->verdict->report
+                                             : "it was made from other files when it was checked";
+  return reload->unexpected.count < UNEXPECTED_MAX ? OUTCOME_UNEXPECTED : OUTCOME_REJECTED;
 }
 
-/* Whether what was loaded may take over. */
-static bool passes(struct script *script, struct takeover *takeover) {
-  const struct script_verdict *verdict = takeover->verdict;
-  if (!verdict) return true;
-  takeover->step = "preflight";
-  takeover->detail = verdict->report;
-  bool is_known = verdict->finding == SCRIPT_GOOD || verdict->finding == SCRIPT_BAD;
-  if (is_known && verdict->fingerprint == takeover->next->fingerprint)
-    return verdict->finding == SCRIPT_GOOD;
-  meet_stranger(script, takeover, takeover->next->fingerprint);
-  return false;
-}
-
-static enum script_reload turn_away(struct script *script, struct sources *sources,
-                                    const struct takeover *takeover, int64_t now) {
-  if (!takeover->is_stranger) return refuse(script, sources, takeover, now);
-  if (script->reload->strangers_since == 0) script->reload->strangers_since = now;
-  if (now - script->reload->strangers_since >= STRANGERS_TIME)
-    return put_off(script, sources, takeover, now);
-  sources_deinit(sources);
-  return SCRIPT_LACKING;
+/* Whether the version that was made may take over. */
+static enum outcome examine(struct attempt *attempt, const struct generation *next) {
+  const struct script_verdict *verdict = attempt->verdict;
+  if (is_early(attempt, next)) return OUTCOME_EARLY;
+  if (!verdict) return OUTCOME_READY;
+  attempt->step = "preflight";
+  attempt->detail = verdict->report;
+  bool was_loaded = verdict->finding == SCRIPT_GOOD || verdict->finding == SCRIPT_BAD;
+  if (!was_loaded || verdict->fingerprint != next->fingerprint)
+    return meet_unexpected(attempt, next->fingerprint);
+  return verdict->finding == SCRIPT_GOOD ? OUTCOME_READY : OUTCOME_REJECTED;
 }
 
 /* ---- a new version ------------------------------------------------------------------------- */
 
-/* Frees the version that was made of the script and is not to take over. */
-static void let_go(struct script *script, struct takeover *takeover, struct sources *sources) {
-  *sources = *takeover->next->sources;
-  *takeover->next->sources = (struct sources){0};
-  script_free_generation(script, takeover->next);
+/* Frees a version that was made of the script and is not to take over. */
+static void discard(struct attempt *attempt, struct script *script, struct generation *next) {
+  attempt->sources = *next->sources;
+  *next->sources = (struct sources){0};
+  script_free_generation(script, next);
+}
+
+static const struct sources *as_read(const struct attempt *attempt) {
+  return attempt->compiled ? &attempt->compiled->files : NULL;
 }
 
 /* In `other`, which is simulated. */
-static void load_other(struct script *script, struct script *other, struct takeover *takeover,
-                       bool is_forced, struct sources *sources, int64_t now) {
-  struct ahead nothing;
-  ahead_init(&nothing);
-  takeover->next = version_make(other, &nothing, sources);
-  ahead_deinit(&other->gate, &nothing);
-  if (takeover->next) {
-    takeover->is_early = !is_forced && is_made_too_early(script, takeover->next, now);
-    takeover->is_turned_away = !takeover->is_early && !passes(script, takeover);
-    let_go(other, takeover, sources);
-  } else if (takeover->verdict->finding == SCRIPT_BAD) {
-    takeover->step = "preflight"; /* it may lack the folder that a transcript gives it */
-    takeover->is_turned_away = true;
-    meet_stranger(script, takeover, sources_fingerprint(sources));
-  } else
-    memcpy(script->gate.error, other->gate.error, sizeof script->gate.error);
+static enum outcome examine_other(struct attempt *attempt, struct script *other) {
+  struct gate *gate = &attempt->script->gate;
+  struct generation *next = version_make(other, as_read(attempt), &attempt->sources);
+  if (next) {
+    enum outcome outcome = examine(attempt, next);
+    discard(attempt, other, next);
+    return outcome;
+  }
+  if (attempt->verdict->finding == SCRIPT_BAD) {
+    attempt->step = "preflight"; /* it may lack the folder that a transcript gives it */
+    return meet_unexpected(attempt, sources_fingerprint(&attempt->sources));
+  }
+  memcpy(gate->error, other->gate.error, sizeof gate->error);
+  return OUTCOME_FAILED;
 }
 
-/* A version that the verdict speaks against is not run here, where it would have effects. What it
- * is made from is found out beside. */
-static void turn_down(struct script *script, struct takeover *takeover, bool is_forced,
-                      struct sources *sources, int64_t now) {
+/* A version whose check has failed is not run in the script, where it would have effects. A
+ * simulated script finds out what it is made from. */
+static enum outcome make_simulated(struct attempt *attempt) {
+  struct script *script = attempt->script, *other;
   const struct script_clock clock = {clock_seconds(), (double)clock_real_milliseconds() / 1000};
   struct script_sandbox sandbox = {.folder = NULL};
   struct script_options options = script->options;
-  struct script *other;
   options.clock = &clock;
   options.sandbox = &sandbox;
-  *sources = (struct sources){0};
   if (script_create(&options, &other) != STATUS_OK) {
     snprintf(script->gate.error, sizeof script->gate.error, "not enough memory");
-    return;
+    return OUTCOME_FAILED;
   }
-  load_other(script, other, takeover, is_forced, sources, now);
+  enum outcome outcome = examine_other(attempt, other);
   script_destroy(other);
+  return outcome;
 }
 
-static bool is_spoken_against(const struct script_verdict *verdict) {
-  return verdict && verdict->finding != SCRIPT_GOOD && !verdict->allows_effects;
-}
-
-/* False: there is none, and *sources has what it would have been made from. */
-static bool make_next(struct script *script, struct takeover *takeover, struct ahead *ahead,
-                      bool is_forced, struct sources *sources, int64_t now) {
-  takeover->step = "load";
-  takeover->detail = script->gate.error;
-  if (is_spoken_against(takeover->verdict)) {
-    turn_down(script, takeover, is_forced, sources, now);
-    return false;
+static enum outcome make(struct attempt *attempt) {
+  struct script *script = attempt->script;
+  const struct script_verdict *verdict = attempt->verdict;
+  attempt->step = "load";
+  attempt->detail = script->gate.error;
+  if (verdict && verdict->finding != SCRIPT_GOOD && !verdict->allows_effects)
+    return make_simulated(attempt);
+  struct generation *next = version_make(script, as_read(attempt), &attempt->sources);
+  if (!next) return OUTCOME_FAILED;
+  enum outcome outcome = examine(attempt, next);
+  if (outcome == OUTCOME_READY && !takeover_migrate_state(script, next, &attempt->step)) {
+    attempt->detail = script->gate.error;
+    outcome = OUTCOME_FAILED;
   }
-  takeover->next = version_make(script, ahead, sources);
-  if (!takeover->next) return false;
-  takeover->is_early = !is_forced && is_made_too_early(script, takeover->next, now);
-  if (!takeover->is_early && passes(script, takeover)) {
-    takeover->detail = script->gate.error;
-    script->tasks.are_refused = true;
-    bool is_carried_over = gate_run(&script->gate, carry_over, takeover) == GATE_OK;
-    script->tasks.are_refused = false;
-    if (is_carried_over) return true;
-  } else
-    takeover->is_turned_away = !takeover->is_early;
-  let_go(script, takeover, sources);
-  return false;
+  if (outcome == OUTCOME_READY)
+    attempt->next = next;
+  else
+    discard(attempt, script, next);
+  return outcome;
 }
 
-static enum script_reload fail(struct script *script, struct sources *sources,
-                               const struct takeover *takeover, bool is_forced, int64_t now) {
-  if (!has_patience(script, is_forced, now)) return refuse(script, sources, takeover, now);
-  sources_deinit(sources);
-  return SCRIPT_LACKING;
+static void note_wait(struct reload *reload) {
+  double waited = clock_seconds() - reload->began;
+  if (waited > reload->longest) reload->longest = waited;
 }
 
-/* The files are looked at: what is new is listed, and `ahead` gets what was read. A file that is
- * missing is perhaps just being written: then all is done at once, so that no half of it is met. */
-static bool look(struct script *script, bool is_forced, struct list *files, struct ahead *ahead) {
-  ahead_init(ahead);
-  bool is_tried = is_forced || is_worth_trying(script, files, &ahead->files);
-  if (is_forced) sources_look(script->generation->sources, &ahead->files, add_name, files);
-  if (ahead->files.lacks)
-    sources_deinit(&ahead->files);
-  else if (script->reload->pause) {
-    ahead->pause = let_others;
-    ahead->context = script;
-  }
-  return is_tried;
-}
-
-/* `checked`: what was noted when the check began. */
-static enum script_reload reload_within(struct script *script, bool is_forced,
-                                        const struct script_verdict *verdict,
-                                        const struct sources *checked, int64_t now) {
-  struct takeover takeover = {.old = script->generation, .verdict = verdict};
-  struct list files = {0};
-  struct sources sources;
-  struct ahead ahead;
-  begin_pieces(script);
-  bool is_tried = look(script, is_forced, &files, &ahead);
-  bool is_made = is_tried && make_next(script, &takeover, &ahead, is_forced, &sources, now);
-  ahead_deinit(&script->gate, &ahead);
-  if (!is_tried) return SCRIPT_UNCHANGED;
-  if (takeover.is_early) {
-    sources_deinit(&sources);
-    return SCRIPT_LACKING;
-  }
-  if (!is_made) {
-    if (!takeover.is_turned_away) return fail(script, &sources, &takeover, is_forced, now);
-    sources_join(&sources, checked);
-    return turn_away(script, &sources, &takeover, now);
-  }
-  look_for_loss(script, &takeover);
-  take_over(script, &takeover, now);
-  end_piece(script);
-  log_reloaded(script, &files, verdict, now);
-  warn_of_loss(script, &takeover.lost);
-  if (takeover.old->handler.sessions == 0) retire(&takeover.old->handler);
+static enum script_reload take_over(struct attempt *attempt) {
+  struct script *script = attempt->script;
+  struct reload *reload = script->reload;
+  char dropped[TAKEOVER_NAMES_MAX];
+  takeover_find_dropped(script, attempt->next, dropped);
+  takeover_run(script, attempt->next, attempt->now);
+  sources_deinit(&reload->refused);
+  reload->missing_since = 0;
+  reload->is_put_off = false;
+  reload->unexpected.count = 0;
+  reload->unexpected.since = 0;
+  note_wait(reload);
+  const struct reload_check check = {reload->transcripts, attempt->now - reload->checked_since};
+  reload_log_done(script, as_read(attempt), reload->longest, attempt->verdict ? &check : NULL);
+  reload_log_dropped(script, dropped);
+  takeover_free_old(script);
   return SCRIPT_RELOADED;
 }
 
+static enum script_reload finish(struct attempt *attempt) {
+  struct script *script = attempt->script;
+  if (!attempt->is_forced && !is_worth_trying(script, attempt->compiled)) return SCRIPT_UNCHANGED;
+  switch (make(attempt)) {
+  case OUTCOME_READY: return take_over(attempt);
+  case OUTCOME_FAILED: return fail(attempt);
+  case OUTCOME_REJECTED:
+    sources_join(&attempt->sources, &script->reload->checked);
+    return refuse(attempt);
+  case OUTCOME_UNEXPECTED: return try_later(attempt);
+  default: sources_deinit(&attempt->sources); return SCRIPT_LACKING;
+  }
+}
+
+/* ---- reloading ----------------------------------------------------------------------------- */
+
+static void start(struct script *script, bool is_forced) {
+  struct reload *reload = script->reload;
+  const struct precompile_plan plan = {.serving = script->generation->sources,
+                                       .refused = &reload->refused,
+                                       .memory_limit = script->options.memory_limit,
+                                       .is_forced = is_forced,
+                                       .wake = reload->wake,
+                                       .context = reload->wake_context};
+  reload->is_forced = is_forced;
+  reload->longest = 0;
+  reload->precompile = precompile_start(&plan);
+}
+
+static void abandon(struct reload *reload) {
+  precompile_destroy(reload->precompile);
+  reload->precompile = NULL;
+}
+
 /* A script that has filled its memory can still be mended: all reserves are open for the new
- * version.
- */
-static enum script_reload reload(struct script *script, bool is_forced,
-                                 const struct script_verdict *verdict,
-                                 const struct sources *checked, int64_t now) {
+ * version. */
+static enum script_reload reload_with(struct script *script, bool is_forced,
+                                      const struct script_verdict *verdict, int64_t now) {
+  struct reload *reload = script->reload;
+  struct attempt attempt = {.script = script, .verdict = verdict, .now = now};
+  reload->began = clock_seconds();
+  bool is_new = !reload->precompile;
+  if (is_new) start(script, is_forced);
+  if (reload->precompile && reload->wake &&
+      (is_new || !precompile_has_finished(reload->precompile))) {
+    note_wait(reload);
+    return SCRIPT_COMPILING;
+  }
+  if (reload->precompile) attempt.compiled = precompile_result(reload->precompile);
+  attempt.is_forced = is_forced || reload->is_forced;
   memory_open_reserve(&script->memory);
   memory_use_server_reserve(&script->memory, true);
-  enum script_reload outcome = reload_within(script, is_forced, verdict, checked, now);
+  enum script_reload outcome = finish(&attempt);
   memory_use_server_reserve(&script->memory, false);
   memory_close_reserve(&script->memory);
+  abandon(reload);
   return outcome;
 }
 
 enum script_reload script_reload(struct script *script, bool is_forced, int64_t now) {
-  return reload(script, is_forced, NULL, NULL, now);
+  return reload_with(script, is_forced, NULL, now);
+}
+
+static void note_all(struct sources *sources, const struct sources *files) {
+  for (size_t i = 0; i < files->count; i++) sources_note(sources, files->items[i].path);
 }
 
 enum script_reload script_look(struct script *script, bool is_forced,
                                const char *const *transcripts, size_t transcript_count,
                                int64_t now) {
-  struct list files = {0};
-  if (script->reload->checked.count > 0 && !sources_changed(&script->reload->checked))
-    return SCRIPT_CHECKING;
-  sources_deinit(&script->reload->checked);
-  if (!is_forced && !is_worth_trying(script, &files, NULL)) return SCRIPT_UNCHANGED;
-  if (has_patience(script, is_forced, now)) return SCRIPT_LACKING;
-  for (size_t i = 0; i < script->generation->sources->count; i++)
-    sources_note(&script->reload->checked, script->generation->sources->items[i].path);
-  for (size_t i = 0; i < script->reload->failed.count; i++)
-    sources_note(&script->reload->checked, script->reload->failed.items[i].path);
-  for (size_t i = 0; i < transcript_count; i++)
-    sources_note(&script->reload->checked, transcripts[i]);
-  script->reload->transcripts = transcript_count;
-  script->reload->checked_since = now;
-  return script->reload->checked.count > 0 ? SCRIPT_UNCHECKED : SCRIPT_LACKING;
+  struct reload *reload = script->reload;
+  struct sources *checked = &reload->checked;
+  if (checked->count > 0 && !sources_changed(checked)) return SCRIPT_CHECKING;
+  sources_deinit(checked);
+  abandon(reload);
+  if (!is_forced && !is_worth_trying(script, NULL)) return SCRIPT_UNCHANGED;
+  if (waits_for_file(script, is_forced, now)) return SCRIPT_LACKING;
+  note_all(checked, script->generation->sources);
+  note_all(checked, &reload->refused);
+  for (size_t i = 0; i < transcript_count; i++) sources_note(checked, transcripts[i]);
+  reload->transcripts = transcript_count;
+  reload->checked_since = now;
+  return checked->count > 0 ? SCRIPT_UNCHECKED : SCRIPT_LACKING;
 }
 
 enum script_reload script_judge(struct script *script, bool is_forced,
                                 const struct script_verdict *verdict, int64_t now) {
-  struct sources checked = script->reload->checked;
-  script->reload->checked = (struct sources){0};
+  struct reload *reload = script->reload;
   if (verdict->finding == SCRIPT_UNKNOWN) {
-    struct takeover takeover = {.step = "preflight", .detail = verdict->report};
-    return refuse(script, &checked, &takeover, now);
+    struct attempt attempt = {.script = script,
+                              .now = now,
+                              .sources = reload->checked,
+                              .step = "preflight",
+                              .detail = verdict->report};
+    reload->checked = (struct sources){0};
+    return refuse(&attempt);
   }
-  enum script_reload outcome = reload(script, is_forced, verdict, &checked, now);
-  sources_deinit(&checked);
+  enum script_reload outcome = reload_with(script, is_forced, verdict, now);
+  if (outcome != SCRIPT_COMPILING) sources_deinit(&reload->checked);
   return outcome;
+}
+
+void script_set_wake(struct script *script, void (*wake)(void *context), void *context) {
+  abandon(script->reload);
+  script->reload->wake = wake;
+  script->reload->wake_context = context;
 }
 
 /* ---- the first version ---------------------------------------------------------------------- */
 
 static int free_reload(lua_State *state) {
   struct reload *reload = lua_touserdata(state, 1);
-  sources_deinit(&reload->failed);
+  abandon(reload);
+  sources_deinit(&reload->refused);
   sources_deinit(&reload->checked);
   return 0;
 }
 
-/* The userdata is the registry's until the state is closed. */
-static int begin(lua_State *state) {
+/* The userdata stays in the registry until the state is closed. */
+static int create_reload(lua_State *state) {
   struct script *script = lua_touserdata(state, 1);
   script->reload = lua_newuserdatauv(state, sizeof *script->reload, 0);
-  *script->reload = (struct reload){.is_troubled = false};
+  *script->reload = (struct reload){.wake = NULL};
   lua_createtable(state, 0, 1);
   lua_pushcfunction(state, free_reload);
   lua_setfield(state, -2, "__gc");
@@ -542,14 +399,11 @@ static int begin(lua_State *state) {
 
 bool script_load(struct script *script, const char **error) {
   struct sources sources;
-  struct ahead nothing;
-  if (gate_run(&script->gate, begin, script) != GATE_OK) {
+  if (gate_run(&script->gate, create_reload, script) != GATE_OK) {
     *error = version_error(script);
     return false;
   }
-  ahead_init(&nothing);
-  script->generation = version_make(script, &nothing, &sources);
-  ahead_deinit(&script->gate, &nothing);
+  script->generation = version_make(script, NULL, &sources);
   if (script->generation) {
     const struct script_clock *clock = script->options.clock;
     script->generation->since = clock ? (int64_t)(clock->monotonic * 1000) : clock_milliseconds();
@@ -564,7 +418,7 @@ bool script_load(struct script *script, const char **error) {
 /* ---- the files that are watched ------------------------------------------------------------- */
 
 size_t script_count_files(const struct script *script) {
-  return script->generation->sources->count + script->reload->failed.count;
+  return script->generation->sources->count + script->reload->refused.count;
 }
 
 static void visit_all(const struct sources *sources, void (*visit)(void *context, const char *path),
@@ -575,5 +429,5 @@ static void visit_all(const struct sources *sources, void (*visit)(void *context
 void script_each_file(const struct script *script, void (*visit)(void *context, const char *path),
                       void *context) {
   visit_all(script->generation->sources, visit, context);
-  visit_all(&script->reload->failed, visit, context);
+  visit_all(&script->reload->refused, visit, context);
 }

@@ -18,7 +18,8 @@ enum script_reload {
   SCRIPT_REFUSED,   /* they are no good: the log says why, and the version that serves goes on */
   SCRIPT_LACKING,   /* they are no good, but a file has only just gone: look again soon */
   SCRIPT_UNCHECKED, /* only of script_look(): they are to be checked, */
-  SCRIPT_CHECKING   /* and so they were when it was last called */
+  SCRIPT_CHECKING,  /* and so they were when it was last called */
+  SCRIPT_COMPILING  /* A new version is being compiled: see script_set_wake(). */
 };
 
 /* Looks whether the files have changed and makes a new version of them, which takes over in one
@@ -27,12 +28,11 @@ enum script_reload {
  * call of a session. */
 enum script_reload script_reload(struct script *script, bool is_forced, int64_t now);
 
-/* From now on `pause` is called now and then while script_reload() or script_judge() make a new
- * version, which takes long: for others to go on in; false: they did not. It may call sessions of
- * the script, which are the old version's, but not these functions, nor script_destroy(). From
- * where the new version begins to run to where it takes over it is not called. NULL: it is not
- * called any more. */
-void script_set_pause(struct script *script, bool (*pause)(void *context), void *context);
+/* From now on a new version is compiled on a thread: then script_reload() and script_judge() answer
+ * SCRIPT_COMPILING. When the thread has finished it calls `wake`, which must do no more than tell
+ * the owner to call the same function again. A version that is being compiled now is given up.
+ * NULL: there is no thread any more, and nothing calls `wake`. */
+void script_set_wake(struct script *script, void (*wake)(void *context), void *context);
 
 /* ---- versions that are checked before they take over ---------------------------------------- */
 

@@ -180,15 +180,12 @@ uint64_t sources_fingerprint(const struct sources *sources) {
 }
 
 /* *now is all but the path of what there is now; its bytes are the caller's to free, and NULL when
- * it cannot be read. */
+ * the file cannot be read. */
 static bool look(const struct source *source, struct source *now) {
   *now = (struct source){.is_there = true};
   if (is_special(source->path)) return !source->is_there;
-  char *bytes;
-  size_t length;
-  enum status status = read_file(source->path, false, &bytes, &length);
-  describe(now, status, bytes, length);
-  now->bytes = bytes;
+  enum status status = read_file(source->path, false, &now->bytes, &now->byte_count);
+  describe(now, status, now->bytes, now->byte_count);
   return source->is_there != now->is_there ||
          (now->is_there && (source->length != now->length || source->digest != now->digest));
 }
@@ -200,16 +197,13 @@ static bool has_changed(const struct source *source) {
   return has;
 }
 
-/* Takes the bytes over. What is not kept will be read once more. */
-static void keep(struct sources *sources, size_t *room, const char *path, struct source *now) {
-  struct source *kept = now->bytes && now->length <= *room ? add(sources, path) : NULL;
-  if (!kept) {
-    free(now->bytes);
-    return;
-  }
-  now->path = kept->path;
-  *kept = *now;
-  *room -= now->length;
+static void keep_text(struct source *source, const struct source *now) {
+  source->is_there = true;
+  source->length = now->length;
+  source->digest = now->digest;
+  source->content = SOURCE_TEXT;
+  source->bytes = now->bytes;
+  source->byte_count = now->byte_count;
 }
 
 static bool is_gone(const char *path) {
@@ -223,21 +217,36 @@ bool sources_changed(const struct sources *sources) {
   return false;
 }
 
-size_t sources_look(const struct sources *sources, struct sources *now,
-                    void (*visit)(void *context, const char *path), void *context) {
-  size_t changed = 0, room = now ? SOURCE_MAX : 0;
+enum status sources_copy(const struct sources *sources, struct sources *copy) {
+  *copy = (struct sources){0};
   for (size_t i = 0; i < sources->count; i++) {
     const struct source *source = &sources->items[i];
-    struct source found;
-    if (look(source, &found)) {
-      visit(context, source->path);
-      changed++;
+    struct source *added = add(copy, source->path);
+    if (!added) {
+      sources_deinit(copy);
+      return STATUS_NO_MEMORY;
     }
-    if (now && source->is_there && !found.is_there) now->lacks = true;
-    if (now && i < sources->at_load)
-      keep(now, &room, source->path, &found);
-    else
-      free(found.bytes);
+    added->is_there = source->is_there;
+    added->length = source->length;
+    added->digest = source->digest;
+  }
+  copy->at_load = sources->at_load;
+  return STATUS_OK;
+}
+
+size_t sources_refresh(struct sources *sources) {
+  size_t changed = 0, room = SOURCE_MAX;
+  for (size_t i = 0; i < sources->count; i++) {
+    struct source *source = &sources->items[i];
+    struct source now;
+    source->has_changed = look(source, &now);
+    if (source->has_changed) changed++;
+    if (source->is_there && !now.is_there) sources->lacks = true;
+    if (i < sources->at_load && now.bytes && now.byte_count <= room) {
+      room -= now.byte_count;
+      keep_text(source, &now);
+    } else
+      free(now.bytes);
   }
   return changed;
 }

@@ -19,25 +19,35 @@ enum { SOURCE_MAX = 16 * 1024 * 1024 };
  * from a peer. What it requires beyond that is not watched. */
 enum { SOURCES_MAX = 1000, ABSENT_MAX = 100 };
 
+/* What is kept of a file for the version that is about to be made. */
+enum source_content {
+  SOURCE_NOTHING,  /* The file is read when it is asked for. */
+  SOURCE_TEXT,     /* What the file holds, as it was read. */
+  SOURCE_BYTECODE, /* What the file was compiled to. */
+  SOURCE_ERROR     /* Why the file cannot be compiled. */
+};
+
 struct source {
   char *path;
   bool is_there;
+  bool has_changed; /* Set by sources_refresh(). */
   size_t length;
   uint64_t digest;
-  char *bytes; /* what it holds, while somebody has a use for it; else NULL */
+  enum source_content content;
+  char *bytes; /* NULL where there is no content. */
+  size_t byte_count;
 };
-
-struct ahead;
 
 struct sources {
   struct source *items;
   size_t count;
-  size_t absent;       /* of them were not there */
-  size_t at_load;      /* so many, the first ones, were asked for when the version was loaded */
-  bool takes_special;  /* the first file may be a pipe or a terminal, which is waited for */
-  bool lacks;          /* sources_look() missed one that had been there */
-  bool is_uncertain;   /* one could not be read for want of something that may come back */
-  struct ahead *ahead; /* while a version is being made: what is compiled already; or NULL */
+  size_t absent;      /* Files that were not there. */
+  size_t at_load;     /* The first files, which were asked for while the version was loaded. */
+  bool takes_special; /* The first file may be a pipe or a terminal, which is waited for. */
+  bool lacks;         /* sources_refresh() did not find a file that had been there. */
+  bool is_uncertain;  /* A file could not be read for a reason that may pass. */
+  const struct sources
+      *as_read; /* While a version is made: files that were read before; or NULL. */
 };
 
 /* Reads a file and notes it, or that it is not there. *bytes is the caller's to free, and never
@@ -66,11 +76,13 @@ uint64_t sources_fingerprint(const struct sources *sources);
  * cannot be read a second time, and counts as unchanged. */
 bool sources_changed(const struct sources *sources);
 
-/* How many have changed in this way; visit is called for the path of each. Each is read once:
- * `now`, which may be NULL, gets those that were asked for at load and can be read with their
- * bytes, up to SOURCE_MAX bytes in all. */
-size_t sources_look(const struct sources *sources, struct sources *now,
-                    void (*visit)(void *context, const char *path), void *context);
+/* Copies the notes, without any content, to *copy. STATUS_NO_MEMORY: *copy is empty. */
+enum status sources_copy(const struct sources *sources, struct sources *copy);
+
+/* Reads each file anew, once. Marks those that have changed, in the sense of sources_changed(), and
+ * returns how many there are. Of the first `at_load` files, the text is kept and noted, up to
+ * SOURCE_MAX bytes in all. */
+size_t sources_refresh(struct sources *sources);
 
 /* Whether a file that was there is not there now. */
 bool sources_lack(const struct sources *sources);

@@ -12,23 +12,20 @@
 struct loading {
   struct script *script;
   struct generation *generation;
+  const struct sources *as_read;
 };
 
-static int prepare_load(lua_State *state) {
+static int load(lua_State *state) {
   struct loading *loading = lua_touserdata(state, 1);
   const struct script_options *options = &loading->script->options;
   if (loading->generation->number == 1) environment_prepare(state, options);
   protocol_prepare(state, loading->generation, options->path);
+  loading->generation->sources->as_read = loading->as_read;
+  protocol_load(state, loading->generation, options);
   return 0;
 }
 
-static int load(lua_State *state) {
-  struct loading *loading = lua_touserdata(state, 1);
-  protocol_load(state, loading->generation, &loading->script->options);
-  return 0;
-}
-
-/* Its sources survive it, so that it can be told when they have changed. */
+/* The sources survive it: they tell when the files have changed again. */
 static void discard(struct script *script, struct generation *generation, struct sources *sources) {
   if (generation->sources) {
     *sources = *generation->sources;
@@ -37,24 +34,20 @@ static void discard(struct script *script, struct generation *generation, struct
   script_free_generation(script, generation);
 }
 
-/* The run is one step: nobody goes on from its beginning to where the version takes over. */
-static bool prepare_and_load(struct script *script, struct generation *generation,
-                             struct ahead *ahead) {
-  struct loading loading = {script, generation};
-  if (ahead->pause) ahead->pause(ahead->context);
-  if (gate_run(&script->gate, prepare_load, &loading) != GATE_OK) return false;
-  ahead_prepare(&script->gate, ahead, script->options.path);
-  if (ahead->pause) ahead->pause(ahead->context);
-  generation->sources->ahead = ahead;
+static bool run(struct script *script, struct generation *generation,
+                const struct sources *as_read) {
+  struct loading loading = {script, generation, as_read};
   script->running = generation;
   bool is_loaded = gate_run(&script->gate, load, &loading) == GATE_OK;
   script->running = NULL;
-  generation->sources->ahead = NULL;
-  generation->sources->at_load = generation->sources->count;
+  struct sources *sources = generation->sources;
+  if (!sources) return false;
+  sources->as_read = NULL;
+  sources->at_load = sources->count;
   return is_loaded;
 }
 
-struct generation *version_make(struct script *script, struct ahead *ahead,
+struct generation *version_make(struct script *script, const struct sources *as_read,
                                 struct sources *sources) {
   struct generation *generation = malloc(sizeof *generation);
   *sources = (struct sources){0};
@@ -64,7 +57,7 @@ struct generation *version_make(struct script *script, struct ahead *ahead,
   }
   generation_init(generation, script, &script->gate, &serve_handler);
   generation->number = script->generation ? script->generation->number + 1 : 1;
-  if (prepare_and_load(script, generation, ahead)) {
+  if (run(script, generation, as_read)) {
     generation->fingerprint = sources_fingerprint(generation->sources);
     return generation;
   }

@@ -35,12 +35,20 @@ struct listener {
   struct stat file; /* The identity of that file when the socket was bound. */
 };
 
+/* What a service was asked for, and has not done yet. */
+enum reload_request {
+  RELOAD_NOT_WANTED,
+  RELOAD_WANTED, /* Its files may have changed. */
+  RELOAD_FORCED  /* It has to be reloaded, changed or not. */
+};
+
 struct service {
   struct server *server;
   struct service *next;
   struct handler *handler;
   const struct script_provider *provider; /* NULL: the handler stays. */
   struct timer due; /* Expires when provider->run_due() is to be called; always set. */
+  enum reload_request request;
   struct preflight preflight;
   struct listener *listeners;
   size_t connections;
@@ -73,11 +81,13 @@ struct server {
   struct recording_writer *recording_writer; /* NULL: conversations are not recorded. */
   struct event_handler changes;              /* The poller event of the watcher. */
   size_t watched_files;                      /* How many files the watcher has. */
-  int64_t next_watch;     /* The set of watched files does not change before this time. */
-  bool watches;           /* Services are renewed when their files change. */
-  bool is_asked_to_renew; /* SIGHUP has come: every service is renewed, changed or not. */
-  double others_ended;    /* when others last went on within a renewal, in seconds, */
-  double others_took;     /* and how long that took */
+  int64_t next_watch;          /* The set of watched files does not change before this time. */
+  bool watches;                /* Services are renewed when their files change. */
+  bool is_asked_to_renew;      /* SIGHUP has come: every service is renewed, changed or not. */
+  struct service *compiling;   /* The service whose new version is compiled; or NULL. */
+  int wake_fd;                 /* The event that server_wake() signals. */
+  struct event_handler wakeup; /* The poller event of wake_fd. */
+  bool is_woken;               /* The event has come and was not looked at yet. */
   struct timer_heap timers;
   struct idle idle;
   struct ready_queue ready; /* Conversations that wait for nothing but their next slice. */

@@ -133,18 +133,22 @@ static void look(struct service *service, bool is_forced, int64_t now) {
 }
 
 /* When the files have changed since they were checked, the provider is asked again, but not too
- * soon.
- */
+ * soon. While it compiles, the phase stays, so that it is asked the same again. */
 static bool judge(struct service *service, const struct service_finding *finding, int64_t now) {
   struct preflight *preflight = &service->preflight;
   const struct script_provider *provider = service->provider;
-  set_phase(preflight, PREFLIGHT_IDLE, CLOCK_NEVER);
   enum service_renewal renewal =
       provider->judge(provider->context, preflight->is_forced, finding, now);
+  if (renewal == RENEWAL_COMPILING) {
+    service->server->compiling = service;
+    return false;
+  }
   if (renewal == RENEWAL_LATER)
     set_phase(preflight, PREFLIGHT_WAITING, retry_time(preflight, now));
-  else
+  else {
+    set_phase(preflight, PREFLIGHT_IDLE, CLOCK_NEVER);
     preflight->is_forced = false;
+  }
   return renewal == RENEWAL_DONE || renewal == RENEWAL_REFUSED;
 }
 
@@ -189,9 +193,10 @@ static bool finish(struct service *service, int64_t now) {
     snprintf(why, sizeof why, "the check was ended by signal %d", end.signal);
     finding.why = why;
   }
-  service->preflight.child = NULL;
   bool has_read = judge(service, &finding, now);
+  if (service->preflight.phase == PREFLIGHT_ENDED) return false;
   child_destroy(child);
+  service->preflight.child = NULL;
   return has_read;
 }
 
@@ -259,7 +264,7 @@ bool preflight_look(struct server *server) {
   bool has_read = false;
   unsigned running = 0;
   for (struct service *service = server->services; service; service = service->next) {
-    has_read = step(service, server->now) || has_read;
+    if (!server->compiling) has_read = step(service, server->now) || has_read;
     if (service->preflight.child) running++;
   }
   for (struct service *service = server->services; service; service = service->next) {

@@ -6,30 +6,12 @@
 #include "server/server.h"
 
 enum {
-  /* How soon files are looked at again that a service has no good version of yet, in ms. */
+  /* ms until files are looked at again of which a service has no good version yet. */
   RETRY_TIME = 50,
-  /* How soon after they were read, and how soon others are watched, in ms: a script that saves one
-   * of its files whenever it is loaded is not to keep the server busy. */
+  /* ms until files are looked at again that were just read, and until other files are watched: a
+   * script that saves one of its files whenever it is loaded must not keep the server busy. */
   PACE = 100
 };
-
-/* Whether there may be other files to be watched. What is checked first has its own time. */
-static bool renew(struct server *server, bool is_forced) {
-  bool has_read = false;
-  for (struct service *service = server->services; service; service = service->next) {
-    const struct script_provider *provider = service->provider;
-    if (provider && provider->check) {
-      preflight_ask(service, is_forced, server->now);
-      continue;
-    }
-    enum service_renewal renewal =
-        provider ? provider->renew(provider->context, is_forced, server->now) : RENEWAL_NONE;
-    if (renewal == RENEWAL_DONE || renewal == RENEWAL_REFUSED) has_read = true;
-    if (renewal == RENEWAL_LATER && server->watcher)
-      watcher_nudge(server->watcher, server->now + RETRY_TIME);
-  }
-  return has_read;
-}
 
 /* ---- what is watched ----------------------------------------------------------------------- */
 
@@ -51,8 +33,8 @@ static size_t count_files(const struct server *server) {
   return count;
 }
 
-/* They were read before they are watched, so that they are looked at once more. A watch that cannot
- * be had for want of memory is tried again. */
+/* The files were read before they are watched, so that they are looked at once more. A watch that
+ * fails for want of memory is tried again. */
 static void watch_files(struct server *server) {
   struct paths paths = {.capacity = count_files(server)};
   server->next_watch = server->now + PACE;
@@ -94,8 +76,9 @@ static int64_t watch_deadline(const struct server *server) {
   return has_others && server->next_watch < deadline ? server->next_watch : deadline;
 }
 
+/* While a version is compiled, only its end makes a reload go on. */
 int64_t renewal_deadline(const struct server *server) {
-  if (server->is_draining) return CLOCK_NEVER;
+  if (server->is_draining || server->compiling) return CLOCK_NEVER;
   if (server->is_asked_to_renew) return server->now;
   int64_t watch = watch_deadline(server), preflight = preflight_deadline(server);
   return watch < preflight ? watch : preflight;
@@ -103,11 +86,9 @@ int64_t renewal_deadline(const struct server *server) {
 
 /* ---- when they change ---------------------------------------------------------------------- */
 
-/* Looking for what is to be watched is a piece of work of its own. */
-static void watch_anew(struct server *server) {
-  if (!server->watcher) return;
-  (void)server_let_others(server);
-  watch_files(server);
+static void ask_all(struct server *server, enum reload_request request) {
+  for (struct service *service = server->services; service; service = service->next)
+    if (service->provider && service->request < request) service->request = request;
 }
 
 static void look_at_files(struct server *server) {
@@ -115,18 +96,58 @@ static void look_at_files(struct server *server) {
   if (count_files(server) != server->watched_files && server->now >= server->next_watch)
     watch_files(server);
   if (watcher_deadline(server->watcher) > server->now) return;
-  if (!watcher_settled(server->watcher, server->now)) return;
-  if (renew(server, false)) watch_anew(server);
+  if (watcher_settled(server->watcher, server->now)) ask_all(server, RELOAD_WANTED);
+}
+
+/* True: the files of the service were read, so that there may be other files to watch. */
+static bool renew(struct service *service, bool is_forced) {
+  struct server *server = service->server;
+  const struct script_provider *provider = service->provider;
+  switch (provider->renew(provider->context, is_forced, server->now)) {
+  case RENEWAL_DONE:
+  case RENEWAL_REFUSED: return true;
+  case RENEWAL_COMPILING: server->compiling = service; return false;
+  case RENEWAL_LATER:
+    if (server->watcher) watcher_nudge(server->watcher, server->now + RETRY_TIME);
+    return false;
+  default: return false;
+  }
+}
+
+/* A service that has a check goes on in preflight_look(). */
+static bool go_on(struct service *service) {
+  service->server->compiling = NULL;
+  return !service->provider->check && renew(service, false);
+}
+
+static bool grant_request(struct service *service) {
+  bool is_forced = service->request == RELOAD_FORCED;
+  if (service->request == RELOAD_NOT_WANTED) return false;
+  service->request = RELOAD_NOT_WANTED;
+  if (!service->provider->check) return renew(service, is_forced);
+  preflight_ask(service, is_forced, service->server->now);
+  return false;
+}
+
+/* Looking for what has to be watched is left to the next turn. */
+static void watch_anew(struct server *server) {
+  server->watched_files = SIZE_MAX;
+  server->next_watch = server->now;
 }
 
 void renewal_look(struct server *server) {
-  if (server->is_draining) return;
+  bool has_read = false;
+  if (server->is_draining || (server->compiling && !server->is_woken)) return;
+  server->is_woken = false;
+  if (server->compiling) has_read = go_on(server->compiling);
+  if (server->compiling) return;
   if (server->watcher) look_at_files(server);
-  if (server->is_asked_to_renew) {
-    server->is_asked_to_renew = false;
-    if (renew(server, true)) watch_anew(server);
-  }
-  if (preflight_look(server)) watch_anew(server);
+  if (server->is_asked_to_renew) ask_all(server, RELOAD_FORCED);
+  server->is_asked_to_renew = false;
+  for (struct service *one = server->services; one && !server->compiling; one = one->next)
+    has_read = grant_request(one) || has_read;
+  if (!server->compiling) has_read = preflight_look(server) || has_read;
+  if (has_read) watch_anew(server);
 }
 
 void renewal_end(struct server *server) {

@@ -1,11 +1,12 @@
 /* renewal.h: new handlers for the services when the files that they are made from change. Private
  * to the server room.
  *
- * The watcher tells that files have changed and have come to rest; whether that makes a new handler
- * is the business of each service's provider; if it is to be checked first, see preflight.h. SIGHUP
- * asks them all at once.
+ * The watcher tells that files have changed and that nobody writes them any more. Whether that
+ * makes a new handler is the business of each service's provider. SIGHUP asks all providers at
+ * once. If a new version has to be checked first, see preflight.h.
  *
- * A provider that takes long has turns of the loop in between: they renew nothing. */
+ * A provider may compile a new version on a thread. Until it has finished, no other service is
+ * reloaded, and no check begins or is judged. */
 #ifndef SERVER_RENEWAL_H
 #define SERVER_RENEWAL_H
 
@@ -18,8 +19,7 @@ enum status renewal_watch(struct server *server);
 /* When renewal_look() should next be called; CLOCK_NEVER. */
 int64_t renewal_deadline(const struct server *server);
 
-/* Between two turns: renews what has changed and come to rest, or, if the server is asked to, every
- * service. Others may go on meanwhile: see server_let_others(). */
+/* Takes the next step of what is to be reloaded. To be called between two turns. */
 void renewal_look(struct server *server);
 
 void renewal_end(struct server *server);

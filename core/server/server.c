@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -22,9 +23,7 @@ enum {
   FAREWELL_TIME = 1000, /* ms for telling scripts of connections that are cut off at the end */
   DRAIN_TIME = 10000,   /* ms for the requests in hand when the server is asked to stop */
   TIMERS = 256,         /* that expire in a turn at most; */
-  QUEUE_TIME = 50,  /* ms that the run queue has in a turn, at most: then events are looked at */
-  OTHERS_SHARE = 9, /* so many times as long as a renewal others may take while it is under way, */
-  STRETCH_TIME = 500, /* but it goes on without them for no longer than this, in us */
+  QUEUE_TIME = 50, /* ms that the run queue has in a turn, at most: then events are looked at */
   LONGEST_WAIT = 3600 * 1000
 };
 
@@ -39,6 +38,17 @@ static void signalled(struct event_handler *event_handler, unsigned events) {
   const char *unused = signals_take_ignored();
   if (unused) log_event(LOG_WARN, "signal_ignored", "signal", unused);
 }
+
+static void woken(struct event_handler *event_handler, unsigned events) {
+  (void)events;
+  struct server *server =
+      (struct server *)((char *)event_handler - offsetof(struct server, wakeup));
+  eventfd_t count;
+  (void)eventfd_read(server->wake_fd, &count);
+  server->is_woken = true;
+}
+
+void server_wake(struct server *server) { (void)eventfd_write(server->wake_fd, 1); }
 
 static void retry(struct timer *timer) {
   listener_resume((struct server *)((char *)timer - offsetof(struct server, retry)));
@@ -70,7 +80,8 @@ enum status server_create(const struct server_options *options, struct server **
   server->keepalive = options->keepalive;
   server->watches = options->watches;
   server->signals.on_event = signalled;
-  server->signal_fd = -1;
+  server->signal_fd = server->wake_fd = -1;
+  server->wakeup.on_event = woken;
   server->retry.expire = retry;
   server->drain.expire = end_drain;
   server->now = clock_milliseconds();
@@ -82,6 +93,13 @@ enum status server_create(const struct server_options *options, struct server **
   }
   if (status == STATUS_OK)
     status = poller_add(server->poller, server->signal_fd, POLLER_READ, &server->signals);
+  if (status == STATUS_OK) {
+    *why = "event";
+    server->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    status = server->wake_fd < 0
+                 ? STATUS_ERROR
+                 : poller_add(server->poller, server->wake_fd, POLLER_READ, &server->wakeup);
+  }
   if (status == STATUS_OK && options->record) {
     *why = "folder for transcripts";
     status = recording_writer_create(options->record, &server->recording_writer);
@@ -252,19 +270,6 @@ static enum status wait_and_turn(struct server *server) {
   return status;
 }
 
-/* A renewal has many pieces: where a turn takes long, one behind each of them would put it off for
- * minutes, and that of every other service. If the poller fails, the loop comes to know of it by
- * itself. */
-bool server_let_others(struct server *server) {
-  size_t count;
-  double began = clock_seconds(), alone = began - server->others_ended;
-  if (alone < STRETCH_TIME * 1e-6 && alone * OTHERS_SHARE < server->others_took) return false;
-  if (!must_break_off(server)) (void)turn(server, 0, &count);
-  server->others_ended = clock_seconds();
-  server->others_took = server->others_ended - began;
-  return true;
-}
-
 /* ---- the end ------------------------------------------------------------------------------- */
 
 static void log_stopping(const struct server *server) {
@@ -350,6 +355,10 @@ void server_destroy(struct server *server) {
   if (server->signal_fd >= 0) {
     poller_remove(server->poller, server->signal_fd);
     close(server->signal_fd);
+  }
+  if (server->wake_fd >= 0) {
+    poller_remove(server->poller, server->wake_fd);
+    close(server->wake_fd);
   }
   if (server->poller) poller_destroy(server->poller);
   timer_heap_deinit(&server->timers);

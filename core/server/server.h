@@ -55,10 +55,8 @@ void server_renew(struct server *server, size_t nth, struct handler *handler);
  * nothing at all. May be called from anywhere. */
 void server_set_due(struct server *server, size_t nth, int64_t when);
 
-/* Lets all others go on in the middle of a renewal that takes long: a turn of the loop that does
- * not wait, and renews nothing. False: they did not, since they had much longer than the renewal
- * has had since. Only from within renew() or judge() of a provider. */
-bool server_let_others(struct server *server);
+/* A version that was being compiled is compiled. May be called on any thread. */
+void server_wake(struct server *server);
 
 /* Serves until SIGTERM or SIGINT and then drains. STATUS_ERROR: the loop itself failed. */
 enum status server_run(struct server *server);

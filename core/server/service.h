@@ -13,12 +13,13 @@
 #include "session/handler.h"
 
 enum service_renewal {
-  RENEWAL_NONE,    /* nothing new */
-  RENEWAL_REFUSED, /* there is something new, and it is no good */
-  RENEWAL_DONE,    /* server_renew() was called */
-  RENEWAL_LATER,   /* nothing new yet: look again soon */
-  RENEWAL_CHECK,   /* there is something new, which is to be checked first; */
-  RENEWAL_CHECKING /* and so there was when this was last said */
+  RENEWAL_NONE,     /* There is no new version. */
+  RENEWAL_REFUSED,  /* There is a new version, and it is no good. */
+  RENEWAL_DONE,     /* server_renew() was called. */
+  RENEWAL_LATER,    /* There is no new version yet, but there may be one soon. */
+  RENEWAL_CHECK,    /* There is a new version, which has to be checked first. */
+  RENEWAL_CHECKING, /* The version is the one for which RENEWAL_CHECK was answered last. */
+  RENEWAL_COMPILING /* A new version is compiled on a thread, which calls server_wake(). */
 };
 
 /* What the program has come to that checks what is new. */
@@ -39,8 +40,10 @@ enum service_idle_work {
 struct script_provider {
   void *context;
 
-  /* Looks whether there is something new, or takes it for new if forced. Called between two turns
-   * of the loop. If it takes long, it should call server_let_others() now and then. */
+  /* Makes a new version if the files have changed, or in any case if it is forced. Called between
+   * two turns of the loop. After RENEWAL_COMPILING it is called again, when server_wake() was
+   * called, until it answers something else. The same holds for judge(), which is called again with
+   * the same finding. */
   enum service_renewal (*renew)(void *context, bool is_forced, int64_t now);
 
   /* NULL, or the program that checks what is new, in a process of its own. Then renew() does not

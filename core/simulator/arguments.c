@@ -124,7 +124,8 @@ void arguments_push_outcome(lua_State *L, enum script_reload outcome) {
   static const char *const words[] = {
       [SCRIPT_UNCHANGED] = "unchanged", [SCRIPT_RELOADED] = "reloaded",
       [SCRIPT_REFUSED] = "refused",     [SCRIPT_LACKING] = "lacking",
-      [SCRIPT_UNCHECKED] = "unchecked", [SCRIPT_CHECKING] = "checking"};
+      [SCRIPT_UNCHECKED] = "unchecked", [SCRIPT_CHECKING] = "checking",
+      [SCRIPT_COMPILING] = "compiling"};
   lua_pushstring(L, words[outcome]);
 }
 

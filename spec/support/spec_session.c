@@ -1,5 +1,6 @@
 /* spec_session.c: conversations without sockets. A script has a Lua state of its own, as in the
  * server; the spec passes strings and times. */
+#include <semaphore.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -91,31 +92,37 @@ static int service_name(lua_State *L) {
   return 1;
 }
 
-enum { PAUSE = 4 }; /* where the function is that is called between two pieces of work */
+static void wake(void *context) { sem_post(context); }
 
-/* An error takes its place, and is raised when the work is done. */
-static bool call_pause(void *context) {
-  lua_State *L = context;
-  if (!lua_isfunction(L, PAUSE)) return true;
-  lua_pushvalue(L, PAUSE);
-  if (lua_pcall(L, 0, 0, 0) != LUA_OK) lua_replace(L, PAUSE);
-  return true;
-}
-
-/* reload(is_forced, now, pause): what came of it, in a word. */
+/* reload(is_forced, now, between): what came of it, in a word. If there is `between`, the new
+ * version is compiled on a thread, and `between` is called when that has finished, before the
+ * version is made. */
 static int service_reload(lua_State *L) {
+  enum { FORCED = 2, NOW, BETWEEN };
   struct service *service = check_service(L);
-  bool is_forced = lua_toboolean(L, 2);
-  int64_t now = luaL_checkinteger(L, 3);
-  lua_settop(L, PAUSE);
-  bool pauses = !lua_isnil(L, PAUSE);
-  if (pauses) script_set_pause(service->script, call_pause, L);
-  enum script_reload outcome = script_reload(service->script, is_forced, now);
-  script_set_pause(service->script, NULL, NULL);
-  if (pauses && !lua_isfunction(L, PAUSE)) {
-    lua_pushvalue(L, PAUSE);
-    return lua_error(L);
+  bool is_forced = lua_toboolean(L, FORCED);
+  int64_t now = luaL_checkinteger(L, NOW);
+  lua_settop(L, BETWEEN);
+  if (lua_isnil(L, BETWEEN)) {
+    arguments_push_outcome(L, script_reload(service->script, is_forced, now));
+    return 1;
   }
+  int failed = LUA_OK;
+  sem_t is_compiled;
+  sem_init(&is_compiled, 0, 0);
+  script_set_wake(service->script, wake, &is_compiled);
+  enum script_reload outcome = script_reload(service->script, is_forced, now);
+  while (outcome == SCRIPT_COMPILING) {
+    while (sem_wait(&is_compiled) != 0) continue;
+    if (failed == LUA_OK) {
+      lua_pushvalue(L, BETWEEN);
+      failed = lua_pcall(L, 0, 0, 0);
+    }
+    outcome = script_reload(service->script, false, now);
+  }
+  script_set_wake(service->script, NULL, NULL);
+  sem_destroy(&is_compiled);
+  if (failed != LUA_OK) return lua_error(L);
   arguments_push_outcome(L, outcome);
   return 1;
 }

@@ -1,0 +1,268 @@
+#include "reload/precompile.h"
+
+#include <lauxlib.h>
+#include <locale.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "script/gate.h"
+#include "script/memory.h"
+
+enum {
+  STACK = 4 * 1024 * 1024, /* Lua's parser calls itself up to 200 levels deep. */
+  NICENESS = 5             /* The processor is for the clients first. */
+};
+
+struct precompile {
+  struct sources refused;
+  struct memory memory;
+  bool is_forced;
+  void (*wake)(void *context);
+  void *context;
+  struct precompile_result result; /* The thread's until has_finished is set. */
+  pthread_mutex_t lock;            /* Guards the two fields below. */
+  bool has_finished;
+  bool is_abandoned; /* The thread has to free. */
+};
+
+/* ---- compiling ------------------------------------------------------------------------------ */
+
+/* As luaL_loadfilex does: a byte order mark and a first line that begins with "#" are no Lua; the
+ * end of that line stays, so that the lines keep their numbers. */
+static void skip_first_line(const char **bytes, size_t *length) {
+  const char *start = *bytes, *end = start + *length;
+  if (*length >= 3 && memcmp(start, "\xEF\xBB\xBF", 3) == 0) start += 3;
+  if (start < end && *start == '#') {
+    const char *feed = memchr(start, '\n', (size_t)(end - start));
+    start = feed ? feed : end;
+  }
+  *bytes = start;
+  *length = (size_t)(end - start);
+}
+
+int precompile_text(lua_State *state, const char *name, const char *bytes, size_t length,
+                    const char *mode) {
+  bool is_collecting = lua_gc(state, LUA_GCISRUNNING);
+  skip_first_line(&bytes, &length);
+  lua_gc(state, LUA_GCSTOP);
+  int result = luaL_loadbufferx(state, bytes, length, name, mode);
+  if (is_collecting) lua_gc(state, LUA_GCRESTART);
+  return result;
+}
+
+/* ---- the thread ----------------------------------------------------------------------------- */
+
+struct output {
+  struct memory *memory;
+  char *bytes;
+  size_t length;
+  size_t capacity;
+};
+
+/* A lua_Writer. */
+static int write_output(lua_State *state, const void *bytes, size_t length, void *context) {
+  struct output *output = context;
+  (void)state;
+  if (length > output->capacity - output->length) {
+    size_t capacity = 2 * (output->capacity + length);
+    char *grown = memory_allocate(output->memory, output->bytes, output->capacity, capacity);
+    if (!grown) return 1;
+    output->bytes = grown;
+    output->capacity = capacity;
+  }
+  memcpy(output->bytes + output->length, bytes, length);
+  output->length += length;
+  return 0;
+}
+
+/* From here on the content is not counted any more. */
+static void set_content(struct source *file, enum source_content content, char *bytes,
+                        size_t byte_count) {
+  free(file->bytes);
+  file->content = content;
+  file->bytes = bytes;
+  file->byte_count = byte_count;
+}
+
+static void keep_bytecode(struct precompile *precompile, lua_State *state, struct source *file) {
+  struct output output = {.memory = &precompile->memory};
+  if (lua_dump(state, write_output, &output, false) == 0)
+    set_content(file, SOURCE_BYTECODE, output.bytes, output.length);
+  else
+    memory_allocate(&precompile->memory, output.bytes, output.capacity, 0);
+}
+
+static void keep_error(lua_State *state, struct source *file) {
+  size_t length;
+  const char *text = lua_tolstring(state, -1, &length);
+  char *copy = malloc(length + 1);
+  if (!copy) return;
+  memcpy(copy, text, length + 1);
+  set_content(file, SOURCE_ERROR, copy, length);
+}
+
+/* The name of a chunk, as Lua wants it; NULL: no memory. */
+static char *name_of(const struct source *file) {
+  size_t size = strlen(file->path) + 1;
+  char *name = malloc(size + 1);
+  if (!name) return NULL;
+  name[0] = '@';
+  memcpy(name + 1, file->path, size);
+  return name;
+}
+
+static bool is_binary(const struct source *file) {
+  const char *bytes = file->bytes;
+  size_t length = file->byte_count;
+  skip_first_line(&bytes, &length);
+  return length > 0 && *bytes == *LUA_SIGNATURE;
+}
+
+/* Where there is no memory the text stays, and the script's own state tries. */
+static void compile(struct precompile *precompile, struct source *file) {
+  lua_State *state = lua_newstate(memory_allocate, &precompile->memory);
+  char *name = name_of(file);
+  if (state && name) {
+    int status = precompile_text(state, name, file->bytes, file->byte_count, "t");
+    if (status == LUA_OK)
+      keep_bytecode(precompile, state, file);
+    else if (status == LUA_ERRSYNTAX)
+      keep_error(state, file);
+  }
+  free(name);
+  if (state) lua_close(state);
+}
+
+static void drop_contents(struct sources *files) {
+  for (size_t i = 0; i < files->count; i++) set_content(&files->items[i], SOURCE_NOTHING, NULL, 0);
+}
+
+/* A file that has gone may be written anew at any moment. Then all files are read when the version
+ * is made, so that not the half of one is met. */
+static void work(struct precompile *precompile) {
+  struct precompile_result *result = &precompile->result;
+  result->is_refused = !precompile->is_forced && precompile->refused.count > 0 &&
+                       !sources_changed(&precompile->refused);
+  if (result->is_refused) return;
+  result->changed = sources_refresh(&result->files);
+  if (result->files.lacks || (result->changed == 0 && !precompile->is_forced)) {
+    drop_contents(&result->files);
+    return;
+  }
+  for (size_t i = 0; i < result->files.count; i++) {
+    struct source *file = &result->files.items[i];
+    if (file->content == SOURCE_TEXT && !is_binary(file)) compile(precompile, file);
+  }
+}
+
+static void free_all(struct precompile *precompile) {
+  pthread_mutex_destroy(&precompile->lock);
+  sources_deinit(&precompile->refused);
+  sources_deinit(&precompile->result.files);
+  free(precompile);
+}
+
+/* Numbers are read by the locale, and a script may change that of the process at any time. */
+static void *run_thread(void *context) {
+  struct precompile *precompile = context;
+  (void)setpriority(PRIO_PROCESS, (id_t)gettid(), NICENESS);
+  locale_t plain = newlocale(LC_ALL_MASK, "C", (locale_t)0);
+  if (plain) uselocale(plain);
+  work(precompile);
+  if (plain) {
+    uselocale(LC_GLOBAL_LOCALE);
+    freelocale(plain);
+  }
+  pthread_mutex_lock(&precompile->lock);
+  precompile->has_finished = true;
+  bool is_abandoned = precompile->is_abandoned;
+  if (!is_abandoned) precompile->wake(precompile->context);
+  pthread_mutex_unlock(&precompile->lock);
+  if (is_abandoned) free_all(precompile);
+  return NULL;
+}
+
+static bool start_thread(struct precompile *precompile) {
+  pthread_t thread;
+  pthread_attr_t attributes;
+  if (pthread_attr_init(&attributes) != 0) return false;
+  bool is_started = pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED) == 0 &&
+                    pthread_attr_setstacksize(&attributes, STACK) == 0 &&
+                    pthread_create(&thread, &attributes, run_thread, precompile) == 0;
+  pthread_attr_destroy(&attributes);
+  return is_started;
+}
+
+/* Signals are for the main thread. */
+static bool start_without_signals(struct precompile *precompile) {
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  bool is_started = start_thread(precompile);
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  return is_started;
+}
+
+/* ---- the owner ------------------------------------------------------------------------------ */
+
+struct precompile *precompile_start(const struct precompile_plan *plan) {
+  struct precompile *precompile = calloc(1, sizeof *precompile);
+  if (!precompile) return NULL;
+  pthread_mutex_init(&precompile->lock, NULL);
+  memory_init(&precompile->memory, plan->memory_limit);
+  precompile->is_forced = plan->is_forced;
+  precompile->wake = plan->wake;
+  precompile->context = plan->context;
+  if (sources_copy(plan->serving, &precompile->result.files) != STATUS_OK ||
+      sources_copy(plan->refused, &precompile->refused) != STATUS_OK) {
+    free_all(precompile);
+    return NULL;
+  }
+  if (plan->wake && start_without_signals(precompile)) return precompile;
+  work(precompile);
+  precompile->has_finished = true;
+  if (plan->wake) plan->wake(plan->context);
+  return precompile;
+}
+
+bool precompile_has_finished(struct precompile *precompile) {
+  pthread_mutex_lock(&precompile->lock);
+  bool has_finished = precompile->has_finished;
+  pthread_mutex_unlock(&precompile->lock);
+  return has_finished;
+}
+
+const struct precompile_result *precompile_result(const struct precompile *precompile) {
+  return &precompile->result;
+}
+
+/* The text of a binary module is left as it is by the thread, and so is what there was no memory
+ * for: then `mode` counts. */
+bool precompile_take(lua_State *state, struct sources *sources, const char *path,
+                     const char *mode) {
+  const struct source *file = sources->as_read ? sources_find(sources->as_read, path) : NULL;
+  if (!file || file->content == SOURCE_NOTHING) return false;
+  if (sources_take(sources, file) != STATUS_OK) gate_raise_no_memory(state);
+  if (file->content == SOURCE_ERROR) {
+    lua_pushlstring(state, file->bytes, file->byte_count);
+    return true;
+  }
+  const char *name = lua_pushfstring(state, "@%s", path);
+  if (file->content == SOURCE_BYTECODE) mode = "b";
+  precompile_text(state, name, file->bytes, file->byte_count, mode);
+  lua_remove(state, -2);
+  return true;
+}
+
+void precompile_destroy(struct precompile *precompile) {
+  if (!precompile) return;
+  pthread_mutex_lock(&precompile->lock);
+  precompile->is_abandoned = true;
+  bool has_finished = precompile->has_finished;
+  pthread_mutex_unlock(&precompile->lock);
+  if (has_finished) free_all(precompile);
+}
