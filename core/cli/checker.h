@@ -32,9 +32,9 @@ struct checker {
 enum status checker_init(struct checker *checker, const struct script_options *options,
                          bool allows_effects, char *const *environment);
 
-/* See script_look(): the transcripts are what the check depends on beside the script. */
-enum script_reload checker_look(const struct checker *checker, struct script *script,
-                                bool is_forced, int64_t now);
+/* See script_find_changes(): the transcripts are what the check depends on beside the script. */
+enum script_reload checker_find_changes(const struct checker *checker, struct script *script,
+                                        bool is_forced, int64_t now);
 
 /* See script_judge(). */
 enum script_reload checker_judge(const struct checker *checker, struct script *script,

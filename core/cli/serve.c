@@ -157,7 +157,7 @@ static enum service_renewal answer(const struct served *served, enum script_relo
 static enum service_renewal renew(void *context, bool is_forced, int64_t now) {
   const struct served *served = context;
   return answer(served, served->provider.check
-                            ? checker_look(&served->checker, served->script, is_forced, now)
+                            ? checker_find_changes(&served->checker, served->script, is_forced, now)
                             : script_reload(served->script, is_forced, now));
 }
 

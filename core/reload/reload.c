@@ -333,9 +333,9 @@ static void note_all(struct sources *sources, const struct sources *files) {
   for (size_t i = 0; i < files->count; i++) sources_note(sources, files->items[i].path);
 }
 
-enum script_reload script_look(struct script *script, bool is_forced,
-                               const char *const *transcripts, size_t transcript_count,
-                               int64_t now) {
+enum script_reload script_find_changes(struct script *script, bool is_forced,
+                                       const char *const *transcripts, size_t transcript_count,
+                                       int64_t now) {
   struct reload *reload = script->reload;
   struct sources *checked = &reload->checked;
   if (checked->count > 0 && !sources_changed(checked)) return SCRIPT_CHECKING;

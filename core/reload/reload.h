@@ -17,7 +17,7 @@ enum script_reload {
   SCRIPT_RELOADED,  /* there is a new version: script_handler() has changed */
   SCRIPT_REFUSED,   /* they are no good: the log says why, and the version that serves goes on */
   SCRIPT_LACKING,   /* they are no good, but a file has only just gone: look again soon */
-  SCRIPT_UNCHECKED, /* only of script_look(): they are to be checked, */
+  SCRIPT_UNCHECKED, /* only of script_find_changes(): they are to be checked, */
   SCRIPT_CHECKING,  /* and so they were when it was last called */
   SCRIPT_COMPILING  /* A new version is being compiled: see script_set_wake(). */
 };
@@ -56,9 +56,9 @@ struct script_verdict {
  * check is to begin now, and what it finds to be given to script_judge(); SCRIPT_CHECKING: the one
  * that has begun goes on; SCRIPT_UNCHANGED, SCRIPT_LACKING: if one has begun, it is of no use any
  * more. */
-enum script_reload script_look(struct script *script, bool is_forced,
-                               const char *const *transcripts, size_t transcript_count,
-                               int64_t now);
+enum script_reload script_find_changes(struct script *script, bool is_forced,
+                                       const char *const *transcripts, size_t transcript_count,
+                                       int64_t now);
 
 /* Like script_reload(), once the check has ended: only the very version that was checked, and found
  * good, takes over. SCRIPT_LACKING is also when the files are no more what was checked. */

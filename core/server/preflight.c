@@ -260,7 +260,7 @@ static bool step(struct service *service, int64_t now) {
   }
 }
 
-bool preflight_look(struct server *server) {
+bool preflight_step(struct server *server) {
   bool has_read = false;
   unsigned running = 0;
   for (struct service *service = server->services; service; service = service->next) {

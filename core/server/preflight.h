@@ -45,12 +45,12 @@ void preflight_init(struct service *service);
 /* The files of the service may have changed. */
 void preflight_ask(struct service *service, bool is_forced, int64_t now);
 
-/* Returns when preflight_look() has to be called, or CLOCK_NEVER. */
+/* Returns when preflight_step() has to be called, or CLOCK_NEVER. */
 int64_t preflight_deadline(const struct server *server);
 
 /* Takes the next step of every check. To be called once a turn. True: the files of a service were
  * read, so that there may be other files to watch. */
-bool preflight_look(struct server *server);
+bool preflight_step(struct server *server);
 
 /* Ends all checks, for good. */
 void preflight_end(struct server *server);

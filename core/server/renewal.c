@@ -114,7 +114,7 @@ static bool renew(struct service *service, bool is_forced) {
   }
 }
 
-/* A service that has a check goes on in preflight_look(). */
+/* A service that has a check goes on in preflight_step(). */
 static bool go_on(struct service *service) {
   service->server->compiling = NULL;
   return !service->provider->check && renew(service, false);
@@ -135,7 +135,7 @@ static void watch_anew(struct server *server) {
   server->next_watch = server->now;
 }
 
-void renewal_look(struct server *server) {
+void renewal_run(struct server *server) {
   bool has_read = false;
   if (server->is_draining || (server->compiling && !server->is_woken)) return;
   server->is_woken = false;
@@ -146,7 +146,7 @@ void renewal_look(struct server *server) {
   server->is_asked_to_renew = false;
   for (struct service *one = server->services; one && !server->compiling; one = one->next)
     has_read = grant_request(one) || has_read;
-  if (!server->compiling) has_read = preflight_look(server) || has_read;
+  if (!server->compiling) has_read = preflight_step(server) || has_read;
   if (has_read) watch_anew(server);
 }
 

@@ -16,11 +16,11 @@
  * errno: the watcher cannot be had. */
 enum status renewal_watch(struct server *server);
 
-/* When renewal_look() should next be called; CLOCK_NEVER. */
+/* When renewal_run() should next be called; CLOCK_NEVER. */
 int64_t renewal_deadline(const struct server *server);
 
 /* Takes the next step of what is to be reloaded. To be called between two turns. */
-void renewal_look(struct server *server);
+void renewal_run(struct server *server);
 
 void renewal_end(struct server *server);
 

@@ -266,7 +266,7 @@ static enum status wait_and_turn(struct server *server) {
   size_t count;
   enum status status = turn(server, time_to_wait(server, clock_milliseconds()), &count);
   if (count == 0 && server->ready.count == 0 && !sweep_is_on(server)) idle_step(server);
-  if (status == STATUS_OK) renewal_look(server);
+  if (status == STATUS_OK) renewal_run(server);
   return status;
 }
 

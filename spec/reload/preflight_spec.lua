@@ -1,4 +1,4 @@
--- Versions that are checked elsewhere before they take over: script_look() and script_judge().
+-- Versions that are checked elsewhere before they take over: script_find_changes() and script_judge().
 local conversation = require "support.conversation"
 local editable = require "support.editable"
 local rooms = require "parlance_spec"

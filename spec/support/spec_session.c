@@ -127,14 +127,15 @@ static int service_reload(lua_State *L) {
   return 1;
 }
 
-/* look(is_forced, now, transcript): the same for script_look(). */
+/* look(is_forced, now, transcript): the same for script_find_changes(). */
 static int service_look(lua_State *L) {
   struct service *service = check_service(L);
   bool is_forced = lua_toboolean(L, 2);
   int64_t now = luaL_checkinteger(L, 3);
   const char *transcript = luaL_optstring(L, 4, NULL);
   size_t count = transcript ? 1 : 0;
-  arguments_push_outcome(L, script_look(service->script, is_forced, &transcript, count, now));
+  arguments_push_outcome(L,
+                         script_find_changes(service->script, is_forced, &transcript, count, now));
   return 1;
 }
 
