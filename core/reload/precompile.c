@@ -9,7 +9,6 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "script/gate.h"
 #include "script/memory.h"
 
 enum {
@@ -240,6 +239,63 @@ const struct precompile_result *precompile_result(const struct precompile *preco
   return &precompile->result;
 }
 
+/* The registry's key for the functions that are loaded, by their paths. */
+static const char loaded_key;
+
+static int load_file(lua_State *state) {
+  const struct source *file = lua_touserdata(state, 1);
+  if (lua_rawgetp(state, LUA_REGISTRYINDEX, &loaded_key) == LUA_TNIL) {
+    lua_newtable(state);
+    lua_pushvalue(state, -1);
+    lua_rawsetp(state, LUA_REGISTRYINDEX, &loaded_key);
+  }
+  const char *name = lua_pushfstring(state, "@%s", file->path);
+  lua_pushstring(state, file->path);
+  if (precompile_text(state, name, file->bytes, file->byte_count, "b") != LUA_OK)
+    return lua_error(state);
+  lua_rawset(state, -4);
+  return 0;
+}
+
+/* Whether all that is loaded leaves more than half of the script's memory to those who go on and to
+ * the version, which may need less of the files than the last one. */
+static bool has_room(const struct memory *memory, const struct sources *files) {
+  enum { IN_MEMORY = 4 }; /* So many times its bytecode takes a function in memory, at most. */
+  size_t bytes = 0;
+  for (size_t i = 0; i < files->count; i++) bytes += files->items[i].byte_count;
+  return memory->nominal == SIZE_MAX || memory->used + IN_MEMORY * bytes <= memory->nominal / 2;
+}
+
+bool precompile_load(struct gate *gate, const struct precompile_result *result, size_t *next) {
+  struct source *items = result->files.items;
+  while (*next < result->files.count && items[*next].content != SOURCE_BYTECODE) ++*next;
+  if (*next == result->files.count || !has_room(gate->memory, &result->files)) return false;
+  return gate_run(gate, load_file, &items[(*next)++]) == GATE_OK;
+}
+
+void precompile_forget(lua_State *state) {
+  if (lua_rawgetp(state, LUA_REGISTRYINDEX, &loaded_key) != LUA_TNIL) {
+    lua_pushnil(state);
+    lua_rawsetp(state, LUA_REGISTRYINDEX, &loaded_key);
+  }
+  lua_pop(state, 1);
+}
+
+/* Pushes the function of a file that is loaded already. It is taken once, because a version gives
+ * it globals of its own. */
+static bool take_loaded(lua_State *state, const char *path) {
+  int top = lua_gettop(state);
+  if (lua_rawgetp(state, LUA_REGISTRYINDEX, &loaded_key) == LUA_TTABLE &&
+      lua_getfield(state, -1, path) == LUA_TFUNCTION) {
+    lua_pushnil(state);
+    lua_setfield(state, -3, path);
+    lua_remove(state, -2);
+    return true;
+  }
+  lua_settop(state, top);
+  return false;
+}
+
 /* The text of a binary module is left as it is by the thread, and so is what there was no memory
  * for: then `mode` counts. */
 bool precompile_take(lua_State *state, struct sources *sources, const char *path,
@@ -251,6 +307,7 @@ bool precompile_take(lua_State *state, struct sources *sources, const char *path
     lua_pushlstring(state, file->bytes, file->byte_count);
     return true;
   }
+  if (file->content == SOURCE_BYTECODE && take_loaded(state, path)) return true;
   const char *name = lua_pushfstring(state, "@%s", path);
   if (file->content == SOURCE_BYTECODE) mode = "b";
   precompile_text(state, name, file->bytes, file->byte_count, mode);

@@ -17,6 +17,7 @@
 #include <stddef.h>
 
 #include "reload/sources.h"
+#include "script/gate.h"
 
 /* Compiles the text of a file and pushes the function, or an error message when the result is not
  * LUA_OK. `name` and `mode` are as for lua_load(). Does not raise. Lua's collector waits meanwhile,
@@ -52,6 +53,14 @@ struct precompile_result {
 
 /* To be called after the end. The result lives as long as `precompile`. */
 const struct precompile_result *precompile_result(const struct precompile *precompile);
+
+/* Loads the bytecode of the next file into the state of a gate, for precompile_take(), so that the
+ * loop can go on between two files. `*next` is 0 at first. False: there is no further file, or no
+ * memory for it; precompile_take() loads what is missing. */
+bool precompile_load(struct gate *gate, const struct precompile_result *result, size_t *next);
+
+/* Forgets what was loaded and not taken. Does not raise. */
+void precompile_forget(lua_State *state);
 
 /* For a state that makes a version: notes the file in `sources`, and pushes the function or the
  * error message that stands in sources->as_read for this path. False: there is nothing. May raise.

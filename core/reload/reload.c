@@ -33,6 +33,7 @@ struct reload {
   int64_t missing_since;         /* ms when a file was first found missing; 0: none is missing. */
   bool is_put_off;               /* A version could not be read or checked, and that was logged. */
   struct precompile *precompile; /* The version that is being compiled, or NULL. */
+  size_t loaded;                 /* So many of its files are loaded, or need not be. */
   bool is_forced;                /* That version takes over even if no file has changed. */
   double began;                /* clock_seconds() when the loop last began to wait for a reload. */
   double longest;              /* The longest time that it has waited, in seconds. */
@@ -295,7 +296,9 @@ static void start(struct script *script, bool is_forced) {
   reload->precompile = precompile_start(&plan);
 }
 
-static void abandon(struct reload *reload) {
+static void abandon(lua_State *state, struct reload *reload) {
+  if (reload->loaded > 0) precompile_forget(state);
+  reload->loaded = 0;
   precompile_destroy(reload->precompile);
   reload->precompile = NULL;
 }
@@ -314,6 +317,12 @@ static enum script_reload reload_with(struct script *script, bool is_forced,
     note_wait(reload);
     return SCRIPT_COMPILING;
   }
+  if (reload->precompile && reload->wake &&
+      precompile_load(&script->gate, precompile_result(reload->precompile), &reload->loaded)) {
+    note_wait(reload);
+    reload->wake(reload->wake_context);
+    return SCRIPT_COMPILING;
+  }
   if (reload->precompile) attempt.compiled = precompile_result(reload->precompile);
   attempt.is_forced = is_forced || reload->is_forced;
   memory_open_reserve(&script->memory);
@@ -321,7 +330,7 @@ static enum script_reload reload_with(struct script *script, bool is_forced,
   enum script_reload outcome = finish(&attempt);
   memory_use_server_reserve(&script->memory, false);
   memory_close_reserve(&script->memory);
-  abandon(reload);
+  abandon(script->gate.main, reload);
   return outcome;
 }
 
@@ -340,7 +349,7 @@ enum script_reload script_find_changes(struct script *script, bool is_forced,
   struct sources *checked = &reload->checked;
   if (checked->count > 0 && !sources_changed(checked)) return SCRIPT_CHECKING;
   sources_deinit(checked);
-  abandon(reload);
+  abandon(script->gate.main, reload);
   if (!is_forced && !is_worth_trying(script, NULL)) return SCRIPT_UNCHANGED;
   if (waits_for_file(script, is_forced, now)) return SCRIPT_LACKING;
   note_all(checked, script->generation->sources);
@@ -369,7 +378,7 @@ enum script_reload script_judge(struct script *script, bool is_forced,
 }
 
 void script_set_wake(struct script *script, void (*wake)(void *context), void *context) {
-  abandon(script->reload);
+  abandon(script->gate.main, script->reload);
   script->reload->wake = wake;
   script->reload->wake_context = context;
 }
@@ -378,7 +387,7 @@ void script_set_wake(struct script *script, void (*wake)(void *context), void *c
 
 static int free_reload(lua_State *state) {
   struct reload *reload = lua_touserdata(state, 1);
-  abandon(reload);
+  abandon(state, reload);
   sources_deinit(&reload->refused);
   sources_deinit(&reload->checked);
   return 0;

@@ -26,15 +26,15 @@ describe("a new version that is compiled on a thread", function()
   before_each(function() rooms.base.log_configure("info", "text") end)
   after_each(conversation.clean)
 
-  -- Reloads; `between()` is called when the thread has finished, and before the version is made. Returns what
+  -- Reloads; `between()` is called once, when the thread has finished, and before the version is made. Returns what
   -- came of it and the log.
   local function reload(tell, between)
     local calls = 0
     local outcome, log = tell("reload", false, 1000, function()
       calls = calls + 1
-      if between then between() end
+      if between and calls == 1 then between() end
     end)
-    assert.equal(1, calls)
+    assert.is_true(calls >= 1) -- and once for each file that is loaded
     return outcome, log
   end
 

@@ -239,7 +239,7 @@ describe("workbench.transcript", function()
       } do
         -- The server's recordings look the same.
         local ours = written(text):gsub("%f[^\n\0]c> ", "> ")
-        if text ~= "" then assert.equal(rooms.base.transcript { { ">", text } }, ours) end
+        if text ~= "" then assert.equal(rooms.server.transcript { { ">", text } }, ours) end
         assert.equal(text, read(written(text)).steps[1].text)
       end
       assert.equal("c> hex 00 01 41 ff                                      # ..A.\n", written "\0\1A\xff")
