@@ -311,6 +311,7 @@ static enum script_reload reload_with(struct script *script, bool is_forced,
   struct attempt attempt = {.script = script, .verdict = verdict, .now = now};
   reload->began = clock_seconds();
   bool is_new = !reload->precompile;
+  if (is_new && !is_forced && !is_worth_trying(script, NULL)) return SCRIPT_UNCHANGED;
   if (is_new) start(script, is_forced);
   if (reload->precompile && reload->wake &&
       (is_new || !precompile_has_finished(reload->precompile))) {
