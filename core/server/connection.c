@@ -52,8 +52,8 @@ static void ignore(struct event_handler *event_handler, unsigned events) {
   (void)events;
 }
 
-/* A timer that is set for an earlier time stays set: when it expires, go_on() computes the deadline
- * anew. So a deadline that moves away, as nearly all do, costs nothing. */
+/* A timer that is set for an earlier time stays set: when it expires, expire_and_resume() computes
+ * the deadline anew. So a deadline that moves away, as nearly all do, costs nothing. */
 static void schedule(struct connection *connection, int64_t when) {
   struct timer *timer = &connection->timer;
   if (timer->place != 0 && timer->when <= when) return;
@@ -268,35 +268,40 @@ static void on_event(struct event_handler *event_handler, unsigned events) {
   settle(connection);
 }
 
-/* Applies the limits of time that are over, and resumes the session. */
-static void go_on(struct connection *connection) {
+/* Applies the limits of time that are over, and resumes the session. transfer_catch_up() may have
+ * aborted the session: the recording has looked at it before the abort, and must not look again. */
+static void expire_and_resume(struct connection *connection) {
+  struct session *session = connection->session;
   transfer_catch_up(connection);
-  transfer_check_delivery(connection);
-  if (connection->recording) recording_look(&connection->recording, connection->session);
-  session_expire(connection->session, connection_server(connection)->now);
-  if (connection->recording) recording_expired(&connection->recording, connection->session);
-  session_resume(connection->session, connection_server(connection)->now);
+  if (!session_finished(session)) {
+    transfer_check_delivery(connection);
+    if (connection->recording) recording_look(&connection->recording, session);
+    session_expire(session, connection_server(connection)->now);
+    if (connection->recording) recording_expired(&connection->recording, session);
+    session_resume(session, connection_server(connection)->now);
+  }
   settle(connection);
 }
 
 /* While a stream of the response has nothing to send, the socket is polled for nothing, and then
  * select() does not tell that the peer is gone. */
 static bool has_lost_peer(const struct connection *connection) {
-  return connection->phase == PHASE_TALKING && connection->interest == POLLER_NONE &&
-         socket_is_gone(connection->fd);
+  return connection->interest == POLLER_NONE && socket_is_gone(connection->fd);
 }
 
 static void expire_timer(struct timer *timer) {
   struct connection *connection = of_timer(timer);
-  if (has_lost_peer(connection)) transfer_abort(connection, REASON_PEER_RESET);
   if (connection->phase == PHASE_LINGERING)
     linger_on(connection);
-  else if (!ready_is_queued(&connection->turn)) /* else take_turn() calls go_on() soon */
-    go_on(connection);
+  else if (has_lost_peer(connection)) {
+    transfer_abort(connection, REASON_PEER_RESET);
+    settle(connection);
+  } else if (!ready_is_queued(&connection->turn)) /* else take_turn() does it soon */
+    expire_and_resume(connection);
 }
 
 static void take_turn(struct ready *entry) {
-  go_on((struct connection *)((char *)entry - offsetof(struct connection, turn)));
+  expire_and_resume((struct connection *)((char *)entry - offsetof(struct connection, turn)));
 }
 
 /* ---- the beginning ------------------------------------------------------------------------- */

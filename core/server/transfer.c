@@ -41,9 +41,10 @@ int64_t transfer_next_check(const struct connection *connection) {
 
 /* ---- sending ------------------------------------------------------------------------------- */
 
+/* The errors of reading a file. All others of socket_send_file() are the peer's. */
 static bool is_file_error(int error) {
   return error == EIO || error == EINVAL || error == EISDIR || error == EBADF || error == ENXIO ||
-         error == EOVERFLOW;
+         error == EOVERFLOW || error == ESTALE || error == ENOMEM;
 }
 
 /* Sends the next spans or the next part of a file. STATUS_AGAIN: the peer takes no more for now. */

@@ -30,6 +30,7 @@ local answers = {
     end, "end\n" }
   end,
   file = function() return { "<", assert(io.open(%q, "rb")), ">\n" } end,
+  pipe = function() return { "begins\n", (assert(io.popen "exec sleep 3")) } end,
 }
 return {
   close_when_done = false,
@@ -221,6 +222,14 @@ time TIME
       running:turn()
       client:reset()
       assert.equal('> "a\\n"\n< "A\\n"\n> "unfin"\n> gone\n', steps(transcripts(folder, 1)))
+    end)
+
+    it("ends with a client that is gone while a pipe of the answer is idle", function()
+      local client = start():connect()
+      assert.equal("begins\n", client:exchange("pipe\n", 7))
+      client:reset()
+      assert.equal('> "pipe\\n"\n< "begins\\n"\n< ~".*"  # and what was not sent any more\n> gone\n',
+        steps(transcripts(folder, 1)))
     end)
 
     it("leaves open what a client that is gone would have been sent", function()
