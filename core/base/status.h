@@ -8,7 +8,7 @@
 enum status {
   STATUS_OK,
   STATUS_AGAIN,     /* The call would have to wait. */
-  STATUS_CLOSED,    /* The peer has ended the stream in order. */
+  STATUS_CLOSED,    /* The peer has ended the stream in order; of a file: it has ended. */
   STATUS_NO_MEMORY, /* An allocation failed; nothing has changed. */
   STATUS_FULL,      /* A fixed capacity is used up (descriptors, a select set). */
   STATUS_ERROR      /* A system call failed, and errno says why. */

@@ -30,7 +30,8 @@ enum reading {
 };
 
 /* How many of the `length` bytes must be searched to know whether an ending of `ending` bytes
- * follows a payload of at most `max`. */
+ * follows a payload of at most `max`. For example, a line of at most 10 bytes that ends with CR LF
+ * ends within the first 12 bytes, however many there are. */
 static inline size_t search_window(size_t length, size_t max, size_t ending) {
   return length > max && length - max > ending ? max + ending : length;
 }
@@ -41,7 +42,8 @@ static inline void answer_complete(struct framing_answer *answer, const char *pa
       .verdict = FRAMING_COMPLETE, .length = length, .payload = {payload, payload_length}};
 }
 
-/* The frame has at least `needed` bytes, and the first `seen` are not looked at again. */
+/* The decoder must be called with at least `needed` bytes next (see framing_decode()). The search
+ * is over in the first `seen` of them. */
 static inline void answer_partial(struct framing_answer *answer, struct framing_progress *progress,
                                   size_t needed, size_t seen) {
   *answer = (struct framing_answer){.verdict = FRAMING_PARTIAL, .length = needed};

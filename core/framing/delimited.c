@@ -4,7 +4,8 @@
 #include "framing/decoders.h"
 
 /* Where a delimiter that is not complete may begin in bytes[from..length), which holds no complete
- * one. */
+ * one. For example, with the delimiter "\r\n." it may begin at 3 in "abc\r\n", and at 4, the end of
+ * the bytes, in "abcd". */
 static size_t possible_start(const struct framing *framing, const char *bytes, size_t length,
                              size_t from) {
   size_t size = framing->option.delimited.length;

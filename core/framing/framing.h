@@ -68,21 +68,22 @@ struct framing {
   } option;
 };
 
-/* What framing_decode() found. Each comment names the verdict, and the kind if it is only one, for
- * which the field has a value; otherwise it is zero. */
+/* What framing_decode() found. A field has a value only for the verdicts that its comment names,
+ * and only for the kind that it names, if any; otherwise it is zero. For example, `got` has a value
+ * when a framing of the kind RESP answers MALFORMED. */
 struct framing_answer {
   enum framing_verdict verdict;
-  size_t length;       /* COMPLETE: bytes of the frame. PARTIAL: the fewest that it can have. */
+  size_t length;       /* COMPLETE: bytes of the frame. PARTIAL: call again with so many. */
   struct span payload; /* COMPLETE: the request, within the bytes that were given. */
   size_t declared;     /* TOO_LARGE: the payload's length if the frame declares it. */
   const char *why;     /* MALFORMED, TOO_LARGE: a static text, which framing_explain() completes. */
   const char *interim; /* PARTIAL, HTTP: a static text that the peer waits for, or NULL. */
   struct {
-    uint32_t method;  /* COMPLETE: the length of the method. */
-    uint32_t target;  /* COMPLETE: the length of the target. */
-    bool is_chunked;  /* COMPLETE: the payload is a chunked body, still in its chunks. */
-    bool keeps_alive; /* COMPLETE: the client wants to go on after the response. */
-    bool expects;     /* COMPLETE: the client would wait for 100 Continue before the body. */
+    uint32_t method;  /* COMPLETE, HTTP: the length of the method. */
+    uint32_t target;  /* COMPLETE, HTTP: the length of the target. */
+    bool is_chunked;  /* COMPLETE, HTTP: the payload is a chunked body, still in its chunks. */
+    bool keeps_alive; /* COMPLETE, HTTP: the client wants to go on after the response. */
+    bool expects;     /* COMPLETE, HTTP: the client would wait for 100 Continue before the body. */
   } http;
   uint32_t arguments; /* COMPLETE, RESP: how many there are. */
   char got;           /* MALFORMED, RESP: the byte that framing_explain() quotes. */
@@ -98,15 +99,21 @@ enum http_stage {
 /* What a decoder remembers of a frame that is not complete. The caller keeps it from one call to
  * the next, sets it to zeros for a new frame, and reads nothing but `seen`. */
 struct framing_progress {
-  size_t seen;           /* Bytes at the front that are not looked at again. */
+  /* Bytes at the front in which the search is over. A bounded number of them may be read once more:
+   * a length line, a prefix, the byte before a line feed, the head and the trailers of HTTP. */
+  size_t seen;
   size_t taken;          /* RESP, HTTP: bytes of the arguments, or of data in chunks, in `seen`. */
   uint32_t arguments;    /* RESP: how many are still to come. */
   enum http_stage stage; /* HTTP. */
 };
 
-/* Looks for one frame at the front of bytes[0..length). After PARTIAL, call it again with the same
- * progress, the same bytes and more behind them. The answer does not depend on how the bytes were
- * cut into calls. Reads nothing outside of the bytes, which may be NULL when length is 0. */
+/* Looks for one frame at the front of bytes[0..length), and fills in *answer. The answer does not
+ * depend on how the bytes were cut into calls. Reads nothing outside of the bytes, which may be
+ * NULL when length is 0.
+ *
+ * After PARTIAL, call it again with the same progress, when answer->length bytes are there: the
+ * same bytes and more behind them. This length binds the decoder: as long as fewer bytes are there,
+ * it neither completes nor refuses the frame. So a caller loses nothing if it waits for them. */
 void framing_decode(const struct framing *framing, const char *bytes, size_t length,
                     struct framing_progress *progress, struct framing_answer *answer);
 
@@ -115,7 +122,7 @@ void framing_decode(const struct framing *framing, const char *bytes, size_t len
 const char *framing_explain(const struct framing *framing, const struct framing_answer *answer,
                             char *text, size_t size);
 
-/* The name that scripts know a kind by ("line"); static. */
+/* The name that scripts know a kind by ("line"); a static text. */
 const char *framing_name(enum framing_kind kind);
 
 /* The length of the text of framing_explain() without the byte that it quotes, for a log that must

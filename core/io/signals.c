@@ -41,7 +41,7 @@ static void on_ignored(int signal_number) {
   errno = saved;
 }
 
-static void on_dropped(int signal_number) { (void)signal_number; }
+static void do_nothing(int signal_number) { (void)signal_number; }
 
 bool signals_asked_to_stop(void) { return asked_to_stop; }
 
@@ -74,7 +74,7 @@ enum status signals_open(int *fd) {
   if (pipe2(ends, O_NONBLOCK | O_CLOEXEC) != 0) return STATUS_ERROR;
   write_end = ends[1];
   if (!set_handler(SIGTERM, on_stop) || !set_handler(SIGINT, on_stop) || !signals_catch_reload() ||
-      !set_handler(SIGPIPE, on_dropped) || !set_handler(SIGXFSZ, on_dropped)) {
+      !set_handler(SIGPIPE, do_nothing) || !set_handler(SIGXFSZ, do_nothing)) {
     close(ends[0]);
     close(ends[1]);
     return STATUS_ERROR;

@@ -103,14 +103,14 @@ static size_t read_max(lua_State *L, enum framing_kind kind) {
   return push_option(L, "max") ? pop_size(L, kind, "max", 0, PTRDIFF_MAX) : SIZE_MAX;
 }
 
-static framing_push_request push_arguments, push_http, push_payload;
+static framing_push_request push_request_list, push_http, push_payload;
 
 static int push_framing(lua_State *L, const struct framing *framing) {
   bool is_http = framing->kind == FRAMING_HTTP;
   struct framing_value *value = framing_value_push(L, is_http ? HTTP_REQUEST_VALUES : 0);
   value->framing = *framing;
   value->push_request = is_http                         ? push_http
-                        : framing->kind == FRAMING_RESP ? push_arguments
+                        : framing->kind == FRAMING_RESP ? push_request_list
                                                         : push_payload;
   if (is_http) http_request_prepare(L, -1);
   return 1;
@@ -301,9 +301,9 @@ static void push_list(lua_State *L, const struct framing *framing,
   lua_rawsetp(L, LUA_REGISTRYINDEX, &list_keys[count]);
 }
 
-/* Pushes the list of the arguments. */
-static void push_arguments(lua_State *L, int index, const struct framing *framing,
-                           const struct framing_answer *answer) {
+/* Pushes a request of Redis: the list of its arguments. */
+static void push_request_list(lua_State *L, int index, const struct framing *framing,
+                              const struct framing_answer *answer) {
   (void)index;
   struct resp_cursor cursor;
   struct resp_argument argument;
@@ -347,8 +347,8 @@ static const char *push_quoted(lua_State *L, const char *bytes, size_t length) {
   return lua_tostring(L, -1);
 }
 
-/* Pushes the options that the kind has besides max. */
-static const char *push_options(lua_State *L, const struct framing *framing) {
+/* Pushes the text of the options that the kind has besides max, and returns it. */
+static const char *describe_options(lua_State *L, const struct framing *framing) {
   switch (framing->kind) {
   case FRAMING_DELIMITED:
     push_quoted(L, framing->option.delimited.bytes, framing->option.delimited.length);
@@ -378,7 +378,7 @@ static const char *push_options(lua_State *L, const struct framing *framing) {
 static int describe(lua_State *L) {
   const struct framing *framing = &check_framing(L)->framing;
   const char *name = framing_name(framing->kind);
-  const char *options = push_options(L, framing);
+  const char *options = describe_options(L, framing);
   if (framing->max == SIZE_MAX)
     lua_pushfstring(L, *options != 0 ? "framing.%s { %s }" : "framing.%s {%s}", name, options);
   else

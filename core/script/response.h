@@ -18,8 +18,9 @@
 bool response_queue(lua_State *state, struct session *session, const struct generation *generation,
                     enum function function);
 
-/* Closes the descriptor that the reference stands for; false if it stands for a value in Lua. May
- * be called outside of the gate, and cannot fail. */
+/* A reference that a session holds is negative if it stands for a descriptor, and otherwise it is
+ * one of luaL_ref(). Closes the descriptor that the reference stands for; false if it stands for a
+ * value in Lua. May be called outside of the gate, and cannot fail. */
 bool response_close_descriptor(int reference);
 
 /* Closes the file that was queued with the reference, if it was a file. */

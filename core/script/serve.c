@@ -35,7 +35,7 @@ enum { SLOTS = 30 };
 struct call {
   struct generation *generation;
   struct session *session;
-  int reference; /* of serve_release() */
+  int reference; /* for close_file(): of the file */
 };
 
 static void push_function(lua_State *state, const struct generation *generation,
@@ -379,8 +379,9 @@ static void migrate(struct handler *handler, struct session *session, struct han
   client_adopt(from->gate->main, session, from->metatable, to->metatable);
 }
 
-/* Strings and functions only lose their anchor, which cannot raise; a file is closed, and most of
- * them need neither the gate nor memory for that. */
+/* A negative reference is a descriptor, which is closed. Strings and functions only lose their
+ * anchor, which cannot raise. The file of a stream is closed, and most of them need neither the
+ * gate nor memory for that. */
 static void release(struct handler *handler, struct session *session, int reference) {
   if (response_close_descriptor(reference)) return;
   struct generation *generation = (struct generation *)handler;

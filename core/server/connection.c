@@ -178,6 +178,8 @@ static void finish(struct connection *connection) {
   service->ended[reason]++;
   service->requests += requests;
   log_closed(connection, reason, requests);
+  /* The socket is closed with a reset, so that the peer does not take a cut response for a whole
+   * one. */
   bool is_broken =
       reason == REASON_PEER_RESET || reason == REASON_WRITE_TIMEOUT || connection->is_cut;
   int64_t time = time_to_linger(connection, reason, idle_since);

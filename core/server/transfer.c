@@ -47,7 +47,8 @@ static bool is_file_error(int error) {
          error == EOVERFLOW || error == ESTALE || error == ENOMEM;
 }
 
-/* Sends the next spans or the next part of a file. STATUS_AGAIN: the peer takes no more for now. */
+/* Sends the next spans or the next part of a file. STATUS_AGAIN: the peer takes no more for now.
+ * STATUS_OK: everything was sent, or the session has failed or was aborted. */
 static enum status send_next(struct connection *connection, size_t *budget) {
   struct session *session = connection->session;
   int64_t now = connection_server(connection)->now;
@@ -60,7 +61,7 @@ static enum status send_next(struct connection *connection, size_t *budget) {
     for (size_t i = 0; i < output.count; i++) wanted += spans[i].length;
     status = socket_write(connection->fd, spans, output.count, output.more, &sent);
   } else {
-    assert(output.file >= 0); /* a stream at the head has been pulled */
+    assert(output.file >= 0); /* session_has_output() is false if a stream is next */
     int64_t offset = output.offset;
     wanted = output.file_length < *budget ? output.file_length : *budget;
     status = socket_send_file(connection->fd, output.file, &offset, wanted, &sent);
@@ -74,6 +75,7 @@ static enum status send_next(struct connection *connection, size_t *budget) {
     return sent < wanted ? STATUS_AGAIN : STATUS_OK;
   }
   if (status == STATUS_AGAIN) return status;
+  /* STATUS_CLOSED: the file has ended before as many bytes as its length were sent. */
   if (output.count == 0 && (status == STATUS_CLOSED || is_file_error(errno)))
     session_file_failed(session, now);
   else

@@ -1,7 +1,8 @@
 /* reason.h: why a conversation ended.
  *
  * Every end has exactly one reason, and it is the same word in the log, in handle_error and
- * handle_close, and in the counters. */
+ * handle_close, and in the counters. NONE, DONE, PEER_CLOSED and DRAINED are replaced by what goes
+ * wrong before the last byte is sent. Any other reason stays. */
 #ifndef SESSION_REASON_H
 #define SESSION_REASON_H
 

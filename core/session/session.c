@@ -53,6 +53,7 @@ static void drop_input(struct session *session) {
   session->borrowed = (struct span){NULL, 0};
 }
 
+/* Whether nothing has gone wrong. What goes wrong while the last output is sent replaces it. */
 static bool is_benign(enum reason reason) {
   return reason == REASON_NONE || reason == REASON_DONE || reason == REASON_PEER_CLOSED ||
          reason == REASON_DRAINED;
@@ -241,8 +242,8 @@ int64_t session_deadline(const struct session *session) {
   return asks < when ? asks : when;
 }
 
-/* Ends it at once; what has not been sent never will be. */
-static void end(struct session *session, enum reason reason) {
+/* Ends the session at once: what has not been sent never will be. */
+static void drop_all(struct session *session, enum reason reason) {
   session_release_pieces(session, output_take_pieces(&session->output));
   buffer_free(&session->output.front);
   session->output.size = 0;
@@ -270,7 +271,7 @@ void session_expire(struct session *session, int64_t now) {
     session_fail(session, reason, "a file of the response had nothing to read within idle_timeout");
   else if (reason == REASON_WRITE_TIMEOUT) {
     session_fail(session, reason, "the peer took no byte of its response within write_timeout");
-    end(session, reason);
+    drop_all(session, reason);
   } else
     session_begin_close(session, reason);
   drive(session, now);
@@ -297,7 +298,7 @@ bool session_refuse(struct session *session, int64_t now) {
   session_fail(session, REASON_OVERLOADED,
                is_cut ? "the server buffers too much, and most of it for this response"
                       : "the server buffers too much, and most of it for this request");
-  if (is_cut) end(session, REASON_OVERLOADED);
+  if (is_cut) drop_all(session, REASON_OVERLOADED);
   drive(session, now);
   return is_cut;
 }
@@ -311,7 +312,7 @@ void session_drain(struct session *session, int64_t now) {
 
 void session_abort(struct session *session, enum reason reason, int64_t now) {
   session->now = now;
-  if (session->state != STATE_ENDED) end(session, reason);
+  if (session->state != STATE_ENDED) drop_all(session, reason);
 }
 
 void session_abandon(struct session *session) { session->abandoned = true; }

@@ -167,7 +167,8 @@ bool session_refuse(struct session *session, int64_t now);
 /* The server is stopping: the session finishes what is in hand, then ends. */
 void session_drain(struct session *session, int64_t now);
 
-/* Ends it now and drops its output. A session that has ended already keeps its first reason. */
+/* Ends it now and drops its output. Its reason becomes `reason` if it was NONE, DONE, PEER_CLOSED
+ * or DRAINED; any other reason stays. Does nothing if session_finished(). */
 void session_abort(struct session *session, enum reason reason, int64_t now);
 
 /* There is no time left for the handler: session_destroy() will not run it for SESSION_CLOSE. */

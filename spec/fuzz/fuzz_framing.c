@@ -1,7 +1,7 @@
 /* fuzz_framing.c: noise for one framing, which FUZZ_KIND names.
  *
  * The first OPTIONS bytes of an input choose the options and the random cuts (choose_options() says
- * how); the rest is the stream. */
+ * how); the rest is the stream. A file in corpus/KIND/ begins with these eight bytes. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -114,7 +114,8 @@ static void check_arguments(const struct framing *framing, const struct framing_
 }
 
 /* Decodes a copy of just so many bytes, so that the sanitizer sees an over-read. The payload of the
- * answer lies in `bytes` again. */
+ * answer lies in `bytes` again. A kind whose payload is not what `max` limits has a check of its
+ * own. */
 static void decode_copy(const struct framing *framing, const char *bytes, size_t length,
                         struct framing_progress *progress, struct framing_answer *answer) {
   char *copy = length > 0 ? malloc(length) : NULL;

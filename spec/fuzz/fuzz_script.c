@@ -1,7 +1,11 @@
 /* fuzz_script.c: noise for protocols in Lua, through the session and script rooms as the server
  * runs them. The first byte of an input chooses the protocol, the next three the random cuts, the
  * rest is the stream. What is answered, and why it ends, must not depend on the cuts, nor on
- * reloads of the same script in between. */
+ * reloads of the same script in between.
+ *
+ * A framing need not have a script here: fuzz_framing.c covers its decoder. Write one if the way
+ * from its payload to self.request is new. Add it at the end of `protocols`: the first byte of each
+ * file in corpus/script/ is an index. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
