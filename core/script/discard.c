@@ -56,16 +56,16 @@ static void close_items(lua_State *state, int list) {
   close_all_in(state, list);
 }
 
-void discard_response(lua_State *state, int index, lua_Integer rooms) {
+void discard_response(lua_State *state, int index, lua_Integer slots) {
   if (lua_istable(state, index))
     close_items(state, index);
   else {
     lua_pushvalue(state, index);
     close_top(state);
   }
-  for (lua_Integer room = 1; room <= rooms; room++) {
-    sent_file_push_room(state, room);
+  for (lua_Integer slot = 1; slot <= slots; slot++) {
+    sent_file_push_slot(state, slot);
     close_top(state);
   }
-  sent_file_drop_rooms(state, rooms);
+  sent_file_drop_slots(state, slots);
 }

@@ -27,7 +27,7 @@ struct items {
   bool is_only;      /* The value at index is the only item, and not a list of items. */
   int index;         /* The place of the item or the list on the stack. */
   lua_Integer count; /* How many items there are. */
-  lua_Integer rooms; /* The files may be in the rooms from 1 to this one (sent_file.h). */
+  lua_Integer slots; /* The files may be in the slots from 1 to this one (sent_file.h). */
 };
 
 static void push_item(lua_State *state, const struct items *items, lua_Integer i) {
@@ -101,9 +101,9 @@ static bool has_open_file(lua_State *state) {
   return is_open;
 }
 
-/* Counts the rooms that the items need. *has_files: there are items besides strings and functions,
+/* Counts the slots that the items need. *has_files: there are items besides strings and functions,
  * which may be files. */
-static lua_Integer count_rooms(lua_State *state, const struct items *items, bool *has_files) {
+static lua_Integer count_slots(lua_State *state, const struct items *items, bool *has_files) {
   lua_Integer count = 0;
   *has_files = false;
   for (lua_Integer i = 1; i <= items->count; i++) {
@@ -117,12 +117,12 @@ static lua_Integer count_rooms(lua_State *state, const struct items *items, bool
   return count;
 }
 
-/* ---- making room --------------------------------------------------------------------------- */
+/* ---- making slots -------------------------------------------------------------------------- */
 
-/* Replaces the items by a list that no script can reach, and makes the rooms for their files. A
- * finalizer may change the items themselves meanwhile, so the rooms are counted again at the end.
+/* Replaces the items by a list that no script can reach, and makes the slots for their files. A
+ * finalizer may change the items themselves meanwhile, so the slots are counted again at the end.
  */
-static void make_rooms(lua_State *state, struct items *items, lua_Integer rooms) {
+static void make_slots(lua_State *state, struct items *items, lua_Integer slots) {
   bool has_files;
   if (!items->is_only) items->count = (lua_Integer)lua_rawlen(state, items->index);
   lua_createtable(state, items->count < INT_MAX ? (int)items->count : INT_MAX, 0);
@@ -133,9 +133,9 @@ static void make_rooms(lua_State *state, struct items *items, lua_Integer rooms)
   }
   lua_replace(state, items->index);
   items->is_only = false;
-  for (; !sent_file_has_rooms(state, rooms); rooms = count_rooms(state, items, &has_files)) {
-    items->rooms = rooms;
-    sent_file_make_rooms(state, rooms);
+  for (; !sent_file_has_slots(state, slots); slots = count_slots(state, items, &has_files)) {
+    items->slots = slots;
+    sent_file_make_slots(state, slots);
   }
 }
 
@@ -179,14 +179,14 @@ static void refuse_file(lua_State *state, struct session *session, lua_Integer p
   session_fail(session, REASON_FILE_ERROR, detail);
 }
 
-/* Takes the file on the top into the room. If it is there and cannot be read, fails the session and
+/* Takes the file on the top into the slot. If it is there and cannot be read, fails the session and
  * returns false; if it cannot stand in a response, raises. */
 static bool take_file(lua_State *state, struct session *session, const struct returned *returned,
                       const struct items *items, lua_Integer item, lua_Integer place,
-                      lua_Integer length, lua_Integer room) {
+                      lua_Integer length, lua_Integer slot) {
   int64_t left = 0;
   int file = lua_gettop(state);
-  sent_file_push_room(state, room);
+  sent_file_push_slot(state, slot);
   enum sent_file_fault fault = sent_file_take(state, file, file + 1, length, &left);
   lua_pop(state, 1);
   switch (fault) {
@@ -204,19 +204,19 @@ static bool take_file(lua_State *state, struct session *session, const struct re
   return false;
 }
 
-/* Takes every file of the items, the nth into the nth room; or raises, or fails the session and
+/* Takes every file of the items, the nth into the nth slot; or raises, or fails the session and
  * returns false. */
 static bool take_files(lua_State *state, struct session *session, const struct returned *returned,
                        const struct items *items) {
   int top = lua_gettop(state);
-  lua_Integer room = 0, length;
+  lua_Integer slot = 0, length;
   for (lua_Integer i = 1; i <= items->count; i++) {
     lua_Integer place = items->are_list ? i : 0;
     push_item(state, items, i);
     if (!is_plain(lua_type(state, -1))) {
       if (!push_file(state, top + 1, &length)) complain(state, returned, place);
       if (!sent_file_is_open(state, -1)) complain_of_closed(state, returned, items, i, place);
-      if (!take_file(state, session, returned, items, i, place, length, ++room)) return false;
+      if (!take_file(state, session, returned, items, i, place, length, ++slot)) return false;
     }
     lua_settop(state, top);
   }
@@ -260,16 +260,16 @@ bool response_close_descriptor(int reference) {
   return true;
 }
 
-/* Sends a descriptor. Nothing in Lua goes with it, and the room stays. */
+/* Sends a descriptor. Nothing in Lua goes with it, and the slot stays. */
 static void send_descriptor(lua_State *state, struct session *session, struct sent_file *file) {
   int fd = file->fd;
   check_status(state, session_send_file(session, fd, file->offset, file->length, reference_of(fd)));
   file->fd = -1;
 }
 
-/* Sends a stream, and gives its room away with it. */
+/* Sends a stream, and gives its slot away with it. */
 static void send_stream(lua_State *state, struct session *session, const struct sent_file *file,
-                        lua_Integer room) {
+                        lua_Integer slot) {
   int fd = fileno(file->stream.f);
   int reference = luaL_ref(state, LUA_REGISTRYINDEX);
   enum status status = file->is_pulled
@@ -277,42 +277,42 @@ static void send_stream(lua_State *state, struct session *session, const struct 
                            : session_send_file(session, fd, file->offset, file->length, reference);
   if (status != STATUS_OK) luaL_unref(state, LUA_REGISTRYINDEX, reference);
   check_status(state, status);
-  sent_file_give_room(state, room);
+  sent_file_give_slot(state, slot);
 }
 
-/* Sends the file in the room. A file without bytes stays there. */
-static void send_file(lua_State *state, struct session *session, lua_Integer room) {
-  sent_file_push_room(state, room);
+/* Sends the file in the slot. A file without bytes stays there. */
+static void send_file(lua_State *state, struct session *session, lua_Integer slot) {
+  sent_file_push_slot(state, slot);
   struct sent_file *file = lua_touserdata(state, -1);
   if (!file->is_pulled && file->length == 0) return;
   if (file->fd >= 0)
     send_descriptor(state, session, file);
   else
-    send_stream(state, session, file, room);
+    send_stream(state, session, file, slot);
 }
 
 static void send_items(lua_State *state, struct session *session, const struct items *items) {
   int top = lua_gettop(state);
-  lua_Integer room = 0;
+  lua_Integer slot = 0;
   for (lua_Integer i = 1; i <= items->count; i++) {
     push_item(state, items, i);
     switch (lua_type(state, -1)) {
     case LUA_TSTRING: send_string(state, session); break;
     case LUA_TFUNCTION: send_function(state, session); break;
-    default: send_file(state, session, ++room);
+    default: send_file(state, session, ++slot);
     }
     lua_settop(state, top);
   }
 }
 
-/* Closes the files without bytes, which are still in their rooms. */
-static void close_rooms(lua_State *state, lua_Integer rooms) {
-  for (lua_Integer i = 1; i <= rooms; i++) {
-    sent_file_push_room(state, i);
+/* Closes the files without bytes, which are still in their slots. */
+static void close_slots(lua_State *state, lua_Integer slots) {
+  for (lua_Integer i = 1; i <= slots; i++) {
+    sent_file_push_slot(state, i);
     if (!lua_isnil(state, -1)) sent_file_close(state);
     lua_pop(state, 1);
   }
-  sent_file_drop_rooms(state, rooms);
+  sent_file_drop_slots(state, slots);
   sent_file_fill_stock(state);
 }
 
@@ -322,11 +322,11 @@ static void close_rooms(lua_State *state, lua_Integer rooms) {
 static bool queue_items(lua_State *state, struct session *session, struct items *items,
                         const struct returned *returned) {
   bool has_files;
-  lua_Integer rooms = items->rooms = count_rooms(state, items, &has_files);
-  if (!sent_file_has_rooms(state, rooms)) make_rooms(state, items, rooms);
+  lua_Integer slots = items->slots = count_slots(state, items, &has_files);
+  if (!sent_file_has_slots(state, slots)) make_slots(state, items, slots);
   if (!take_files(state, session, returned, items)) return false;
   send_items(state, session, items);
-  if (items->rooms > 0) close_rooms(state, items->rooms);
+  if (items->slots > 0) close_slots(state, items->slots);
   return true;
 }
 
@@ -381,7 +381,7 @@ static bool queue_protected(lua_State *state, struct session *session,
   lua_pushvalue(state, value);
   bool is_raised = lua_pcall(state, 2, 0, value + 1) != LUA_OK;
   if (!is_raised && queueing.is_queued) return true;
-  discard_response(state, value, queueing.items.rooms);
+  discard_response(state, value, queueing.items.slots);
   if (is_raised) lua_error(state);
   return false;
 }
@@ -391,7 +391,7 @@ static bool queue_list(lua_State *state, struct session *session, const struct r
   bool has_files;
   struct items items = {.are_list = true, .index = lua_gettop(state)};
   items.count = (lua_Integer)lua_rawlen(state, items.index);
-  (void)count_rooms(state, &items, &has_files);
+  (void)count_slots(state, &items, &has_files);
   if (has_files || items.count == 0) return queue_protected(state, session, returned);
   send_items(state, session, &items);
   return true;

@@ -13,7 +13,7 @@
 #include "script/file_value.h"
 #include "script/gate.h"
 
-/* The registry's key of the rooms: a list, in which those that were given away are nil. */
+/* The registry's key of the slots: a list, in which those that were given away are nil. */
 static const char stock_key;
 
 enum { STOCK = 8 };
@@ -28,9 +28,9 @@ bool sent_file_is_open(lua_State *state, int index) {
   return file_value_test(state, index) || stream_at(state, index);
 }
 
-static void push_new_room(lua_State *state) {
-  struct sent_file *room = lua_newuserdatauv(state, sizeof *room, 0);
-  *room = (struct sent_file){.stream.closef = NULL, .fd = -1};
+static void push_new_slot(lua_State *state) {
+  struct sent_file *slot = lua_newuserdatauv(state, sizeof *slot, 0);
+  *slot = (struct sent_file){.stream.closef = NULL, .fd = -1};
   luaL_setmetatable(state, LUA_FILEHANDLE);
 }
 
@@ -95,7 +95,7 @@ void sent_file_open(lua_State *state) {
   sent_file_fill_stock(state);
 }
 
-bool sent_file_has_rooms(lua_State *state, lua_Integer count) {
+bool sent_file_has_slots(lua_State *state, lua_Integer count) {
   lua_rawgetp(state, LUA_REGISTRYINDEX, &stock_key);
   bool has = true;
   for (lua_Integer i = count; i > 0 && has; i--) {
@@ -106,11 +106,11 @@ bool sent_file_has_rooms(lua_State *state, lua_Integer count) {
   return has;
 }
 
-void sent_file_make_rooms(lua_State *state, lua_Integer count) {
+void sent_file_make_slots(lua_State *state, lua_Integer count) {
   lua_rawgetp(state, LUA_REGISTRYINDEX, &stock_key);
   for (lua_Integer i = 1; i <= count; i++) {
     if (lua_rawgeti(state, -1, i) == LUA_TNIL) {
-      push_new_room(state);
+      push_new_slot(state);
       lua_rawseti(state, -3, i);
     }
     lua_pop(state, 1);
@@ -118,31 +118,31 @@ void sent_file_make_rooms(lua_State *state, lua_Integer count) {
   lua_pop(state, 1);
 }
 
-void sent_file_push_room(lua_State *state, lua_Integer room) {
+void sent_file_push_slot(lua_State *state, lua_Integer slot) {
   lua_rawgetp(state, LUA_REGISTRYINDEX, &stock_key);
-  lua_rawgeti(state, -1, room);
+  lua_rawgeti(state, -1, slot);
   lua_remove(state, -2);
 }
 
-void sent_file_give_room(lua_State *state, lua_Integer room) {
+void sent_file_give_slot(lua_State *state, lua_Integer slot) {
   lua_rawgetp(state, LUA_REGISTRYINDEX, &stock_key);
   lua_pushnil(state);
-  lua_rawseti(state, -2, room);
+  lua_rawseti(state, -2, slot);
   lua_pop(state, 1);
 }
 
-void sent_file_drop_rooms(lua_State *state, lua_Integer count) {
-  for (lua_Integer room = 1; room <= count; room++) {
-    sent_file_push_room(state, room);
+void sent_file_drop_slots(lua_State *state, lua_Integer count) {
+  for (lua_Integer slot = 1; slot <= count; slot++) {
+    sent_file_push_slot(state, slot);
     struct sent_file *file = lua_touserdata(state, -1);
     if (file && file->fd >= 0) close(file->fd);
     if (file) file->fd = -1;
     lua_pop(state, 1);
-    if (room > STOCK) sent_file_give_room(state, room);
+    if (slot > STOCK) sent_file_give_slot(state, slot);
   }
 }
 
-void sent_file_fill_stock(lua_State *state) { sent_file_make_rooms(state, STOCK); }
+void sent_file_fill_stock(lua_State *state) { sent_file_make_slots(state, STOCK); }
 
 /* Finds out how the stream is sent. What the script has written to it is flushed before. A file
  * that does not tell its size (as in /proc) is pulled. */

@@ -1,9 +1,9 @@
 /* sent_file.h: takes the files of a response from the script.
  *
  * From then on the server owns a file and closes it; for the script it is closed. A file is taken
- * into a room, which must exist before: a finalizer of the script may run at any allocation in Lua,
+ * into a slot, which must exist before: a finalizer of the script may run at any allocation in Lua,
  * and close or change anything, so nothing is allocated between the look at a file and the taking
- * of it. Rooms have numbers from 1. The first few are always in stock, so that a response with few
+ * of it. Slots have numbers from 1. The first few are always in stock, so that a response with few
  * files allocates nothing at all. */
 #ifndef SCRIPT_SENT_FILE_H
 #define SCRIPT_SENT_FILE_H
@@ -18,8 +18,8 @@
 /* The length for sent_file_take() that means all that is left of the file. */
 enum { SENT_FILE_WHOLE = -1 };
 
-/* A room, and the file in it. A file that is one of the io library's keeps its stream, because only
- * the function that belongs to the stream can close it, and takes a userdata with it. So a room is
+/* A slot, and the file in it. A file that is one of the io library's keeps its stream, because only
+ * the function that belongs to the stream can close it, and takes a userdata with it. So a slot is
  * a userdata of the io library's class (which allows further fields behind a luaL_Stream): closed,
  * but for the time that it has a stream. */
 struct sent_file {
@@ -39,33 +39,33 @@ enum sent_file_fault {
   SENT_FILE_SHORT        /* Fewer bytes are left, *left, than are wanted. */
 };
 
-/* Prepares the state, once: makes the stock of rooms. May raise. */
+/* Prepares the state, once: makes the stock of slots. May raise. */
 void sent_file_open(lua_State *state);
 
 /* Whether the value at index is an open file. Allocates nothing in Lua. */
 bool sent_file_is_open(lua_State *state, int index);
 
-/* Whether the rooms from 1 to `count` exist. Allocates nothing in Lua. */
-bool sent_file_has_rooms(lua_State *state, lua_Integer count);
+/* Whether the slots from 1 to `count` exist. Allocates nothing in Lua. */
+bool sent_file_has_slots(lua_State *state, lua_Integer count);
 
-/* Makes those of the rooms from 1 to `count` that are missing. May raise. */
-void sent_file_make_rooms(lua_State *state, lua_Integer count);
+/* Makes those of the slots from 1 to `count` that are missing. May raise. */
+void sent_file_make_slots(lua_State *state, lua_Integer count);
 
-/* Pushes the room of this number, or nil if it was given away. Allocates nothing in Lua. */
-void sent_file_push_room(lua_State *state, lua_Integer room);
+/* Pushes the slot of this number, or nil if it was given away. Allocates nothing in Lua. */
+void sent_file_push_slot(lua_State *state, lua_Integer slot);
 
-/* Gives the room of this number away: the caller has pushed it, and owns what is in it. Allocates
+/* Gives the slot of this number away: the caller has pushed it, and owns what is in it. Allocates
  * nothing in Lua. */
-void sent_file_give_room(lua_State *state, lua_Integer room);
+void sent_file_give_slot(lua_State *state, lua_Integer slot);
 
-/* Closes the descriptors in the first `count` rooms, and drops the rooms that exceed the stock.
+/* Closes the descriptors in the first `count` slots, and drops the slots that exceed the stock.
  * Allocates nothing in Lua. */
-void sent_file_drop_rooms(lua_State *state, lua_Integer count);
+void sent_file_drop_slots(lua_State *state, lua_Integer count);
 
 /* Makes the stock full again. May raise. */
 void sent_file_fill_stock(lua_State *state);
 
-/* Takes the file at index `theirs` into the room at index `ours`, if `length` bytes of it can be
+/* Takes the file at index `theirs` into the slot at index `ours`, if `length` bytes of it can be
  * sent from its position on; otherwise the script keeps it. Raises if a stream cannot be made of
  * it. Allocates nothing in Lua before. */
 enum sent_file_fault sent_file_take(lua_State *state, int theirs, int ours, lua_Integer length,
