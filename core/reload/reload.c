@@ -15,8 +15,8 @@
 /* ms for which a file may be missing while it is being replaced. */
 enum { PATIENCE = 500 };
 
-/* An unexpected version is not the one that was checked. It is refused when the same one is met so
- * often in a row. If it is another one each time, the log tells after so many ms. */
+/* An unexpected version is not the one that was checked. If the same one is met 3 times in a row,
+ * it is refused. If it is another one each time, the log tells after 10 s. */
 enum { UNEXPECTED_MAX = 3, UNEXPECTED_TIME = 10000 };
 
 /* What is known of a script's versions besides those that serve. A userdata of its Lua state. */
@@ -33,7 +33,7 @@ struct reload {
   int64_t missing_since;         /* ms when a file was first found missing; 0: none is missing. */
   bool is_put_off;               /* A version could not be read or checked, and that was logged. */
   struct precompile *precompile; /* The version that is being compiled, or NULL. */
-  size_t loaded;                 /* So many of its files are loaded, or need not be. */
+  size_t loaded;                 /* The index of the next file whose bytecode is to be loaded. */
   bool is_forced;                /* That version takes over even if no file has changed. */
   double began;                /* clock_seconds() when the loop last began to wait for a reload. */
   double longest;              /* The longest time that it has waited, in seconds. */
@@ -147,6 +147,8 @@ static enum script_reload try_later(struct attempt *attempt) {
   return SCRIPT_LACKING;
 }
 
+static const char other_files[] = "it was made from other files when it was checked";
+
 /* ---- checks -------------------------------------------------------------------------------- */
 
 /* What was loaded is not what was checked. Mostly it was saved meanwhile. But it may differ each
@@ -156,8 +158,7 @@ static enum outcome meet_unexpected(struct attempt *attempt, uint64_t fingerprin
   bool is_same = reload->unexpected.count > 0 && reload->unexpected.fingerprint == fingerprint;
   reload->unexpected.count = is_same ? reload->unexpected.count + 1 : 1;
   reload->unexpected.fingerprint = fingerprint;
-  attempt->detail = attempt->verdict->report ? attempt->verdict->report
-                                             : "it was made from other files when it was checked";
+  attempt->detail = attempt->verdict->report ? attempt->verdict->report : other_files;
   return reload->unexpected.count < UNEXPECTED_MAX ? OUTCOME_UNEXPECTED : OUTCOME_REJECTED;
 }
 
@@ -229,6 +230,11 @@ static enum outcome make(struct attempt *attempt) {
   attempt->detail = script->gate.error;
   if (verdict && verdict->finding != SCRIPT_GOOD && !verdict->allows_effects)
     return make_simulated(attempt);
+  if (verdict && attempt->compiled &&
+      !sources_agree(&attempt->compiled->files, &script->reload->checked)) {
+    attempt->detail = other_files;
+    return OUTCOME_UNEXPECTED; /* It is not run here, because nobody has checked it. */
+  }
   struct generation *next = version_make(script, as_read(attempt), &attempt->sources);
   if (!next) return OUTCOME_FAILED;
   enum outcome outcome = examine(attempt, next);
@@ -297,7 +303,7 @@ static void start(struct script *script, bool is_forced) {
 }
 
 static void abandon(lua_State *state, struct reload *reload) {
-  if (reload->loaded > 0) precompile_forget(state);
+  precompile_forget(state);
   reload->loaded = 0;
   precompile_destroy(reload->precompile);
   reload->precompile = NULL;
@@ -313,15 +319,16 @@ static enum script_reload reload_with(struct script *script, bool is_forced,
   bool is_new = !reload->precompile;
   if (is_new && !is_forced && !is_worth_trying(script, NULL)) return SCRIPT_UNCHANGED;
   if (is_new) start(script, is_forced);
-  if (reload->precompile && reload->wake &&
-      (is_new || !precompile_has_finished(reload->precompile))) {
-    note_wait(reload);
-    return SCRIPT_COMPILING;
+  bool has_thread = reload->precompile && reload->wake;
+  bool waits = has_thread && (is_new || !precompile_has_finished(reload->precompile));
+  bool runs_here = !verdict || verdict->finding == SCRIPT_GOOD || verdict->allows_effects;
+  if (has_thread && !waits && runs_here) {
+    const struct precompile_result *compiled = precompile_result(reload->precompile);
+    waits = precompile_load(&script->gate, compiled, &reload->loaded);
+    if (waits) reload->wake(reload->wake_context);
   }
-  if (reload->precompile && reload->wake &&
-      precompile_load(&script->gate, precompile_result(reload->precompile), &reload->loaded)) {
+  if (waits) {
     note_wait(reload);
-    reload->wake(reload->wake_context);
     return SCRIPT_COMPILING;
   }
   if (reload->precompile) attempt.compiled = precompile_result(reload->precompile);

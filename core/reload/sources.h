@@ -90,6 +90,9 @@ bool sources_lack(const struct sources *sources);
 /* Whether these looked in vain for a file that was there for `others`. */
 bool sources_miss(const struct sources *sources, const struct sources *others);
 
+/* Whether the files that both have noted are there, or not, in both, with the same content. */
+bool sources_agree(const struct sources *sources, const struct sources *others);
+
 /* Frees what they hold; they are empty then. */
 void sources_deinit(struct sources *sources);
 

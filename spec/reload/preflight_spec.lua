@@ -223,6 +223,16 @@ describe("a verdict", function()
     end)
   end
 
+  it("of another version does not run that version", function()
+    local script, save, look, judge = open(version("one", "tostring(parlance.shared.ran)"))
+    save(version "two")
+    look()
+    local checked = fingerprint_at(script)
+    save(version("three", "1", "parlance.shared.ran = true"))
+    assert.same({ "lacking", "" }, { judge("good", checked) })
+    assert.equal("one nil\n", ask(script))
+  end)
+
   it("of another version does not run restore, nor save", function()
     local more = "function Lines.save() error 'saved' end function Lines.restore() error 'restored' end"
     local script, save, look, judge = open(version("one", "1", more))
