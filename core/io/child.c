@@ -10,6 +10,7 @@
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -121,6 +122,13 @@ enum status child_start(const struct child_command *plan, struct child **started
 int child_output_fd(const struct child *child) { return child->output_fd; }
 
 int child_exit_fd(const struct child *child) { return child->exit_fd; }
+
+int64_t child_processor_time(const struct child *child) {
+  clockid_t clock;
+  struct timespec used;
+  if (clock_getcpuclockid(child->pid, &clock) != 0 || clock_gettime(clock, &used) != 0) return 0;
+  return (int64_t)used.tv_sec * 1000 + used.tv_nsec / 1000000;
+}
 
 /* Appends to the text. If it is full, the oldest bytes of its tail are dropped. */
 static void keep(struct child *child, const char *bytes, size_t length) {

@@ -46,6 +46,9 @@ bool child_has_exited(struct child *child, struct child_exit *end);
 /* Like child_has_exited(), but waits up to `patience` ms for the end. */
 bool child_wait(struct child *child, int64_t patience, struct child_exit *end);
 
+/* Returns the processor time that the child itself has used, in ms; 0 when it has ended. */
+int64_t child_processor_time(const struct child *child);
+
 /* Returns the output so far. If there is much, only the beginning (56 KiB) and the end (8 KiB) are
  * kept. Valid until the next call with this child. */
 struct span child_text(const struct child *child);

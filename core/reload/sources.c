@@ -269,7 +269,7 @@ bool sources_miss(const struct sources *sources, const struct sources *others) {
 bool sources_agree(const struct sources *sources, const struct sources *others) {
   for (size_t i = 0; i < sources->count; i++) {
     const struct source *one = &sources->items[i], *other = find(others, one->path);
-    if (!other) continue;
+    if (one->content == SOURCE_NOTHING || !other) continue;
     bool is_same = one->is_there == other->is_there && one->length == other->length &&
                    one->digest == other->digest;
     if (!is_same) return false;

@@ -90,7 +90,8 @@ bool sources_lack(const struct sources *sources);
 /* Whether these looked in vain for a file that was there for `others`. */
 bool sources_miss(const struct sources *sources, const struct sources *others);
 
-/* Whether the files that both have noted are there, or not, in both, with the same content. */
+/* Whether the files of `sources` that have content hold what `others` has noted of them, if it has
+ * noted them. */
 bool sources_agree(const struct sources *sources, const struct sources *others);
 
 /* Frees what they hold; they are empty then. */

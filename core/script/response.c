@@ -137,6 +137,7 @@ static void make_slots(lua_State *state, struct items *items, lua_Integer slots)
     items->slots = slots;
     sent_file_make_slots(state, slots);
   }
+  items->slots = slots;
 }
 
 /* ---- taking -------------------------------------------------------------------------------- */

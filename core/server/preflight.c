@@ -14,6 +14,7 @@ enum {
   FIRST_RETRY = 50, /* ms until the first retry; the pause doubles with each further one */
   DOUBLED_MAX = 5,  /* so often */
   REST_TIME = 2000, /* ms: so long a file that is being written is waited for */
+  EXTENSIONS_MAX = 5,
   WHY_MAX = 128
 };
 
@@ -94,6 +95,8 @@ static enum status start(struct service *service, int64_t now) {
   status = poll_child(service);
   if (status == STATUS_OK) {
     preflight->polls_output = true;
+    preflight->extensions = 0;
+    preflight->used = 0;
     set_phase(preflight, PREFLIGHT_RUNNING, now + service->provider->check_time);
     return STATUS_OK;
   }
@@ -200,7 +203,19 @@ static bool finish(struct service *service, int64_t now) {
   return has_read;
 }
 
-static void kill_overdue(struct preflight *preflight) {
+/* A check that gets little of a busy machine is given more time, as long as it uses what it gets. A
+ * check that has used half of its time on the processor, or that waits, is killed. */
+static void extend_or_kill(struct service *service, int64_t now) {
+  struct preflight *preflight = &service->preflight;
+  int64_t time = service->provider->check_time;
+  int64_t used = child_processor_time(preflight->child);
+  bool waits = used - preflight->used < time / 100;
+  if (used < time / 2 && !waits && preflight->extensions < EXTENSIONS_MAX) {
+    preflight->extensions++;
+    preflight->used = used;
+    set_phase(preflight, PREFLIGHT_RUNNING, now + time);
+    return;
+  }
   child_kill(preflight->child);
   set_phase(preflight, PREFLIGHT_OVERDUE, CLOCK_NEVER);
 }
@@ -208,7 +223,7 @@ static void kill_overdue(struct preflight *preflight) {
 static bool finish_overdue(struct service *service, int64_t now) {
   char why[WHY_MAX];
   snprintf(why, sizeof why, "the check did not end within %g s",
-           (double)service->provider->check_time / 1000);
+           (double)service->provider->check_time / 1000 * (1 + service->preflight.extensions));
   return judge(service, &(struct service_finding){.why = why}, now);
 }
 
@@ -252,7 +267,7 @@ static bool step(struct service *service, int64_t now) {
     if (may_read(service, now)) look(service, false, now);
     return false;
   case PREFLIGHT_RUNNING:
-    if (preflight->deadline <= now) kill_overdue(preflight);
+    if (preflight->deadline <= now) extend_or_kill(service, now);
     return false;
   case PREFLIGHT_OVERDUE: return !preflight->child && finish_overdue(service, now);
   case PREFLIGHT_ENDED: return may_read(service, now) && finish(service, now);

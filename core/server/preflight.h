@@ -36,6 +36,9 @@ struct preflight {
   struct event_handler life;   /* Is ready when the program has ended. */
   bool polls_output;           /* The program has not closed its output. */
 
+  unsigned extensions; /* How often the running program was given more time. */
+  int64_t used;        /* The processor time that it had used at the last extension, in ms. */
+
   bool is_forced;   /* The server was told to reload (SIGHUP), changed or not. */
   unsigned retries; /* Failed attempts since somebody last asked for a check. */
 };

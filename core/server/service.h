@@ -50,7 +50,7 @@ struct script_provider {
    * call server_renew() but answers RENEWAL_CHECK, and judge() is called when the program has ended
    * and what it has looked at is still what there is, as far as is known. */
   const struct child_command *check;
-  int64_t check_time; /* ms: it is ended if it takes longer */
+  int64_t check_time; /* The ms after which a check is killed; more on a busy machine. */
   enum service_renewal (*judge)(void *context, bool is_forced,
                                 const struct service_finding *finding, int64_t now);
 

@@ -276,7 +276,7 @@ describe("--preflight", function()
       assert.equal("v x\n", client:exchange("x\n", 4))
       answers = answers + 1
       return running:count_in_log " reloaded " > 0
-    end, 60)
+    end, 130)
     assert.is_true(answers >= 20, answers)
     assert.is_true(tonumber(running:log():match " check_ms=(%d+)") >= 1900)
     assert.is_true(spent >= 1.8 and spent < 3, spent) -- seconds of the processor
@@ -357,7 +357,7 @@ describe("--preflight", function()
     save "while true do end"
     local check = await_check(running)
     for _ = 1, 10 do assert.equal("v x", ask(running)) end
-    running:wait_for_log('"the check did not end within 20 s"', 30)
+    running:wait_for_log('"the check did not end within %d+ s"', 130) -- 20 s, or more on a busy machine
     assert.is_nil(process.memory(check))
     assert.equal("v x", ask(running))
     save(SAME)
