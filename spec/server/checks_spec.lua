@@ -58,7 +58,8 @@ server.for_each_poller(function(poller)
   it("ends one that takes too long", function()
     local running = start { "echo $$ > pid; while :; do :; done", options = { "--check-time", 200 } }
     ask(running)
-    assert.equal('"the check did not end within 0.2 s"', running:wait_for_log " judged .* why=([^\n]*)")
+    local why = running:wait_for_log " judged .* why=([^\n]*)" -- 0.2 s, or more on a busy machine
+    assert.matches('^"the check did not end within [01]%.?%d? s"$', why)
     local pid = math.tointeger(await_note(running, "pid"))
     assert.is_false(is_alive(pid))
   end)
