@@ -11,15 +11,15 @@
  * until the script is next called. */
 bool script_load(struct script *script, const char **error);
 
-/* What came of a look at the files. */
+/* What came of a reload, or of a search for changes. */
 enum script_reload {
-  SCRIPT_UNCHANGED, /* they are what serves, or what was refused before */
-  SCRIPT_RELOADED,  /* there is a new version: script_handler() has changed */
-  SCRIPT_REFUSED,   /* they are no good: the log says why, and the version that serves goes on */
-  SCRIPT_LACKING,   /* they are no good, but a file has only just gone: look again soon */
-  SCRIPT_UNCHECKED, /* only of script_find_changes(): they are to be checked, */
-  SCRIPT_CHECKING,  /* and so they were when it was last called */
-  SCRIPT_COMPILING  /* A new version is being compiled: see script_set_wake(). */
+  SCRIPT_UNCHANGED, /* The files are those that serve, or those that were refused before. */
+  SCRIPT_RELOADED,  /* A new version has taken over: script_handler() has changed. */
+  SCRIPT_REFUSED,   /* The new version is no good. The log says why, and the old one serves on. */
+  SCRIPT_LACKING,   /* There is no new version yet, but there may be one: call again soon. */
+  SCRIPT_UNCHECKED, /* Of script_find_changes() only: the files have to be checked. */
+  SCRIPT_CHECKING,  /* The files are those for which SCRIPT_UNCHECKED was returned last. */
+  SCRIPT_COMPILING  /* A new version is being compiled or loaded: see script_set_wake(). */
 };
 
 /* Looks whether the files have changed and makes a new version of them, which takes over in one
@@ -29,8 +29,9 @@ enum script_reload {
 enum script_reload script_reload(struct script *script, bool is_forced, int64_t now);
 
 /* From now on a new version is compiled on a thread: then script_reload() and script_judge() answer
- * SCRIPT_COMPILING. When the thread has finished it calls `wake`, which must do no more than tell
- * the owner to call the same function again. A version that is being compiled now is given up.
+ * SCRIPT_COMPILING. `wake` is called when the thread has finished, and when the bytecode of a file
+ * was loaded. It must do no more than tell the owner to call the same function again. This function
+ * gives up a version that is being compiled when it is called.
  * NULL: there is no thread any more, and nothing calls `wake`. */
 void script_set_wake(struct script *script, void (*wake)(void *context), void *context);
 
