@@ -28,20 +28,6 @@ void memory_close_reserve(struct memory *memory) {
   if (memory->used > memory->nominal && memory->overdrawn == 0) memory->overdrawn = memory->used;
 }
 
-struct memory_reserves memory_withhold_reserves(struct memory *memory) {
-  struct memory_reserves before = {memory->limit, memory->opened, memory->uses_server_reserve};
-  memory->limit = memory->nominal;
-  memory->opened = 0;
-  memory->uses_server_reserve = false;
-  return before;
-}
-
-void memory_restore_reserves(struct memory *memory, struct memory_reserves before) {
-  memory->limit = before.limit;
-  memory->opened = before.opened;
-  memory->uses_server_reserve = before.uses_server_reserve;
-}
-
 /* Whether `size` more bytes stay within the limit. `used` may be more than the limit. */
 static bool is_below(size_t limit, size_t used, size_t size) {
   return used <= limit && size <= limit - used;

@@ -24,15 +24,6 @@ struct memory {
 /* `limit` in bytes; 0: none. A reserve is an eighth of the limit, but from 256 KiB to 64 MiB. */
 void memory_init(struct memory *memory, size_t limit);
 
-/* Between the two calls no reserve may be used, for work that may as well fail. */
-struct memory_reserves {
-  size_t limit;
-  unsigned opened;
-  bool uses_server_reserve;
-};
-struct memory_reserves memory_withhold_reserves(struct memory *memory);
-void memory_restore_reserves(struct memory *memory, struct memory_reserves before);
-
 /* Between open and close the first reserve may be used. May be nested. If more than the limit is
  * in use at the close, the calls that follow may use a quarter of the reserve, so that the script
  * can be asked to free memory. */
