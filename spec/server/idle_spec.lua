@@ -26,7 +26,7 @@ describe("a server that nobody asks anything", function()
     local running, client
 
     before_each(function()
-      running = server.start(SCRIPT, { poller = poller })
+      running = server.start(SCRIPT, { poller = poller, "--call-timeout", 30 }) -- "fill" takes long
       client = running:connect()
     end)
 
