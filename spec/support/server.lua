@@ -395,11 +395,27 @@ function Server:memory()
   return assert(self.process:memory())
 end
 
+-- The numbers of /proc/<id>/schedstat in seconds: how long the first thread of the process has had a processor,
+-- and how long it was ready to run and had none. Zeros where the kernel does not count them.
+local function schedule_of(id)
+  local file <close> = io.open(("/proc/%s/schedstat"):format(id))
+  local ran, waited = 0, 0
+  if file then ran, waited = file:read("n", "n") end
+  return (ran or 0) / 1e9, (waited or 0) / 1e9
+end
+
 --- Returns the seconds of processor time, to the nanosecond if the kernel counts them.
 function Server:cpu()
-  local file <close> = io.open(("/proc/%d/schedstat"):format(self.process:pid()))
-  local nanoseconds = file and file:read "n"
-  return nanoseconds and nanoseconds > 0 and nanoseconds / 1e9 or assert(self.process:cpu())
+  local ran = schedule_of(self.process:pid())
+  return ran > 0 and ran or assert(self.process:cpu())
+end
+
+--- Returns for how many seconds the loop of the server, and this process, were ready to run and had no processor: what
+--- a busy machine adds to the times that a spec measures.
+function Server:delay()
+  local _, ours = schedule_of "self"
+  local _, servers = schedule_of(self.process:pid())
+  return ours + servers
 end
 
 function Server:descriptors()
