@@ -65,10 +65,55 @@ void session_begin_close(struct session *session, enum reason reason) {
   drop_input(session);
 }
 
+/* ---- a successor of the handler ------------------------------------------------------------ */
+
+/* Whether the session has nothing in hand that its handler must finish. */
+static bool is_between_requests(const struct session *session) {
+  if (session->state == STATE_READING) return !session->begun && !session->output.first;
+  return session->state == STATE_OPENING;
+}
+
+static struct handler *newest(struct handler *handler) {
+  while (handler->successor) handler = handler->successor;
+  return handler;
+}
+
+/* A session has left the handler; may free the handler. */
+static void leave_handler(struct handler *handler) {
+  bool is_last = --handler->sessions == 0 && handler->successor;
+  if (is_last && handler->on_unused) handler->on_unused(handler);
+}
+
+/* Gives the session the newest successor of its handler, of which there must be one. May free the
+ * old handler. Not from within run(). What is buffered stays. How much of it is shown was found out
+ * by other rules. */
+static void change_handler(struct session *session) {
+  assert(session->length == 0 && session->progress.seen == 0);
+  struct handler *old = session->handler;
+  struct handler *successor = newest(old);
+  if (old->migrate) old->migrate(old, session, successor);
+  session->handler = successor;
+  successor->sessions++;
+  session->window = 0;
+  if (!successor->wants_on_connect && session->state == STATE_OPENING)
+    session->state = STATE_READING;
+  leave_handler(old);
+}
+
+bool session_migrate(struct session *session, int64_t now) {
+  assert(!session->running);
+  if (!session->handler->successor || session->state > STATE_ANSWERING) return true;
+  if (!is_between_requests(session)) return false;
+  session->now = now;
+  change_handler(session);
+  return true;
+}
+
+/* ---- running the handler ------------------------------------------------------------------- */
+
 /* The handler changes here and nowhere within run(), which has things of its own at hand. */
 static bool has_step(struct session *session) {
-  if (session->handler->successor && session_is_between_requests(session))
-    session_change_handler(session);
+  if (session->handler->successor && is_between_requests(session)) change_handler(session);
   return session_next(session) != SESSION_WAIT;
 }
 
@@ -339,5 +384,5 @@ void session_destroy(struct session *session, int64_t now) {
   if (session->client != 0 && handler->forget_client) handler->forget_client(handler, session);
   free(session->failure);
   free(session);
-  session_leave_handler(handler);
+  leave_handler(handler);
 }

@@ -84,17 +84,4 @@ void session_consume(struct session *session, size_t length);
  * earlier: at once. */
 int64_t session_ask_time(const struct session *session);
 
-/* Whether the session has nothing in hand that its handler must finish. */
-static inline bool session_is_between_requests(const struct session *session) {
-  if (session->state == STATE_READING) return !session->begun && !session->output.first;
-  return session->state == STATE_OPENING;
-}
-
-/* Gives the session the newest successor of its handler, of which there must be one. May free the
- * old handler. Not from within run(). */
-void session_change_handler(struct session *session);
-
-/* A session has left the handler; may free the handler. */
-void session_leave_handler(struct handler *handler);
-
 #endif
