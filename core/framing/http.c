@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "framing/decoders.h"
+#include "framing/http_bytes.h"
 #include "framing/http_lines.h"
 #include "framing/http_target.h"
 
@@ -148,8 +149,8 @@ static size_t request_start(const char *bytes, size_t length) {
 /* Whether the first bytes show that this is another protocol, before a line is complete. */
 static bool is_no_request(const char *bytes, size_t length) {
   size_t start = request_start(bytes, length);
-  if (length == 0 || length == start || (length == 1 && bytes[0] == '\r')) return false;
-  return !http_is_token_byte(bytes[start]);
+  if (length == start || (length == 1 && bytes[0] == '\r')) return false;
+  return !http_is_kind(bytes[start], HTTP_TOKEN);
 }
 
 /* Reads the head from its first byte. */
@@ -381,10 +382,6 @@ void http_decode(const struct framing *framing, const char *bytes, size_t length
   struct head head;
   const char *why = NULL;
   enum reading reading = READING_DONE;
-  if (length == 0) {
-    answer_partial(answer, progress, 1, 0);
-    return;
-  }
   if (is_no_request(bytes, length)) {
     answer_malformed(answer, "400 this does not begin as a request does");
     return;

@@ -8,7 +8,7 @@
 #include <stddef.h>
 
 enum http_kind {
-  HTTP_TOKEN = 1,  /* tchar. */
+  HTTP_TOKEN = 1,  /* tchar: methods and field names (RFC 9110, 5.6.2). */
   HTTP_PATH = 2,   /* pchar without "%", and "/". */
   HTTP_NAME = 4,   /* The bytes of a reg-name that are not percent-encoded. */
   HTTP_QUOTED = 8, /* qdtext. */

@@ -20,8 +20,6 @@ const unsigned char http_kinds[256] = {
 };
 /* clang-format on */
 
-bool http_is_token_byte(char byte) { return http_is_kind(byte, HTTP_TOKEN); }
-
 bool http_is_name(struct span text) {
   return text.length > 0 && http_run(text.data, text.length, HTTP_TOKEN) == text.length;
 }

@@ -27,9 +27,6 @@ static inline enum reading http_find_line(const char *bytes, size_t length, size
 /* Takes the first line off *lines and gives it without its CR LF; false if there is none. */
 bool http_next_line(struct span *lines, struct span *line);
 
-/* Whether a method or a field name may hold this byte (RFC 9110, 5.6.2). */
-bool http_is_token_byte(char byte);
-
 /* Reads a request line without its CR LF. */
 const char *http_read_request_line(struct span line, struct http_request *request);
 
