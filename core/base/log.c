@@ -93,14 +93,19 @@ static void put_escaped(struct log_line *line, const char *bytes, size_t length)
   }
 }
 
-static void put_quoted(struct log_line *line, const char *bytes, size_t length) {
-  put_text(line, "\"");
+/* Adds a value behind its opening quote, and the closing one. */
+static void put_quoted_rest(struct log_line *line, const char *bytes, size_t length) {
   if (line->full) return;
   put_escaped(line, bytes, length);
   /* RESERVE leaves room for this: a value that was cut still ends with its quote. */
   const char *ending = line->full ? "...\"" : "\"";
   memcpy(line->text + line->length, ending, strlen(ending));
   line->length += strlen(ending);
+}
+
+static void put_quoted(struct log_line *line, const char *bytes, size_t length) {
+  put_text(line, "\"");
+  put_quoted_rest(line, bytes, length);
 }
 
 static bool needs_quotes(const char *bytes, size_t length) {
@@ -125,12 +130,6 @@ static void put_key(struct log_line *line, const char *key) {
   }
 }
 
-static void put_time(struct log_line *line) {
-  char text[CLOCK_TEXT_MAX];
-  clock_format(clock_real_milliseconds(), text);
-  put_text(line, text);
-}
-
 bool log_begin(struct log_line *line, enum log_level level, const char *event) {
   if (level < settings.level) return false;
   line->full = false;
@@ -138,7 +137,9 @@ bool log_begin(struct log_line *line, enum log_level level, const char *event) {
   line->length = 0;
   bool json = settings.format == LOG_JSON;
   if (json) put_text(line, "{\"time\":\"");
-  put_time(line);
+  char now[CLOCK_TEXT_MAX];
+  clock_format(clock_real_milliseconds(), now);
+  put_text(line, now);
   put_text(line, json ? "\",\"level\":\"" : " ");
   put_text(line, level_names[level]);
   put_text(line, json ? "\",\"event\":\"" : " ");
@@ -167,27 +168,22 @@ bool log_begin_limited(struct log_line *line, enum log_level level, const char *
   return true;
 }
 
-/* Removes a field whose key or bare value did not fit whole. */
-static void drop_cut_field(struct log_line *line, size_t start) {
-  if (line->full) line->length = start;
-}
-
-void log_bytes(struct log_line *line, const char *key, const char *bytes, size_t length) {
+/* Adds a key and a bare value whole, or nothing. */
+static void put_bare(struct log_line *line, const char *key, const char *text, size_t length) {
   if (line->full) return;
   size_t start = line->length;
   put_key(line, key);
-  drop_cut_field(line, start);
-  if (line->full) return;
+  put(line, text, length);
+  if (line->full) line->length = start;
+}
+
+/* A value in quotes is cut where the line is full, if its key fits. */
+void log_bytes(struct log_line *line, const char *key, const char *bytes, size_t length) {
   if (settings.format == LOG_JSON || needs_quotes(bytes, length)) {
-    if (line->length + 1 > sizeof line->text - RESERVE) {
-      line->full = true;
-      drop_cut_field(line, start);
-    } else
-      put_quoted(line, bytes, length);
-  } else {
-    put(line, bytes, length);
-    drop_cut_field(line, start);
-  }
+    put_bare(line, key, "\"", 1);
+    put_quoted_rest(line, bytes, length);
+  } else
+    put_bare(line, key, bytes, length);
 }
 
 void log_text(struct log_line *line, const char *key, const char *value) {
@@ -231,18 +227,10 @@ void log_hex(struct log_line *line, const char *key, const char *bytes, size_t l
   log_bytes(line, key, text, length ? 3 * length - 1 : 0);
 }
 
-static void put_bare(struct log_line *line, const char *key, const char *text, int length) {
-  if (line->full || length < 0) return;
-  size_t start = line->length;
-  put_key(line, key);
-  put(line, text, (size_t)length);
-  drop_cut_field(line, start);
-}
-
 void log_integer(struct log_line *line, const char *key, int64_t value) {
   char text[24];
-  int length = snprintf(text, sizeof text, "%lld", (long long)value);
-  put_bare(line, key, text, length);
+  snprintf(text, sizeof text, "%lld", (long long)value);
+  put_bare(line, key, text, strlen(text));
 }
 
 void log_number(struct log_line *line, const char *key, double value) {
@@ -251,8 +239,8 @@ void log_number(struct log_line *line, const char *key, double value) {
     log_text(line, key, isnan(value) ? "nan" : value > 0 ? "inf" : "-inf");
     return;
   }
-  int length = snprintf(text, sizeof text, "%.6g", value);
-  put_bare(line, key, text, length);
+  snprintf(text, sizeof text, "%.6g", value);
+  put_bare(line, key, text, strlen(text));
 }
 
 /* Opens standard error anew, because O_NONBLOCK on the inherited descriptor would change it for
