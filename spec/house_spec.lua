@@ -39,7 +39,7 @@ local DOORS <const> = {
 
 -- What the two rooms that are built into a Lua state may include of script/ besides.
 local INNER_DOORS <const> = {
-  modules = { "client.h", "file_value.h", "framing_value.h", "script_internal.h" },
+  modules = { "client.h", "file_value.h", "framing_value.h", "replaced.h", "script_internal.h" },
   reload = {
     "client.h", "file_value.h", "gate.h", "generation.h", "memory.h", "module_names.h", "script_internal.h",
     "serve.h", "settings.h", "tasks.h", "watchdog.h",

@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "script/replaced.h"
+
 /* ---- paths --------------------------------------------------------------------------------- */
 
 static bool is_beneath(const char *path, const char *folder) {
@@ -114,8 +116,8 @@ static const struct guarded guarded[] = {
 
 enum { GUARDED_COUNT = sizeof guarded / sizeof guarded[0] };
 
-/* The upvalues of guard(): the guarded function, its entry in `guarded`, and the sandbox. */
-enum { FUNCTION = 1, KNOWN, SANDBOX, UPVALUES = SANDBOX };
+/* The upvalues of guard() behind the guarded function: its entry in `guarded`, and the sandbox. */
+enum { KNOWN = 2, SANDBOX };
 
 static int refuse(lua_State *state, const struct guarded *known, const char *object) {
   return luaL_error(state,
@@ -167,23 +169,18 @@ static void check(lua_State *state, const struct guarded *known) {
 
 static int guard(lua_State *state) {
   check(state, lua_touserdata(state, lua_upvalueindex(KNOWN)));
-  lua_pushvalue(state, lua_upvalueindex(FUNCTION));
-  lua_insert(state, 1);
-  lua_call(state, lua_gettop(state) - 1, LUA_MULTRET);
-  return lua_gettop(state);
+  return replaced_call(state);
 }
 
 /* Replaces the function in the table on the top, if it is there. */
 static void put_guard(lua_State *state, const struct guarded *known,
                       struct script_sandbox *sandbox) {
-  if (lua_getfield(state, -1, known->function) != LUA_TFUNCTION) {
-    lua_pop(state, 1);
-    return;
-  }
+  bool is_there = lua_getfield(state, -1, known->function) == LUA_TFUNCTION;
+  lua_pop(state, 1);
+  if (!is_there) return;
   lua_pushlightuserdata(state, (void *)known);
   lua_pushlightuserdata(state, sandbox);
-  lua_pushcclosure(state, guard, UPVALUES);
-  lua_setfield(state, -2, known->function);
+  replaced_install(state, known->function, guard, 2);
 }
 
 /* Pushes the table of this place; if there is none, another value. */
@@ -279,10 +276,8 @@ static void guard_loaders(lua_State *state, struct script_sandbox *sandbox) {
     lua_rawseti(state, -2, i);
   }
   lua_pop(state, 1);
-  lua_getfield(state, -1, "loadlib");
   lua_pushlightuserdata(state, sandbox);
-  lua_pushcclosure(state, load_library, 2);
-  lua_setfield(state, -2, "loadlib");
+  replaced_install(state, "loadlib", load_library, 1);
   lua_pop(state, 1);
 }
 

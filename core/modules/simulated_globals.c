@@ -5,15 +5,9 @@
 #include <math.h>
 
 #include "base/log.h"
+#include "script/replaced.h"
 
-/* Calls Lua's own function, which is the first upvalue of each function here. */
-static int call_own(lua_State *state) {
-  lua_pushvalue(state, lua_upvalueindex(1));
-  lua_insert(state, 1);
-  lua_call(state, lua_gettop(state) - 1, LUA_MULTRET);
-  return lua_gettop(state);
-}
-
+/* The clock is the second upvalue of each function that needs it. */
 static void push_time(lua_State *state) {
   const struct script_clock *clock = lua_touserdata(state, lua_upvalueindex(2));
   lua_pushinteger(state, (lua_Integer)floor(clock->real));
@@ -21,7 +15,7 @@ static void push_time(lua_State *state) {
 
 /* os.time(table) */
 static int tell_time(lua_State *state) {
-  if (!lua_isnoneornil(state, 1)) return call_own(state);
+  if (!lua_isnoneornil(state, 1)) return replaced_call(state);
   push_time(state);
   return 1;
 }
@@ -44,7 +38,7 @@ static int tell_date(lua_State *state) {
     push_time(state);
     lua_replace(state, 2);
   }
-  return call_own(state);
+  return replaced_call(state);
 }
 
 /* print(...), io.write(...) and io.stdout:write(...) */
@@ -52,35 +46,31 @@ static int log_printing(lua_State *state) {
   luaL_where(state, 1);
   log_event(LOG_WARN, "printed", "place", lua_tostring(state, -1));
   lua_pop(state, 1);
-  return call_own(state);
+  return replaced_call(state);
 }
 
 /* file:write(...): the second upvalue is io.stdout. */
 static int log_writing(lua_State *state) {
   if (lua_rawequal(state, 1, lua_upvalueindex(2))) return log_printing(state);
-  return call_own(state);
+  return replaced_call(state);
 }
 
 /* Replaces the method `write` of all files. */
 static void replace_write(lua_State *state) {
   luaL_getmetatable(state, LUA_FILEHANDLE);
   lua_getfield(state, -1, "__index");
-  lua_getfield(state, -1, "write");
   lua_getglobal(state, LUA_IOLIBNAME);
   lua_getfield(state, -1, "stdout");
   lua_remove(state, -2);
-  lua_pushcclosure(state, log_writing, 2);
-  lua_setfield(state, -2, "write");
+  replaced_install(state, "write", log_writing, 1);
   lua_pop(state, 2);
 }
 
 static void replace(lua_State *state, const char *library, const char *name, lua_CFunction function,
                     const struct script_clock *clock) {
   lua_getglobal(state, library);
-  lua_getfield(state, -1, name);
   lua_pushlightuserdata(state, (void *)clock);
-  lua_pushcclosure(state, function, 2);
-  lua_setfield(state, -2, name);
+  replaced_install(state, name, function, 1);
   lua_pop(state, 1);
 }
 

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "script/replaced.h"
+
 /* The registry's key of the metatable of files: it is found faster than by a name. */
 static const char file_key;
 
@@ -77,19 +79,11 @@ static int close_file(lua_State *state) {
 
 /* ---- the functions of the io library ---------------------------------------------------- */
 
-/* Calls the function in the upvalue, one of the io library, with all arguments. */
-static int call_upvalue(lua_State *state) {
-  lua_pushvalue(state, lua_upvalueindex(1));
-  lua_insert(state, 1);
-  lua_call(state, lua_gettop(state) - 1, LUA_MULTRET);
-  return lua_gettop(state);
-}
-
 /* io.type(value) */
 static int type_of_value(lua_State *state) {
   luaL_checkany(state, 1);
   const struct file_value *file = file_at(state, 1);
-  if (file == NULL) return call_upvalue(state);
+  if (file == NULL) return replaced_call(state);
   lua_pushstring(state, file->fd >= 0 ? "file" : "closed file");
   return 1;
 }
@@ -97,7 +91,7 @@ static int type_of_value(lua_State *state) {
 /* io.close(file), io.input(file), io.output(file) */
 static int use_as_stream(lua_State *state) {
   file_value_make_stream(state, 1);
-  return call_upvalue(state);
+  return replaced_call(state);
 }
 
 /* Replaces functions of the io library by functions that know such files. */
@@ -108,11 +102,8 @@ static void replace_in_io(lua_State *state) {
                                        {"output", use_as_stream},
                                        {NULL, NULL}};
   lua_getglobal(state, LUA_IOLIBNAME);
-  for (const luaL_Reg *each = functions; each->name != NULL; each++) {
-    lua_getfield(state, -1, each->name);
-    lua_pushcclosure(state, each->func, 1);
-    lua_setfield(state, -2, each->name);
-  }
+  for (const luaL_Reg *each = functions; each->name != NULL; each++)
+    replaced_install(state, each->name, each->func, 0);
   lua_pop(state, 1);
 }
 

@@ -8,6 +8,7 @@
 
 #include "script/error_text.h"
 #include "script/gate.h"
+#include "script/replaced.h"
 #include "script/watchdog.h"
 
 /* ---- warnings ------------------------------------------------------------------------------ */
@@ -78,23 +79,15 @@ static void end_failed(lua_State *coroutine, int status, char text[DETAIL_MAX]) 
   snprintf(text, DETAIL_MAX, "%s", is_told ? lua_tostring(coroutine, -1) : "an error");
 }
 
-/* Whether Lua's collector has called the running function. */
-static bool is_collecting(lua_State *state) {
+bool finalizers_are_running(lua_State *state) {
   lua_Debug about;
   return lua_getstack(state, 0, &about) && lua_getinfo(state, "n", &about) && about.name &&
          strcmp(about.name, "__gc") == 0 && strcmp(about.namewhat, "metamethod") == 0;
 }
 
-static int run_by_script(lua_State *state) {
-  lua_pushvalue(state, lua_upvalueindex(1));
-  lua_insert(state, 1);
-  lua_call(state, lua_gettop(state) - 1, LUA_MULTRET);
-  return lua_gettop(state);
-}
-
 /* __gc(object). The upvalue is the script's function. */
 static int finalize(lua_State *state) {
-  if (!is_collecting(state)) return run_by_script(state);
+  if (!finalizers_are_running(state)) return replaced_call(state);
   struct gate *gate = gate_of(state);
   lua_settop(state, 1);
   lua_State *coroutine = take_coroutine(state, gate);
@@ -156,21 +149,16 @@ static int set_metatable(lua_State *state) {
   return 1;
 }
 
-/* debug.setmetatable(value, metatable). The first upvalue is Lua's own function. */
+/* debug.setmetatable(value, metatable) */
 static int debug_set_metatable(lua_State *state) {
   wrap_finalizer(state);
-  lua_pushvalue(state, lua_upvalueindex(1));
-  lua_insert(state, 1);
-  lua_call(state, lua_gettop(state) - 1, LUA_MULTRET);
-  return lua_gettop(state);
+  return replaced_call(state);
 }
 
 static void replace(lua_State *state, const char *library, lua_CFunction function) {
   lua_getglobal(state, library);
-  lua_getfield(state, -1, "setmetatable");
   lua_pushliteral(state, "__gc");
-  lua_pushcclosure(state, function, 2);
-  lua_setfield(state, -2, "setmetatable");
+  replaced_install(state, "setmetatable", function, 1);
   lua_pop(state, 1);
 }
 

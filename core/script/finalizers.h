@@ -11,8 +11,12 @@
 #define SCRIPT_FINALIZERS_H
 
 #include <lua.h>
+#include <stdbool.h>
 
 /* Replaces the functions and sets the warning function. The state must have a gate. May raise. */
 void finalizers_install(lua_State *state);
+
+/* Whether Lua's collector has called the running function. */
+bool finalizers_are_running(lua_State *state);
 
 #endif

@@ -11,7 +11,9 @@
 
 #include "base/reaper.h"
 #include "script/file_value.h"
+#include "script/finalizers.h"
 #include "script/gate.h"
+#include "script/replaced.h"
 
 /* The registry's key of the slots: a list, in which those that were given away are nil. */
 static const char stock_key;
@@ -40,42 +42,32 @@ static lua_CFunction close_of_files;
 /* The function that it closes those of io.popen with, which waits for the program. */
 static lua_CFunction close_and_wait;
 
-static bool is_collecting(lua_State *state) {
-  lua_Debug call;
-  return lua_getstack(state, 0, &call) && lua_getinfo(state, "n", &call) && call.name &&
-         strcmp(call.namewhat, "metamethod") == 0 && strcmp(call.name, "__gc") == 0;
-}
-
 /* A script that closes a program waits for its end, and gets its status. The collector does not
  * wait: a thread does that. */
 static int close_program(lua_State *state) {
   luaL_Stream *stream = luaL_checkudata(state, 1, LUA_FILEHANDLE);
-  if (!is_collecting(state)) return close_and_wait(state);
+  if (!finalizers_are_running(state)) return close_and_wait(state);
   reaper_close(stream->f);
   return 0;
 }
 
-/* io.popen(program, mode); the upvalue is the original function. */
+/* io.popen(program, mode) */
 static int open_program(lua_State *state) {
   const char *mode = luaL_optstring(state, 2, "r");
   luaL_checkstring(state, 1);
   luaL_argcheck(state, strcmp(mode, "r") == 0 || strcmp(mode, "w") == 0, 2, "invalid mode");
-  lua_pushvalue(state, lua_upvalueindex(1));
-  lua_insert(state, 1);
-  lua_call(state, lua_gettop(state) - 1, LUA_MULTRET);
+  int results = replaced_call(state);
   luaL_Stream *stream = stream_at(state, 1);
   if (stream) {
     close_and_wait = stream->closef;
     stream->closef = close_program;
   }
-  return lua_gettop(state);
+  return results;
 }
 
 static void learn_close(lua_State *state) {
   lua_getglobal(state, LUA_IOLIBNAME);
-  lua_getfield(state, -1, "popen");
-  lua_pushcclosure(state, open_program, 1);
-  lua_setfield(state, -2, "popen");
+  replaced_install(state, "popen", open_program, 0);
   lua_getfield(state, -1, "open");
   lua_pushliteral(state, "/dev/null");
   lua_call(state, 1, 1);
