@@ -39,22 +39,27 @@ bool gate_begin_notice(struct gate *gate, struct log_line *line, const char *eve
   return true;
 }
 
+/* Finds the first Lua function at this level or above. False: there is none. */
+static bool find_place(lua_State *state, int level, lua_Debug *place) {
+  for (; lua_getstack(state, level, place); level++) {
+    lua_getinfo(state, "Sln", place);
+    if (place->currentline > 0) return true;
+  }
+  return false;
+}
+
 void gate_log_place(lua_State *state, struct log_line *line, int level) {
   lua_Debug place;
   char text[LUA_IDSIZE + 128];
-  for (; lua_getstack(state, level, &place); level++) {
-    lua_getinfo(state, "Sln", &place);
-    if (place.currentline <= 0) continue;
-    if (place.name)
-      snprintf(text, sizeof text, "%s:%d: %s", place.short_src, place.currentline, place.name);
-    else if (place.linedefined > 0)
-      snprintf(text, sizeof text, "%s:%d: function <%s:%d>", place.short_src, place.currentline,
-               place.short_src, place.linedefined);
-    else
-      snprintf(text, sizeof text, "%s:%d: main chunk", place.short_src, place.currentline);
-    log_text(line, "place", text);
-    return;
-  }
+  if (!find_place(state, level, &place)) return;
+  if (place.name)
+    snprintf(text, sizeof text, "%s:%d: %s", place.short_src, place.currentline, place.name);
+  else if (place.linedefined > 0)
+    snprintf(text, sizeof text, "%s:%d: function <%s:%d>", place.short_src, place.currentline,
+             place.short_src, place.linedefined);
+  else
+    snprintf(text, sizeof text, "%s:%d: main chunk", place.short_src, place.currentline);
+  log_text(line, "place", text);
 }
 
 void gate_note_waiting(lua_State *state, int64_t waited) {
@@ -133,13 +138,9 @@ struct failure {
 
 /* Writes the error of a call that the watchdog has stopped: its place and the reason. */
 static void write_stopped(struct gate *gate, lua_State *failed) {
-  lua_Debug place = {.currentline = 0};
-  for (int level = 0; lua_getstack(failed, level, &place); level++) {
-    lua_getinfo(failed, "Sl", &place);
-    if (place.currentline > 0) break;
-  }
+  lua_Debug place;
   int length = 0;
-  if (place.currentline > 0)
+  if (find_place(failed, 0, &place))
     length =
         snprintf(gate->error, sizeof gate->error, "%s:%d: ", place.short_src, place.currentline);
   snprintf(gate->error + length, sizeof gate->error - (size_t)length,
