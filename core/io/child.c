@@ -190,14 +190,6 @@ bool child_has_exited(struct child *child, struct child_exit *end) {
   return true;
 }
 
-/* Waits up to PATIENCE ms; after a signal it waits anew. */
-static void wait_for_end(const struct child *child) {
-  struct pollfd exited = {.fd = child->exit_fd, .events = POLLIN};
-  int result;
-  do result = poll(&exited, 1, PATIENCE);
-  while (result < 0 && errno == EINTR);
-}
-
 bool child_wait(struct child *child, int64_t patience, struct child_exit *end) {
   int64_t deadline = clock_milliseconds() + patience, left = patience;
   struct pollfd fds[] = {{child->output_fd, POLLIN, 0}, {child->exit_fd, POLLIN, 0}};
@@ -211,11 +203,11 @@ bool child_wait(struct child *child, int64_t patience, struct child_exit *end) {
 }
 
 void child_destroy(struct child *child) {
+  struct child_exit end;
   if (!child) return;
   if (child->pid > 0 && !child->has_ended) {
     child_kill(child);
-    wait_for_end(child);
-    reap(child);
+    (void)child_wait(child, PATIENCE, &end);
   }
   if (child->output_fd >= 0) close(child->output_fd);
   if (child->exit_fd >= 0) close(child->exit_fd);
