@@ -83,9 +83,10 @@ static lua_Integer pop_integer(lua_State *L, enum framing_kind kind, const char 
   return value;
 }
 
-static size_t pop_size(lua_State *L, enum framing_kind kind, const char *name, lua_Integer low,
-                       lua_Integer high) {
-  return (size_t)pop_integer(L, kind, name, low, high);
+/* An option that is `otherwise` where it is left out. */
+static size_t read_size(lua_State *L, enum framing_kind kind, const char *name, lua_Integer low,
+                        lua_Integer high, size_t otherwise) {
+  return push_option(L, name) ? (size_t)pop_integer(L, kind, name, low, high) : otherwise;
 }
 
 /* An option that is false where it is left out. */
@@ -100,7 +101,7 @@ static bool read_flag(lua_State *L, enum framing_kind kind, const char *name) {
 }
 
 static size_t read_max(lua_State *L, enum framing_kind kind) {
-  return push_option(L, "max") ? pop_size(L, kind, "max", 0, PTRDIFF_MAX) : SIZE_MAX;
+  return read_size(L, kind, "max", 0, PTRDIFF_MAX, SIZE_MAX);
 }
 
 static framing_push_request push_request_list, push_http, push_payload;
@@ -151,7 +152,7 @@ static int create_fixed(lua_State *L) {
   check_options(L, kind, fixed_options);
   if (!push_option(L, "size")) return raise_missing(L, kind, "size");
   struct framing framing = {.kind = kind, .max = SIZE_MAX};
-  framing.option.fixed.size = pop_size(L, kind, "size", 1, PTRDIFF_MAX);
+  framing.option.fixed.size = (size_t)pop_integer(L, kind, "size", 1, PTRDIFF_MAX);
   return push_framing(L, &framing);
 }
 
@@ -222,13 +223,12 @@ static int create_prefixed(lua_State *L) {
                       "such as \">I4\", not %s",
                       show(L, -1));
   warn_of_order(L, format, framing.option.prefixed.width);
-  size_t offset = push_option(L, "offset") ? pop_size(L, kind, "offset", 0, OFFSET_MAX) : 0;
+  size_t offset = read_size(L, kind, "offset", 0, OFFSET_MAX, 0);
   framing.option.prefixed.offset = offset;
   if (push_option(L, "adjust"))
     framing.option.prefixed.adjust = pop_integer(L, kind, "adjust", LUA_MININTEGER, LUA_MAXINTEGER);
-  framing.option.prefixed.strip = push_option(L, "strip")
-                                      ? pop_size(L, kind, "strip", 0, PTRDIFF_MAX)
-                                      : offset + framing.option.prefixed.width;
+  framing.option.prefixed.strip =
+      read_size(L, kind, "strip", 0, PTRDIFF_MAX, offset + framing.option.prefixed.width);
   return push_framing(L, &framing);
 }
 
@@ -239,12 +239,10 @@ static int create_http(lua_State *L) {
   static const enum framing_kind kind = FRAMING_HTTP;
   check_options(L, kind, http_options);
   struct framing framing = {.kind = kind, .max = read_max(L, kind)};
-  framing.option.http.max_head = push_option(L, "max_head")
-                                     ? pop_size(L, kind, "max_head", 1, FRAMING_HEAD_MAX)
-                                     : DEFAULT_MAX_HEAD;
-  framing.option.http.max_headers = push_option(L, "max_headers")
-                                        ? pop_size(L, kind, "max_headers", 0, INT_MAX)
-                                        : DEFAULT_MAX_HEADERS;
+  framing.option.http.max_head =
+      read_size(L, kind, "max_head", 1, FRAMING_HEAD_MAX, DEFAULT_MAX_HEAD);
+  framing.option.http.max_headers =
+      read_size(L, kind, "max_headers", 0, INT_MAX, DEFAULT_MAX_HEADERS);
   return push_framing(L, &framing);
 }
 
@@ -253,9 +251,7 @@ static int create_resp(lua_State *L) {
   check_options(L, kind, resp_options);
   struct framing framing = {.kind = kind, .max = read_max(L, kind)};
   framing.option.resp.max_arguments =
-      push_option(L, "max_arguments")
-          ? pop_size(L, kind, "max_arguments", 1, (lua_Integer)RESP_ARGUMENTS_MAX)
-          : RESP_ARGUMENTS_MAX;
+      read_size(L, kind, "max_arguments", 1, (lua_Integer)RESP_ARGUMENTS_MAX, RESP_ARGUMENTS_MAX);
   framing.option.resp.reuse = read_flag(L, kind, "reuse");
   return push_framing(L, &framing);
 }
