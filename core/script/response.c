@@ -62,10 +62,6 @@ static int complain(lua_State *state, const struct returned *returned, lua_Integ
                     value, wanted);
 }
 
-static int complain_of_no_items(lua_State *state, const struct returned *returned) {
-  return luaL_error(state, "%s a table without list items", push_subject(state, returned, 0));
-}
-
 /* ---- looking ------------------------------------------------------------------------------- */
 
 /* Pushes the file of the item at index, and gives how many bytes of it are to be sent. False, with
@@ -142,12 +138,6 @@ static void make_slots(lua_State *state, struct items *items, lua_Integer slots)
 
 /* ---- taking -------------------------------------------------------------------------------- */
 
-static int complain_of_part(lua_State *state, const struct returned *returned, lua_Integer item,
-                            lua_Integer length, int64_t left) {
-  return luaL_error(state, "%s %I bytes of a file that has %I left",
-                    push_subject(state, returned, item), (LUAI_UACINT)length, (LUAI_UACINT)left);
-}
-
 static int complain_of_same(lua_State *state, const struct returned *returned, lua_Integer one,
                             lua_Integer other) {
   return luaL_error(state, "%s returned a list whose items %I and %I are the same file",
@@ -193,7 +183,9 @@ static bool take_file(lua_State *state, struct session *session, const struct re
   switch (fault) {
   case SENT_FILE_OK: return true;
   case SENT_FILE_CLOSED: return complain_of_closed(state, returned, items, item, place);
-  case SENT_FILE_SHORT: return complain_of_part(state, returned, place, length, left);
+  case SENT_FILE_SHORT:
+    return luaL_error(state, "%s %I bytes of a file that has %I left",
+                      push_subject(state, returned, place), (LUAI_UACINT)length, (LUAI_UACINT)left);
   case SENT_FILE_NOT_REGULAR:
     return luaL_error(state, "%s a part of a file that is no regular one",
                       push_subject(state, returned, place));
@@ -347,7 +339,8 @@ static bool queue_table(lua_State *state, struct session *session, struct items 
   if (lua_next(state, table) == 0) return true;
   lua_settop(state, table);
   lua_pushliteral(state, "file");
-  if (lua_rawget(state, table) == LUA_TNIL) complain_of_no_items(state, returned);
+  if (lua_rawget(state, table) == LUA_TNIL)
+    luaL_error(state, "%s a table without list items", push_subject(state, returned, 0));
   lua_settop(state, table);
   return complain(state, returned, 0);
 }
@@ -418,10 +411,4 @@ bool response_queue(lua_State *state, struct session *session, const struct gene
   if (lua_type(state, -1) != LUA_TSTRING) return queue_other(state, session, generation, function);
   send_string(state, session);
   return true;
-}
-
-void response_close(lua_State *state, int reference) {
-  lua_rawgeti(state, LUA_REGISTRYINDEX, reference);
-  sent_file_close(state);
-  lua_pop(state, 1);
 }

@@ -23,7 +23,4 @@ bool response_queue(lua_State *state, struct session *session, const struct gene
  * value in Lua. May be called outside of the gate, and cannot fail. */
 bool response_close_descriptor(int reference);
 
-/* Closes the file that was queued with the reference, if it was a file. */
-void response_close(lua_State *state, int reference);
-
 #endif

@@ -369,7 +369,8 @@ static void forget_client(struct handler *handler, struct session *session) {
 
 static int close_file(lua_State *state) {
   const struct call *call = lua_touserdata(state, CALL);
-  response_close(state, call->reference);
+  lua_rawgeti(state, LUA_REGISTRYINDEX, call->reference);
+  sent_file_close(state);
   return 0;
 }
 
