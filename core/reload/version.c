@@ -55,7 +55,7 @@ struct generation *version_make(struct script *script, const struct sources *as_
     snprintf(script->gate.error, sizeof script->gate.error, "not enough memory");
     return NULL;
   }
-  generation_init(generation, script, &script->gate, &serve_handler);
+  generation_init(generation, script, &serve_handler);
   generation->number = script->generation ? script->generation->number + 1 : 1;
   if (run(script, generation, as_read)) {
     generation->fingerprint = sources_fingerprint(generation->sources);

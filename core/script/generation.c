@@ -16,13 +16,10 @@ const char *generation_function_name(enum function function) {
   return names[function];
 }
 
-void generation_init(struct generation *generation, struct script *script, struct gate *gate,
+void generation_init(struct generation *generation, struct script *script,
                      const struct handler *handler) {
-  *generation = (struct generation){.handler = *handler,
-                                    .gate = gate,
-                                    .script = script,
-                                    .metatable = LUA_NOREF,
-                                    .roots = LUA_NOREF};
+  *generation = (struct generation){
+      .handler = *handler, .script = script, .metatable = LUA_NOREF, .roots = LUA_NOREF};
   for (int i = 0; i < FUNCTION_COUNT; i++) generation->functions[i] = LUA_NOREF;
 }
 

@@ -8,7 +8,6 @@
 #include <stdbool.h>
 
 #include "script/framing_value.h"
-#include "script/gate.h"
 #include "session/handler.h"
 
 struct script;
@@ -39,7 +38,6 @@ enum root { ROOT_PROTOCOL = 1, ROOT_GLOBALS, ROOT_SOURCES };
 
 struct generation {
   struct handler handler; /* first, so that a handler is its generation */
-  struct gate *gate;
   struct script *script;
   struct generation *next; /* of those that have a successor and still have conversations */
   unsigned number;         /* from 1 on */
@@ -63,7 +61,7 @@ struct generation {
 
 /* An empty generation with the functions of `handler`: nothing is loaded, and generation_unload()
  * may be called. */
-void generation_init(struct generation *generation, struct script *script, struct gate *gate,
+void generation_init(struct generation *generation, struct script *script,
                      const struct handler *handler);
 
 /* Gives up the references. Cannot raise. */

@@ -45,7 +45,7 @@ static void push_function(lua_State *state, const struct generation *generation,
 
 /* Calls the function on the top with self. What is lent to the server is not the script's. */
 static void call_with_self(lua_State *state, const struct generation *generation, int results) {
-  struct memory *memory = generation->gate->memory;
+  struct memory *memory = &generation->script->memory;
   lua_pushvalue(state, SELF);
   memory_use_server_reserve(memory, false);
   lua_call(state, 1, results);
@@ -309,8 +309,8 @@ static int serve(lua_State *state) {
   const struct call *call = lua_touserdata(state, CALL);
   const struct generation *generation = call->generation;
   struct session *session = call->session;
-  memory_use_server_reserve(generation->gate->memory,
-                            true); /* for the whole entry: gate_run() takes it back */
+  /* For the whole entry: gate_run() takes it back. */
+  memory_use_server_reserve(&generation->script->memory, true);
   luaL_checkstack(state, SLOTS, NULL);
   client_push(state, session, generation->metatable);
   push_function(state, generation, FUNCTION_REQUEST_COMPLETE);
@@ -331,9 +331,9 @@ static int serve(lua_State *state) {
     case SESSION_ANSWER: answer(state, generation, session); break;
     case SESSION_EXPECT: expect(state, generation, session); break;
     case SESSION_PULL:
-      memory_use_server_reserve(generation->gate->memory, false);
+      memory_use_server_reserve(&generation->script->memory, false);
       pull_stream(state, session, blocksize_of(state, generation), SHARE_OF_TIME);
-      memory_use_server_reserve(generation->gate->memory, true);
+      memory_use_server_reserve(&generation->script->memory, true);
       break;
     case SESSION_ERROR: on_error(state, generation, session); break;
     case SESSION_CLOSE: on_close(state, generation, session); return 0;
@@ -357,14 +357,14 @@ static void run(struct handler *handler, struct session *session) {
   struct generation *outer = script->running;
   script->running = generation;
   script->collector.is_dirty = true;
-  enum gate_result result = gate_run(generation->gate, serve, &call);
+  enum gate_result result = gate_run(&script->gate, serve, &call);
   script->running = outer;
-  if (result != GATE_OK) session_fail(session, reason_of(result), generation->gate->error);
+  if (result != GATE_OK) session_fail(session, reason_of(result), script->gate.error);
   if (is_last) session_closed(session);
 }
 
 static void forget_client(struct handler *handler, struct session *session) {
-  client_forget(((struct generation *)handler)->gate->main, session);
+  client_forget(((struct generation *)handler)->script->gate.main, session);
 }
 
 static int close_file(lua_State *state) {
@@ -377,7 +377,7 @@ static int close_file(lua_State *state) {
 static void migrate(struct handler *handler, struct session *session, struct handler *successor) {
   const struct generation *from = (struct generation *)handler;
   const struct generation *to = (struct generation *)successor;
-  client_adopt(from->gate->main, session, from->metatable, to->metatable);
+  client_adopt(from->script->gate.main, session, from->metatable, to->metatable);
 }
 
 /* A negative reference is a descriptor, which is closed. Strings and functions only lose their
@@ -386,13 +386,14 @@ static void migrate(struct handler *handler, struct session *session, struct han
 static void release(struct handler *handler, struct session *session, int reference) {
   if (response_close_descriptor(reference)) return;
   struct generation *generation = (struct generation *)handler;
-  lua_State *state = generation->gate->main;
+  struct gate *gate = &generation->script->gate;
+  lua_State *state = gate->main;
   struct call call = {.generation = generation, .session = session, .reference = reference};
   bool is_file = lua_rawgeti(state, LUA_REGISTRYINDEX, reference) == LUA_TUSERDATA;
   if (is_file && sent_file_close_plain(state, -1)) is_file = false;
   lua_pop(state, 1);
-  if (is_file && gate_run(generation->gate, close_file, &call) != GATE_OK)
-    log_event(LOG_WARN, "close_failed", "detail", generation->gate->error);
+  if (is_file && gate_run(gate, close_file, &call) != GATE_OK)
+    log_event(LOG_WARN, "close_failed", "detail", gate->error);
   luaL_unref(state, LUA_REGISTRYINDEX, reference);
 }
 

@@ -109,7 +109,7 @@ void tasks_end(struct generation *generation) {
   struct task *next;
   for (struct task *task = generation->first_task; task; task = next) {
     next = task->next;
-    end(generation->gate->main, task);
+    end(generation->script->gate.main, task);
   }
   update_alarm(generation->script);
 }
