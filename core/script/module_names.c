@@ -3,7 +3,6 @@
 #include <lauxlib.h>
 #include <string.h>
 
-#include "base/spelling.h"
 #include "script/sorted_keys.h"
 
 /* The registry's key of what was asked for last in vain: a list that is made once. */
@@ -47,20 +46,6 @@ void module_names_watch(lua_State *state, int index, const char *module) {
   lua_setmetatable(state, index);
 }
 
-/* The names stand in the list on top. */
-static const char *nearest_name(lua_State *state, const char *name) {
-  const char *nearest = NULL;
-  unsigned least_away = SPELLING_FAR;
-  for (lua_Integer i = 1; lua_rawgeti(state, -1, i) == LUA_TSTRING; i++, lua_pop(state, 1)) {
-    unsigned away = spelling_compare(name, lua_tostring(state, -1));
-    if (away >= least_away) continue;
-    least_away = away;
-    nearest = lua_tostring(state, -1);
-  }
-  lua_pop(state, 1);
-  return nearest;
-}
-
 /* Pushes the names of the list at index, with commas. */
 static void push_names(lua_State *state, int list) {
   luaL_Buffer all;
@@ -90,7 +75,7 @@ bool module_names_push_hint(lua_State *state, const char *name) {
   }
   const char *asked = lua_tostring(state, top + 2), *called = lua_tostring(state, top + 4);
   int count = sorted_keys_push(state, top + 3, LISTED_MAX);
-  const char *near = nearest_name(state, asked);
+  const char *near = sorted_keys_nearest(state, asked);
   if (near)
     lua_pushfstring(state, "%s has no '%s'; did you mean '%s'? ", called, asked, near);
   else

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "base/spelling.h"
 #include "script/sorted_keys.h"
 
 /* A protocol documents so many at most. */
@@ -88,28 +87,15 @@ static void check_field(lua_State *state, int protocol, const char *path) {
   }
 }
 
-/* The documented name that is nearest to the one given; NULL: none is near. `field` is the table.
- * Of two that are equally near, the first in the alphabet counts. */
-static const char *meant(lua_State *state, int field, const char *given) {
-  const char *nearest = NULL;
-  unsigned least_away = SPELLING_FAR;
-  for (lua_pushnil(state); lua_next(state, field); lua_pop(state, 1)) {
-    if (lua_type(state, -2) != LUA_TSTRING) continue;
-    const char *name = lua_tostring(state, -2);
-    unsigned away = spelling_compare(given, name);
-    bool is_nearer =
-        away < least_away || (nearest && away == least_away && strcmp(name, nearest) < 0);
-    if (!is_nearer) continue;
-    nearest = name;
-    least_away = away;
-  }
-  return nearest;
-}
-
-/* Warns of a setting that was given in vain, as it seems. */
+/* Warns of a setting that was given in vain, as it seems. `field` is the table of those that the
+ * protocol has, or nil. */
 static void warn(lua_State *state, int field, const char *given, const char *service) {
   struct log_line line;
-  const char *nearest = lua_istable(state, field) ? meant(state, field, given) : NULL;
+  const char *nearest = NULL;
+  if (lua_istable(state, field)) {
+    sorted_keys_push(state, field, DOCUMENTED_MAX);
+    nearest = sorted_keys_nearest(state, given);
+  }
   if (!log_begin(&line, LOG_WARN, "unknown_setting")) return;
   log_text(&line, "service", service);
   log_text(&line, "setting", given);

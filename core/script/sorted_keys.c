@@ -3,6 +3,8 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "base/spelling.h"
+
 int sorted_keys_push(lua_State *state, int table, int most) {
   int count = 0, kept = 0;
   table = lua_absindex(state, table);
@@ -24,4 +26,17 @@ int sorted_keys_push(lua_State *state, int table, int most) {
     lua_rawseti(state, list, place);
   }
   return count;
+}
+
+const char *sorted_keys_nearest(lua_State *state, const char *name) {
+  const char *nearest = NULL;
+  unsigned least_away = SPELLING_FAR;
+  for (lua_Integer i = 1; lua_rawgeti(state, -1, i) == LUA_TSTRING; i++, lua_pop(state, 1)) {
+    unsigned away = spelling_compare(name, lua_tostring(state, -1));
+    if (away >= least_away) continue;
+    least_away = away;
+    nearest = lua_tostring(state, -1);
+  }
+  lua_pop(state, 1);
+  return nearest;
 }

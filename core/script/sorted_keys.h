@@ -9,4 +9,8 @@
  * that runs meanwhile may change the table. */
 int sorted_keys_push(lua_State *state, int table, int most);
 
+/* Returns the key in the list on the top, which sorted_keys_push() has made, that is nearest to
+ * `name`, the first of equally near ones; NULL: none is near. It lives as long as the list. */
+const char *sorted_keys_nearest(lua_State *state, const char *name);
+
 #endif
