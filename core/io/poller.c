@@ -22,10 +22,6 @@ enum status poller_create(const char *name, struct poller **poller) {
 
 const char *poller_name(const struct poller *poller) { return poller->backend->name; }
 
-int poller_descriptor_limit(const struct poller *poller) {
-  return poller->backend->descriptor_limit;
-}
-
 /* Returns the watch of fd; NULL: fd is not watched. */
 static struct poller_watch *find_watch(const struct poller *poller, int fd) {
   if (fd < 0 || (size_t)fd >= poller->watch_capacity) return NULL;

@@ -41,12 +41,9 @@ enum status poller_create(const char *name, struct poller **poller);
 /* Returns the name of the back end, a static string. */
 const char *poller_name(const struct poller *poller);
 
-/* Returns the limit that all descriptors must be below: FD_SETSIZE for select, INT_MAX for epoll.
- */
-int poller_descriptor_limit(const struct poller *poller);
-
-/* Starts to watch fd. `owner` is returned in its events. STATUS_FULL: this back end cannot hold it.
- * STATUS_ERROR: EBADF, EEXIST (watched already), EPERM (epoll does not watch regular files). */
+/* Starts to watch fd. `owner` is returned in its events. STATUS_FULL: this back end cannot hold it;
+ * that of select holds descriptors below FD_SETSIZE. STATUS_ERROR: EBADF, EEXIST (watched already),
+ * EPERM (epoll does not watch regular files). */
 enum status poller_add(struct poller *poller, int fd, unsigned interest, void *owner);
 
 /* Changes the interest in a watched descriptor. Makes no system call if it stays the same.

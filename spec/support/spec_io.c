@@ -49,11 +49,6 @@ static int name_of_poller(lua_State *L) {
   return 1;
 }
 
-static int limit_of_poller(lua_State *L) {
-  lua_pushinteger(L, poller_descriptor_limit(check_poller(L)));
-  return 1;
-}
-
 static int add_to_poller(lua_State *L) {
   struct poller *poller = check_poller(L);
   int fd = (int)luaL_checkinteger(L, 2);
@@ -106,10 +101,13 @@ static int wait_for_poller(lua_State *L) {
 }
 
 static const luaL_Reg poller_methods[] = {
-    {"name", name_of_poller},       {"descriptor_limit", limit_of_poller},
-    {"add", add_to_poller},         {"change", change_in_poller},
-    {"remove", remove_from_poller}, {"wait", wait_for_poller},
-    {"close", close_poller},        {NULL, NULL},
+    {"name", name_of_poller},
+    {"add", add_to_poller},
+    {"change", change_in_poller},
+    {"remove", remove_from_poller},
+    {"wait", wait_for_poller},
+    {"close", close_poller},
+    {NULL, NULL},
 };
 
 void spec_add_pollers(lua_State *L) {
