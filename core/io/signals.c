@@ -13,32 +13,28 @@ static volatile sig_atomic_t ignored; /* The last SIGUSR1 or SIGUSR2; 0: none ha
 
 /* The write fails only if the pipe is full, and then it is readable already. */
 static void wake(void) {
+  int saved = errno;
   ssize_t written = write(write_end, "", 1);
   (void)written;
+  errno = saved;
 }
 
 static void on_stop(int signal_number) {
   (void)signal_number;
-  int saved = errno;
   if (asked_to_stop) _exit(1);
   asked_to_stop = 1;
   wake();
-  errno = saved;
 }
 
 static void on_reload(int signal_number) {
   (void)signal_number;
-  int saved = errno;
   asked_to_reload = 1;
   wake();
-  errno = saved;
 }
 
 static void on_ignored(int signal_number) {
-  int saved = errno;
   ignored = signal_number;
   wake();
-  errno = saved;
 }
 
 static void do_nothing(int signal_number) { (void)signal_number; }
