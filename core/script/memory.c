@@ -55,7 +55,7 @@ static void *allocate(struct memory *memory, size_t size) {
 
 static void *resize(struct memory *memory, void *block, size_t old_size, size_t new_size) {
   if (new_size > old_size && !has_room(memory, new_size - old_size)) return NULL;
-  void *moved = block ? realloc(block, new_size) : malloc(new_size);
+  void *moved = realloc(block, new_size);
   if (!moved) {
     if (new_size > old_size) return NULL;
     moved = block; /* Lua relies on it that a block can always shrink. */
