@@ -63,17 +63,12 @@ static int field_named(lua_State *state, int key) {
   return field;
 }
 
-static int push_input(lua_State *state, const struct session *session) {
-  struct span input = session_input(session);
-  lua_pushlstring(state, input.data ? input.data : "", input.length);
-  return 1;
-}
-
 /* During request_complete, self.incoming is stored, so that it is the same each time. */
 static int give_input(lua_State *state, struct session *session) {
-  push_input(state, session);
+  struct span input = session_input(session);
+  lua_pushlstring(state, input.data ? input.data : "", input.length);
   if ((session_marks(session) & CLIENT_IS_ASKED) == 0) return 1;
-  session_count_looked(session, session_input(session).length);
+  session_count_looked(session, input.length);
   return keep(state);
 }
 
