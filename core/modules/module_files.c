@@ -33,6 +33,12 @@ struct root {
 
 /* ---- opening beneath a root ---------------------------------------------------------------- */
 
+static void close_keeping_errno(int fd) {
+  int error = errno;
+  close(fd);
+  errno = error;
+}
+
 /* The kernel refuses every way out: "..", absolute paths and links that leave (openat2(2)). */
 static int open_resolved(int root, const char *path, int flags) {
   struct open_how how = {.flags = (unsigned)flags,
@@ -52,16 +58,12 @@ static int open_by_steps(int root, char *path, int flags) {
     *slash = '\0';
     if (*rest == '\0') continue;
     int next = openat(folder, rest, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    int error = errno;
-    if (folder != root) close(folder);
-    errno = error;
+    if (folder != root) close_keeping_errno(folder);
     if (next < 0) return -1;
     folder = next;
   }
   int fd = openat(folder, *rest != '\0' ? rest : ".", flags | O_NOFOLLOW);
-  int error = errno;
-  if (folder != root) close(folder);
-  errno = error;
+  if (folder != root) close_keeping_errno(folder);
   return fd;
 }
 
@@ -175,13 +177,11 @@ static int open_served(const struct root *root, const char *path, size_t length,
                        struct stat *about) {
   int fd = open_beneath(root, path, length, READING);
   if (fd < 0) return -1;
-  int error = ENXIO;
-  if (fstat(fd, about) != 0)
-    error = errno;
-  else if (S_ISREG(about->st_mode) || S_ISDIR(about->st_mode))
-    return fd;
-  close(fd);
-  errno = error;
+  if (fstat(fd, about) == 0) {
+    if (S_ISREG(about->st_mode) || S_ISDIR(about->st_mode)) return fd;
+    errno = ENXIO;
+  }
+  close_keeping_errno(fd);
   return -1;
 }
 
@@ -216,9 +216,7 @@ static int root_stat(lua_State *state) {
   int fd = open_beneath(root, path, length, O_PATH | O_CLOEXEC);
   if (fd < 0) return push_failure(state);
   int status = fstat(fd, &about);
-  int error = errno;
-  close(fd);
-  errno = error;
+  close_keeping_errno(fd);
   if (status != 0) return push_failure(state);
   push_about(state, &about);
   return 1;
@@ -242,7 +240,7 @@ static DIR *open_folder(lua_State *state, const struct root *root, const char *p
   int fd = open_beneath(root, path, length, READING | O_DIRECTORY);
   if (fd < 0) return NULL;
   *folder = fdopendir(fd);
-  if (*folder == NULL) close(fd);
+  if (*folder == NULL) close_keeping_errno(fd);
   return *folder;
 }
 
