@@ -3,12 +3,12 @@
 #include <lauxlib.h>
 #include <locale.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/background.h"
 #include "script/memory.h"
 
 enum {
@@ -185,27 +185,6 @@ static void *run_thread(void *context) {
   return NULL;
 }
 
-static bool start_thread(struct precompile *precompile) {
-  pthread_t thread;
-  pthread_attr_t attributes;
-  if (pthread_attr_init(&attributes) != 0) return false;
-  bool is_started = pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED) == 0 &&
-                    pthread_attr_setstacksize(&attributes, STACK) == 0 &&
-                    pthread_create(&thread, &attributes, run_thread, precompile) == 0;
-  pthread_attr_destroy(&attributes);
-  return is_started;
-}
-
-/* Signals are for the main thread. */
-static bool start_without_signals(struct precompile *precompile) {
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  bool is_started = start_thread(precompile);
-  pthread_sigmask(SIG_SETMASK, &before, NULL);
-  return is_started;
-}
-
 /* ---- the owner ------------------------------------------------------------------------------ */
 
 struct precompile *precompile_start(const struct precompile_plan *plan) {
@@ -221,7 +200,7 @@ struct precompile *precompile_start(const struct precompile_plan *plan) {
     free_all(precompile);
     return NULL;
   }
-  if (plan->wake && start_without_signals(precompile)) return precompile;
+  if (plan->wake && background_start(run_thread, precompile, STACK)) return precompile;
   work(precompile);
   precompile->has_finished = true;
   if (plan->wake) plan->wake(plan->context);

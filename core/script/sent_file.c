@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/reaper.h"
+#include "base/background.h"
 #include "script/file_value.h"
 #include "script/finalizers.h"
 #include "script/gate.h"
@@ -47,7 +47,7 @@ static lua_CFunction close_and_wait;
 static int close_program(lua_State *state) {
   luaL_Stream *stream = luaL_checkudata(state, 1, LUA_FILEHANDLE);
   if (!finalizers_are_running(state)) return close_and_wait(state);
-  reaper_close(stream->f);
+  background_close_pipe(stream->f);
   return 0;
 }
 
@@ -272,7 +272,7 @@ bool sent_file_close_plain(lua_State *state, int index) {
   if (stream->closef == close_of_files)
     fclose(stream->f);
   else if (stream->closef == close_program)
-    reaper_close(stream->f);
+    background_close_pipe(stream->f);
   else
     return false;
   stream->closef = NULL;
