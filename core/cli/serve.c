@@ -138,31 +138,31 @@ static void complain_of_address(const struct address *address, const char *why) 
     fprintf(stderr, "parlance: cannot listen on %s: %s\n", text, why);
 }
 
-/* ---- renewal ------------------------------------------------------------------------------- */
+/* ---- reloads ------------------------------------------------------------------------------ */
 
-static enum service_renewal answer(const struct served *served, enum script_reload outcome) {
+static enum service_reload answer(const struct served *served, enum script_reload outcome) {
   switch (outcome) {
   case SCRIPT_RELOADED:
-    server_renew(served->server, served->nth, script_handler(served->script));
-    return RENEWAL_DONE;
-  case SCRIPT_REFUSED: return RENEWAL_REFUSED;
-  case SCRIPT_LACKING: return RENEWAL_LATER;
-  case SCRIPT_UNCHECKED: return RENEWAL_CHECK;
-  case SCRIPT_CHECKING: return RENEWAL_CHECKING;
-  case SCRIPT_COMPILING: return RENEWAL_COMPILING;
-  default: return RENEWAL_NONE;
+    server_set_handler(served->server, served->nth, script_handler(served->script));
+    return RELOAD_DONE;
+  case SCRIPT_REFUSED: return RELOAD_REFUSED;
+  case SCRIPT_LACKING: return RELOAD_LATER;
+  case SCRIPT_UNCHECKED: return RELOAD_CHECK;
+  case SCRIPT_CHECKING: return RELOAD_CHECKING;
+  case SCRIPT_COMPILING: return RELOAD_COMPILING;
+  default: return RELOAD_NONE;
   }
 }
 
-static enum service_renewal renew(void *context, bool is_forced, int64_t now) {
+static enum service_reload reload(void *context, bool is_forced, int64_t now) {
   const struct served *served = context;
   return answer(served, served->provider.check
                             ? checker_find_changes(&served->checker, served->script, is_forced, now)
                             : script_reload(served->script, is_forced, now));
 }
 
-static enum service_renewal judge(void *context, bool is_forced,
-                                  const struct service_finding *finding, int64_t now) {
+static enum service_reload judge(void *context, bool is_forced,
+                                 const struct service_finding *finding, int64_t now) {
   const struct served *served = context;
   return answer(served, checker_judge(&served->checker, served->script, is_forced, finding, now));
 }
@@ -205,7 +205,7 @@ static bool listen_all(struct server *server, struct served *served, size_t coun
     served[i].nth = i;
     served[i].provider = (struct script_provider){
         .context = &served[i],
-        .renew = renew,
+        .reload = reload,
         .check = served[i].checker.plan.program ? &served[i].checker.plan : NULL,
         .check_time = CHECKER_TIME,
         .judge = judge,

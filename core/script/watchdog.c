@@ -215,7 +215,7 @@ static void forget_hooks(void) {
 }
 
 /* Rarely called, and not inlined, so that watchdog_restart() stays a few instructions. */
-__attribute__((noinline)) static void renew_hooks(uint32_t now) {
+__attribute__((noinline)) static void restart_hooks(uint32_t now) {
   if (watchdog.raised) forget_hooks();
   if (!watchdog.is_due && watchdog.timeout > 0) start_wall(now, watchdog.timeout);
 }
@@ -224,7 +224,7 @@ void watchdog_restart(void) {
   uint32_t now = wall_now();
   watchdog.began = (sig_atomic_t)now;
   watchdog.is_seen = 0;
-  if (watchdog.raised || !watchdog.is_due) renew_hooks(now);
+  if (watchdog.raised || !watchdog.is_due) restart_hooks(now);
 }
 
 void watchdog_restart_processor_time(void) {

@@ -94,7 +94,7 @@ static void unlink_connection(struct connection *connection) {
     connection->previous->next = connection->next;
   else
     server->connections = connection->next;
-  if (server->to_move == connection) server->to_move = connection->next;
+  if (server->next_to_migrate == connection) server->next_to_migrate = connection->next;
   if (connection->next) connection->next->previous = connection->previous;
 }
 

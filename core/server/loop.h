@@ -58,7 +58,7 @@ struct service {
   struct session_failures failures;
   struct log_limit refusals;
   uint64_t requests;
-  uint64_t renewals; /* How often the service got a new handler. */
+  uint64_t reloads; /* How often the service got a new handler. */
   uint64_t ended[REASON_COUNT];
   char name[64];
 };
@@ -82,8 +82,8 @@ struct server {
   struct event_handler changes;              /* The poller event of the watcher. */
   size_t watched_files;                      /* How many files the watcher has. */
   int64_t next_watch;          /* The set of watched files does not change before this time. */
-  bool watches;                /* Services are renewed when their files change. */
-  bool is_asked_to_renew;      /* SIGHUP has come: every service is renewed, changed or not. */
+  bool watches;                /* Services are reloaded when their files change. */
+  bool is_asked_to_reload;     /* SIGHUP has come: every service is reloaded, changed or not. */
   struct service *compiling;   /* The service whose new version is compiled; or NULL. */
   int wake_fd;                 /* The event that server_wake() signals. */
   struct event_handler wakeup; /* The poller event of wake_fd. */
@@ -94,9 +94,9 @@ struct server {
   struct timer retry; /* Expires when accepting is tried again after it ran out of descriptors. */
   struct timer drain; /* Expires when the time for draining is over. */
   struct service *services;
-  struct connection *connections; /* All live connections. */
-  struct connection *ended;       /* Connections that are freed at the end of the turn. */
-  struct connection *to_move; /* The next connection of the sweep (sweep.h); NULL: none is left. */
+  struct connection *connections;     /* All live connections. */
+  struct connection *ended;           /* Connections that are freed at the end of the turn. */
+  struct connection *next_to_migrate; /* See migrate.h; NULL: none is left. */
   size_t connection_count;
   bool has_room_again;      /* A descriptor came free in this turn: paused listeners may go on. */
   size_t max_connections;   /* Descriptors for connections and for the files of their responses. */

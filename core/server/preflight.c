@@ -127,11 +127,11 @@ static bool may_read(const struct service *service, int64_t now) {
 static void look(struct service *service, bool is_forced, int64_t now) {
   struct preflight *preflight = &service->preflight;
   is_forced = is_forced || preflight->is_forced;
-  enum service_renewal found = service->provider->renew(service->provider->context, is_forced, now);
-  bool is_wanted = found == RENEWAL_CHECKING && preflight->phase == PREFLIGHT_WANTED;
-  if (found != RENEWAL_CHECKING) drop(service);
-  if (found == RENEWAL_CHECK || is_wanted) set_phase(preflight, PREFLIGHT_WANTED, now);
-  if (found == RENEWAL_LATER) set_phase(preflight, PREFLIGHT_WAITING, now + FIRST_RETRY);
+  enum service_reload found = service->provider->reload(service->provider->context, is_forced, now);
+  bool is_wanted = found == RELOAD_CHECKING && preflight->phase == PREFLIGHT_WANTED;
+  if (found != RELOAD_CHECKING) drop(service);
+  if (found == RELOAD_CHECK || is_wanted) set_phase(preflight, PREFLIGHT_WANTED, now);
+  if (found == RELOAD_LATER) set_phase(preflight, PREFLIGHT_WAITING, now + FIRST_RETRY);
   preflight->is_forced = is_forced && preflight->phase != PREFLIGHT_IDLE;
 }
 
@@ -140,19 +140,19 @@ static void look(struct service *service, bool is_forced, int64_t now) {
 static bool judge(struct service *service, const struct service_finding *finding, int64_t now) {
   struct preflight *preflight = &service->preflight;
   const struct script_provider *provider = service->provider;
-  enum service_renewal renewal =
+  enum service_reload outcome =
       provider->judge(provider->context, preflight->is_forced, finding, now);
-  if (renewal == RENEWAL_COMPILING) {
+  if (outcome == RELOAD_COMPILING) {
     service->server->compiling = service;
     return false;
   }
-  if (renewal == RENEWAL_LATER)
+  if (outcome == RELOAD_LATER)
     set_phase(preflight, PREFLIGHT_WAITING, retry_time(preflight, now));
   else {
     set_phase(preflight, PREFLIGHT_IDLE, CLOCK_NEVER);
     preflight->is_forced = false;
   }
-  return renewal == RENEWAL_DONE || renewal == RENEWAL_REFUSED;
+  return outcome == RELOAD_DONE || outcome == RELOAD_REFUSED;
 }
 
 static const char *status_text(enum status status) {

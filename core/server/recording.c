@@ -42,7 +42,7 @@ struct recording {
   int64_t began_real; /* The beginning by the clock of scripts, which the steps use. */
   int64_t when;       /* ms since the beginning by the clock of scripts, when last read. */
   int64_t lead;       /* ms by which that clock was ahead of the server's, at most. */
-  uint64_t renewals;
+  uint64_t reloads;
   bool ends;      /* The client has stopped sending. */
   bool was_whole; /* At the last look, all of the answer was in `said`. */
   bool was_idle;  /* At the last look, all of the answer was sent. */
@@ -82,7 +82,7 @@ struct recording *recording_begin(struct service *service) {
   recording->service = service;
   recording->began = server->now;
   recording->began_real = clock_coarse_real_milliseconds();
-  recording->renewals = service->renewals;
+  recording->reloads = service->reloads;
   return recording;
 }
 
@@ -289,7 +289,7 @@ static void write_top(const struct recording *recording, struct session *session
            reason_name(session_reason(session)));
   transcript_line(out, line);
   transcript_line(out, "# What the script kept from other conversations is not in here.");
-  if (recording->renewals != recording->service->renewals)
+  if (recording->reloads != recording->service->reloads)
     transcript_line(out, "# The script was reloaded while this went on.");
   transcript_line(out, "fresh");
   transcript_time(out, recording->began_real);

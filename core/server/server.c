@@ -14,9 +14,9 @@
 #include "server/connection.h"
 #include "server/idle.h"
 #include "server/listener.h"
+#include "server/migrate.h"
 #include "server/recording_writer.h"
-#include "server/renewal.h"
-#include "server/sweep.h"
+#include "server/reloads.h"
 
 enum {
   EVENTS = 256,         /* dispatched in a turn */
@@ -34,7 +34,7 @@ static void signalled(struct event_handler *event_handler, unsigned events) {
   char bytes[64];
   while (read(server->signal_fd, bytes, sizeof bytes) > 0) continue;
   server->is_stopping = server->is_stopping || signals_asked_to_stop();
-  if (!server->is_stopping && signals_take_reload()) server->is_asked_to_renew = true;
+  if (!server->is_stopping && signals_take_reload()) server->is_asked_to_reload = true;
   const char *unused = signals_take_ignored();
   if (unused) log_event(LOG_WARN, "signal_ignored", "signal", unused);
 }
@@ -172,13 +172,13 @@ unsigned server_port(const struct server *server, size_t nth) {
   return service && service->listeners ? service->listeners->port : 0;
 }
 
-void server_renew(struct server *server, size_t nth, struct handler *handler) {
+void server_set_handler(struct server *server, size_t nth, struct handler *handler) {
   struct service *service = nth_service(server, nth);
   service->handler = handler;
   service->has_files = service->has_files || handler->has_files;
-  service->renewals++;
+  service->reloads++;
   idle_note_work(server);
-  sweep_begin(server);
+  migrate_begin(server);
 }
 
 void server_set_due(struct server *server, size_t nth, int64_t when) {
@@ -188,10 +188,10 @@ void server_set_due(struct server *server, size_t nth, int64_t when) {
 /* ---- a turn -------------------------------------------------------------------------------- */
 
 static int time_to_wait(struct server *server, int64_t now) {
-  if (sweep_is_on(server) || server->ready.count > 0 || server->idle.phase == IDLE_RUNNING)
+  if (migrate_is_under_way(server) || server->ready.count > 0 || server->idle.phase == IDLE_RUNNING)
     return 0;
   int64_t next = timer_next(&server->timers);
-  if (renewal_deadline(server) < next) next = renewal_deadline(server);
+  if (reloads_deadline(server) < next) next = reloads_deadline(server);
   if (server->resolver) {
     int64_t resolver = resolver_deadline(server->resolver, now);
     if (resolver < next) next = resolver;
@@ -256,7 +256,7 @@ static enum status turn(struct server *server, int wait_ms, size_t *count) {
   expire_timers(server);
   if (buffer_limit_is_exceeded(server)) buffer_limit_enforce(server);
   run_queue(server);
-  sweep_slice(server);
+  migrate_slice(server);
   connection_free_ended(server);
   if (server->has_room_again) listener_resume(server);
   return STATUS_OK;
@@ -265,8 +265,8 @@ static enum status turn(struct server *server, int wait_ms, size_t *count) {
 static enum status wait_and_turn(struct server *server) {
   size_t count;
   enum status status = turn(server, time_to_wait(server, clock_milliseconds()), &count);
-  if (count == 0 && server->ready.count == 0 && !sweep_is_on(server)) idle_step(server);
-  if (status == STATUS_OK) renewal_run(server);
+  if (count == 0 && server->ready.count == 0 && !migrate_is_under_way(server)) idle_step(server);
+  if (status == STATUS_OK) reloads_run(server);
   return status;
 }
 
@@ -313,7 +313,7 @@ static enum status drain(struct server *server) {
 }
 
 enum status server_run(struct server *server) {
-  enum status status = server->watches ? renewal_watch(server) : STATUS_OK;
+  enum status status = server->watches ? reloads_watch(server) : STATUS_OK;
   while (status == STATUS_OK && !server->is_stopping) status = wait_and_turn(server);
   if (status == STATUS_OK) status = drain(server);
   if (status != STATUS_OK) {
@@ -351,7 +351,7 @@ void server_destroy(struct server *server) {
     recording_writer_destroy(server->recording_writer);
   }
   if (server->resolver) resolver_destroy(server->resolver);
-  renewal_end(server);
+  reloads_end(server);
   if (server->signal_fd >= 0) {
     poller_remove(server->poller, server->signal_fd);
     close(server->signal_fd);

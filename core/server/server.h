@@ -25,7 +25,7 @@ struct server_options {
   int keepalive;           /* s without a word before a TCP peer is asked for a sign; 0: never */
   bool resolve_names;      /* look up the names of peers */
   const char *name_server; /* "host:port" to ask for them, or NULL for the system's */
-  bool watches;            /* renew a service when its files change; else only at SIGHUP */
+  bool watches;            /* reload a service when its files change; else only at SIGHUP */
   const char *record;      /* the folder that conversations are written to, or NULL */
 };
 
@@ -49,7 +49,7 @@ unsigned server_port(const struct server *server, size_t nth);
  * end of this turn of the loop on, and the others when they have finished what they have in hand.
  * The successor of the old handler must have been set; if it had no conversations, it is not used
  * any more. Not from within a call of a session of that service. */
-void server_renew(struct server *server, size_t nth, struct handler *handler);
+void server_set_handler(struct server *server, size_t nth, struct handler *handler);
 
 /* The nth service has something to do at that time, in ms, and nothing before; CLOCK_NEVER:
  * nothing at all. May be called from anywhere. */

@@ -12,14 +12,14 @@
 #include "io/child.h"
 #include "session/handler.h"
 
-enum service_renewal {
-  RENEWAL_NONE,     /* There is no new version. */
-  RENEWAL_REFUSED,  /* There is a new version, and it is no good. */
-  RENEWAL_DONE,     /* server_renew() was called. */
-  RENEWAL_LATER,    /* There is no new version yet, but there may be one soon. */
-  RENEWAL_CHECK,    /* There is a new version, which has to be checked first. */
-  RENEWAL_CHECKING, /* The version is the one for which RENEWAL_CHECK was answered last. */
-  RENEWAL_COMPILING /* A new version is compiled on a thread, which calls server_wake(). */
+enum service_reload {
+  RELOAD_NONE,     /* There is no new version. */
+  RELOAD_REFUSED,  /* There is a new version, and it is no good. */
+  RELOAD_DONE,     /* server_set_handler() was called. */
+  RELOAD_LATER,    /* There is no new version yet, but there may be one soon. */
+  RELOAD_CHECK,    /* There is a new version, which has to be checked first. */
+  RELOAD_CHECKING, /* The version is the one for which RELOAD_CHECK was answered last. */
+  RELOAD_COMPILING /* A new version is compiled on a thread, which calls server_wake(). */
 };
 
 /* What the program has come to that checks what is new. */
@@ -41,18 +41,18 @@ struct script_provider {
   void *context;
 
   /* Makes a new version if the files have changed, or in any case if it is forced. Called between
-   * two turns of the loop. After RENEWAL_COMPILING it is called again, when server_wake() was
+   * two turns of the loop. After RELOAD_COMPILING it is called again, when server_wake() was
    * called, until it answers something else. The same holds for judge(), which is called again with
    * the same finding. */
-  enum service_renewal (*renew)(void *context, bool is_forced, int64_t now);
+  enum service_reload (*reload)(void *context, bool is_forced, int64_t now);
 
-  /* NULL, or the program that checks what is new, in a process of its own. Then renew() does not
-   * call server_renew() but answers RENEWAL_CHECK, and judge() is called when the program has ended
-   * and what it has looked at is still what there is, as far as is known. */
+  /* NULL, or the program that checks what is new, in a process of its own. Then reload() does not
+   * call server_set_handler() but answers RELOAD_CHECK, and judge() is called when the program has
+   * ended and what it has looked at is still what there is, as far as is known. */
   const struct child_command *check;
   int64_t check_time; /* The ms after which a check is killed; more on a busy machine. */
-  enum service_renewal (*judge)(void *context, bool is_forced,
-                                const struct service_finding *finding, int64_t now);
+  enum service_reload (*judge)(void *context, bool is_forced, const struct service_finding *finding,
+                               int64_t now);
 
   /* NULL, or runs what the handlers have to do at the time that server_set_due() was told of.
    * Called within a turn, and not from within a call of a session. */

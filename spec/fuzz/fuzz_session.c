@@ -3,8 +3,8 @@
  *
  * The first SETTINGS bytes choose the protocol; what follows are things that happen to the session,
  * a byte each and its operands behind it (happen() says which). A byte of a request is a piece of
- * its response (queue_item()). Meanwhile handlers get successors (renew()): a handler is freed when
- * nobody uses it, so that the sanitizer sees whoever uses it afterwards. */
+ * its response (queue_item()). Meanwhile handlers get successors (replace_handler()): a handler is
+ * freed when nobody uses it, so that the sanitizer sees whoever uses it afterwards. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -485,7 +485,7 @@ static struct handler *create_generation(struct world *world, const uint8_t *cho
 
 /* As the owner should, every handler is given the newest; or the last one only, and then the others
  * have to find it through that. */
-static void renew(struct world *world, bool is_chained) {
+static void replace_handler(struct world *world, bool is_chained) {
   uint8_t choice[SETTINGS];
   for (size_t i = 0; i < SETTINGS; i++) choice[i] = take(world);
   struct handler *before = world->newest;
@@ -514,7 +514,7 @@ static void happen(struct world *world, uint8_t what) {
   case 1:
   case 2: receive(world, take(world) % 48); break;
   case 3:
-    renew(world, what & 16);
+    replace_handler(world, what & 16);
     if (what & 32) be_moved(world);
     break;
   case 4: receive_in_place(world, take(world) % 48); break;
@@ -643,7 +643,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   world.left = size - SETTINGS;
   world.session = session_create(world.holder, &world.owner, 0);
   CHECK(world.session != NULL);
-  if (data[5] & 64) renew(&world, false);
+  if (data[5] & 64) replace_handler(&world, false);
   session_start(world.session, 0);
   check(&world);
   while (world.left > 0) {

@@ -163,7 +163,7 @@ describe("reload", function()
     assert.equal("reloaded", (look()))
   end)
 
-  it("renews what the script has put into package.preload", function()
+  it("reloads what the script has put into package.preload", function()
     local function text(n)
       return version("x", "require 'inner'", ("package.preload.inner = function() return %d end"):format(n))
     end

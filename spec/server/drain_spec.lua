@@ -3,7 +3,7 @@
 local server = require "support.server"
 
 local BUILD <const> = assert(os.getenv "PARLANCE_BUILD_DIR", "run me through ctest")
-local RENEWING_SERVER <const> = BUILD .. "/spec/renewing_server"
+local RELOADING_SERVER <const> = BUILD .. "/spec/reloading_server"
 
 local MiB <const> = 1024 * 1024
 local INT <const> = 2
@@ -246,7 +246,7 @@ describe("a server that is asked to stop", function()
   end)
 
   it("stops then also where the coarse clock is behind the one that timers go by", function()
-    local running = server.start({ { "\n" }, { "\n" } }, { binary = RENEWING_SERVER })
+    local running = server.start({ { "\n" }, { "\n" } }, { binary = RELOADING_SERVER })
     running:expect_end()
     running:connect():send "unfinished"
     local begin = server.now()

@@ -1,4 +1,4 @@
-/* checking_server.c: a server whose services are checked before they are renewed, for
+/* checking_server.c: a server whose services are checked before they are reloaded, for
  * spec/server/checks_spec.lua. It has all of the server room, and no script.
  *
  * Each file argument makes a service, and is the shell script that checks it. SIGHUP starts all
@@ -53,24 +53,24 @@ static void read_content(const struct checked *checked, char content[static CONT
   fclose(file);
 }
 
-static enum service_renewal renew(void *context, bool is_forced, int64_t now) {
+static enum service_reload reload(void *context, bool is_forced, int64_t now) {
   struct checked *checked = context;
   char content[CONTENT_MAX];
   (void)is_forced;
   (void)now;
   read_content(checked, content);
-  if (strcmp(content, checked->content) == 0) return RENEWAL_CHECKING;
+  if (strcmp(content, checked->content) == 0) return RELOAD_CHECKING;
   memcpy(checked->content, content, sizeof content);
-  return strstr(content, "unchanged") ? RENEWAL_NONE : RENEWAL_CHECK;
+  return strstr(content, "unchanged") ? RELOAD_NONE : RELOAD_CHECK;
 }
 
-static enum service_renewal judge(void *context, bool is_forced,
-                                  const struct service_finding *finding, int64_t now) {
+static enum service_reload judge(void *context, bool is_forced,
+                                 const struct service_finding *finding, int64_t now) {
   struct checked *checked = context;
   struct log_line logged;
   (void)now;
   checked->content[0] = '\0';
-  if (!log_begin(&logged, LOG_INFO, "judged")) return RENEWAL_NONE;
+  if (!log_begin(&logged, LOG_INFO, "judged")) return RELOAD_NONE;
   log_text(&logged, "path", checked->path);
   log_integer(&logged, "forced", is_forced);
   if (finding->why)
@@ -81,7 +81,7 @@ static enum service_renewal judge(void *context, bool is_forced,
   }
   log_end(&logged);
   bool is_later = finding->text.length == 6 && memcmp(finding->text.data, "later\n", 6) == 0;
-  return is_later ? RENEWAL_LATER : RENEWAL_REFUSED;
+  return is_later ? RELOAD_LATER : RELOAD_REFUSED;
 }
 
 static size_t count_files(void *context) {
@@ -105,7 +105,7 @@ static bool add_service(char *path, char *program, int64_t check_time) {
   *checked = (struct checked){.path = path, .arguments = {program, path, NULL}};
   checked->plan = (struct child_command){program, checked->arguments, &checked->arguments[2]};
   checked->provider = (struct script_provider){.context = checked,
-                                               .renew = renew,
+                                               .reload = reload,
                                                .check = &checked->plan,
                                                .check_time = check_time,
                                                .judge = judge,

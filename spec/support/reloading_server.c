@@ -1,9 +1,9 @@
-/* renewing_server.c: a server whose first service gets a new handler when its second service
+/* reloading_server.c: a server whose first service gets a new handler when its second service
  * receives a command, for spec/server. It has all of the server room, and no script.
  *
  * * The first service answers a line with the number of its handler's generation and the line. The
  * second service has these commands, one in a line:
- *   renew [MS]   makes the next generation, with an idle timeout; answers its number
+ *   reload [MS]   makes the next generation, with an idle timeout; answers its number
  *   count        answers "GENERATION=CONVERSATIONS ..." for all generations that exist
  *   most         answers the most conversations that were moved in one turn of the loop
  *   waits        answers how often the loop waited while a handler had a successor
@@ -126,7 +126,7 @@ static struct handler *begin_generation(int64_t idle_timeout) {
   return &generation->handler;
 }
 
-static void renew(int64_t idle_timeout) {
+static void reload(int64_t idle_timeout) {
   struct handler *handler = begin_generation(idle_timeout);
   for (unsigned i = 1; i < newest; i++) {
     struct generation *old = generations[i];
@@ -134,7 +134,7 @@ static void renew(int64_t idle_timeout) {
     old->handler.successor = handler;
     if (old->handler.sessions == 0) on_unused(&old->handler);
   }
-  server_renew(server, 0, handler);
+  server_set_handler(server, 0, handler);
 }
 
 /* The second service has a handler of its own, so that no handler of the first one is running. */
@@ -145,7 +145,7 @@ static void command(struct handler *handler, struct session *session) {
     char text[ANSWER_MAX] = "";
     int length = 0;
     if (request.data[0] == 'r') {
-      renew(request.length > 6 ? atoi(request.data + 6) : 0);
+      reload(request.length > 7 ? atoi(request.data + 7) : 0);
       length = snprintf(text, sizeof text, "%u", newest);
     } else if (request.data[0] == 'm')
       length = snprintf(text, sizeof text, "%u", most_moved);

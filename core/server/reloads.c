@@ -1,4 +1,4 @@
-#include "server/renewal.h"
+#include "server/reloads.h"
 
 #include <stdlib.h>
 
@@ -57,7 +57,7 @@ static void readable(struct event_handler *event_handler, unsigned events) {
   watcher_read(server->watcher, server->now);
 }
 
-enum status renewal_watch(struct server *server) {
+enum status reloads_watch(struct server *server) {
   enum status status = watcher_create(false, &server->watcher);
   if (status != STATUS_OK) return status;
   server->changes.on_event = readable;
@@ -77,9 +77,9 @@ static int64_t watch_deadline(const struct server *server) {
 }
 
 /* While a version is compiled, only its end makes a reload go on. */
-int64_t renewal_deadline(const struct server *server) {
+int64_t reloads_deadline(const struct server *server) {
   if (server->is_draining || server->compiling) return CLOCK_NEVER;
-  if (server->is_asked_to_renew) return server->now;
+  if (server->is_asked_to_reload) return server->now;
   int64_t watch = watch_deadline(server), preflight = preflight_deadline(server);
   return watch < preflight ? watch : preflight;
 }
@@ -100,14 +100,14 @@ static void look_at_files(struct server *server) {
 }
 
 /* True: the files of the service were read, so that there may be other files to watch. */
-static bool renew(struct service *service, bool is_forced) {
+static bool reload(struct service *service, bool is_forced) {
   struct server *server = service->server;
   const struct script_provider *provider = service->provider;
-  switch (provider->renew(provider->context, is_forced, server->now)) {
-  case RENEWAL_DONE:
-  case RENEWAL_REFUSED: return true;
-  case RENEWAL_COMPILING: server->compiling = service; return false;
-  case RENEWAL_LATER:
+  switch (provider->reload(provider->context, is_forced, server->now)) {
+  case RELOAD_DONE:
+  case RELOAD_REFUSED: return true;
+  case RELOAD_COMPILING: server->compiling = service; return false;
+  case RELOAD_LATER:
     if (server->watcher) watcher_nudge(server->watcher, server->now + RETRY_TIME);
     return false;
   default: return false;
@@ -117,14 +117,14 @@ static bool renew(struct service *service, bool is_forced) {
 /* A service that has a check goes on in preflight_step(). */
 static bool go_on(struct service *service) {
   service->server->compiling = NULL;
-  return !service->provider->check && renew(service, false);
+  return !service->provider->check && reload(service, false);
 }
 
 static bool grant_request(struct service *service) {
   bool is_forced = service->request == RELOAD_FORCED;
   if (service->request == RELOAD_NOT_WANTED) return false;
   service->request = RELOAD_NOT_WANTED;
-  if (!service->provider->check) return renew(service, is_forced);
+  if (!service->provider->check) return reload(service, is_forced);
   preflight_ask(service, is_forced, service->server->now);
   return false;
 }
@@ -135,22 +135,22 @@ static void watch_anew(struct server *server) {
   server->next_watch = server->now;
 }
 
-void renewal_run(struct server *server) {
+void reloads_run(struct server *server) {
   bool has_read = false;
   if (server->is_draining || (server->compiling && !server->is_woken)) return;
   server->is_woken = false;
   if (server->compiling) has_read = go_on(server->compiling);
   if (server->compiling) return;
   if (server->watcher) look_at_files(server);
-  if (server->is_asked_to_renew) ask_all(server, RELOAD_FORCED);
-  server->is_asked_to_renew = false;
+  if (server->is_asked_to_reload) ask_all(server, RELOAD_FORCED);
+  server->is_asked_to_reload = false;
   for (struct service *one = server->services; one && !server->compiling; one = one->next)
     has_read = grant_request(one) || has_read;
   if (!server->compiling) has_read = preflight_step(server) || has_read;
   if (has_read) watch_anew(server);
 }
 
-void renewal_end(struct server *server) {
+void reloads_end(struct server *server) {
   if (!server->watcher) return;
   int fd = watcher_descriptor(server->watcher);
   if (fd >= 0) poller_remove(server->poller, fd);

@@ -1,4 +1,4 @@
-/* renewal.h: new handlers for the services when the files that they are made from change. Private
+/* reloads.h: new handlers for the services when the files that they are made from change. Private
  * to the server room.
  *
  * The watcher tells that files have changed and that nobody writes them any more. Whether that
@@ -7,21 +7,21 @@
  *
  * A provider may compile a new version on a thread. Until it has finished, no other service is
  * reloaded, and no check begins or is judged. */
-#ifndef SERVER_RENEWAL_H
-#define SERVER_RENEWAL_H
+#ifndef SERVER_RELOADS_H
+#define SERVER_RELOADS_H
 
 #include "server/loop.h"
 
-/* Begins to watch the files of all services. Without it, only SIGHUP renews. STATUS_ERROR,
+/* Begins to watch the files of all services. Without it, only SIGHUP reloads. STATUS_ERROR,
  * errno: the watcher cannot be had. */
-enum status renewal_watch(struct server *server);
+enum status reloads_watch(struct server *server);
 
-/* When renewal_run() should next be called; CLOCK_NEVER. */
-int64_t renewal_deadline(const struct server *server);
+/* When reloads_run() should next be called; CLOCK_NEVER. */
+int64_t reloads_deadline(const struct server *server);
 
 /* Takes the next step of what is to be reloaded. To be called between two turns. */
-void renewal_run(struct server *server);
+void reloads_run(struct server *server);
 
-void renewal_end(struct server *server);
+void reloads_end(struct server *server);
 
 #endif

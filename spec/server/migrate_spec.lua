@@ -1,8 +1,8 @@
 -- A service that gets a new handler: who answers on the connections that there are, and when they let
--- go of the old one. What is run is spec/support/renewing_server.c.
+-- go of the old one. What is run is spec/support/reloading_server.c.
 local server = require "support.server"
 
-local BINARY <const> = assert(os.getenv "PARLANCE_BUILD_DIR", "run me through ctest") .. "/spec/renewing_server"
+local BINARY <const> = assert(os.getenv "PARLANCE_BUILD_DIR", "run me through ctest") .. "/spec/reloading_server"
 local SLICE <const> = 64 -- connections in a turn
 local COMMANDS <const> = 2
 local CONT <const>, STOP <const> = 18, 19
@@ -36,8 +36,8 @@ server.for_each_poller(function(poller)
   it("moves what is idle without a byte from the peers, in slices", function()
     local clients = connect(3 * SLICE + 8)
     wait_for_count("1=200")
-    local renewed, count = tell("renew", "count")
-    assert.same({ "2", "1=200 2=0" }, { renewed, count })
+    local generation, count = tell("reload", "count")
+    assert.same({ "2", "1=200 2=0" }, { generation, count })
     wait_for_count("2=200")
     assert.same({ tostring(SLICE), "0" }, { tell("most", "waits") })
     for _, client in ipairs(clients) do assert.equal("2x\n", client:exchange("x\n", 3)) end
@@ -46,7 +46,7 @@ server.for_each_poller(function(poller)
   it("gives those that come the new one at once, though the others are not moved yet", function()
     connect(2 * SLICE)
     wait_for_count("1=128")
-    tell "renew"
+    tell "reload"
     for _ = 1, 20 do assert.equal("2x\n", running:connect():exchange("x\n", 3)) end
     wait_for_count("2=148")
   end)
@@ -56,9 +56,9 @@ server.for_each_poller(function(poller)
     client:send "a"
     wait_for_count("1=2")
     running:connect():exchange("x\n", 3) -- what was sent before is read
-    tell "renew"
+    tell "reload"
     wait_for_count("1=1 2=2")
-    tell "renew" -- while the first one still has its request in hand
+    tell "reload" -- while the first one still has its request in hand
     wait_for_count("1=1 3=2")
     assert.equal("1ab\n3c\n", client:exchange("b\nc\n", 7))
     wait_for_count("3=3")
@@ -78,7 +78,7 @@ server.for_each_poller(function(poller)
     local clients = connect(20)
     wait_for_count "1=20"
     at_once(function()
-      control:send "renew\n"
+      control:send "reload\n"
       for i = 20, 11, -1 do clients[i]:reset() end -- the last one comes first
     end)
     assert.equal("2", (control.socket:receive "*l"))
@@ -86,11 +86,11 @@ server.for_each_poller(function(poller)
     for i = 1, 10 do assert.equal("2x\n", clients[i]:exchange("x\n", 3)) end
   end)
 
-  it("begins anew when the handler is renewed again, and serves connections that come and go", function()
+  it("begins anew when the handler changes again, and serves connections that come and go", function()
     for generation = 2, 6 do
       local clients = connect(3 * SLICE)
       wait_for_count(("%d=192"):format(generation - 1))
-      control:send "renew\n"
+      control:send "reload\n"
       for i = #clients, 1, -1 do
         if i % 3 > 0 then clients[i]:reset() else clients[i]:close() end
       end
@@ -99,14 +99,14 @@ server.for_each_poller(function(poller)
     end
     connect(2 * SLICE)
     wait_for_count("6=128")
-    tell("renew", "renew", "renew")
+    tell("reload", "reload", "reload")
     wait_for_count("9=128")
   end)
 
   it("lets the new limits of time hold for what is idle", function()
     local client = connect(1)[1]
     wait_for_count("1=1")
-    tell "renew 50"
+    tell "reload 50"
     assert.equal("", client:receive_all())
     wait_for_count("2=0")
   end)

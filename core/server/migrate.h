@@ -1,0 +1,23 @@
+/* migrate.h: after a service got a new handler, moves the connections that would else keep the old
+ * one until their next request. Private to the server room.
+ *
+ * There may be very many, so a turn of the loop looks at a slice of them, and does not wait for
+ * events while some are left. All services share one walk over the connections: a connection that
+ * has nothing to move costs next to nothing. */
+#ifndef SERVER_MIGRATE_H
+#define SERVER_MIGRATE_H
+
+#include "server/loop.h"
+
+/* Begins at the newest connection, also when a walk is under way. Those that are accepted later
+ * have the new handler anyway. */
+void migrate_begin(struct server *server);
+
+/* Moves the next slice. To be called when no event of the turn is left. */
+void migrate_slice(struct server *server);
+
+static inline bool migrate_is_under_way(const struct server *server) {
+  return server->next_to_migrate != NULL;
+}
+
+#endif
