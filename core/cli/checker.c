@@ -128,15 +128,15 @@ static size_t make_paths(const char *folder, struct dirent **entries, size_t cou
   return made;
 }
 
-enum script_reload checker_find_changes(const struct checker *checker, struct script *script,
-                                        bool is_forced, int64_t now) {
+enum reload_outcome checker_find_changes(const struct checker *checker, struct script *script,
+                                         bool is_forced, int64_t now) {
   struct dirent **entries = NULL;
   int listed = scandir(checker->folder, &entries, is_transcript, alphasort);
   size_t count = listed > 0 ? (size_t)listed : 0;
   char **paths = calloc(count + 1, sizeof *paths);
   count = make_paths(checker->folder, entries, count, paths);
   free(entries);
-  enum script_reload found =
+  enum reload_outcome found =
       script_find_changes(script, is_forced, (const char *const *)paths, count, now);
   for (size_t i = 0; i < count; i++) free(paths[i]);
   free(paths);
@@ -172,9 +172,9 @@ static void copy_report(struct span text, char report[static REPORT_MAX]) {
   report[length] = '\0';
 }
 
-enum script_reload checker_judge(const struct checker *checker, struct script *script,
-                                 bool is_forced, const struct service_finding *finding,
-                                 int64_t now) {
+enum reload_outcome checker_judge(const struct checker *checker, struct script *script,
+                                  bool is_forced, const struct service_finding *finding,
+                                  int64_t now) {
   char report[REPORT_MAX];
   struct span text = finding->text;
   struct script_verdict verdict = {

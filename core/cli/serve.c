@@ -138,30 +138,22 @@ static void complain_of_address(const struct address *address, const char *why) 
     fprintf(stderr, "parlance: cannot listen on %s: %s\n", text, why);
 }
 
-/* ---- reloads ------------------------------------------------------------------------------ */
+/* ---- reloads ------------------------------------------------------------------------------- */
 
-static enum service_reload answer(const struct served *served, enum script_reload outcome) {
-  switch (outcome) {
-  case SCRIPT_RELOADED:
+static enum reload_outcome answer(const struct served *served, enum reload_outcome outcome) {
+  if (outcome == RELOAD_DONE)
     server_set_handler(served->server, served->nth, script_handler(served->script));
-    return RELOAD_DONE;
-  case SCRIPT_REFUSED: return RELOAD_REFUSED;
-  case SCRIPT_LACKING: return RELOAD_LATER;
-  case SCRIPT_UNCHECKED: return RELOAD_CHECK;
-  case SCRIPT_CHECKING: return RELOAD_CHECKING;
-  case SCRIPT_COMPILING: return RELOAD_COMPILING;
-  default: return RELOAD_NONE;
-  }
+  return outcome;
 }
 
-static enum service_reload reload(void *context, bool is_forced, int64_t now) {
+static enum reload_outcome reload(void *context, bool is_forced, int64_t now) {
   const struct served *served = context;
   return answer(served, served->provider.check
                             ? checker_find_changes(&served->checker, served->script, is_forced, now)
                             : script_reload(served->script, is_forced, now));
 }
 
-static enum service_reload judge(void *context, bool is_forced,
+static enum reload_outcome judge(void *context, bool is_forced,
                                  const struct service_finding *finding, int64_t now) {
   const struct served *served = context;
   return answer(served, checker_judge(&served->checker, served->script, is_forced, finding, now));
@@ -176,12 +168,8 @@ static void set_due(void *context, int64_t when) {
   server_set_due(served->server, served->nth, when);
 }
 
-static enum service_idle_work collect_garbage(void *context) {
-  switch (script_collect_garbage(((const struct served *)context)->script)) {
-  case SCRIPT_COLLECTING: return IDLE_WORK_LEFT;
-  case SCRIPT_COLLECTED_MUCH: return IDLE_WORK_USEFUL;
-  default: return IDLE_WORK_USELESS;
-  }
+static enum idle_work collect_garbage(void *context) {
+  return script_collect_garbage(((const struct served *)context)->script);
 }
 
 static void wake(void *context) { server_wake(context); }

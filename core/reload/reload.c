@@ -110,16 +110,16 @@ static void log_failed(const struct attempt *attempt) {
 }
 
 /* A failure that may pass is logged once, and the version is tried again. */
-static enum script_reload put_off(struct attempt *attempt) {
+static enum reload_outcome put_off(struct attempt *attempt) {
   struct reload *reload = attempt->script->reload;
   if (!reload->is_put_off) log_failed(attempt);
   reload->is_put_off = true;
   sources_deinit(&attempt->sources);
-  return SCRIPT_LACKING;
+  return RELOAD_LATER;
 }
 
 /* Its files are noted, so that the same version is not tried, and logged, again and again. */
-static enum script_reload refuse(struct attempt *attempt) {
+static enum reload_outcome refuse(struct attempt *attempt) {
   struct script *script = attempt->script;
   struct reload *reload = script->reload;
   if (attempt->sources.is_uncertain) return put_off(attempt);
@@ -130,21 +130,21 @@ static enum script_reload refuse(struct attempt *attempt) {
   reload->unexpected.count = 0;
   reload->unexpected.since = 0;
   log_failed(attempt);
-  return SCRIPT_REFUSED;
+  return RELOAD_REFUSED;
 }
 
-static enum script_reload fail(struct attempt *attempt) {
+static enum reload_outcome fail(struct attempt *attempt) {
   if (!waits_for_file(attempt->script, attempt->is_forced, attempt->now)) return refuse(attempt);
   sources_deinit(&attempt->sources);
-  return SCRIPT_LACKING;
+  return RELOAD_LATER;
 }
 
-static enum script_reload try_later(struct attempt *attempt) {
+static enum reload_outcome try_later(struct attempt *attempt) {
   struct reload *reload = attempt->script->reload;
   if (reload->unexpected.since == 0) reload->unexpected.since = attempt->now;
   if (attempt->now - reload->unexpected.since >= UNEXPECTED_TIME) return put_off(attempt);
   sources_deinit(&attempt->sources);
-  return SCRIPT_LACKING;
+  return RELOAD_LATER;
 }
 
 static const char other_files[] = "it was made from other files when it was checked";
@@ -254,7 +254,7 @@ static void note_wait(struct reload *reload) {
   if (waited > reload->longest) reload->longest = waited;
 }
 
-static enum script_reload take_over(struct attempt *attempt) {
+static enum reload_outcome take_over(struct attempt *attempt) {
   struct script *script = attempt->script;
   struct reload *reload = script->reload;
   char dropped[TAKEOVER_NAMES_MAX];
@@ -270,12 +270,12 @@ static enum script_reload take_over(struct attempt *attempt) {
   reload_log_done(script, as_read(attempt), reload->longest, attempt->verdict ? &check : NULL);
   reload_log_dropped(script, dropped);
   takeover_free_old(script);
-  return SCRIPT_RELOADED;
+  return RELOAD_DONE;
 }
 
-static enum script_reload finish(struct attempt *attempt) {
+static enum reload_outcome finish(struct attempt *attempt) {
   struct script *script = attempt->script;
-  if (!attempt->is_forced && !is_worth_trying(script, attempt->compiled)) return SCRIPT_UNCHANGED;
+  if (!attempt->is_forced && !is_worth_trying(script, attempt->compiled)) return RELOAD_UNCHANGED;
   switch (make(attempt)) {
   case OUTCOME_READY: return take_over(attempt);
   case OUTCOME_FAILED: return fail(attempt);
@@ -283,7 +283,7 @@ static enum script_reload finish(struct attempt *attempt) {
     sources_join(&attempt->sources, &script->reload->checked);
     return refuse(attempt);
   case OUTCOME_UNEXPECTED: return try_later(attempt);
-  default: sources_deinit(&attempt->sources); return SCRIPT_LACKING;
+  default: sources_deinit(&attempt->sources); return RELOAD_LATER;
   }
 }
 
@@ -311,13 +311,13 @@ static void abandon(lua_State *state, struct reload *reload) {
 
 /* A script that has filled its memory can still be mended: all reserves are open for the new
  * version. */
-static enum script_reload reload_with(struct script *script, bool is_forced,
-                                      const struct script_verdict *verdict, int64_t now) {
+static enum reload_outcome reload_with(struct script *script, bool is_forced,
+                                       const struct script_verdict *verdict, int64_t now) {
   struct reload *reload = script->reload;
   struct attempt attempt = {.script = script, .verdict = verdict, .now = now};
   reload->began = clock_seconds();
   bool is_new = !reload->precompile;
-  if (is_new && !is_forced && !is_worth_trying(script, NULL)) return SCRIPT_UNCHANGED;
+  if (is_new && !is_forced && !is_worth_trying(script, NULL)) return RELOAD_UNCHANGED;
   if (is_new) start(script, is_forced);
   bool has_thread = reload->precompile && reload->wake;
   bool waits = has_thread && (is_new || !precompile_has_finished(reload->precompile));
@@ -329,20 +329,20 @@ static enum script_reload reload_with(struct script *script, bool is_forced,
   }
   if (waits) {
     note_wait(reload);
-    return SCRIPT_COMPILING;
+    return RELOAD_COMPILING;
   }
   if (reload->precompile) attempt.compiled = precompile_result(reload->precompile);
   attempt.is_forced = is_forced || reload->is_forced;
   memory_open_reserve(&script->memory);
   memory_use_server_reserve(&script->memory, true);
-  enum script_reload outcome = finish(&attempt);
+  enum reload_outcome outcome = finish(&attempt);
   memory_use_server_reserve(&script->memory, false);
   memory_close_reserve(&script->memory);
   abandon(script->gate.main, reload);
   return outcome;
 }
 
-enum script_reload script_reload(struct script *script, bool is_forced, int64_t now) {
+enum reload_outcome script_reload(struct script *script, bool is_forced, int64_t now) {
   return reload_with(script, is_forced, NULL, now);
 }
 
@@ -350,26 +350,26 @@ static void note_all(struct sources *sources, const struct sources *files) {
   for (size_t i = 0; i < files->count; i++) sources_note(sources, files->items[i].path);
 }
 
-enum script_reload script_find_changes(struct script *script, bool is_forced,
-                                       const char *const *transcripts, size_t transcript_count,
-                                       int64_t now) {
+enum reload_outcome script_find_changes(struct script *script, bool is_forced,
+                                        const char *const *transcripts, size_t transcript_count,
+                                        int64_t now) {
   struct reload *reload = script->reload;
   struct sources *checked = &reload->checked;
-  if (checked->count > 0 && !sources_changed(checked)) return SCRIPT_CHECKING;
+  if (checked->count > 0 && !sources_changed(checked)) return RELOAD_CHECKING;
   sources_deinit(checked);
   abandon(script->gate.main, reload);
-  if (!is_forced && !is_worth_trying(script, NULL)) return SCRIPT_UNCHANGED;
-  if (waits_for_file(script, is_forced, now)) return SCRIPT_LACKING;
+  if (!is_forced && !is_worth_trying(script, NULL)) return RELOAD_UNCHANGED;
+  if (waits_for_file(script, is_forced, now)) return RELOAD_LATER;
   note_all(checked, script->generation->sources);
   note_all(checked, &reload->refused);
   for (size_t i = 0; i < transcript_count; i++) sources_note(checked, transcripts[i]);
   reload->transcripts = transcript_count;
   reload->checked_since = now;
-  return checked->count > 0 ? SCRIPT_UNCHECKED : SCRIPT_LACKING;
+  return checked->count > 0 ? RELOAD_UNCHECKED : RELOAD_LATER;
 }
 
-enum script_reload script_judge(struct script *script, bool is_forced,
-                                const struct script_verdict *verdict, int64_t now) {
+enum reload_outcome script_judge(struct script *script, bool is_forced,
+                                 const struct script_verdict *verdict, int64_t now) {
   struct reload *reload = script->reload;
   if (verdict->finding == SCRIPT_UNKNOWN) {
     struct attempt attempt = {.script = script,
@@ -380,8 +380,8 @@ enum script_reload script_judge(struct script *script, bool is_forced,
     reload->checked = (struct sources){0};
     return refuse(&attempt);
   }
-  enum script_reload outcome = reload_with(script, is_forced, verdict, now);
-  if (outcome != SCRIPT_COMPILING) sources_deinit(&reload->checked);
+  enum reload_outcome outcome = reload_with(script, is_forced, verdict, now);
+  if (outcome != RELOAD_COMPILING) sources_deinit(&reload->checked);
   return outcome;
 }
 

@@ -5,31 +5,21 @@
 #ifndef RELOAD_RELOAD_H
 #define RELOAD_RELOAD_H
 
+#include "base/outcome.h"
 #include "script/script.h"
 
 /* Compiles, runs and validates the script. False: *error tells file, line and reason; it lives
  * until the script is next called. */
 bool script_load(struct script *script, const char **error);
 
-/* What came of a reload, or of a search for changes. */
-enum script_reload {
-  SCRIPT_UNCHANGED, /* The files are those that serve, or those that were refused before. */
-  SCRIPT_RELOADED,  /* A new version has taken over: script_handler() has changed. */
-  SCRIPT_REFUSED,   /* The new version is no good. The log says why, and the old one serves on. */
-  SCRIPT_LACKING,   /* There is no new version yet, but there may be one: call again soon. */
-  SCRIPT_UNCHECKED, /* Of script_find_changes() only: the files have to be checked. */
-  SCRIPT_CHECKING,  /* The files are those for which SCRIPT_UNCHECKED was returned last. */
-  SCRIPT_COMPILING  /* A new version is being compiled or loaded: see script_set_wake(). */
-};
-
 /* Looks whether the files have changed and makes a new version of them, which takes over in one
  * step or not at all. Forced: also if they have not changed, and without patience. Conversations
  * move to it by themselves, at their next request. `now` is in ms; not to be called from within a
  * call of a session. */
-enum script_reload script_reload(struct script *script, bool is_forced, int64_t now);
+enum reload_outcome script_reload(struct script *script, bool is_forced, int64_t now);
 
 /* From now on a new version is compiled on a thread: then script_reload() and script_judge() answer
- * SCRIPT_COMPILING. `wake` is called when the thread has finished, and when the bytecode of a file
+ * RELOAD_COMPILING. `wake` is called when the thread has finished, and when the bytecode of a file
  * was loaded. It must do no more than tell the owner to call the same function again. This function
  * gives up a version that is being compiled when it is called.
  * NULL: there is no thread any more, and nothing calls `wake`. */
@@ -53,18 +43,18 @@ struct script_verdict {
 };
 
 /* Looks whether there is something to be checked. What is checked depends on the transcripts, too:
- * when they change, what they have caused to be refused is looked at again. SCRIPT_UNCHECKED: a
- * check is to begin now, and what it finds to be given to script_judge(); SCRIPT_CHECKING: the one
- * that has begun goes on; SCRIPT_UNCHANGED, SCRIPT_LACKING: if one has begun, it is of no use any
+ * when they change, what they have caused to be refused is looked at again. RELOAD_UNCHECKED: a
+ * check is to begin now, and what it finds to be given to script_judge(); RELOAD_CHECKING: the one
+ * that has begun goes on; RELOAD_UNCHANGED, RELOAD_LATER: if one has begun, it is of no use any
  * more. */
-enum script_reload script_find_changes(struct script *script, bool is_forced,
-                                       const char *const *transcripts, size_t transcript_count,
-                                       int64_t now);
+enum reload_outcome script_find_changes(struct script *script, bool is_forced,
+                                        const char *const *transcripts, size_t transcript_count,
+                                        int64_t now);
 
 /* Like script_reload(), once the check has ended: only the very version that was checked, and found
- * good, takes over. SCRIPT_LACKING is also when the files are no more what was checked. */
-enum script_reload script_judge(struct script *script, bool is_forced,
-                                const struct script_verdict *verdict, int64_t now);
+ * good, takes over. RELOAD_LATER is also when the files are no more what was checked. */
+enum reload_outcome script_judge(struct script *script, bool is_forced,
+                                 const struct script_verdict *verdict, int64_t now);
 
 /* --------------------------------------------------------------------------------------------- */
 

@@ -53,22 +53,22 @@ static void return_memory(struct collector *collector, size_t now) {
   collector->kept = now;
 }
 
-enum script_collection script_collect_garbage(struct script *script) {
+enum idle_work script_collect_garbage(struct script *script) {
   struct collector *collector = &script->collector;
   if (collector->cycles == 0) {
-    if (!collector->is_dirty) return SCRIPT_COLLECTED_LITTLE;
+    if (!collector->is_dirty) return IDLE_WORK_USELESS;
     begin(collector, script->memory.used);
   }
   size_t used = script->memory.used;
   if (is_useful(collector, used) && has_fallen_by(collector->kept, used, PIECE)) {
     return_memory(collector, used);
-    return SCRIPT_COLLECTING;
+    return IDLE_WORK_LEFT;
   }
   (void)gate_run(&script->gate, step, collector);
-  if (collector->cycles > 0 && --collector->steps_left > 0) return SCRIPT_COLLECTING;
+  if (collector->cycles > 0 && --collector->steps_left > 0) return IDLE_WORK_LEFT;
   collector->cycles = 0;
   used = script->memory.used;
-  if (!is_useful(collector, used)) return SCRIPT_COLLECTED_LITTLE;
+  if (!is_useful(collector, used)) return IDLE_WORK_USELESS;
   if (used < collector->kept) return_memory(collector, used);
-  return SCRIPT_COLLECTED_MUCH;
+  return IDLE_WORK_USEFUL;
 }

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/outcome.h"
 #include "base/span.h"
 #include "base/status.h"
 #include "session/handler.h"
@@ -84,16 +85,10 @@ void script_run_due(struct script *script, int64_t now);
 void script_set_alarm(struct script *script, void (*alarm)(void *context, int64_t when),
                       void *context);
 
-/* The result of a step of the collection. */
-enum script_collection {
-  SCRIPT_COLLECTING,      /* There is more to do. */
-  SCRIPT_COLLECTED_MUCH,  /* All is done, and much memory was freed. */
-  SCRIPT_COLLECTED_LITTLE /* All is done, and little memory was freed. */
-};
-
 /* Collects garbage for about half a millisecond, if the script was called since the end of the last
- * collection. Not to be called from within a call of a session. */
-enum script_collection script_collect_garbage(struct script *script);
+ * collection. IDLE_WORK_USEFUL: much memory was freed. Not to be called from within a call of a
+ * session. */
+enum idle_work script_collect_garbage(struct script *script);
 
 /* One number for the contents of all files that the version that serves was made from when it was
  * loaded: the same in each process that loads the same. */

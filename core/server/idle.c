@@ -54,7 +54,7 @@ void idle_step(struct server *server) {
        service = service->next) {
     const struct script_provider *provider = service->provider;
     if (!provider || !provider->work_when_idle) continue;
-    enum service_idle_work result = provider->work_when_idle(provider->context);
+    enum idle_work result = provider->work_when_idle(provider->context);
     is_work_left = result == IDLE_WORK_LEFT;
     idle->is_useful = idle->is_useful || result == IDLE_WORK_USEFUL;
   }

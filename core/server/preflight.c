@@ -127,10 +127,10 @@ static bool may_read(const struct service *service, int64_t now) {
 static void look(struct service *service, bool is_forced, int64_t now) {
   struct preflight *preflight = &service->preflight;
   is_forced = is_forced || preflight->is_forced;
-  enum service_reload found = service->provider->reload(service->provider->context, is_forced, now);
+  enum reload_outcome found = service->provider->reload(service->provider->context, is_forced, now);
   bool is_wanted = found == RELOAD_CHECKING && preflight->phase == PREFLIGHT_WANTED;
   if (found != RELOAD_CHECKING) drop(service);
-  if (found == RELOAD_CHECK || is_wanted) set_phase(preflight, PREFLIGHT_WANTED, now);
+  if (found == RELOAD_UNCHECKED || is_wanted) set_phase(preflight, PREFLIGHT_WANTED, now);
   if (found == RELOAD_LATER) set_phase(preflight, PREFLIGHT_WAITING, now + FIRST_RETRY);
   preflight->is_forced = is_forced && preflight->phase != PREFLIGHT_IDLE;
 }
@@ -140,7 +140,7 @@ static void look(struct service *service, bool is_forced, int64_t now) {
 static bool judge(struct service *service, const struct service_finding *finding, int64_t now) {
   struct preflight *preflight = &service->preflight;
   const struct script_provider *provider = service->provider;
-  enum service_reload outcome =
+  enum reload_outcome outcome =
       provider->judge(provider->context, preflight->is_forced, finding, now);
   if (outcome == RELOAD_COMPILING) {
     service->server->compiling = service;

@@ -120,12 +120,12 @@ void arguments_keep(lua_State *L) {
   }
 }
 
-void arguments_push_outcome(lua_State *L, enum script_reload outcome) {
+void arguments_push_outcome(lua_State *L, enum reload_outcome outcome) {
   static const char *const words[] = {
-      [SCRIPT_UNCHANGED] = "unchanged", [SCRIPT_RELOADED] = "reloaded",
-      [SCRIPT_REFUSED] = "refused",     [SCRIPT_LACKING] = "lacking",
-      [SCRIPT_UNCHECKED] = "unchecked", [SCRIPT_CHECKING] = "checking",
-      [SCRIPT_COMPILING] = "compiling"};
+      [RELOAD_UNCHANGED] = "unchanged", [RELOAD_DONE] = "reloaded",
+      [RELOAD_REFUSED] = "refused",     [RELOAD_LATER] = "lacking",
+      [RELOAD_UNCHECKED] = "unchecked", [RELOAD_CHECKING] = "checking",
+      [RELOAD_COMPILING] = "compiling"};
   lua_pushstring(L, words[outcome]);
 }
 

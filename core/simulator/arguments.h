@@ -36,7 +36,7 @@ void arguments_identity(lua_State *L, int table, const char *service, struct ses
 void arguments_keep(lua_State *L);
 
 /* Pushes the outcome as a word, such as "reloaded". */
-void arguments_push_outcome(lua_State *L, enum script_reload outcome);
+void arguments_push_outcome(lua_State *L, enum reload_outcome outcome);
 
 /* Pushes the list of the paths of the script's files. */
 void arguments_push_files(lua_State *L, const struct script *script);

@@ -144,9 +144,9 @@ static int open_connection(lua_State *L) { return connections_open(L, check(L));
 /* reload(is_forced) */
 static int reload(lua_State *L) {
   struct simulation *simulation = check(L);
-  enum script_reload outcome =
+  enum reload_outcome outcome =
       script_reload(simulation->script, lua_toboolean(L, 2), simulation->now);
-  if (outcome == SCRIPT_RELOADED) connections_migrate(simulation);
+  if (outcome == RELOAD_DONE) connections_migrate(simulation);
   arguments_push_outcome(L, outcome);
   return 1;
 }

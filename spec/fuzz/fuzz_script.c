@@ -215,7 +215,7 @@ static void converse(struct script *script, struct span stream, size_t step, uin
   while (stream.length > 0 && session_wants_input(session)) {
     size_t length = step > 0 ? step : next_cut(&cuts);
     if (step == 0 && (cuts & RELOAD_BITS) == 0)
-      CHECK(script_reload(script, true, 0) == SCRIPT_RELOADED);
+      CHECK(script_reload(script, true, 0) == RELOAD_DONE);
     if (length > stream.length) length = stream.length;
     receive(session, stream.data, length, step == 0);
     stream.data += length;

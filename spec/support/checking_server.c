@@ -53,7 +53,7 @@ static void read_content(const struct checked *checked, char content[static CONT
   fclose(file);
 }
 
-static enum service_reload reload(void *context, bool is_forced, int64_t now) {
+static enum reload_outcome reload(void *context, bool is_forced, int64_t now) {
   struct checked *checked = context;
   char content[CONTENT_MAX];
   (void)is_forced;
@@ -61,16 +61,16 @@ static enum service_reload reload(void *context, bool is_forced, int64_t now) {
   read_content(checked, content);
   if (strcmp(content, checked->content) == 0) return RELOAD_CHECKING;
   memcpy(checked->content, content, sizeof content);
-  return strstr(content, "unchanged") ? RELOAD_NONE : RELOAD_CHECK;
+  return strstr(content, "unchanged") ? RELOAD_UNCHANGED : RELOAD_UNCHECKED;
 }
 
-static enum service_reload judge(void *context, bool is_forced,
+static enum reload_outcome judge(void *context, bool is_forced,
                                  const struct service_finding *finding, int64_t now) {
   struct checked *checked = context;
   struct log_line logged;
   (void)now;
   checked->content[0] = '\0';
-  if (!log_begin(&logged, LOG_INFO, "judged")) return RELOAD_NONE;
+  if (!log_begin(&logged, LOG_INFO, "judged")) return RELOAD_UNCHANGED;
   log_text(&logged, "path", checked->path);
   log_integer(&logged, "forced", is_forced);
   if (finding->why)

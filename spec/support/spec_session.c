@@ -111,8 +111,8 @@ static int service_reload(lua_State *L) {
   sem_t is_compiled;
   sem_init(&is_compiled, 0, 0);
   script_set_wake(service->script, wake, &is_compiled);
-  enum script_reload outcome = script_reload(service->script, is_forced, now);
-  while (outcome == SCRIPT_COMPILING) {
+  enum reload_outcome outcome = script_reload(service->script, is_forced, now);
+  while (outcome == RELOAD_COMPILING) {
     while (sem_wait(&is_compiled) != 0) continue;
     if (failed == LUA_OK) {
       lua_pushvalue(L, BETWEEN);
