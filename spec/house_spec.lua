@@ -228,6 +228,8 @@ local APART <const> = {
   { "script/generation", "script/script" },
   { "reload/protocol", "reload/field_lint" },
   { "server/connection", "server/listener" },
+  { "server/loop", "server/preflight" },
+  { "server/reloads", "server/server" },
 }
 
 -- The sorted pairs of `apart` that are in one circle of a graph of files.

@@ -11,7 +11,6 @@
 #include "io/event_handler.h"
 #include "io/poller.h"
 #include "io/resolver.h"
-#include "server/preflight.h"
 #include "server/ready.h"
 #include "server/service.h"
 #include "session/session.h"
@@ -40,6 +39,34 @@ enum reload_request {
   RELOAD_NOT_WANTED,
   RELOAD_WANTED, /* Its files may have changed. */
   RELOAD_FORCED  /* It has to be reloaded, changed or not. */
+};
+
+enum preflight_phase {
+  PREFLIGHT_IDLE,    /* Nothing has to be checked. */
+  PREFLIGHT_WAITING, /* From the deadline on, the provider of the service is asked once more. */
+  PREFLIGHT_WANTED,  /* From the deadline on, a check begins as soon as fewer than two run. */
+  PREFLIGHT_RUNNING, /* The program runs. It may do so until the deadline. */
+  PREFLIGHT_OVERDUE, /* The program took too long and was killed. Its end is awaited. */
+  PREFLIGHT_ENDED    /* The program ended at the deadline, and its finding has to be judged. */
+};
+
+/* See preflight.h. */
+struct preflight {
+  enum preflight_phase phase;
+  int64_t deadline; /* In ms; CLOCK_NEVER when idle. What it means depends on the phase. */
+
+  /* NULL, or the program that checks. In the phases IDLE, WAITING and WANTED it is the killed
+   * program of an earlier check, and is destroyed when it has ended. */
+  struct child *child;
+  struct event_handler output; /* Is called when the program has printed something. */
+  struct event_handler exit;   /* Is called when the program has ended. */
+  bool polls_output;           /* The program has not closed its output. */
+
+  unsigned extensions; /* How often the running program was given more time. */
+  int64_t used;        /* The processor time that it had used at the last extension, in ms. */
+
+  bool is_forced;   /* The server was told to reload (SIGHUP), changed or not. */
+  unsigned retries; /* Failed attempts since somebody last asked for a check. */
 };
 
 struct service {

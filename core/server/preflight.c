@@ -7,7 +7,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "server/loop.h"
+#include "io/child.h"
 
 enum {
   CHECKS_MAX = 2,   /* checks at a time: the machine is there for the clients */
@@ -59,14 +59,14 @@ static void readable(struct service *service) {
     close_child(service);
 }
 
-static void output_readable(struct event_handler *event_handler, unsigned events) {
+static void on_check_output(struct event_handler *event_handler, unsigned events) {
   (void)events;
   readable((struct service *)((char *)event_handler - offsetof(struct service, preflight.output)));
 }
 
-static void life_readable(struct event_handler *event_handler, unsigned events) {
+static void on_check_exit(struct event_handler *event_handler, unsigned events) {
   (void)events;
-  readable((struct service *)((char *)event_handler - offsetof(struct service, preflight.life)));
+  readable((struct service *)((char *)event_handler - offsetof(struct service, preflight.exit)));
 }
 
 /* The finding does not count any more. Nobody waits for the end of a program that is killed. */
@@ -80,11 +80,11 @@ static void drop(struct service *service) {
 static enum status poll_child(struct service *service) {
   struct preflight *preflight = &service->preflight;
   struct poller *poller = service->server->poller;
-  int life = child_exit_fd(preflight->child);
-  enum status status = poller_add(poller, life, POLLER_READ, &preflight->life);
+  int exit_fd = child_exit_fd(preflight->child);
+  enum status status = poller_add(poller, exit_fd, POLLER_READ, &preflight->exit);
   if (status != STATUS_OK) return status;
   status = poller_add(poller, child_output_fd(preflight->child), POLLER_READ, &preflight->output);
-  if (status != STATUS_OK) poller_remove(poller, life);
+  if (status != STATUS_OK) poller_remove(poller, exit_fd);
   return status;
 }
 
@@ -230,9 +230,8 @@ static bool finish_overdue(struct service *service, int64_t now) {
 /* ---- the turn ------------------------------------------------------------------------------ */
 
 void preflight_init(struct service *service) {
-  service->preflight = (struct preflight){.deadline = CLOCK_NEVER,
-                                          .output = {.on_event = output_readable},
-                                          .life = {.on_event = life_readable}};
+  service->preflight = (struct preflight){
+      .deadline = CLOCK_NEVER, .output = {.on_event = on_check_output}, .exit = {.on_event = on_check_exit}};
 }
 
 void preflight_ask(struct service *service, bool is_forced, int64_t now) {

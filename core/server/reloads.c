@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "server/server.h"
+#include "server/preflight.h"
 
 enum {
   /* ms until files are looked at again of which a service has no good version yet. */

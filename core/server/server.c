@@ -15,6 +15,7 @@
 #include "server/idle.h"
 #include "server/listener.h"
 #include "server/migrate.h"
+#include "server/preflight.h"
 #include "server/recording_writer.h"
 #include "server/reloads.h"
 
