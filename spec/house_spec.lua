@@ -307,7 +307,7 @@ describe("the floors of core/", function()
     local files = read_tree "core"
     for _, pair in ipairs(APART) do
       for _, stem in ipairs(pair) do
-        assert.is_truthy(files["core/" .. stem .. ".c"], "core/" .. stem .. ".c is not there")
+        assert.is_truthy(files["core/" .. stem .. ".h"], "core/" .. stem .. ".h is not there")
       end
     end
     assert.same({}, pairs_in_circles(graph_of(files, stem_of), APART))

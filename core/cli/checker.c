@@ -137,7 +137,7 @@ enum reload_outcome checker_find_changes(const struct checker *checker, struct s
   count = make_paths(checker->folder, entries, count, paths);
   free(entries);
   enum reload_outcome found =
-      script_find_changes(script, is_forced, (const char *const *)paths, count, now);
+      reload_find_changes(script, is_forced, (const char *const *)paths, count, now);
   for (size_t i = 0; i < count; i++) free(paths[i]);
   free(paths);
   return found;
@@ -172,26 +172,25 @@ static void copy_report(struct span text, char report[static REPORT_MAX]) {
   report[length] = '\0';
 }
 
-enum reload_outcome checker_judge(const struct checker *checker, struct script *script,
-                                  bool is_forced, const struct service_finding *finding,
-                                  int64_t now) {
+enum reload_outcome checker_reload(const struct checker *checker, struct script *script,
+                                   bool is_forced, const struct check_end *end, int64_t now) {
   char report[REPORT_MAX];
-  struct span text = finding->text;
-  struct script_verdict verdict = {
-      .finding = SCRIPT_UNKNOWN, .report = finding->why, .allows_effects = checker->allows_effects};
+  struct span text = end->text;
+  struct reload_finding finding = {
+      .kind = FINDING_UNKNOWN, .report = end->why, .allows_effects = checker->allows_effects};
   bool has_fingerprint;
-  if (finding->why) return script_judge(script, is_forced, &verdict, now);
-  if (take_last_line(&text, &has_fingerprint, &verdict.fingerprint)) {
+  if (end->why) return reload_try_checked(script, is_forced, &finding, now);
+  if (take_last_line(&text, &has_fingerprint, &finding.fingerprint)) {
     copy_report(text, report);
-    verdict.finding = !has_fingerprint       ? SCRIPT_UNLOADABLE
-                      : finding->status == 0 ? SCRIPT_GOOD
-                                             : SCRIPT_BAD;
-    verdict.report = finding->status == 0 ? NULL : report;
+    finding.kind = !has_fingerprint   ? FINDING_UNLOADABLE
+                   : end->status == 0 ? FINDING_GOOD
+                                      : FINDING_BAD;
+    finding.report = end->status == 0 ? NULL : report;
   } else {
     snprintf(report, sizeof report,
              "the check ended with status %d before it was done; see `parlance check`",
-             finding->status);
-    verdict.report = report;
+             end->status);
+    finding.report = report;
   }
-  return script_judge(script, is_forced, &verdict, now);
+  return reload_try_checked(script, is_forced, &finding, now);
 }

@@ -32,14 +32,13 @@ struct checker {
 enum status checker_init(struct checker *checker, const struct script_options *options,
                          bool allows_effects, char *const *environment);
 
-/* See script_find_changes(): the transcripts are what the check depends on beside the script. */
+/* See reload_find_changes(): the transcripts are what the check depends on beside the script. */
 enum reload_outcome checker_find_changes(const struct checker *checker, struct script *script,
                                          bool is_forced, int64_t now);
 
-/* See script_judge(). */
-enum reload_outcome checker_judge(const struct checker *checker, struct script *script,
-                                  bool is_forced, const struct service_finding *finding,
-                                  int64_t now);
+/* See reload_try_checked(). */
+enum reload_outcome checker_reload(const struct checker *checker, struct script *script,
+                                   bool is_forced, const struct check_end *end, int64_t now);
 
 /* All zeros is ignored. */
 void checker_deinit(struct checker *checker);

@@ -86,8 +86,8 @@ static void describe(struct script *script, const char *path) {
 static bool load_quietly(struct script *script, const char **error) {
   fflush(stdout);
   int kept = dup(STDOUT_FILENO);
-  if (kept < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0) return script_load(script, error);
-  bool is_loaded = script_load(script, error);
+  if (kept < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0) return reload_load_first(script, error);
+  bool is_loaded = reload_load_first(script, error);
   fflush(stdout);
   dup2(kept, STDOUT_FILENO);
   close(kept);

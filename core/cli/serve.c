@@ -104,7 +104,7 @@ static int load(struct served *served, const struct options *options) {
     fprintf(stderr, "parlance: %s: not enough memory\n", served->entry->script.path);
     return EXIT_FAILED;
   }
-  if (!script_load(served->script, &error)) {
+  if (!reload_load_first(served->script, &error)) {
     fprintf(stderr, "parlance: %s%s\n", error, hint(served->entry->script.path));
     return EXIT_REFUSED;
   }
@@ -140,23 +140,29 @@ static void complain_of_address(const struct address *address, const char *why) 
 
 /* ---- reloads ------------------------------------------------------------------------------- */
 
-static enum reload_outcome answer(const struct served *served, enum reload_outcome outcome) {
+/* If a new version serves, the server gets its handler. */
+static enum reload_outcome update_handler(const struct served *served,
+                                          enum reload_outcome outcome) {
   if (outcome == RELOAD_DONE)
     server_set_handler(served->server, served->nth, script_handler(served->script));
   return outcome;
 }
 
-static enum reload_outcome reload(void *context, bool is_forced, int64_t now) {
+static enum reload_outcome reload_script(void *context, bool is_forced, int64_t now) {
   const struct served *served = context;
-  return answer(served, served->provider.check
-                            ? checker_find_changes(&served->checker, served->script, is_forced, now)
-                            : script_reload(served->script, is_forced, now));
+  return update_handler(served, reload_try(served->script, is_forced, now));
 }
 
-static enum reload_outcome judge(void *context, bool is_forced,
-                                 const struct service_finding *finding, int64_t now) {
+static enum reload_outcome find_script_changes(void *context, bool is_forced, int64_t now) {
   const struct served *served = context;
-  return answer(served, checker_judge(&served->checker, served->script, is_forced, finding, now));
+  return checker_find_changes(&served->checker, served->script, is_forced, now);
+}
+
+static enum reload_outcome reload_checked_script(void *context, bool is_forced,
+                                                 const struct check_end *end, int64_t now) {
+  const struct served *served = context;
+  return update_handler(served,
+                        checker_reload(&served->checker, served->script, is_forced, end, now));
 }
 
 static void run_due(void *context, int64_t now) {
@@ -174,13 +180,13 @@ static enum idle_work collect_garbage(void *context) {
 
 static void wake(void *context) { server_wake(context); }
 
-static size_t count_files(void *context) {
-  return script_count_files(((const struct served *)context)->script);
+static size_t count_script_files(void *context) {
+  return reload_count_files(((const struct served *)context)->script);
 }
 
-static void each_file(void *context, void (*visit)(void *visitor, const char *path),
-                      void *visitor) {
-  script_each_file(((const struct served *)context)->script, visit, visitor);
+static void each_script_file(void *context, void (*visit)(void *visitor, const char *path),
+                             void *visitor) {
+  reload_each_file(((const struct served *)context)->script, visit, visitor);
 }
 
 /* -------------------------------------------------------------------------------------------- */
@@ -193,14 +199,15 @@ static bool listen_all(struct server *server, struct served *served, size_t coun
     served[i].nth = i;
     served[i].provider = (struct script_provider){
         .context = &served[i],
-        .reload = reload,
+        .reload = reload_script,
+        .find_changes = find_script_changes,
         .check = served[i].checker.plan.program ? &served[i].checker.plan : NULL,
         .check_time = CHECKER_TIME,
-        .judge = judge,
+        .reload_checked = reload_checked_script,
         .run_due = run_due,
         .work_when_idle = collect_garbage,
-        .count_files = count_files,
-        .each_file = each_file};
+        .count_files = count_script_files,
+        .each_file = each_script_file};
     struct service_options service = {.name = script_name(served[i].script),
                                       .handler = script_handler(served[i].script),
                                       .provider = &served[i].provider,
@@ -212,7 +219,7 @@ static bool listen_all(struct server *server, struct served *served, size_t coun
       complain_of_address(failed, why);
       return false;
     }
-    script_set_wake(served[i].script, wake, server);
+    reload_set_wake(served[i].script, wake, server);
     script_set_alarm(served[i].script, set_due, &served[i]);
   }
   return true;
@@ -254,7 +261,7 @@ static int run(const struct options *options, struct served *served) {
   }
   for (size_t i = 0; i < options->script_count; i++) {
     script_set_alarm(served[i].script, NULL, NULL);
-    script_set_wake(served[i].script, NULL, NULL);
+    reload_set_wake(served[i].script, NULL, NULL);
   }
   server_destroy(server);
   return status;

@@ -142,7 +142,7 @@ static void drop_contents(struct sources *files) {
 
 /* A file that has gone may be written anew at any moment. Then all files are read when the version
  * is made, so that not the half of one is met. */
-static void work(struct precompile *precompile) {
+static void read_and_compile(struct precompile *precompile) {
   struct precompile_result *result = &precompile->result;
   result->is_refused = !precompile->is_forced && precompile->refused.count > 0 &&
                        !sources_changed(&precompile->refused);
@@ -171,7 +171,7 @@ static void *run_thread(void *context) {
   (void)setpriority(PRIO_PROCESS, (id_t)gettid(), NICENESS);
   locale_t plain = newlocale(LC_ALL_MASK, "C", (locale_t)0);
   if (plain) uselocale(plain);
-  work(precompile);
+  read_and_compile(precompile);
   if (plain) {
     uselocale(LC_GLOBAL_LOCALE);
     freelocale(plain);
@@ -201,7 +201,7 @@ struct precompile *precompile_start(const struct precompile_plan *plan) {
     return NULL;
   }
   if (plan->wake && background_start(run_thread, precompile, STACK)) return precompile;
-  work(precompile);
+  read_and_compile(precompile);
   precompile->has_finished = true;
   if (plan->wake) plan->wake(plan->context);
   return precompile;
@@ -221,7 +221,7 @@ const struct precompile_result *precompile_result(const struct precompile *preco
 /* The registry's key for the functions that are loaded, by their paths. */
 static const char loaded_key;
 
-static int load_file(lua_State *state) {
+static int load_bytecode(lua_State *state) {
   const struct source *file = lua_touserdata(state, 1);
   if (lua_rawgetp(state, LUA_REGISTRYINDEX, &loaded_key) == LUA_TNIL) {
     lua_newtable(state);
@@ -249,7 +249,7 @@ bool precompile_load(struct gate *gate, const struct precompile_result *result, 
   struct source *items = result->files.items;
   while (*next < result->files.count && items[*next].content != SOURCE_BYTECODE) ++*next;
   if (*next == result->files.count || !has_room(gate->memory, &result->files)) return false;
-  return gate_run(gate, load_file, &items[(*next)++]) == GATE_OK;
+  return gate_run(gate, load_bytecode, &items[(*next)++]) == GATE_OK;
 }
 
 void precompile_forget(lua_State *state) {

@@ -37,27 +37,27 @@ struct reload {
   bool is_forced;                /* That version takes over even if no file has changed. */
   double began;                /* clock_seconds() when the loop last began to wait for a reload. */
   double longest;              /* The longest time that it has waited, in seconds. */
-  void (*wake)(void *context); /* See script_set_wake(). */
+  void (*wake)(void *context); /* See reload_set_wake(). */
   void *wake_context;
 };
 
 /* What came of making a version. */
-enum outcome {
-  OUTCOME_READY,     /* It may take over. */
-  OUTCOME_FAILED,    /* It is no good. */
-  OUTCOME_EARLY,     /* It does without a file that may come back. */
-  OUTCOME_REJECTED,  /* Its check has failed. */
-  OUTCOME_UNEXPECTED /* It is not the version that was checked. */
+enum attempt_result {
+  ATTEMPT_READY,     /* It may take over. */
+  ATTEMPT_FAILED,    /* It is no good. */
+  ATTEMPT_EARLY,     /* It does without a file that may come back. */
+  ATTEMPT_REJECTED,  /* Its check has failed. */
+  ATTEMPT_UNEXPECTED /* It is not the version that was checked. */
 };
 
 /* One reload, from the files that were read to the takeover. */
 struct attempt {
   struct script *script;
-  const struct script_verdict *verdict;     /* NULL: no check is needed. */
+  const struct reload_finding *finding;     /* NULL: no check is needed. */
   const struct precompile_result *compiled; /* NULL: there was no memory for it. */
   bool is_forced;
   int64_t now;             /* In ms. */
-  struct generation *next; /* The version, if the outcome is OUTCOME_READY. */
+  struct generation *next; /* The version, if the result is ATTEMPT_READY. */
   struct sources sources;  /* The files that it was made from, if it is not. */
   const char *step;        /* What is being done. */
   const char *detail;      /* Why that fails. */
@@ -110,7 +110,7 @@ static void log_failed(const struct attempt *attempt) {
 }
 
 /* A failure that may pass is logged once, and the version is tried again. */
-static enum reload_outcome put_off(struct attempt *attempt) {
+static enum reload_outcome log_and_retry(struct attempt *attempt) {
   struct reload *reload = attempt->script->reload;
   if (!reload->is_put_off) log_failed(attempt);
   reload->is_put_off = true;
@@ -119,10 +119,10 @@ static enum reload_outcome put_off(struct attempt *attempt) {
 }
 
 /* Its files are noted, so that the same version is not tried, and logged, again and again. */
-static enum reload_outcome refuse(struct attempt *attempt) {
+static enum reload_outcome refuse_version(struct attempt *attempt) {
   struct script *script = attempt->script;
   struct reload *reload = script->reload;
-  if (attempt->sources.is_uncertain) return put_off(attempt);
+  if (attempt->sources.is_uncertain) return log_and_retry(attempt);
   if (attempt->sources.count == 0) sources_note(&attempt->sources, script->options.path);
   sources_deinit(&reload->refused);
   reload->refused = attempt->sources;
@@ -133,16 +133,17 @@ static enum reload_outcome refuse(struct attempt *attempt) {
   return RELOAD_REFUSED;
 }
 
-static enum reload_outcome fail(struct attempt *attempt) {
-  if (!waits_for_file(attempt->script, attempt->is_forced, attempt->now)) return refuse(attempt);
+static enum reload_outcome refuse_or_wait(struct attempt *attempt) {
+  if (!waits_for_file(attempt->script, attempt->is_forced, attempt->now))
+    return refuse_version(attempt);
   sources_deinit(&attempt->sources);
   return RELOAD_LATER;
 }
 
-static enum reload_outcome try_later(struct attempt *attempt) {
+static enum reload_outcome retry_unexpected(struct attempt *attempt) {
   struct reload *reload = attempt->script->reload;
   if (reload->unexpected.since == 0) reload->unexpected.since = attempt->now;
-  if (attempt->now - reload->unexpected.since >= UNEXPECTED_TIME) return put_off(attempt);
+  if (attempt->now - reload->unexpected.since >= UNEXPECTED_TIME) return log_and_retry(attempt);
   sources_deinit(&attempt->sources);
   return RELOAD_LATER;
 }
@@ -153,32 +154,33 @@ static const char other_files[] = "it was made from other files when it was chec
 
 /* What was loaded is not what was checked. Mostly it was saved meanwhile. But it may differ each
  * time, or load only here, and that must come to an end. */
-static enum outcome meet_unexpected(struct attempt *attempt, uint64_t fingerprint) {
+static enum attempt_result meet_unexpected(struct attempt *attempt, uint64_t fingerprint) {
   struct reload *reload = attempt->script->reload;
   bool is_same = reload->unexpected.count > 0 && reload->unexpected.fingerprint == fingerprint;
   reload->unexpected.count = is_same ? reload->unexpected.count + 1 : 1;
   reload->unexpected.fingerprint = fingerprint;
-  attempt->detail = attempt->verdict->report ? attempt->verdict->report : other_files;
-  return reload->unexpected.count < UNEXPECTED_MAX ? OUTCOME_UNEXPECTED : OUTCOME_REJECTED;
+  attempt->detail = attempt->finding->report ? attempt->finding->report : other_files;
+  return reload->unexpected.count < UNEXPECTED_MAX ? ATTEMPT_UNEXPECTED : ATTEMPT_REJECTED;
 }
 
 /* Whether the version that was made may take over. */
-static enum outcome examine(struct attempt *attempt, const struct generation *next) {
-  const struct script_verdict *verdict = attempt->verdict;
-  if (is_early(attempt, next)) return OUTCOME_EARLY;
-  if (!verdict) return OUTCOME_READY;
+static enum attempt_result examine(struct attempt *attempt, const struct generation *next) {
+  const struct reload_finding *finding = attempt->finding;
+  if (is_early(attempt, next)) return ATTEMPT_EARLY;
+  if (!finding) return ATTEMPT_READY;
   attempt->step = "preflight";
-  attempt->detail = verdict->report;
-  bool was_loaded = verdict->finding == SCRIPT_GOOD || verdict->finding == SCRIPT_BAD;
-  if (!was_loaded || verdict->fingerprint != next->fingerprint)
+  attempt->detail = finding->report;
+  bool was_loaded = finding->kind == FINDING_GOOD || finding->kind == FINDING_BAD;
+  if (!was_loaded || finding->fingerprint != next->fingerprint)
     return meet_unexpected(attempt, next->fingerprint);
-  return verdict->finding == SCRIPT_GOOD ? OUTCOME_READY : OUTCOME_REJECTED;
+  return finding->kind == FINDING_GOOD ? ATTEMPT_READY : ATTEMPT_REJECTED;
 }
 
 /* ---- a new version ------------------------------------------------------------------------- */
 
 /* Frees a version that was made of the script and is not to take over. */
-static void discard(struct attempt *attempt, struct script *script, struct generation *next) {
+static void discard_version(struct attempt *attempt, struct script *script,
+                            struct generation *next) {
   attempt->sources = *next->sources;
   *next->sources = (struct sources){0};
   script_free_generation(script, next);
@@ -189,25 +191,25 @@ static const struct sources *as_read(const struct attempt *attempt) {
 }
 
 /* In `other`, which is simulated. */
-static enum outcome examine_other(struct attempt *attempt, struct script *other) {
+static enum attempt_result examine_simulated(struct attempt *attempt, struct script *other) {
   struct gate *gate = &attempt->script->gate;
   struct generation *next = version_make(other, as_read(attempt), &attempt->sources);
   if (next) {
-    enum outcome outcome = examine(attempt, next);
-    discard(attempt, other, next);
-    return outcome;
+    enum attempt_result result = examine(attempt, next);
+    discard_version(attempt, other, next);
+    return result;
   }
-  if (attempt->verdict->finding == SCRIPT_BAD) {
+  if (attempt->finding->kind == FINDING_BAD) {
     attempt->step = "preflight"; /* it may lack the folder that a transcript gives it */
     return meet_unexpected(attempt, sources_fingerprint(&attempt->sources));
   }
   memcpy(gate->error, other->gate.error, sizeof gate->error);
-  return OUTCOME_FAILED;
+  return ATTEMPT_FAILED;
 }
 
 /* A version whose check has failed is not run in the script, where it would have effects. A
  * simulated script finds out what it is made from. */
-static enum outcome make_simulated(struct attempt *attempt) {
+static enum attempt_result make_simulated(struct attempt *attempt) {
   struct script *script = attempt->script, *other;
   const struct script_clock clock = {clock_seconds(), (double)clock_real_milliseconds() / 1000};
   struct script_sandbox sandbox = {.folder = NULL};
@@ -216,37 +218,37 @@ static enum outcome make_simulated(struct attempt *attempt) {
   options.sandbox = &sandbox;
   if (script_create(&options, &other) != STATUS_OK) {
     snprintf(script->gate.error, sizeof script->gate.error, "not enough memory");
-    return OUTCOME_FAILED;
+    return ATTEMPT_FAILED;
   }
-  enum outcome outcome = examine_other(attempt, other);
+  enum attempt_result result = examine_simulated(attempt, other);
   script_destroy(other);
-  return outcome;
+  return result;
 }
 
-static enum outcome make(struct attempt *attempt) {
+static enum attempt_result make_version(struct attempt *attempt) {
   struct script *script = attempt->script;
-  const struct script_verdict *verdict = attempt->verdict;
+  const struct reload_finding *finding = attempt->finding;
   attempt->step = "load";
   attempt->detail = script->gate.error;
-  if (verdict && verdict->finding != SCRIPT_GOOD && !verdict->allows_effects)
+  if (finding && finding->kind != FINDING_GOOD && !finding->allows_effects)
     return make_simulated(attempt);
-  if (verdict && attempt->compiled &&
+  if (finding && attempt->compiled &&
       !sources_agree(&attempt->compiled->files, &script->reload->checked)) {
     attempt->detail = other_files;
-    return OUTCOME_UNEXPECTED; /* It is not run here, because nobody has checked it. */
+    return ATTEMPT_UNEXPECTED; /* It is not run here, because nobody has checked it. */
   }
   struct generation *next = version_make(script, as_read(attempt), &attempt->sources);
-  if (!next) return OUTCOME_FAILED;
-  enum outcome outcome = examine(attempt, next);
-  if (outcome == OUTCOME_READY && !takeover_migrate_state(script, next, &attempt->step)) {
+  if (!next) return ATTEMPT_FAILED;
+  enum attempt_result result = examine(attempt, next);
+  if (result == ATTEMPT_READY && !takeover_migrate_state(script, next, &attempt->step)) {
     attempt->detail = script->gate.error;
-    outcome = OUTCOME_FAILED;
+    result = ATTEMPT_FAILED;
   }
-  if (outcome == OUTCOME_READY)
+  if (result == ATTEMPT_READY)
     attempt->next = next;
   else
-    discard(attempt, script, next);
-  return outcome;
+    discard_version(attempt, script, next);
+  return result;
 }
 
 static void note_wait(struct reload *reload) {
@@ -267,29 +269,29 @@ static enum reload_outcome take_over(struct attempt *attempt) {
   reload->unexpected.since = 0;
   note_wait(reload);
   const struct reload_check check = {reload->transcripts, attempt->now - reload->checked_since};
-  reload_log_done(script, as_read(attempt), reload->longest, attempt->verdict ? &check : NULL);
+  reload_log_done(script, as_read(attempt), reload->longest, attempt->finding ? &check : NULL);
   reload_log_dropped(script, dropped);
   takeover_free_old(script);
   return RELOAD_DONE;
 }
 
-static enum reload_outcome finish(struct attempt *attempt) {
+static enum reload_outcome finish_attempt(struct attempt *attempt) {
   struct script *script = attempt->script;
   if (!attempt->is_forced && !is_worth_trying(script, attempt->compiled)) return RELOAD_UNCHANGED;
-  switch (make(attempt)) {
-  case OUTCOME_READY: return take_over(attempt);
-  case OUTCOME_FAILED: return fail(attempt);
-  case OUTCOME_REJECTED:
+  switch (make_version(attempt)) {
+  case ATTEMPT_READY: return take_over(attempt);
+  case ATTEMPT_FAILED: return refuse_or_wait(attempt);
+  case ATTEMPT_REJECTED:
     sources_join(&attempt->sources, &script->reload->checked);
-    return refuse(attempt);
-  case OUTCOME_UNEXPECTED: return try_later(attempt);
+    return refuse_version(attempt);
+  case ATTEMPT_UNEXPECTED: return retry_unexpected(attempt);
   default: sources_deinit(&attempt->sources); return RELOAD_LATER;
   }
 }
 
 /* ---- reloading ----------------------------------------------------------------------------- */
 
-static void start(struct script *script, bool is_forced) {
+static void start_precompile(struct script *script, bool is_forced) {
   struct reload *reload = script->reload;
   const struct precompile_plan plan = {.serving = script->generation->sources,
                                        .refused = &reload->refused,
@@ -302,7 +304,7 @@ static void start(struct script *script, bool is_forced) {
   reload->precompile = precompile_start(&plan);
 }
 
-static void abandon(lua_State *state, struct reload *reload) {
+static void abandon_precompile(lua_State *state, struct reload *reload) {
   precompile_forget(state);
   reload->loaded = 0;
   precompile_destroy(reload->precompile);
@@ -311,17 +313,17 @@ static void abandon(lua_State *state, struct reload *reload) {
 
 /* A script that has filled its memory can still be mended: all reserves are open for the new
  * version. */
-static enum reload_outcome reload_with(struct script *script, bool is_forced,
-                                       const struct script_verdict *verdict, int64_t now) {
+static enum reload_outcome advance(struct script *script, bool is_forced,
+                                   const struct reload_finding *finding, int64_t now) {
   struct reload *reload = script->reload;
-  struct attempt attempt = {.script = script, .verdict = verdict, .now = now};
+  struct attempt attempt = {.script = script, .finding = finding, .now = now};
   reload->began = clock_seconds();
   bool is_new = !reload->precompile;
   if (is_new && !is_forced && !is_worth_trying(script, NULL)) return RELOAD_UNCHANGED;
-  if (is_new) start(script, is_forced);
+  if (is_new) start_precompile(script, is_forced);
   bool has_thread = reload->precompile && reload->wake;
   bool waits = has_thread && (is_new || !precompile_has_finished(reload->precompile));
-  bool runs_here = !verdict || verdict->finding == SCRIPT_GOOD || verdict->allows_effects;
+  bool runs_here = !finding || finding->kind == FINDING_GOOD || finding->allows_effects;
   if (has_thread && !waits && runs_here) {
     const struct precompile_result *compiled = precompile_result(reload->precompile);
     waits = precompile_load(&script->gate, compiled, &reload->loaded);
@@ -335,29 +337,29 @@ static enum reload_outcome reload_with(struct script *script, bool is_forced,
   attempt.is_forced = is_forced || reload->is_forced;
   memory_open_reserve(&script->memory);
   memory_use_server_reserve(&script->memory, true);
-  enum reload_outcome outcome = finish(&attempt);
+  enum reload_outcome outcome = finish_attempt(&attempt);
   memory_use_server_reserve(&script->memory, false);
   memory_close_reserve(&script->memory);
-  abandon(script->gate.main, reload);
+  abandon_precompile(script->gate.main, reload);
   return outcome;
 }
 
-enum reload_outcome script_reload(struct script *script, bool is_forced, int64_t now) {
-  return reload_with(script, is_forced, NULL, now);
+enum reload_outcome reload_try(struct script *script, bool is_forced, int64_t now) {
+  return advance(script, is_forced, NULL, now);
 }
 
 static void note_all(struct sources *sources, const struct sources *files) {
   for (size_t i = 0; i < files->count; i++) sources_note(sources, files->items[i].path);
 }
 
-enum reload_outcome script_find_changes(struct script *script, bool is_forced,
+enum reload_outcome reload_find_changes(struct script *script, bool is_forced,
                                         const char *const *transcripts, size_t transcript_count,
                                         int64_t now) {
   struct reload *reload = script->reload;
   struct sources *checked = &reload->checked;
   if (checked->count > 0 && !sources_changed(checked)) return RELOAD_CHECKING;
   sources_deinit(checked);
-  abandon(script->gate.main, reload);
+  abandon_precompile(script->gate.main, reload);
   if (!is_forced && !is_worth_trying(script, NULL)) return RELOAD_UNCHANGED;
   if (waits_for_file(script, is_forced, now)) return RELOAD_LATER;
   note_all(checked, script->generation->sources);
@@ -368,25 +370,25 @@ enum reload_outcome script_find_changes(struct script *script, bool is_forced,
   return checked->count > 0 ? RELOAD_UNCHECKED : RELOAD_LATER;
 }
 
-enum reload_outcome script_judge(struct script *script, bool is_forced,
-                                 const struct script_verdict *verdict, int64_t now) {
+enum reload_outcome reload_try_checked(struct script *script, bool is_forced,
+                                       const struct reload_finding *finding, int64_t now) {
   struct reload *reload = script->reload;
-  if (verdict->finding == SCRIPT_UNKNOWN) {
+  if (finding->kind == FINDING_UNKNOWN) {
     struct attempt attempt = {.script = script,
                               .now = now,
                               .sources = reload->checked,
                               .step = "preflight",
-                              .detail = verdict->report};
+                              .detail = finding->report};
     reload->checked = (struct sources){0};
-    return refuse(&attempt);
+    return refuse_version(&attempt);
   }
-  enum reload_outcome outcome = reload_with(script, is_forced, verdict, now);
+  enum reload_outcome outcome = advance(script, is_forced, finding, now);
   if (outcome != RELOAD_COMPILING) sources_deinit(&reload->checked);
   return outcome;
 }
 
-void script_set_wake(struct script *script, void (*wake)(void *context), void *context) {
-  abandon(script->gate.main, script->reload);
+void reload_set_wake(struct script *script, void (*wake)(void *context), void *context) {
+  abandon_precompile(script->gate.main, script->reload);
   script->reload->wake = wake;
   script->reload->wake_context = context;
 }
@@ -395,7 +397,7 @@ void script_set_wake(struct script *script, void (*wake)(void *context), void *c
 
 static int free_reload(lua_State *state) {
   struct reload *reload = lua_touserdata(state, 1);
-  abandon(state, reload);
+  abandon_precompile(state, reload);
   sources_deinit(&reload->refused);
   sources_deinit(&reload->checked);
   return 0;
@@ -414,27 +416,24 @@ static int create_reload(lua_State *state) {
   return 0;
 }
 
-bool script_load(struct script *script, const char **error) {
-  struct sources sources;
-  if (gate_run(&script->gate, create_reload, script) != GATE_OK) {
+bool reload_load_first(struct script *script, const char **error) {
+  const struct script_clock *clock = script->options.clock;
+  struct sources sources = {0};
+  if (gate_run(&script->gate, create_reload, script) == GATE_OK)
+    script->generation = version_make(script, NULL, &sources);
+  if (!script->generation) {
+    sources_deinit(&sources);
     *error = version_error(script);
     return false;
   }
-  script->generation = version_make(script, NULL, &sources);
-  if (script->generation) {
-    const struct script_clock *clock = script->options.clock;
-    script->generation->since = clock ? (int64_t)(clock->monotonic * 1000) : clock_milliseconds();
-    tasks_begin(script->generation);
-    return true;
-  }
-  sources_deinit(&sources);
-  *error = version_error(script);
-  return false;
+  script->generation->since = clock ? (int64_t)(clock->monotonic * 1000) : clock_milliseconds();
+  tasks_begin(script->generation);
+  return true;
 }
 
 /* ---- the files that are watched ------------------------------------------------------------- */
 
-size_t script_count_files(const struct script *script) {
+size_t reload_count_files(const struct script *script) {
   return script->generation->sources->count + script->reload->refused.count;
 }
 
@@ -443,7 +442,7 @@ static void visit_all(const struct sources *sources, void (*visit)(void *context
   for (size_t i = 0; i < sources->count; i++) visit(context, sources->items[i].path);
 }
 
-void script_each_file(const struct script *script, void (*visit)(void *context, const char *path),
+void reload_each_file(const struct script *script, void (*visit)(void *context, const char *path),
                       void *context) {
   visit_all(script->generation->sources, visit, context);
   visit_all(&script->reload->refused, visit, context);

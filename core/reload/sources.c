@@ -181,7 +181,7 @@ uint64_t sources_fingerprint(const struct sources *sources) {
 
 /* *now is all but the path of what there is now; its bytes are the caller's to free, and NULL when
  * the file cannot be read. */
-static bool look(const struct source *source, struct source *now) {
+static bool read_again(const struct source *source, struct source *now) {
   *now = (struct source){.is_there = true};
   if (is_special(source->path)) return !source->is_there;
   enum status status = read_file(source->path, false, &now->bytes, &now->byte_count);
@@ -190,9 +190,9 @@ static bool look(const struct source *source, struct source *now) {
          (now->is_there && (source->length != now->length || source->digest != now->digest));
 }
 
-static bool has_changed(const struct source *source) {
+static bool differs_from_disk(const struct source *source) {
   struct source now;
-  bool has = look(source, &now);
+  bool has = read_again(source, &now);
   free(now.bytes);
   return has;
 }
@@ -213,7 +213,7 @@ static bool is_gone(const char *path) {
 
 bool sources_changed(const struct sources *sources) {
   for (size_t i = 0; i < sources->count; i++)
-    if (has_changed(&sources->items[i])) return true;
+    if (differs_from_disk(&sources->items[i])) return true;
   return false;
 }
 
@@ -239,7 +239,7 @@ size_t sources_refresh(struct sources *sources) {
   for (size_t i = 0; i < sources->count; i++) {
     struct source *source = &sources->items[i];
     struct source now;
-    source->has_changed = look(source, &now);
+    source->has_changed = read_again(source, &now);
     if (source->has_changed) changed++;
     if (source->is_there && !now.is_there) sources->lacks = true;
     if (i < sources->at_load && now.bytes && now.byte_count <= room) {

@@ -15,7 +15,7 @@ struct loading {
   const struct sources *as_read;
 };
 
-static int load(lua_State *state) {
+static int load_version(lua_State *state) {
   struct loading *loading = lua_touserdata(state, 1);
   const struct script_options *options = &loading->script->options;
   if (loading->generation->number == 1) environment_prepare(state, options);
@@ -26,7 +26,8 @@ static int load(lua_State *state) {
 }
 
 /* The sources survive it: they tell when the files have changed again. */
-static void discard(struct script *script, struct generation *generation, struct sources *sources) {
+static void discard_failed(struct script *script, struct generation *generation,
+                           struct sources *sources) {
   if (generation->sources) {
     *sources = *generation->sources;
     *generation->sources = (struct sources){0};
@@ -34,11 +35,11 @@ static void discard(struct script *script, struct generation *generation, struct
   script_free_generation(script, generation);
 }
 
-static bool run(struct script *script, struct generation *generation,
-                const struct sources *as_read) {
+static bool run_version(struct script *script, struct generation *generation,
+                        const struct sources *as_read) {
   struct loading loading = {script, generation, as_read};
   script->running = generation;
-  bool is_loaded = gate_run(&script->gate, load, &loading) == GATE_OK;
+  bool is_loaded = gate_run(&script->gate, load_version, &loading) == GATE_OK;
   script->running = NULL;
   struct sources *sources = generation->sources;
   if (!sources) return false;
@@ -57,11 +58,11 @@ struct generation *version_make(struct script *script, const struct sources *as_
   }
   generation_init(generation, script, &serve_handler);
   generation->number = script->generation ? script->generation->number + 1 : 1;
-  if (run(script, generation, as_read)) {
+  if (run_version(script, generation, as_read)) {
     generation->fingerprint = sources_fingerprint(generation->sources);
     return generation;
   }
-  discard(script, generation, sources);
+  discard_failed(script, generation, sources);
   return NULL;
 }
 

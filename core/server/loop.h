@@ -36,9 +36,9 @@ struct listener {
 
 /* What a service was asked for, and has not done yet. */
 enum reload_request {
-  RELOAD_NOT_WANTED,
-  RELOAD_WANTED, /* Its files may have changed. */
-  RELOAD_FORCED  /* It has to be reloaded, changed or not. */
+  RELOAD_REQUEST_NONE,
+  RELOAD_REQUEST_CHANGED, /* Its files may have changed. */
+  RELOAD_REQUEST_FORCED   /* It has to be reloaded, changed or not. */
 };
 
 enum preflight_phase {
@@ -75,7 +75,7 @@ struct service {
   struct handler *handler;
   const struct script_provider *provider; /* NULL: the handler stays. */
   struct timer due; /* Expires when provider->run_due() is to be called; always set. */
-  enum reload_request request;
+  enum reload_request reload_request;
   struct preflight preflight;
   struct listener *listeners;
   size_t connections;

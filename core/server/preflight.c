@@ -45,7 +45,7 @@ static void set_phase(struct preflight *preflight, enum preflight_phase phase, i
 }
 
 /* An event may name a program that is closed already. */
-static void readable(struct service *service) {
+static void read_check(struct service *service) {
   struct preflight *preflight = &service->preflight;
   struct child *child = preflight->child;
   struct child_exit end;
@@ -61,16 +61,17 @@ static void readable(struct service *service) {
 
 static void on_check_output(struct event_handler *event_handler, unsigned events) {
   (void)events;
-  readable((struct service *)((char *)event_handler - offsetof(struct service, preflight.output)));
+  read_check(
+      (struct service *)((char *)event_handler - offsetof(struct service, preflight.output)));
 }
 
 static void on_check_exit(struct event_handler *event_handler, unsigned events) {
   (void)events;
-  readable((struct service *)((char *)event_handler - offsetof(struct service, preflight.exit)));
+  read_check((struct service *)((char *)event_handler - offsetof(struct service, preflight.exit)));
 }
 
 /* The finding does not count any more. Nobody waits for the end of a program that is killed. */
-static void drop(struct service *service) {
+static void drop_check(struct service *service) {
   struct preflight *preflight = &service->preflight;
   if (preflight->phase == PREFLIGHT_RUNNING) child_kill(preflight->child);
   if (preflight->phase == PREFLIGHT_ENDED) close_child(service);
@@ -88,7 +89,7 @@ static enum status poll_child(struct service *service) {
   return status;
 }
 
-static enum status start(struct service *service, int64_t now) {
+static enum status start_program(struct service *service, int64_t now) {
   struct preflight *preflight = &service->preflight;
   enum status status = child_start(service->provider->check, &preflight->child);
   if (status != STATUS_OK) return status;
@@ -124,12 +125,13 @@ static bool may_read(const struct service *service, int64_t now) {
 }
 
 /* Asks the provider of the service what there is to check. */
-static void look(struct service *service, bool is_forced, int64_t now) {
+static void find_changes(struct service *service, bool is_forced, int64_t now) {
   struct preflight *preflight = &service->preflight;
   is_forced = is_forced || preflight->is_forced;
-  enum reload_outcome found = service->provider->reload(service->provider->context, is_forced, now);
+  enum reload_outcome found =
+      service->provider->find_changes(service->provider->context, is_forced, now);
   bool is_wanted = found == RELOAD_CHECKING && preflight->phase == PREFLIGHT_WANTED;
-  if (found != RELOAD_CHECKING) drop(service);
+  if (found != RELOAD_CHECKING) drop_check(service);
   if (found == RELOAD_UNCHECKED || is_wanted) set_phase(preflight, PREFLIGHT_WANTED, now);
   if (found == RELOAD_LATER) set_phase(preflight, PREFLIGHT_WAITING, now + FIRST_RETRY);
   preflight->is_forced = is_forced && preflight->phase != PREFLIGHT_IDLE;
@@ -137,11 +139,11 @@ static void look(struct service *service, bool is_forced, int64_t now) {
 
 /* When the files have changed since they were checked, the provider is asked again, but not too
  * soon. While it compiles, the phase stays, so that it is asked the same again. */
-static bool judge(struct service *service, const struct service_finding *finding, int64_t now) {
+static bool reload_checked(struct service *service, const struct check_end *end, int64_t now) {
   struct preflight *preflight = &service->preflight;
   const struct script_provider *provider = service->provider;
   enum reload_outcome outcome =
-      provider->judge(provider->context, preflight->is_forced, finding, now);
+      provider->reload_checked(provider->context, preflight->is_forced, end, now);
   if (outcome == RELOAD_COMPILING) {
     service->server->compiling = service;
     return false;
@@ -163,7 +165,7 @@ static const char *status_text(enum status status) {
   }
 }
 
-static void put_off(struct service *service, const char *why, int64_t now) {
+static void put_off_start(struct service *service, const char *why, int64_t now) {
   struct log_line line;
   struct preflight *preflight = &service->preflight;
   set_phase(preflight, PREFLIGHT_WANTED, retry_time(preflight, now));
@@ -174,29 +176,29 @@ static void put_off(struct service *service, const char *why, int64_t now) {
 }
 
 /* The machine may be short of processes or memory for a moment. */
-static bool begin(struct service *service, int64_t now) {
+static bool begin_check(struct service *service, int64_t now) {
   char why[WHY_MAX];
-  enum status status = start(service, now);
+  enum status status = start_program(service, now);
   if (status == STATUS_OK) return false;
   snprintf(why, sizeof why, "the check could not be started: %s", status_text(status));
   if (service->preflight.retries < DOUBLED_MAX) {
-    put_off(service, why, now);
+    put_off_start(service, why, now);
     return false;
   }
-  return judge(service, &(struct service_finding){.why = why}, now);
+  return reload_checked(service, &(struct check_end){.why = why}, now);
 }
 
-static bool finish(struct service *service, int64_t now) {
+static bool finish_ended(struct service *service, int64_t now) {
   char why[WHY_MAX];
-  struct child_exit end;
+  struct child_exit exited;
   struct child *child = service->preflight.child;
-  (void)child_has_exited(child, &end);
-  struct service_finding finding = {.status = end.status, .text = child_text(child)};
-  if (end.signal > 0) {
-    snprintf(why, sizeof why, "the check was ended by signal %d", end.signal);
-    finding.why = why;
+  (void)child_has_exited(child, &exited);
+  struct check_end end = {.status = exited.status, .text = child_text(child)};
+  if (exited.signal > 0) {
+    snprintf(why, sizeof why, "the check was ended by signal %d", exited.signal);
+    end.why = why;
   }
-  bool has_read = judge(service, &finding, now);
+  bool has_read = reload_checked(service, &end, now);
   if (service->preflight.phase == PREFLIGHT_ENDED) return false;
   child_destroy(child);
   service->preflight.child = NULL;
@@ -224,19 +226,20 @@ static bool finish_overdue(struct service *service, int64_t now) {
   char why[WHY_MAX];
   snprintf(why, sizeof why, "the check did not end within %g s",
            (double)service->provider->check_time / 1000 * (1 + service->preflight.extensions));
-  return judge(service, &(struct service_finding){.why = why}, now);
+  return reload_checked(service, &(struct check_end){.why = why}, now);
 }
 
 /* ---- the turn ------------------------------------------------------------------------------ */
 
 void preflight_init(struct service *service) {
-  service->preflight = (struct preflight){
-      .deadline = CLOCK_NEVER, .output = {.on_event = on_check_output}, .exit = {.on_event = on_check_exit}};
+  service->preflight = (struct preflight){.deadline = CLOCK_NEVER,
+                                          .output = {.on_event = on_check_output},
+                                          .exit = {.on_event = on_check_exit}};
 }
 
-void preflight_ask(struct service *service, bool is_forced, int64_t now) {
+void preflight_request(struct service *service, bool is_forced, int64_t now) {
   service->preflight.retries = 0;
-  look(service, is_forced, now);
+  find_changes(service, is_forced, now);
 }
 
 /* When a check may begin but others run, their end wakes the loop. */
@@ -259,17 +262,17 @@ int64_t preflight_deadline(const struct server *server) {
   return next;
 }
 
-static bool step(struct service *service, int64_t now) {
+static bool step_check(struct service *service, int64_t now) {
   struct preflight *preflight = &service->preflight;
   switch (preflight->phase) {
   case PREFLIGHT_WAITING:
-    if (may_read(service, now)) look(service, false, now);
+    if (may_read(service, now)) find_changes(service, false, now);
     return false;
   case PREFLIGHT_RUNNING:
     if (preflight->deadline <= now) extend_or_kill(service, now);
     return false;
   case PREFLIGHT_OVERDUE: return !preflight->child && finish_overdue(service, now);
-  case PREFLIGHT_ENDED: return may_read(service, now) && finish(service, now);
+  case PREFLIGHT_ENDED: return may_read(service, now) && finish_ended(service, now);
   default: return false;
   }
 }
@@ -278,14 +281,14 @@ bool preflight_step(struct server *server) {
   bool has_read = false;
   unsigned running = 0;
   for (struct service *service = server->services; service; service = service->next) {
-    if (!server->compiling) has_read = step(service, server->now) || has_read;
+    if (!server->compiling) has_read = step_check(service, server->now) || has_read;
     if (service->preflight.child) running++;
   }
   for (struct service *service = server->services; service; service = service->next) {
     const struct preflight *preflight = &service->preflight;
     bool may_begin = preflight->phase == PREFLIGHT_WANTED && preflight->deadline <= server->now;
     if (!may_begin || preflight->child || running >= CHECKS_MAX) continue;
-    has_read = begin(service, server->now) || has_read;
+    has_read = begin_check(service, server->now) || has_read;
     if (preflight->child) running++;
   }
   return has_read;

@@ -12,7 +12,7 @@
 void preflight_init(struct service *service);
 
 /* The files of the service may have changed. */
-void preflight_ask(struct service *service, bool is_forced, int64_t now);
+void preflight_request(struct service *service, bool is_forced, int64_t now);
 
 /* Returns when preflight_step() has to be called, or CLOCK_NEVER. */
 int64_t preflight_deadline(const struct server *server);

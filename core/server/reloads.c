@@ -26,7 +26,7 @@ static void add_path(void *context, const char *path) {
   if (paths->count < paths->capacity) paths->items[paths->count++] = path;
 }
 
-static size_t count_files(const struct server *server) {
+static size_t count_all_files(const struct server *server) {
   size_t count = 0;
   for (const struct service *service = server->services; service; service = service->next)
     if (service->provider) count += service->provider->count_files(service->provider->context);
@@ -36,7 +36,7 @@ static size_t count_files(const struct server *server) {
 /* The files were read before they are watched, so that they are looked at once more. A watch that
  * fails for want of memory is tried again. */
 static void watch_files(struct server *server) {
-  struct paths paths = {.capacity = count_files(server)};
+  struct paths paths = {.capacity = count_all_files(server)};
   server->next_watch = server->now + PACE;
   paths.items = calloc(paths.capacity + 1, sizeof *paths.items);
   if (!paths.items) return;
@@ -50,7 +50,7 @@ static void watch_files(struct server *server) {
   free(paths.items);
 }
 
-static void readable(struct event_handler *event_handler, unsigned events) {
+static void on_files_changed(struct event_handler *event_handler, unsigned events) {
   (void)events;
   struct server *server =
       (struct server *)((char *)event_handler - offsetof(struct server, changes));
@@ -60,7 +60,7 @@ static void readable(struct event_handler *event_handler, unsigned events) {
 enum status reloads_watch(struct server *server) {
   enum status status = watcher_create(false, &server->watcher);
   if (status != STATUS_OK) return status;
-  server->changes.on_event = readable;
+  server->changes.on_event = on_files_changed;
   server->now = clock_milliseconds();
   int fd = watcher_descriptor(server->watcher);
   if (fd >= 0) status = poller_add(server->poller, fd, POLLER_READ, &server->changes);
@@ -72,7 +72,7 @@ enum status reloads_watch(struct server *server) {
 static int64_t watch_deadline(const struct server *server) {
   if (!server->watcher) return CLOCK_NEVER;
   int64_t deadline = watcher_deadline(server->watcher);
-  bool has_others = count_files(server) != server->watched_files;
+  bool has_others = count_all_files(server) != server->watched_files;
   return has_others && server->next_watch < deadline ? server->next_watch : deadline;
 }
 
@@ -86,21 +86,21 @@ int64_t reloads_deadline(const struct server *server) {
 
 /* ---- when they change ---------------------------------------------------------------------- */
 
-static void ask_all(struct server *server, enum reload_request request) {
+static void request_all(struct server *server, enum reload_request request) {
   for (struct service *service = server->services; service; service = service->next)
-    if (service->provider && service->request < request) service->request = request;
+    if (service->provider && service->reload_request < request) service->reload_request = request;
 }
 
-static void look_at_files(struct server *server) {
+static void notice_changes(struct server *server) {
   /* A script may require a module long after it was loaded. */
-  if (count_files(server) != server->watched_files && server->now >= server->next_watch)
+  if (count_all_files(server) != server->watched_files && server->now >= server->next_watch)
     watch_files(server);
   if (watcher_deadline(server->watcher) > server->now) return;
-  if (watcher_settled(server->watcher, server->now)) ask_all(server, RELOAD_WANTED);
+  if (watcher_settled(server->watcher, server->now)) request_all(server, RELOAD_REQUEST_CHANGED);
 }
 
 /* True: the files of the service were read, so that there may be other files to watch. */
-static bool reload(struct service *service, bool is_forced) {
+static bool reload_service(struct service *service, bool is_forced) {
   struct server *server = service->server;
   const struct script_provider *provider = service->provider;
   switch (provider->reload(provider->context, is_forced, server->now)) {
@@ -115,17 +115,17 @@ static bool reload(struct service *service, bool is_forced) {
 }
 
 /* A service that has a check goes on in preflight_step(). */
-static bool go_on(struct service *service) {
+static bool continue_reload(struct service *service) {
   service->server->compiling = NULL;
-  return !service->provider->check && reload(service, false);
+  return !service->provider->check && reload_service(service, false);
 }
 
 static bool grant_request(struct service *service) {
-  bool is_forced = service->request == RELOAD_FORCED;
-  if (service->request == RELOAD_NOT_WANTED) return false;
-  service->request = RELOAD_NOT_WANTED;
-  if (!service->provider->check) return reload(service, is_forced);
-  preflight_ask(service, is_forced, service->server->now);
+  bool is_forced = service->reload_request == RELOAD_REQUEST_FORCED;
+  if (service->reload_request == RELOAD_REQUEST_NONE) return false;
+  service->reload_request = RELOAD_REQUEST_NONE;
+  if (!service->provider->check) return reload_service(service, is_forced);
+  preflight_request(service, is_forced, service->server->now);
   return false;
 }
 
@@ -139,10 +139,10 @@ void reloads_run(struct server *server) {
   bool has_read = false;
   if (server->is_draining || (server->compiling && !server->is_woken)) return;
   server->is_woken = false;
-  if (server->compiling) has_read = go_on(server->compiling);
+  if (server->compiling) has_read = continue_reload(server->compiling);
   if (server->compiling) return;
-  if (server->watcher) look_at_files(server);
-  if (server->is_asked_to_reload) ask_all(server, RELOAD_FORCED);
+  if (server->watcher) notice_changes(server);
+  if (server->is_asked_to_reload) request_all(server, RELOAD_REQUEST_FORCED);
   server->is_asked_to_reload = false;
   for (struct service *one = server->services; one && !server->compiling; one = one->next)
     has_read = grant_request(one) || has_read;

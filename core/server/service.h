@@ -13,30 +13,35 @@
 #include "io/child.h"
 #include "session/handler.h"
 
-/* What the program has come to that checks what is new. */
-struct service_finding {
-  const char *why;  /* it came to no end, and this is why; NULL: */
-  int status;       /* it returned this, */
-  struct span text; /* and printed this */
+/* How the program ended that checks a new version. */
+struct check_end {
+  const char *why;  /* NULL, or why there is no result: the other fields have no meaning then. */
+  int status;       /* The exit status of the program. */
+  struct span text; /* What the program has printed. */
 };
 
-/* Where the handlers of a service come from. */
+/* Where the handlers of a service come from. `is_forced` asks for a new version even if no file has
+ * changed. `now` is in ms. */
 struct script_provider {
   void *context;
 
-  /* Makes a new version if the files have changed, or in any case if it is forced. Called between
-   * two turns of the loop. After RELOAD_COMPILING it is called again, when server_wake() was
-   * called, until it answers something else. The same holds for judge(), which is called again with
-   * the same finding. */
+  /* Makes a new version if the files have changed, and gives its handler to server_set_handler().
+   * Called between two turns of the loop, if `check` is NULL. After RELOAD_COMPILING it is called
+   * again after each server_wake(), until it returns another outcome. */
   enum reload_outcome (*reload)(void *context, bool is_forced, int64_t now);
 
-  /* NULL, or the program that checks what is new, in a process of its own. Then reload() does not
-   * call server_set_handler() but answers RELOAD_UNCHECKED, and judge() is called when the program
-   * has ended and what it has looked at is still what there is, as far as is known. */
+  /* NULL, or the program that checks a new version, in a process of its own, before it is loaded.
+   * Then the two functions below are called instead of reload(). */
   const struct child_command *check;
   int64_t check_time; /* The ms after which a check is killed; more on a busy machine. */
-  enum reload_outcome (*judge)(void *context, bool is_forced, const struct service_finding *finding,
-                               int64_t now);
+
+  /* Tells whether there are changes to check: RELOAD_UNCHECKED begins a check. */
+  enum reload_outcome (*find_changes)(void *context, bool is_forced, int64_t now);
+
+  /* Like reload(), when a check has ended. After RELOAD_COMPILING it is called again with the same
+   * `end`. */
+  enum reload_outcome (*reload_checked)(void *context, bool is_forced, const struct check_end *end,
+                                        int64_t now);
 
   /* NULL, or runs what the handlers have to do at the time that server_set_due() was told of.
    * Called within a turn, and not from within a call of a session. */

@@ -136,6 +136,6 @@ static void add_file(void *context, const char *path) {
 }
 
 void arguments_push_files(lua_State *L, const struct script *script) {
-  lua_createtable(L, (int)script_count_files(script), 0);
-  script_each_file(script, add_file, L);
+  lua_createtable(L, (int)reload_count_files(script), 0);
+  reload_each_file(script, add_file, L);
 }

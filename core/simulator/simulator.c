@@ -126,7 +126,7 @@ static int load(lua_State *L) {
   struct script *script;
   if (script_create(&options, &script) == STATUS_OK) {
     simulation->script = script; /* From here on garbage collection destroys it. */
-    if (script_load(script, &error)) {
+    if (reload_load_first(script, &error)) {
       note_temp(simulation);
       return 1;
     }
@@ -145,7 +145,7 @@ static int open_connection(lua_State *L) { return connections_open(L, check(L));
 static int reload(lua_State *L) {
   struct simulation *simulation = check(L);
   enum reload_outcome outcome =
-      script_reload(simulation->script, lua_toboolean(L, 2), simulation->now);
+      reload_try(simulation->script, lua_toboolean(L, 2), simulation->now);
   if (outcome == RELOAD_DONE) connections_migrate(simulation);
   arguments_push_outcome(L, outcome);
   return 1;

@@ -214,8 +214,7 @@ static void converse(struct script *script, struct span stream, size_t step, uin
   take_output(session, transcript);
   while (stream.length > 0 && session_wants_input(session)) {
     size_t length = step > 0 ? step : next_cut(&cuts);
-    if (step == 0 && (cuts & RELOAD_BITS) == 0)
-      CHECK(script_reload(script, true, 0) == RELOAD_DONE);
+    if (step == 0 && (cuts & RELOAD_BITS) == 0) CHECK(reload_try(script, true, 0) == RELOAD_DONE);
     if (length > stream.length) length = stream.length;
     receive(session, stream.data, length, step == 0);
     stream.data += length;
@@ -255,7 +254,7 @@ static void load_scripts(void) {
                                      .idle_timeout = LIMIT_NOT_GIVEN,
                                      .write_timeout = LIMIT_NOT_GIVEN};
     CHECK(script_create(&options, &scripts[i]) == STATUS_OK);
-    if (!script_load(scripts[i], &error)) fprintf(stderr, "%s\n", error);
+    if (!reload_load_first(scripts[i], &error)) fprintf(stderr, "%s\n", error);
     CHECK(*error == '\0'); /* the file stays open, to be read again */
   }
 }

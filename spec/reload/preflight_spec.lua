@@ -1,4 +1,4 @@
--- Versions that are checked elsewhere before they take over: script_find_changes() and script_judge().
+-- Versions that are checked elsewhere before they take over: reload_find_changes() and reload_try_checked().
 local conversation = require "support.conversation"
 local editable = require "support.editable"
 local rooms = require "parlance_spec"
@@ -13,10 +13,10 @@ local function open(text, beside, options)
   local script, save, _, tell = editable.open(text, beside, options)
   local transcript <const> = script:path():match "^(.*)/" .. "/a.transcript"
   local function look(now, is_forced)
-    return tell("look", is_forced or false, now or 1000, transcript)
+    return tell("find_changes", is_forced or false, now or 1000, transcript)
   end
   local function judge(finding, fingerprint, report, now, is_forced)
-    return tell("judge", is_forced or false, now or 1000, finding, fingerprint, report)
+    return tell("reload_checked", is_forced or false, now or 1000, finding, fingerprint, report)
   end
   return script, save, look, judge
 end

@@ -53,7 +53,7 @@ static void read_content(const struct checked *checked, char content[static CONT
   fclose(file);
 }
 
-static enum reload_outcome reload(void *context, bool is_forced, int64_t now) {
+static enum reload_outcome find_changes(void *context, bool is_forced, int64_t now) {
   struct checked *checked = context;
   char content[CONTENT_MAX];
   (void)is_forced;
@@ -64,8 +64,8 @@ static enum reload_outcome reload(void *context, bool is_forced, int64_t now) {
   return strstr(content, "unchanged") ? RELOAD_UNCHANGED : RELOAD_UNCHECKED;
 }
 
-static enum reload_outcome judge(void *context, bool is_forced,
-                                 const struct service_finding *finding, int64_t now) {
+static enum reload_outcome reload_checked(void *context, bool is_forced,
+                                          const struct check_end *end, int64_t now) {
   struct checked *checked = context;
   struct log_line logged;
   (void)now;
@@ -73,14 +73,14 @@ static enum reload_outcome judge(void *context, bool is_forced,
   if (!log_begin(&logged, LOG_INFO, "judged")) return RELOAD_UNCHANGED;
   log_text(&logged, "path", checked->path);
   log_integer(&logged, "forced", is_forced);
-  if (finding->why)
-    log_text(&logged, "why", finding->why);
+  if (end->why)
+    log_text(&logged, "why", end->why);
   else {
-    log_integer(&logged, "status", finding->status);
-    log_bytes(&logged, "text", finding->text.data, finding->text.length);
+    log_integer(&logged, "status", end->status);
+    log_bytes(&logged, "text", end->text.data, end->text.length);
   }
   log_end(&logged);
-  bool is_later = finding->text.length == 6 && memcmp(finding->text.data, "later\n", 6) == 0;
+  bool is_later = end->text.length == 6 && memcmp(end->text.data, "later\n", 6) == 0;
   return is_later ? RELOAD_LATER : RELOAD_REFUSED;
 }
 
@@ -105,10 +105,10 @@ static bool add_service(char *path, char *program, int64_t check_time) {
   *checked = (struct checked){.path = path, .arguments = {program, path, NULL}};
   checked->plan = (struct child_command){program, checked->arguments, &checked->arguments[2]};
   checked->provider = (struct script_provider){.context = checked,
-                                               .reload = reload,
+                                               .find_changes = find_changes,
                                                .check = &checked->plan,
                                                .check_time = check_time,
-                                               .judge = judge,
+                                               .reload_checked = reload_checked,
                                                .count_files = count_files,
                                                .each_file = each_file};
   struct service_options options = {.name = "checked",

@@ -57,7 +57,7 @@ static int load(lua_State *L) {
   bool is_loaded = script_create(&options, &script) == STATUS_OK;
   if (is_loaded) {
     service->script = script;
-    is_loaded = script_load(script, &error);
+    is_loaded = reload_load_first(script, &error);
   }
   if (is_loaded) return 1;
   lua_pushnil(L);
@@ -104,56 +104,57 @@ static int service_reload(lua_State *L) {
   int64_t now = luaL_checkinteger(L, NOW);
   lua_settop(L, BETWEEN);
   if (lua_isnil(L, BETWEEN)) {
-    arguments_push_outcome(L, script_reload(service->script, is_forced, now));
+    arguments_push_outcome(L, reload_try(service->script, is_forced, now));
     return 1;
   }
   int failed = LUA_OK;
   sem_t is_compiled;
   sem_init(&is_compiled, 0, 0);
-  script_set_wake(service->script, wake, &is_compiled);
-  enum reload_outcome outcome = script_reload(service->script, is_forced, now);
+  reload_set_wake(service->script, wake, &is_compiled);
+  enum reload_outcome outcome = reload_try(service->script, is_forced, now);
   while (outcome == RELOAD_COMPILING) {
     while (sem_wait(&is_compiled) != 0) continue;
     if (failed == LUA_OK) {
       lua_pushvalue(L, BETWEEN);
       failed = lua_pcall(L, 0, 0, 0);
     }
-    outcome = script_reload(service->script, false, now);
+    outcome = reload_try(service->script, false, now);
   }
-  script_set_wake(service->script, NULL, NULL);
+  reload_set_wake(service->script, NULL, NULL);
   sem_destroy(&is_compiled);
   if (failed != LUA_OK) return lua_error(L);
   arguments_push_outcome(L, outcome);
   return 1;
 }
 
-/* look(is_forced, now, transcript): the same for script_find_changes(). */
-static int service_look(lua_State *L) {
+/* find_changes(is_forced, now, transcript): the same for reload_find_changes(). */
+static int service_find_changes(lua_State *L) {
   struct service *service = check_service(L);
   bool is_forced = lua_toboolean(L, 2);
   int64_t now = luaL_checkinteger(L, 3);
   const char *transcript = luaL_optstring(L, 4, NULL);
   size_t count = transcript ? 1 : 0;
   arguments_push_outcome(L,
-                         script_find_changes(service->script, is_forced, &transcript, count, now));
+                         reload_find_changes(service->script, is_forced, &transcript, count, now));
   return 1;
 }
 
-/* judge(is_forced, now, finding, fingerprint, report): the same for script_judge(). */
-static int service_judge(lua_State *L) {
-  static const char *const findings[] = {[SCRIPT_GOOD] = "good",
-                                         [SCRIPT_BAD] = "bad",
-                                         [SCRIPT_UNLOADABLE] = "unloadable",
-                                         [SCRIPT_UNKNOWN] = "unknown",
+/* reload_checked(is_forced, now, finding, fingerprint, report): the same for reload_try_checked().
+ */
+static int service_reload_checked(lua_State *L) {
+  static const char *const findings[] = {[FINDING_GOOD] = "good",
+                                         [FINDING_BAD] = "bad",
+                                         [FINDING_UNLOADABLE] = "unloadable",
+                                         [FINDING_UNKNOWN] = "unknown",
                                          NULL};
   struct service *service = check_service(L);
   bool is_forced = lua_toboolean(L, 2);
   int64_t now = luaL_checkinteger(L, 3);
-  struct script_verdict verdict = {.finding =
-                                       (enum script_finding)luaL_checkoption(L, 4, NULL, findings),
-                                   .fingerprint = (uint64_t)luaL_optinteger(L, 5, 0),
-                                   .report = luaL_optstring(L, 6, NULL)};
-  arguments_push_outcome(L, script_judge(service->script, is_forced, &verdict, now));
+  struct reload_finding finding = {
+      .kind = (enum reload_finding_kind)luaL_checkoption(L, 4, NULL, findings),
+      .fingerprint = (uint64_t)luaL_optinteger(L, 5, 0),
+      .report = luaL_optstring(L, 6, NULL)};
+  arguments_push_outcome(L, reload_try_checked(service->script, is_forced, &finding, now));
   return 1;
 }
 
@@ -539,8 +540,8 @@ int spec_open_session(lua_State *L) {
                                             {"name", service_name},
                                             {"reload", service_reload},
                                             {"files", service_files},
-                                            {"look", service_look},
-                                            {"judge", service_judge},
+                                            {"find_changes", service_find_changes},
+                                            {"reload_checked", service_reload_checked},
                                             {"fingerprint", service_fingerprint},
                                             {"path", service_path},
                                             {"asked", service_asked},
