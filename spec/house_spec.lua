@@ -226,6 +226,10 @@ end
 -- Files that must not be in one circle: each is to be understood without the other.
 local APART <const> = {
   { "script/generation", "script/script" },
+  { "script/script_internal", "script/settings" },
+  { "script/script_internal", "script/tasks" },
+  { "script/script", "script/settings" },
+  { "script/script", "script/tasks" },
   { "reload/protocol", "reload/field_lint" },
   { "server/connection", "server/listener" },
   { "server/loop", "server/preflight" },

@@ -1,8 +1,9 @@
 /* script.h: one protocol script and the Lua state that it lives in.
  *
- * A script is a service of its own: nothing that it does, and no memory that it takes, is shared
- * with another. Where the bytes come from is left to whoever owns the sessions; a script only hands
- * out the handler that they are to have. */
+ * A script is a service of its own: it shares no state and no memory with another script. The owner
+ * of the sessions brings the bytes; a script only gives the handler that new sessions get.
+ *
+ * script_state.c implements most of this interface; tasks.c and collector.c implement the rest. */
 #ifndef SCRIPT_SCRIPT_H
 #define SCRIPT_SCRIPT_H
 
