@@ -78,7 +78,7 @@ static int write_output(lua_State *state, const void *bytes, size_t length, void
   return 0;
 }
 
-/* From here on the content is not counted any more. */
+/* The file owns the bytes now. */
 static void set_content(struct source *file, enum source_content content, char *bytes,
                         size_t byte_count) {
   free(file->bytes);
@@ -87,6 +87,8 @@ static void set_content(struct source *file, enum source_content content, char *
   file->byte_count = byte_count;
 }
 
+/* precompile->memory never stops counting the bytecode that is kept, although the file frees it. So
+ * the memory limit holds for the bytecode of all files together. */
 static void keep_bytecode(struct precompile *precompile, lua_State *state, struct source *file) {
   struct output output = {.memory = &precompile->memory};
   if (lua_dump(state, write_output, &output, false) == 0)

@@ -1,14 +1,14 @@
-/* precompile.h: the files of a script are read and compiled on a thread of their own before a new
- * version is made from them.
+/* precompile.h: a thread reads and compiles the files of a script before a new version is made from
+ * them.
  *
- * Reading and compiling take most of the time that a new version costs. The thread has a Lua state
- * of its own: the text of a file goes in, and bytecode comes out, which the script's own state
- * loads in an eighth of the time. The server goes on meanwhile.
+ * Reading and compiling take most of the time that a new version costs. The thread has Lua states
+ * of its own: the text of a file goes in, and bytecode comes out. The script's own state loads
+ * bytecode in an eighth of the time that the text would take. The server serves meanwhile.
  *
- * What the thread has read is what runs, and what is noted in the sources of the version. The
- * thread reads the files that the last version asked for while it was loaded, because the next
- * version needs mostly the same files. A file that the new version does not ask for does not count,
- * whatever is wrong with it. */
+ * The thread reads the files that the last version asked for while it was loaded, because the next
+ * version needs mostly the same files. A new version runs what the thread has read, and its sources
+ * note that. If the new version does not ask for a file, the file does not count, whatever is wrong
+ * with it. */
 #ifndef RELOAD_PRECOMPILE_H
 #define RELOAD_PRECOMPILE_H
 
@@ -19,9 +19,10 @@
 #include "reload/sources.h"
 #include "script/gate.h"
 
-/* Compiles the text of a file and pushes the function, or an error message when the result is not
- * LUA_OK. `name` and `mode` are as for lua_load(). Does not raise. Lua's collector waits meanwhile,
- * because the text bounds what the compiler takes; under a memory limit Lua still collects. */
+/* Compiles the text of a file and pushes the function, or an error message if the result is not
+ * LUA_OK. `name` and `mode` are as for lua_load(). Does not raise. Lua's collector is stopped
+ * meanwhile, because the length of the text limits what the compiler allocates. Under a memory
+ * limit Lua still collects when an allocation fails. */
 int precompile_text(lua_State *state, const char *name, const char *bytes, size_t length,
                     const char *mode);
 
@@ -33,42 +34,43 @@ struct precompile_plan {
   size_t memory_limit;           /* Bytes for the thread's Lua state and bytecode; 0: no limit. */
   bool is_forced;                /* Compile also when no file has changed. */
 
-  /* Called on the thread when it has finished; must not call back. NULL: there is no thread, and
-   * precompile_start() does the work itself. */
+  /* The thread calls this when it has finished. It must call no function of this header. NULL: no
+   * thread is started, and precompile_start() does the work itself. */
   void (*wake)(void *context);
   void *context;
 };
 
-/* Begins. Copies what it needs of the plan. NULL: there is not enough memory. Where no thread can
- * be started, the work is done, and wake() called, before this returns. */
+/* Starts the thread. The plan need not outlive the call. NULL: there is not enough memory. If no
+ * thread can be started, this function does the work and calls wake() before it returns. */
 struct precompile *precompile_start(const struct precompile_plan *plan);
 
+/* Tells whether the thread has finished. */
 bool precompile_has_finished(struct precompile *precompile);
 
 struct precompile_result {
-  bool is_refused; /* The files are the ones that were refused last. Nothing else was looked at. */
-  size_t changed;  /* How many files have changed; each is marked. */
-  struct sources files; /* The files as they were read. Without content where one had gone. */
+  bool is_refused;      /* The files are those that were refused. Then `files` was not refreshed. */
+  size_t changed;       /* How many files have changed; each is marked. */
+  struct sources files; /* The files as they were read. None has content if one is missing. */
 };
 
-/* To be called after the end. The result lives as long as `precompile`. */
+/* To be called when the thread has finished. The result lives as long as `precompile`. */
 const struct precompile_result *precompile_result(const struct precompile *precompile);
 
-/* Loads the bytecode of the next file into the state of a gate, for precompile_take(), so that the
- * loop can go on between two files. `*next` is 0 at first. False: there is no further file, or no
- * memory for it; precompile_take() loads what is missing. */
+/* Loads the bytecode of one file into the state of a gate, for precompile_take(). One file at a
+ * time is loaded so that the loop can make a turn between two files. `*next` is the index of the
+ * file, and is 0 at first. False: there is no further file, or no memory for it. precompile_take()
+ * loads what was not loaded. */
 bool precompile_load(struct gate *gate, const struct precompile_result *result, size_t *next);
 
-/* Forgets what was loaded and not taken. Does not raise. */
+/* Forgets the functions that were loaded and not taken. Does not raise. */
 void precompile_forget(lua_State *state);
 
-/* For a state that makes a version: notes the file in `sources`, and pushes the function or the
- * error message that stands in sources->as_read for this path. False: there is nothing. May raise.
- */
+/* Notes the file in `sources`, and pushes the function, or the error message, that
+ * sources->as_read has for this path. False: it has none. May raise. */
 bool precompile_take(lua_State *state, struct sources *sources, const char *path, const char *mode);
 
-/* Frees. A thread that is still at work, or that hangs on a slow disk, is not waited for: it frees
- * when it comes to its end, and does not call wake() any more. NULL is ignored. */
+/* Frees the result. A thread that has not finished is not waited for, because it may hang on a slow
+ * disk: it does not call wake() any more, and frees everything when it ends. NULL is ignored. */
 void precompile_destroy(struct precompile *precompile);
 
 #endif

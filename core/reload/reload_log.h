@@ -1,4 +1,4 @@
-/* reload_log.h: what the log says of reloads. Private to the reload room. */
+/* reload_log.h: writes the events of reloads to the log. Private to the reload room. */
 #ifndef RELOAD_RELOAD_LOG_H
 #define RELOAD_RELOAD_LOG_H
 
@@ -11,23 +11,25 @@
 /* The check that a version has passed. */
 struct reload_check {
   size_t transcripts;
-  int64_t ms; /* From when the change was noticed to the end of the check. */
+  int64_t ms; /* The time from the moment when the changes were found to the takeover. */
 };
 
-/* `reloaded`: the version that serves has taken over. `files`, which may be NULL, has marks on
- * those that have changed; `longest` is for how many seconds the clients waited at a stretch;
- * `check` is NULL where none is needed. */
+/* `reloaded`: the version that serves has taken over. `files` may be NULL; the files that have
+ * changed are marked in it. `longest` is the longest time for which the clients have waited without
+ * a break, in seconds. `check` is NULL if there was none. */
 void reload_log_done(const struct script *script, const struct sources *files, double longest,
                      const struct reload_check *check);
 
-/* `reload_failed`: a new version is no good. `step` is what failed, `detail` why, `now` in ms. */
+/* `reload_failed`: a new version is not valid. `step` names the step that failed, and `detail`
+ * tells why. `now` is in ms. */
 void reload_log_failed(const struct script *script, const char *step, const char *detail,
                        int64_t now);
 
-/* `reload_undone`: after a failure, the files are again the ones that serve. */
+/* `reload_undone`: after a failure, the files are again those of the version that serves. */
 void reload_log_undone(const struct script *script);
 
-/* `state_lost`, unless `names` is empty: tables that the new version begins without. */
+/* `state_lost`: `names` lists tables that are empty in the new version. Nothing is logged if it is
+ * empty. */
 void reload_log_dropped(const struct script *script, const char *names);
 
 #endif

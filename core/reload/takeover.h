@@ -1,5 +1,6 @@
-/* takeover.h: a version that was made takes over from the one that serves. Private to the reload
- * room. */
+/* takeover.h: a new version takes over from the one that serves. Private to the reload room.
+ *
+ * The functions are called in the order in which they stand here. */
 #ifndef RELOAD_TAKEOVER_H
 #define RELOAD_TAKEOVER_H
 
@@ -15,18 +16,19 @@ struct generation;
 bool takeover_migrate_state(struct script *script, const struct generation *next,
                             const char **step);
 
-/* From now on `next` serves. Connections migrate to it by themselves. Cannot fail. */
-void takeover_run(struct script *script, struct generation *next, int64_t now);
-
-/* Frees what the version before was, if it has no connections. */
-void takeover_free_old(struct script *script);
-
-/* Names of state that the old version had and the new one begins without. */
 enum { TAKEOVER_NAMES_MAX = 1024 };
 
-/* Finds out which tables of the version that serves are filled, and empty in `next`; "" if there
- * are none, or if they cannot be found out. */
+/* Finds the tables that have content in the serving version and are empty in `next`, and stores
+ * their names. "": there are none, restore() was called, or the search has failed. To be called
+ * before takeover_run(). */
 void takeover_find_dropped(struct script *script, const struct generation *next,
                            char names[static TAKEOVER_NAMES_MAX]);
+
+/* From now on `next` serves, and is the successor of all older versions. The tasks of the old
+ * version end, and those of `next` begin. Cannot fail. */
+void takeover_run(struct script *script, struct generation *next, int64_t now);
+
+/* Frees the version that served before takeover_run(), if it has no sessions. */
+void takeover_free_old(struct script *script);
 
 #endif

@@ -7,15 +7,15 @@
 
 struct generation;
 
-/* Makes a generation from the files as they stand in `as_read`, and from the disk where they do not
- * stand there; `as_read` may be NULL. script_free_generation() frees it. NULL: the version is no
- * good, script->gate.error has the reason, and *sources, which the caller frees, the files that
- * were read. */
+/* Makes a generation, which script_free_generation() frees. The content of a file is taken from
+ * `as_read`, or from the disk if `as_read` is NULL or does not have it. NULL: the version is not
+ * valid. Then script->gate.error has the reason. *sources has the files that were read, and the
+ * caller frees it. */
 struct generation *version_make(struct script *script, const struct sources *as_read,
                                 struct sources *sources);
 
-/* Why the last version could not be made, without a traceback and with the script's path. It lives
- * until the next call into the script. */
+/* Returns why the last version could not be made, without a traceback and with the script's path.
+ * The text lives until the next call into the script. */
 const char *version_error(struct script *script);
 
 #endif

@@ -34,11 +34,11 @@ struct listener {
   struct stat file; /* The identity of that file when the socket was bound. */
 };
 
-/* What a service was asked for, and has not done yet. */
+/* A reload that was requested for a service and has not begun. */
 enum reload_request {
   RELOAD_REQUEST_NONE,
-  RELOAD_REQUEST_CHANGED, /* Its files may have changed. */
-  RELOAD_REQUEST_FORCED   /* It has to be reloaded, changed or not. */
+  RELOAD_REQUEST_CHANGED, /* The files may have changed. */
+  RELOAD_REQUEST_FORCED   /* The service must be reloaded, changed or not. */
 };
 
 enum preflight_phase {
@@ -47,7 +47,7 @@ enum preflight_phase {
   PREFLIGHT_WANTED,  /* From the deadline on, a check begins as soon as fewer than two run. */
   PREFLIGHT_RUNNING, /* The program runs. It may do so until the deadline. */
   PREFLIGHT_OVERDUE, /* The program took too long and was killed. Its end is awaited. */
-  PREFLIGHT_ENDED    /* The program ended at the deadline, and its finding has to be judged. */
+  PREFLIGHT_ENDED    /* The program ended at the deadline. The provider must be told. */
 };
 
 /* See preflight.h. */
@@ -63,10 +63,10 @@ struct preflight {
   bool polls_output;           /* The program has not closed its output. */
 
   unsigned extensions; /* How often the running program was given more time. */
-  int64_t used;        /* The processor time that it had used at the last extension, in ms. */
+  int64_t used;        /* The processor time of the program at the last extension, in ms. */
 
   bool is_forced;   /* The server was told to reload (SIGHUP), changed or not. */
-  unsigned retries; /* Failed attempts since somebody last asked for a check. */
+  unsigned retries; /* Failed attempts since the last preflight_request(). */
 };
 
 struct service {
@@ -111,10 +111,10 @@ struct server {
   int64_t next_watch;          /* The set of watched files does not change before this time. */
   bool watches;                /* Services are reloaded when their files change. */
   bool is_asked_to_reload;     /* SIGHUP has come: every service is reloaded, changed or not. */
-  struct service *compiling;   /* The service whose new version is compiled; or NULL. */
+  struct service *compiling;   /* The service that has returned RELOAD_COMPILING, or NULL. */
   int wake_fd;                 /* The event that server_wake() signals. */
   struct event_handler wakeup; /* The poller event of wake_fd. */
-  bool is_woken;               /* The event has come and was not looked at yet. */
+  bool is_woken;               /* The event has come, and reloads_run() has not seen it yet. */
   struct timer_heap timers;
   struct idle idle;
   struct ready_queue ready; /* Conversations that wait for nothing but their next slice. */

@@ -44,18 +44,20 @@ enum status server_add_service(struct server *server, const struct service_optio
 /* The port that the first listener of the nth service has, for a person; 0 for a Unix socket. */
 unsigned server_port(const struct server *server, size_t nth);
 
-/* The nth service has this handler from now on: connections that come get it at once, and those
- * that there are move as handler.h says: those that are between two requests in slices, from the
- * end of this turn of the loop on, and the others when they have finished what they have in hand.
- * The successor of the old handler must have been set; if it had no conversations, it is not used
- * any more. Not from within a call of a session of that service. */
+/* From now on the nth service has this handler. New connections get it at once. Connections between
+ * two requests migrate to it in slices, from the end of this turn of the loop on. The others
+ * migrate when they have finished their request. The successor of the old handler must have been
+ * set; an old handler without sessions is not used any more. Not to be called from within a call of
+ * a session of that service. */
 void server_set_handler(struct server *server, size_t nth, struct handler *handler);
 
 /* The nth service has something to do at that time, in ms, and nothing before; CLOCK_NEVER:
  * nothing at all. May be called from anywhere. */
 void server_set_due(struct server *server, size_t nth, int64_t when);
 
-/* A version that was being compiled is compiled. May be called on any thread. */
+/* Continues a reload that has returned RELOAD_COMPILING: the loop calls its provider again. The
+ * thread that compiles calls this when it has finished, and the provider calls it itself while
+ * bytecode is left to load. May be called on any thread. */
 void server_wake(struct server *server);
 
 /* Serves until SIGTERM or SIGINT and then drains. STATUS_ERROR: the loop itself failed. */

@@ -1,4 +1,4 @@
-/* service.h: what a service is made of: where it listens, and where its handlers come from. */
+/* service.h: what a service is made of: its addresses, and the provider of its handlers. */
 #ifndef SERVER_SERVICE_H
 #define SERVER_SERVICE_H
 
@@ -43,26 +43,27 @@ struct script_provider {
   enum reload_outcome (*reload_checked)(void *context, bool is_forced, const struct check_end *end,
                                         int64_t now);
 
-  /* NULL, or runs what the handlers have to do at the time that server_set_due() was told of.
-   * Called within a turn, and not from within a call of a session. */
+  /* NULL, or a function that is called when the time of server_set_due() has come. It is called
+   * within a turn, and not from within a call of a session. */
   void (*run_due)(void *context, int64_t now);
 
-  /* NULL, or does idle work for less than a ms. Called after the handlers have worked, in turns
-   * that have nothing else to do, and never from within a call of a session. */
+  /* NULL, or a function that does idle work for less than a ms. It is called after the handlers
+   * have worked, in turns that have nothing else to do, and never from within a call of a session.
+   */
   enum idle_work (*work_when_idle)(void *context);
 
-  /* The files to be watched: how many there are, and each of them. */
+  /* Tell how many files must be watched, and call `visit` for each of them. */
   size_t (*count_files)(void *context);
   void (*each_file)(void *context, void (*visit)(void *visitor, const char *path), void *visitor);
 };
 
 struct service_options {
-  const char *name;                       /* for the log */
-  struct handler *handler;                /* must outlive the server, unless it gets a successor */
-  const struct script_provider *provider; /* NULL: the handler stays. Must outlive the server */
-  const struct address *addresses;        /* where to listen */
+  const char *name;                       /* The log shows it. */
+  struct handler *handler;                /* It must outlive the server, or get a successor. */
+  const struct script_provider *provider; /* NULL: the handler stays. It must outlive the server. */
+  const struct address *addresses;        /* The addresses to listen on. */
   size_t address_count;
-  size_t max_connections; /* 0: no limit of its own */
+  size_t max_connections; /* 0: the service has no limit of its own. */
 };
 
 #endif
