@@ -118,29 +118,21 @@ void settings_check(lua_State *state, int protocol, const struct script_options 
   lua_pop(state, 1);
 }
 
-static const struct script_setting *find_given(const struct script_options *options,
-                                               struct span name) {
-  for (size_t i = options->setting_count; i-- > 0;) {
-    const struct script_setting *given = &options->settings[i];
-    if (given->name.length == name.length && memcmp(given->name.data, name.data, name.length) == 0)
-      return given;
-  }
-  return NULL;
-}
-
 void settings_describe(lua_State *state, int protocol, const struct script_options *options,
                        script_setting_visit visit, void *context) {
   check_field(state, protocol, options->path);
   int field = lua_gettop(state);
   if (!lua_istable(state, field)) return;
+  settings_push(state, options);
   sorted_keys_push(state, field, DOCUMENTED_MAX);
-  for (lua_Integer i = 1; lua_rawgeti(state, field + 1, i) == LUA_TSTRING; i++) {
-    struct span name;
-    name.data = lua_tolstring(state, -1, &name.length);
-    lua_pushvalue(state, -1);
+  for (lua_Integer i = 1; lua_rawgeti(state, field + 2, i) == LUA_TSTRING; i++) {
+    struct span given = {NULL, 0};
+    const char *name = lua_tostring(state, -1);
+    if (lua_getfield(state, field + 1, name) == LUA_TSTRING)
+      given.data = lua_tolstring(state, -1, &given.length);
+    lua_pushvalue(state, -2);
     bool has_text = lua_rawget(state, field) == LUA_TSTRING;
-    const struct script_setting *given = find_given(options, name);
-    if (has_text) visit(context, name.data, lua_tostring(state, -1), given ? &given->value : NULL);
-    lua_settop(state, field + 1);
+    if (has_text) visit(context, name, lua_tostring(state, -1), given.data ? &given : NULL);
+    lua_settop(state, field + 2);
   }
 }
