@@ -108,8 +108,7 @@ static bool ends_in_server(lua_State *of, int count) {
 }
 
 size_t traceback_write(lua_State *state, lua_State *of, int level, char *text, size_t size) {
-  struct text written = {.size = size};
-  written.start = text;
+  struct text written = {.start = text, .size = size};
   lua_Debug about;
   int count = count_levels(of);
   bool is_deep = count == DEPTH_MAX;
