@@ -204,6 +204,10 @@ void protocol_load(lua_State *state, struct generation *generation,
   generation->handler.wants_on_error = generation->functions[FUNCTION_HANDLE_ERROR] != LUA_NOREF;
   generation->handler.wants_on_close = generation->functions[FUNCTION_HANDLE_CLOSE] != LUA_NOREF;
   field_lint_warn(state, protocol, script_name(generation->script));
+  lua_pushstring(state, generation->handler.framing ? "request" : "incoming");
+  generation->input_key = luaL_ref(state, LUA_REGISTRYINDEX);
+  lua_pushliteral(state, "close_when_done");
+  generation->close_key = luaL_ref(state, LUA_REGISTRYINDEX);
   client_push_metatable(state, protocol);
   generation->metatable = luaL_ref(state, LUA_REGISTRYINDEX);
 }

@@ -18,8 +18,12 @@ const char *generation_function_name(enum function function) {
 
 void generation_init(struct generation *generation, struct script *script,
                      const struct handler *handler) {
-  *generation = (struct generation){
-      .handler = *handler, .script = script, .metatable = LUA_NOREF, .roots = LUA_NOREF};
+  *generation = (struct generation){.handler = *handler,
+                                    .script = script,
+                                    .input_key = LUA_NOREF,
+                                    .close_key = LUA_NOREF,
+                                    .metatable = LUA_NOREF,
+                                    .roots = LUA_NOREF};
   for (int i = 0; i < FUNCTION_COUNT; i++) generation->functions[i] = LUA_NOREF;
 }
 
@@ -36,6 +40,8 @@ const char *generation_push_place(lua_State *state, const struct generation *gen
 void generation_unload(lua_State *state, struct generation *generation) {
   for (int i = 0; i < FUNCTION_COUNT; i++)
     luaL_unref(state, LUA_REGISTRYINDEX, generation->functions[i]);
+  luaL_unref(state, LUA_REGISTRYINDEX, generation->input_key);
+  luaL_unref(state, LUA_REGISTRYINDEX, generation->close_key);
   luaL_unref(state, LUA_REGISTRYINDEX, generation->metatable);
   luaL_unref(state, LUA_REGISTRYINDEX, generation->roots);
 }

@@ -49,9 +49,11 @@ struct generation {
   struct task *first_task; /* The tasks that have not ended, in the order of their making. */
   struct task *last_task;
   int functions[FUNCTION_COUNT]; /* references; LUA_NOREF where there is none */
-  int metatable;                 /* of every `self` */
-  int roots;                     /* a list: what it consists of, see enum root */
-  bool is_connect_only;          /* has handle_connect and takes no requests */
+  int input_key;        /* The reference of "request" with a framing, else of "incoming". */
+  int close_key;        /* The reference of "close_when_done". */
+  int metatable;        /* of every `self` */
+  int roots;            /* a list: what it consists of, see enum root */
+  bool is_connect_only; /* has handle_connect and takes no requests */
   bool close_when_done;
   lua_Integer blocksize;
   char listen[LISTEN_MAX];

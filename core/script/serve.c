@@ -315,8 +315,8 @@ static int serve(lua_State *state) {
   client_push(state, session, generation->metatable);
   push_function(state, generation, FUNCTION_REQUEST_COMPLETE);
   push_function(state, generation, FUNCTION_MAKE_RESPONSE);
-  lua_pushstring(state, generation->handler.framing ? "request" : "incoming");
-  lua_pushliteral(state, "close_when_done");
+  lua_rawgeti(state, LUA_REGISTRYINDEX, generation->input_key);
+  lua_rawgeti(state, LUA_REGISTRYINDEX, generation->close_key);
   if (generation->number > 1) forget_other(state, generation, session);
   uint32_t started = watchdog_restarted_at();
   for (bool is_first = true;; is_first = false) {
