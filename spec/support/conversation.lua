@@ -54,6 +54,22 @@ function conversation.lines(body, more)
     return Lines]]):format(body, more or ""))
 end
 
+-- Makes a protocol with a request_complete in Lua: a request ends at a full stop. `fields` and `more` are code for the
+-- table and behind it.
+function conversation.asked(fields, more)
+  return conversation.script(([[
+    local Asked = { close_when_done = false, %s }
+    function Asked:request_complete()
+      local stop = self.incoming:find("[.!]")
+      if not stop then return false, self.wait and #self.incoming + self.wait or nil end
+      if self.incoming:byte(stop) == 33 then return nil, "no shouting" end
+      return true, stop
+    end
+    function Asked:make_response() return "<" .. self.incoming:match("^[^.]*") .. ">" end
+    %s
+    return Asked]]):format(fields or "", more or ""))
+end
+
 -- A protocol whose requests are lines of Lua: each answer is the value that the line returns. `prelude` is code
 -- that runs before.
 function conversation.evaluator(prelude, options)
