@@ -1,6 +1,6 @@
 /* generation.h: one version of a protocol, loaded and validated.
  *
- * What the core needs of it at every request is looked up here once, at load. */
+ * Loading looks up once what the core needs of the version at every request. */
 #ifndef SCRIPT_GENERATION_H
 #define SCRIPT_GENERATION_H
 
@@ -33,27 +33,27 @@ enum { LISTEN_MAX = 256, EXAMPLE_MAX = 4096 };
 /* The most that one read of a file response may take, in bytes. */
 enum { BLOCKSIZE_MAX = 16 * 1024 * 1024 };
 
-/* What `roots` holds, by number. */
+/* The indices of the list `roots`. */
 enum root { ROOT_PROTOCOL = 1, ROOT_GLOBALS, ROOT_SOURCES };
 
 struct generation {
-  struct handler handler; /* first, so that a handler is its generation */
+  struct handler handler; /* The first member: its address is the generation's. */
   struct script *script;
-  struct generation *next; /* of those that have a successor and still have conversations */
-  unsigned number;         /* from 1 on */
-  int64_t since;           /* when it began to serve, in ms */
-  uint64_t fingerprint;    /* of its sources when it had been loaded */
-  struct sources *sources; /* Lua's, behind `roots`; NULL before it is prepared */
-  struct framing framing;  /* what handler.framing points to, if anything */
-  framing_push_request *push_request; /* Of that framing. */
+  struct generation *next; /* The next older generation that still has sessions. */
+  unsigned number;         /* The first generation has the number 1. */
+  int64_t since;           /* When the generation began to serve, in ms. */
+  uint64_t fingerprint;    /* The fingerprint of the sources at the end of loading. */
+  struct sources *sources; /* In `roots`, owned by Lua; NULL before the generation is prepared. */
+  struct framing framing;  /* What handler.framing points to, unless that is NULL. */
+  framing_push_request *push_request; /* Pushes the requests of this framing. */
   struct task *first_task; /* The tasks that have not ended, in the order of their making. */
   struct task *last_task;
-  int functions[FUNCTION_COUNT]; /* references; LUA_NOREF where there is none */
+  int functions[FUNCTION_COUNT]; /* References; LUA_NOREF: the protocol lacks the function. */
   int input_key;        /* The reference of "request" with a framing, else of "incoming". */
   int close_key;        /* The reference of "close_when_done". */
-  int metatable;        /* of every `self` */
-  int roots;            /* a list: what it consists of, see enum root */
-  bool is_connect_only; /* has handle_connect and takes no requests */
+  int metatable;        /* The reference of the metatable of every `self`. */
+  int roots;            /* The reference of a list with the indices of enum root. */
+  bool is_connect_only; /* The protocol has handle_connect and takes no requests. */
   bool close_when_done;
   lua_Integer blocksize;
   char listen[LISTEN_MAX];
@@ -61,18 +61,18 @@ struct generation {
   char example[EXAMPLE_MAX];
 };
 
-/* An empty generation with the functions of `handler`: nothing is loaded, and generation_unload()
- * may be called. */
+/* Makes an empty generation with the functions of `handler`. generation_unload() may be called
+ * already. */
 void generation_init(struct generation *generation, struct script *script,
                      const struct handler *handler);
 
-/* Gives up the references. Cannot raise. */
+/* Frees the references. Cannot raise. */
 void generation_unload(lua_State *state, struct generation *generation);
 
-/* "make_response" and the like; static. */
+/* Returns the name of a function, such as "make_response". The text is static. */
 const char *generation_function_name(enum function function);
 
-/* Pushes where and what a function is, for a message: "echo.lua:9: make_response". May raise. */
+/* Pushes the place and name of a function for a message: "echo.lua:9: make_response". May raise. */
 const char *generation_push_place(lua_State *state, const struct generation *generation,
                                   enum function function);
 

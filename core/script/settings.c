@@ -6,7 +6,7 @@
 #include "base/log.h"
 #include "script/sorted_keys.h"
 
-/* A protocol documents so many at most. */
+/* The most settings that a protocol may document. */
 enum { DOCUMENTED_MAX = 100 };
 
 /* ---- parlance.settings --------------------------------------------------------------------- */
@@ -16,7 +16,7 @@ static int refuse_change(lua_State *state) {
   return luaL_error(state, "parlance.settings cannot be changed; a setting is given with --set");
 }
 
-/* The iterator of __pairs: Lua's next(), on the table behind. */
+/* The iterator of __pairs: calls Lua's next() on the table of the values. */
 static int next_setting(lua_State *state) {
   lua_settop(state, 2);
   lua_pushvalue(state, lua_upvalueindex(1));
@@ -35,7 +35,7 @@ void settings_push(lua_State *state, const struct script_options *options) {
   lua_newtable(state);
   lua_createtable(state, 0, 4);
   lua_createtable(state, 0, (int)options->setting_count);
-  for (size_t i = 0; i < options->setting_count; i++) { /* the last one of a name counts */
+  for (size_t i = 0; i < options->setting_count; i++) { /* The last value of a name counts. */
     const struct script_setting *setting = &options->settings[i];
     lua_pushlstring(state, setting->name.data, setting->name.length);
     lua_pushlstring(state, setting->value.data, setting->value.length);
@@ -54,7 +54,7 @@ void settings_push(lua_State *state, const struct script_options *options) {
 
 /* ---- what the protocol documents ----------------------------------------------------------- */
 
-/* What stands at -2 and -1 documents a setting: a name and a line of text. */
+/* Checks the key at -2 and the value at -1: a name and a line of text. */
 static void check_entry(lua_State *state, const char *path) {
   size_t length;
   if (lua_type(state, -2) != LUA_TSTRING)
@@ -72,7 +72,7 @@ static void check_entry(lua_State *state, const char *path) {
     luaL_error(state, "%s: settings.%s is not one line of text", path, name);
 }
 
-/* Leaves the field on the stack, a table or nil. */
+/* Checks the field, and leaves it on the stack: a table or nil. */
 static void check_field(lua_State *state, int protocol, const char *path) {
   int count = 0;
   if (lua_getfield(state, protocol, "settings") == LUA_TNIL) return;
@@ -87,8 +87,8 @@ static void check_field(lua_State *state, int protocol, const char *path) {
   }
 }
 
-/* Warns of a setting that was given in vain, as it seems. `field` is the table of those that the
- * protocol has, or nil. */
+/* Warns of a setting that the protocol does not document. `field` is the index of the documented
+ * settings: a table or nil. */
 static void warn(lua_State *state, int field, const char *given, const char *service) {
   struct log_line line;
   const char *nearest = NULL;

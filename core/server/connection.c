@@ -21,7 +21,7 @@ static struct connection *of_owner(struct session_owner *owner) {
   return (struct connection *)((char *)owner - offsetof(struct connection, owner));
 }
 
-/* The handler has run, which may have taken long. */
+/* A session calls this when its handler has run, which may have taken long. */
 static int64_t tell_time(struct session_owner *owner) {
   struct server *server = connection_server(of_owner(owner));
   server_update_clock(server);

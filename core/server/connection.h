@@ -1,38 +1,42 @@
 /* connection.h: a socket joined to a session. Private to the server room.
  *
- * A connection is first named (if names are looked up), then talks, then lingers: its sending side
- * is shut down and what the peer still sends is thrown away, because closing a socket with unread
- * bytes would reset the connection and could destroy the response on its way. */
+ * A connection has three phases. PHASE_NAMING: the name of the peer is looked up, if names are
+ * looked up at all. PHASE_TALKING: the session runs. PHASE_LINGERING: the sending side is shut
+ * down, and what the peer still sends is thrown away. Closing a socket with unread bytes would
+ * reset the connection, and the peer could lose the response. */
 #ifndef SERVER_CONNECTION_H
 #define SERVER_CONNECTION_H
 
 #include "io/socket.h"
 #include "server/loop.h"
 
-/* Takes over a socket that was just accepted; on failure it is closed and that is logged. */
+/* Takes over a socket that was just accepted. On failure the socket is closed and a line is logged.
+ */
 void connection_open(struct listener *listener, int fd, const struct sockaddr *peer);
 
 /* The server is stopping: see session_drain(). */
 void connection_drain(struct connection *connection);
 
-/* Its handler may have a successor: see session_migrate(). */
+/* To be called when the handler may have a successor: see session_migrate(). */
 void connection_migrate(struct connection *connection);
 
-/* Ends it now; the script is told only if `tells`. It is freed by connection_free_ended(). */
+/* Ends the connection now. The script learns of it only if `tells`. connection_free_ended() frees
+ * the connection. */
 void connection_abort(struct connection *connection, bool tells);
 
-/* Strings that it sends, and that count for nobody any more, count for it. */
+/* Counts shared strings that the connection sends, and that no other connection counts, as its own.
+ */
 void connection_claim(struct connection *connection);
 
-/* Bytes in memory: an unfinished request, and output that was not sent. */
+/* Returns the bytes in memory of an unfinished request and of output that was not sent. */
 size_t connection_buffered(const struct connection *connection);
 
-/* Ends it because all connections together have too many of them. */
+/* Ends the connection because all connections together buffer too many bytes. */
 void connection_refuse(struct connection *connection);
 
 struct connection *connection_next(const struct connection *connection);
 
-/* Frees all that ended in this turn. */
+/* Frees the connections that have ended in this turn. */
 void connection_free_ended(struct server *server);
 
 #endif

@@ -11,11 +11,11 @@
 #include "server/connection.h"
 
 enum {
-  BACKLOG = 4096,    /* the kernel takes less if net.core.somaxconn says so */
-  REST_TIME = 500,   /* ms for accepting who waits when the server stops */
-  BATCH = 64,        /* connections taken from one listener in a turn */
-  RETRY_TIME = 1000, /* ms after which accepting is tried again for want of descriptors */
-  QUIET_TIME = 60000 /* ms without being full, after which being full is worth a line again */
+  BACKLOG = 4096,    /* Connections in a backlog. net.core.somaxconn may allow fewer. */
+  REST_TIME = 500,   /* The most ms for accepting the backlogs when the server stops. */
+  BATCH = 64,        /* The most connections that one listener accepts in a turn. */
+  RETRY_TIME = 1000, /* When no descriptor is left, accepting is tried again after so many ms. */
+  QUIET_TIME = 60000 /* "full" is logged again if the last time was so many ms ago. */
 };
 
 static void pause_listener(struct listener *listener) {
@@ -28,8 +28,8 @@ static bool service_is_full(const struct service *service) {
   return service->max_connections > 0 && service->connections >= service->max_connections;
 }
 
-/* A file must not fail for want of a descriptor because others are slow to take theirs: a
- * connection that may be sent one comes with a second descriptor. */
+/* A response must not fail because slow peers hold the descriptors of their files. So each
+ * connection of a service that sends files counts as two descriptors. */
 static bool server_is_full(const struct server *server) {
   size_t descriptors = server->more_files;
   for (const struct service *service = server->services; service; service = service->next)
@@ -37,8 +37,8 @@ static bool server_is_full(const struct server *server) {
   return descriptors >= server->max_connections;
 }
 
-/* A server that is full stays so, on and off: it is news only after a quiet time. */
-static bool is_news(int64_t *last, int64_t now) {
+/* Whether to log that the server is full: not again within QUIET_TIME. Sets *last to now. */
+static bool should_log_full(int64_t *last, int64_t now) {
   bool is_first = *last == 0 || now - *last > QUIET_TIME;
   *last = now;
   return is_first;
@@ -53,16 +53,16 @@ static void log_full(const struct service *service, size_t connections, const ch
   log_end(&line);
 }
 
-/* Whether there is room for one more; if not, says so once and pauses. */
+/* Whether there is room for one more connection. If not, logs it and pauses the listener. */
 static bool has_room(struct listener *listener) {
   struct service *service = listener->service;
   struct server *server = service->server;
   if (service_is_full(service)) {
-    if (is_news(&service->full_at, server->now))
+    if (should_log_full(&service->full_at, server->now))
       log_full(service, service->connections,
                "max_connections is reached; others wait until one ends");
   } else if (server_is_full(server)) {
-    if (is_news(&server->full_at, server->now))
+    if (should_log_full(&server->full_at, server->now))
       log_full(service, server->connection_count,
                "the descriptor limit is reached; others wait until a connection ends");
   } else
@@ -71,10 +71,11 @@ static bool has_room(struct listener *listener) {
   return false;
 }
 
-/* Scripts have descriptors too, so that the limit can be hit before the count says so. */
-static void run_out(struct listener *listener) {
+/* accept() found no free descriptor. Scripts open files too, which server_is_full() does not count.
+ */
+static void pause_for_descriptors(struct listener *listener) {
   struct server *server = listener->service->server;
-  if (is_news(&server->full_at, server->now))
+  if (should_log_full(&server->full_at, server->now))
     log_full(listener->service, server->connection_count,
              "no descriptor is left to accept with; others wait until a connection ends");
   pause_listener(listener);
@@ -92,7 +93,7 @@ static void log_accept_error(const struct listener *listener) {
   log_end(&line);
 }
 
-/* False: nobody waits, or there is no room. */
+/* Accepts one connection. False: the backlog is empty, there is no room, or accepting failed. */
 static bool accept_one(struct listener *listener) {
   int fd;
   struct sockaddr_storage peer;
@@ -100,7 +101,7 @@ static bool accept_one(struct listener *listener) {
   switch (socket_accept(listener->fd, &fd, &peer)) {
   case STATUS_OK: connection_open(listener, fd, (const struct sockaddr *)&peer); return true;
   case STATUS_AGAIN: return false;
-  case STATUS_FULL: run_out(listener); return false;
+  case STATUS_FULL: pause_for_descriptors(listener); return false;
   default: log_accept_error(listener); return false;
   }
 }
@@ -168,7 +169,7 @@ static enum status adopt(struct service *service, const struct address *address,
   while (*end) end = &(*end)->next;
   *end = listener;
   if (!listener->path && service->server->keepalive > 0)
-    (void)socket_keep_alive(fd, service->server->keepalive); /* it serves without, too */
+    (void)socket_keep_alive(fd, service->server->keepalive); /* It can serve without, too. */
   log_listening(listener);
   return STATUS_OK;
 }
@@ -190,7 +191,7 @@ enum status listener_open(struct service *service, const struct address *address
   return status;
 }
 
-/* Another server may have taken over the path meanwhile, or the socket itself. */
+/* Removes the Unix socket, unless another server has put its own socket at this path. */
 static void remove_socket(const struct listener *listener) {
   struct stat now;
   if (stat(listener->path, &now) == 0 && now.st_ino == listener->file.st_ino &&

@@ -1,4 +1,4 @@
-/* listener.h: accepting. Private to the server room.
+/* listener.h: accepts connections. Private to the server room.
  *
  * Connections are taken in batches. When there is no room for more, the listeners are paused and
  * their backlogs wait; that is logged once. */
@@ -7,14 +7,14 @@
 
 #include "server/loop.h"
 
-/* Listens on an address for a service and logs what came of it. */
+/* Listens on an address for a service, and logs the address. On failure *why says what failed. */
 enum status listener_open(struct service *service, const struct address *address, const char **why);
 
-/* Room may have come free: the paused listeners go on, as far as their limits allow. */
+/* To be called when a connection has ended: resumes the paused listeners that have room again. */
 void listener_resume(struct server *server);
 
-/* Accepts who waits, as far as there is room: they may have sent a request, and would lose it when
- * the listeners are closed. */
+/* Accepts the connections in the backlogs as far as there is room. They may have sent a request,
+ * which would be lost when the listeners are closed. */
 void listener_accept_rest(struct service *service);
 
 /* Stops listening for good. */

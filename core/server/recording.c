@@ -10,47 +10,53 @@
 #include "server/recording_writer.h"
 #include "server/transcript.h"
 
-/* In ms. Reads that come one behind the other within so much time are one step: one request can
- * take several of them. They count as read at the time of the first, so that no limit of time is
- * missed. And an answer that the peer took longer for has its time. */
-enum { STEP_TIME = 10, ANSWER_TIME = 100 };
-
-/* How much of a file is read at once. */
-enum { FILE_CHUNK = 16 * 1024 };
-
-enum kind {
-  SENDS,   /* the client: bytes */
-  ENDS,    /* the client stops sending */
-  ANSWERS, /* the server: bytes */
-  EXPIRES  /* a limit of time is over, and the server does something by itself */
+enum {
+  /* In ms. Reads within this time after the first are one step, since one request can take several
+   * reads. The step has the time of its first read, so that a play misses no limit of time. */
+  STEP_TIME = 10,
+  ANSWER_TIME = 100,     /* In ms. If the peer took longer to read an answer, a `wait` says so. */
+  FILE_CHUNK = 16 * 1024 /* How many bytes of a file are read at once. */
 };
 
-/* In `said`, each step is this header and its bytes. */
+enum kind {
+  SENDS,   /* The client sends bytes. */
+  ENDS,    /* The client stops sending. */
+  ANSWERS, /* The server sends bytes. */
+  EXPIRES  /* A limit of time ends the session. */
+};
+
+/* `steps` is a log of steps: of each, this header and its bytes. */
 struct step {
-  int64_t when; /* ms since the beginning; for ANSWERS: when its last byte was sent. */
+  int64_t when; /* In ms since the beginning; of ANSWERS the time when the last byte was sent. */
   uint32_t length;
   enum kind kind;
 };
 
+/* What recording_look() saw. The log of steps cannot tell how a session ends: a session that is
+ * aborted drops its output and its input, and then no step shows what it still had to do. */
+struct look {
+  bool is_whole; /* The whole answer was in `steps`. */
+  bool is_idle;  /* The whole answer was sent. */
+  bool closes;   /* The server was to close after the answer. */
+  size_t unseen; /* How many bytes of the client the script had not seen. */
+};
+
 struct recording {
   struct recording_job job; /* The first member: its address is the recording's. */
-  struct service *service;  /* Not for the thread of the writer. */
-  struct buffer *said;
-  size_t last;        /* Where in `said` the last step begins. */
-  size_t ahead;       /* Bytes of the session's output that are in `said` but not sent yet. */
+  struct service *service;  /* The writer's thread must not use it. */
+  struct buffer *steps;
+  size_t last;        /* Where in `steps` the last step begins. */
+  size_t ahead;       /* Bytes of the session's output that are in `steps` but not sent yet. */
   int64_t began;      /* The beginning by the server's clock, which limits of time use. */
   int64_t began_real; /* The beginning by the clock of scripts, which the steps use. */
-  int64_t when;       /* ms since the beginning by the clock of scripts, when last read. */
-  int64_t lead;       /* ms by which that clock was ahead of the server's, at most. */
-  uint64_t reloads;
-  bool ends;      /* The client has stopped sending. */
-  bool was_whole; /* At the last look, all of the answer was in `said`. */
-  bool was_idle;  /* At the last look, all of the answer was sent. */
-  bool closes;    /* At the last look, the server was to close after the answer. */
-  size_t unseen;  /* At the last look, bytes of the client that waited behind the answer. */
-  size_t received;
-  enum reason reason;
-  int64_t ended; /* ms since the beginning; set at the end, like `reason`. */
+  int64_t when;       /* The clock of scripts when it was last read, in ms since the beginning. */
+  int64_t lead;       /* The most ms that the clock of scripts was ahead of the server's. */
+  uint64_t reloads;   /* How often the script had been reloaded at the beginning. */
+  size_t received;    /* Bytes from the client. */
+  bool ends;          /* The client has stopped sending. */
+  struct look look;   /* The last look. */
+  enum reason reason; /* Set at the end. */
+  int64_t ended;      /* In ms since the beginning. Set at the end. */
 };
 
 static struct recording_writer *writer_of(const struct recording *recording) {
@@ -61,10 +67,11 @@ static int64_t server_time(const struct recording *recording) {
   return recording->service->server->now - recording->began;
 }
 
-/* What a script would say how much time has passed: a turn's clock stands while it is busy. */
+/* Returns the time that has passed for a script, in ms. The server's clock stands during a turn;
+ * the clock of scripts does not. */
 static int64_t script_time(struct recording *recording) {
   int64_t when = clock_coarse_real_milliseconds() - recording->began_real;
-  if (when > recording->when) recording->when = when; /* the clock can be set back */
+  if (when > recording->when) recording->when = when; /* The clock can be set back. */
   int64_t lead = recording->when - server_time(recording);
   if (lead > recording->lead) recording->lead = lead;
   return recording->when;
@@ -87,8 +94,8 @@ struct recording *recording_begin(struct service *service) {
 }
 
 static void destroy(struct recording **recording) {
-  writer_of(*recording)->memory -= buffer_bytes((*recording)->said).length;
-  buffer_free(&(*recording)->said);
+  writer_of(*recording)->memory -= buffer_bytes((*recording)->steps).length;
+  buffer_free(&(*recording)->steps);
   free(*recording);
   *recording = NULL;
 }
@@ -119,33 +126,33 @@ static void drop_for_memory(struct recording **recording, struct session *sessio
 
 static struct step step_at(const struct recording *recording, size_t place) {
   struct step step;
-  const struct buffer *said = recording->said;
-  memcpy(&step, said->data + said->start + place, sizeof step);
+  const struct buffer *steps = recording->steps;
+  memcpy(&step, steps->data + steps->start + place, sizeof step);
   return step;
 }
 
 static void put_step(struct recording *recording, const struct step *step) {
-  struct buffer *said = recording->said;
-  memcpy(said->data + said->start + recording->last, step, sizeof *step);
+  struct buffer *steps = recording->steps;
+  memcpy(steps->data + steps->start + recording->last, step, sizeof *step);
 }
 
-/* Whether bytes that come now go on with the last step. */
+/* Whether bytes that come now belong to the last step. */
 static bool goes_on(const struct recording *recording, enum kind kind, int64_t when) {
-  if (!recording->said) return false;
+  if (!recording->steps) return false;
   struct step last = step_at(recording, recording->last);
   if (last.kind != kind) return false;
   if (kind == ANSWERS) return true;
-  /* What time it was can stand in the answer, and mostly stands there in seconds. */
+  /* The answer may contain the time, mostly in seconds, so that a step stays within a second. */
   int64_t began = recording->began_real;
   return kind == SENDS && when - last.when < STEP_TIME &&
          (began + when) / 1000 == (began + last.when) / 1000;
 }
 
-/* A step without bytes of its own, or the place for them. */
+/* Adds a step without bytes. */
 static enum status add_step(struct recording *recording, enum kind kind, int64_t when) {
   struct step step = {.when = when, .kind = kind};
-  size_t place = buffer_bytes(recording->said).length;
-  enum status status = buffer_append(&recording->said, (const char *)&step, sizeof step);
+  size_t place = buffer_bytes(recording->steps).length;
+  enum status status = buffer_append(&recording->steps, (const char *)&step, sizeof step);
   if (status != STATUS_OK) return status;
   recording->last = place;
   writer_of(recording)->memory += sizeof step;
@@ -153,7 +160,7 @@ static enum status add_step(struct recording *recording, enum kind kind, int64_t
 }
 
 static enum status add_bytes(struct recording *recording, struct span bytes, int64_t when) {
-  enum status status = buffer_append(&recording->said, bytes.data, bytes.length);
+  enum status status = buffer_append(&recording->steps, bytes.data, bytes.length);
   if (status != STATUS_OK) return status;
   struct step last = step_at(recording, recording->last);
   last.length += (uint32_t)bytes.length;
@@ -168,14 +175,13 @@ static void add(struct recording **recording, struct session *session, enum kind
   struct recording_writer *recording_writer = writer_of(*recording);
   size_t needed = sizeof(struct step) + bytes.length;
   int64_t when = script_time(*recording);
-  /* No earlier in a play than the limit of time that counts from some step before. */
+  /* In a play, the limit of time that counts from an earlier step must be over by then. */
   if (kind == EXPIRES && when < server_time(*recording) + (*recording)->lead)
     when = server_time(*recording) + (*recording)->lead;
-  if (buffer_bytes((*recording)->said).length + needed > RECORDING_CONVERSATION)
+  if (buffer_bytes((*recording)->steps).length + needed > RECORDING_SIZE)
     drop(recording, session, LOG_WARN, "record_dropped", "the conversation is too long");
   else if (recording_writer->memory + needed > RECORDING_MEMORY)
-    drop(recording, session, LOG_WARN, "record_dropped",
-         "too much is said at once in all conversations");
+    drop(recording, session, LOG_WARN, "record_dropped", "all recordings together are too long");
   else if ((!goes_on(*recording, kind, when) && add_step(*recording, kind, when) != STATUS_OK) ||
            add_bytes(*recording, bytes, when) != STATUS_OK)
     drop_for_memory(recording, session);
@@ -183,13 +189,13 @@ static void add(struct recording **recording, struct session *session, enum kind
 
 /* ---- what happens -------------------------------------------------------------------------- */
 
-/* What is still to come of a stream, or for last words, nobody knows. */
+/* Whether the session's output is the whole answer: no stream and no last words can add to it. */
 static bool is_whole(const struct session *session) {
   bool has_last_words = session_wants_turn(session) && session_reason(session) != REASON_NONE;
   return !session_is_responding(session) && !has_last_words;
 }
 
-/* Puts down what the session has said and has not been sent yet. */
+/* Records the output that was not sent yet. */
 static void catch_up(struct recording **recording, struct session *session) {
   struct span waiting;
   struct session_output output;
@@ -203,10 +209,12 @@ static void catch_up(struct recording **recording, struct session *session) {
 }
 
 void recording_look(struct recording **recording, struct session *session) {
-  (*recording)->was_whole = is_whole(session);
-  (*recording)->was_idle = (*recording)->was_whole && !session_has_output(session);
-  (*recording)->closes = (*recording)->ends || session_reason(session) != REASON_NONE;
-  (*recording)->unseen = session_wants_input(session) ? 0 : session_unanswered(session);
+  bool is_answered = is_whole(session);
+  (*recording)->look =
+      (struct look){.is_whole = is_answered,
+                    .is_idle = is_answered && !session_has_output(session),
+                    .closes = (*recording)->ends || session_reason(session) != REASON_NONE,
+                    .unseen = session_wants_input(session) ? 0 : session_unanswered(session)};
   catch_up(recording, session);
 }
 
@@ -229,7 +237,7 @@ void recording_expired(struct recording **recording, struct session *session) {
     add(recording, session, EXPIRES, (struct span){NULL, 0});
 }
 
-/* A part of a file that went from the disk to the socket past us. */
+/* Records a part of a file. The kernel has sent it from the disk, so that it is read here again. */
 static void add_file(struct recording **recording, struct session *session, int file,
                      int64_t offset, size_t length) {
   char chunk[FILE_CHUNK];
@@ -267,7 +275,7 @@ void recording_sends(struct recording **recording, struct session *session,
 
 /* ---- the transcript ------------------------------------------------------------------------ */
 
-/* A script's name as part of a file's name and of a comment. */
+/* Makes a script's name fit for a file's name and for a comment. */
 static void make_plain(const char *name, char *plain, size_t size) {
   static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.";
   size_t i = 0;
@@ -303,23 +311,23 @@ static void write_time(struct transcript *out, int64_t *clock, int64_t when, boo
   *clock = when;
 }
 
-/* Time goes on before what happens by itself, and for answers only where it counts: the limits of
- * time begin anew when an answer has been taken, and of many requests at once the last ones are
- * answered when the first answers have been. */
+/* Whether a `wait` is written before this step. Before an answer it is written only if its time
+ * matters: a limit of time begins anew when the peer has read an answer, and the answer may contain
+ * the time in seconds. */
 static bool takes_time(const struct recording *recording, const struct step *step, int64_t clock) {
   int64_t began = recording->began_real;
   return step->kind != ANSWERS || step->when - clock >= ANSWER_TIME ||
          (began + step->when) / 1000 != (began + clock) / 1000;
 }
 
-/* The last `unseen` bytes of the client's are left out. */
+/* Leaves out the last `unseen` bytes of the client. */
 static void write_steps(const struct recording *recording, size_t unseen, struct transcript *out,
                         int64_t *clock) {
-  struct span said = buffer_bytes(recording->said);
+  struct span steps = buffer_bytes(recording->steps);
   size_t seen = recording->received - unseen;
-  for (size_t place = 0; place < said.length;) {
+  for (size_t place = 0; place < steps.length;) {
     struct step step = step_at(recording, place);
-    struct span bytes = {said.data + place + sizeof step, step.length};
+    struct span bytes = {steps.data + place + sizeof step, step.length};
     bool is_first = place == 0;
     place += sizeof step + step.length;
     if (step.kind == SENDS) {
@@ -339,33 +347,35 @@ static bool is_break(enum reason reason) {
   return reason == REASON_PEER_RESET || reason == REASON_WRITE_TIMEOUT || reason == REASON_STOPPED;
 }
 
-/* The conversation broke off, or was broken off. The client of a play reads at once: it has got all
- * of the answer by then, and would go on to wait for a limit of time that did not count yet. */
+/* Writes the end of a connection that broke. The client of a play reads the whole answer at once.
+ * If it waited after that, another limit of time could end the session. So a `wait` is written only
+ * if the peer had read the whole answer, too. */
 static void write_break(const struct recording *recording, struct transcript *out, int64_t clock,
                         enum reason reason) {
-  if (!recording->was_whole) transcript_line(out, "< ~\".*\"  # and what was not sent any more");
-  if (recording->closes)
+  if (!recording->look.is_whole)
+    transcript_line(out, "< ~\".*\"  # and what was not sent any more");
+  if (recording->look.closes)
     transcript_line(out, "< end");
   else if (reason != REASON_STOPPED) {
-    if (recording->was_idle) write_time(out, &clock, recording->ended, false);
+    if (recording->look.is_idle) write_time(out, &clock, recording->ended, false);
     transcript_line(out, "> gone");
   }
 }
 
 static void write_end(const struct recording *recording, struct transcript *out, int64_t clock,
                       enum reason reason) {
-  if (!recording->said) transcript_line(out, "< \"\"  # the client is there");
+  if (!recording->steps) transcript_line(out, "< \"\"  # the client is there");
   if (is_break(reason))
     write_break(recording, out, clock, reason);
-  else if (reason != REASON_DRAINED) /* where it was the server that stopped */
+  else if (reason != REASON_DRAINED) /* Not the script, but the end of the server closes then. */
     transcript_line(out, "< end");
 }
 
-/* On the writer's thread. */
+/* Runs on the writer's thread. */
 static void render(struct recording_job *job) {
   struct recording *recording = (struct recording *)job;
   int64_t clock = 0;
-  size_t unseen = is_break(recording->reason) ? recording->unseen : 0;
+  size_t unseen = is_break(recording->reason) ? recording->look.unseen : 0;
   write_steps(recording, unseen, &job->text, &clock);
   write_end(recording, &job->text, clock, recording->reason);
 }
@@ -373,7 +383,7 @@ static void render(struct recording_job *job) {
 static void discard(struct recording_job *job) {
   struct recording *recording = (struct recording *)job;
   buffer_free(&job->text.text);
-  buffer_free(&recording->said);
+  buffer_free(&recording->steps);
   free(recording);
 }
 
@@ -387,7 +397,7 @@ void recording_finish(struct recording **recording, struct session *session) {
   job->render = render;
   job->discard = discard;
   job->began = finished->began_real;
-  job->memory = buffer_bytes(finished->said).length;
+  job->memory = buffer_bytes(finished->steps).length;
   make_plain(finished->service->name, job->service, sizeof job->service);
   session_identify(session, &who);
   snprintf(job->peer, sizeof job->peer, "%s", who.host);

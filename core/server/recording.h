@@ -1,13 +1,12 @@
-/* recording.h: what is said in one conversation, until it is over and its transcript is written
- * (docs/transcripts.md, "Recording"). Private to the server room.
+/* recording.h: records the bytes of one session and writes them as a transcript when the session
+ * has ended (docs/transcripts.md, "Recording"). Private to the server room.
  *
- * A transcript is played back by a client that reads at once, so it has to say what the server
- * answers to what it has been given, and not how fast the peer took that. Before the session is
- * given anything, all that it has to say by then is therefore put down, also what has not been sent
- * yet.
+ * The client that plays a transcript reads each answer at once. So a transcript must hold the
+ * answer to each input, and not how fast the peer has read it. Therefore all output of the session
+ * is recorded before the session gets more input, also output that was not sent yet.
  *
- * What cannot be recorded to its end (there is too much of it, or no memory) is dropped, which sets
- * the pointer to NULL and is logged. */
+ * A recording that gets too large, or for which there is no memory, is dropped: this is logged, and
+ * the pointer becomes NULL. */
 #ifndef SERVER_RECORDING_H
 #define SERVER_RECORDING_H
 
@@ -16,26 +15,25 @@
 
 struct recording;
 
-/* For a session that is about to start; the server must have a recording_writer. NULL: it is not
- * recorded.
- */
+/* Starts the recording of a session that is about to start. The server must have a
+ * recording_writer. NULL: the session is not recorded. */
 struct recording *recording_begin(struct service *service);
 
-/* The session is about to be given these bytes, or told that no more will come. */
+/* To be called before the session gets these bytes, or learns that no more will come. */
 void recording_receives(struct recording **recording, struct session *session, struct span bytes);
 void recording_receives_end(struct recording **recording, struct session *session);
 
-/* So much of what session_output() gave was sent; the session is about to be told. */
+/* To be called when `sent` bytes of this output were sent, before session_sent(). */
 void recording_sends(struct recording **recording, struct session *session,
                      const struct span *spans, const struct session_output *output, size_t sent);
 
-/* The session may be about to end before it has said all. */
+/* To be called before a call that may end the session before all its output is sent. */
 void recording_look(struct recording **recording, struct session *session);
 
-/* session_expire() was called, behind recording_look(). */
+/* To be called after session_expire(), which recording_look() precedes. */
 void recording_expired(struct recording **recording, struct session *session);
 
-/* The session has ended and is about to be destroyed: writes the transcript. */
+/* Writes the transcript. To be called when the session has ended, before it is destroyed. */
 void recording_finish(struct recording **recording, struct session *session);
 
 #endif

@@ -15,8 +15,8 @@
 
 enum {
   NAME_SIZE = RECORDING_NAME_SIZE,
-  PATIENCE = 5, /* s for what is still to be written when the server stops */
-  /* Names that may be taken: by a server that ran before, in the same second. */
+  PATIENCE = 5, /* Seconds to wait for the writer when the server stops. */
+  /* How many names are tried: a server that ran in the same second may have taken some. */
   TRIES = 2 * RECORDING_FILES
 };
 
@@ -25,7 +25,7 @@ static int create_file(const struct recording_writer *recording_writer, const ch
                 O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, S_IRUSR | S_IWUSR);
 }
 
-/* Gives up a file that is of no use; errno stays. */
+/* Closes and removes a file. Keeps errno. */
 static void discard(const struct recording_writer *recording_writer, const char *name, int fd) {
   int saved = errno;
   if (fd >= 0) close(fd);
@@ -33,7 +33,7 @@ static void discard(const struct recording_writer *recording_writer, const char 
   errno = saved;
 }
 
-/* Rights do not tell all: the disk may be full or read-only. */
+/* Writes a file: permissions do not tell that the disk is full or read-only. */
 static enum status try_folder(const struct recording_writer *recording_writer) {
   char name[NAME_SIZE];
   snprintf(name, sizeof name, ".parlance-%ld.part", (long)getpid());
@@ -59,8 +59,8 @@ void recording_writer_give_back(struct recording_writer *recording_writer) {
   recording_writer->places--;
 }
 
-/* Creates `.NAME.part` for the next NAME that is free. Whoever has that file has the name, also
- * before other servers that write to this folder. Returns -1 when none can be had. */
+/* Creates `.NAME.part` for the next free NAME. This file reserves the name, also against other
+ * servers that write to this folder. Returns the descriptor, or -1. */
 static int create_part(struct recording_writer *recording_writer, const char *base, char *name,
                        char *part) {
   for (int tries = 0; tries < TRIES; tries++) {
@@ -105,7 +105,7 @@ static void write_file(struct recording_writer *recording_writer, struct recordi
     return;
   }
   bool is_written = write_all(fd, buffer_bytes(job->text.text)) == STATUS_OK;
-  if (is_written) { /* as far as close() agrees */
+  if (is_written) { /* close() may report that writing has failed. */
     is_written = close(fd) == 0;
     fd = -1;
   }
@@ -147,13 +147,14 @@ static void *write_jobs(void *context) {
     recording_writer->done = job;
     pthread_mutex_unlock(&recording_writer->lock);
     ssize_t written =
-        write(recording_writer->event, &one, sizeof one); /* fails only where it is awake */
+        write(recording_writer->event, &one,
+              sizeof one); /* Fails only if the counter is full; then the loop is awake. */
     (void)written;
   }
   return NULL;
 }
 
-/* Signals are for the loop's thread. */
+/* Starts the thread with all signals blocked: the loop's thread gets them. */
 static bool start_writer(struct recording_writer *recording_writer) {
   sigset_t all, before;
   sigfillset(&all);
@@ -208,7 +209,7 @@ static void ready(struct event_handler *event_handler, unsigned events) {
 void recording_writer_submit(struct recording_writer *recording_writer, struct recording_job *job) {
   job->next = NULL;
   if (!recording_writer->has_writer &&
-      !start_writer(recording_writer)) { /* better slowly than not at all */
+      !start_writer(recording_writer)) { /* Without a thread, this thread writes the file. */
     do_job(recording_writer, job);
     finish(recording_writer, job);
     return;
@@ -223,7 +224,7 @@ void recording_writer_submit(struct recording_writer *recording_writer, struct r
   pthread_mutex_unlock(&recording_writer->lock);
 }
 
-/* False: it does not come to an end; a disk that hangs must not keep the server. */
+/* Ends the writer's thread. False: it did not end in time, because the disk hangs or is slow. */
 static bool end_writer(struct recording_writer *recording_writer) {
   struct timespec patience;
   if (!recording_writer->has_writer) return true;
@@ -237,8 +238,9 @@ static bool end_writer(struct recording_writer *recording_writer) {
 }
 
 void recording_writer_destroy(struct recording_writer *recording_writer) {
-  if (!end_writer(recording_writer)) { /* which still uses it */
-    log_event(LOG_ERROR, "record_failed", "detail", "the disk takes too long for what was left");
+  if (!end_writer(recording_writer)) { /* The thread still uses the memory. */
+    log_event(LOG_ERROR, "record_failed", "detail",
+              "the disk is too slow: the last transcripts were not written");
     return;
   }
   reap(recording_writer);

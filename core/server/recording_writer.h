@@ -1,8 +1,7 @@
-/* recording_writer.h: the folder that recorded conversations are written to. Private to the server
- * room.
+/* recording_writer.h: the folder of the recordings. Private to the server room.
  *
- * It gives each conversation its place, so that neither the files nor the memory of those that go
- * on grow without end, and writes the files. What was said is left to recording.h. */
+ * It limits the number of the files and the memory of all recordings, and writes the files. The
+ * text of a file is made by recording.h. */
 #ifndef SERVER_RECORDING_WRITER_H
 #define SERVER_RECORDING_WRITER_H
 
@@ -19,65 +18,67 @@
 #include "server/transcript.h"
 
 enum {
-  /* Files that one run of the server writes. */
+  /* The most files that one run of the server writes. */
   RECORDING_FILES = 1000,
-  /* What is kept of one conversation, in bytes: what was said, and some for each step. */
-  RECORDING_CONVERSATION = 1024 * 1024,
+  /* The most bytes in memory for one recording: the bytes of both sides and a header for each step.
+   */
+  RECORDING_SIZE = 1024 * 1024,
+  /* The size of a file's name, in bytes. */
   RECORDING_NAME_SIZE = 160,
-  /* And of all that go on or wait to be written. */
+  /* The most bytes in memory for all recordings that are not written yet. */
   RECORDING_MEMORY = 64 * 1024 * 1024
 };
 
-/* A conversation that has ended, on its way to the disk. The writer's from
- * recording_writer_submit() until it is done; then the loop's again, which logs what came of it and
- * calls discard(). */
+/* The recording of a session that has ended. After recording_writer_submit() it belongs to the
+ * writer's thread until the file is written. Then it belongs to the loop's thread again, which logs
+ * the result and calls discard(). */
 struct recording_job {
   struct recording_job *next;
-  void (*render)(struct recording_job *job); /* on the writer's thread: adds to `text` */
+  void (*render)(struct recording_job *job); /* Adds to `text`; runs on the writer's thread. */
   void (*discard)(struct recording_job *job);
   struct transcript text;
-  size_t memory; /* that it is counted with */
-  int64_t began; /* ms since 1970 */
+  size_t memory; /* Its share of recording_writer.memory, in bytes. */
+  int64_t began; /* In ms since 1970. */
   char service[64];
   char peer[ADDRESS_TEXT_MAX];
   unsigned port;
-  int error; /* 0: it was written */
+  int error; /* The errno of writing; 0: the file was written. */
   char name[RECORDING_NAME_SIZE];
 };
 
 struct recording_writer {
-  struct event_handler event_handler; /* for the loop: jobs are done */
-  int event;                          /* its descriptor */
+  struct event_handler event_handler; /* Runs on the loop's thread when jobs are done. */
+  int event;                          /* The descriptor for this event. */
   bool has_writer;
   pthread_t writer;
-  pthread_mutex_t lock; /* of what follows, to `is_ending` */
+  pthread_mutex_t lock; /* Protects the members from `wake` to `is_ending`. */
   pthread_cond_t wake;
-  struct recording_job *first, *last; /* to be written */
-  struct recording_job *done;
+  struct recording_job *first, *last; /* The queue of jobs to be written. */
+  struct recording_job *done;         /* The jobs whose result was not logged yet. */
   bool is_ending;
   int folder;
-  size_t places; /* given away: to files, and to conversations that go on */
-  size_t number; /* of the last file; the writer's */
-  size_t memory; /* of the conversations that go on, and of those that are not written yet */
+  size_t places; /* How many files were written or are reserved for a recording. */
+  size_t number; /* The number in the last file's name. Only the writer uses it. */
+  size_t memory; /* Bytes in memory for all recordings that are not written yet. */
   bool is_full;
-  struct log_limit limit; /* so that peers cannot flood the log with what is not recorded */
+  struct log_limit limit; /* Limits the lines about recordings that were dropped. */
 };
 
-/* Makes the folder if it is missing, and sees that something can be written there. STATUS_ERROR:
- * errno says why not. */
+/* Makes the folder if it does not exist, and tries to write a file there. STATUS_ERROR: errno says
+ * why that failed. */
 enum status recording_writer_create(const char *folder, struct recording_writer **created);
 
-/* False: no place is left, which is logged once. */
+/* Reserves a file for a recording. False: no file is left, which is logged once. */
 bool recording_writer_take_place(struct recording_writer *recording_writer);
 
-/* The conversation that had it gets no file. */
+/* Gives back the file of a recording that is not written. */
 void recording_writer_give_back(struct recording_writer *recording_writer);
 
-/* Has a conversation written, all of it or nothing, by a thread that the loop does not wait for: a
- * slow disk keeps nobody waiting. */
+/* Has the file of a recording written, whole or not at all. A thread of its own writes it, so that
+ * the loop does not wait for a slow disk. */
 void recording_writer_submit(struct recording_writer *recording_writer, struct recording_job *job);
 
-/* Waits for what is still to be written, but not for ever. */
+/* Waits until the files are written, but only for a few seconds. */
 void recording_writer_destroy(struct recording_writer *recording_writer);
 
 #endif

@@ -4,12 +4,12 @@
 #include <errno.h>
 
 enum {
-  SPANS = 16,
+  SPANS = 16,                    /* Spans that one system call sends. */
   TURN_BUDGET = 4 * 1024 * 1024, /* Bytes that a connection may send in a turn. */
-  TURN_TIME = 20,                /* ms that it may send in a turn, where pieces are made slowly. */
-  DRAIN_READS = 16,    /* Reads in a turn, to find out that no request is left to be finished. */
-  CATCH_UP_READS = 16, /* Reads before a limit of time ends a session. */
-  CHECKS = 4           /* Checks of the delivery in a write_timeout. */
+  TURN_TIME = 20,                /* The most ms that it may send in a turn, if a script is slow. */
+  DRAIN_READS = 16,              /* The most reads in a turn while the server is stopping. */
+  CATCH_UP_READS = 16,           /* The most reads before a limit of time ends a session. */
+  CHECKS = 4                     /* Checks of the delivery in a write_timeout. */
 };
 
 void transfer_abort(struct connection *connection, enum reason reason) {
@@ -34,7 +34,7 @@ int64_t transfer_next_check(const struct connection *connection) {
   const struct service *service = connection->listener->service;
   int64_t deadline = session_deadline(connection->session);
   int64_t timeout = service->handler->limits.write_timeout;
-  if (timeout <= 0) return deadline; /* nothing depends on the progress */
+  if (timeout <= 0) return deadline; /* Nothing depends on the progress. */
   int64_t check = service->server->now + timeout / CHECKS + 1;
   return check < deadline ? check : deadline;
 }
@@ -61,7 +61,7 @@ static enum status send_next(struct connection *connection, size_t *budget) {
     for (size_t i = 0; i < output.count; i++) wanted += spans[i].length;
     status = socket_write(connection->fd, spans, output.count, output.more, &sent);
   } else {
-    assert(output.file >= 0); /* session_has_output() is false if a stream is next */
+    assert(output.file >= 0); /* session_has_output() is false if a stream is next. */
     int64_t offset = output.offset;
     wanted = output.file_length < *budget ? output.file_length : *budget;
     status = socket_send_file(connection->fd, output.file, &offset, wanted, &sent);
@@ -90,10 +90,10 @@ bool transfer_send(struct connection *connection) {
   while (session_has_output(session) && budget > 0) {
     enum status status = send_next(connection, &budget);
     if (session_wants_turn(session)) break;
-    /* Also when the peer takes no more: buffered requests are answered before more is read. */
+    /* Buffered requests are answered before more is read, also when the peer takes no more. */
     session_resume(session, connection_server(connection)->now);
     if (status != STATUS_OK) break;
-    if (!session_has_output(session)) break; /* nearly always: without reading the clock */
+    if (!session_has_output(session)) break; /* The usual case does not read the clock. */
     server_update_clock(connection_server(connection));
     if (started == 0) started = connection_server(connection)->now;
     if (connection_server(connection)->now - started >= TURN_TIME) return true;

@@ -8,25 +8,27 @@
 
 #include "server/connection_internal.h"
 
-/* Sends, and resumes the session as room comes free, until the peer takes no more or the share of
- * this turn is used up. True: what is left waits for nothing but the next turn. */
+/* Sends, and resumes the session when the output has room again. Stops when the peer takes no more
+ * or when the share of this turn is used up. True: the rest can go on in the next turn. */
 bool transfer_send(struct connection *connection);
 
 /* Reads once and gives the session what came. STATUS_AGAIN: there is nothing to read now. */
 enum status transfer_receive(struct connection *connection);
 
-/* The server is stopping: reads and answers what has arrived, and tells the session to end when
- * there is nothing more to read. Returns what the last transfer_send() did. */
+/* To be called when the server is stopping: reads and answers the requests that have arrived, and
+ * tells the session to end when nothing is left to read. Returns what the last transfer_send()
+ * returned. */
 bool transfer_drain(struct connection *connection);
 
-/* Before a limit of time ends the session: reads and sends what the peer has made possible while
- * the server was busy, though no event has told so yet. */
+/* To be called before a limit of time ends the session: reads and sends once more. The peer may
+ * have sent or read while the server was busy, and the event may not have arrived yet. */
 void transfer_catch_up(struct connection *connection);
 
 /* Tells the session if the peer has taken bytes from the kernel's buffer since the last check. */
 void transfer_check_delivery(struct connection *connection);
 
-/* When the next check is due while output waits, or the session's own deadline before that. */
+/* Returns when the next check is due while output waits, or the session's deadline if that is
+ * earlier. */
 int64_t transfer_next_check(const struct connection *connection);
 
 /* Aborts the session for this reason. */

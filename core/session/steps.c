@@ -9,8 +9,9 @@
 /* How long a stream that has nothing is not asked again, in ms: at first, and at most. */
 enum { STREAM_PAUSE = 10, STREAM_PAUSE_MAX = 100 };
 
-/* The handler is shown at least so much of what is there: a string of so many bytes fills a block
- * of 128 with what Lua and the allocator add to it, and larger ones are dearer to give back. */
+/* The smallest window, in bytes. With the header and the end that Lua adds, a string of 95 bytes
+ * takes 120, which is what a block of 128 of the allocator holds. Larger blocks cost more to free.
+ */
 enum { WINDOW_MIN = 95 };
 
 /* An unfinished request of this size is asked about again when this share of it is new, or when a

@@ -1,7 +1,7 @@
 -- luacheck: ignore 631 (long lines)
 -- What Redis answers, byte by byte: requests in the inline form and their replies, in groups that begin
 -- with empty databases on a new connection. spec/protocols/redis_spec.lua holds protocols/redis.lua to
--- them, and, where there is one, redis-server itself.
+-- them, and spec/protocols/redis_server_spec.lua redis-server itself, where it is installed.
 return {
   { "PING and what is no command", {
     { "PING", "+PONG\r\n" },
