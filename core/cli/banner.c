@@ -6,19 +6,20 @@
 
 #include "io/child.h"
 
-/* The statuses with which a shell says that there is no such program, or that it cannot be run. */
+/* The exit statuses of a shell for a program that cannot be run, and for one that does not exist.
+ */
 enum { NO_PROGRAM = 126, NO_SUCH_COMMAND = 127 };
 
-enum { PATIENCE = 1000 }; /* ms */
+enum { PATIENCE = 1000 }; /* The most ms that `nc -h` may take. */
 
 /* ---- the client that this machine has ------------------------------------------------------- */
 
-/* By what it does when its input ends, while the server keeps the connection open. */
+/* The kinds of nc differ in what they do at the end of their input. */
 enum client {
-  CLIENT_NONE,    /* there is no nc: bash can connect by itself, but not to a Unix socket */
-  CLIENT_ENDS,    /* it passes the end on, so that the server closes, too: ncat, busybox */
-  CLIENT_NEEDS_N, /* the same, with -N: OpenBSD's, Debian's netcat-openbsd */
-  CLIENT_NEEDS_Q  /* it can only be told when to give up, with -q: Debian's netcat-traditional */
+  CLIENT_NONE,    /* There is no nc. bash can connect, too, but not to a Unix socket. */
+  CLIENT_ENDS,    /* It stops sending, so that the server closes, too: ncat, busybox. */
+  CLIENT_NEEDS_N, /* It stops sending only with -N: OpenBSD's, Debian's netcat-openbsd. */
+  CLIENT_NEEDS_Q  /* It can only quit after some seconds, with -q: Debian's netcat-traditional. */
 };
 
 struct known_client {
@@ -26,7 +27,8 @@ struct known_client {
   bool knows_unix;
 };
 
-/* -N as one of several letters ("[-46CDdFhklNnrStUuvZz]") or alone. */
+/* Whether the help names this option: alone, or as one of several letters ("[-46CDdFhklNnrStUu]").
+ */
 static bool has_letter(const char *help, char letter) {
   for (const char *at = strchr(help, '-'); at; at = strchr(at + 1, '-')) {
     bool is_word = at == help || strchr(" \t\n[|", at[-1]);
@@ -37,7 +39,7 @@ static bool has_letter(const char *help, char letter) {
   return false;
 }
 
-/* What nc says of itself, into help[size]; false: there is none, or it says nothing in time. */
+/* Reads the output of `nc -h` into help[size]. False: there is no nc, or no output in time. */
 static bool read_help(char *help, size_t size) {
   char *words[] = {"sh", "-c", "nc -h 2>&1", NULL};
   const struct child_command plan = {"/bin/sh", words, environ};
@@ -51,7 +53,7 @@ static bool read_help(char *help, size_t size) {
   return has_ended && end.status != NO_SUCH_COMMAND && end.status != NO_PROGRAM && help[0] != '\0';
 }
 
-/* Asks nc itself, since several programs have that name. */
+/* Finds out which nc is installed, from its help: several programs have this name. */
 static struct known_client find_client(void) {
   char help[8192];
   if (!read_help(help, sizeof help)) return (struct known_client){CLIENT_NONE, false};
@@ -65,7 +67,7 @@ static struct known_client find_client(void) {
 
 /* ---- what is printed ------------------------------------------------------------------------ */
 
-/* As an argument of printf(1); what is `special` where it stands is written as a number. */
+/* Prints bytes as an argument of printf(1). Characters in `special` are written as numbers. */
 static void print_escaped(FILE *file, struct span bytes, const char *special) {
   for (size_t i = 0; i < bytes.length; i++) {
     unsigned char byte = (unsigned char)bytes.data[i];
@@ -97,7 +99,7 @@ static void print_where(const struct address *address, unsigned port) {
   fprintf(stderr, "  on   %s\n", text);
 }
 
-/* A name that needs no look-up: not every machine has an /etc/hosts. */
+/* Returns a host that needs no look-up if it is local: not every machine has an /etc/hosts. */
 static const char *host_of(const struct address *address) {
   bool is_local = address->host[0] == '\0' || strcmp(address->host, "localhost") == 0;
   return is_local ? "127.0.0.1" : address->host;
@@ -119,7 +121,7 @@ static void print_nc(const struct address *address, unsigned port, struct span e
     fprintf(stderr, "%s %u\n", host_of(address), port);
 }
 
-/* Whatever the user's shell is, bash is there on every Debian. */
+/* Every Debian has bash, whatever the user's shell is. */
 static void print_bash(const struct address *address, unsigned port, struct span example) {
   if (example.length == 0) {
     fprintf(stderr, "bash -c 'cat </dev/tcp/%s/%u'\n", host_of(address), port);

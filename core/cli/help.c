@@ -6,7 +6,7 @@
 #include "cli/commands.h"
 #include "reload/reload.h"
 
-/* The widest name of a setting that the others are aligned with. */
+/* The descriptions of settings are aligned up to this length of a name. */
 enum { WIDTH_MAX = 24 };
 
 static void measure(void *context, const char *name, const char *about, const struct span *value) {
@@ -16,7 +16,7 @@ static void measure(void *context, const char *name, const char *about, const st
   if (length > *width && length <= WIDTH_MAX) *width = length;
 }
 
-/* A value may hold anything: it is shown in one line. */
+/* Prints a value in one line, whatever bytes it has. */
 static void print_value(const struct span *value) {
   for (size_t i = 0; i < value->length; i++) {
     unsigned char byte = (unsigned char)value->data[i];
@@ -50,7 +50,7 @@ static void print_settings(struct script *script) {
   (void)script_each_setting(script, print_setting, &width);
 }
 
-/* "30 s", "0.5 s" or "none". */
+/* Prints a limit as "30 s", "0.5 s" or "none". */
 static void print_time(const char *option, int64_t ms) {
   if (ms == 0)
     printf("  --%-16s none\n", option);
@@ -82,7 +82,7 @@ static void describe(struct script *script, const char *path) {
   print_limits(&script_handler(script)->limits);
 }
 
-/* What the script itself prints while it is loaded goes to standard error. */
+/* Loads the script. What it prints meanwhile goes to standard error. */
 static bool load_quietly(struct script *script, const char **error) {
   fflush(stdout);
   int kept = dup(STDOUT_FILENO);

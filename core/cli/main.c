@@ -6,7 +6,7 @@
 #include "cli/commands.h"
 #include "cli/paths.h"
 
-/* A server started with a standard stream closed would take its number for a socket. */
+/* Opens standard streams that are closed: otherwise a socket would get the number of one. */
 static void open_standard_streams(void) {
   int fd;
   do fd = open("/dev/null", O_RDWR);
@@ -14,7 +14,7 @@ static void open_standard_streams(void) {
   if (fd >= 0) close(fd);
 }
 
-/* What was to be printed has been; a full disk is no success. */
+/* Returns the exit status, which is EXIT_FAILED if standard output cannot be written. */
 static int finished(int status) {
   return status == EXIT_STOPPED && fflush(stdout) != 0 ? EXIT_FAILED : status;
 }

@@ -15,7 +15,7 @@ static const char usage[] =
     "ten\n"
     "lines. Overwrites nothing.\n";
 
-/* False: the arguments are no name, or more than one. */
+/* Parses the arguments. False: they are not exactly one name. */
 static bool parse(int argc, char **argv, const char **name, bool *is_bare) {
   *name = NULL;
   *is_bare = false;

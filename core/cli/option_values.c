@@ -119,7 +119,7 @@ bool option_set_log_format(const char *name, const char *text, void *field) {
   return log_parse_format(text, field) || option_complain(name, text, "text or json");
 }
 
-/* The tools read these values themselves, as they were typed. */
+/* These functions only check: check and fuzz get the values as they were typed. */
 
 bool option_check_format(const char *name, const char *text, void *field) {
   (void)field;

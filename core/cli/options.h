@@ -1,4 +1,4 @@
-/* options.h: the command line, parsed.
+/* options.h: parses the command line.
  *
  * Options for a script stand before it and hold for it alone; options for the whole server may
  * stand anywhere. Mistakes are reported on standard error in one line each. */
@@ -15,21 +15,21 @@
 #include "server/server.h"
 #include "simulator/program.h"
 
-/* What the binary is asked to do: the word that stands first, or nothing. */
+/* The command: the first word of the command line. Without such a word it is COMMAND_SERVE. */
 enum command { COMMAND_SERVE, COMMAND_CHECK, COMMAND_FUZZ };
 
 struct script_entry {
   struct script_options script;
-  const char **transcripts; /* files and folders to check it with */
+  const char **transcripts; /* Files and folders of transcripts for check and fuzz. */
   size_t transcript_count;
   struct address *addresses;
   size_t address_count;
   size_t max_connections;
-  struct script_setting *settings; /* what the script's options point to */
-  char *longer_path;               /* PATH.lua where PATH was given, or NULL */
+  struct script_setting *settings; /* script.settings points to these. */
+  char *longer_path;               /* PATH.lua if only PATH was given, or NULL. */
 };
 
-/* In server.max_buffered. */
+/* The value of server.max_buffered without the option. */
 static const size_t BUFFERED_NOT_GIVEN = SIZE_MAX;
 
 enum { TOOL_OPTIONS_MAX = 8 };
@@ -39,7 +39,7 @@ struct options {
   struct server_options server;
   enum log_level log_level;
   enum log_format log_format;
-  size_t log_bytes; /* of the peers', in a line */
+  size_t log_bytes; /* How many bytes of a peer a line of the log may show. */
   bool no_watch;
   bool preflights;     /* A script is checked before it is reloaded. */
   bool allows_effects; /* A script that is simulated may change things on this machine. */
@@ -47,17 +47,17 @@ struct options {
   bool help;
   bool version;
   bool paths;
-  struct program_option tool[TOOL_OPTIONS_MAX]; /* of the command, as they were typed */
+  struct program_option tool[TOOL_OPTIONS_MAX]; /* Options of check and fuzz, as typed. */
   size_t tool_count;
   struct script_entry *scripts;
   size_t script_count;
 };
 
-/* Parses argv; the texts in options point into it. False: a mistake, which was reported.
- * options_deinit() is to be called in either case. */
+/* Parses argv. The texts in options point into argv. False: there is a mistake, which was reported.
+ * options_deinit() must be called in both cases. */
 bool options_parse(struct options *options, int argc, char **argv);
 
-/* What --help prints. */
+/* The text that --help prints. */
 extern const char options_help[];
 
 void options_deinit(struct options *options);

@@ -9,8 +9,8 @@
 
 #include "cli/commands.h"
 
-/* Finds the folder at this relative path from the binary's folder. False: there is none with
- * `content` in it. */
+/* Finds the folder at this path relative to the binary's folder. False: there is no such folder, or
+ * `content` is not in it. */
 static bool find_folder(const char *relative, const char *content, char folder[PATH_MAX]) {
   char path[2 * PATH_MAX];
   ssize_t length = readlink("/proc/self/exe", path, PATH_MAX);

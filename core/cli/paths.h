@@ -2,10 +2,10 @@
 #ifndef CLI_PATHS_H
 #define CLI_PATHS_H
 
-/* The folder of the Lua modules, as installed or in a build tree. NULL: there is none. */
+/* Returns the folder of the Lua modules, installed or in a build tree. NULL: there is none. */
 const char *paths_modules(void);
 
-/* The folder of the C modules for spec runners, or NULL. */
+/* Returns the folder of the C modules for spec runners, or NULL. */
 const char *paths_c_modules(void);
 
 #endif

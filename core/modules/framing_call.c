@@ -7,14 +7,14 @@
 #include "script/client.h"
 #include "session/session.h"
 
-/* How far a framing that was called on a `self` has come in the request at hand. */
+/* How far a framing that is called on a `self` has come in the current request. */
 struct call_progress {
-  uint64_t requests; /* How many requests had been answered: it is of no use for a later one. */
+  uint64_t requests; /* Requests answered before: if there are more now, the progress is old. */
   struct framing_progress progress;
 };
 
-/* The registry's key of a weak table from every such `self` to a table from framings to a
- * call_progress. */
+/* The key in the registry of a weak table. It maps each such `self` to a table that maps framings
+ * to their struct call_progress. */
 static const char progress_key;
 
 static void push_progress_of_all(lua_State *L) {
@@ -29,7 +29,7 @@ static void push_progress_of_all(lua_State *L) {
   lua_rawsetp(L, LUA_REGISTRYINDEX, &progress_key);
 }
 
-/* Gives how far the framing has come, or zeros if that is not known. Leaves the stack as it is. */
+/* Returns how far the framing has come; zeros: that is not known. Does not change the stack. */
 static struct framing_progress find_progress(lua_State *L, const struct session *session,
                                              size_t length) {
   const struct call_progress *found = NULL;
@@ -85,9 +85,9 @@ static void forget_progress(lua_State *L) {
   lua_settop(L, top);
 }
 
-/* Returns what a request_complete would, for an answer of the framing at index 1. If there is a
- * request, sets the field of the table at index 2, which is the `self` of the session if there is
- * one. */
+/* Returns the values of a request_complete for an answer of the framing at index 1. If the request
+ * is complete, sets the field `request` of the table at index 2. If there is a session, this table
+ * is its `self`. */
 static int return_answer(lua_State *L, const struct framing *framing, struct session *session,
                          const struct framing_answer *answer) {
   char why[FRAMING_WHY_MAX];
@@ -116,8 +116,7 @@ static int return_answer(lua_State *L, const struct framing *framing, struct ses
   return 2;
 }
 
-/* An input of fewer bytes is looked at again from its beginning: that is cheaper than remembering.
- */
+/* The progress in an input of fewer bytes is not stored: reading it again costs less. */
 enum { REMEMBERED_FROM = 64 };
 
 /* Calls the framing on the input of the session, which begins with the same bytes until the request

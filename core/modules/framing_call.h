@@ -1,7 +1,8 @@
-/* framing_call.h: a framing that a script calls, on `self` or on a table of its own.
+/* framing_call.h: calls of a framing by a script, on `self` or on another table.
  *
- * On a `self` it behaves as in the place of request_complete: it looks at the input where it lies,
- * and remembers how far it has looked, so that no byte of a long request is looked at twice. */
+ * A call on `self` works as a framing that is the request_complete: it reads the session's input in
+ * place, and remembers how far it has come, so that it looks at each byte of a long request once.
+ */
 #ifndef MODULES_FRAMING_CALL_H
 #define MODULES_FRAMING_CALL_H
 
@@ -9,8 +10,8 @@
 
 #include "script/framing_value.h"
 
-/* The framing stands at index 1, what it is called on at index 2. Returns what a request_complete
- * would. May raise. */
+/* The framing is at index 1; the table that it is called on is at index 2. Returns the values of a
+ * request_complete. May raise. */
 int framing_call(lua_State *L, const struct framing_value *value);
 
 #endif

@@ -6,14 +6,14 @@
 
 #include "framing/http.h"
 
-/* Where a request keeps its field lines, and the host that its target names, until `headers` is
- * made of them; and where the registry has the metatable that does it. */
+/* The keys of a request for its field lines and for the host in its target, until `headers` is made
+ * of them; and the key of the requests' metatable in the registry. */
 static const char lines_key, host_key, metatable_key;
 
-/* The user values of a framing: what every request of it is made with. */
+/* The user values of a framing: the values that all its requests share. */
 enum { METATABLE = 1, TARGET_NAME };
 
-/* The fields that are not stored in a request before they are asked for, or are not as in most. */
+/* The fields that are not stored in a request if they have the usual value. */
 enum field { METHOD = 1, VERSION, HEADERS, BODY, KEEP_ALIVE, END };
 
 static const char *const field_names[END] = {[METHOD] = "method",
@@ -22,7 +22,7 @@ static const char *const field_names[END] = {[METHOD] = "method",
                                              [BODY] = "body",
                                              [KEEP_ALIVE] = "keep_alive"};
 
-/* Strings that are kept, so that they need not be made for every request. */
+/* Names of headers whose strings are kept in the state, so that they are not made anew. */
 static const char *const common_names[] = {
     "accept",          "accept-encoding",
     "accept-language", "authorization",
@@ -73,8 +73,8 @@ static void add_field(lua_State *L, const struct http_field *field) {
   lua_rawset(L, -3);
 }
 
-/* So that the table of headers need not grow; a script may have had the lines in its hands, so that
- * there may be any number of them. */
+/* Counts the lines, so that the table of headers gets its size at once. A script can have changed
+ * the lines, so the count is limited. */
 static int count_lines(struct span lines) {
   enum { ENOUGH = 128 };
   int count = 0;
@@ -86,8 +86,8 @@ static int count_lines(struct span lines) {
   return count;
 }
 
-/* Pushes the headers of the request at index 1, made of its lines, and keeps them there in their
- * place; nil if it has no lines. */
+/* Makes the headers of the request at index 1 from its lines, stores them in the request instead of
+ * the lines, and pushes them. Pushes nil if the request has no lines. */
 static void push_headers(lua_State *L) {
   struct http_field field;
   struct span lines;
@@ -109,7 +109,7 @@ static void push_headers(lua_State *L) {
   lua_rawsetp(L, 1, &lines_key);
 }
 
-/* Pushes a field of the request at index 1 that is not in it. */
+/* Pushes a field that is not stored in the request at index 1. */
 static void push_field(lua_State *L, enum field field) {
   switch (field) {
   case METHOD: lua_pushliteral(L, "GET"); break;
@@ -212,7 +212,7 @@ static bool is_get(struct span method) {
   return method.length == 3 && memcmp(method.data, "GET", 3) == 0;
 }
 
-/* What is not as push_field() has it. */
+/* Sets the fields that differ from the values of push_field(). */
 static void set_uncommon(lua_State *L, const struct framing_answer *answer,
                          const struct http_request *request) {
   if (!is_get(request->method)) {
@@ -246,8 +246,8 @@ void http_request_prepare(lua_State *L, int framing) {
   lua_setiuservalue(L, framing, TARGET_NAME);
 }
 
-/* The target, the lines, the headers that take their place, and a field of the script's; or two
- * uncommon ones besides, which is nearly all that there are. */
+/* Enough for nearly all requests: the target, the lines or the headers, and two more fields,
+ * uncommon ones or the script's own. */
 enum { FEW_FIELDS = 4 };
 
 void http_request_push(lua_State *L, int framing, const struct framing_answer *answer) {

@@ -11,54 +11,56 @@
 #include "framing/http.h"
 #include "modules/http_request.h"
 
-/* The stack of make(): its arguments; room for more lines than a few; where headers are taken from
- * if not from a plain table; and from ANCHORS on all names and values, so that they stay alive. */
+/* The stack of make(): the arguments, a userdata for lines beyond the first FEW, and the iterator
+ * of headers that are no plain table. All names and values stay on the stack from ANCHORS on, so
+ * that they stay alive. */
 enum { REQUEST = 1, STATUS, HEADERS, BODY, LENGTH, ROOM, ITERATOR, ITERATED, ANCHORS };
 
 /* The upvalues of make(). */
 enum {
   CLOCK = 1,
-  REASONS,   /* what stands behind the status code, by it */
-  DATE,      /* the function */
-  SECOND,    /* for which there is */
-  DATE_TEXT, /* this */
-  FORMAT,    /* string.format, for complaints */
+  REASONS,   /* The table of reason phrases. */
+  DATE,      /* The function that formats a time. */
+  SECOND,    /* The time of DATE_TEXT. */
+  DATE_TEXT, /* The date that was formatted last. */
+  FORMAT,    /* string.format, for errors. */
   PAIRS,
-  REQUESTS, /* the metatable of the core's requests */
-  METHOD,   /* what fields of requests are called, and what they may hold */
-  HEAD,
-  VERSION,
-  OLD,
+  REQUESTS, /* The metatable of requests that framing.http has made. */
+  METHOD,   /* The string "method". */
+  HEAD,     /* The string "HEAD". */
+  VERSION,  /* The string "version". */
+  OLD,      /* The string "1.0". */
   KEEP_ALIVE,
-  HANDLER, /* whose responses these are, for complaints */
+  HANDLER, /* The handler that is named in errors. */
   UPVALUES = HANDLER
 };
 
 struct line {
   struct span name, value;
-  size_t place; /* among the lines as they were given */
+  size_t place; /* The number of the line before sorting. */
 };
 
-/* So many lines need no memory. */
+/* How many lines need no allocation. */
 enum { FEW = 16 };
 
 /* What a head is made of. */
 struct head {
   int status;
   struct span reason, date;
-  struct span body;   /* if it is a string */
-  lua_Integer length; /* of the body, unless */
-  bool is_unknown;    /* that is unknown */
-  bool has_length;    /* it is told */
-  bool is_for_head;   /* the request's method is HEAD */
-  bool is_old;        /* HTTP/1.0 */
+  struct span body;   /* The body, if it is a string. */
+  lua_Integer length; /* The length of the body, unless is_unknown. */
+  bool is_unknown;    /* The length of the body is not known. */
+  bool has_length;    /* The head has Content-Length. */
+  bool is_for_head;   /* The method of the request is HEAD. */
+  bool is_old;        /* The version of the request is HTTP/1.0. */
   bool closes;
-  bool has_connection; /* a line of the script's that says whether it does */
-  size_t count, room;  /* of lines */
-  struct line *lines;  /* make()'s own, or at ROOM */
+  bool has_connection; /* The script has set the header Connection. */
+  size_t count;        /* How many lines there are. */
+  size_t room;         /* How many lines there is room for. */
+  struct line *lines;  /* On the C stack of make(), or the userdata at ROOM. */
 };
 
-/* Raises the text on the top, behind the place of the handler if that is a function of Lua. */
+/* Raises the text on the top, after the place of the handler if that is a Lua function. */
 static int raise_of(lua_State *L, int handler) {
   lua_Debug about;
   if (!lua_isfunction(L, handler) || lua_iscfunction(L, handler)) return lua_error(L);
@@ -85,7 +87,7 @@ static struct span span_at(lua_State *L, int index) {
   return span;
 }
 
-/* ---- what it answers ----------------------------------------------------------------------- */
+/* ---- the request --------------------------------------------------------------------------- */
 
 static bool is_plain_request(lua_State *L) {
   if (!lua_istable(L, REQUEST) || !lua_getmetatable(L, REQUEST)) return false;
@@ -94,8 +96,8 @@ static bool is_plain_request(lua_State *L) {
   return is;
 }
 
-/* Pushes a field of the request; false if there is none. One of the core's lacks those that are as
- * most have them (http_request.h). */
+/* Pushes a field of the request. False: it is not there. A request of framing.http does not store
+ * the usual values (http_request.h). */
 static bool push_of_request(lua_State *L, bool is_plain, int name) {
   lua_pushvalue(L, lua_upvalueindex(name));
   return (is_plain ? lua_rawget(L, REQUEST) : lua_gettable(L, REQUEST)) != LUA_TNIL;
@@ -114,7 +116,7 @@ static void read_request(lua_State *L, struct head *head) {
 
 /* ---- the headers --------------------------------------------------------------------------- */
 
-/* They say how the bytes are laid out, so they are not the script's business. */
+/* Headers that say how the bytes are framed. A script may not set them. */
 static bool is_ours(struct span name) {
   switch (name.length) {
   case 4: return http_is_word(name, "date");
@@ -150,10 +152,10 @@ static void make_room(lua_State *L, struct head *head) {
   head->room = room;
 }
 
-/* The value on the top becomes a string and stays there. A line ending in it would be the beginning
- * of another header. */
+/* Adds a line with the value on the top, which becomes a string and stays on the stack. A line
+ * ending in a value would begin another header, so it is an error. */
 static void add_line(lua_State *L, struct head *head, struct span name, int name_index) {
-  struct span value = span_at(L, -1); /* of a number, too */
+  struct span value = span_at(L, -1); /* The value may be a number. */
   if (value.data == NULL || !http_is_value(value))
     complain(L, "the header %s cannot have the value %q", name_index, lua_gettop(L));
   if (name.length == 10 && http_is_word(name, "connection")) {
@@ -165,8 +167,8 @@ static void add_line(lua_State *L, struct head *head, struct span name, int name
   head->count++;
 }
 
-/* A list ends with its last item: what stands behind a nil, or has another key, would be left out
- * without a word. A list with a metatable is what it says it is. */
+/* Raises an error if the list has a nil or other keys, since these values would be left out
+ * silently. A list with a metatable is not checked. */
 static void check_list(lua_State *L, int list, int name_index) {
   lua_Unsigned count = 0;
   if (lua_getmetatable(L, list)) {
@@ -184,8 +186,8 @@ static void check_list(lua_State *L, int list, int name_index) {
              name_index, name_index);
 }
 
-/* Of the list on the top each item is a line. What a script does in between cannot take the strings
- * away, because all of them stay on the stack. */
+/* Adds a line for each item of the list on the top. All strings stay on the stack, so that a
+ * metamethod or a finalizer of the script cannot free them. */
 static void add_list(lua_State *L, struct head *head, struct span name, int name_index) {
   int list = lua_gettop(L);
   check_list(L, list, name_index);
@@ -195,8 +197,8 @@ static void add_list(lua_State *L, struct head *head, struct span name, int name
   }
 }
 
-/* Takes the name on the top and pushes the next one and its value; false, with nothing pushed, if
- * there is none. */
+/* Pops a name and pushes the next name and its value. False: there is none, and nothing is pushed.
+ */
 static bool next_header(lua_State *L, bool is_plain) {
   if (is_plain) return lua_next(L, HEADERS) != 0;
   lua_pushvalue(L, ITERATOR);
@@ -208,7 +210,8 @@ static bool next_header(lua_State *L, bool is_plain) {
   return false;
 }
 
-/* Headers are what pairs() gives, which need not be called for a table without a metatable. */
+/* Adds the headers that pairs() gives. For a table without a metatable lua_next() gives the same.
+ */
 static void add_headers(lua_State *L, struct head *head) {
   bool is_plain = lua_istable(L, HEADERS) && !lua_getmetatable(L, HEADERS);
   if (is_plain) {
@@ -246,7 +249,7 @@ static int compare(const void *left, const void *right) {
   return one->place < other->place ? -1 : 1;
 }
 
-/* ---- the whole ----------------------------------------------------------------------------- */
+/* ---- the head ------------------------------------------------------------------------------ */
 
 static void read_status(lua_State *L, struct head *head) {
   lua_Integer status = lua_isinteger(L, STATUS) ? lua_tointeger(L, STATUS) : 0;
@@ -262,7 +265,7 @@ static void read_status(lua_State *L, struct head *head) {
   lua_replace(L, STATUS);
 }
 
-/* False if the body is neither a string nor nothing, and it is not told how long it is. */
+/* Reads the length of the body. False: the length is needed, but was not given. */
 static bool read_length(lua_State *L, struct head *head) {
   bool is_told = !lua_isnil(L, LENGTH);
   if (lua_type(L, BODY) == LUA_TSTRING) {
@@ -276,7 +279,7 @@ static bool read_length(lua_State *L, struct head *head) {
   return is_told || lua_isnil(L, BODY);
 }
 
-/* RFC 9110, 6.4.1, and RFC 9112, 6.3. */
+/* Decides what the head says of the body: RFC 9110, 6.4.1, and RFC 9112, 6.3. */
 static void judge_body(lua_State *L, struct head *head) {
   bool is_none = lua_isnil(L, BODY), has_no_body = head->status == 204 || head->status == 304;
   if (has_no_body && (head->is_unknown || head->length > 0)) {
@@ -289,8 +292,8 @@ static void judge_body(lua_State *L, struct head *head) {
   if (head->is_unknown && head->is_old && !head->is_for_head) head->closes = true;
 }
 
-/* The date is good for a second. It stays on the stack, since a finalizer that runs meanwhile may
- * make a response, too, and another date. */
+/* Reads the date, which is formatted once a second. The string stays on the stack: a finalizer may
+ * make a response meanwhile, and replace the date in the upvalue. */
 static void read_date(lua_State *L, struct head *head) {
   const struct script_clock *clock = lua_touserdata(L, lua_upvalueindex(CLOCK));
   lua_Integer second =
@@ -318,7 +321,7 @@ static char *put_text(char *at, const char *text) {
   return put(at, (struct span){text, strlen(text)});
 }
 
-/* What no head has more of, besides the reason, the date and the script's lines. */
+/* The most bytes of a head without the reason, the date and the script's lines. */
 enum { REST_MAX = 128, DIGITS_MAX = 20 };
 
 static char *put_number(char *at, lua_Integer number) {
@@ -409,7 +412,7 @@ static int new_maker(lua_State *L) {
   lua_settop(L, 3);
   lua_pushvalue(L, 3);
   lua_pushcclosure(L, complain_of_text, 1);
-  lua_rotate(L, 1, 2); /* the handler and the complaint come first */
+  lua_rotate(L, 1, 2); /* The handler and complain() come first. */
   lua_pushvalue(L, lua_upvalueindex(CLOCK));
   lua_insert(L, 3);
   lua_pushinteger(L, 0);

@@ -17,17 +17,17 @@
 static const char *const root_type = "parlance.files.Root";
 static const char *const folder_type = "parlance.files.Folder";
 
-/* A FIFO without a writer must not block the server, nor a child inherit what is open. */
+/* Opening a FIFO without a writer must not block, and a child must not inherit the descriptor. */
 enum { READING = O_RDONLY | O_NONBLOCK | O_CLOEXEC | O_NOCTTY };
 
-/* How often a look-up is tried again that met with a rename. */
+/* How often a look-up is tried if a rename disturbs it. */
 enum { TRIES = 8 };
 
-/* Entries of a folder that list() returns if it is not told otherwise. */
+/* The default limit of list(). */
 enum { DEFAULT_ENTRIES = 10000 };
 
 struct root {
-  int fd; /* -1 once it is closed */
+  int fd; /* -1: the root is closed. */
   bool follows_links;
 };
 
@@ -39,7 +39,8 @@ static void close_keeping_errno(int fd) {
   errno = error;
 }
 
-/* The kernel refuses every way out: "..", absolute paths and links that leave (openat2(2)). */
+/* Opens a path. The kernel refuses every way out: "..", absolute paths, and links that leave the
+ * root (openat2(2)). */
 static int open_resolved(int root, const char *path, int flags) {
   struct open_how how = {.flags = (unsigned)flags,
                          .resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS};
@@ -50,7 +51,7 @@ static int open_resolved(int root, const char *path, int flags) {
   return fd;
 }
 
-/* A name at a time, following no link at all. `path` is cut up; it holds no "..". */
+/* Opens a path name by name, and follows no links. Changes `path`, which must not contain "..". */
 static int open_by_steps(int root, char *path, int flags) {
   int folder = root;
   char *rest = path;
@@ -73,7 +74,7 @@ static bool goes_up(const char *path) {
   return false;
 }
 
-/* A descriptor, or -1 and errno. `path` is bytes from the network. */
+/* Returns a descriptor, or -1 and errno. `path` may have any bytes: it comes from the network. */
 static int open_beneath(const struct root *root, const char *path, size_t length, int flags) {
   char copy[PATH_MAX];
   if (length >= sizeof copy) errno = ENAMETOOLONG;
@@ -82,7 +83,7 @@ static int open_beneath(const struct root *root, const char *path, size_t length
   if (strlen(path) != length || path[0] == '/' || goes_up(path)) return -1;
   if (root->follows_links) {
     int fd = open_resolved(root->fd, length > 0 ? path : ".", flags);
-    /* Kernels before 5.6 do not have it, and some sandboxes do not let it through. */
+    /* Kernels before 5.6 have no openat2(), and some sandboxes forbid it. */
     if (fd >= 0 || (errno != ENOSYS && errno != EPERM)) return fd;
   }
   memcpy(copy, path, length + 1);
@@ -91,7 +92,7 @@ static int open_beneath(const struct root *root, const char *path, size_t length
 
 /* ---- answers ------------------------------------------------------------------------------- */
 
-/* Pushes nil, a word and a text for what errno says. */
+/* Pushes nil, the word and the message for errno. */
 static int push_failure(lua_State *state) {
   const char *text = strerror(errno);
   const char *word = "failed";
@@ -148,9 +149,8 @@ static bool has_integer(lua_State *state, int index, const char *name, lua_Integ
   return is_same;
 }
 
-/* As push_about() for a regular file, but with the table at index again if that tells the same. The
- * time of the last change is that of the file or of what is known about it, mtime included: nobody
- * can set it. */
+/* Like push_about() for a regular file, but pushes the table at index if that has the same values.
+ * ctime changes with every change of the file, and no program can set it. */
 static void push_about_again(lua_State *state, const struct stat *about, int index) {
   if (lua_istable(state, index) && has_integer(state, index, "ctime_ns", about->st_ctim.tv_nsec) &&
       has_integer(state, index, "ctime", about->st_ctim.tv_sec) &&
@@ -172,7 +172,7 @@ static const struct root *check_root(lua_State *state) {
 
 /* ---- root:open(path, last), root:stat(path) ------------------------------------------------- */
 
-/* Opens and looks at what was opened. -1 and errno if it is neither a file nor a folder. */
+/* Opens a regular file or a folder. Returns -1 and errno if the path is neither. */
 static int open_served(const struct root *root, const char *path, size_t length,
                        struct stat *about) {
   int fd = open_beneath(root, path, length, READING);
@@ -185,7 +185,7 @@ static int open_served(const struct root *root, const char *path, size_t length,
   return -1;
 }
 
-/* The userdata exists before the descriptor does, so that no error on the way can lose it. */
+/* Makes the userdata before the descriptor, so that no error can leak the descriptor. */
 static int root_open(lua_State *state) {
   size_t length;
   struct stat about;
@@ -224,7 +224,7 @@ static int root_stat(lua_State *state) {
 
 /* ---- root:list(path, limit) ---------------------------------------------------------------- */
 
-/* A DIR that Lua owns, since making the list may raise. */
+/* __gc of a DIR. Lua owns it, because making the list may raise. */
 static int close_folder(lua_State *state) {
   DIR **folder = luaL_checkudata(state, 1, folder_type);
   if (*folder != NULL) closedir(*folder);
@@ -244,7 +244,7 @@ static DIR *open_folder(lua_State *state, const struct root *root, const char *p
   return *folder;
 }
 
-/* Pushes what is known of an entry; false, with nothing pushed, if it is gone already. */
+/* Pushes the table of an entry. False: the entry was deleted, and nothing is pushed. */
 static bool push_entry(lua_State *state, DIR *folder, const char *name) {
   struct stat about;
   if (fstatat(dirfd(folder), name, &about, AT_SYMLINK_NOFOLLOW) != 0) return false;

@@ -1,8 +1,8 @@
-/* module_files.h: `require "parlance.files"`, files and folders beneath a root, and none outside.
+/* module_files.h: `require "parlance.files"`, access to files and folders beneath a root only.
  *
- * For protocols that take names from the network. A root is a folder that was opened once; what is
- * opened by it is checked on the open descriptor, so that no race with a rename leads out. Lua's
- * garbage collector closes what a script forgets. */
+ * It is for protocols whose clients name files. A root is a folder that stays open. Files are
+ * checked after they are opened, so that a rename at the same time cannot lead out of the root.
+ * Lua's garbage collector closes a root that a script has forgotten. */
 #ifndef MODULES_MODULE_FILES_H
 #define MODULES_MODULE_FILES_H
 

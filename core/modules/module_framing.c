@@ -11,12 +11,12 @@
 #include "modules/http_request.h"
 #include "script/framing_value.h"
 
-/* So far into a frame may a length field stand; far from where offset + width overflows. */
+/* The largest offset of a length field. offset + width cannot overflow. */
 enum { OFFSET_MAX = INT_MAX };
 
 static const char *const type_name = "parlance.framing";
 
-/* Options: every constructor has its table, if any, at index 1. */
+/* ---- options: each constructor has its table of options at index 1, if it has one ---------- */
 
 static const char *const plain_options[] = {"max", NULL};
 static const char *const delimited_options[] = {"delimiter", "max", NULL};
@@ -30,7 +30,7 @@ static bool is_among(const char *const *names, const char *name) {
   return *names != NULL;
 }
 
-/* A value as an error message shows it. Pushes the text that it returns. */
+/* Returns a value as an error message shows it. Pushes the text. */
 static const char *show(lua_State *L, int index) {
   index = lua_absindex(L, index);
   const char *text = luaL_tolstring(L, index, NULL);
@@ -60,12 +60,12 @@ static bool push_option(lua_State *L, const char *name) {
   return false;
 }
 
-/* For an option that has no default. */
+/* Raises an error for an option that is required. */
 static int raise_missing(lua_State *L, enum framing_kind kind, const char *name) {
   return luaL_error(L, "framing.%s needs the option %s", framing_name(kind), name);
 }
 
-/* Takes the option, as push_option() left it, from the stack. */
+/* Pops an option that push_option() has pushed. Raises an error unless it is in this range. */
 static lua_Integer pop_integer(lua_State *L, enum framing_kind kind, const char *name,
                                lua_Integer low, lua_Integer high) {
   int is_integer;
@@ -89,7 +89,7 @@ static size_t read_size(lua_State *L, enum framing_kind kind, const char *name, 
   return push_option(L, name) ? (size_t)pop_integer(L, kind, name, low, high) : otherwise;
 }
 
-/* An option that is false where it is left out. */
+/* Reads a boolean option, whose default is false. */
 static bool read_flag(lua_State *L, enum framing_kind kind, const char *name) {
   if (!push_option(L, name)) return false;
   if (!lua_isboolean(L, -1))
@@ -117,7 +117,7 @@ static int push_framing(lua_State *L, const struct framing *framing) {
   return 1;
 }
 
-/* A framing that has no option but `max`. */
+/* Creates a framing whose only option is `max`. */
 static int create_plain(lua_State *L, enum framing_kind kind) {
   check_options(L, kind, plain_options);
   struct framing framing = {.kind = kind, .max = read_max(L, kind)};
@@ -161,7 +161,7 @@ static bool is_big_endian(char order) {
   return order == '>' || (order != '<' && *(const unsigned char *)&one == 0);
 }
 
-/* The bytes that string.pack writes for an integer option; 0 if it is not one. */
+/* Returns how many bytes string.pack writes for an integer option; 0: it is no integer option. */
 static size_t option_width(char option) {
   switch (option) {
   case 'b':
@@ -179,7 +179,7 @@ static size_t option_width(char option) {
   }
 }
 
-/* Reads a string.pack format of one integer; false if it is anything else. */
+/* Reads a string.pack format of one integer. False: it is something else. */
 static bool read_format(const char *format, size_t length, struct framing *framing) {
   const char *at = format;
   const char *end = format + length;
@@ -197,8 +197,8 @@ static bool read_format(const char *format, size_t length, struct framing *frami
   return at == end && width >= 1 && width <= 16;
 }
 
-/* A field of several bytes whose order is left to the machine is most likely a mistake: protocols
- * are the same everywhere. "=" says that it is meant. */
+/* Warns if the format leaves the byte order to the machine. A protocol has one byte order on all
+ * machines, so that this is most likely a mistake. "=" says that it is intended. */
 static void warn_of_order(lua_State *L, const char *format, size_t width) {
   if (width == 1 || memchr("<>=", format[0], 3) != NULL) return;
   luaL_where(L, 1);
@@ -232,7 +232,7 @@ static int create_prefixed(lua_State *L) {
   return push_framing(L, &framing);
 }
 
-/* The limits that common servers have, more or less. */
+/* The limits are similar to those of common servers. */
 enum { DEFAULT_MAX_HEAD = 16 * 1024, DEFAULT_MAX_HEADERS = 100 };
 
 static int create_http(lua_State *L) {
@@ -256,7 +256,7 @@ static int create_resp(lua_State *L) {
   return push_framing(L, &framing);
 }
 
-/* Values */
+/* ---- values -------------------------------------------------------------------------------- */
 
 static const struct framing_value *check_framing(lua_State *L) {
   const struct framing_value *value = framing_value_test(L, 1);
@@ -274,11 +274,12 @@ static void push_argument(lua_State *L, const struct resp_argument *argument) {
   luaL_pushresultsize(&buffer, argument->length);
 }
 
-/* A script that takes small requests in lists that are used again is given one for each number of
- * arguments, so that a list is always full. What they keep alive between requests is bounded. */
+/* With the option `reuse`, there is one list for each number of arguments, so that no list has
+ * items of an older request. Only small requests use them, since they stay alive between requests.
+ */
 enum { REUSED_ARGUMENTS_MAX = 8, REUSED_BYTES_MAX = 4096 };
 
-/* The registry's keys for these lists. */
+/* The keys of these lists in the registry. */
 static const char list_keys[REUSED_ARGUMENTS_MAX + 1];
 
 /* Pushes a list that has room for the arguments. */
@@ -297,7 +298,7 @@ static void push_list(lua_State *L, const struct framing *framing,
   lua_rawsetp(L, LUA_REGISTRYINDEX, &list_keys[count]);
 }
 
-/* Pushes a request of Redis: the list of its arguments. */
+/* Pushes a Redis command as the list of its arguments. */
 static void push_request_list(lua_State *L, int index, const struct framing *framing,
                               const struct framing_answer *answer) {
   (void)index;
@@ -343,7 +344,7 @@ static const char *push_quoted(lua_State *L, const char *bytes, size_t length) {
   return lua_tostring(L, -1);
 }
 
-/* Pushes the text of the options that the kind has besides max, and returns it. */
+/* Returns the text of all options but max. Pushes it. */
 static const char *describe_options(lua_State *L, const struct framing *framing) {
   switch (framing->kind) {
   case FRAMING_DELIMITED:
@@ -370,7 +371,7 @@ static const char *describe_options(lua_State *L, const struct framing *framing)
   }
 }
 
-/* Shows the call that would make the same value again. */
+/* __tostring: shows the call that makes the same value. */
 static int describe(lua_State *L) {
   const struct framing *framing = &check_framing(L)->framing;
   const char *name = framing_name(framing->kind);
@@ -383,7 +384,7 @@ static int describe(lua_State *L) {
   return 1;
 }
 
-/* The module */
+/* ---- the module ---------------------------------------------------------------------------- */
 
 static void prepare_values(lua_State *L) {
   static const luaL_Reg methods[] = {{"__call", call}, {"__tostring", describe}, {NULL, NULL}};

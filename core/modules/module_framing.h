@@ -1,7 +1,7 @@
-/* module_framing.h: `require "parlance.framing"`, the framings as values that scripts hold.
+/* module_framing.h: `require "parlance.framing"`, the framings as values for scripts.
  *
- * It checks a script's options once, when the value is made; deciding where a request ends is left
- * to the framing room. A value is a full userdata that Lua owns. */
+ * The options are checked once, when a value is made. The framing room decides where a request
+ * ends. A value is a full userdata that Lua owns. */
 #ifndef MODULES_MODULE_FRAMING_H
 #define MODULES_MODULE_FRAMING_H
 

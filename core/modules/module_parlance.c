@@ -38,7 +38,7 @@ static int parlance_log(lua_State *state) {
   if (lua_istable(state, 3)) {
     lua_pushnil(state);
     while (lua_next(state, 3) != 0) {
-      lua_pushvalue(state, -2); /* converting the key itself would confuse lua_next */
+      lua_pushvalue(state, -2); /* Converting the key in place would confuse lua_next(). */
       log_value(state, &line, luaL_tolstring(state, -1, NULL), -3);
       lua_pop(state, 3);
     }

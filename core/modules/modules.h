@@ -1,16 +1,17 @@
-/* modules.h: opens what a script finds in its Lua state beyond Lua's own libraries. */
+/* modules.h: opens the modules of a script's Lua state besides Lua's own libraries. */
 #ifndef MODULES_MODULES_H
 #define MODULES_MODULES_H
 
 #include "script/script.h"
 
-/* A script_opener: parlance, parlance.framing, parlance.files and the C part of parlance.http; and,
- * in a simulated script, other globals for the time, for what is printed, and for all that has
- * effects on the machine. */
+/* A script_opener. Opens parlance, parlance.framing, parlance.files and the C part of
+ * parlance.http. In a simulated script it also replaces the standard functions that read the time,
+ * print, or have effects on the machine. */
 void modules_open(struct lua_State *state, const struct script_options *options,
                   const char *service);
 
-/* Another play begins of a script that is simulated: math.random() gives the same again. */
+/* To be called when a play of a simulated script begins: math.random() gives the same numbers
+ * again. */
 void modules_begin_play(struct script *script);
 
 #endif

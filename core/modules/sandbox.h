@@ -1,7 +1,7 @@
 /* sandbox.h: keeps simulated scripts from changing the machine. A script that runs a program,
  * writes to a file outside of its own folder, or opens a connection gets a Lua error.
  *
- * Of C modules, only the functions of lfs and LuaSocket are guarded. Others have all their effects.
+ * Of modules in C, only the functions of lfs and LuaSocket are guarded. Other modules are not.
  */
 #ifndef MODULES_SANDBOX_H
 #define MODULES_SANDBOX_H
