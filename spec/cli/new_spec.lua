@@ -207,7 +207,7 @@ describe("new overwrites nothing:", function()
       local status, said = new "greet"
       assert.equal(0, status)
       assert.equal("return {}", read(path))
-      local line = said:match("\n(" .. path:gsub("%p", "%%%0") .. " is yours[^\n]*)\n")
+      local line = said:match("\n(" .. path:gsub("%p", "%%%0") .. " exists and was not changed[^\n]*)\n")
       assert.is_truthy(line and line:find(advice, 1, true), said)
     end)
   end

@@ -83,7 +83,7 @@ end
 
 return function(arguments)
   local options = arguments.options
-  local is_for_server = options.fingerprint -- which is told of what does not hold, and in the last line of the version
+  local is_for_server = options.fingerprint -- A server gets only the faults, and in the last line the version.
   local seconds = tonumber(options.seconds)
   local self = setmetatable({
     status = HOLDS,

@@ -1,10 +1,10 @@
--- How bytes stand in transcripts: strings, pairs of hexadecimal digits, and patterns.
+-- Reads and writes bytes in transcripts: strings, pairs of hexadecimal digits, and patterns.
 
 local fault_of_pattern = require "parlance.workbench.pattern"
 
 local literal = {}
 
--- What a `* N` may make of a string, in bytes.
+-- The most bytes of a string with its `* N`.
 local MOST_BYTES <const> = 64 * 1024 * 1024
 
 literal.MOST_BYTES = MOST_BYTES
@@ -12,7 +12,7 @@ literal.MOST_BYTES = MOST_BYTES
 local ESCAPES <const> = { n = "\n", r = "\r", t = "\t", ["\\"] = "\\", ['"'] = '"' }
 local NAMES <const> = { ["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t", ["\\"] = "\\\\", ['"'] = '\\"' }
 
---- The bytes as a string of a transcript, quotes and all.
+--- Returns the bytes as a string of a transcript, with its quotes.
 function literal.quote(bytes)
   local text = bytes:gsub('[%c"\\\x7f-\xff]', function(byte) return NAMES[byte] or ("\\x%02X"):format(byte:byte()) end)
   return '"' .. text .. '"'
@@ -27,7 +27,7 @@ end
 
 local complain = literal.complain
 
---- A piece of the transcript, as it is shown in an error: it may be long, and hold anything.
+--- Returns a piece of the transcript as errors show it: only its beginning if it is long, with all bytes printable.
 function literal.shown(text)
   if #text > 40 then return literal.quote(text:sub(1, 40)) .. "..." end
   return literal.quote(text)
@@ -35,7 +35,7 @@ end
 
 local shown = literal.shown
 
--- The string that begins with the quote at `from`, and where it ends.
+-- Reads the string that begins with the quote at `from`. Returns it, and the place after it.
 local function read_string(text, from)
   local out, at = {}, from + 1
   while true do
@@ -60,15 +60,15 @@ local function read_string(text, from)
   end
 end
 
--- The bytes of one group of pairs of digits.
+-- Returns the bytes of one group of pairs of digits.
 local function read_group(group)
   local bad = group:match "^%x*(.*)$"
   if bad ~= "" then complain("hex holds %s, which is no hexadecimal digit", shown(bad)) end
-  if #group % 2 == 1 then complain("hex wants two digits for each byte, and not %s", shown(group)) end
+  if #group % 2 == 1 then complain("hex needs two digits for each byte, not %s", shown(group)) end
   return (group:gsub("%x%x", function(pair) return string.char(tonumber(pair, 16)) end))
 end
 
--- The bytes of the pairs of digits at `from`, which stand by themselves or in quotes, and where they end.
+-- Reads the pairs of digits at `from`, with or without quotes. Returns the bytes, and the place after the digits.
 local function read_hex(text, from)
   local out, at = {}, from
   local quoted, behind = text:match('^%s*"([^"]*)"()', from)
@@ -81,24 +81,24 @@ local function read_hex(text, from)
   return table.concat(out), behind or at
 end
 
--- What cannot stand where strings do, at the beginning or behind some.
+-- Complains of text that is no string, digits or pattern. `is_first`: it is the first thing after the arrow.
 local function complain_of(rest, is_first)
   local hint = is_first and rest:find "^%w" and "; a text stands in double quotes" or ""
   complain("%s makes no sense here%s", shown(rest), hint)
 end
 
--- The text at `at`: a string or digits; nil if there is none, and where it ends.
+-- Reads a string or digits at `at`. Returns the bytes and the place after them, or nil if there are none.
 local function read_text(text, at)
   if text:find('^"', at) then return read_string(text, at) end
   local stop = text:match("^hex%f[%W]()", at)
   if not stop then return nil end
   local bytes, behind = read_hex(text, stop)
-  if bytes == "" then complain "hex wants two digits for each byte: hex 00 01 ff" end
+  if bytes == "" then complain "hex needs two digits for each byte: hex 00 01 ff" end
   return bytes, behind
 end
 
---- What stands from `at` on: a list of { text = } and { pattern = }, in which no two texts follow one another; a
---- number behind a text, or a pattern, repeats it. An empty list if there is nothing.
+--- Reads the strings, digits and patterns from `at` on. Returns a list of { text = } and { pattern = }. Texts that
+--- follow one another are joined, and a `* N` after a text or a pattern repeats it.
 function literal.read(text, at, allows_patterns)
   local items, size = {}, 0
   while true do
@@ -132,7 +132,7 @@ function literal.read(text, at, allows_patterns)
   return items
 end
 
---- The same for texts only, as one; nil if there is none.
+--- Reads texts and joins them. Returns nil if there is none.
 function literal.read_text(text, at)
   local items = literal.read(text, at, false)
   return items[1] and items[1].text
@@ -140,17 +140,17 @@ end
 
 -- ---- writing ------------------------------------------------------------------------------------
 
--- As core/base/transcript.c does.
+-- The limits of core/server/transcript.c, but for COLUMNS, which counts bytes here.
 local COLUMNS <const>, RUN_MIN <const>, HEX_BYTES <const>, RAW_SHARE <const>, TEXT_LINE_MIN <const> = 64, 64, 16, 4, 5
 
--- Where the run of the byte at this place ends.
+-- Returns the last place of the run of equal bytes that begins at this place.
 local function run_end(bytes, at)
   local byte = bytes:byte(at)
   while bytes:byte(at + 1) == byte and byte do at = at + 1 end
   return at
 end
 
--- How many bytes are neither UTF-8 text nor white space that text has.
+-- Counts the bytes that are neither UTF-8 text nor the usual white space.
 local function count_raw(bytes)
   local _, raw = bytes:gsub("[\0-\8\11\12\14-\31\127]", "")
   local at = 1
@@ -162,7 +162,8 @@ local function count_raw(bytes)
   return raw
 end
 
--- Lines of text, and of at most 64 bytes, but where one byte is there so often and more.
+-- Writes strings of a line each, of at most COLUMNS bytes. A byte that is repeated RUN_MIN times or more is written
+-- once with its number.
 local function write_strings(out, arrow, bytes)
   local at = 1
   while at <= #bytes do
@@ -195,8 +196,8 @@ local function write_hex(out, arrow, bytes)
   end
 end
 
---- Adds the bytes to the list of lines, each behind this arrow: lines of text at the beginning as strings, and from
---- the first line on that is none, pairs of digits, if that is no text for the most part.
+--- Adds lines with the bytes to the list, each after this arrow. Lines of text at the beginning are written as strings.
+--- From the first line on that is not text, all the rest is written as pairs of digits if enough of it is binary.
 function literal.write(out, arrow, bytes)
   if bytes == "" then out[#out + 1] = arrow .. ' ""' end
   local raw, at, has_begun = count_raw(bytes), 1, false

@@ -27,34 +27,34 @@ end
 
 -- Each takes an input that is not empty and a place in it, and returns another input.
 local CHANGES <const> = {
-  function(bytes, at) -- another byte
+  function(bytes, at) -- replaces a byte
     return bytes:sub(1, at - 1) .. string.char(random(0, 255)) .. bytes:sub(at + 1)
   end,
-  function(bytes, at) -- a bit of it
+  function(bytes, at) -- flips a bit
     return bytes:sub(1, at - 1) .. string.char(bytes:byte(at) ~ (1 << random(0, 7))) .. bytes:sub(at + 1)
   end,
-  function(bytes, at) return bytes:sub(1, at - 1) .. bytes:sub(at + random(1, 16)) end, -- less
-  function(bytes, at) return bytes:sub(1, at) end, -- the end is missing
+  function(bytes, at) return bytes:sub(1, at - 1) .. bytes:sub(at + random(1, 16)) end, -- removes bytes
+  function(bytes, at) return bytes:sub(1, at) end, -- removes the end
   function(bytes, at, pool) return bytes:sub(1, at) .. token(pool) .. bytes:sub(at + 1) end,
-  function(bytes, at, pool) -- a token in the place of what is there
+  function(bytes, at, pool) -- replaces bytes by a token
     local word = token(pool)
     return bytes:sub(1, at - 1) .. word .. bytes:sub(at + #word)
   end,
-  function(bytes, at) -- a piece of it once more
+  function(bytes, at) -- repeats a piece
     return bytes:sub(1, at) .. piece(bytes):rep(random(4)) .. bytes:sub(at + 1)
   end,
-  function(bytes, _, pool) -- another number
+  function(bytes, _, pool) -- replaces a number
     local digits = {}
     for from, to in bytes:gmatch "()%d+()" do digits[#digits + 1] = { from, to } end
     local place = #digits > 0 and digits[random(#digits)]
     if not place then return bytes .. token(pool) end
     return bytes:sub(1, place[1] - 1) .. token(pool) .. bytes:sub(place[2])
   end,
-  function(bytes, at, pool) -- goes on as another does
+  function(bytes, at, pool) -- replaces the end by that of another input
     local other = pool.inputs[random(#pool.inputs)]
     return bytes:sub(1, at) .. other:sub(random(#other + 1))
   end,
-  function(bytes) return bytes .. bytes end, -- the same request again
+  function(bytes) return bytes .. bytes end, -- repeats the whole input
 }
 
 --- Returns one of pool.inputs with a few changes. pool.words are words of the protocol.

@@ -1,36 +1,35 @@
--- `parlance new [--bare] NAME`: the files of a protocol to begin with, in the current folder; or, bare, a script
--- alone.
+-- `parlance new [--bare] NAME`: makes the files of a new protocol in the current folder; with --bare only a script.
 --
--- What is made lies in new/ as it will lie there: real files, with NAME where the name goes. What
--- exists is left as it is: one file of that name in the way, and nothing is made at all.
+-- The templates are the files in new/, with NAME in the place of the name. Files that exist are not changed: if a file
+-- of the protocol exists, nothing is made.
 
--- The protocol's own files, and what is said of each.
+-- The protocol's own files, each with a description.
 local OWN <const> = {
   { "NAME.lua", "the protocol; read it from top to bottom" },
   { "transcripts/NAME/hello.transcript", "a conversation that it must hold to" },
   { "spec/NAME_spec.lua", "what a transcript cannot say, for busted" },
 }
 
--- The script alone. `from` is where its template lies, where that is elsewhere.
+-- The files with --bare. `from` is the path of the template, if that differs.
 local BARE <const> = { { "NAME.lua", "the protocol", from = "bare/NAME.lua" } }
 
--- What serves all protocols of the folder, and what somebody who has such a file has to add to it.
+-- Files for all protocols of the folder, each with a description, and what to add if such a file exists.
 local SHARED <const> = {
-  { ".busted", "where busted finds parlance", 'lpath and cpath are to hold what "parlance --paths" prints' },
-  { ".luarc.json", "where the Lua language server finds parlance", "workspace.library is to hold %q" },
+  { ".busted", "where busted finds parlance", 'lpath and cpath must contain what "parlance --paths" prints' },
+  { ".luarc.json", "where the Lua language server finds parlance", "workspace.library must contain %q" },
 }
 
--- The longest name: a file's may have 255 bytes, and more stands around this one.
+-- The longest name. A file name may have 255 bytes, and the names of the files are longer than this one.
 local LONGEST <const> = 64
 
--- A module of the server that the script would be taken for.
+-- Names of modules of the server, which a script must not have.
 local TAKEN <const> = { parlance = true }
 
--- Where the templates lie, and the folder of all modules.
+-- The folder of the templates, and the folder of all modules.
 local TEMPLATES <const> = select(2, ...):gsub("%.lua$", "")
 local MODULES <const> = TEMPLATES:gsub("/parlance/workbench/new$", "")
 
--- Why this is no name for a protocol, or nil.
+-- Returns why this is no name for a protocol, or nil.
 local function fault_of(name)
   if name:find "%.lua$" then return "leave \".lua\" away" end
   if name:find("/", 1, true) then return "a name, not a path: the files are made in the folder where you are" end
@@ -48,19 +47,19 @@ local function read(path)
   return file and file:read "a"
 end
 
--- A string of JSON, without its quotes. A path may hold any byte; those over 127 are UTF-8, or no matter.
+-- Returns a string of JSON without its quotes. Bytes over 127 stay as they are.
 local function as_json(text)
   return (text:gsub('[%c"\\]', function(byte) return ("\\u%04x"):format(byte:byte()) end))
 end
 
--- The file at `path` of the templates, with all that is to be filled in.
+-- Returns the text of a template, with the names filled in.
 local function fill(path, name)
   local text = assert(read(TEMPLATES .. "/" .. path), path .. ": the template is not there")
   local values = { NAME = name, LIBRARY = as_json(MODULES) }
   return (text:gsub("%f[%w]%u+%f[%W]", values))
 end
 
--- What has been made, the newest last; false and why if something could not be.
+-- Makes the files. Returns the paths of all that was made, and why not everything was, if so.
 local function make(disk, files)
   local made = {}
   for _, file in ipairs(files) do
@@ -77,17 +76,17 @@ local function make(disk, files)
   return made
 end
 
--- The folder is left as it was. Only what was made here is taken away, and no folder with files in it.
+-- Removes what was made. os.remove() does not remove a folder with files in it.
 local function undo(made)
   for place = #made, 1, -1 do os.remove(made[place]) end
 end
 
--- A word of a command for a shell.
+-- Returns a word quoted for a shell.
 local function quoted(word)
   return word:find "^[%w_./+-]+$" and word or "'" .. word:gsub("'", "'\\''") .. "'"
 end
 
--- The files that are to be made, and lines for people whose own files stay in their place.
+-- Returns the files to make, and a line of advice for each shared file that exists.
 local function plan(disk, name, is_bare)
   local files, advice = {}, {}
   for _, own in ipairs(is_bare and BARE or OWN) do
@@ -99,13 +98,13 @@ local function plan(disk, name, is_bare)
     if not disk.exists(path) then
       files[#files + 1] = { path = path, about = about, text = text }
     elseif read(path) ~= text then
-      advice[#advice + 1] = ("%s is yours and was left as it is: %s\n"):format(path, missing:format(MODULES))
+      advice[#advice + 1] = ("%s exists and was not changed: %s\n"):format(path, missing:format(MODULES))
     end
   end
   return files, advice
 end
 
--- What is in the way: a file, or a folder whose transcripts would be taken for the new script's.
+-- Returns the paths that must not exist: files, and a folder whose transcripts would belong to the new script.
 local function obstacles(disk, name, is_bare)
   local found = {}
   local paths = is_bare and { name .. ".lua" }
@@ -116,7 +115,7 @@ local function obstacles(disk, name, is_bare)
   return found
 end
 
--- The packages of busted are Debian's: a line for a shell may end in such a remark.
+-- The command line that runs the specs, with a comment that names the packages.
 local BUSTED <const> = "busted  # Debian: apt-get install lua-busted lua5.4"
 
 local function report(write, name, binary, files, advice)
@@ -127,16 +126,16 @@ local function report(write, name, binary, files, advice)
   end
   write(table.concat(advice))
   local program = quoted(binary)
-  -- busted asks for "parlance" unless it is told of another.
+  -- busted runs "parlance", unless the variable PARLANCE names another program.
   local setting = binary:find("/", 1, true) and "PARLANCE=" .. program .. " " or ""
   local busted = #files > 1 and ("  %s%s\n"):format(setting, BUSTED) or ""
   write(("\nNext:\n  %s check %s.lua\n%s  %s %s.lua\n"):format(program, name, busted, program, name))
 end
 
--- What only parlance's own source tree has.
+-- Files that together exist only in parlance's own source tree.
 local OF_SOURCE <const> = { "core/cli/new.c", "tools/run", "spec/house_spec.lua" }
 
--- Whether the current folder lies in that tree, where busted would run the specs of parlance itself.
+-- Whether the current folder is in that tree. busted would run the specs of parlance itself there.
 local function is_in_source(disk)
   local up = ""
   for _ = 1, 16 do

@@ -1,9 +1,10 @@
--- Whether a text is a Lua pattern. Lua itself tells only when a match comes to the faulty place, which may be
--- in the middle of a play.
+-- Checks whether a text is a valid Lua pattern. Lua reports a fault only when a match reaches it, which may be in the
+-- middle of a play.
 
 local MOST_CAPTURES <const> = 32 -- LUA_MAXCAPTURES
 
--- Behind the set whose "[" is at `at`; nil if it does not end. As in Lua, the first byte may be a "]".
+-- Returns the place after the set whose "[" is at `at`, or nil if the set does not end. The first byte of a set may be
+-- a "]".
 local function set_end(pattern, at)
   at = at + 1
   if pattern:sub(at, at) == "^" then at = at + 1 end
@@ -14,8 +15,8 @@ local function set_end(pattern, at)
   return at + 1
 end
 
--- Each is given the pattern, the place of the byte or of the "%" before it, and the captures (a list of
--- whether each is closed); it returns the place behind, or nil and what is wrong.
+-- Each function reads the item at `at` and returns the place after it, or nil and what is wrong. `captures` tells of
+-- each capture whether it is closed.
 local ITEMS <const> = {}
 
 ITEMS["("] = function(pattern, at, captures)
@@ -45,10 +46,10 @@ ITEMS["%"] = function(pattern, at, captures)
   local kind = pattern:sub(at + 1, at + 1)
   if kind == "" then return nil, "a % at its end" end
   if kind == "b" then
-    if at + 3 > #pattern then return nil, "%b without two bytes behind it" end
+    if at + 3 > #pattern then return nil, "%b without two bytes after it" end
     return at + 4
   elseif kind == "f" then
-    if pattern:sub(at + 2, at + 2) ~= "[" then return nil, "%f without a [ behind it" end
+    if pattern:sub(at + 2, at + 2) ~= "[" then return nil, "%f without a [ after it" end
     return at + 2
   elseif kind:find "%d" and not captures[tonumber(kind)] then
     return nil, ("%%%s without a capture of that number before it"):format(kind)
@@ -56,7 +57,7 @@ ITEMS["%"] = function(pattern, at, captures)
   return at + 2
 end
 
---- What is wrong with the pattern; nil if it is one.
+--- Returns what is wrong with the pattern, or nil.
 return function(pattern)
   local at, captures = 1, {}
   while at <= #pattern do

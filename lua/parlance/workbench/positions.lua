@@ -1,6 +1,8 @@
 -- Chooses the places at which a conversation is cut or the client disconnects: all of them, or, if there are very many,
 -- some. The choice depends only on the transcript, so that every machine chooses the same.
 
+local sorted = require "parlance.workbench.sorted"
+
 local positions = {}
 
 -- The most places that are chosen.
@@ -12,13 +14,6 @@ local function thin(list, most)
   local thinned = {}
   for i = 1, most do thinned[i] = list[(i - 1) * (#list - 1) // (most - 1) + 1] end
   return thinned
-end
-
-local function sorted(set)
-  local list = {}
-  for place in pairs(set) do list[#list + 1] = place end
-  table.sort(list)
-  return list
 end
 
 --- Returns a sorted list of the places at and next to the ends of steps and of lines, as counts of bytes sent.

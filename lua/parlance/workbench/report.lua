@@ -1,6 +1,7 @@
--- The texts of a report: what a run has found, for people.
+-- The texts of a report: describes for people what a run has found.
 
 local log = require "parlance.workbench.log_line"
+local sorted = require "parlance.workbench.sorted"
 local transcripts = require "parlance.workbench.transcript"
 
 local report = {}
@@ -88,7 +89,7 @@ local function leaving(fault)
   return ("%s the connection after %s"):format(fault.breaks and "resets" or "closes", plural(fault.gone, "byte"))
 end
 
--- Behind "when".
+-- Each text follows a comma after the kind of the fault.
 local WAYS <const> = {
   whole = function() return nil end,
   again = function(_, transcript)
@@ -140,7 +141,7 @@ local function around(transcript, place)
   end
 end
 
---- What was raised, with its traceback: a list of lines. (The log's text also has what stands elsewhere.)
+--- Returns what was raised, with its traceback: a list of lines. (Other lines show the other fields.)
 function report.raised(fault)
   local lines = {}
   for line in (log.parse(fault.raised).fields.detail or fault.raised):gmatch "[^\n]+" do
@@ -160,7 +161,7 @@ local function append(lines, more)
   table.move(more, 1, #more, #lines + 1, lines)
 end
 
---- Two texts, in a line each and then side by side: a list of lines.
+--- Compares two texts, in a line each and then side by side. Returns a list of lines.
 function report.compare(expected, got, first, second)
   local line = ("  %%-%ds %%s"):format(math.max(#first, #second))
   local place = first_difference(expected, got)
@@ -202,13 +203,6 @@ local function size(bytes)
   if bytes < 10 * 1024 then return plural(bytes, "byte") end
   if bytes < 10 * 1024 * 1024 then return ("%d KiB"):format(bytes // 1024) end
   return ("%d MiB"):format(bytes // (1024 * 1024))
-end
-
-local function sorted(set)
-  local list = {}
-  for item in pairs(set) do list[#list + 1] = item end
-  table.sort(list)
-  return list
 end
 
 --- Returns remarks that are no faults: a list of lines.

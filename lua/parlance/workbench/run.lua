@@ -5,6 +5,7 @@ local positions = require "parlance.workbench.positions"
 local player = require "parlance.workbench.player"
 local scripts = require "parlance.workbench.scripts"
 local simulator = require "parlance.simulator"
+local sorted = require "parlance.workbench.sorted"
 local variants = require "parlance.workbench.variants"
 
 -- The limits of each part of a run, in seconds of processor time, so that a busy machine changes nothing. Playing byte
@@ -123,10 +124,7 @@ local function within_requests(list, ends)
     while ends[request] and place > ends[request] do from, request = ends[request], request + 1 end
     set[place - from] = true
   end
-  local sorted = {}
-  for place in pairs(set) do sorted[#sorted + 1] = place end
-  table.sort(sorted)
-  return sorted
+  return sorted(set)
 end
 
 -- Returns how many ways to cut there are, a list of the chosen ones, and a function that makes the cuts of one of

@@ -28,7 +28,7 @@ local function prepare(options, transcript)
   return given, variables
 end
 
---- As simulator.load(), with the settings and the variables of the environment that the transcript has at its top, if
+--- Calls simulator.load() with the settings and the variables of the environment that the transcript has at its top, if
 --- one is given, and a folder that it may write to.
 function scripts.load(path, options, transcript)
   local given, variables = prepare(options, transcript)
@@ -57,9 +57,9 @@ function scripts.load_any(script, list)
   return nil, why
 end
 
---- Loads the script and throws it away: what captured_log.read() tells of that, as `printed`, `misspelled`, `unknown`
---- and `orders`; nil and what is wrong with it. `is_address` tells whether a text is an address, and why not. One
---- that does not load as it is may load with what a transcript sets, such as a folder that it may write to.
+--- Loads the script and closes it. Returns a table of what captured_log.read() found: `printed`, `misspelled`,
+--- `unknown` and `orders`; or nil and why the script is not valid. `is_address(text)` returns whether a text is an
+--- address, and if not, why. See scripts.load_any() for the list of transcripts.
 function scripts.validate(script, is_address, list)
   if script.path:find "%.transcript$" then
     return nil, ("%s is a transcript; the script that it is for must stand before it"):format(script.path)
@@ -104,9 +104,9 @@ local function add_folder(list, faults, folder, names, skips_empty)
   if count == 0 then faults[#faults + 1] = ("%s: there is no transcript in this folder"):format(folder) end
 end
 
---- The transcripts that were named for the script, files and folders; or else those that lie beside it.
---- Returns a list of them, and a list of what is wrong with the others. `skips_empty`: empty files are
---- skipped, such as one that the shell has just made for the tool's output.
+--- Reads the transcripts that were named for the script, files and folders, or else those in its folder. Returns a
+--- list of them, and a list of error texts for the others. `skips_empty`: empty files are skipped, such as one that the
+--- shell has just made for the tool's output.
 function scripts.transcripts(script, skips_empty)
   local list, faults = {}, {}
   for _, path in ipairs(script.transcripts) do

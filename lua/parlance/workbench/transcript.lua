@@ -1,18 +1,26 @@
--- Transcripts: conversations in text files, see docs/transcripts.md. (literal.lua knows how bytes stand in them.)
+-- Reads and writes transcripts: conversations in text files, see docs/transcripts.md. literal.lua reads and writes the
+-- bytes in them.
 --
--- A transcript is a table:
+-- A transcript is a table with these fields:
 --
---   path, fresh, time              what stands at its top,
---   variables, settings            and lists of { name =, text = (as written), value = }
---   steps                          a list; each step has `line`, `client` (its name, "" for the first)
---                                  and `kind`:
---     "send"        text
---     "expect"      items: a list of { text = } and { pattern = }, each with its `line`; `length` of the answer
---                   when it was played last; `parts`: the answers that it was made of, items and length
---     "send_end", "gone", "expect_end"
---     "wait"        seconds
---   bytes                          how many bytes clients send in all
---   clients                        how many there are
+--   path                  the path of the file
+--   fresh, time           the headers of these names
+--   variables, settings   the headers `set` and `setting`: lists of { name =, text =, value = }. `text` is as written;
+--                         in `value` ${HERE} is replaced
+--   bytes                 how many bytes all clients send
+--   clients               how many clients there are
+--   steps                 a list of steps
+--
+-- Each step has a `line`, a `client` (its name, "" for the client without a name), and a `kind`:
+--
+--   "send"         `text`: the bytes that the client sends
+--   "expect"       `items`: a list of { text = } and { pattern = }, each with its `line`. The player sets `length`: how
+--                  long the answer was. A step that joins several answers has them as `parts`: a list of
+--                  { items =, length = }
+--   "send_end"     the client stops sending
+--   "gone"         the client resets the connection
+--   "expect_end"   the server closes the connection
+--   "wait"         `seconds`
 
 local literal = require "parlance.workbench.literal"
 
@@ -23,7 +31,7 @@ local complain, shown = literal.complain, literal.shown
 
 -- ---- reading ------------------------------------------------------------------------------------
 
--- Seconds since 1970 of a time in UTC, such as 2026-11-22T16:58:38.5Z.
+-- Returns the seconds since 1970 of a time in UTC, such as 2026-11-22T16:58:38.5Z.
 local function read_time(text)
   local parts = { text:match "^(%d%d%d%d)%-(%d%d)%-(%d%d)T(%d%d):(%d%d):(%d%d%.?%d*)Z$" }
   for i, part in ipairs(parts) do parts[i] = tonumber(part) end
@@ -37,11 +45,11 @@ local function read_time(text)
   return ((days * 24 + hour) * 60 + minute) * 60 + second
 end
 
--- What stands at the top: each is given the transcript and what stands behind the word.
+-- The headers. Each function gets the transcript and the rest of the line after the word.
 local HEADERS <const> = {}
 
 function HEADERS.fresh(self, rest)
-  if rest ~= "" then complain("%s makes no sense behind fresh", shown(rest)) end
+  if rest ~= "" then complain("%s makes no sense after fresh", shown(rest)) end
   self.fresh = true
 end
 
@@ -49,11 +57,11 @@ function HEADERS.time(self, rest)
   self.time = read_time(rest)
 end
 
--- A name and a text, in which ${HERE} is the folder of the transcript: `text` as written, `value` as it is meant.
+-- Reads a name and a text. In the value, ${HERE} is replaced by the folder of the transcript.
 local function read_named(self, word, rest)
   local name, at = rest:match "^([%a_][%w_]*)%s+()"
   local text = name and literal.read_text(rest, at)
-  if not text then complain('%s wants a name and a string: %s NAME "text"', word, word) end
+  if not text then complain('%s needs a name and a string: %s NAME "text"', word, word) end
   local here = self.path:match "^(.*)/[^/]*$" or "."
   return { name = name, text = text, value = (text:gsub("%${HERE}", (here:gsub("%%", "%%%%")))) }
 end
@@ -74,7 +82,7 @@ local function add(self, step)
   return step
 end
 
--- The step that this one goes on with: its client's last, if no other stands in between.
+-- Returns the last step if it has this client and this kind: then the line adds to it. Returns nil otherwise.
 local function last_of(self, client, kind)
   local last = self.steps[#self.steps]
   return last and last.client == client and last.kind == kind and last or nil
@@ -90,7 +98,7 @@ end
 
 local function add_item(self, client, item)
   self.said = self.said + #(item.text or item.pattern)
-  if self.said > MOST_BYTES then complain("the server says over %d bytes", MOST_BYTES) end
+  if self.said > MOST_BYTES then complain("the server sends over %d bytes", MOST_BYTES) end
   local step = last_of(self, client, "expect") or add(self, { kind = "expect", client = client, items = {} })
   item.line = self.line
   step.items[#step.items + 1] = item
@@ -107,14 +115,14 @@ local function read_arrow(self, client, arrow, rest)
   else
     local items = literal.read(rest, 1, arrow == "<")
     if #items == 0 then
-      complain("%s wants a string, hex or %s", arrow, arrow == ">" and "end or gone" or "end or a ~pattern")
+      complain("%s needs a string, hex, %s", arrow, arrow == ">" and "end or gone" or "end or a ~pattern")
     end
     if arrow == ">" then return add_send(self, client, items[1].text) end
     for _, item in ipairs(items) do add_item(self, client, item) end
   end
 end
 
--- Behind a step of this kind, no more of those of its client.
+-- After a step of such a kind its client can have no step of these kinds.
 local ENDS <const> = {
   gone = { how = "the client has left", "send", "send_end", "gone", "expect", "expect_end" },
   send_end = { how = "the client has stopped sending", "send", "send_end" },
@@ -132,7 +140,7 @@ local function read_client_line(self, client, arrow, rest)
   local kind = self.steps[#self.steps].kind
   if ended[kind] then complain("%s", ended[kind]) end
   for _, other in ipairs(ENDS[kind] or {}) do
-    ended[other] = ("%s, in line %d"):format(ENDS[kind].how, self.line)
+    ended[other] = ("%s in line %d"):format(ENDS[kind].how, self.line)
   end
 end
 
@@ -144,7 +152,7 @@ local function read_line(self, text)
   if word ~= "set" and word ~= "setting" then rest = rest:gsub("%s*#.*$", "") end
   if word == "wait" then
     local seconds = tonumber(rest)
-    if not seconds or not rest:find "^%d+%.?%d*$" or seconds > 1e6 then complain "wait wants a number of seconds" end
+    if not seconds or not rest:find "^%d+%.?%d*$" or seconds > 1e6 then complain "wait needs a number of seconds" end
     add(self, { kind = "wait", seconds = seconds })
   elseif not HEADERS[word] then
     if rest:find "^[<>]" then
@@ -159,7 +167,7 @@ local function read_line(self, text)
   end
 end
 
---- Reads a transcript from its text; nil and "path:line: what is wrong" if it is none.
+--- Reads a transcript from its text. Returns nil and "path:line: what is wrong" if the text is not valid.
 function transcript.read(text, path)
   local self = {
     path = path, variables = {}, settings = {}, steps = {}, bytes = 0, said = 0, clients = 0, ended = {}, line = 0,
@@ -180,7 +188,7 @@ function transcript.read(text, path)
   return self
 end
 
---- The same from a file; nil and why not.
+--- Reads a transcript from a file. Returns nil and an error text if that fails.
 function transcript.open(path)
   local file <close>, why = io.open(path, "rb")
   if not file then return nil, why end
@@ -191,7 +199,7 @@ end
 
 -- ---- writing ------------------------------------------------------------------------------------
 
--- Seconds, without an exponent.
+-- Formats seconds without an exponent.
 local function write_seconds(seconds)
   return (("%.6f"):format(seconds):gsub("%.?0+$", ""))
 end
@@ -203,7 +211,7 @@ end
 
 local WORDS <const> = { send_end = "> end", gone = "> gone", expect_end = "< end" }
 
---- A transcript as text.
+--- Returns a transcript as text.
 function transcript.write(self)
   local out = {}
   if self.fresh then out[#out + 1] = "fresh" end

@@ -1,6 +1,10 @@
--- The formats in which `parlance check` tells what it has found. Each makes a writer of a function that
--- writes a text, and of the module that has the words: script(script, loaded), transcript(transcript,
--- run), unchecked(why), which is on standard error as well, and finish().
+-- The formats in which `parlance check` reports. writers[format](write, report) returns a writer. `write` writes a
+-- text; `report` is the module report.lua. A writer has these functions:
+--
+--   script(script, loaded)       a script is valid
+--   transcript(transcript, run)  a transcript was played
+--   unchecked(why)               something could not be checked; standard error says so, too
+--   finish()                     everything was checked
 
 local writers = {}
 
@@ -34,7 +38,7 @@ function writers.text(write, report)
   return writer
 end
 
--- ---- only what does not hold, for a log ---------------------------------------------------------
+-- ---- only faults, for the log of a server -------------------------------------------------------
 
 function writers.faults(write, report)
   local writer = writers.text(write, report)
@@ -65,7 +69,7 @@ function writers.tap(write, report)
     write(("%s %d - %s\n"):format(is_well and "ok" or "not ok", count, name))
   end
 
-  -- A path may hold a line feed, and what stands behind that would be no comment.
+  -- A path may contain a line feed, and the text after it would be no comment.
   local function comment(lines)
     for _, line in ipairs(lines) do write("# " .. line:gsub("%c", " ") .. "\n") end
   end
@@ -99,7 +103,7 @@ end
 
 local ESCAPES <const> = { ["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t", ['"'] = '\\"', ["\\"] = "\\\\" }
 
--- Bytes of no ASCII text stand for the characters of these numbers, as in the log.
+-- A byte over 127 is written as the character of this number, as in the log.
 local function quote(text)
   return '"' .. text:gsub('[%c"\\\x7f-\xff]', function(byte)
     return ESCAPES[byte] or ("\\u%04x"):format(byte:byte())
