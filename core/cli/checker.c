@@ -7,13 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Seconds of the processor for play: on a busy machine it takes longer. */
+/* The seconds of processor time for playing transcripts. On a busy machine that takes longer. */
 static const char play_time[] = "2";
 
-/* The words of the command line but settings: 8, and two for each number. */
+/* The number of words without settings: 8, and two for each number. */
 enum { OTHER_WORDS = 8 + 2 * CHECKER_NUMBERS_MAX };
 
-/* More than a line of the log holds. */
+/* This is more than a line of the log holds. */
 enum { REPORT_MAX = 8192 };
 
 /* ---- the command line ---------------------------------------------------------------------- */
@@ -41,7 +41,7 @@ static void add_seconds(struct checker *checker, const char *name, int64_t ms) {
              (int)(ms % 1000));
 }
 
-/* The limits belong to what is checked. */
+/* A script is checked with the limits that it has in the server. */
 static void add_options(struct checker *checker, const struct script_options *options) {
   if (options->memory_limit > 0)
     add_bytes(checker, "--memory-limit", (int64_t)options->memory_limit);
@@ -110,15 +110,15 @@ void checker_deinit(struct checker *checker) {
   free(checker->folder);
 }
 
-/* ---- before it ----------------------------------------------------------------------------- */
+/* ---- before a check------------------------------------------------------------------------ */
 
 static int is_transcript(const struct dirent *entry) {
   const char *ending = strrchr(entry->d_name, '.');
   return ending && strcmp(ending, ".transcript") == 0;
 }
 
-/* Frees the entries; the paths are the caller's. What there is no memory for, with `paths` NULL
- * all of them, is left out. */
+/* Frees the entries, and returns how many paths were made. The caller frees the paths. A path is
+ * left out if there is no memory for it; `paths` may be NULL. */
 static size_t make_paths(const char *folder, struct dirent **entries, size_t count, char **paths) {
   size_t made = 0;
   for (size_t i = 0; i < count; i++) {
@@ -143,10 +143,10 @@ enum reload_outcome checker_find_changes(const struct checker *checker, struct s
   return found;
 }
 
-/* ---- after it ------------------------------------------------------------------------------ */
+/* ---- after a check ------------------------------------------------------------------------- */
 
-/* What is said of the version stands in the last line: "fingerprint HEX" or "fingerprint none". The
- * text is cut before it. False: it is not there, so that the check has not come to its end. */
+/* Reads the last line of the report, "fingerprint HEX" or "fingerprint none", and cuts it off.
+ * False: there is no such line, because the check did not finish. */
 static bool take_last_line(struct span *text, bool *has_fingerprint, uint64_t *fingerprint) {
   static const char word[] = "fingerprint ";
   char line[64], *end;
@@ -164,7 +164,7 @@ static bool take_last_line(struct span *text, bool *has_fingerprint, uint64_t *f
   return true;
 }
 
-/* As much as the log may show, without the line feed at its end. */
+/* Copies as much as the log can show, without the line feeds at the end. */
 static void copy_report(struct span text, char report[static REPORT_MAX]) {
   size_t length = text.length < REPORT_MAX ? text.length : REPORT_MAX - 1;
   while (length > 0 && text.data[length - 1] == '\n') length--;

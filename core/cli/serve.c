@@ -18,17 +18,17 @@ enum { RESERVED_DESCRIPTORS = 64 };
 /* Bytes; see default_buffered(). */
 enum { DEFAULT_BUFFERED = 1024 * 1024 * 1024 };
 
-/* A script that is loaded, and where it is to listen. */
+/* A script that is loaded, and its service. */
 struct served {
   const struct script_entry *entry;
   struct script *script;
-  struct address own; /* its `listen`, or the default */
+  struct address own; /* The address of its `listen`, or the default. */
   const struct address *addresses;
   size_t address_count;
-  struct server *server; /* which it is the nth service of */
+  struct server *server; /* The script is the nth service of this server. */
   size_t nth;
   struct script_provider provider;
-  struct checker checker; /* all zeros without --preflight */
+  struct checker checker; /* All zeros without --preflight. */
 };
 
 /* As many descriptors as the system lets us have. */

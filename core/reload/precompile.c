@@ -30,8 +30,8 @@ struct precompile {
 
 /* ---- compiling ------------------------------------------------------------------------------ */
 
-/* As luaL_loadfilex does: a byte order mark and a first line that begins with "#" are no Lua; the
- * end of that line stays, so that the lines keep their numbers. */
+/* Skips a byte order mark and a first line that begins with "#", as luaL_loadfilex() does. The end
+ * of that line stays, so that the lines keep their numbers. */
 static void skip_first_line(const char **bytes, size_t *length) {
   const char *start = *bytes, *end = start + *length;
   if (*length >= 3 && memcmp(start, "\xEF\xBB\xBF", 3) == 0) start += 3;
@@ -106,7 +106,7 @@ static void keep_error(lua_State *state, struct source *file) {
   set_content(file, SOURCE_ERROR, copy, length);
 }
 
-/* The name of a chunk, as Lua wants it; NULL: no memory. */
+/* Returns the name of the chunk for Lua, which the caller frees; NULL: no memory. */
 static char *name_of(const struct source *file) {
   size_t size = strlen(file->path) + 1;
   char *name = malloc(size + 1);
@@ -123,7 +123,7 @@ static bool is_binary(const struct source *file) {
   return length > 0 && *bytes == *LUA_SIGNATURE;
 }
 
-/* Where there is no memory the text stays, and the script's own state tries. */
+/* If there is no memory, the text stays, and the script's own state compiles it. */
 static void compile(struct precompile *precompile, struct source *file) {
   lua_State *state = lua_newstate(memory_allocate, &precompile->memory);
   char *name = name_of(file);
@@ -142,8 +142,8 @@ static void drop_contents(struct sources *files) {
   for (size_t i = 0; i < files->count; i++) set_content(&files->items[i], SOURCE_NOTHING, NULL, 0);
 }
 
-/* A file that has gone may be written anew at any moment. Then all files are read when the version
- * is made, so that not the half of one is met. */
+/* A file that is missing may be written again at any moment. So nothing is kept then, and the files
+ * are read when the version is made. */
 static void read_and_compile(struct precompile *precompile) {
   struct precompile_result *result = &precompile->result;
   result->is_refused = !precompile->is_forced && precompile->refused.count > 0 &&
@@ -220,7 +220,7 @@ const struct precompile_result *precompile_result(const struct precompile *preco
   return &precompile->result;
 }
 
-/* The registry's key for the functions that are loaded, by their paths. */
+/* The key in the registry of the table of loaded functions, by their paths. */
 static const char loaded_key;
 
 static int load_bytecode(lua_State *state) {
@@ -238,8 +238,8 @@ static int load_bytecode(lua_State *state) {
   return 0;
 }
 
-/* Whether all that is loaded leaves more than half of the script's memory to those who go on and to
- * the version, which may need less of the files than the last one. */
+/* Tells whether more than half of the script's memory is left when all files are loaded. The old
+ * version and the new one need it, and the new one may not need all of the files. */
 static bool has_room(const struct memory *memory, const struct sources *files) {
   enum { IN_MEMORY = 4 }; /* So many times its bytecode takes a function in memory, at most. */
   size_t bytes = 0;
@@ -262,8 +262,8 @@ void precompile_forget(lua_State *state) {
   lua_pop(state, 1);
 }
 
-/* Pushes the function of a file that is loaded already. It is taken once, because a version gives
- * it globals of its own. */
+/* Pushes the function of a file that is loaded already. It is taken only once, because the version
+ * sets its globals. */
 static bool take_loaded(lua_State *state, const char *path) {
   int top = lua_gettop(state);
   if (lua_rawgetp(state, LUA_REGISTRYINDEX, &loaded_key) == LUA_TTABLE &&
@@ -277,8 +277,8 @@ static bool take_loaded(lua_State *state, const char *path) {
   return false;
 }
 
-/* The text of a binary module is left as it is by the thread, and so is what there was no memory
- * for: then `mode` counts. */
+/* The thread keeps the text of a binary module, and of a file that it had no memory to compile:
+ * these are compiled here, with `mode`. */
 bool precompile_take(lua_State *state, struct sources *sources, const char *path,
                      const char *mode) {
   const struct source *file = sources->as_read ? sources_find(sources->as_read, path) : NULL;

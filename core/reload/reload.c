@@ -12,61 +12,61 @@
 #include "script/script_internal.h"
 #include "script/tasks.h"
 
-/* ms for which a file may be missing while it is being replaced. */
+/* The ms for which a file may be missing while it is being replaced. */
 enum { PATIENCE = 500 };
 
 /* An unexpected version is not the one that was checked. If the same one is met 3 times in a row,
- * it is refused. If it is another one each time, the log tells after 10 s. */
+ * it is refused. If another one is met each time, that is logged after 10 s. */
 enum { UNEXPECTED_MAX = 3, UNEXPECTED_TIME = 10000 };
 
-/* What is known of a script's versions besides those that serve. A userdata of its Lua state. */
+/* The reload of a script. It is a userdata of the script's Lua state. */
 struct reload {
   struct sources refused; /* The files of the last version that was refused; empty: none was. */
   struct sources checked; /* The files and transcripts of the check that is under way; or empty. */
   size_t transcripts;     /* How many transcripts that check has. */
-  int64_t checked_since;  /* When the check was asked for, in ms. */
-  struct {
-    uint64_t fingerprint; /* Of the last unexpected version. */
-    unsigned count;       /* How often in a row it was met; 0: the last version was expected. */
-    int64_t since;        /* ms when the first of a row was met; 0: none was. */
+  int64_t checked_since;  /* When the changes were found that are checked, in ms. */
+  struct unexpected {
+    uint64_t fingerprint; /* The fingerprint of the last unexpected version. */
+    unsigned count;       /* How often in a row it was met. */
+    int64_t since;        /* When the first of a row was met, in ms; 0: none was. */
   } unexpected;
-  int64_t missing_since;         /* ms when a file was first found missing; 0: none is missing. */
-  bool is_put_off;               /* A version could not be read or checked, and that was logged. */
+  int64_t missing_since;         /* When a file was first missing, in ms; 0: none is. */
+  bool has_logged_retry;         /* log_and_retry() has logged since the last takeover. */
   struct precompile *precompile; /* The version that is being compiled, or NULL. */
   size_t loaded;                 /* The index of the next file whose bytecode is to be loaded. */
-  bool is_forced;                /* That version takes over even if no file has changed. */
+  bool is_forced;                /* The compiled version takes over even if no file has changed. */
   double began;                /* clock_seconds() when the loop last began to wait for a reload. */
   double longest;              /* The longest time that it has waited, in seconds. */
   void (*wake)(void *context); /* See reload_set_wake(). */
   void *wake_context;
 };
 
-/* What came of making a version. */
+/* The result of make_version(). */
 enum attempt_result {
-  ATTEMPT_READY,     /* It may take over. */
-  ATTEMPT_FAILED,    /* It is no good. */
-  ATTEMPT_EARLY,     /* It does without a file that may come back. */
-  ATTEMPT_REJECTED,  /* Its check has failed. */
-  ATTEMPT_UNEXPECTED /* It is not the version that was checked. */
+  ATTEMPT_READY,     /* The version may take over. */
+  ATTEMPT_FAILED,    /* The version is not valid. */
+  ATTEMPT_EARLY,     /* The version does without a file that may come back. */
+  ATTEMPT_REJECTED,  /* The check of the version has failed. */
+  ATTEMPT_UNEXPECTED /* The version is not the one that was checked. */
 };
 
 /* One reload, from the files that were read to the takeover. */
 struct attempt {
   struct script *script;
   const struct reload_finding *finding;     /* NULL: no check is needed. */
-  const struct precompile_result *compiled; /* NULL: there was no memory for it. */
+  const struct precompile_result *compiled; /* NULL: there was no memory. */
   bool is_forced;
   int64_t now;             /* In ms. */
   struct generation *next; /* The version, if the result is ATTEMPT_READY. */
-  struct sources sources;  /* The files that it was made from, if it is not. */
-  const char *step;        /* What is being done. */
-  const char *detail;      /* Why that fails. */
+  struct sources sources;  /* The files of the version, if the result is another one. */
+  const char *step;        /* The step that is being done, for the log. */
+  const char *detail;      /* Why the step has failed, for the log. */
 };
 
 /* ---- the files ----------------------------------------------------------------------------- */
 
-/* Whether the files are neither what serves nor what was refused. `compiled` has the answer
- * already, or is NULL. */
+/* Tells whether the files are neither those that serve nor those that were refused. It compares
+ * digests, unless `compiled` has the answer already. */
 static bool is_worth_trying(struct script *script, const struct precompile_result *compiled) {
   struct reload *reload = script->reload;
   bool is_refused = compiled ? compiled->is_refused
@@ -95,8 +95,8 @@ static bool waits_for_file(struct script *script, bool is_forced, int64_t now) {
   return false;
 }
 
-/* A version that does without an optional module that is just being replaced is good, and is not
- * what is meant. */
+/* Tells whether the version does without an optional module that is just being replaced. Such a
+ * version is valid, but it is not the one that its author wants. */
 static bool is_early(const struct attempt *attempt, const struct generation *next) {
   const struct script *script = attempt->script;
   return !attempt->is_forced && sources_miss(next->sources, script->generation->sources) &&
@@ -112,13 +112,13 @@ static void log_failed(const struct attempt *attempt) {
 /* A failure that may pass is logged once, and the version is tried again. */
 static enum reload_outcome log_and_retry(struct attempt *attempt) {
   struct reload *reload = attempt->script->reload;
-  if (!reload->is_put_off) log_failed(attempt);
-  reload->is_put_off = true;
+  if (!reload->has_logged_retry) log_failed(attempt);
+  reload->has_logged_retry = true;
   sources_deinit(&attempt->sources);
   return RELOAD_LATER;
 }
 
-/* Its files are noted, so that the same version is not tried, and logged, again and again. */
+/* The files of the version are noted, so that it is tried and logged only once. */
 static enum reload_outcome refuse_version(struct attempt *attempt) {
   struct script *script = attempt->script;
   struct reload *reload = script->reload;
@@ -127,8 +127,7 @@ static enum reload_outcome refuse_version(struct attempt *attempt) {
   sources_deinit(&reload->refused);
   reload->refused = attempt->sources;
   reload->missing_since = 0;
-  reload->unexpected.count = 0;
-  reload->unexpected.since = 0;
+  reload->unexpected = (struct unexpected){0};
   log_failed(attempt);
   return RELOAD_REFUSED;
 }
@@ -152,8 +151,9 @@ static const char other_files[] = "it was made from other files when it was chec
 
 /* ---- checks -------------------------------------------------------------------------------- */
 
-/* What was loaded is not what was checked. Mostly it was saved meanwhile. But it may differ each
- * time, or load only here, and that must come to an end. */
+/* The usual cause is that a file was saved meanwhile. But a version may also differ each time that
+ * it is loaded, or be loadable only here. The limits UNEXPECTED_MAX and UNEXPECTED_TIME are for
+ * that. */
 static enum attempt_result meet_unexpected(struct attempt *attempt, uint64_t fingerprint) {
   struct reload *reload = attempt->script->reload;
   bool is_same = reload->unexpected.count > 0 && reload->unexpected.fingerprint == fingerprint;
@@ -163,7 +163,7 @@ static enum attempt_result meet_unexpected(struct attempt *attempt, uint64_t fin
   return reload->unexpected.count < UNEXPECTED_MAX ? ATTEMPT_UNEXPECTED : ATTEMPT_REJECTED;
 }
 
-/* Whether the version that was made may take over. */
+/* Decides whether the version that was made may take over. */
 static enum attempt_result examine(struct attempt *attempt, const struct generation *next) {
   const struct reload_finding *finding = attempt->finding;
   if (is_early(attempt, next)) return ATTEMPT_EARLY;
@@ -178,7 +178,7 @@ static enum attempt_result examine(struct attempt *attempt, const struct generat
 
 /* ---- a new version ------------------------------------------------------------------------- */
 
-/* Frees a version that was made of the script and is not to take over. */
+/* Frees a version that will not take over, and keeps its sources. */
 static void discard_version(struct attempt *attempt, struct script *script,
                             struct generation *next) {
   attempt->sources = *next->sources;
@@ -190,7 +190,7 @@ static const struct sources *as_read(const struct attempt *attempt) {
   return attempt->compiled ? &attempt->compiled->files : NULL;
 }
 
-/* In `other`, which is simulated. */
+/* Makes the version in the simulated script `other`, examines it, and frees it. */
 static enum attempt_result examine_simulated(struct attempt *attempt, struct script *other) {
   struct gate *gate = &attempt->script->gate;
   struct generation *next = version_make(other, as_read(attempt), &attempt->sources);
@@ -200,7 +200,7 @@ static enum attempt_result examine_simulated(struct attempt *attempt, struct scr
     return result;
   }
   if (attempt->finding->kind == FINDING_BAD) {
-    attempt->step = "preflight"; /* it may lack the folder that a transcript gives it */
+    attempt->step = "preflight"; /* It may lack the folder that its transcript had. */
     return meet_unexpected(attempt, sources_fingerprint(&attempt->sources));
   }
   memcpy(gate->error, other->gate.error, sizeof gate->error);
@@ -208,7 +208,7 @@ static enum attempt_result examine_simulated(struct attempt *attempt, struct scr
 }
 
 /* A version whose check has failed is not run in the script, where it would have effects. A
- * simulated script finds out what it is made from. */
+ * simulated script finds out which files it is made from. */
 static enum attempt_result make_simulated(struct attempt *attempt) {
   struct script *script = attempt->script, *other;
   const struct script_clock clock = {clock_seconds(), (double)clock_real_milliseconds() / 1000};
@@ -264,9 +264,8 @@ static enum reload_outcome take_over(struct attempt *attempt) {
   takeover_run(script, attempt->next, attempt->now);
   sources_deinit(&reload->refused);
   reload->missing_since = 0;
-  reload->is_put_off = false;
-  reload->unexpected.count = 0;
-  reload->unexpected.since = 0;
+  reload->has_logged_retry = false;
+  reload->unexpected = (struct unexpected){0};
   note_wait(reload);
   const struct reload_check check = {reload->transcripts, attempt->now - reload->checked_since};
   reload_log_done(script, as_read(attempt), reload->longest, attempt->finding ? &check : NULL);
@@ -311,8 +310,8 @@ static void abandon_precompile(lua_State *state, struct reload *reload) {
   reload->precompile = NULL;
 }
 
-/* A script that has filled its memory can still be mended: all reserves are open for the new
- * version. */
+/* Takes the next step of a reload. The last step opens all reserves of memory for the new version,
+ * so that a script that has filled its memory can be repaired. */
 static enum reload_outcome advance(struct script *script, bool is_forced,
                                    const struct reload_finding *finding, int64_t now) {
   struct reload *reload = script->reload;
@@ -348,9 +347,7 @@ enum reload_outcome reload_try(struct script *script, bool is_forced, int64_t no
   return advance(script, is_forced, NULL, now);
 }
 
-static void note_all(struct sources *sources, const struct sources *files) {
-  for (size_t i = 0; i < files->count; i++) sources_note(sources, files->items[i].path);
-}
+static void note_file(void *checked, const char *path) { sources_note(checked, path); }
 
 enum reload_outcome reload_find_changes(struct script *script, bool is_forced,
                                         const char *const *transcripts, size_t transcript_count,
@@ -362,8 +359,7 @@ enum reload_outcome reload_find_changes(struct script *script, bool is_forced,
   abandon_precompile(script->gate.main, reload);
   if (!is_forced && !is_worth_trying(script, NULL)) return RELOAD_UNCHANGED;
   if (waits_for_file(script, is_forced, now)) return RELOAD_LATER;
-  note_all(checked, script->generation->sources);
-  note_all(checked, &reload->refused);
+  reload_each_file(script, note_file, checked);
   for (size_t i = 0; i < transcript_count; i++) sources_note(checked, transcripts[i]);
   reload->transcripts = transcript_count;
   reload->checked_since = now;

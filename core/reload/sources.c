@@ -7,9 +7,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Eight bytes at a time, since everybody waits meanwhile: each step is a bijection of the digest,
- * so that two files of one length that differ in one word always have two digests. Nobody gains by
- * finding two versions of his own file that it takes for one. */
+/* Eight bytes are taken at a time, because all connections may wait meanwhile. Each step is a
+ * bijection of the digest, so two files of one length that differ in one word always have two
+ * digests. The digest need not resist attacks: an author who makes two versions with one digest
+ * harms only himself. */
 static uint64_t digest_word(uint64_t digest, uint64_t word) {
   digest = (digest ^ word) * 0x9e3779b97f4a7c15;
   return digest ^ digest >> 32;
@@ -27,7 +28,7 @@ static uint64_t digest_of(const char *bytes, size_t length) {
   return digest_word(digest, word);
 }
 
-/* Reads to the end. The caller frees *bytes, also after a failure. */
+/* Reads to the end of the file. The caller frees *bytes, also after a failure. */
 static enum status read_all(int fd, char **bytes, size_t *length) {
   size_t capacity = 0;
   *bytes = NULL;
@@ -51,7 +52,7 @@ static enum status read_all(int fd, char **bytes, size_t *length) {
   }
 }
 
-/* Opening or reading anything but a regular file may wait for ever. */
+/* Tells whether opening or reading the file could wait for ever, because it is not regular. */
 static bool is_special(const char *path) {
   struct stat about;
   return stat(path, &about) == 0 && !S_ISREG(about.st_mode) && !S_ISDIR(about.st_mode);
@@ -87,7 +88,7 @@ const struct source *sources_find(const struct sources *sources, const char *pat
   return find(sources, path);
 }
 
-/* NULL without memory. */
+/* NULL: not enough memory. */
 static struct source *add(struct sources *sources, const char *path) {
   char *copy = strdup(path);
   struct source *items = realloc(sources->items, (sources->count + 1) * sizeof *items);
@@ -100,7 +101,7 @@ static struct source *add(struct sources *sources, const char *path) {
   return &items[sources->count++];
 }
 
-/* What a file that cannot be read "holds": another for each reason. */
+/* The length of a file that cannot be read. Its digest is the reason. */
 enum { UNREADABLE = SOURCE_MAX + 1 };
 
 static bool is_absence(int error) {
@@ -111,14 +112,14 @@ static bool may_pass(int error) {
   return error == EMFILE || error == ENFILE || error == ENOMEM || error == EIO || error == EAGAIN;
 }
 
-/* Fills in all but the path by what read_file() has done. */
+/* Sets the state, length and digest of the source from the result of read_file(). */
 static void describe(struct source *source, enum status status, const char *bytes, size_t length) {
   source->is_there = status == STATUS_OK || !is_absence(errno);
   source->length = status == STATUS_OK ? length : UNREADABLE;
   source->digest = status == STATUS_OK ? digest_of(bytes, length) : (uint64_t)errno;
 }
 
-/* STATUS_OK also when there is no room for a note. */
+/* STATUS_OK: also if the limits are reached and nothing is noted. */
 static enum status note(struct sources *sources, const char *path, const struct source *now) {
   struct source *noted = find(sources, path);
   if (noted && noted->is_there) return STATUS_OK;
@@ -167,7 +168,7 @@ void sources_join(struct sources *sources, const struct sources *more) {
   for (size_t i = 0; i < more->count; i++) (void)sources_take(sources, &more->items[i]);
 }
 
-/* The sum does not depend on the order. */
+/* A sum does not depend on the order. */
 uint64_t sources_fingerprint(const struct sources *sources) {
   uint64_t sum = 0;
   for (size_t i = 0; i < sources->count; i++) {
@@ -179,8 +180,8 @@ uint64_t sources_fingerprint(const struct sources *sources) {
   return sum;
 }
 
-/* *now is all but the path of what there is now; its bytes are the caller's to free, and NULL when
- * the file cannot be read. */
+/* Reads the file again, and tells whether it differs. *now is what it is now, without a path. The
+ * caller frees now->bytes, which is NULL if the file cannot be read. */
 static bool read_again(const struct source *source, struct source *now) {
   *now = (struct source){.is_there = true};
   if (is_special(source->path)) return !source->is_there;

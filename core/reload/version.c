@@ -25,7 +25,7 @@ static int load_version(lua_State *state) {
   return 0;
 }
 
-/* The sources survive it: they tell when the files have changed again. */
+/* The sources are kept, because they tell later whether the files have changed again. */
 static void discard_failed(struct script *script, struct generation *generation,
                            struct sources *sources) {
   if (generation->sources) {
@@ -66,7 +66,7 @@ struct generation *version_make(struct script *script, const struct sources *as_
   return NULL;
 }
 
-/* A text that does not name the script itself is given its name; the traceback is for calls. */
+/* The path of the script is put before a text that does not contain it. */
 const char *version_error(struct script *script) {
   char *error = script->gate.error;
   char *end = strstr(error, "\nstack traceback:");

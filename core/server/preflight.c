@@ -10,11 +10,11 @@
 #include "io/child.h"
 
 enum {
-  CHECKS_MAX = 2,   /* checks at a time: the machine is there for the clients */
-  FIRST_RETRY = 50, /* ms until the first retry; the pause doubles with each further one */
-  DOUBLED_MAX = 5,  /* so often */
-  REST_TIME = 2000, /* ms: so long a file that is being written is waited for */
-  EXTENSIONS_MAX = 5,
+  CHECKS_MAX = 2,     /* The most checks at a time: the machine is for the clients first. */
+  FIRST_RETRY = 50,   /* The ms until the first retry. The time doubles with each further retry. */
+  DOUBLED_MAX = 5,    /* The retry after which the time does not double any more. */
+  REST_TIME = 2000,   /* The most ms that a check waits for a file that is being written. */
+  EXTENSIONS_MAX = 5, /* How often a running check is given more time. */
   WHY_MAX = 128
 };
 
@@ -44,7 +44,7 @@ static void set_phase(struct preflight *preflight, enum preflight_phase phase, i
   preflight->deadline = deadline;
 }
 
-/* An event may name a program that is closed already. */
+/* The event may come when the program is closed already. */
 static void read_check(struct service *service) {
   struct preflight *preflight = &service->preflight;
   struct child *child = preflight->child;
@@ -70,7 +70,7 @@ static void on_check_exit(struct event_handler *event_handler, unsigned events) 
   read_check((struct service *)((char *)event_handler - offsetof(struct service, preflight.exit)));
 }
 
-/* The finding does not count any more. Nobody waits for the end of a program that is killed. */
+/* The result of the check does not matter any more. Its program is killed, and not waited for. */
 static void drop_check(struct service *service) {
   struct preflight *preflight = &service->preflight;
   if (preflight->phase == PREFLIGHT_RUNNING) child_kill(preflight->child);
@@ -115,8 +115,8 @@ static int64_t retry_time(struct preflight *preflight, int64_t now) {
   return now + (FIRST_RETRY / 2 << preflight->retries);
 }
 
-/* From the deadline on, files are read. A file that is half written should not be read; but it may
- * be another service's, and written for hours: then this says no for a while only. */
+/* Tells whether the deadline has passed and no file is half written. A file that is being written
+ * may belong to another service, and take hours: after REST_TIME it does not count. */
 static bool may_read(const struct service *service, int64_t now) {
   int64_t deadline = service->preflight.deadline;
   struct watcher *watcher = service->server->watcher;
@@ -137,8 +137,9 @@ static void find_changes(struct service *service, bool is_forced, int64_t now) {
   preflight->is_forced = is_forced && preflight->phase != PREFLIGHT_IDLE;
 }
 
-/* When the files have changed since they were checked, the provider is asked again, but not too
- * soon. While it compiles, the phase stays, so that it is asked the same again. */
+/* If the files have changed since they were checked, the provider is asked for changes again after
+ * a while. While it compiles, the phase stays, so that this is called again with the same `end`.
+ * True: the files of the service were read. */
 static bool reload_checked(struct service *service, const struct check_end *end, int64_t now) {
   struct preflight *preflight = &service->preflight;
   const struct script_provider *provider = service->provider;
@@ -175,7 +176,7 @@ static void put_off_start(struct service *service, const char *why, int64_t now)
   log_end(&line);
 }
 
-/* The machine may be short of processes or memory for a moment. */
+/* Starting is tried again, because the machine may be short of processes or memory for a moment. */
 static bool begin_check(struct service *service, int64_t now) {
   char why[WHY_MAX];
   enum status status = start_program(service, now);
@@ -205,8 +206,8 @@ static bool finish_ended(struct service *service, int64_t now) {
   return has_read;
 }
 
-/* A check that gets little of a busy machine is given more time, as long as it uses what it gets. A
- * check that has used half of its time on the processor, or that waits, is killed. */
+/* A check that gets little processor time on a busy machine is given more time, as long as it makes
+ * progress. A check is killed if it has used half of its time on the processor, or if it waits. */
 static void extend_or_kill(struct service *service, int64_t now) {
   struct preflight *preflight = &service->preflight;
   int64_t time = service->provider->check_time;
@@ -242,7 +243,7 @@ void preflight_request(struct service *service, bool is_forced, int64_t now) {
   find_changes(service, is_forced, now);
 }
 
-/* When a check may begin but others run, their end wakes the loop. */
+/* If a check waits for others to end, their end wakes the loop. */
 static int64_t deadline_of(const struct preflight *preflight, int64_t now) {
   if (preflight->deadline > now) return preflight->deadline;
   switch (preflight->phase) {

@@ -6,10 +6,11 @@
 #include "server/preflight.h"
 
 enum {
-  /* ms until files are looked at again of which a service has no good version yet. */
+  /* The ms until a service that has returned RELOAD_LATER is asked again. */
   RETRY_TIME = 50,
-  /* ms until files are looked at again that were just read, and until other files are watched: a
-   * script that saves one of its files whenever it is loaded must not keep the server busy. */
+  /* The ms until files that were just read are looked at again, and until the set of watched files
+   * changes again. A script that saves one of its files each time that it is loaded must not keep
+   * the server busy. */
   PACE = 100
 };
 
@@ -33,8 +34,8 @@ static size_t count_all_files(const struct server *server) {
   return count;
 }
 
-/* The files were read before they are watched, so that they are looked at once more. A watch that
- * fails for want of memory is tried again. */
+/* The files were read before they are watched, so they are looked at once more. If there is no
+ * memory, it is tried again. */
 static void watch_files(struct server *server) {
   struct paths paths = {.capacity = count_all_files(server)};
   server->next_watch = server->now + PACE;
@@ -65,7 +66,7 @@ enum status reloads_watch(struct server *server) {
   int fd = watcher_descriptor(server->watcher);
   if (fd >= 0) status = poller_add(server->poller, fd, POLLER_READ, &server->changes);
   watch_files(server);
-  watcher_nudge(server->watcher, server->now); /* they were read a while ago */
+  watcher_nudge(server->watcher, server->now); /* The files were read a while ago. */
   return status;
 }
 
@@ -76,7 +77,7 @@ static int64_t watch_deadline(const struct server *server) {
   return has_others && server->next_watch < deadline ? server->next_watch : deadline;
 }
 
-/* While a version is compiled, only its end makes a reload go on. */
+/* While a version is compiled, only server_wake() continues the reload. */
 int64_t reloads_deadline(const struct server *server) {
   if (server->is_draining || server->compiling) return CLOCK_NEVER;
   if (server->is_asked_to_reload) return server->now;
@@ -99,7 +100,7 @@ static void notice_changes(struct server *server) {
   if (watcher_settled(server->watcher, server->now)) request_all(server, RELOAD_REQUEST_CHANGED);
 }
 
-/* True: the files of the service were read, so that there may be other files to watch. */
+/* True: the files of the service were read, and the set of files to watch may have changed. */
 static bool reload_service(struct service *service, bool is_forced) {
   struct server *server = service->server;
   const struct script_provider *provider = service->provider;
@@ -114,7 +115,7 @@ static bool reload_service(struct service *service, bool is_forced) {
   }
 }
 
-/* A service that has a check goes on in preflight_step(). */
+/* If the service has a check, preflight_step() continues its reload. */
 static bool continue_reload(struct service *service) {
   service->server->compiling = NULL;
   return !service->provider->check && reload_service(service, false);
@@ -129,7 +130,7 @@ static bool grant_request(struct service *service) {
   return false;
 }
 
-/* Looking for what has to be watched is left to the next turn. */
+/* The next turn finds out which files must be watched. */
 static void watch_anew(struct server *server) {
   server->watched_files = SIZE_MAX;
   server->next_watch = server->now;
