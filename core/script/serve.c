@@ -152,6 +152,9 @@ static bool take_verdict(lua_State *state, const struct generation *generation,
  * a framing does not. */
 enum { SHOWN_UNASKED = 128 };
 
+/* Making a request of so many bytes takes a time that can be measured. */
+enum { LARGE_REQUEST = 16 * 1024 };
+
 /* False: it is made when it is read. */
 static bool show_input(lua_State *state, const struct generation *generation,
                        const struct session *session, struct span input) {
@@ -213,10 +216,12 @@ static void note_answered(struct session *session) {
 static void answer(lua_State *state, const struct generation *generation, struct session *session) {
   const struct framing *framing = generation->handler.framing;
   if (framing) {
+    const struct framing_answer *framed = session_framed(session);
     lua_pushvalue(state, INPUT_KEY);
-    generation->push_request(state, REQUEST_COMPLETE, framing, session_framed(session));
+    generation->push_request(state, REQUEST_COMPLETE, framing, framed);
     lua_rawset(state, SELF);
-    watchdog_restart(); /* the core's own work does not count for the script's limit */
+    /* Making the request was the core's own work, which does not count for the script's limit. */
+    if (framed->length >= LARGE_REQUEST) watchdog_restart();
   } else
     watchdog_restart_processor_time();
   lua_pushvalue(state, MAKE_RESPONSE);
@@ -321,8 +326,8 @@ static int serve(lua_State *state) {
   uint32_t started = watchdog_restarted_at();
   for (bool is_first = true;; is_first = false) {
     enum session_step step = session_next(session);
-    /* Each call has its own limit; answer() begins its own. */
-    if (!is_first && step != SESSION_WAIT && step != SESSION_ANSWER) watchdog_restart();
+    /* Each call has its own limit. */
+    if (!is_first && step != SESSION_WAIT) watchdog_restart();
     switch (step) {
     case SESSION_CONNECT: on_connect(state, generation, session); break;
     case SESSION_ASK:
