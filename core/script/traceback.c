@@ -108,7 +108,8 @@ static bool ends_in_server(lua_State *of, int count) {
 }
 
 size_t traceback_write(lua_State *state, lua_State *of, int level, char *text, size_t size) {
-  struct text written = {.start = text, .size = size};
+  struct text written = {.size = size};
+  written.start = text;
   lua_Debug about;
   int count = count_levels(of);
   bool is_deep = count == DEPTH_MAX;
