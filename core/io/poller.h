@@ -15,9 +15,7 @@
 #ifndef IO_POLLER_H
 #define IO_POLLER_H
 
-#include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 
 #include "base/status.h"
 

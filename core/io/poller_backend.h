@@ -5,6 +5,8 @@
 #ifndef IO_POLLER_BACKEND_H
 #define IO_POLLER_BACKEND_H
 
+#include <stdbool.h>
+
 #include "io/poller.h"
 
 /* The watch of one descriptor. */

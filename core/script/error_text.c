@@ -1,7 +1,6 @@
 #include "script/error_text.h"
 
 #include <lauxlib.h>
-#include <stdbool.h>
 #include <string.h>
 
 #include "script/module_names.h"

@@ -2,7 +2,6 @@
 
 #include <lauxlib.h>
 
-#include "base/clock.h"
 #include "script/gate.h"
 #include "script/sent_file.h"
 #include "script/watchdog.h"

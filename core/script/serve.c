@@ -3,7 +3,6 @@
 #include <lauxlib.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "framing/http.h"
 #include "script/client.h"
 #include "script/generation.h"

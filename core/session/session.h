@@ -16,10 +16,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/buffer.h"
 #include "base/log.h"
 #include "base/span.h"
-#include "base/status.h"
 #include "session/handler.h"
 #include "session/held.h"
 #include "session/reason.h"

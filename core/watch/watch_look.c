@@ -1,7 +1,6 @@
 #include "watch/watch_look.h"
 
 #include <fcntl.h>
-#include <stddef.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
