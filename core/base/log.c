@@ -28,28 +28,23 @@ static struct {
   void *context;
 } settings = {.level = LOG_INFO, .fd = STDERR_FILENO, .shown = LOG_SHOWN};
 
-static bool find_name(const char *const *names, size_t count, const char *name, size_t *found) {
+/* The index of the name; -1: it is not there. */
+static int find_name(const char *const *names, size_t count, const char *name) {
   for (size_t i = 0; i < count; i++)
-    if (strcmp(names[i], name) == 0) {
-      *found = i;
-      return true;
-    }
-  return false;
+    if (strcmp(names[i], name) == 0) return (int)i;
+  return -1;
 }
 
 bool log_parse_level(const char *name, enum log_level *level) {
-  size_t found;
-  if (!find_name(level_names, sizeof level_names / sizeof *level_names, name, &found)) return false;
-  *level = (enum log_level)found;
-  return true;
+  int found = find_name(level_names, sizeof level_names / sizeof *level_names, name);
+  if (found >= 0) *level = (enum log_level)found;
+  return found >= 0;
 }
 
 bool log_parse_format(const char *name, enum log_format *format) {
-  size_t found;
-  if (!find_name(format_names, sizeof format_names / sizeof *format_names, name, &found))
-    return false;
-  *format = (enum log_format)found;
-  return true;
+  int found = find_name(format_names, sizeof format_names / sizeof *format_names, name);
+  if (found >= 0) *format = (enum log_format)found;
+  return found >= 0;
 }
 
 /* Adds all the bytes or none, so that an escape is never cut in two. */
