@@ -51,12 +51,10 @@ static void push_names(lua_State *state, int list) {
   luaL_Buffer all;
   luaL_buffinit(state, &all);
   for (lua_Integer i = 1; lua_rawgeti(state, list, i) == LUA_TSTRING; i++) {
-    if (i > 1) {
-      lua_pushliteral(state, ", ");
-      lua_insert(state, -2);
-      lua_concat(state, 2);
-    }
-    luaL_addvalue(&all);
+    const char *name = lua_tostring(state, -1);
+    lua_pop(state, 1);
+    if (i > 1) luaL_addstring(&all, ", ");
+    luaL_addstring(&all, name);
   }
   lua_pop(state, 1);
   luaL_pushresult(&all);
