@@ -1,24 +1,24 @@
--- Fields of a protocol whose names are nearly those of fields that the server knows, such as `idle_timout` or
--- `closeWhenDone`. The server never looks at such a field, so it warns of it when it loads a version.
+-- Finds fields of a protocol whose names look misspelled, such as `idle_timout` or `closeWhenDone`. The server does not
+-- read such a field, so it logs a warning when it loads a version.
 
--- In the order of the warnings.
+-- The fields that the server knows, in the order of the warnings.
 local KNOWN <const> = {
   "request_complete", "make_response", "handle_connect", "handle_expect", "handle_error", "handle_close", "save",
   "restore", "blocksize", "close_when_done", "example", "idle_timeout", "listen", "max_request", "request_timeout",
   "settings", "write_timeout",
 }
 
--- No person writes a protocol with more fields.
+-- The most fields that are examined.
 local MOST_FIELDS <const> = 1000
 
--- For each known name, how many letters may differ. Many other words are near to a short one.
+-- How many letters of a misspelled name may differ. Short names allow none: many words are similar.
 local tolerance <const> = {}
 for _, name in ipairs(KNOWN) do
   local letters = #name:gsub("_", "")
   tolerance[name] = letters < 8 and 0 or letters < 13 and 1 or 2
 end
 
--- The names of fields that the server does not know, in alphabetical order.
+-- Returns the names of fields that the server does not know, in alphabetical order.
 local function unknown_names(protocol)
   local names, count = {}, 0
   for name in next, protocol do
@@ -30,8 +30,8 @@ local function unknown_names(protocol)
   return names
 end
 
---- A list of pairs: the name of a field, and the known name that the protocol lacks and that is nearest to it.
---- `distance(a, b)` tells how many letters differ.
+--- Returns a list in which the name of each misspelled field is followed by the known name that was probably meant: one
+--- that the protocol lacks. `distance(a, b)` returns how many letters differ.
 return function(protocol, distance)
   local names, found = unknown_names(protocol), {}
   for _, known in ipairs(KNOWN) do

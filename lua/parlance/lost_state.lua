@@ -1,18 +1,18 @@
--- What a new version of a script loses: the tables that the old one had filled and that are empty now.
+-- Finds the state that a hot edit has lost: tables that were filled in the old version and are empty in the new one.
 --
--- The server calls this after a hot edit, to warn. Tables are compared by their names: globals, fields
--- of the protocol, and the locals that functions of the script and of the modules beside it use.
+-- The server calls this after a hot edit, and logs a warning. Tables are compared by their names: globals, fields of
+-- the protocol, and the locals that functions of the script and of the modules beside it use.
 
 local parlance = require "parlance"
 
 local getinfo, getupvalue = debug.getinfo, debug.getupvalue
 
--- What is looked at, at most: a table of the script's may hold millions of things, and all wait.
+-- Limits of the search: a table of a script may have millions of fields, and all connections wait meanwhile.
 local MOST_FIELDS <const>, MOST_DEPTH <const>, MOST_VALUES <const> = 100, 3, 2000
 
 local PROTOCOL <const>, GLOBALS <const> = 1, 2
 
--- The first fields of a table, past its metamethods: next() and all, for a loop.
+-- Returns the values for a loop over the first fields of a table. Does not call metamethods.
 local function few(fields)
   local count = 0
   return function(_, name)
@@ -21,11 +21,11 @@ local function few(fields)
   end, fields
 end
 
--- The tables of a version, by what a person calls them.
+-- Returns the tables of a version by their names, such as "local scores (game.lua)".
 local function tables_of(roots)
   local found, seen, visited = {}, {}, 0
   local visit
-  for _, value in few(parlance.shared) do -- what lies there is not lost
+  for _, value in few(parlance.shared) do -- These tables are never lost.
     if type(value) == "table" then seen[value] = true end
   end
 
@@ -36,7 +36,7 @@ local function tables_of(roots)
   local function visit_function(value, depth)
     for i = 1, math.maxinteger do
       local name, upvalue = getupvalue(value, i)
-      if not name or name == "" then break end -- those of C functions have no names
+      if not name or name == "" then break end -- The upvalues of C functions have no names.
       if name ~= "_ENV" then
         if type(upvalue) == "table" then
           note(("local %s (%s)"):format(name, getinfo(value, "S").short_src), upvalue)
@@ -75,13 +75,13 @@ local function tables_of(roots)
   return found
 end
 
--- Nothing is lost of a table that fills itself when it is asked, nor of one that is weak.
+-- Whether the table is weak or fills itself (its __index is a function). Such a table is a cache and does not count.
 local function is_cache(value)
   local metatable = debug.getmetatable(value)
   return metatable and (rawget(metatable, "__mode") ~= nil or type(rawget(metatable, "__index")) == "function")
 end
 
---- The names of what is lost, in one text, or nil.
+--- Returns the names of the lost tables in one text, or nil.
 return function(old, new)
   local before, now = tables_of(old), tables_of(new)
   local lost = {}

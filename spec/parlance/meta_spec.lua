@@ -253,7 +253,7 @@ describe("a definition that is wrong", function()
       "parlance: shared has no definition" },
     { "a parameter that is not described", module_faults, "parlance", "@param fields", nil,
       "parlance.log: takes (level, message, fields), and @param describes (level, message)" },
-    { "a function that is not described", module_faults, "parlance", "--- Seconds on a clock", nil,
+    { "a function that is not described", module_faults, "parlance", "--- Returns the seconds of a clock", nil,
       "parlance.now: no text says what it does" },
     { "a field of self that is left out", class_faults, "parlance", "@field client_address", nil,
       "parlance.Connection: client_address has no definition" },

@@ -1,25 +1,25 @@
 ---@meta parlance.framing
 -- For editors only: what `require "parlance.framing"` gives a script. The module itself is in C.
 
---- Ways to frame requests, as values that stand where `request_complete` would.
+--- Framings: values that take the place of `request_complete`.
 ---
 ---     return {
 ---       request_complete = framing.line { max = 1024 },
 ---       make_response = function(self) return self.request:upper() .. "\n" end,
 ---     }
 ---
---- A constructor raises an error for an option that it does not have or cannot use.
+--- A constructor raises an error for an option that is unknown or not valid.
 ---@class parlance.framing
 local framing = {}
 
---- A way to frame requests. It can be called as `request_complete` would be, on `self` or on any table
---- with `incoming`, and answers the same: `true, n`, and sets `request`; `false, n`; `nil, detail`; or
---- `nil, "too_large", detail`. On `self` it remembers how far it has looked at a request.
+--- A framing. It can be called like `request_complete`, with `self` or with any table that has `incoming`. It returns the
+--- same: `true, n`, and sets `request`; `false, n`; `nil, detail`; or `nil, "too_large", detail`. With `self` it
+--- remembers how far it has come in the request.
 ---@class parlance.framing.Framing
 ---@overload fun(on: { incoming: string, request: any }): boolean?, integer|string, string?
 
---- The `max` of these options limits the request in bytes, without what frames it. Left out, the
---- server's own `max_request` is the only limit.
+--- `max` limits the request in bytes, without the bytes that frame it. Without `max`, only `max_request` limits the
+--- request.
 ---@class parlance.framing.MaxOptions
 ---@field max? integer
 
@@ -30,28 +30,28 @@ local framing = {}
 ---@field size integer bytes of every request, at least 1
 
 ---@class parlance.framing.PrefixedOptions: parlance.framing.MaxOptions
----@field format? string the length field: one integer option of `string.pack`; default ">I4"; without > or < as the machine has it
+---@field format? string the length field: one integer option of `string.pack`; default ">I4"; without > or < it has the byte order of the machine
 ---@field offset? integer bytes before the length field; default 0
 ---@field adjust? integer added to the length to get the bytes that follow the length field; default 0
----@field strip? integer bytes left off the front of the request; default all up to the end of the length field
+---@field strip? integer bytes removed from the front of the request; default: all up to the end of the length field
 
 ---@class parlance.framing.HttpOptions
 ---@field max? integer bytes of a body
 ---@field max_head? integer bytes of the request line and the header fields; default 16384
 ---@field max_headers? integer header fields; default 100
 
---- What `self.request` is behind `framing.http`.
+--- The value of `self.request` with `framing.http`.
 ---@class parlance.http.Request
 ---@field method string such as "GET"
 ---@field target string as it was sent, such as "/a%20b?c=d"
 ---@field version "1.0"|"1.1"
 ---@field headers table<string, string> by lower-case names; repeated fields are joined with ", " (cookie: "; ")
 ---@field body string "" if there is none
----@field keep_alive boolean whether the client wants to go on after the response
+---@field keep_alive boolean whether the client wants to keep the connection after the response
 
 ---@class parlance.framing.RespOptions: parlance.framing.MaxOptions
 ---@field max_arguments? integer 1 to 1048576, which is the default
----@field reuse? boolean whether the list of a small request is used again for a later one; default false
+---@field reuse? boolean whether the list of a small request is used again for later requests; default false
 
 --- Text up to a line feed. One carriage return before it belongs to the ending.
 ---@param options? parlance.framing.MaxOptions
@@ -88,8 +88,8 @@ function framing.prefixed(options) end
 ---@return parlance.framing.Framing
 function framing.netstring(options) end
 
---- A request of HTTP/1.0 or HTTP/1.1, strictly by RFC 9112; its body by Content-Length or in chunks.
---- What is wrong with one is told to handle_error with the status code that it deserves in front.
+--- A request of HTTP/1.0 or HTTP/1.1, read strictly by RFC 9112, with a body by Content-Length or in chunks. The detail
+--- of a failure begins with the status code for the response: see handle_error.
 ---@param options? parlance.framing.HttpOptions
 ---@return parlance.framing.Framing
 function framing.http(options) end

@@ -1,13 +1,13 @@
 ---@meta _
--- For editors only: types of `require "parlance.http"`, the functions of which are in ../http.lua.
+-- For editors only: the types of `require "parlance.http"`. Its functions are in ../http.lua.
 
---- The body of a response, or nothing; a file is sent from where it stands.
+--- The body of a response, or nothing. A file is sent from its current position.
 ---@alias parlance.http.Body parlance.Item|parlance.Item[]|nil
 
---- A list is a header for each of its values, as for Set-Cookie.
+--- Headers by name. A list makes one header for each of its values, as for Set-Cookie.
 ---@alias parlance.http.Headers table<string, string|number|(string|number)[]>
 
---- Limits of the request, as framing.http has them, and fields of the protocol.
+--- Limits of the request, as for framing.http, and fields of the protocol.
 ---@class parlance.http.Options
 ---@field max? integer bytes of a request's body; default 1 MiB
 ---@field max_head? integer bytes of a request's head; default 16384
@@ -19,14 +19,14 @@
 ---@field request_timeout? number
 ---@field idle_timeout? number
 ---@field write_timeout? number
----@field settings? table<string, string>
 ---@field settings? table<string, string> names of settings, and a line about each
 ---@field expect? parlance.http.Expect
 ---@field handle_connect? fun(self: parlance.Connection): parlance.Response
 ---@field handle_close? fun(self: parlance.Connection, reason: parlance.Reason)
 
---- Is asked about a request whose sender would wait before it sends the body, of which there is nothing in the
---- request. Nothing: let it send. Else a response, as of the handler; it is sent at once, and the connection closed.
+--- Is called for a request whose client waits before it sends the body; the request has no body yet. If the function
+--- returns nothing, the client may send the body. A response, as of the handler, is sent at once, and then the
+--- connection is closed.
 ---@alias parlance.http.Expect
 ---| fun(request: parlance.http.Request, self: parlance.Connection): integer?, parlance.http.Headers?, parlance.http.Body
 

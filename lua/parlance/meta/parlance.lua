@@ -1,12 +1,12 @@
 ---@meta parlance
--- For editors only: what `require "parlance"` gives a script, and what a script gives the server.
+-- For editors only: the module `require "parlance"`, and the types of a protocol.
 
---- What a script has from its server.
+--- The functions of the server for scripts.
 ---@class parlance
 ---@field version string the server's version, such as "0.1.0"
----@field shared table the service's own: it stays when the script is edited
----@field settings table<string, string> what was given with --set NAME=VALUE; cannot be changed
----@field simulated boolean whether this is a check, fuzz, a preflight or a spec, and not a server
+---@field shared table shared by all versions of the script: it stays when the script is edited
+---@field settings table<string, string> the values of --set NAME=VALUE; read-only
+---@field simulated boolean true in check, fuzz, preflight and specs; false in a server
 local parlance = {}
 
 --- Writes an event to the server's log.
@@ -15,11 +15,11 @@ local parlance = {}
 ---@param fields? table<any, any> further fields of the line
 function parlance.log(level, message, fields) end
 
---- Seconds on a clock that only goes forward, from an arbitrary start.
+--- Returns the seconds of a clock that never goes back. Its start is arbitrary.
 ---@return number
 function parlance.now() end
 
---- Seconds since 1970 with their fraction, by the clock as it is set now. It may jump.
+--- Returns the seconds since 1970, with their fraction, by the system clock. This clock can jump.
 ---@return number
 function parlance.time() end
 
@@ -31,23 +31,23 @@ function parlance.time() end
 ---@return T...
 function parlance.atomic(f, ...) end
 
---- How many bytes of memory the script uses now, garbage included, and its limit.
+--- Returns how many bytes of memory the script uses now, including garbage, and its limit.
 ---@return integer used
----@return integer? limit nil: there is none
+---@return integer? limit nil: there is no limit
 function parlance.memory() end
 
---- What parlance.every() returns. It goes on whether you keep it or not.
+--- The value that parlance.every() returns. The task runs even if you do not keep this value.
 ---@class parlance.Task
 local Task = {}
 
---- The function is not run any more. It may be called from within the function, too.
+--- Ends the task: its function is not called any more. The function itself may call this, too.
 ---@return boolean is_cancelled false if it had ended before
 ---@return "finished"? why
 function Task:cancel() end
 
---- Runs `f` every so many seconds, for the first time when that many have passed, one run at a time. Runs that
---- were missed are not made up for. An error is logged, and it goes on. An error where it cannot be made: in `save`
---- and `restore`, or when there are 10,000 already.
+--- Calls `f` at regular times, for the first time after `seconds`, one call at a time. Calls that were missed are left
+--- out. An error in `f` is logged, and the task continues. every() raises an error in `save` and `restore`, and if the
+--- script has 10,000 tasks already.
 ---@param seconds number from 0.001 to 1e9
 ---@param f fun()
 ---@return parlance.Task
@@ -57,34 +57,34 @@ function parlance.every(seconds, f) end
 ---@field host string numeric; "unix" for a client on a Unix socket
 ---@field port integer 0 for a Unix socket
 
---- So many bytes of a regular file, from where it stands.
+--- `length` bytes of a regular file, from its current position.
 ---@class parlance.FilePart
 ---@field file file*
 ---@field length integer
 
---- What goes out as a part of a response: a string; an open file, from where it stands; a part of one; or a
---- function that is called for the next piece until it returns nil.
+--- A part of a response: a string; an open file, which is sent from its current position; a part of a file; or a function
+--- that returns the next piece, or nil at the end.
 ---@alias parlance.Item string|file*|parlance.FilePart|(fun(): string?)
 
---- What a response is: an item, a list of items, or nothing.
+--- A response: an item, a list of items, or nothing.
 ---@alias parlance.Response parlance.Item|parlance.Item[]|nil
 
 --- Why a conversation ended.
 ---@alias parlance.Reason
----| "done"            # the response was sent and close_when_done holds
----| "peer_closed"     # the peer stopped sending, and everything it asked for was answered
+---| "done"            # the response was sent, and close_when_done is true
+---| "peer_closed"     # the peer stopped sending, and all its requests were answered
 ---| "peer_reset"      # the connection broke
 ---| "malformed"       # the bytes can never become a request
 ---| "too_large"       # the request is over a limit
----| "request_timeout" # the request did not get complete in time
+---| "request_timeout" # the request was not complete in time
 ---| "idle_timeout"    # no request began in time
----| "write_timeout"   # the peer did not take its response
+---| "write_timeout"   # the peer did not read its response
 ---| "overloaded"      # the server buffers too much for all connections, and this one held the most
----| "script_error"    # the script raised, or answered what the contract does not know
+---| "script_error"    # the script raised an error, or returned a value that the contract does not have
 ---| "script_overrun"  # a call into the script took too long
----| "out_of_memory"   # the script's memory limit, or the machine's
+---| "out_of_memory"   # the script reached its memory limit, or the machine has no memory left
 ---| "file_error"      # a file of a response could not be read, shrank, or had nothing to read for idle_timeout
----| "drained"         # the server is stopping
+---| "drained"         # the server is stopping, and no request was unanswered
 ---| "stopped"         # the server stopped before the conversation could be finished
 
 --- The table that a script returns.
@@ -92,23 +92,23 @@ function parlance.every(seconds, f) end
 ---@field request_complete? parlance.framing.Framing|fun(self: parlance.Connection): boolean?, (integer|string)?, any
 ---@field make_response? fun(self: parlance.Connection): parlance.Response
 ---@field handle_connect? fun(self: parlance.Connection): parlance.Response
----@field handle_expect? fun(self: parlance.Connection): parlance.Response behind framing.http: nil has the body sent
+---@field handle_expect? fun(self: parlance.Connection): parlance.Response with framing.http; nil: the client may send the body
 ---@field handle_error? fun(self: parlance.Connection, reason: parlance.Reason, detail: string): parlance.Response
 ---@field handle_close? fun(self: parlance.Connection, reason: parlance.Reason)
----@field save? fun(): any what the next version is to get when the script is edited
----@field restore? fun(state: any) gets what the version before has saved
+---@field save? fun(): any returns what the next version gets when the script is edited
+---@field restore? fun(state: any) gets what the save() of the version before has returned
 ---@field close_when_done? boolean close after the response; default true
----@field blocksize? integer bytes per read of a file that is no regular one; default 65536
+---@field blocksize? integer bytes that are read at once from a file that is not a regular file; default 65536
 ---@field listen? string the default address, such as "localhost:8888"
 ---@field example? string bytes that a client may send, for the suggestion at the start
 ---@field max_request? integer bytes; default 1 MiB
 ---@field request_timeout? number seconds; default 30
 ---@field idle_timeout? number seconds; default 300
 ---@field write_timeout? number seconds; default 30
----@field settings? table<string, string> the settings that the script reads: for each name, what it is
+---@field settings? table<string, string> the settings that the script reads, each with a description
 
---- The `self` of a connection: a table of its own that inherits from the protocol. What you keep in it
---- besides, you declare in a class of your own:
+--- The `self` of a connection: a table that inherits from the protocol. If you keep fields of your own in it, declare
+--- them in a class:
 ---
 ---     ---@class greet.Connection: parlance.Connection
 ---     ---@field name? string
@@ -118,7 +118,7 @@ function parlance.every(seconds, f) end
 ---       self.name = self.name or self.request
 ---@class parlance.Connection: parlance.Protocol
 ---@field incoming string the bytes that are buffered
----@field request any the third value of request_complete, or what a framing decoded: a string; parlance.http.Request with HTTP, string[] with Redis
+---@field request any the third value of request_complete, or what a framing decoded: a string, a parlance.http.Request or string[]
 ---@field client_address parlance.Address the peer
 ---@field host string the peer's name if names are resolved, else its address
 ---@field server parlance.Address the listener

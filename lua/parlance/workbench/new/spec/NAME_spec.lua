@@ -1,6 +1,6 @@
--- What a transcript cannot say: time, limits, anything that is to be counted or made by a loop. There is
--- no network and nobody waits: the server's own code runs in here, and the clock is moved by hand. What a
--- test has opened is closed when it ends.
+-- Tests what a transcript cannot express: time, limits, and requests that a loop makes. The server's own code runs in
+-- this process, without a network, and harness.advance() moves the clock, so no test waits. The harness closes all
+-- connections at the end of each test.
 --     busted
 
 local harness = require "parlance.harness"
