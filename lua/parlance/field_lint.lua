@@ -11,14 +11,19 @@ local KNOWN <const> = {
 -- The most fields that are examined.
 local MOST_FIELDS <const> = 1000
 
--- How many letters of a misspelled name may differ. Short names allow none: many words are similar.
-local tolerance <const> = {}
+-- Returns how many letters a name has. "_" and "-" are none.
+local function count_letters(name) return #name:gsub("[_-]", "") end
+
+-- How many letters a known name has, and how many of a misspelled name may differ. Short names allow none: many words
+-- are similar.
+local letters_of <const>, tolerance <const> = {}, {}
 for _, name in ipairs(KNOWN) do
-  local letters = #name:gsub("_", "")
+  local letters = count_letters(name)
+  letters_of[name] = letters
   tolerance[name] = letters < 8 and 0 or letters < 13 and 1 or 2
 end
 
--- Returns the names of fields that the server does not know, in alphabetical order.
+-- Returns the names of fields that the server does not know, in alphabetical order, and how many letters each has.
 local function unknown_names(protocol)
   local names, count = {}, 0
   for name in next, protocol do
@@ -27,18 +32,24 @@ local function unknown_names(protocol)
     if type(name) == "string" and not tolerance[name] then names[#names + 1] = name end
   end
   table.sort(names)
-  return names
+  local letters = {}
+  for i = 1, #names do letters[i] = count_letters(names[i]) end
+  return names, letters
 end
 
 --- Returns a list in which the name of each misspelled field is followed by the known name that was probably meant: one
---- that the protocol lacks. `distance(a, b)` returns how many letters differ.
+--- that the protocol lacks. `distance(a, b)` returns how many letters differ. It is not called for names whose lengths
+--- alone differ by too much.
 return function(protocol, distance)
-  local names, found = unknown_names(protocol), {}
+  local names, letters = unknown_names(protocol)
+  local found = {}
+  if #names == 0 then return found end
   for _, known in ipairs(KNOWN) do
     if rawget(protocol, known) == nil then
-      local nearest, least = nil, tolerance[known] + 1
+      local nearest, least, wanted = nil, tolerance[known] + 1, letters_of[known]
       for i = 1, #names do
-        local away = distance(names[i], known)
+        local may_be_near = math.abs(letters[i] - wanted) < least
+        local away = may_be_near and distance(names[i], known) or least
         if away < least then nearest, least = names[i], away end
       end
       if nearest then
