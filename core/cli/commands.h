@@ -1,4 +1,4 @@
-/* commands.h: what the binary can be told to do. Each returns the exit status. */
+/* commands.h: the commands of the binary. Each function returns the exit status. */
 #ifndef CLI_COMMANDS_H
 #define CLI_COMMANDS_H
 
@@ -10,11 +10,11 @@ enum { EXIT_STOPPED = 0, EXIT_FAILED = 1, EXIT_REFUSED = 2 };
 /* Serves the scripts until the process is told to stop. */
 int command_serve(const struct options *options);
 
-/* Prints the options; or, where scripts are given, loads each without serving it and prints what it
- * says of itself: its address, example, settings and limits. */
+/* Prints the options. If scripts are given, loads each without serving it, and prints its address,
+ * example, settings and limits. */
 int command_help(const struct options *options);
 
-/* Runs the tool that was asked for. */
+/* Runs check or fuzz. */
 int command_tool(const struct options *options);
 
 /* Makes the files of a new protocol in the current folder: `parlance new NAME`. */
