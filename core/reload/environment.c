@@ -365,8 +365,11 @@ static void add_package(lua_State *state, int environment, int loaded) {
   lua_pop(state, 1);
 }
 
+/* Room for the globals of Lua, and some of a script. */
+enum { GLOBALS_EXPECTED = 48 };
+
 struct sources *environment_push(lua_State *state, const char *path) {
-  lua_newtable(state);
+  lua_createtable(state, 0, GLOBALS_EXPECTED);
   int environment = lua_gettop(state);
   struct sources *sources = push_sources(state);
   lua_newtable(state);
