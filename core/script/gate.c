@@ -24,14 +24,6 @@ bool gate_has_mark(lua_State *coroutine, enum gate_mark mark) {
   return (*extra_of(coroutine) & mark) != 0;
 }
 
-/* A new coroutine gets a copy of the main coroutine's extra space. */
-void gate_init(struct gate *gate, lua_State *main, struct memory *memory, const char *service,
-               int64_t call_timeout) {
-  *gate = (struct gate){
-      .main = main, .memory = memory, .service = service, .call_timeout = call_timeout};
-  *extra_of(main) = (uintptr_t)gate;
-}
-
 bool gate_begin_notice(struct gate *gate, struct log_line *line, const char *event) {
   if (!log_begin_limited(line, LOG_WARN, event, &gate->notices, clock_coarse_milliseconds()))
     return false;
@@ -62,7 +54,8 @@ void gate_log_place(lua_State *state, struct log_line *line, int level) {
   log_text(line, "place", text);
 }
 
-void gate_note_waiting(lua_State *state, int64_t waited) {
+/* A watchdog_note: logs a call that has blocked. */
+static void note_waiting(lua_State *state, int64_t waited) {
   struct log_line line;
   lua_Debug callee;
   struct gate *gate = gate_of(state);
@@ -76,6 +69,15 @@ void gate_note_waiting(lua_State *state, int64_t waited) {
            "longer than --call-timeout without using the processor: the call waits for something, "
            "and everybody else waits with it");
   log_end(&line);
+}
+
+/* A new coroutine gets a copy of the main coroutine's extra space. */
+bool gate_init(struct gate *gate, lua_State *main, struct memory *memory, const char *service,
+               int64_t call_timeout) {
+  *gate = (struct gate){
+      .main = main, .memory = memory, .service = service, .call_timeout = call_timeout};
+  *extra_of(main) = (uintptr_t)gate;
+  return watchdog_install(call_timeout, note_waiting);
 }
 
 static int make_coroutine(lua_State *state) {

@@ -44,8 +44,10 @@ struct gate {
   char warning[GATE_ERROR_MAX / 3]; /* The pieces of an unfinished Lua warning. */
 };
 
-/* The gate must not move: each coroutine of the state has its address. */
-void gate_init(struct gate *gate, lua_State *main, struct memory *memory, const char *service,
+/* Also installs the watchdog in this process. False: that has failed, and errno says why; the state
+ * has the gate nevertheless. The gate must not move: each coroutine of the state has its address.
+ */
+bool gate_init(struct gate *gate, lua_State *main, struct memory *memory, const char *service,
                int64_t call_timeout);
 
 /* Returns the gate of a state that has one. */
@@ -64,9 +66,6 @@ bool gate_begin_notice(struct gate *gate, struct log_line *line, const char *eve
 /* Adds the field `place`: the file, line and function of the first Lua function at this level or
  * above. Allocates nothing in Lua. */
 void gate_log_place(lua_State *state, struct log_line *line, int level);
-
-/* A watchdog_note: logs a call that has blocked. */
-void gate_note_waiting(lua_State *state, int64_t waited);
 
 /* Calls `body` with `argument` as a light userdata at index 1. The results of `body` are dropped.
  * On failure gate->error has the error as text. All stacks are as high as before. */

@@ -13,7 +13,6 @@
 #include "script/sent_file.h"
 #include "script/settings.h"
 #include "script/tasks.h"
-#include "script/watchdog.h"
 
 static void take_name(struct script *script) {
   const char *start = strrchr(script->options.path, '/');
@@ -99,8 +98,7 @@ enum status script_create(const struct script_options *options, struct script **
   lua_State *state = lua_newstate(memory_allocate, &script->memory);
   if (state) {
     lua_atpanic(state, panic);
-    gate_init(&script->gate, state, &script->memory, script->name, options->call_timeout);
-    if (watchdog_install(options->call_timeout, gate_note_waiting) &&
+    if (gate_init(&script->gate, state, &script->memory, script->name, options->call_timeout) &&
         gate_run(&script->gate, prepare, script) == GATE_OK) {
       *created = script;
       return STATUS_OK;
