@@ -26,6 +26,15 @@ enum {
   POLLER_GONE = 4 /* Only in events: the descriptor has an error or a hang-up. */
 };
 
+/* What an event belongs to. In the server, each owner of a descriptor embeds one as first member
+ * and gives its address to poller_add(), so that the loop dispatches every event in the same way.
+ */
+struct event_handler {
+  /* events: POLLER_READ | POLLER_WRITE | POLLER_GONE. May end the handler's owner, but must leave
+   * its memory alone until the loop's turn is over. */
+  void (*on_event)(struct event_handler *event_handler, unsigned events);
+};
+
 struct poller_event {
   void *owner;     /* The owner that poller_add() was given. */
   unsigned events; /* POLLER_READ | POLLER_WRITE | POLLER_GONE */

@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "io/event_handler.h"
 
 enum {
   LOOKUP_MS = 5000, /* The time limit that resolver.h promises. */

@@ -2,7 +2,7 @@
  *
  * The resolver registers its own sockets with the poller: their events carry the resolver's own
  * `struct resolver_socket *` as owner, which starts with the same `struct event_handler` as every
- * other owner (see event_handler.h). resolver_deadline()/resolver_expire() drive its time-outs.
+ * other owner (see poller.h). resolver_deadline()/resolver_expire() drive its time-outs.
  *
  * A peer controls its own reverse DNS. A name with characters other than [A-Za-z0-9._-], of more
  * than 253 characters, or that looks like a numeric address ("10.0.0.1") counts as no name.

@@ -8,7 +8,6 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/timer.h"
-#include "io/event_handler.h"
 #include "io/poller.h"
 #include "io/resolver.h"
 #include "server/ready.h"

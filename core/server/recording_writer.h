@@ -14,7 +14,7 @@
 #include "base/span.h"
 #include "base/status.h"
 #include "io/address.h"
-#include "io/event_handler.h"
+#include "io/poller.h"
 #include "server/transcript.h"
 
 enum {

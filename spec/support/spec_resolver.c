@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "io/event_handler.h"
 #include "io/poller.h"
 #include "io/resolver.h"
 #include "simulator/arguments.h"
