@@ -10,14 +10,9 @@
 /* The smallest argument: "$0\r\n\r\n". */
 enum { ARGUMENT_SIZE_MIN = 6 };
 
-static const char *const bad_count = "Protocol error: invalid multibulk length";
 static const char *const bad_type = "Protocol error: expected '$'";
 static const char *const bad_byte = "Protocol error: expected '$', got no printable byte";
 static const char *const bad_length = "Protocol error: invalid bulk length";
-static const char *const bad_end = "Protocol error: expected CRLF behind the argument";
-static const char *const bad_quotes = "Protocol error: unbalanced quotes in request";
-static const char *const bad_nul = "Protocol error: NUL in an inline request";
-static const char *const too_long = "Protocol error: too big inline request";
 static const char *const too_many = "the request has more arguments than allowed";
 static const char *const too_much = "the arguments are larger than allowed";
 
@@ -142,7 +137,7 @@ static bool read_arguments(struct array *array, size_t max, struct framing_progr
         return false;
       }
       nth = (size_t)(body.data - array->at) + body.length + 1;
-      why = bad_end;
+      why = "Protocol error: expected CRLF behind the argument";
       reading = read_body(&body, end);
     }
     if (reading == READING_BAD)
@@ -170,7 +165,7 @@ static void decode_array(const struct framing *framing, struct span bytes,
   if (reading == READING_SHORT) {
     answer_partial(answer, progress, bytes.length + 1, 0);
   } else if (reading == READING_BAD) {
-    answer_malformed(answer, bad_count);
+    answer_malformed(answer, "Protocol error: invalid multibulk length");
   } else if (count > framing->option.resp.max_arguments) {
     answer_too_large(answer, too_many);
   } else {
@@ -270,7 +265,7 @@ static void split_inline(const struct framing *framing, const char *bytes, size_
     count++;
   }
   if (reading == READING_BAD)
-    answer_malformed(answer, bad_quotes);
+    answer_malformed(answer, "Protocol error: unbalanced quotes in request");
   else if (count > framing->option.resp.max_arguments)
     answer_too_large(answer, too_many);
   else if (taken > framing->max)
@@ -285,11 +280,11 @@ static void decode_inline(const struct framing *framing, struct span bytes,
   const char *feed = memchr(bytes.data + progress->seen, '\n', window - progress->seen);
   size_t length = feed != NULL ? (size_t)(feed - bytes.data) : window;
   if (length > RESP_INLINE_MAX)
-    answer_too_large(answer, too_long);
+    answer_too_large(answer, "Protocol error: too big inline request");
   else if (feed == NULL)
     answer_partial(answer, progress, bytes.length + 1, bytes.length);
   else if (memchr(bytes.data, '\0', length) != NULL)
-    answer_malformed(answer, bad_nul);
+    answer_malformed(answer, "Protocol error: NUL in an inline request");
   else
     split_inline(framing, bytes.data, length + 1, answer);
 }
