@@ -206,6 +206,8 @@ void protocol_load(lua_State *state, struct generation *generation,
   field_lint_warn(state, protocol, script_name(generation->script));
   lua_pushstring(state, generation->handler.framing ? "request" : "incoming");
   generation->input_key = luaL_ref(state, LUA_REGISTRYINDEX);
+  lua_pushliteral(state, "request");
+  generation->request_key = luaL_ref(state, LUA_REGISTRYINDEX);
   lua_pushliteral(state, "close_when_done");
   generation->close_key = luaL_ref(state, LUA_REGISTRYINDEX);
   client_push_metatable(state, protocol);

@@ -21,6 +21,7 @@ void generation_init(struct generation *generation, struct script *script,
   *generation = (struct generation){.handler = *handler,
                                     .script = script,
                                     .input_key = LUA_NOREF,
+                                    .request_key = LUA_NOREF,
                                     .close_key = LUA_NOREF,
                                     .metatable = LUA_NOREF,
                                     .roots = LUA_NOREF};
@@ -41,6 +42,7 @@ void generation_unload(lua_State *state, struct generation *generation) {
   for (int i = 0; i < FUNCTION_COUNT; i++)
     luaL_unref(state, LUA_REGISTRYINDEX, generation->functions[i]);
   luaL_unref(state, LUA_REGISTRYINDEX, generation->input_key);
+  luaL_unref(state, LUA_REGISTRYINDEX, generation->request_key);
   luaL_unref(state, LUA_REGISTRYINDEX, generation->close_key);
   luaL_unref(state, LUA_REGISTRYINDEX, generation->metatable);
   luaL_unref(state, LUA_REGISTRYINDEX, generation->roots);

@@ -50,6 +50,7 @@ struct generation {
   struct task *last_task;
   int functions[FUNCTION_COUNT]; /* References; LUA_NOREF: the protocol lacks the function. */
   int input_key;        /* The reference of "request" with a framing, else of "incoming". */
+  int request_key;      /* The reference of "request". */
   int close_key;        /* The reference of "close_when_done". */
   int metatable;        /* The reference of the metatable of every `self`. */
   int roots;            /* The reference of a list with the indices of enum root. */

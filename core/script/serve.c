@@ -288,7 +288,8 @@ static lua_Integer blocksize_of(lua_State *state, const struct generation *gener
   return is_whole && own > 0 && own <= BLOCKSIZE_MAX ? own : generation->blocksize;
 }
 
-/* What was made for one request does not stay with an idle connection. */
+/* What was made for one request does not stay with an idle connection. A response that has a file
+ * or a held string keeps it until on_sent(). */
 static void forget_request(lua_State *state, struct session *session) {
   if (session_is_responding(session)) return;
   drop_answered(state, session);
@@ -371,6 +372,32 @@ static void forget_client(struct handler *handler, struct session *session) {
   client_forget(((struct generation *)handler)->script->gate.main, session);
 }
 
+/* Removes a field of the table on the top. The field exists, or nothing is done: so nothing is
+ * allocated in Lua. */
+static void remove_field(lua_State *state, int key) {
+  int top = lua_gettop(state);
+  lua_rawgeti(state, LUA_REGISTRYINDEX, key);
+  lua_pushvalue(state, -1);
+  bool is_there = lua_rawget(state, top) != LUA_TNIL;
+  lua_settop(state, top + 1);
+  lua_pushnil(state);
+  if (is_there) lua_rawset(state, top);
+  lua_settop(state, top);
+}
+
+/* Does what forget_request() has left, without the gate: it cannot raise. */
+static void on_sent(struct handler *handler, struct session *session) {
+  const struct generation *generation = (struct generation *)handler;
+  lua_State *state = generation->script->gate.main;
+  bool has_client = lua_rawgeti(state, LUA_REGISTRYINDEX, session_client(session)) == LUA_TTABLE;
+  bool has_request = (session_marks(session) & CLIENT_IS_ANSWERED) != 0;
+  if (has_client) remove_field(state, generation->input_key);
+  if (has_client && has_request) remove_field(state, generation->request_key);
+  if (has_request) unmark(session, CLIENT_HAS_REQUEST | CLIENT_IS_ANSWERED);
+  lua_pop(state, 1);
+  generation->script->collector.is_dirty = true;
+}
+
 static int close_file(lua_State *state) {
   const struct call *call = lua_touserdata(state, CALL);
   lua_rawgeti(state, LUA_REGISTRYINDEX, call->reference);
@@ -385,7 +412,7 @@ static void migrate(struct handler *handler, struct session *session, struct han
 }
 
 /* A negative reference is a descriptor, which is closed. Strings and functions only lose their
- * anchor, which cannot raise. The file of a stream is closed, and most of them need neither the
+ * anchor, which cannot raise. A file that is a FILE * is closed, and most of them need neither the
  * gate nor memory for that. */
 static void release(struct handler *handler, struct session *session, int reference) {
   if (response_close_descriptor(reference)) return;
@@ -401,5 +428,8 @@ static void release(struct handler *handler, struct session *session, int refere
   luaL_unref(state, LUA_REGISTRYINDEX, reference);
 }
 
-const struct handler serve_handler = {
-    .run = run, .release = release, .migrate = migrate, .forget_client = forget_client};
+const struct handler serve_handler = {.run = run,
+                                      .release = release,
+                                      .on_sent = on_sent,
+                                      .migrate = migrate,
+                                      .forget_client = forget_client};

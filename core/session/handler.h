@@ -44,6 +44,11 @@ struct handler {
    * never will be. */
   void (*release)(struct handler *handler, struct session *session, int reference);
 
+  /* The last byte was sent of a response with a file, a held string or a stream. (After any other
+   * response, and after a stream at the end, run() finds SESSION_WAIT instead.) Called outside of
+   * run(); it cannot fail. NULL: nothing is called. */
+  void (*on_sent)(struct handler *handler, struct session *session);
+
   /* The session is over, and session_client() is not its client any more: nothing may lead from the
    * client to the session. The last call for a session; it cannot fail. NULL: the handler sets no
    * clients. */

@@ -215,9 +215,16 @@ void session_output(const struct session *session, struct span *spans, size_t ca
   output_next(&session->output, spans, capacity, output);
 }
 
+static void release_sent(struct session *session, struct piece *pieces) {
+  session_release_pieces(session, pieces);
+  bool is_last = !session->output.first && session->handler->on_sent;
+  if (is_last) session->handler->on_sent(session->handler, session);
+}
+
 void session_sent(struct session *session, size_t length, int64_t now) {
   session->now = session->write_since = now;
-  session_release_pieces(session, output_sent(&session->output, length));
+  struct piece *sent = output_sent(&session->output, length);
+  if (sent) release_sent(session, sent);
   if (session->output.size <= SESSION_LOW_WATER) session->paused = false;
   if (!output_is_empty(&session->output)) return;
   session->read_since =

@@ -159,6 +159,78 @@ describe("client", function()
     end)
   end)
 
+  -- Nothing that was made for a request stays with a connection that waits for the next one. A first conversation
+  -- gets the response; another one tells what the `self` of the first has.
+  describe("with an answered request", function()
+    local COMPLETE <const> = {
+      ["found by a framing"] = "framing.line()",
+      ["found by a framing that the script calls"] = "function(self) return line(self) end",
+      ["found by the script"] = [[function(self)
+        local last = self.incoming:find "\n"
+        if not last then return false end
+        return true, last, self.incoming:sub(1, last - 1)
+      end]],
+    }
+
+    local RESPONSE <const> = {
+      ["a string"] = "'short'",
+      ["a long string"] = "{ ('x'):rep(40000) }",
+      ["a file"] = "io.open(FILE)",
+      ["a file of parlance.files"] = "opened()",
+      ["a part of a file"] = "{ file = opened(), length = 5 }",
+      ["a function"] = "pieces()",
+      ["bytes behind a file"] = "{ 'a', opened(), 'b' }",
+      ["a file behind a function"] = "{ pieces(), io.open(FILE) }",
+      ["a function behind a file"] = "{ io.open(FILE), pieces() }",
+    }
+
+    local function script(complete, response)
+      local folder <const> = conversation.folder { file = ("f"):rep(100) }
+      return conversation.script(([[
+        local framing, shared = require "parlance.framing", require "parlance".shared
+        local line, FILE = framing.line(), %q
+        local root = require "parlance.files".root %q
+        local function opened() return select(2, root:open "file") end
+        local function pieces()
+          local count = 0
+          return function() count = count + 1 return count < 3 and "piece" or nil end
+        end
+        return {
+          close_when_done = false,
+          request_complete = %s,
+          make_response = function(self)
+            if self.request == "look" then
+              return tostring(rawget(shared.first, "request")) .. tostring(rawget(shared.first, "incoming"))
+            end
+            shared.first = self
+            return %s
+          end,
+          handle_close = function(self, reason) shared.closed = tostring(self.request) .. reason end,
+        }]]):format(folder .. "/file", folder, complete, response))
+    end
+
+    for found, complete in pairs(COMPLETE) do
+      for sent, response in pairs(RESPONSE) do
+        it(("%s has nothing of it when all was sent of %s"):format(found, sent), function()
+          local service <const> = script(complete, response)
+          local first <close> = service:open()
+          assert.is_true(#say(first, "one") > 0)
+          assert.equal("nilnil", say(service:open(), "look"))
+          assert.is_true(#say(first, "two") > 0)
+          assert.equal("nilnil", say(service:open(), "look"))
+        end)
+      end
+
+      it(found .. " has it while a part of a file is still to be sent", function()
+        local service <const> = script(complete, "opened()")
+        local first <close> = service:open()
+        first:receive "one\n"
+        assert.equal(7, #first:take(7))
+        assert.equal("one", say(service:open(), "look"):sub(1, 3))
+      end)
+    end
+  end)
+
   it("may lose its fields and its metatable without harm", function()
     local script = lines [[
       for key in pairs(self) do self[key] = nil end
