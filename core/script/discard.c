@@ -4,7 +4,8 @@
 
 #include "script/sent_file.h"
 
-static int close_stream(lua_State *state) {
+/* Runs inside lua_pcall(). */
+static int close_protected(lua_State *state) {
   sent_file_close(state);
   return 0;
 }
@@ -15,7 +16,7 @@ static int close_stream(lua_State *state) {
 static bool close_top(lua_State *state) {
   bool is_closed = sent_file_close_plain(state, -1);
   if (!is_closed) {
-    lua_pushcfunction(state, close_stream);
+    lua_pushcfunction(state, close_protected);
     lua_pushvalue(state, -2);
     if (lua_pcall(state, 1, 0, 0) != LUA_OK) lua_pop(state, 1);
     is_closed = !sent_file_is_open(state, -1);

@@ -10,7 +10,7 @@
 /* The registry's key of the metatable of files: it is found faster than by a name. */
 static const char file_key;
 
-static int close_stream(lua_State *state) {
+int file_value_close_stream(lua_State *state) {
   luaL_Stream *stream = luaL_checkudata(state, 1, LUA_FILEHANDLE);
   return luaL_fileresult(state, fclose(stream->f) == 0, NULL);
 }
@@ -39,7 +39,7 @@ void file_value_make_stream(lua_State *state, int index) {
     luaL_error(state, "a file cannot be used: %s", strerror(errno));
   file->fd = -1;
   file->stream.f = stream;
-  file->stream.closef = stream != NULL ? close_stream : NULL;
+  file->stream.closef = stream != NULL ? file_value_close_stream : NULL;
   lua_pushvalue(state, index);
   luaL_setmetatable(state, LUA_FILEHANDLE);
   lua_pop(state, 1);

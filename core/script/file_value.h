@@ -37,6 +37,9 @@ int file_value_take(struct file_value *file);
 /* Makes a stream of the value at index if it is such a file, open or closed. May raise. */
 void file_value_make_stream(lua_State *state, int index);
 
+/* The closef of such a stream: it needs nothing but fclose(). */
+int file_value_close_stream(lua_State *state);
+
 /* Notes that the script is going to open such files. May raise. */
 void file_value_note_use(lua_State *state);
 

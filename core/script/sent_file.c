@@ -269,7 +269,7 @@ bool sent_file_close_plain(lua_State *state, int index) {
   if (value) close(file_value_take(value));
   luaL_Stream *stream = stream_at(state, index);
   if (!stream) return true;
-  if (stream->closef == close_of_files)
+  if (stream->closef == close_of_files || stream->closef == file_value_close_stream)
     fclose(stream->f);
   else if (stream->closef == close_program)
     background_close_pipe(stream->f);

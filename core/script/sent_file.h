@@ -18,10 +18,11 @@
 /* The length for sent_file_take() that means all that is left of the file. */
 enum { SENT_FILE_WHOLE = -1 };
 
-/* A slot, and the file in it. A file that is one of the io library's keeps its stream, because only
- * the function that belongs to the stream can close it, and takes a userdata with it. So a slot is
- * a userdata of the io library's class (which allows further fields behind a luaL_Stream): closed,
- * but for the time that it has a stream. */
+/* A slot, and the file in it. Here a stream is a luaL_Stream, the FILE * of Lua's io library, and
+ * not a stream of the session. A file that is one of the io library's keeps its stream, because
+ * only the function that belongs to the stream can close it, and takes a userdata with it. So a
+ * slot is a userdata of the io library's class (which allows further fields behind a luaL_Stream):
+ * closed, but for the time that it has a stream. */
 struct sent_file {
   luaL_Stream stream; /* Must be the first field, for the io library. */
   int fd;             /* The descriptor of a file that is no stream; -1: none. */
@@ -78,8 +79,9 @@ void sent_file_name(lua_State *state, int index, char *name, size_t size);
 void sent_file_pull(lua_State *state, struct session *session, size_t blocksize);
 
 /* Closes the file at index if that needs no Lua function: a file of io.open, io.popen or
- * parlance.files, or a closed one. It cannot fail, needs no memory, and does not wait for the end
- * of a program. False: the file is of another kind, and still open. */
+ * parlance.files (which may have become a stream), or a closed one. It cannot fail, needs no
+ * memory, and does not wait for the end of a program. False: the file is of another kind, and still
+ * open. */
 bool sent_file_close_plain(lua_State *state, int index);
 
 /* Closes the file on the top, and leaves it there. Files of other kinds are closed with the

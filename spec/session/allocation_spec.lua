@@ -106,6 +106,24 @@ describe("a failing allocation", function()
     end
   end)
 
+  it("closes a file that is sent no further, also one of parlance.files that was read from", function()
+    local folder = conversation.folder { file = ("f"):rep(100) }
+    local script = conversation.lines([[
+      local file = select(2, assert(self.root:open "file"))
+      file:seek("set", 10)
+      return file]], ([[Lines.root = assert(require "parlance.files".root %q)
+      collectgarbage "stop"]]):format(folder))
+    local before = rooms.process.descriptors()
+    local session <close> = script:open()
+    session:receive "x\n"
+    assert.equal(7, #session:take(7))
+    assert.equal(before + 1, rooms.process.descriptors())
+    rooms.session.fail_allocations(1, 1 << 30)
+    session:close()
+    rooms.session.fail_allocations()
+    assert.equal(before, rooms.process.descriptors())
+  end)
+
   it("leaves no file open of a response that was returned, though the collector does not run", function()
     local folder = conversation.folder { file = ("f"):rep(100) }
     local script = conversation.lines([[
