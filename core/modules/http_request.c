@@ -238,28 +238,28 @@ static void set_uncommon(lua_State *L, const struct framing_answer *answer,
   }
 }
 
-void http_request_prepare(lua_State *L, int framing) {
-  framing = lua_absindex(L, framing);
+void http_request_prepare(lua_State *L, int index) {
+  index = lua_absindex(L, index);
   http_request_push_metatable(L);
-  lua_setiuservalue(L, framing, METATABLE);
+  lua_setiuservalue(L, index, METATABLE);
   lua_pushliteral(L, "target");
-  lua_setiuservalue(L, framing, TARGET_NAME);
+  lua_setiuservalue(L, index, TARGET_NAME);
 }
 
 /* Enough for nearly all requests: the target, the lines or the headers, and two more fields,
  * uncommon ones or the script's own. */
 enum { FEW_FIELDS = 4 };
 
-void http_request_push(lua_State *L, int framing, const struct framing_answer *answer) {
+void http_request_push(lua_State *L, int index, const struct framing_answer *answer) {
   struct http_request request;
   http_read_request(answer, &request);
   lua_createtable(L, 0, FEW_FIELDS);
   set_uncommon(L, answer, &request);
-  lua_getiuservalue(L, framing, TARGET_NAME);
+  lua_getiuservalue(L, index, TARGET_NAME);
   lua_pushlstring(L, request.target.data, request.target.length);
   lua_rawset(L, -3);
   lua_pushlstring(L, request.fields.data, request.fields.length);
   lua_rawsetp(L, -2, &lines_key);
-  lua_getiuservalue(L, framing, METATABLE);
+  lua_getiuservalue(L, index, METATABLE);
   lua_setmetatable(L, -2);
 }

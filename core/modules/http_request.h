@@ -20,11 +20,11 @@ void http_request_push_metatable(lua_State *L);
 /* How many user values the userdata of an HTTP framing has. They hold what all requests share. */
 enum { HTTP_REQUEST_VALUES = 2 };
 
-/* Sets the user values of the framing at the index, once. May raise (memory). */
-void http_request_prepare(lua_State *L, int framing);
+/* Sets the user values of the framing's userdata at `index`, once. May raise (memory). */
+void http_request_prepare(lua_State *L, int index);
 
-/* Pushes the request of a COMPLETE answer, whose bytes must still be in the input. `framing` is the
- * absolute index of the framing. May raise (memory). */
-void http_request_push(lua_State *L, int framing, const struct framing_answer *answer);
+/* Pushes the request of a COMPLETE answer, whose bytes must still be in the input. The
+ * framing's userdata stands at `index`, which is absolute. May raise (memory). */
+void http_request_push(lua_State *L, int index, const struct framing_answer *answer);
 
 #endif

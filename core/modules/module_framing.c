@@ -104,14 +104,15 @@ static size_t read_max(lua_State *L, enum framing_kind kind) {
   return read_size(L, kind, "max", 0, PTRDIFF_MAX, SIZE_MAX);
 }
 
-static framing_push_request push_request_list, push_http, push_payload;
+/* Declares three functions, which stand below. */
+static framing_push_request push_resp, push_http, push_payload;
 
 static int push_framing(lua_State *L, const struct framing *framing) {
   bool is_http = framing->kind == FRAMING_HTTP;
   struct framing_value *value = framing_value_push(L, is_http ? HTTP_REQUEST_VALUES : 0);
   value->framing = *framing;
   value->push_request = is_http                         ? push_http
-                        : framing->kind == FRAMING_RESP ? push_request_list
+                        : framing->kind == FRAMING_RESP ? push_resp
                                                         : push_payload;
   if (is_http) http_request_prepare(L, -1);
   return 1;
@@ -299,8 +300,8 @@ static void push_list(lua_State *L, const struct framing *framing,
 }
 
 /* Pushes a Redis command as the list of its arguments. */
-static void push_request_list(lua_State *L, int index, const struct framing *framing,
-                              const struct framing_answer *answer) {
+static void push_resp(lua_State *L, int index, const struct framing *framing,
+                      const struct framing_answer *answer) {
   (void)index;
   struct resp_cursor cursor;
   struct resp_argument argument;

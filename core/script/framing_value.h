@@ -9,9 +9,9 @@
 
 #include "framing/framing.h"
 
-/* Pushes what the script is to find in self.request. The framing's value stands at `index`, which
- * is absolute (positive); `answer` is COMPLETE, and the bytes that it was decoded from are still
- * there. May raise a Lua error (memory). */
+/* Pushes what the script is to find in self.request. The framing's userdata stands at `index`,
+ * which is absolute (positive); `answer` is COMPLETE, and the bytes that it was decoded from are
+ * still there. May raise a Lua error (memory). */
 typedef void framing_push_request(lua_State *state, int index, const struct framing *framing,
                                   const struct framing_answer *answer);
 

@@ -260,9 +260,10 @@ static void send_descriptor(lua_State *state, struct session *session, struct se
   file->fd = -1;
 }
 
-/* Sends a stream, and gives its slot away with it. */
-static void send_stream(lua_State *state, struct session *session, const struct sent_file *file,
-                        lua_Integer slot) {
+/* Sends a file that is a FILE *, and gives its slot away with it. Only a file that is pulled is a
+ * stream of the session. */
+static void send_stdio_file(lua_State *state, struct session *session, const struct sent_file *file,
+                            lua_Integer slot) {
   int fd = fileno(file->stream.f);
   int reference = luaL_ref(state, LUA_REGISTRYINDEX);
   enum status status = file->is_pulled
@@ -281,7 +282,7 @@ static void send_file(lua_State *state, struct session *session, lua_Integer slo
   if (file->fd >= 0)
     send_descriptor(state, session, file);
   else
-    send_stream(state, session, file, slot);
+    send_stdio_file(state, session, file, slot);
 }
 
 static void send_items(lua_State *state, struct session *session, const struct items *items) {

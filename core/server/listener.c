@@ -106,7 +106,7 @@ static bool accept_one(struct listener *listener) {
   }
 }
 
-static void ready(struct event_handler *event_handler, unsigned events) {
+static void on_event(struct event_handler *event_handler, unsigned events) {
   (void)events;
   for (int i = 0; i < BATCH && accept_one((struct listener *)event_handler); i++) continue;
 }
@@ -148,7 +148,7 @@ static enum status adopt(struct service *service, const struct address *address,
   struct listener *listener = calloc(1, sizeof *listener);
   struct sockaddr_storage local;
   if (!listener) return STATUS_NO_MEMORY;
-  listener->event_handler.on_event = ready;
+  listener->event_handler.on_event = on_event;
   listener->service = service;
   listener->fd = fd;
   enum status status = socket_local_address(fd, &local);

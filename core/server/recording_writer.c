@@ -167,7 +167,7 @@ static bool start_writer(struct recording_writer *recording_writer) {
 
 /* ---- the loop's side ----------------------------------------------------------------------- */
 
-static void finish(struct recording_writer *recording_writer, struct recording_job *job) {
+static void finish_job(struct recording_writer *recording_writer, struct recording_job *job) {
   struct log_line line;
   recording_writer->memory -= job->memory;
   if (job->error == 0)
@@ -194,11 +194,11 @@ static void reap(struct recording_writer *recording_writer) {
   while (done) {
     struct recording_job *job = done;
     done = job->next;
-    finish(recording_writer, job);
+    finish_job(recording_writer, job);
   }
 }
 
-static void ready(struct event_handler *event_handler, unsigned events) {
+static void on_jobs_done(struct event_handler *event_handler, unsigned events) {
   struct recording_writer *recording_writer = (struct recording_writer *)event_handler;
   uint64_t count;
   (void)events;
@@ -211,7 +211,7 @@ void recording_writer_submit(struct recording_writer *recording_writer, struct r
   if (!recording_writer->has_writer &&
       !start_writer(recording_writer)) { /* Without a thread, this thread writes the file. */
     do_job(recording_writer, job);
-    finish(recording_writer, job);
+    finish_job(recording_writer, job);
     return;
   }
   pthread_mutex_lock(&recording_writer->lock);
@@ -254,7 +254,7 @@ void recording_writer_destroy(struct recording_writer *recording_writer) {
 enum status recording_writer_create(const char *folder, struct recording_writer **created) {
   struct recording_writer *recording_writer = calloc(1, sizeof *recording_writer);
   if (!recording_writer) return STATUS_NO_MEMORY;
-  recording_writer->event_handler.on_event = ready;
+  recording_writer->event_handler.on_event = on_jobs_done;
   pthread_mutex_init(&recording_writer->lock, NULL);
   pthread_cond_init(&recording_writer->wake, NULL);
   recording_writer->folder = -1;

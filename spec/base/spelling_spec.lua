@@ -1,7 +1,7 @@
 -- The name that may be meant by one that is not known.
 local base <const> = require("parlance_spec").base
 
-local FRAMINGS <const> = { "delimited", "fixed", "http", "length_line", "line", "netstring", "prefixed", "resp" }
+local NAMES <const> = { "delimited", "fixed", "http", "length_line", "line", "netstring", "prefixed", "resp" }
 
 describe("spelling", function()
   it("finds the name that is nearest", function()
@@ -10,13 +10,13 @@ describe("spelling", function()
       lengthLine = "length_line", ["length-line"] = "length_line", net_string = "netstring", delimiter = "delimited",
       prefix = "prefixed", fixd = "fixed", res = "resp",
     } do
-      assert.equal(right, base.spelling_nearest(wrong, FRAMINGS), wrong)
+      assert.equal(right, base.spelling_nearest(wrong, NAMES), wrong)
     end
   end)
 
   it("finds none where none is near", function()
     for _, name in ipairs { "", "x", "either", "port", "websocket", ("line"):rep(10) } do
-      assert.is_nil(base.spelling_nearest(name, FRAMINGS), name)
+      assert.is_nil(base.spelling_nearest(name, NAMES), name)
     end
     assert.is_nil(base.spelling_nearest("line", {}))
   end)
