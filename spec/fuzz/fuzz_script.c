@@ -4,8 +4,8 @@
  * reloads of the same script in between.
  *
  * A framing need not have a script here: fuzz_framing.c covers its decoder. Write one if the way
- * from its payload to self.request is new. Add it at the end of `protocols`: the first byte of each
- * file in corpus/script/ is an index. */
+ * from its payload to self.request is new, as for http and resp. Add it at the end of `protocols`:
+ * the first byte of each file in corpus/script/ is an index. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -131,6 +131,30 @@ static const char *const protocols[] = {
     "  make_response = function(self) return self.incoming:reverse() end,\n"
     "  handle_error = function(_, reason) return reason end,\n"
     "}",
+    /* Requests that are tables. They have the default max_request: a malformed one that is also too
+     * large would be either, depending on the cuts. */
+    FRAMED("framing.resp { max = 99, reuse = true }") "P.max_request = nil\n"
+                                                      "function P:make_response()\n"
+                                                      "  return #self.request .. "
+                                                      "table.concat(self.request, ',')\n"
+                                                      "end\n"
+                                                      "return P",
+    FRAMED(
+        "framing.http { max = 99, max_head = 400 }") "P.max_request = nil\n"
+                                                     "function P:make_response()\n"
+                                                     "  local r, fields = self.request, {}\n"
+                                                     "  for name, value in pairs(r.headers) do\n"
+                                                     "    fields[#fields + 1] = name .. '=' .. "
+                                                     "value\n"
+                                                     "  end\n"
+                                                     "  table.sort(fields)\n"
+                                                     "  self.close_when_done = not r.keep_alive\n"
+                                                     "  return { '<', r.method, r.target, "
+                                                     "r.version,\n"
+                                                     "    table.concat(fields, ','), r.body, '>' "
+                                                     "}\n"
+                                                     "end\n"
+                                                     "return P",
 };
 
 enum { PROTOCOLS = sizeof protocols / sizeof *protocols };
@@ -140,6 +164,7 @@ static struct script *scripts[PROTOCOLS];
 struct transcript {
   enum reason reason;
   uint64_t requests;
+  bool has_interim; /* 100 Continue was sent. */
   size_t length;
   size_t capacity;
   char *bytes;
@@ -226,14 +251,17 @@ static void converse(struct script *script, struct span stream, size_t step, uin
   CHECK(session_finished(session));
   transcript->reason = session_reason(session);
   transcript->requests = session_requests(session);
+  transcript->has_interim = session_interim(session) != NULL;
   session_destroy(session, 0);
 }
 
+/* Whether 100 Continue is sent depends on the cuts. */
 static void check_same(const struct transcript *a, const struct transcript *b) {
-  CHECK(a->length == b->length);
-  CHECK(a->length == 0 || memcmp(a->bytes, b->bytes, a->length) == 0);
   CHECK(a->reason == b->reason);
   CHECK(a->requests == b->requests);
+  if (a->has_interim || b->has_interim) return;
+  CHECK(a->length == b->length);
+  CHECK(a->length == 0 || memcmp(a->bytes, b->bytes, a->length) == 0);
 }
 
 static void load_scripts(void) {
