@@ -77,7 +77,8 @@ static int push_answer(lua_State *L, const struct framing *framing,
 }
 
 /* forget(framing, bytes, more): decodes `bytes`, overwrites those behind the first line that were
- * seen, and returns the answer for all bytes: a decoder must not read a byte twice. */
+ * seen, and returns the answer for all bytes. A framing with lines must not need them again. (The
+ * header of `prefixed` has no line, and is read again by each call.) */
 static int forget(lua_State *L) {
   const struct framing *framing = check_framing(L);
   size_t length, more;
@@ -118,7 +119,8 @@ static int decode(lua_State *L) {
 static bool is_same(const struct framing_answer *a, const struct framing_answer *b) {
   return a->verdict == b->verdict && a->length == b->length && a->why == b->why &&
          a->got == b->got && a->payload.data == b->payload.data &&
-         a->payload.length == b->payload.length;
+         a->payload.length == b->payload.length && a->declared == b->declared &&
+         a->arguments == b->arguments;
 }
 
 /* Feeds up to `first` bytes, then `step` more at a time, until an answer is final, as a session

@@ -1,5 +1,6 @@
 ---@meta _
--- For editors only: the types of `require "parlance.http"`. Its functions are in ../http.lua.
+-- For editors only: the types of `require "parlance.http"`. Its functions are in ../http.lua. The request,
+-- parlance.http.Request, is in framing.lua, because framing.http makes it.
 
 --- The body of a response, or nothing. A file is sent from its current position.
 ---@alias parlance.http.Body parlance.Item|parlance.Item[]|nil
