@@ -40,7 +40,9 @@ enum {
 
 struct framing {
   enum framing_kind kind;
-  size_t max; /* Bytes of the largest payload. SIZE_MAX: only the session has a limit. */
+  /* Bytes of the largest payload; RESP: of all arguments; HTTP: of a body, its chunks joined.
+   * SIZE_MAX: only the session has a limit. */
+  size_t max;
   union {
     struct {
       size_t length; /* 1 to FRAMING_DELIMITER_MAX. */
@@ -73,8 +75,10 @@ struct framing {
  * when a framing of the kind RESP answers MALFORMED. */
 struct framing_answer {
   enum framing_verdict verdict;
-  size_t length;       /* COMPLETE: bytes of the frame. PARTIAL: call again with so many. */
-  struct span payload; /* COMPLETE: the request, within the bytes that were given. */
+  size_t length; /* COMPLETE: bytes of the frame. PARTIAL: call again with so many. */
+  /* COMPLETE: the part of the frame that the request is made from, within the bytes that were
+   * given. HTTP: the body alone, behind the head. RESP: the whole frame. */
+  struct span payload;
   size_t declared;     /* TOO_LARGE: the payload's length if the frame declares it. */
   const char *why;     /* MALFORMED, TOO_LARGE: a static text, which framing_explain() completes. */
   const char *interim; /* PARTIAL, HTTP: a static text that the peer waits for, or NULL. */
@@ -99,8 +103,9 @@ enum http_stage {
 /* What a decoder remembers of a frame that is not complete. The caller keeps it from one call to
  * the next, sets it to zeros for a new frame, and reads nothing but `seen`. */
 struct framing_progress {
-  /* Bytes at the front in which the search is over. A bounded number of them may be read once more:
-   * a length line, a prefix, the byte before a line feed, the head and the trailers of HTTP. */
+  /* Bytes at the front in which the search is over. Each call may read a bounded number of them
+   * again: a length line, the header of a prefixed frame, the byte before a line feed, the head and
+   * the trailers of HTTP. */
   size_t seen;
   size_t taken;          /* RESP, HTTP: bytes of the arguments, or of data in chunks, in `seen`. */
   uint32_t arguments;    /* RESP: how many are still to come. */

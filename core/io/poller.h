@@ -4,7 +4,7 @@
  *   1. Readiness is level-triggered: a descriptor that is still ready is reported again.
  *   2. A descriptor with an error or a hang-up is reported as readable and as writable, as far as
  *      the interest goes. epoll adds POLLER_GONE, even without interest, at every wait until the
- *      descriptor is removed; select cannot detect this.
+ *      descriptor is removed; select reports nothing about a descriptor without interest.
  *   3. After poller_remove() no poller_wait() reports the descriptor. The events that the last
  *      poller_wait() returned may still hold it: the caller must check that (see server/).
  *   4. A descriptor that a back end cannot hold is refused with STATUS_FULL.

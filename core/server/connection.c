@@ -103,7 +103,7 @@ static void unlink_connection(struct connection *connection) {
 static void end(struct connection *connection, bool reset) {
   struct service *service = connection->listener->service;
   struct server *server = service->server;
-  if (connection->phase == PHASE_NAMING)
+  if (connection->phase == PHASE_NAMING) /* It has no session, so finish() did not count it. */
     service->ended[REASON_STOPPED]++;
   else
     poller_remove(server->poller, connection->fd);

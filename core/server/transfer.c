@@ -48,7 +48,7 @@ static bool is_file_error(int error) {
 }
 
 /* Sends the next spans or the next part of a file. STATUS_AGAIN: the peer takes no more for now.
- * STATUS_OK: everything was sent, or the session has failed or was aborted. */
+ * STATUS_OK: everything was sent, or the session has failed or has been aborted. */
 static enum status send_next(struct connection *connection, size_t *budget) {
   struct session *session = connection->session;
   int64_t now = connection_server(connection)->now;
@@ -90,7 +90,8 @@ bool transfer_send(struct connection *connection) {
   while (session_has_output(session) && budget > 0) {
     enum status status = send_next(connection, &budget);
     if (session_wants_turn(session)) break;
-    /* Buffered requests are answered before more is read, also when the peer takes no more. */
+    /* Buffered requests are answered before more is read, also when the peer takes no more. After
+     * an abort this does nothing. */
     session_resume(session, connection_server(connection)->now);
     if (status != STATUS_OK) break;
     if (!session_has_output(session)) break; /* The usual case does not read the clock. */

@@ -90,7 +90,8 @@ struct piece *output_take_first(struct output *output);
 /* Counts those of its held strings that no output counts any more. */
 void output_claim(struct output *output, struct held_strings *strings);
 
-/* Removes every piece; `front` stays. */
+/* Removes every piece, and frees the copied bytes in them; `front` stays. The caller releases the
+ * references of the pieces, and frees the pieces. */
 struct piece *output_take_pieces(struct output *output);
 
 #endif

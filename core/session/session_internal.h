@@ -74,7 +74,8 @@ static inline bool session_must_pull(const struct session *session) {
 /* Ends the session when its output is sent. */
 void session_begin_close(struct session *session, enum reason reason);
 
-/* Releases the references of the pieces, and frees them. */
+/* Releases the references of the pieces, and frees the pieces, which hold no copied bytes any more.
+ */
 void session_release_pieces(struct session *session, struct piece *pieces);
 
 /* Drops bytes from the front of the input. */
