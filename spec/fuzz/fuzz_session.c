@@ -101,6 +101,12 @@ static void free_generation(struct handler *handler) {
   free(handler);
 }
 
+static void on_sent(struct handler *handler, struct session *session) {
+  struct world *world = world_of(handler);
+  CHECK(handler == world->holder && session == world->session && !world->running);
+  CHECK(world->alive == 0 && !session_is_responding(session));
+}
+
 /* The last that is done with a conversation. */
 static void forget_client(struct handler *handler, struct session *session) {
   struct world *world = world_of(handler);
@@ -477,6 +483,7 @@ static struct handler *create_generation(struct world *world, const uint8_t *cho
                                          .wants_on_close = choice[5] & 4,
                                          .run = run,
                                          .release = release,
+                                         .on_sent = on_sent,
                                          .migrate = migrate,
                                          .forget_client = forget_client,
                                          .on_unused = on_unused};
