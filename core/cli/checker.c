@@ -182,7 +182,7 @@ enum reload_outcome checker_reload(const struct checker *checker, struct script 
   if (end->why) return reload_try_checked(script, is_forced, &finding, now);
   if (take_last_line(&text, &has_fingerprint, &finding.fingerprint)) {
     copy_report(text, report);
-    finding.kind = !has_fingerprint   ? FINDING_UNLOADABLE
+    finding.kind = !has_fingerprint   ? FINDING_NO_VERSION
                    : end->status == 0 ? FINDING_GOOD
                                       : FINDING_BAD;
     finding.report = end->status == 0 ? NULL : report;

@@ -150,7 +150,7 @@ static void read_and_compile(struct precompile *precompile) {
                        !sources_changed(&precompile->refused);
   if (result->is_refused) return;
   result->changed = sources_refresh(&result->files);
-  if (result->files.lacks || (result->changed == 0 && !precompile->is_forced)) {
+  if (result->files.has_lost_file || (result->changed == 0 && !precompile->is_forced)) {
     drop_contents(&result->files);
     return;
   }

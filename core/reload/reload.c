@@ -22,7 +22,7 @@ enum { UNEXPECTED_MAX = 3, UNEXPECTED_TIME = 10000 };
 /* The reload of a script. It is a userdata of the script's Lua state. */
 struct reload {
   struct sources refused; /* The files of the last version that was refused; empty: none was. */
-  struct sources checked; /* The files and transcripts of the check that is under way; or empty. */
+  struct sources checked; /* The serving and refused files and the transcripts, before the check. */
   size_t transcripts;     /* How many transcripts that check has. */
   int64_t checked_since;  /* When the changes were found that are checked, in ms. */
   struct unexpected {
@@ -31,7 +31,7 @@ struct reload {
     int64_t since;        /* When the first of a row was met, in ms; 0: none was. */
   } unexpected;
   int64_t missing_since;         /* When a file was first missing, in ms; 0: none is. */
-  bool has_logged_retry;         /* log_and_retry() has logged since the last takeover. */
+  bool has_logged_retry;         /* log_and_retry() has logged since the last takeover or undo. */
   struct precompile *precompile; /* The version that is being compiled, or NULL. */
   size_t loaded;                 /* The index of the next file whose bytecode is to be loaded. */
   bool is_forced;                /* The compiled version takes over even if no file has changed. */
@@ -75,6 +75,8 @@ static bool is_worth_trying(struct script *script, const struct precompile_resul
                                               : sources_changed(script->generation->sources));
   if (has_changed) return true;
   reload->missing_since = 0;
+  reload->unexpected = (struct unexpected){0};
+  reload->has_logged_retry = false;
   if (!is_refused && reload->refused.count > 0) {
     sources_deinit(&reload->refused);
     reload_log_undone(script);
@@ -90,7 +92,8 @@ static bool may_come_back(struct reload *reload, int64_t now) {
 
 static bool waits_for_file(struct script *script, bool is_forced, int64_t now) {
   if (is_forced) return false;
-  if (sources_lack(script->generation->sources)) return may_come_back(script->reload, now);
+  if (sources_have_lost_file(script->generation->sources))
+    return may_come_back(script->reload, now);
   script->reload->missing_since = 0;
   return false;
 }
@@ -99,7 +102,7 @@ static bool waits_for_file(struct script *script, bool is_forced, int64_t now) {
  * version is valid, but it is not the one that its author wants. */
 static bool is_early(const struct attempt *attempt, const struct generation *next) {
   const struct script *script = attempt->script;
-  return !attempt->is_forced && sources_miss(next->sources, script->generation->sources) &&
+  return !attempt->is_forced && sources_lack_file_of(next->sources, script->generation->sources) &&
          may_come_back(script->reload, attempt->now);
 }
 
@@ -234,6 +237,7 @@ static enum attempt_result make_version(struct attempt *attempt) {
     return make_simulated(attempt);
   if (finding && attempt->compiled &&
       !sources_agree(&attempt->compiled->files, &script->reload->checked)) {
+    attempt->step = "preflight";
     attempt->detail = other_files;
     return ATTEMPT_UNEXPECTED; /* It is not run here, because nobody has checked it. */
   }

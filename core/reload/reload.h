@@ -31,7 +31,7 @@ enum reload_outcome reload_try(struct script *script, bool is_forced, int64_t no
 enum reload_finding_kind {
   FINDING_GOOD,       /* The version was loaded, and the check has passed. */
   FINDING_BAD,        /* The version was loaded, and the check has failed. */
-  FINDING_UNLOADABLE, /* The version could not be loaded. */
+  FINDING_NO_VERSION, /* No version was loaded, or its files changed during the check. */
   FINDING_UNKNOWN     /* The check did not finish. */
 };
 
@@ -39,7 +39,8 @@ enum reload_finding_kind {
 struct reload_finding {
   enum reload_finding_kind kind;
   uint64_t fingerprint; /* See script_fingerprint(); only if the version was loaded. */
-  const char *report;   /* Why the kind is not FINDING_GOOD; NULL if it is. */
+  const char *report;   /* Why the kind is not FINDING_GOOD. NULL if it is, and NULL is possible for
+                         * FINDING_NO_VERSION. */
   bool allows_effects;  /* A version may be run here even if the kind is not FINDING_GOOD. */
 };
 

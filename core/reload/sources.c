@@ -125,13 +125,13 @@ static enum status note(struct sources *sources, const char *path, const struct 
   if (noted && noted->is_there) return STATUS_OK;
   if (!noted) {
     if (sources->count == SOURCES_MAX) return STATUS_OK;
-    if (!now->is_there && (sources->absent == ABSENT_MAX || now->digest == ENAMETOOLONG))
+    if (!now->is_there && (sources->absent_count == ABSENT_MAX || now->digest == ENAMETOOLONG))
       return STATUS_OK;
     noted = add(sources, path);
     if (!noted) return STATUS_NO_MEMORY;
-    if (!now->is_there) sources->absent++;
+    if (!now->is_there) sources->absent_count++;
   } else if (now->is_there)
-    sources->absent--;
+    sources->absent_count--;
   noted->is_there = now->is_there;
   noted->length = now->length;
   noted->digest = now->digest;
@@ -242,7 +242,7 @@ size_t sources_refresh(struct sources *sources) {
     struct source now;
     source->has_changed = read_again(source, &now);
     if (source->has_changed) changed++;
-    if (source->is_there && !now.is_there) sources->lacks = true;
+    if (source->is_there && !now.is_there) sources->has_lost_file = true;
     if (i < sources->at_load && now.bytes && now.byte_count <= room) {
       room -= now.byte_count;
       keep_text(source, &now);
@@ -252,13 +252,13 @@ size_t sources_refresh(struct sources *sources) {
   return changed;
 }
 
-bool sources_lack(const struct sources *sources) {
+bool sources_have_lost_file(const struct sources *sources) {
   for (size_t i = 0; i < sources->count; i++)
     if (sources->items[i].is_there && is_gone(sources->items[i].path)) return true;
   return false;
 }
 
-bool sources_miss(const struct sources *sources, const struct sources *others) {
+bool sources_lack_file_of(const struct sources *sources, const struct sources *others) {
   for (size_t i = 0; i < sources->count; i++) {
     if (sources->items[i].is_there) continue;
     const struct source *other = find(others, sources->items[i].path);

@@ -41,10 +41,10 @@ struct source {
 struct sources {
   struct source *items;
   size_t count;
-  size_t absent;      /* How many of the files were not there. */
+  size_t absent_count; /* How many of the files were not there. */
   size_t at_load;     /* How many of the first files were asked for while the version was loaded. */
   bool takes_special; /* The first file may be a pipe or a terminal, and reading it may wait. */
-  bool lacks;         /* sources_refresh() did not find a file that had been there. */
+  bool has_lost_file; /* sources_refresh() did not find a file that had been there. */
   bool is_uncertain;  /* A file could not be read for a reason that may pass. */
 
   /* While a version is made, the files that were read for it before, or NULL. */
@@ -87,10 +87,10 @@ enum status sources_copy(const struct sources *sources, struct sources *copy);
 size_t sources_refresh(struct sources *sources);
 
 /* Tells whether a file that was there is not there now. */
-bool sources_lack(const struct sources *sources);
+bool sources_have_lost_file(const struct sources *sources);
 
 /* Tells whether a file is noted as missing here, and as being there in `others`. */
-bool sources_miss(const struct sources *sources, const struct sources *others);
+bool sources_lack_file_of(const struct sources *sources, const struct sources *others);
 
 /* Tells whether the files that have content and are noted in both have the same digest in both. */
 bool sources_agree(const struct sources *sources, const struct sources *others);

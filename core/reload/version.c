@@ -15,7 +15,7 @@ struct loading {
   const struct sources *as_read;
 };
 
-static int load_version(lua_State *state) {
+static int run_in_gate(lua_State *state) {
   struct loading *loading = lua_touserdata(state, 1);
   const struct script_options *options = &loading->script->options;
   if (loading->generation->number == 1) environment_prepare(state, options);
@@ -39,7 +39,7 @@ static bool run_version(struct script *script, struct generation *generation,
                         const struct sources *as_read) {
   struct loading loading = {script, generation, as_read};
   script->running = generation;
-  bool is_loaded = gate_run(&script->gate, load_version, &loading) == GATE_OK;
+  bool is_loaded = gate_run(&script->gate, run_in_gate, &loading) == GATE_OK;
   script->running = NULL;
   struct sources *sources = generation->sources;
   if (!sources) return false;

@@ -125,7 +125,7 @@ static bool may_read(const struct service *service, int64_t now) {
 }
 
 /* Asks the provider of the service what there is to check. */
-static void find_changes(struct service *service, bool is_forced, int64_t now) {
+static void ask_provider(struct service *service, bool is_forced, int64_t now) {
   struct preflight *preflight = &service->preflight;
   is_forced = is_forced || preflight->is_forced;
   enum reload_outcome found =
@@ -140,7 +140,7 @@ static void find_changes(struct service *service, bool is_forced, int64_t now) {
 /* If the files have changed since they were checked, the provider is asked for changes again after
  * a while. While it compiles, the phase stays, so that this is called again with the same `end`.
  * True: the files of the service were read. */
-static bool reload_checked(struct service *service, const struct check_end *end, int64_t now) {
+static bool take_check_end(struct service *service, const struct check_end *end, int64_t now) {
   struct preflight *preflight = &service->preflight;
   const struct script_provider *provider = service->provider;
   enum reload_outcome outcome =
@@ -186,7 +186,7 @@ static bool begin_check(struct service *service, int64_t now) {
     put_off_start(service, why, now);
     return false;
   }
-  return reload_checked(service, &(struct check_end){.why = why}, now);
+  return take_check_end(service, &(struct check_end){.why = why}, now);
 }
 
 static bool finish_ended(struct service *service, int64_t now) {
@@ -199,7 +199,7 @@ static bool finish_ended(struct service *service, int64_t now) {
     snprintf(why, sizeof why, "the check was ended by signal %d", exited.signal);
     end.why = why;
   }
-  bool has_read = reload_checked(service, &end, now);
+  bool has_read = take_check_end(service, &end, now);
   if (service->preflight.phase == PREFLIGHT_ENDED) return false;
   child_destroy(child);
   service->preflight.child = NULL;
@@ -227,7 +227,7 @@ static bool finish_overdue(struct service *service, int64_t now) {
   char why[WHY_MAX];
   snprintf(why, sizeof why, "the check did not end within %g s",
            (double)service->provider->check_time / 1000 * (1 + service->preflight.extensions));
-  return reload_checked(service, &(struct check_end){.why = why}, now);
+  return take_check_end(service, &(struct check_end){.why = why}, now);
 }
 
 /* ---- the turn ------------------------------------------------------------------------------ */
@@ -240,7 +240,7 @@ void preflight_init(struct service *service) {
 
 void preflight_request(struct service *service, bool is_forced, int64_t now) {
   service->preflight.retries = 0;
-  find_changes(service, is_forced, now);
+  ask_provider(service, is_forced, now);
 }
 
 /* If a check waits for others to end, their end wakes the loop. */
@@ -267,7 +267,7 @@ static bool step_check(struct service *service, int64_t now) {
   struct preflight *preflight = &service->preflight;
   switch (preflight->phase) {
   case PREFLIGHT_WAITING:
-    if (may_read(service, now)) find_changes(service, false, now);
+    if (may_read(service, now)) ask_provider(service, false, now);
     return false;
   case PREFLIGHT_RUNNING:
     if (preflight->deadline <= now) extend_or_kill(service, now);
@@ -288,7 +288,7 @@ bool preflight_step(struct server *server) {
   for (struct service *service = server->services; service; service = service->next) {
     const struct preflight *preflight = &service->preflight;
     bool may_begin = preflight->phase == PREFLIGHT_WANTED && preflight->deadline <= server->now;
-    if (!may_begin || preflight->child || running >= CHECKS_MAX) continue;
+    if (server->compiling || !may_begin || preflight->child || running >= CHECKS_MAX) continue;
     has_read = begin_check(service, server->now) || has_read;
     if (preflight->child) running++;
   }

@@ -17,8 +17,8 @@ void preflight_request(struct service *service, bool is_forced, int64_t now);
 /* Returns when preflight_step() has to be called, or CLOCK_NEVER. */
 int64_t preflight_deadline(const struct server *server);
 
-/* Takes the next step of every check. To be called once a turn. True: the files of a service were
- * read, and the set of files to watch may have changed. */
+/* Takes the next step of every check. To be called between two turns of the loop. True: the files
+ * of a service were read, and the set of files to watch may have changed. */
 bool preflight_step(struct server *server);
 
 /* Ends all checks. No further check begins unless preflight_request() is called. */

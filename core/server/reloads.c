@@ -109,13 +109,14 @@ static bool reload_service(struct service *service, bool is_forced) {
   case RELOAD_REFUSED: return true;
   case RELOAD_COMPILING: server->compiling = service; return false;
   case RELOAD_LATER:
+    /* Without a watcher the next SIGHUP tries again. The retry is not a forced one. */
     if (server->watcher) watcher_nudge(server->watcher, server->now + RETRY_TIME);
     return false;
   default: return false;
   }
 }
 
-/* If the service has a check, preflight_step() continues its reload. */
+/* If the service has a check, this only clears `compiling`, and preflight_step() continues. */
 static bool continue_reload(struct service *service) {
   service->server->compiling = NULL;
   return !service->provider->check && reload_service(service, false);

@@ -18,7 +18,7 @@ enum status reloads_watch(struct server *server);
 /* Returns when reloads_run() has to be called, or CLOCK_NEVER. */
 int64_t reloads_deadline(const struct server *server);
 
-/* Takes the next step of each reload that is due. To be called between two turns. */
+/* Takes the next step of each reload that is due. To be called between two turns of the loop. */
 void reloads_run(struct server *server);
 
 /* Stops watching. */

@@ -45,7 +45,7 @@ enum status server_add_service(struct server *server, const struct service_optio
 unsigned server_port(const struct server *server, size_t nth);
 
 /* From now on the nth service has this handler. New connections get it at once. Connections between
- * two requests migrate to it in slices, from the end of this turn of the loop on. The others
+ * two requests migrate to it in slices, at the end of each turn of the loop from now on. The others
  * migrate when they have finished their request. The successor of the old handler must have been
  * set; an old handler without sessions is not used any more. Not to be called from within a call of
  * a session of that service. */

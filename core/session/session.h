@@ -139,7 +139,7 @@ int64_t session_idle_since(const struct session *session);
  * is in hand, else leaves that to the call that finishes what is in hand. Never runs the handler,
  * and costs next to nothing when there is nothing to do. May free the old handler. True: the
  * session has the newest handler, or is over and keeps the one it has. May change
- * session_deadline() and session_wants_turn(). */
+ * session_deadline(). */
 bool session_migrate(struct session *session, int64_t now);
 
 /* ---- resources ----------------------------------------------------------------------------- */

@@ -50,7 +50,7 @@ int64_t watcher_deadline(const struct watcher *watcher);
 /* Returns true once for each change: when it is complete, or when waiting longer is no use. */
 bool watcher_settled(struct watcher *watcher, int64_t now);
 
-/* Whether there is no change that watcher_settled() has still to tell. */
+/* Reads the events first. True: there is no change that watcher_settled() has still to tell. */
 bool watcher_is_at_rest(struct watcher *watcher, int64_t now);
 
 /* Makes watcher_settled() return true at that time even without a change, so that the caller tries

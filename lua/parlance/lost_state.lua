@@ -1,6 +1,7 @@
--- Finds the state that a hot edit has lost: tables that were filled in the old version and are empty in the new one.
+-- Finds the state that a hot edit loses: tables that were filled in the old version and are empty in the new one.
 --
--- The server calls this after a hot edit, and logs a warning. Tables are compared by their names: globals, fields of
+-- The server calls this just before the new version takes over, and logs a warning afterwards. In C, lost state is
+-- called "dropped". Tables are compared by their names: globals, fields of
 -- the protocol, and the locals that functions of the script and of the modules beside it use.
 
 local parlance = require "parlance"

@@ -273,6 +273,39 @@ describe("a verdict", function()
     assert.equal("v60 x\n", ask(script))
   end)
 
+  it("of a version that is saved again before each verdict is logged as a step of the check", function()
+    local _, save, look, judge = open(version "one")
+    local log
+    for i = 1, 11 do
+      save(version("checked" .. i))
+      look(i * 1000)
+      save(version("saved" .. i))
+      log = select(2, judge("good", 1, nil, i * 1000))
+      assert.equal(i < 11, log == "")
+    end
+    assert.matches('step=preflight .*detail="it was made from other files when it was checked"', log)
+  end)
+
+  it("of other versions counts its ten seconds, and is logged, anew after what serves was back", function()
+    local _, save, look, judge = open(version "one")
+    local function judge_another(now)
+      save(version("at" .. now))
+      look(now)
+      return select(2, judge("good", 1, nil, now))
+    end
+    local function take_back(now)
+      save(version "one")
+      assert.equal("unchanged", (look(now)))
+    end
+    assert.equal("", judge_another(1000))
+    take_back(2000)
+    assert.equal("", judge_another(50000))
+    assert.matches("step=preflight", judge_another(60000))
+    take_back(61000)
+    assert.equal("", judge_another(100000))
+    assert.matches("step=preflight", judge_another(110000))
+  end)
+
   for _, finding in ipairs { "bad", "unloadable" } do
     it(("that is %s runs nothing of the version where it serves"):format(finding), function()
       local script, save, look, judge = open(version "one")

@@ -144,7 +144,7 @@ static int service_find_changes(lua_State *L) {
 static int service_reload_checked(lua_State *L) {
   static const char *const findings[] = {[FINDING_GOOD] = "good",
                                          [FINDING_BAD] = "bad",
-                                         [FINDING_UNLOADABLE] = "unloadable",
+                                         [FINDING_NO_VERSION] = "unloadable",
                                          [FINDING_UNKNOWN] = "unknown",
                                          NULL};
   struct service *service = check_service(L);
