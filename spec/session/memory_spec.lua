@@ -1,13 +1,7 @@
 -- The memory that a session takes, and the refusing of those that take the most.
 local conversation = require "support.conversation"
-local rooms = require "parlance_spec"
 
-local asked <const> = conversation.asked
-
-local function quietly(f)
-  local log, result = rooms.base.capture(f)
-  return result, log
-end
+local asked <const>, quietly <const> = conversation.asked, conversation.quietly
 
 describe("session", function()
   after_each(conversation.clean)

@@ -4,12 +4,7 @@ local rooms = require "parlance_spec"
 
 local HIGH_WATER <const>, LOW_WATER <const> = 256 * 1024, 64 * 1024
 
-local asked <const> = conversation.asked
-
-local function quietly(f)
-  local log, result = rooms.base.capture(f)
-  return result, log
-end
+local asked <const>, quietly <const> = conversation.asked, conversation.quietly
 
 describe("session", function()
   after_each(conversation.clean)

@@ -154,4 +154,10 @@ end
 -- Calls f and returns the bytes written to standard error, and the results of f.
 conversation.capture = rooms.base.capture
 
+--- Calls a function and returns its result, and then what it has logged.
+function conversation.quietly(f)
+  local log, result = rooms.base.capture(f)
+  return result, log
+end
+
 return conversation

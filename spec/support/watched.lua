@@ -82,4 +82,11 @@ function Watched.read_file(path)
   return file:read "a"
 end
 
+--- Runs a program in the folder to its end, which must be a good one.
+function Watched.run(arguments, folder)
+  local none = { LD_PRELOAD = "", GIT_CONFIG_GLOBAL = "/dev/null", GIT_CONFIG_SYSTEM = "/dev/null" }
+  local child <close> = assert(rooms.process.spawn(arguments, { cwd = folder, env = none }))
+  assert.equal(0, child:wait(30), table.concat(arguments, " "))
+end
+
 return Watched

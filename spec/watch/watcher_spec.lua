@@ -7,12 +7,7 @@ local Watched = require "support.watched"
 
 local process = rooms.process
 local watch <const>, write <const>, read <const> = Watched.new, Watched.write, Watched.read_file
-
-local function run(arguments, folder)
-  local none = { LD_PRELOAD = "", GIT_CONFIG_GLOBAL = "/dev/null", GIT_CONFIG_SYSTEM = "/dev/null" }
-  local child <close> = assert(process.spawn(arguments, { cwd = folder, env = none }))
-  assert.equal(0, child:wait(30), table.concat(arguments, " "))
-end
+local run <const> = Watched.run
 
 local function has(program)
   return (os.execute("command -v " .. program .. " >/dev/null 2>&1"))
