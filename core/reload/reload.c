@@ -340,6 +340,7 @@ static enum reload_outcome advance(struct script *script, bool is_forced,
   attempt.is_forced = is_forced || reload->is_forced;
   memory_open_reserve(&script->memory);
   memory_use_server_reserve(&script->memory, true);
+  script_rest_collector(script);
   enum reload_outcome outcome = finish_attempt(&attempt);
   memory_use_server_reserve(&script->memory, false);
   memory_close_reserve(&script->memory);

@@ -48,6 +48,11 @@ struct script {
   char name[NAME_MAX_LENGTH];
 };
 
+/* Lets Lua's collector rest for a short piece of work that everybody waits for. It goes on by
+ * itself after a fixed number of bytes, so that no code of the script can make garbage without a
+ * bound. */
+void script_rest_collector(struct script *script);
+
 /* Frees a generation that has no sessions. */
 void script_free_generation(struct script *script, struct generation *generation);
 

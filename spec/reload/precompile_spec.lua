@@ -337,12 +337,31 @@ describe("a new version that is compiled on a thread", function()
       local running = "collectgarbage 'isrunning'"
       local script, save, _, tell = open(version("one", running, stops))
       local session <close> = script:open()
-      local before = ask(session, ""):match "%S+$"
+      local before = ask(session, ""):match "(%S+)\n$"
       save(long("two", running))
       assert.equal("reloaded", (reload(tell, function()
-        assert.equal(before, ask(session, ""):match "%S+$")
+        assert.equal(before, ask(session, ""):match "(%S+)\n$")
       end)))
-      assert.equal(before, ask(session, ""):match "%S+$")
+      assert.equal(before, ask(session, ""):match "(%S+)\n$")
     end
+  end)
+
+  it("may allocate 64 KiB, and not much more, before Lua's collector goes on", function()
+    local drops_garbage <const> = [[(function()
+      collectgarbage()
+      setmetatable({}, { __gc = function() parlance.shared.is_collected = true end })
+    end)()]]
+    local makes_garbage <const> = [[
+      kib = 0
+      while not parlance.shared.is_collected do
+        kib = kib + 1
+        local _ = kib .. ("x"):rep(512)
+      end]]
+    local script, save, _, tell = open(version("one", drops_garbage))
+    local session <close> = script:open()
+    save(long("two", "kib", makes_garbage))
+    assert.equal("reloaded", (reload(tell, function() ask(session, "") end)))
+    local kib = tonumber(ask(session, ""):match "(%d+)\n$")
+    assert.is_true(kib > 16 and kib < 128, kib .. " KiB")
   end)
 end)
