@@ -3,6 +3,7 @@
 #include <lauxlib.h>
 #include <locale.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -22,10 +23,12 @@ struct precompile {
   bool is_forced;
   void (*wake)(void *context);
   void *context;
+  size_t loaded;                   /* The index of the next file whose bytecode is to be loaded. */
   struct precompile_result result; /* The thread's until has_finished is set. */
-  pthread_mutex_t lock;            /* Guards the two fields below. */
-  bool has_finished;
-  bool is_abandoned; /* The thread has to free. */
+  atomic_bool has_finished;        /* Is set before the thread calls wake(). */
+  pthread_mutex_t lock;            /* Is held during wake(), and guards the two fields below. */
+  bool has_left;                   /* The thread uses nothing of this any more. */
+  bool is_abandoned;               /* The thread has to free. */
 };
 
 /* ---- compiling ------------------------------------------------------------------------------ */
@@ -178,8 +181,9 @@ static void *run_thread(void *context) {
     uselocale(LC_GLOBAL_LOCALE);
     freelocale(plain);
   }
-  pthread_mutex_lock(&precompile->lock);
   precompile->has_finished = true;
+  pthread_mutex_lock(&precompile->lock);
+  precompile->has_left = true;
   bool is_abandoned = precompile->is_abandoned;
   if (!is_abandoned) precompile->wake(precompile->context);
   pthread_mutex_unlock(&precompile->lock);
@@ -204,17 +208,12 @@ struct precompile *precompile_start(const struct precompile_plan *plan) {
   }
   if (plan->wake && background_start(run_thread, precompile, STACK)) return precompile;
   read_and_compile(precompile);
-  precompile->has_finished = true;
+  precompile->has_finished = precompile->has_left = true;
   if (plan->wake) plan->wake(plan->context);
   return precompile;
 }
 
-bool precompile_has_finished(struct precompile *precompile) {
-  pthread_mutex_lock(&precompile->lock);
-  bool has_finished = precompile->has_finished;
-  pthread_mutex_unlock(&precompile->lock);
-  return has_finished;
-}
+bool precompile_has_finished(struct precompile *precompile) { return precompile->has_finished; }
 
 const struct precompile_result *precompile_result(const struct precompile *precompile) {
   return &precompile->result;
@@ -247,11 +246,12 @@ static bool has_room(const struct memory *memory, const struct sources *files) {
   return memory->nominal == SIZE_MAX || memory->used + IN_MEMORY * bytes <= memory->nominal / 2;
 }
 
-bool precompile_load(struct gate *gate, const struct precompile_result *result, size_t *next) {
-  struct source *items = result->files.items;
-  while (*next < result->files.count && items[*next].content != SOURCE_BYTECODE) ++*next;
-  if (*next == result->files.count || !has_room(gate->memory, &result->files)) return false;
-  return gate_run(gate, load_bytecode, &items[(*next)++]) == GATE_OK;
+bool precompile_load(struct gate *gate, struct precompile *precompile) {
+  struct sources *files = &precompile->result.files;
+  size_t *next = &precompile->loaded;
+  while (*next < files->count && files->items[*next].content != SOURCE_BYTECODE) ++*next;
+  if (*next == files->count || !has_room(gate->memory, files)) return false;
+  return gate_run(gate, load_bytecode, &files->items[(*next)++]) == GATE_OK;
 }
 
 void precompile_forget(lua_State *state) {
@@ -300,7 +300,7 @@ void precompile_destroy(struct precompile *precompile) {
   if (!precompile) return;
   pthread_mutex_lock(&precompile->lock);
   precompile->is_abandoned = true;
-  bool has_finished = precompile->has_finished;
+  bool has_left = precompile->has_left;
   pthread_mutex_unlock(&precompile->lock);
-  if (has_finished) free_all(precompile);
+  if (has_left) free_all(precompile);
 }

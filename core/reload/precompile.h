@@ -56,11 +56,11 @@ struct precompile_result {
 /* To be called when the thread has finished. The result lives as long as `precompile`. */
 const struct precompile_result *precompile_result(const struct precompile *precompile);
 
-/* Loads the bytecode of one file into the state of a gate, for precompile_take(). One file at a
- * time is loaded so that the loop can make a turn between two files. `*next` is the index of the
- * file, and is 0 at first. False: there is no further file, or no memory for it. precompile_take()
- * loads what was not loaded. */
-bool precompile_load(struct gate *gate, const struct precompile_result *result, size_t *next);
+/* Loads the bytecode of the next file into the state of a gate, for precompile_take(). One file at
+ * a time is loaded so that the loop can make a turn between two files. To be called when the thread
+ * has finished. False: there is no further file, or no memory for it. precompile_take() loads what
+ * was not loaded. */
+bool precompile_load(struct gate *gate, struct precompile *precompile);
 
 /* Forgets the functions that were loaded and not taken. Does not raise. */
 void precompile_forget(lua_State *state);
@@ -70,7 +70,8 @@ void precompile_forget(lua_State *state);
 bool precompile_take(lua_State *state, struct sources *sources, const char *path, const char *mode);
 
 /* Frees the result. A thread that has not finished is not waited for, because it may hang on a slow
- * disk: it does not call wake() any more, and frees everything when it ends. NULL is ignored. */
+ * disk: it does not call wake() any more, and frees everything when it ends. But this waits while
+ * the thread is in wake(), which may take many ms on a busy machine. NULL is ignored. */
 void precompile_destroy(struct precompile *precompile);
 
 #endif

@@ -33,7 +33,7 @@ struct reload {
   int64_t missing_since;         /* When a file was first missing, in ms; 0: none is. */
   bool has_logged_retry;         /* log_and_retry() has logged since the last takeover or undo. */
   struct precompile *precompile; /* The version that is being compiled, or NULL. */
-  size_t loaded;                 /* The index of the next file whose bytecode is to be loaded. */
+  struct precompile *spent;      /* The version before, whose thread may still be in wake(). */
   bool is_forced;                /* The compiled version takes over even if no file has changed. */
   double began;                /* clock_seconds() when the loop last began to wait for a reload. */
   double longest;              /* The longest time that it has waited, in seconds. */
@@ -294,6 +294,13 @@ static enum reload_outcome finish_attempt(struct attempt *attempt) {
 
 /* ---- reloading ----------------------------------------------------------------------------- */
 
+static void abandon_precompile(lua_State *state, struct reload *reload) {
+  precompile_forget(state);
+  precompile_destroy(reload->spent);
+  precompile_destroy(reload->precompile);
+  reload->spent = reload->precompile = NULL;
+}
+
 static void start_precompile(struct script *script, bool is_forced) {
   struct reload *reload = script->reload;
   const struct precompile_plan plan = {.serving = script->generation->sources,
@@ -302,16 +309,10 @@ static void start_precompile(struct script *script, bool is_forced) {
                                        .is_forced = is_forced,
                                        .wake = reload->wake,
                                        .context = reload->wake_context};
+  abandon_precompile(script->gate.main, reload);
   reload->is_forced = is_forced;
   reload->longest = 0;
   reload->precompile = precompile_start(&plan);
-}
-
-static void abandon_precompile(lua_State *state, struct reload *reload) {
-  precompile_forget(state);
-  reload->loaded = 0;
-  precompile_destroy(reload->precompile);
-  reload->precompile = NULL;
 }
 
 /* Takes the next step of a reload. The last step opens all reserves of memory for the new version,
@@ -328,8 +329,7 @@ static enum reload_outcome advance(struct script *script, bool is_forced,
   bool waits = has_thread && (is_new || !precompile_has_finished(reload->precompile));
   bool runs_here = !finding || finding->kind == FINDING_GOOD || finding->allows_effects;
   if (has_thread && !waits && runs_here) {
-    const struct precompile_result *compiled = precompile_result(reload->precompile);
-    waits = precompile_load(&script->gate, compiled, &reload->loaded);
+    waits = precompile_load(&script->gate, reload->precompile);
     if (waits) reload->wake(reload->wake_context);
   }
   if (waits) {
@@ -340,11 +340,12 @@ static enum reload_outcome advance(struct script *script, bool is_forced,
   attempt.is_forced = is_forced || reload->is_forced;
   memory_open_reserve(&script->memory);
   memory_use_server_reserve(&script->memory, true);
-  script_rest_collector(script);
   enum reload_outcome outcome = finish_attempt(&attempt);
   memory_use_server_reserve(&script->memory, false);
   memory_close_reserve(&script->memory);
-  abandon_precompile(script->gate.main, reload);
+  precompile_forget(script->gate.main);
+  reload->spent = reload->precompile; /* The loop does not wait here until its thread has left. */
+  reload->precompile = NULL;
   return outcome;
 }
 
@@ -438,13 +439,8 @@ size_t reload_count_files(const struct script *script) {
   return script->generation->sources->count + script->reload->refused.count;
 }
 
-static void visit_all(const struct sources *sources, void (*visit)(void *context, const char *path),
-                      void *context) {
-  for (size_t i = 0; i < sources->count; i++) visit(context, sources->items[i].path);
-}
-
 void reload_each_file(const struct script *script, void (*visit)(void *context, const char *path),
                       void *context) {
-  visit_all(script->generation->sources, visit, context);
-  visit_all(&script->reload->refused, visit, context);
+  sources_each(script->generation->sources, visit, context);
+  sources_each(&script->reload->refused, visit, context);
 }

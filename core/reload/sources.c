@@ -88,6 +88,11 @@ const struct source *sources_find(const struct sources *sources, const char *pat
   return find(sources, path);
 }
 
+void sources_each(const struct sources *sources, void (*visit)(void *context, const char *path),
+                  void *context) {
+  for (size_t i = 0; i < sources->count; i++) visit(context, sources->items[i].path);
+}
+
 /* NULL: not enough memory. */
 static struct source *add(struct sources *sources, const char *path) {
   char *copy = strdup(path);

@@ -70,6 +70,10 @@ enum status sources_take(struct sources *sources, const struct source *source);
 /* Returns what was noted of the file, or NULL. */
 const struct source *sources_find(const struct sources *sources, const char *path);
 
+/* Calls `visit` with the path of each file. */
+void sources_each(const struct sources *sources, void (*visit)(void *context, const char *path),
+                  void *context);
+
 /* Returns one number for the paths and contents of all files that are there. It does not depend on
  * the order of the files. */
 uint64_t sources_fingerprint(const struct sources *sources);

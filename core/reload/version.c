@@ -39,6 +39,7 @@ static bool run_version(struct script *script, struct generation *generation,
                         const struct sources *as_read) {
   struct loading loading = {script, generation, as_read};
   script->running = generation;
+  script_rest_collector(script);
   bool is_loaded = gate_run(&script->gate, run_in_gate, &loading) == GATE_OK;
   script->running = NULL;
   struct sources *sources = generation->sources;

@@ -1,8 +1,10 @@
 /* spec_session.c: conversations without sockets. A script has a Lua state of its own, as in the
  * server; the spec passes strings and times. */
+#include <pthread.h>
 #include <semaphore.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -92,7 +94,23 @@ static int service_name(lua_State *L) {
   return 1;
 }
 
-static void wake(void *context) { sem_post(context); }
+struct waking {
+  pthread_t owner;
+  sem_t is_woken;
+  sem_t is_over;   /* The owner has an outcome. */
+  bool is_awaited; /* The owner has none before the thread has left wake(). */
+};
+
+/* The thread stays here as if it had lost the processor. The owner must not wait for that. */
+static void wake(void *context) {
+  struct waking *waking = context;
+  struct timespec end;
+  sem_post(&waking->is_woken);
+  if (pthread_equal(pthread_self(), waking->owner)) return;
+  clock_gettime(CLOCK_REALTIME, &end);
+  end.tv_sec += 10;
+  waking->is_awaited = sem_timedwait(&waking->is_over, &end) != 0;
+}
 
 /* reload(is_forced, now, between): what came of it, in a word. If there is `between`, the new
  * version is compiled on a thread, and `between` is called when that has finished, before the
@@ -108,21 +126,25 @@ static int service_reload(lua_State *L) {
     return 1;
   }
   int failed = LUA_OK;
-  sem_t is_compiled;
-  sem_init(&is_compiled, 0, 0);
-  reload_set_wake(service->script, wake, &is_compiled);
+  struct waking waking = {.owner = pthread_self()};
+  sem_init(&waking.is_woken, 0, 0);
+  sem_init(&waking.is_over, 0, 0);
+  reload_set_wake(service->script, wake, &waking);
   enum reload_outcome outcome = reload_try(service->script, is_forced, now);
   while (outcome == RELOAD_COMPILING) {
-    while (sem_wait(&is_compiled) != 0) continue;
+    while (sem_wait(&waking.is_woken) != 0) continue;
     if (failed == LUA_OK) {
       lua_pushvalue(L, BETWEEN);
       failed = lua_pcall(L, 0, 0, 0);
     }
     outcome = reload_try(service->script, false, now);
   }
+  sem_post(&waking.is_over);
   reload_set_wake(service->script, NULL, NULL);
-  sem_destroy(&is_compiled);
+  sem_destroy(&waking.is_woken);
+  sem_destroy(&waking.is_over);
   if (failed != LUA_OK) return lua_error(L);
+  if (waking.is_awaited) return luaL_error(L, "the reload has waited for the thread in wake()");
   arguments_push_outcome(L, outcome);
   return 1;
 }
