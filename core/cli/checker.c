@@ -50,6 +50,7 @@ static void add_options(struct checker *checker, const struct script_options *op
   add_seconds(checker, "--request-timeout", options->request_timeout);
   add_seconds(checker, "--idle-timeout", options->idle_timeout);
   add_seconds(checker, "--write-timeout", options->write_timeout);
+  add_seconds(checker, "--response-timeout", options->response_timeout);
 }
 
 /* False: no memory. */

@@ -64,6 +64,7 @@ static void print_limits(const struct limits *limits) {
   print_time("request-timeout", limits->request_timeout);
   print_time("idle-timeout", limits->idle_timeout);
   print_time("write-timeout", limits->write_timeout);
+  print_time("response-timeout", limits->response_timeout);
 }
 
 static void describe(struct script *script, const char *path) {

@@ -20,7 +20,8 @@ static struct script_entry fresh_entry(void) {
                                           .max_request = LIMIT_NOT_GIVEN,
                                           .request_timeout = LIMIT_NOT_GIVEN,
                                           .idle_timeout = LIMIT_NOT_GIVEN,
-                                          .write_timeout = LIMIT_NOT_GIVEN}};
+                                          .write_timeout = LIMIT_NOT_GIVEN,
+                                          .response_timeout = LIMIT_NOT_GIVEN}};
 }
 
 static bool out_of_memory(void) {
@@ -147,6 +148,7 @@ static const struct known_option known_options[] = {
     {"request-timeout", 0, OF_SCRIPT, option_set_seconds, ENTRY(script.request_timeout)},
     {"idle-timeout", 0, OF_SCRIPT, option_set_seconds, ENTRY(script.idle_timeout)},
     {"write-timeout", 0, OF_SCRIPT, option_set_seconds, ENTRY(script.write_timeout)},
+    {"response-timeout", 0, OF_SCRIPT, option_set_seconds, ENTRY(script.response_timeout)},
     {"call-timeout", 0, OF_SCRIPT, option_set_seconds, ENTRY(script.call_timeout)},
     {"memory-limit", 0, OF_SCRIPT, option_set_memory_limit, ENTRY(script.memory_limit)},
     {"set", 0, OF_SCRIPT, add_setting, 0},

@@ -93,14 +93,16 @@ static const char *hint(const char *path) {
   return may_be_command ? " (the commands are check, fuzz and new; see parlance --help)" : "";
 }
 
-static int load(struct served *served, const struct options *options) {
+static int load(struct served *served, const struct options *options, struct world *world) {
   const char *error;
+  struct script_options script_options = served->entry->script;
+  script_options.world = world;
   if (options->preflights && checker_init(&served->checker, &served->entry->script,
                                           options->allows_effects, environ) != STATUS_OK) {
     fprintf(stderr, "parlance: %s: not enough memory\n", served->entry->script.path);
     return EXIT_FAILED;
   }
-  if (script_create(&served->entry->script, &served->script) != STATUS_OK) {
+  if (script_create(&script_options, &served->script) != STATUS_OK) {
     fprintf(stderr, "parlance: %s: not enough memory\n", served->entry->script.path);
     return EXIT_FAILED;
   }
@@ -165,15 +167,6 @@ static enum reload_outcome reload_checked_script(void *context, bool is_forced,
                         checker_reload(&served->checker, served->script, is_forced, end, now));
 }
 
-static void run_due(void *context, int64_t now) {
-  script_run_due(((const struct served *)context)->script, now);
-}
-
-static void set_due(void *context, int64_t when) {
-  const struct served *served = context;
-  server_set_due(served->server, served->nth, when);
-}
-
 static enum idle_work collect_garbage(void *context) {
   return script_collect_garbage(((const struct served *)context)->script);
 }
@@ -204,7 +197,6 @@ static bool listen_all(struct server *server, struct served *served, size_t coun
         .check = served[i].checker.plan.program ? &served[i].checker.plan : NULL,
         .check_time = CHECKER_TIME,
         .reload_checked = reload_checked_script,
-        .run_due = run_due,
         .work_when_idle = collect_garbage,
         .count_files = count_script_files,
         .each_file = each_script_file};
@@ -220,7 +212,6 @@ static bool listen_all(struct server *server, struct served *served, size_t coun
       return false;
     }
     reload_set_wake(served[i].script, wake, server);
-    script_set_alarm(served[i].script, set_due, &served[i]);
   }
   return true;
 }
@@ -237,10 +228,11 @@ static void greet_person(const struct options *options, const struct server *ser
   fputs("Ctrl-C stops the server.\n", stderr);
 }
 
-static int run(const struct options *options, struct served *served) {
+static int run(const struct options *options, struct served *served, struct world *world) {
   struct server *server;
   const char *why;
   struct server_options server_options = options->server;
+  server_options.world = world;
   server_options.max_connections = connection_capacity();
   if (server_options.max_buffered == BUFFERED_NOT_GIVEN)
     server_options.max_buffered = default_buffered();
@@ -260,7 +252,6 @@ static int run(const struct options *options, struct served *served) {
     if (server_run(server) == STATUS_OK) status = EXIT_STOPPED;
   }
   for (size_t i = 0; i < options->script_count; i++) {
-    script_set_alarm(served[i].script, NULL, NULL);
     reload_set_wake(served[i].script, NULL, NULL);
   }
   server_destroy(server);
@@ -286,6 +277,8 @@ int command_serve(const struct options *options) {
     fputs("parlance: not enough memory\n", stderr);
     return EXIT_FAILED;
   }
+  struct world world;
+  world_init(&world);
   log_configure(options->log_level, options->log_format);
   log_set_shown_bytes(options->log_bytes);
   log_set_nonblocking();
@@ -294,10 +287,11 @@ int command_serve(const struct options *options) {
   int status = EXIT_STOPPED;
   for (size_t i = 0; i < options->script_count && status == EXIT_STOPPED; i++) {
     served[i].entry = &options->scripts[i];
-    status = load(&served[i], options);
+    status = load(&served[i], options, &world);
   }
-  if (status == EXIT_STOPPED) status = run(options, served);
+  if (status == EXIT_STOPPED) status = run(options, served, &world);
   for (size_t i = 0; i < options->script_count; i++) free_served(&served[i]);
+  world_deinit(&world);
   free(served);
   return status;
 }

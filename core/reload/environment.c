@@ -11,6 +11,7 @@
 #include "reload/searcher.h"
 #include "script/gate.h"
 #include "script/module_names.h"
+#include "script/watchdog.h"
 
 /* The registry's key of the set of modules that are there before any script. */
 static const char builtin_key;
@@ -99,6 +100,43 @@ static bool is_builtin(lua_State *state, const char *name) {
   return is;
 }
 
+/* What the module has returned stands below the top; the module may also have set it itself. */
+static int keep_module(lua_State *state) {
+  lua_pushvalue(state, -2);
+  if (lua_isnil(state, -1)) {
+    lua_pop(state, 1);
+    lua_pushvalue(state, 1);
+    lua_rawget(state, lua_upvalueindex(LOADED));
+  }
+  if (lua_isnil(state, -1)) {
+    lua_pop(state, 1);
+    lua_pushboolean(state, true);
+  }
+  lua_pushvalue(state, 1);
+  lua_pushvalue(state, -2);
+  lua_rawset(state, lua_upvalueindex(LOADED));
+  lua_insert(state, -2);
+  return 2;
+}
+
+/* The loader of a module has waited. */
+static int finish_require(lua_State *state, int status, lua_KContext context) {
+  (void)status;
+  (void)context;
+  lua_insert(state, -2);
+  return keep_module(state);
+}
+
+/* Calls the loader on the top, and leaves what it returns and `from` on the stack. */
+static void run_loader(lua_State *state, const char *from) {
+  lua_pushstring(state, from);
+  lua_insert(state, -2);
+  lua_pushvalue(state, 1);
+  lua_pushvalue(state, -3);
+  lua_callk(state, 2, 1, 0, finish_require);
+  lua_insert(state, -2);
+}
+
 /* Runs the module if there is such a file; then its value and the path are pushed. */
 static bool require_file(lua_State *state, const char *path) {
   int error;
@@ -110,10 +148,7 @@ static bool require_file(lua_State *state, const char *path) {
   }
   lua_pushvalue(state, lua_upvalueindex(GLOBALS));
   set_globals(state);
-  lua_pushvalue(state, 1);
-  lua_pushstring(state, path);
-  lua_call(state, 2, 1);
-  lua_pushstring(state, path);
+  run_loader(state, path);
   return true;
 }
 
@@ -155,25 +190,6 @@ static bool require_beside(lua_State *state) {
       return true;
   }
   return false;
-}
-
-/* What the module has returned stands below the top; the module may also have set it itself. */
-static int keep_module(lua_State *state) {
-  lua_pushvalue(state, -2);
-  if (lua_isnil(state, -1)) {
-    lua_pop(state, 1);
-    lua_pushvalue(state, 1);
-    lua_rawget(state, lua_upvalueindex(LOADED));
-  }
-  if (lua_isnil(state, -1)) {
-    lua_pop(state, 1);
-    lua_pushboolean(state, true);
-  }
-  lua_pushvalue(state, 1);
-  lua_pushvalue(state, -2);
-  lua_rawset(state, lua_upvalueindex(LOADED));
-  lua_insert(state, -2);
-  return 2;
 }
 
 /* Gives the state's own `package`, at index, the paths at index `from` and above it. */
@@ -241,10 +257,7 @@ static bool require_preloaded(lua_State *state) {
   if (lua_getfield(state, lua_upvalueindex(PACKAGE), "preload") != LUA_TTABLE) return false;
   lua_pushvalue(state, 1);
   if (lua_rawget(state, -2) == LUA_TNIL) return false;
-  lua_pushvalue(state, 1);
-  lua_pushliteral(state, ":preload:");
-  lua_call(state, 2, 1);
-  lua_pushliteral(state, ":preload:");
+  run_loader(state, ":preload:");
   return true;
 }
 
@@ -276,6 +289,13 @@ static int load_here(lua_State *state) {
   lua_pushvalue(state, lua_upvalueindex(1));
   lua_insert(state, 1);
   lua_call(state, lua_gettop(state) - 1, LUA_MULTRET);
+  if (watchdog_is_stopping()) watchdog_stop_again(); /* Lua's load catches what its reader raises. */
+  return lua_gettop(state);
+}
+
+static int finish_dofile(lua_State *state, int status, lua_KContext context) {
+  (void)status;
+  (void)context;
   return lua_gettop(state);
 }
 
@@ -289,7 +309,7 @@ static int dofile_here(lua_State *state) {
   lua_call(state, 3, 2);
   if (lua_isnil(state, 1)) return lua_error(state);
   lua_settop(state, 1);
-  lua_call(state, 0, LUA_MULTRET);
+  lua_callk(state, 0, LUA_MULTRET, 0, finish_dofile);
   return lua_gettop(state);
 }
 

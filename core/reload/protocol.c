@@ -16,7 +16,7 @@ enum { MAX_SECONDS = 1000000000 };
 
 static const int64_t default_max_request = 1024 * 1024;
 static const double default_request_timeout = 30, default_idle_timeout = 300,
-                    default_write_timeout = 30;
+                    default_write_timeout = 30, default_response_timeout = 60;
 
 void protocol_prepare(lua_State *state, struct generation *generation, const char *path) {
   lua_createtable(state, ROOT_SOURCES, 0);
@@ -156,6 +156,8 @@ static void read_limits(lua_State *state, struct generation *generation, int pro
                                     default_idle_timeout);
   limits->write_timeout = time_limit(state, protocol, path, "write_timeout", options->write_timeout,
                                      default_write_timeout);
+  limits->response_timeout = time_limit(state, protocol, path, "response_timeout",
+                                        options->response_timeout, default_response_timeout);
   generation->blocksize = whole_number(state, protocol, path, "blocksize", 65536, BLOCKSIZE_MAX);
 }
 

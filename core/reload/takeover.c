@@ -3,8 +3,8 @@
 #include <lauxlib.h>
 #include <stdio.h>
 
+#include "script/every.h"
 #include "script/script_internal.h"
-#include "script/tasks.h"
 #include "script/watchdog.h"
 
 /* ---- state --------------------------------------------------------------------------------- */
@@ -33,8 +33,10 @@ static int migrate_state(lua_State *state) {
   push_function(state, migration->next, FUNCTION_RESTORE);
   push_function(state, migration->old, FUNCTION_SAVE);
   migration->step = "save";
+  gate_of(state)->no_wait = "in save: return what is there";
   lua_call(state, 0, 1);
   migration->step = "restore";
+  gate_of(state)->no_wait = "in restore: take what is there";
   watchdog_restart();
   lua_call(state, 1, 0);
   return 0;
@@ -96,8 +98,8 @@ void takeover_run(struct script *script, struct generation *next, int64_t now) {
     one->handler.successor = &next->handler;
     one->handler.on_unused = retire;
   }
-  tasks_end(old);
-  tasks_begin(next);
+  every_end(old);
+  every_begin(next);
 }
 
 void takeover_free_old(struct script *script) {

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "script/gate.h"
+#include "script/task.h"
 #include "script/watchdog.h"
 
 /* Limits for closing coroutines within each other: Lua 5.4 counts nested C calls for each coroutine
@@ -31,52 +32,10 @@ static bool is_dead(lua_State *coroutine) {
 /* Returns why the coroutine may not run; NULL: it may. */
 static const char *refusal(lua_State *coroutine) {
   if (gate_has_mark(coroutine, GATE_OWN)) return "the coroutine is the server's own";
+  if (gate_has_mark(coroutine, GATE_WAITS)) return "the coroutine waits";
   if (gate_has_mark(coroutine, GATE_STOPPED))
     return "the coroutine was stopped, because its call took longer than --call-timeout";
   return NULL;
-}
-
-/* Resumes with `arguments` values from the top of `state`, moves the results back and returns their
- * number. Returns -1 for an error, which is then on the top of `state`. */
-static int resume(lua_State *state, lua_State *coroutine, int arguments) {
-  const char *why = coroutine == state ? NULL : refusal(coroutine);
-  if (why) {
-    lua_pushfstring(state, "cannot resume: %s", why);
-    return -1;
-  }
-  if (is_dead(coroutine)) {
-    lua_pushliteral(state, "cannot resume dead coroutine");
-    return -1;
-  }
-  if (!lua_checkstack(coroutine, arguments)) {
-    lua_pushliteral(state, "too many arguments to resume");
-    return -1;
-  }
-  lua_xmove(state, coroutine, arguments);
-  int results = 0;
-  lua_State *outer = watchdog_switch(coroutine);
-  int status = lua_resume(coroutine, state, arguments, &results);
-  watchdog_switch_back(outer, coroutine);
-  if (status != LUA_OK && status != LUA_YIELD) {
-    if (watchdog_is_stopping()) gate_mark(coroutine, GATE_STOPPED);
-    lua_xmove(coroutine, state, 1);
-    return -1;
-  }
-  if (!lua_checkstack(state, results + 1)) {
-    lua_pop(coroutine, results);
-    lua_pushliteral(state, "too many results to resume");
-    return -1;
-  }
-  lua_xmove(coroutine, state, results);
-  return results;
-}
-
-static int coroutine_resume(lua_State *state) {
-  lua_State *coroutine = check_coroutine(state);
-  int results = resume(state, coroutine, lua_gettop(state) - 1);
-  lua_pushboolean(state, results >= 0);
-  lua_insert(state, results >= 0 ? -(results + 1) : -2);
-  return results >= 0 ? results + 1 : 2;
 }
 
 static bool is_too_deep(const struct gate *gate) {
@@ -95,19 +54,125 @@ static bool reset(lua_State *state, lua_State *coroutine, int *status) {
     lua_pushfstring(state, "cannot close: %s", why);
     return false;
   }
+  const char *no_wait = gate->no_wait;
+  gate->no_wait = "in a variable that coroutine.close closes";
   gate->closing++;
   lua_State *outer = watchdog_switch(coroutine);
   *status = lua_resetthread(coroutine);
   watchdog_switch_back(outer, coroutine);
   gate->closing--;
+  gate->no_wait = no_wait;
   if (*status != LUA_OK && watchdog_is_stopping()) gate_mark(coroutine, GATE_STOPPED);
   return true;
 }
 
-static int call_wrapped(lua_State *state) {
+/* What resume() returns instead of a number of results. */
+enum { FAILED = -1, WAITS = -2 };
+
+/* Moves the results of a coroutine to `state`. Returns their number, or FAILED. */
+static int take_results(lua_State *state, lua_State *coroutine, int results) {
+  if (!lua_checkstack(state, results + 1)) {
+    lua_pop(coroutine, results);
+    lua_pushliteral(state, "too many results to resume");
+    return FAILED;
+  }
+  lua_xmove(coroutine, state, results);
+  return results;
+}
+
+/* A task that was cancelled leaves no variables of its coroutines unclosed. */
+static void close_cancelled(lua_State *state, lua_State *coroutine) {
+  int status;
+  if (watchdog_is_stopping() || !reset(state, coroutine, &status)) return;
+  if (status != LUA_OK) lua_xmove(coroutine, state, 1);
+  if (status != LUA_OK) lua_replace(state, -2);
+}
+
+/* Runs the coroutine with `arguments` values from its top. Returns the number of results, which
+ * are then on the top of `state`; FAILED, with the error there; or WAITS: a wait is in the
+ * coroutine, and `state` must be suspended, too. */
+static int run(lua_State *state, lua_State *coroutine, int arguments) {
+  struct gate *gate = gate_of(state);
+  struct resuming resuming = {state, gate->chain};
+  int results = 0;
+  gate->chain = &resuming;
+  lua_State *outer = watchdog_switch(coroutine);
+  int status = lua_resume(coroutine, state, arguments, &results);
+  watchdog_switch_back(outer, coroutine);
+  gate->chain = resuming.outer;
+  if (status == LUA_YIELD && gate->running && gate->running->state == TASK_WAITING) {
+    gate_mark(coroutine, GATE_WAITS);
+    return WAITS;
+  }
+  if (status == LUA_OK || status == LUA_YIELD) return take_results(state, coroutine, results);
+  if (watchdog_is_stopping()) gate_mark(coroutine, GATE_STOPPED);
+  lua_xmove(coroutine, state, 1);
+  if (task_is_passed_on(state, -1)) close_cancelled(state, coroutine);
+  return FAILED;
+}
+
+/* Resumes with `arguments` values from the top of `state`: see run(). */
+static int resume(lua_State *state, lua_State *coroutine, int arguments) {
+  const char *why = coroutine == state ? NULL : refusal(coroutine);
+  if (why) {
+    lua_pushfstring(state, "cannot resume: %s", why);
+    return FAILED;
+  }
+  if (is_dead(coroutine)) {
+    lua_pushliteral(state, "cannot resume dead coroutine");
+    return FAILED;
+  }
+  if (!lua_checkstack(coroutine, arguments)) {
+    lua_pushliteral(state, "too many arguments to resume");
+    return FAILED;
+  }
+  lua_xmove(state, coroutine, arguments);
+  return run(state, coroutine, arguments);
+}
+
+/* The results of a wait are on the top, above `base`: passes them down to the coroutine. */
+static int go_on(lua_State *state, lua_State *coroutine, int base) {
+  int results = lua_gettop(state) - base;
+  gate_unmark(coroutine, GATE_WAITS);
+  if (!lua_checkstack(coroutine, results)) luaL_error(state, "too many results of a wait");
+  lua_xmove(state, coroutine, results);
+  return run(state, coroutine, results);
+}
+
+static int finish_resume(lua_State *state, int results);
+
+static int resume_again(lua_State *state, int status, lua_KContext base) {
+  (void)status;
+  return finish_resume(state, go_on(state, lua_tothread(state, 1), (int)base));
+}
+
+/* What coroutine.resume returns. */
+static int finish_resume(lua_State *state, int results) {
+  if (results == WAITS) return lua_yieldk(state, 0, lua_gettop(state), resume_again);
+  if (results == FAILED && task_is_passed_on(state, -1)) return lua_error(state);
+  lua_pushboolean(state, results >= 0);
+  lua_insert(state, results >= 0 ? -(results + 1) : -2);
+  return results >= 0 ? results + 1 : 2;
+}
+
+static int coroutine_resume(lua_State *state) {
+  lua_State *coroutine = check_coroutine(state);
+  return finish_resume(state, resume(state, coroutine, lua_gettop(state) - 1));
+}
+
+static int finish_wrapped(lua_State *state, lua_State *coroutine, int results);
+
+static int call_wrapped_again(lua_State *state, int status, lua_KContext base) {
   lua_State *coroutine = lua_tothread(state, lua_upvalueindex(1));
-  int results = resume(state, coroutine, lua_gettop(state));
+  (void)status;
+  return finish_wrapped(state, coroutine, go_on(state, coroutine, (int)base));
+}
+
+/* What a function of coroutine.wrap returns, or raises. */
+static int finish_wrapped(lua_State *state, lua_State *coroutine, int results) {
+  if (results == WAITS) return lua_yieldk(state, 0, lua_gettop(state), call_wrapped_again);
   if (results >= 0) return results;
+  if (task_is_passed_on(state, -1)) return lua_error(state);
   int status = lua_status(coroutine);
   /* A coroutine that was stopped is not closed: the error stays as it is. */
   if (status != LUA_OK && status != LUA_YIELD && !refusal(coroutine)) {
@@ -119,6 +184,11 @@ static int call_wrapped(lua_State *state) {
     lua_concat(state, 2);
   }
   return lua_error(state);
+}
+
+static int call_wrapped(lua_State *state) {
+  lua_State *coroutine = lua_tothread(state, lua_upvalueindex(1));
+  return finish_wrapped(state, coroutine, resume(state, coroutine, lua_gettop(state)));
 }
 
 static int coroutine_wrap(lua_State *state) {
@@ -145,16 +215,91 @@ static int coroutine_close(lua_State *state) {
   lua_pushboolean(state, status == LUA_OK);
   if (status == LUA_OK) return 1;
   lua_xmove(coroutine, state, 1);
+  return task_is_passed_on(state, -1) ? lua_error(state) : 2;
+}
+
+/* In the coroutine of a task nobody would resume. */
+static int coroutine_yield(lua_State *state) {
+  if (gate_has_mark(state, GATE_OWN))
+    return luaL_error(state,
+                      "coroutine.yield works only in a coroutine that the script has made itself");
+  return lua_yield(state, lua_gettop(state));
+}
+
+static int coroutine_isyieldable(lua_State *state) {
+  lua_State *coroutine = lua_isthread(state, 1) ? lua_tothread(state, 1) : state;
+  lua_pushboolean(state, lua_isyieldable(coroutine) && !gate_has_mark(coroutine, GATE_OWN));
+  return 1;
+}
+
+static int coroutine_status(lua_State *state) {
+  lua_State *coroutine = check_coroutine(state);
+  lua_Debug frame;
+  const char *status = "suspended";
+  if (coroutine == state)
+    status = "running";
+  else if (gate_has_mark(coroutine, GATE_WAITS))
+    status = "normal"; /* Until the wait is over. */
+  else if (is_dead(coroutine))
+    status = "dead";
+  else if (gate_has_mark(coroutine, GATE_OWN) ||
+           (lua_status(coroutine) == LUA_OK && lua_getstack(coroutine, 0, &frame)))
+    status = "normal";
+  lua_pushstring(state, status);
+  return 1;
+}
+
+/* ---- pcall, xpcall ------------------------------------------------------------------------- */
+
+/* What stands above `skipped` values are the results; after an error, its value is on the top. */
+static int finish_pcall(lua_State *state, int status, lua_KContext skipped) {
+  if (status == LUA_OK || status == LUA_YIELD) return lua_gettop(state) - (int)skipped;
+  if (task_is_passed_on(state, -1)) return lua_error(state);
+  lua_pushboolean(state, false);
+  lua_insert(state, -2);
   return 2;
 }
 
-/* Gives yields across the server's own calls a clear error. All other errors are Lua's. */
-static int coroutine_yield(lua_State *state) {
-  if (!lua_isyieldable(state) && gate_has_mark(state, GATE_OWN))
-    return luaL_error(state,
-                      "a script cannot wait yet: coroutine.yield works only in a coroutine that "
-                      "the script has made itself");
-  return lua_yield(state, lua_gettop(state));
+/* An error passes every pcall in its way, and each of them walks the stack: so there is a limit.
+ * Lua itself has one for calls of C only, which does not hold for calls that may wait. */
+enum { DEPTH_MAX = 16 * 1024 };
+
+static void check_depth(lua_State *state) {
+  lua_Debug frame;
+  if (lua_getstack(state, DEPTH_MAX, &frame)) luaL_error(state, "stack overflow (too many nested calls)");
+}
+
+static int protected_call(lua_State *state) {
+  luaL_checkany(state, 1);
+  check_depth(state);
+  lua_pushboolean(state, true);
+  lua_insert(state, 1);
+  int status = lua_pcallk(state, lua_gettop(state) - 2, LUA_MULTRET, 0, 0, finish_pcall);
+  return finish_pcall(state, status, 0);
+}
+
+/* The message handler of xpcall. The upvalue is the script's. */
+static int handle_error(lua_State *state) {
+  if (task_is_passed_on(state, 1)) return 1;
+  lua_pushvalue(state, lua_upvalueindex(1));
+  lua_insert(state, 1);
+  lua_call(state, lua_gettop(state) - 1, LUA_MULTRET);
+  return lua_gettop(state);
+}
+
+/* xpcall(f, handler, ...) */
+static int protected_call_with(lua_State *state) {
+  int arguments = lua_gettop(state) - 2;
+  luaL_checktype(state, 2, LUA_TFUNCTION);
+  check_depth(state);
+  lua_pushvalue(state, 2);
+  lua_pushcclosure(state, handle_error, 1);
+  lua_replace(state, 2);
+  lua_pushboolean(state, true);
+  lua_pushvalue(state, 1);
+  lua_rotate(state, 3, 2);
+  int status = lua_pcallk(state, arguments, LUA_MULTRET, 2, 2, finish_pcall);
+  return finish_pcall(state, status, 2);
 }
 
 void coroutines_install(lua_State *state) {
@@ -162,8 +307,15 @@ void coroutines_install(lua_State *state) {
                                        {"wrap", coroutine_wrap},
                                        {"close", coroutine_close},
                                        {"yield", coroutine_yield},
+                                       {"status", coroutine_status},
+                                       {"isyieldable", coroutine_isyieldable},
                                        {NULL, NULL}};
+  static const luaL_Reg globals[] = {
+      {"pcall", protected_call}, {"xpcall", protected_call_with}, {NULL, NULL}};
+  gate_of(state)->handler = handle_error;
   lua_getglobal(state, LUA_COLIBNAME);
   luaL_setfuncs(state, functions, 0);
-  lua_pop(state, 1);
+  lua_pushglobaltable(state);
+  luaL_setfuncs(state, globals, 0);
+  lua_pop(state, 2);
 }

@@ -3,6 +3,7 @@
 #include <stdbool.h>
 
 #include "script/sent_file.h"
+#include "script/watchdog.h"
 
 /* Runs inside lua_pcall(). */
 static int close_protected(lua_State *state) {
@@ -18,7 +19,10 @@ static bool close_top(lua_State *state) {
   if (!is_closed) {
     lua_pushcfunction(state, close_protected);
     lua_pushvalue(state, -2);
-    if (lua_pcall(state, 1, 0, 0) != LUA_OK) lua_pop(state, 1);
+    if (lua_pcall(state, 1, 0, 0) != LUA_OK) {
+      lua_pop(state, 1);
+      watchdog_stop_again();
+    }
     is_closed = !sent_file_is_open(state, -1);
   }
   lua_pop(state, 1);

@@ -105,6 +105,7 @@ static int finalize(lua_State *state) {
   else if (status != LUA_OK)
     end_failed(coroutine, status, detail);
   bool is_sound = !watchdog_is_stopping();
+  watchdog_stop_again(); /* The call around it. */
   watchdog_switch_back(outer, coroutine);
   watchdog_restore_holds(held);
   lua_settop(coroutine, 0);

@@ -20,6 +20,10 @@ struct gate *gate_of(lua_State *state) {
 
 void gate_mark(lua_State *coroutine, enum gate_mark mark) { *extra_of(coroutine) |= mark; }
 
+void gate_unmark(lua_State *coroutine, enum gate_mark mark) {
+  *extra_of(coroutine) &= ~(uintptr_t)mark;
+}
+
 bool gate_has_mark(lua_State *coroutine, enum gate_mark mark) {
   return (*extra_of(coroutine) & mark) != 0;
 }
@@ -54,6 +58,22 @@ void gate_log_place(lua_State *state, struct log_line *line, int level) {
   log_text(line, "place", text);
 }
 
+/* Keeps the error of a call that the watchdog has just stopped: its place, the reason, and the
+ * traceback. Allocates nothing in Lua. */
+static void keep_stop(lua_State *state) {
+  lua_Debug place;
+  struct gate *gate = gate_of(state);
+  char *text = gate->stopped;
+  size_t room = sizeof gate->stopped;
+  int length = 0;
+  if (find_place(state, 0, &place))
+    length = snprintf(text, room, "%s:%d: ", place.short_src, place.currentline);
+  length += snprintf(text + length, room - (size_t)length,
+                     "the call took longer than %g s (--call-timeout) and was stopped\n",
+                     (double)gate->call_timeout / 1000);
+  traceback_write(state, state, 0, text + length, room - (size_t)length);
+}
+
 /* A watchdog_note: logs a call that has blocked. */
 static void note_waiting(lua_State *state, int64_t waited) {
   struct log_line line;
@@ -77,52 +97,13 @@ bool gate_init(struct gate *gate, lua_State *main, struct memory *memory, const 
   *gate = (struct gate){
       .main = main, .memory = memory, .service = service, .call_timeout = call_timeout};
   *extra_of(main) = (uintptr_t)gate;
-  return watchdog_install(call_timeout, note_waiting);
-}
-
-static int make_coroutine(lua_State *state) {
-  lua_State **coroutine = lua_touserdata(state, 1);
-  int *reference = lua_touserdata(state, 2);
-  *coroutine = lua_newthread(state);
-  gate_mark(*coroutine, GATE_OWN);
-  *reference = luaL_ref(state, LUA_REGISTRYINDEX);
-  return 0;
-}
-
-/* Pushing a C function without upvalues and a light userdata cannot fail: a state always has room
- * for LUA_MINSTACK values. */
-static bool take_coroutine(struct gate *gate, lua_State **coroutine, int *reference) {
-  if (gate->spare) {
-    *coroutine = gate->spare;
-    *reference = gate->spare_reference;
-    gate->spare = NULL;
-    return true;
-  }
-  lua_pushcfunction(gate->main, make_coroutine);
-  lua_pushlightuserdata(gate->main, coroutine);
-  lua_pushlightuserdata(gate->main, reference);
-  bool was_lent = gate->memory->uses_server_reserve;
-  memory_use_server_reserve(gate->memory, true);
-  bool is_made = lua_pcall(gate->main, 2, 0, 0) == LUA_OK;
-  memory_use_server_reserve(gate->memory, was_lent);
-  if (!is_made) lua_pop(gate->main, 1);
-  return is_made;
-}
-
-/* luaL_unref() only changes fields that exist, so it cannot raise. */
-static void give_coroutine(struct gate *gate, lua_State *coroutine, int reference, bool is_sound) {
-  if (is_sound && !gate->spare) {
-    lua_settop(coroutine, 0);
-    gate->spare = coroutine;
-    gate->spare_reference = reference;
-  } else
-    luaL_unref(gate->main, LUA_REGISTRYINDEX, reference);
+  return watchdog_install(call_timeout, note_waiting, keep_stop);
 }
 
 /* gate_raise_no_memory() raises its address. */
 static const char no_memory;
 
-static bool is_no_memory(lua_State *failed) {
+bool gate_is_no_memory(lua_State *failed) {
   return lua_touserdata(failed, -1) == (const void *)&no_memory;
 }
 
@@ -135,20 +116,8 @@ int gate_raise_no_memory(lua_State *state) {
 struct failure {
   struct gate *gate;
   lua_State *failed;
-  bool was_stopped;
+  int level; /* Where the traceback begins. */
 };
-
-/* Writes the error of a call that the watchdog has stopped: its place and the reason. */
-static void write_stopped(struct gate *gate, lua_State *failed) {
-  lua_Debug place;
-  int length = 0;
-  if (find_place(failed, 0, &place))
-    length =
-        snprintf(gate->error, sizeof gate->error, "%s:%d: ", place.short_src, place.currentline);
-  snprintf(gate->error + length, sizeof gate->error - (size_t)length,
-           "the call took longer than %g s (--call-timeout) and was stopped",
-           (double)gate->call_timeout / 1000);
-}
 
 /* Runs in a protected call, because making the text allocates and may call a __tostring. */
 static int describe_error(lua_State *state) {
@@ -159,10 +128,7 @@ static int describe_error(lua_State *state) {
   if (!lua_checkstack(failure->failed, 1)) return 0;
   lua_pushvalue(failure->failed, -1);
   lua_xmove(failure->failed, state, 1);
-  if (failure->was_stopped)
-    write_stopped(gate, failure->failed);
-  else
-    snprintf(gate->error, sizeof gate->error, "%s", error_text_push(state, 1));
+  snprintf(gate->error, sizeof gate->error, "%s", error_text_push(state, 1));
   size_t length = strlen(gate->error), room = sizeof gate->error - length;
   if (room <= 1) return 0;
   gate->error[length++] = '\n';
@@ -170,7 +136,7 @@ static int describe_error(lua_State *state) {
   if (gate->trace_of && gate->trace_of == lua_topointer(state, 1))
     snprintf(gate->error + length, room - 1, "%s", gate->trace);
   else
-    traceback_write(state, failure->failed, 0, gate->error + length, room - 1);
+    traceback_write(state, failure->failed, failure->level, gate->error + length, room - 1);
   return 0;
 }
 
@@ -182,66 +148,25 @@ int gate_keep_trace(lua_State *state) {
   return 1;
 }
 
-static void keep_error(struct gate *gate, lua_State *failed, bool was_stopped) {
-  struct failure failure = {gate, failed, was_stopped};
+void gate_keep_error(struct gate *gate, lua_State *failed, int level, bool was_stopped) {
+  struct failure failure = {gate, failed, level};
   struct watch outer;
   const char *plain = "an error";
-  if (was_stopped)
-    plain = "the call took too long and was stopped";
-  else if (is_no_memory(failed))
+  if (was_stopped) {
+    snprintf(gate->error, sizeof gate->error, "%s", gate->stopped);
+    return;
+  }
+  if (gate_is_no_memory(failed))
     plain = "not enough memory";
   else if (lua_type(failed, -1) == LUA_TSTRING)
     plain = lua_tostring(failed, -1);
   snprintf(gate->error, sizeof gate->error, "%s", plain);
-  if (is_no_memory(failed)) return;
+  if (gate_is_no_memory(failed)) return;
   lua_pushcfunction(gate->main, describe_error);
   lua_pushlightuserdata(gate->main, &failure);
   watchdog_enter(&outer, gate->main, gate->call_timeout);
   if (lua_pcall(gate->main, 1, 0, 0) != LUA_OK) lua_pop(gate->main, 1);
   watchdog_leave(&outer);
-}
-
-enum gate_result gate_run(struct gate *gate, lua_CFunction body, void *argument) {
-  lua_State *coroutine;
-  int reference;
-  int top = lua_gettop(gate->main);
-  if (!take_coroutine(gate, &coroutine, &reference)) {
-    snprintf(gate->error, sizeof gate->error, "not enough memory");
-    return GATE_NO_MEMORY;
-  }
-  lua_pushcfunction(coroutine, body);
-  lua_pushlightuserdata(coroutine, argument);
-  struct watch outer;
-  int results;
-  bool was_lent = gate->memory->uses_server_reserve;
-  watchdog_enter(&outer, coroutine, gate->call_timeout);
-  if (!outer.running) gate->stack_base = (uintptr_t)&outer;
-  int status = lua_resume(coroutine, NULL, 1, &results);
-  bool was_stopped = watchdog_leave(&outer);
-  memory_use_server_reserve(gate->memory, was_lent);
-  /* The body is a C function that calls without a continuation: a yield raises an error. */
-  assert(status != LUA_YIELD);
-  if (status != LUA_OK) {
-    if (is_no_memory(coroutine)) status = LUA_ERRMEM;
-    memory_use_server_reserve(gate->memory, true);
-    keep_error(gate, coroutine, was_stopped);
-    memory_use_server_reserve(gate->memory, was_lent);
-  }
-  gate->trace_of = NULL;
-  /* Closing the pending variables runs code of the script. This is not done after a stop, because
-   * Lua calls no hook on a coroutine that has failed within a hook: it could not be stopped. */
-  if (status != LUA_OK && !was_stopped) {
-    watchdog_enter(&outer, coroutine, gate->call_timeout);
-    lua_resetthread(coroutine);
-    watchdog_leave(&outer);
-    lua_settop(coroutine, 0); /* If a script holds the coroutine, its status is "dead". */
-  }
-  give_coroutine(gate, coroutine, reference, status == LUA_OK);
-  assert(lua_gettop(gate->main) == top);
-  (void)top;
-  if (status == LUA_OK) return GATE_OK;
-  if (was_stopped) return GATE_OVERRUN;
-  return status == LUA_ERRMEM ? GATE_NO_MEMORY : GATE_ERROR;
 }
 
 void gate_close(struct gate *gate) {

@@ -12,7 +12,7 @@
 #include "base/log.h"
 #include "script/memory.h"
 
-enum gate_result { GATE_OK, GATE_ERROR, GATE_OVERRUN, GATE_NO_MEMORY };
+enum gate_result { GATE_OK, GATE_ERROR, GATE_OVERRUN, GATE_NO_MEMORY, GATE_WAITING };
 
 /* The most bytes of an error: it fits into a line of the log together with other fields. */
 enum { GATE_ERROR_MAX = 3072 };
@@ -22,15 +22,29 @@ enum gate_mark {
   GATE_OWN = 1,     /* The server has made the coroutine: a script cannot resume or close it. */
   GATE_STOPPED = 2, /* The watchdog has stopped the coroutine. It is never resumed or closed again,
                      * because Lua calls no hook in it any more. */
-  GATE_MARKS = GATE_OWN | GATE_STOPPED
+  GATE_WAITS = 4,   /* A wait of the task is in the coroutine, or in one that it has resumed. */
+  GATE_MARKS = GATE_OWN | GATE_STOPPED | GATE_WAITS
 };
+
+/* One coroutine of the script that is being resumed, in a list from the innermost outwards. */
+struct resuming {
+  lua_State *resumer;
+  const struct resuming *outer;
+};
+
+struct task;
 
 struct gate {
   lua_State *main;
   struct memory *memory;            /* The allocator of this state. */
   const char *service;              /* The name of the service, for the log. */
-  lua_State *spare;                 /* A finished coroutine for the next entry; NULL: none. */
-  int spare_reference;              /* Its reference in the registry. */
+  struct task *spare;               /* Tasks for the next entries; NULL: none. */
+  unsigned spares;                  /* How many these are. */
+  struct task *running;             /* The task that runs; NULL: none. */
+  const struct resuming *chain;     /* The coroutines that the task has resumed; NULL: none. */
+  const char *no_wait;              /* Where it cannot wait now, and what to do instead; or NULL. */
+  lua_CFunction handler;            /* The function that calls message handlers of the script. */
+  const void *cancelled;            /* The address of the error of a cancel. */
   int64_t call_timeout;             /* ms; 0: none. */
   struct log_limit notices;         /* Limits the lines of gate_begin_notice(). */
   unsigned closing;                 /* How many coroutines are being closed, nested. */
@@ -39,7 +53,8 @@ struct gate {
   int finalizer_reference;          /* Its reference in the registry. */
   const void *trace_of;             /* The address of the error that `trace` belongs to, or NULL. */
   char trace[GATE_ERROR_MAX / 2];   /* The traceback that gate_keep_trace() has kept. */
-  char error[GATE_ERROR_MAX];       /* The last entry's error, with its traceback. */
+  char error[GATE_ERROR_MAX];       /* The last error, with its traceback. */
+  char stopped[GATE_ERROR_MAX];     /* The error of the last call that the watchdog has stopped. */
   size_t warning_length;            /* Length of `warning`. */
   char warning[GATE_ERROR_MAX / 3]; /* The pieces of an unfinished Lua warning. */
 };
@@ -54,7 +69,14 @@ bool gate_init(struct gate *gate, lua_State *main, struct memory *memory, const 
 struct gate *gate_of(lua_State *state);
 
 void gate_mark(lua_State *coroutine, enum gate_mark mark);
+void gate_unmark(lua_State *coroutine, enum gate_mark mark);
 bool gate_has_mark(lua_State *coroutine, enum gate_mark mark);
+
+/* Writes the error on the top of `failed` to gate->error, with a traceback from this level on. */
+void gate_keep_error(struct gate *gate, lua_State *failed, int level, bool was_stopped);
+
+/* Whether the error on the top is that of gate_raise_no_memory(). */
+bool gate_is_no_memory(lua_State *failed);
 
 /* A message handler for a protected call whose error is raised again: keeps its traceback for
  * gate_run(). */

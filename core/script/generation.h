@@ -12,7 +12,7 @@
 
 struct script;
 struct sources;
-struct task;
+struct every;
 
 /* The functions of a protocol, in the order of generation_function_name(). */
 enum function {
@@ -46,8 +46,8 @@ struct generation {
   struct sources *sources; /* In `roots`, owned by Lua; NULL before the generation is prepared. */
   struct framing framing;  /* What handler.framing points to, unless that is NULL. */
   framing_push_request *push_request; /* Pushes the requests of this framing. */
-  struct task *first_task; /* The tasks that have not ended, in the order of their making. */
-  struct task *last_task;
+  struct every *first_every; /* The tasks that have not ended, in the order of their making. */
+  struct every *last_every;
   int functions[FUNCTION_COUNT]; /* References; LUA_NOREF: the protocol lacks the function. */
   int input_key;        /* The reference of "request" with a framing, else of "incoming". */
   int request_key;      /* The reference of "request". */

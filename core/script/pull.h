@@ -1,16 +1,18 @@
-/* pull.h: gets the next piece of a response that a function makes, or that is read from a pipe. */
+/* pull.h: the parts of a response whose bytes are made or read while it is sent. */
 #ifndef SCRIPT_PULL_H
 #define SCRIPT_PULL_H
 
 #include <lua.h>
-#include <stdint.h>
+#include <stdbool.h>
 
 #include "session/steps.h"
 
-/* Queues the next piece of the session's stream, at most `blocksize` bytes of a file. Queues
- * nothing if a function has returned only "" for `patience` ms. Runs inside the gate and may raise.
- */
-void pull_stream(lua_State *state, struct session *session, lua_Integer blocksize,
-                 int64_t patience);
+/* At SESSION_PULL: pushes the function that makes the next piece. False: the stream is a file; its
+ * next piece was read, and what stands on the stack is of no use. May raise. */
+bool pull_push_function(lua_State *state, struct session *session, lua_Integer blocksize);
+
+/* Reports SESSION_PULL with what that function has returned, which is on the top. If that is "",
+ * the function is to be called again: *empty_pieces counts how often in a row. May raise. */
+void pull_take_piece(lua_State *state, struct session *session, unsigned *empty_pieces);
 
 #endif

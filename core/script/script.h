@@ -14,6 +14,7 @@
 #include "base/outcome.h"
 #include "base/span.h"
 #include "base/status.h"
+#include "base/world.h"
 #include "session/handler.h"
 
 /* A limit that was not given is LIMIT_NOT_GIVEN: then the script's own counts, else the default. */
@@ -60,11 +61,14 @@ struct script_options {
   int64_t request_timeout;
   int64_t idle_timeout;
   int64_t write_timeout;
+  int64_t response_timeout;
   const struct script_setting *settings; /* of two with one name the later one counts */
   size_t setting_count;
   const struct script_clock *clock; /* NULL: the system's. Else the script is being simulated: it is
                                      * given this time, and that it prints is logged */
   struct script_sandbox *sandbox;   /* NULL: a simulated script may do what it likes */
+  struct world *world; /* The loop that runs it, which outlives the script. NULL: the script runs
+                        * only when a session calls it. */
 };
 
 struct script;
@@ -72,19 +76,6 @@ struct script;
 /* Makes the state, without running the script: reload/reload.h loads it. The options' texts must
  * outlive the script. */
 enum status script_create(const struct script_options *options, struct script **created);
-
-/* When script_run_due() should be called next, in ms; CLOCK_NEVER: no function is to be run. */
-int64_t script_next_due(const struct script *script);
-
-/* Runs the functions of parlance.every() that are due. If that takes long, some of them are left,
- * and are due still. Not to be called from within a call of a session. */
-void script_run_due(struct script *script, int64_t now);
-
-/* From now on `alarm` is called whenever there is another answer to script_next_due() than the one
- * that it was called with last; now, too, if that is a time. It is called from within Lua, and
- * calls nothing here. */
-void script_set_alarm(struct script *script, void (*alarm)(void *context, int64_t when),
-                      void *context);
 
 /* Collects garbage for about half a millisecond, if the script was called since the end of the last
  * collection. IDLE_WORK_USEFUL: much memory was freed. Not to be called from within a call of a

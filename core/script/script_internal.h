@@ -4,7 +4,7 @@
 #define SCRIPT_SCRIPT_INTERNAL_H
 
 #include "base/log.h"
-#include "base/timer.h"
+#include "base/world.h"
 #include "script/gate.h"
 #include "script/generation.h"
 #include "script/memory.h"
@@ -14,13 +14,11 @@ struct reload;
 
 enum { NAME_MAX_LENGTH = 64 };
 
-/* The tasks of a script: see tasks.h. */
+/* The tasks of a script: see every.h. */
 struct tasks {
-  struct timer_heap due;     /* Has room for all tasks that have not ended. */
   size_t count;              /* How many tasks have not ended. */
   bool are_refused;          /* No task can be made: during save and restore, and at the end. */
   struct log_limit failures; /* Limits the lines about tasks that fail. */
-  int64_t alarm_at;          /* The time that the last call of the alarm had; CLOCK_NEVER: none. */
 };
 
 /* The state of collector.c, which collects Lua's garbage in small steps while no request waits. */
@@ -41,8 +39,8 @@ struct script {
   struct generation *running;    /* The generation that Lua runs for; NULL: none, or the newest. */
   struct tasks tasks;
   struct collector collector;
-  void (*alarm)(void *context, int64_t when); /* Called when the next due time changes; or NULL. */
-  void *alarm_context;
+  struct world *world;    /* The loop's; `own_world` if there is none. */
+  struct world own_world; /* Nobody runs it. */
   struct script_asked asked;
   struct reload *reload; /* The state of reload/reload.c, owned by Lua; NULL before loading. */
   char name[NAME_MAX_LENGTH];
@@ -52,6 +50,9 @@ struct script {
  * itself after a fixed number of bytes, so that no code of the script can make garbage without a
  * bound. */
 void script_rest_collector(struct script *script);
+
+/* The time of the script, in ms: the world's, or that of its simulation. */
+int64_t script_now(const struct script *script);
 
 /* Frees a generation that has no sessions. */
 void script_free_generation(struct script *script, struct generation *generation);

@@ -2,17 +2,20 @@
 
 #include <lauxlib.h>
 #include <lualib.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "script/atomic.h"
 #include "script/coroutines.h"
+#include "script/every.h"
 #include "script/finalizers.h"
 #include "script/script_internal.h"
 #include "script/sent_file.h"
 #include "script/settings.h"
-#include "script/tasks.h"
+#include "script/sleep.h"
+#include "script/task.h"
 
 static void take_name(struct script *script) {
   const char *start = strrchr(script->options.path, '/');
@@ -67,6 +70,7 @@ static int prepare(lua_State *state) {
   make_room_for_references(state);
   luaL_openlibs(state);
   coroutines_install(state);
+  task_install(state);
   finalizers_install(state);
   remove_sethook(state);
   replace_exit(state);
@@ -78,7 +82,8 @@ static int prepare(lua_State *state) {
   settings_push(state, &script->options);
   lua_setfield(state, -2, "settings");
   atomic_install(state);
-  tasks_add_every(state, script);
+  sleep_install(state);
+  every_install(state, script);
   return 0;
 }
 
@@ -93,6 +98,8 @@ enum status script_create(const struct script_options *options, struct script **
   struct script *script = calloc(1, sizeof *script);
   if (!script) return STATUS_NO_MEMORY;
   script->options = *options;
+  world_init(&script->own_world);
+  script->world = options->world ? options->world : &script->own_world;
   memory_init(&script->memory, options->memory_limit);
   take_name(script);
   lua_State *state = lua_newstate(memory_allocate, &script->memory);
@@ -103,14 +110,20 @@ enum status script_create(const struct script_options *options, struct script **
       *created = script;
       return STATUS_OK;
     }
+    task_free_pool(&script->gate);
     gate_close(&script->gate);
   }
   free(script);
   return STATUS_NO_MEMORY;
 }
 
+int64_t script_now(const struct script *script) {
+  const struct script_clock *clock = script->options.clock;
+  return clock ? (int64_t)llround(clock->monotonic * 1000) : clock_milliseconds();
+}
+
 void script_free_generation(struct script *script, struct generation *generation) {
-  tasks_end(generation);
+  every_end(generation);
   script->collector.is_dirty = true;
   generation_unload(script->gate.main, generation);
   free(generation);
@@ -181,7 +194,9 @@ size_t script_memory(struct script *script, bool collects) {
 
 void script_destroy(struct script *script) {
   if (script->generation) script_free_generation(script, script->generation);
-  tasks_deinit(script);
+  every_deinit(script);
+  task_free_pool(&script->gate);
   gate_close(&script->gate);
+  world_deinit(&script->own_world);
   free(script);
 }

@@ -1,6 +1,7 @@
 #include "script/serve.h"
 
 #include <lauxlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "framing/http.h"
@@ -10,13 +11,15 @@
 #include "script/response.h"
 #include "script/script_internal.h"
 #include "script/sent_file.h"
+#include "script/task.h"
 #include "script/watchdog.h"
 #include "session/session.h"
 
-/* The stack of an entry: what it was called with, `self`, and what every request needs, which is
- * looked up once for all of them; above that, the three results of a call. */
+/* The stack of an entry: its task, the message handler, `self`, and what every request needs, which
+ * is looked up once for all of them; above that, the three results of a call. */
 enum {
-  CALL = 1,
+  TASK = 1,
+  MESSAGE_HANDLER,
   SELF,
   REQUEST_COMPLETE, /* the function, or the framing in its place */
   MAKE_RESPONSE,
@@ -31,24 +34,37 @@ enum {
 /* What one step may need on the stack at most. */
 enum { SLOTS = 30 };
 
-struct call {
-  struct generation *generation;
-  struct session *session;
-  int reference; /* for close_file(): of the file */
-};
+static int go_on_after(lua_State *state, int status, lua_KContext step);
 
 static void push_function(lua_State *state, const struct generation *generation,
                           enum function function) {
   lua_rawgeti(state, LUA_REGISTRYINDEX, generation->functions[function]);
 }
 
-/* Calls the function on the top with self. What is lent to the server is not the script's. */
-static void call_with_self(lua_State *state, const struct generation *generation, int results) {
+/* Calls the function below `arguments` values. What is lent to the server is not the script's. The
+ * function may wait: then finish() goes on in another entry, and nothing behind this runs. */
+static int call(lua_State *state, const struct generation *generation, int arguments, int results,
+                enum session_step step) {
   struct memory *memory = &generation->script->memory;
-  lua_pushvalue(state, SELF);
   memory_use_server_reserve(memory, false);
-  lua_call(state, 1, results);
+  int status = lua_pcallk(state, arguments, results, MESSAGE_HANDLER, step, go_on_after);
   memory_use_server_reserve(memory, true);
+  return status;
+}
+
+static int call_with_self(lua_State *state, const struct generation *generation, int results,
+                          enum session_step step) {
+  lua_pushvalue(state, SELF);
+  return call(state, generation, 1, results, step);
+}
+
+/* The same for a function that must not wait. */
+static int call_at_once(lua_State *state, const struct generation *generation, int results,
+                        enum session_step step, const char *no_wait) {
+  generation->script->gate.no_wait = no_wait;
+  int status = call_with_self(state, generation, results, step);
+  generation->script->gate.no_wait = NULL;
+  return status;
 }
 
 /* What stands at DETAIL, of that type and not nil, must be a count from low to high: low is 1
@@ -168,32 +184,21 @@ static bool show_input(lua_State *state, const struct generation *generation,
   return is_shown;
 }
 
-/* What is looked at meanwhile is counted. */
-static void call_unshown(lua_State *state, const struct generation *generation,
-                         struct session *session) {
-  mark(session, CLIENT_IS_ASKED);
-  call_with_self(state, generation, LUA_MULTRET);
-  unmark(session, CLIENT_IS_ASKED);
-  generation->script->asked.bytes += session_take_looked(session);
-}
-
-/* True: there is a request to be answered. */
-static bool ask(lua_State *state, const struct generation *generation, struct session *session) {
-  if (generation->is_connect_only) { /* the version before it took requests */
-    session_set_verdict(session, SESSION_MALFORMED, 0,
-                        "this version of the protocol takes no requests");
-    return false;
-  }
+/* Asks request_complete. What it looks at meanwhile is counted. */
+static int ask(lua_State *state, const struct generation *generation, struct session *session) {
   drop_answered(state, session);
   struct span input = session_input(session);
   bool is_shown = show_input(state, generation, session, input);
   generation->script->asked.calls++;
   lua_pushvalue(state, REQUEST_COMPLETE);
-  if (is_shown)
-    call_with_self(state, generation, LUA_MULTRET);
-  else
-    call_unshown(state, generation, session);
-  return take_verdict(state, generation, session, input.length);
+  if (!is_shown) mark(session, CLIENT_IS_ASKED);
+  int status =
+      call_at_once(state, generation, LUA_MULTRET, SESSION_ASK,
+                   "in request_complete: decide by the bytes there, and wait in make_response");
+  if (is_shown) return status;
+  unmark(session, CLIENT_IS_ASKED);
+  generation->script->asked.bytes += session_take_looked(session);
+  return status;
 }
 
 /* What holds for this connection: its own word, else the protocol's. */
@@ -212,7 +217,8 @@ static void note_answered(struct session *session) {
   if (marks & CLIENT_HAS_REQUEST) mark(session, CLIENT_IS_ANSWERED);
 }
 
-static void answer(lua_State *state, const struct generation *generation, struct session *session) {
+static int begin_answer(lua_State *state, const struct generation *generation,
+                        struct session *session) {
   const struct framing *framing = generation->handler.framing;
   if (framing) {
     const struct framing_answer *framed = session_framed(session);
@@ -224,14 +230,19 @@ static void answer(lua_State *state, const struct generation *generation, struct
   } else
     watchdog_restart_processor_time();
   lua_pushvalue(state, MAKE_RESPONSE);
-  call_with_self(state, generation, 1);
+  return call_with_self(state, generation, 1, SESSION_ANSWER);
+}
+
+static void finish_answer(lua_State *state, const struct generation *generation,
+                          struct session *session) {
   if (!response_queue(state, session, generation, FUNCTION_MAKE_RESPONSE)) return;
   session_answered(session, closes_when_done(state, generation));
-  if (!framing) note_answered(session);
+  if (!generation->handler.framing) note_answered(session);
 }
 
 /* Whether the script has the peer send the body of its request, having seen the head. */
-static void expect(lua_State *state, const struct generation *generation, struct session *session) {
+static int begin_expect(lua_State *state, const struct generation *generation,
+                        struct session *session) {
   struct framing_answer head;
   struct span input = session_input(session);
   http_read_head(input.data, input.length, &head);
@@ -239,7 +250,12 @@ static void expect(lua_State *state, const struct generation *generation, struct
   generation->push_request(state, REQUEST_COMPLETE, generation->handler.framing, &head);
   lua_rawset(state, SELF);
   push_function(state, generation, FUNCTION_HANDLE_EXPECT);
-  call_with_self(state, generation, 1);
+  return call_at_once(state, generation, 1, SESSION_EXPECT,
+                      "in handle_expect: decide by the head there, and wait in make_response");
+}
+
+static void finish_expect(lua_State *state, const struct generation *generation,
+                          struct session *session) {
   if (lua_isnil(state, -1)) {
     session_accept_body(session);
     return;
@@ -250,33 +266,39 @@ static void expect(lua_State *state, const struct generation *generation, struct
 
 /* After handle_connect the conversation goes on, unless there is nothing that could follow or the
  * script has said so on this `self`. */
-static void on_connect(lua_State *state, const struct generation *generation,
-                       struct session *session) {
-  push_function(state, generation, FUNCTION_HANDLE_CONNECT);
-  call_with_self(state, generation, 1);
+static void finish_connect(lua_State *state, const struct generation *generation,
+                           struct session *session) {
   if (!response_queue(state, session, generation, FUNCTION_HANDLE_CONNECT)) return;
   lua_pushvalue(state, CLOSE_KEY);
   lua_rawget(state, SELF);
   session_answered(session, generation->is_connect_only || lua_toboolean(state, -1));
 }
 
-static void on_error(lua_State *state, const struct generation *generation,
-                     struct session *session) {
+static int begin_error(lua_State *state, const struct generation *generation,
+                       struct session *session) {
   push_function(state, generation, FUNCTION_HANDLE_ERROR);
   lua_pushvalue(state, SELF);
   lua_pushstring(state, reason_name(session_reason(session)));
   lua_pushstring(state, session_failure(session));
-  lua_call(state, 3, 1);
-  if (!response_queue(state, session, generation, FUNCTION_HANDLE_ERROR)) return;
-  session_answered(session, true);
+  return call(state, generation, 3, 1, SESSION_ERROR);
 }
 
-static void on_close(lua_State *state, const struct generation *generation,
-                     struct session *session) {
+static void finish_error(lua_State *state, const struct generation *generation,
+                         struct session *session) {
+  if (response_queue(state, session, generation, FUNCTION_HANDLE_ERROR))
+    session_answered(session, true);
+}
+
+static int begin_close(lua_State *state, const struct generation *generation,
+                       struct session *session) {
+  struct gate *gate = &generation->script->gate;
   push_function(state, generation, FUNCTION_HANDLE_CLOSE);
   lua_pushvalue(state, SELF);
   lua_pushstring(state, reason_name(session_reason(session)));
-  lua_call(state, 2, 0);
+  gate->no_wait = "in handle_close: the connection is over";
+  int status = call(state, generation, 2, 0, SESSION_CLOSE);
+  gate->no_wait = NULL;
+  return status;
 }
 
 static lua_Integer blocksize_of(lua_State *state, const struct generation *generation) {
@@ -310,62 +332,183 @@ static void forget_other(lua_State *state, const struct generation *generation,
 /* How long one conversation may keep the others waiting, in ms, if it has more and more to do. */
 enum { SHARE_OF_TIME = 20 };
 
-static int serve(lua_State *state) {
-  const struct call *call = lua_touserdata(state, CALL);
-  const struct generation *generation = call->generation;
-  struct session *session = call->session;
-  /* For the whole entry: gate_run() takes it back. */
-  memory_use_server_reserve(&generation->script->memory, true);
-  luaL_checkstack(state, SLOTS, NULL);
-  client_push(state, session, generation->metatable);
-  push_function(state, generation, FUNCTION_REQUEST_COMPLETE);
-  push_function(state, generation, FUNCTION_MAKE_RESPONSE);
-  lua_rawgeti(state, LUA_REGISTRYINDEX, generation->input_key);
-  lua_rawgeti(state, LUA_REGISTRYINDEX, generation->close_key);
-  if (generation->number > 1) forget_other(state, generation, session);
-  uint32_t started = watchdog_restarted_at();
-  for (bool is_first = true;; is_first = false) {
-    enum session_step step = session_next(session);
-    /* Each call has its own limit. */
-    if (!is_first && step != SESSION_WAIT) watchdog_restart();
-    switch (step) {
-    case SESSION_CONNECT: on_connect(state, generation, session); break;
-    case SESSION_ASK:
-      if (!ask(state, generation, session)) break;
-      /* fall through */
-    case SESSION_ANSWER: answer(state, generation, session); break;
-    case SESSION_EXPECT: expect(state, generation, session); break;
-    case SESSION_PULL:
-      memory_use_server_reserve(&generation->script->memory, false);
-      pull_stream(state, session, blocksize_of(state, generation), SHARE_OF_TIME);
-      memory_use_server_reserve(&generation->script->memory, true);
-      break;
-    case SESSION_ERROR: on_error(state, generation, session); break;
-    case SESSION_CLOSE: on_close(state, generation, session); return 0;
-    case SESSION_WAIT: forget_request(state, session); return 0;
-    }
-    lua_settop(state, TOP);
-    if (watchdog_restarted_at() - started >= SHARE_OF_TIME) session_yield(session);
-  }
-}
-
 static enum reason reason_of(enum gate_result result) {
   if (result == GATE_OVERRUN) return REASON_SCRIPT_OVERRUN;
   return result == GATE_NO_MEMORY ? REASON_OUT_OF_MEMORY : REASON_SCRIPT_ERROR;
 }
 
+/* A function of the script has raised, was stopped or was cancelled. A cancelled one has left the
+ * error behind that the session is to have. */
+static void fail_step(lua_State *state, const struct generation *generation,
+                      struct session *session, int status) {
+  struct gate *gate = &generation->script->gate;
+  enum gate_result result = GATE_ERROR;
+  bool is_cancelled = gate->running->cancel == CANCEL_RAISED;
+  gate->no_wait = NULL;
+  unmark(session, CLIENT_IS_ASKED);
+  if (task_is_stopped(gate)) {
+    result = GATE_OVERRUN;
+    gate_keep_error(gate, state, 0, true);
+  } else if (status == LUA_ERRMEM || gate_is_no_memory(state)) {
+    result = GATE_NO_MEMORY;
+    snprintf(gate->error, sizeof gate->error, "not enough memory");
+  } else if (is_cancelled) {
+    gate->running->cancel = CANCEL_NONE;
+    session_cancelled(session);
+    return;
+  }
+  gate->running->cancel = CANCEL_NONE;
+  gate->running->was_stopped = false;
+  session_fail(session, reason_of(result), gate->error);
+}
+
+/* The results of the step's function are above TOP. Returns whether a request is complete that has
+ * to be answered at once. */
+static bool finish(lua_State *state, const struct generation *generation, struct session *session,
+                   enum session_step step, int status) {
+  if (status != LUA_OK && status != LUA_YIELD) {
+    fail_step(state, generation, session, status);
+    return false;
+  }
+  switch (step) {
+  case SESSION_ASK: return take_verdict(state, generation, session, session_input(session).length);
+  case SESSION_ANSWER: finish_answer(state, generation, session); break;
+  case SESSION_CONNECT: finish_connect(state, generation, session); break;
+  case SESSION_EXPECT: finish_expect(state, generation, session); break;
+  case SESSION_ERROR: finish_error(state, generation, session); break;
+  case SESSION_PULL:
+    pull_take_piece(state, session, &generation->script->gate.running->empty_pieces);
+    break;
+  default: break;
+  }
+  return false;
+}
+
+static int begin(lua_State *state, const struct generation *generation, struct session *session,
+                 enum session_step step) {
+  switch (step) {
+  case SESSION_ASK: return ask(state, generation, session);
+  case SESSION_ANSWER: return begin_answer(state, generation, session);
+  case SESSION_CONNECT:
+    push_function(state, generation, FUNCTION_HANDLE_CONNECT);
+    return call_with_self(state, generation, 1, step);
+  case SESSION_EXPECT: return begin_expect(state, generation, session);
+  case SESSION_ERROR: return begin_error(state, generation, session);
+  case SESSION_PULL: return call(state, generation, 0, 1, step);
+  default: return begin_close(state, generation, session);
+  }
+}
+
+/* True: a function was pushed that makes the next piece. */
+static bool begin_pull(lua_State *state, const struct generation *generation,
+                       struct session *session) {
+  struct memory *memory = &generation->script->memory;
+  memory_use_server_reserve(memory, false);
+  bool is_function = pull_push_function(state, session, blocksize_of(state, generation));
+  memory_use_server_reserve(memory, true);
+  if (!is_function) lua_settop(state, TOP);
+  return is_function;
+}
+
+/* Where a request is complete, answers it at once. */
+static void do_step(lua_State *state, const struct generation *generation, struct session *session,
+                    enum session_step step) {
+  int status = begin(state, generation, session, step);
+  if (!finish(state, generation, session, step, status)) return;
+  lua_settop(state, TOP);
+  status = begin_answer(state, generation, session);
+  (void)finish(state, generation, session, SESSION_ANSWER, status);
+}
+
+/* Does the steps of the session until there is none. */
+static int do_steps(lua_State *state, struct task *task, bool is_first) {
+  const struct generation *generation = task->generation;
+  struct session *session = task->session;
+  uint32_t started = watchdog_restarted_at();
+  for (;; is_first = false) {
+    enum session_step step = session_next(session);
+    if (step == SESSION_WAIT) {
+      forget_request(state, session);
+      return 0;
+    }
+    /* Each call has its own limit. */
+    if (!is_first) watchdog_restart();
+    if (step == SESSION_ASK && generation->is_connect_only) {
+      session_set_verdict(session, SESSION_MALFORMED, 0,
+                          "this version of the protocol takes no requests");
+      continue;
+    }
+    bool is_done = step == SESSION_PULL && !begin_pull(state, generation, session);
+    if (!is_done) do_step(state, generation, session, step);
+    if (step == SESSION_CLOSE) return 0;
+    lua_settop(state, TOP);
+    if (watchdog_restarted_at() - started >= SHARE_OF_TIME) session_yield(session);
+  }
+}
+
+/* The function of a step has waited and is back, or it has raised. */
+static int go_on_after(lua_State *state, int status, lua_KContext step) {
+  struct task *task = lua_touserdata(state, TASK);
+  memory_use_server_reserve(&task->generation->script->memory, true);
+  (void)finish(state, task->generation, task->session, (enum session_step)step, status);
+  if (step == SESSION_CLOSE) return 0;
+  lua_settop(state, TOP);
+  return do_steps(state, task, false);
+}
+
+static int serve(lua_State *state) {
+  struct task *task = lua_touserdata(state, TASK);
+  const struct generation *generation = task->generation;
+  /* For the whole entry: the gate takes it back. */
+  memory_use_server_reserve(&generation->script->memory, true);
+  luaL_checkstack(state, SLOTS, NULL);
+  lua_pushcfunction(state, task_handle_error);
+  client_push(state, task->session, generation->metatable);
+  push_function(state, generation, FUNCTION_REQUEST_COMPLETE);
+  push_function(state, generation, FUNCTION_MAKE_RESPONSE);
+  lua_rawgeti(state, LUA_REGISTRYINDEX, generation->input_key);
+  lua_rawgeti(state, LUA_REGISTRYINDEX, generation->close_key);
+  if (generation->number > 1) forget_other(state, generation, task->session);
+  return do_steps(state, task, true);
+}
+
+/* Goes on with the task that waits for this session, or begins a new one. */
+static enum gate_result run_task(struct generation *generation, struct session *session) {
+  struct task *task = session_task(session);
+  enum gate_result result;
+  if (task)
+    result = task_continue(session_take_task(session));
+  else {
+    task = task_take(&generation->script->gate);
+    if (!task) return GATE_NO_MEMORY;
+    task->generation = generation;
+    task->session = session;
+    result = task_start(task, serve);
+  }
+  if (result == GATE_WAITING)
+    session_suspend(session, task);
+  else
+    task_give(task, result);
+  return result;
+}
+
 static void run(struct handler *handler, struct session *session) {
   struct generation *generation = (struct generation *)handler;
-  struct call call = {.generation = generation, .session = session};
   bool is_last = session_is_at_close(session);
   struct script *script = generation->script;
   struct generation *outer = script->running;
   script->running = generation;
   script->collector.is_dirty = true;
-  enum gate_result result = gate_run(&script->gate, serve, &call);
+  enum gate_result result = run_task(generation, session);
   script->running = outer;
-  if (result != GATE_OK) session_fail(session, reason_of(result), script->gate.error);
+  if (result != GATE_OK && result != GATE_WAITING)
+    session_fail(session, reason_of(result), script->gate.error);
   if (is_last) session_closed(session);
+}
+
+static void cancel(struct handler *handler, struct session *session) {
+  (void)handler;
+  task_cancel(session_task(session));
 }
 
 static void forget_client(struct handler *handler, struct session *session) {
@@ -399,8 +542,7 @@ static void on_sent(struct handler *handler, struct session *session) {
 }
 
 static int close_file(lua_State *state) {
-  const struct call *call = lua_touserdata(state, CALL);
-  lua_rawgeti(state, LUA_REGISTRYINDEX, call->reference);
+  lua_rawgeti(state, LUA_REGISTRYINDEX, *(const int *)lua_touserdata(state, 1));
   sent_file_close(state);
   return 0;
 }
@@ -419,16 +561,17 @@ static void release(struct handler *handler, struct session *session, int refere
   struct generation *generation = (struct generation *)handler;
   struct gate *gate = &generation->script->gate;
   lua_State *state = gate->main;
-  struct call call = {.generation = generation, .session = session, .reference = reference};
+  (void)session;
   bool is_file = lua_rawgeti(state, LUA_REGISTRYINDEX, reference) == LUA_TUSERDATA;
   if (is_file && sent_file_close_plain(state, -1)) is_file = false;
   lua_pop(state, 1);
-  if (is_file && gate_run(gate, close_file, &call) != GATE_OK)
+  if (is_file && gate_run(gate, close_file, &reference) != GATE_OK)
     log_event(LOG_WARN, "close_failed", "detail", gate->error);
   luaL_unref(state, LUA_REGISTRYINDEX, reference);
 }
 
 const struct handler serve_handler = {.run = run,
+                                      .cancel = cancel,
                                       .release = release,
                                       .on_sent = on_sent,
                                       .migrate = migrate,

@@ -25,21 +25,23 @@ static struct {
   lua_State *volatile running;
   volatile sig_atomic_t timeout;
   volatile sig_atomic_t held;
-  shared_ms began;                /* When the running call began, by the coarse clock. */
-  volatile sig_atomic_t is_seen;  /* A tick has come since then. */
-  shared_ms spent;                /* The processor time at the first of these ticks. */
-  shared_ms held_since;           /* The held time from here on is not yet taken off `spent`. */
-  shared_ms due;                  /* When the timer of real time fires, if it runs. */
-  volatile sig_atomic_t is_due;   /* That timer runs. */
-  volatile sig_atomic_t waits;    /* waits_now() when that timer was started. */
-  volatile sig_atomic_t stopping; /* The running call has overrun. */
-  volatile sig_atomic_t waiting;  /* The running call has blocked, and that is not logged yet. */
-  volatile sig_atomic_t noted;    /* The running call has blocked, and that is logged. */
-  volatile sig_atomic_t raised;   /* 0: none of the last three is set. One test for each call. */
-  volatile sig_atomic_t tick;     /* Milliseconds between ticks; 0: no ticks. */
-  unsigned depth;                 /* How many calls are nested. */
-  pid_t installed;                /* The process that has the timers; 0: none. */
+  shared_ms began;                 /* When the running call began, by the coarse clock. */
+  volatile sig_atomic_t is_seen;   /* A tick has come since then. */
+  shared_ms spent;                 /* The processor time at the first of these ticks. */
+  shared_ms held_since;            /* The held time from here on is not yet taken off `spent`. */
+  shared_ms due;                   /* When the timer of real time fires, if it runs. */
+  volatile sig_atomic_t is_due;    /* That timer runs. */
+  volatile sig_atomic_t waits;     /* waits_now() when that timer was started. */
+  volatile sig_atomic_t stopping;  /* The running call has overrun: it is to be stopped. */
+  volatile sig_atomic_t unwinding; /* The error of a stop is on its way up. */
+  volatile sig_atomic_t waiting;   /* The running call has blocked, and that is not logged yet. */
+  volatile sig_atomic_t noted;     /* The running call has blocked, and that is logged. */
+  volatile sig_atomic_t raised;    /* 0: none of the last three is set. One test for each call. */
+  volatile sig_atomic_t tick;      /* Milliseconds between ticks; 0: no ticks. */
+  unsigned depth;                  /* How many calls are nested. */
+  pid_t installed;                 /* The process that has the timers; 0: none. */
   watchdog_note *note;
+  void (*on_stop)(lua_State *state);
   timer_t ticker, wall;
 } watchdog;
 
@@ -77,10 +79,22 @@ static void start_wall(uint32_t now, int milliseconds) {
   timer_settime(watchdog.wall, 0, &when, NULL);
 }
 
-/* lua_error() treats this text as LUA_ERRMEM, which calls no message handler. A handler would run
+static void clear_hook(lua_State *state);
+
+/* The first stop of a call raises once: pcall() and the like pass it on, and the variables that are
+ * pending have one more time limit. When that is over, too, the hook raises at each instruction.
+ *
+ * lua_error() treats this text as LUA_ERRMEM, which calls no message handler. A handler would run
  * within the hook, where Lua calls no other hook, and could not be stopped. */
 static void stop(lua_State *state, lua_Debug *activation) {
   (void)activation;
+  if (!watchdog.unwinding) {
+    watchdog.unwinding = 1;
+    watchdog.stopping = 0;
+    watchdog.is_seen = 0;
+    clear_hook(state);
+    if (watchdog.on_stop) watchdog.on_stop(state);
+  }
   lua_pushliteral(state, "not enough memory");
   lua_error(state);
 }
@@ -105,6 +119,8 @@ static void apply_hook(lua_State *state) {
   else if (watchdog.waiting)
     set_hook(state, note);
 }
+
+bool watchdog_is_stopping(void) { return watchdog.stopping || watchdog.unwinding; }
 
 /* Runs when a call goes on after it has blocked. */
 static void note(lua_State *state, lua_Debug *activation) {
@@ -196,9 +212,10 @@ static int as_timeout(int64_t timeout) {
 }
 
 /* The ticks suit the shortest limit of all services. */
-bool watchdog_install(int64_t timeout, watchdog_note *noted) {
+bool watchdog_install(int64_t timeout, watchdog_note *noted, void (*on_stop)(lua_State *state)) {
   if (!make_timers()) return false;
   watchdog.note = noted;
+  watchdog.on_stop = on_stop;
   if (timeout <= 0) return true;
   int tick = as_timeout(timeout) / TICKS;
   if (tick < TICK_MIN) tick = TICK_MIN;
@@ -210,7 +227,8 @@ bool watchdog_install(int64_t timeout, watchdog_note *noted) {
 }
 
 static void forget_hooks(void) {
-  watchdog.raised = watchdog.stopping = watchdog.waiting = watchdog.noted = 0;
+  watchdog.raised = watchdog.stopping = watchdog.unwinding = 0;
+  watchdog.waiting = watchdog.noted = 0;
   if (watchdog.running) clear_hook(watchdog.running);
 }
 
@@ -242,6 +260,7 @@ __attribute__((noinline)) static void keep_outer(struct watch *outer) {
   outer->timeout = watchdog.timeout;
   outer->held = watchdog.held;
   outer->stopping = watchdog.stopping;
+  outer->unwinding = watchdog.unwinding;
 }
 
 __attribute__((noinline)) static void restore_outer(const struct watch *outer) {
@@ -250,7 +269,9 @@ __attribute__((noinline)) static void restore_outer(const struct watch *outer) {
   watchdog.is_seen = outer->is_seen;
   watchdog.timeout = outer->timeout;
   watchdog.held = outer->held;
-  watchdog.raised = watchdog.stopping = outer->stopping;
+  watchdog.stopping = outer->stopping;
+  watchdog.unwinding = outer->unwinding;
+  watchdog.raised = outer->stopping || outer->unwinding;
   watchdog.running = outer->running;
   if (outer->running && outer->timeout > 0 && !watchdog.is_due) start_wall(wall_now(), 1);
 }
@@ -258,9 +279,10 @@ __attribute__((noinline)) static void restore_outer(const struct watch *outer) {
 /* Clears the flags and the hook of the call that has ended, which is not `running` any more. True:
  * the call was stopped. */
 __attribute__((noinline)) static bool drop_raised(lua_State *state) {
-  bool was_stopped = watchdog.stopping;
+  bool was_stopped = watchdog_is_stopping();
   if (state && (was_stopped || watchdog.waiting)) clear_hook(state);
-  watchdog.raised = watchdog.stopping = watchdog.waiting = watchdog.noted = 0;
+  watchdog.raised = watchdog.stopping = watchdog.unwinding = 0;
+  watchdog.waiting = watchdog.noted = 0;
   return was_stopped;
 }
 
@@ -325,8 +347,8 @@ void watchdog_restore_holds(int held) {
   if (held == 0) return;
   begin_hold();
   watchdog.held = held;
-  if (!watchdog.stopping) return;
-  watchdog.stopping = 0;
+  if (!watchdog_is_stopping()) return;
+  watchdog.stopping = watchdog.unwinding = 0;
   if (watchdog.running) clear_hook(watchdog.running);
 }
 
@@ -344,4 +366,9 @@ void watchdog_switch_back(lua_State *outer, lua_State *inner) {
   if (outer) apply_hook(outer);
 }
 
-bool watchdog_is_stopping(void) { return watchdog.stopping; }
+void watchdog_stop_again(void) {
+  if (!watchdog.unwinding) return;
+  watchdog.unwinding = 0;
+  watchdog.stopping = 1;
+  if (watchdog.running) set_hook(watchdog.running, stop);
+}

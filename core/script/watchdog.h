@@ -33,6 +33,7 @@ struct watch {
   int timeout;
   int held;
   bool stopping;
+  bool unwinding;
 };
 
 /* Called from a hook in a call that has taken `waited` ms. It may log, and must not raise. */
@@ -41,7 +42,7 @@ typedef void watchdog_note(lua_State *state, int64_t waited);
 /* Installs the signal handlers (SIGVTALRM, SIGALRM) and the timers in this process, with ticks that
  * suit calls of up to `timeout` ms. Must be called again after fork(), which does not copy timers.
  * False: a system call has failed, and errno says why. */
-bool watchdog_install(int64_t timeout, watchdog_note *note);
+bool watchdog_install(int64_t timeout, watchdog_note *note, void (*on_stop)(lua_State *state));
 
 /* To be called before `state` runs, for at most timeout ms (0: no limit). NULL: only the coroutines
  * that watchdog_switch() names are watched. Saves the outer call. */
@@ -77,5 +78,9 @@ void watchdog_switch_back(lua_State *outer, lua_State *inner);
 
 /* Whether the running call is being stopped. */
 bool watchdog_is_stopping(void);
+
+/* C code has caught the error of a stop and cannot raise it: the call is stopped at its next
+ * instruction. */
+void watchdog_stop_again(void);
 
 #endif

@@ -29,6 +29,12 @@ static int64_t tell_time(struct session_owner *owner) {
   return server->now;
 }
 
+/* What the handler waits for has come. */
+static void wake(struct session_owner *owner) {
+  struct connection *connection = of_owner(owner);
+  ready_add(&connection_server(connection)->world->ready, &connection->turn);
+}
+
 static struct connection *of_timer(struct timer *timer) {
   return (struct connection *)((char *)timer - offsetof(struct connection, timer));
 }
@@ -57,7 +63,7 @@ static void ignore(struct event_handler *event_handler, unsigned events) {
 static void schedule(struct connection *connection, int64_t when) {
   struct timer *timer = &connection->timer;
   if (timer->place != 0 && timer->when <= when) return;
-  if (when != CLOCK_NEVER) timer_set(&connection_server(connection)->timers, timer, when);
+  if (when != CLOCK_NEVER) timer_set(&connection_server(connection)->world->timers, timer, when);
 }
 
 static void poll_for(struct connection *connection, unsigned interest) {
@@ -108,8 +114,8 @@ static void end(struct connection *connection, bool reset) {
   else
     poller_remove(server->poller, connection->fd);
   if (connection->lookup) resolver_lookup_cancel(connection->lookup);
-  timer_cancel(&server->timers, &connection->timer);
-  ready_remove(&server->ready, &connection->turn);
+  timer_cancel(&server->world->timers, &connection->timer);
+  ready_remove(&server->world->ready, &connection->turn);
   socket_close(connection->fd, reset);
   connection->fd = -1;
   connection->phase = PHASE_ENDED;
@@ -143,7 +149,7 @@ static void log_closed(struct connection *connection, enum reason reason, uint64
  * session, which has ended. */
 static void linger_for(struct connection *connection, int64_t time) {
   struct server *server = connection_server(connection);
-  if (timer_set(&server->timers, &connection->timer, server->now + time) != STATUS_OK)
+  if (timer_set(&server->world->timers, &connection->timer, server->now + time) != STATUS_OK)
     end(connection, false);
 }
 
@@ -172,7 +178,7 @@ static void finish(struct connection *connection) {
   session_destroy(connection->session, server->now);
   connection->session = NULL;
   count_buffered(connection, 0);
-  ready_remove(&server->ready, &connection->turn);
+  ready_remove(&server->world->ready, &connection->turn);
   count_files(connection, 0);
   idle_note_work(server); /* This may have been the last session of an old handler. */
   service->ended[reason]++;
@@ -251,7 +257,7 @@ static void settle(struct connection *connection) {
   poll_for(connection, (reads ? POLLER_READ : 0u) | (writes ? POLLER_WRITE : 0u));
   if (writes) transfer_check_delivery(connection);
   if (has_more || session_wants_turn(connection->session))
-    ready_add(&server->ready, &connection->turn);
+    ready_add(&server->world->ready, &connection->turn);
   else
     schedule(connection,
              writes ? transfer_next_check(connection) : session_deadline(connection->session));
@@ -363,6 +369,7 @@ static struct connection *create(struct listener *listener, int fd, const struct
                                              .ask_pause = ASK_PAUSE,
                                              .held = &server->held,
                                              .now = tell_time,
+                                             .wake = wake,
                                              .asks_later = true};
   connection->listener = listener;
   connection->fd = fd;

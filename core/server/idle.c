@@ -26,7 +26,7 @@ void idle_schedule(struct server *server) {
   struct idle *idle = &server->idle;
   int64_t when = server->now + DELAY;
   if (when < idle->rest_until) when = idle->rest_until;
-  bool is_set = timer_set(&server->timers, &idle->timer, when) == STATUS_OK;
+  bool is_set = timer_set(&server->world->timers, &idle->timer, when) == STATUS_OK;
   idle->phase = is_set ? IDLE_SCHEDULED : IDLE_OFF;
 }
 

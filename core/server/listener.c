@@ -79,7 +79,7 @@ static void pause_for_descriptors(struct listener *listener) {
     log_full(listener->service, server->connection_count,
              "no descriptor is left to accept with; others wait until a connection ends");
   pause_listener(listener);
-  timer_set(&server->timers, &server->retry, server->now + RETRY_TIME);
+  timer_set(&server->world->timers, &server->retry, server->now + RETRY_TIME);
 }
 
 static void log_accept_error(const struct listener *listener) {

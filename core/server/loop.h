@@ -7,10 +7,9 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/timer.h"
+#include "base/world.h"
 #include "io/poller.h"
 #include "io/resolver.h"
-#include "server/ready.h"
 #include "server/service.h"
 #include "session/session.h"
 #include "watch/watcher.h"
@@ -73,7 +72,6 @@ struct service {
   struct service *next;
   struct handler *handler;
   const struct script_provider *provider; /* NULL: the handler stays. */
-  struct timer due; /* Expires when provider->run_due() is to be called; always set. */
   enum reload_request reload_request;
   struct preflight preflight;
   struct listener *listeners;
@@ -114,9 +112,8 @@ struct server {
   int wake_fd;                 /* The event that server_wake() signals. */
   struct event_handler wakeup; /* The poller event of wake_fd. */
   bool is_woken;               /* The event has come, and reloads_run() has not seen it yet. */
-  struct timer_heap timers;
+  struct world *world;         /* The timers and the run queue. */
   struct idle idle;
-  struct ready_queue ready; /* Conversations that wait for nothing but their next slice. */
   struct timer retry; /* Expires when accepting is tried again after it ran out of descriptors. */
   struct timer drain; /* Expires when the time for draining is over. */
   struct service *services;

@@ -24,6 +24,7 @@ enum {
   FAREWELL_TIME = 1000, /* ms for telling scripts of connections that are cut off at the end */
   DRAIN_TIME = 10000,   /* ms for the requests in hand when the server is asked to stop */
   TIMERS = 256,         /* that expire in a turn at most; */
+  TIMERS_TIME = 20,     /* ms that expired timers have in a turn: what is left has the next turn */
   QUEUE_TIME = 50, /* ms that the run queue has in a turn, at most: then events are looked at */
   LONGEST_WAIT = 3600 * 1000
 };
@@ -51,6 +52,12 @@ static void woken(struct event_handler *event_handler, unsigned events) {
 
 void server_wake(struct server *server) { (void)eventfd_write(server->wake_fd, 1); }
 
+/* A timer or a turn of a script has run it. */
+static void note_work(struct world *world) {
+  server_update_clock(world->context);
+  idle_note_work(world->context);
+}
+
 static void retry(struct timer *timer) {
   listener_resume((struct server *)((char *)timer - offsetof(struct server, retry)));
 }
@@ -72,8 +79,9 @@ enum status server_create(const struct server_options *options, struct server **
   struct server *server = calloc(1, sizeof *server);
   *why = "memory";
   if (!server) return STATUS_NO_MEMORY;
-  timer_heap_init(&server->timers);
-  ready_init(&server->ready);
+  server->world = options->world;
+  server->world->context = server;
+  server->world->on_work = note_work;
   idle_init(server);
   server->max_connections = options->max_connections;
   server->held.sum = &server->buffered;
@@ -122,17 +130,6 @@ enum status server_create(const struct server_options *options, struct server **
   return STATUS_OK;
 }
 
-/* It keeps its place, so that setting it cannot fail. */
-static void run_due(struct timer *timer) {
-  struct service *service = (struct service *)((char *)timer - offsetof(struct service, due));
-  struct server *server = service->server;
-  (void)timer_set(&server->timers, timer, CLOCK_NEVER);
-  if (service->provider && service->provider->run_due)
-    service->provider->run_due(service->provider->context, server->now);
-  server_update_clock(server);
-  idle_note_work(server);
-}
-
 enum status server_add_service(struct server *server, const struct service_options *options,
                                const struct address **failed, const char **why) {
   struct service *service = calloc(1, sizeof *service);
@@ -144,11 +141,6 @@ enum status server_add_service(struct server *server, const struct service_optio
   service->has_files = options->handler->has_files;
   service->provider = options->provider;
   preflight_init(service);
-  service->due.expire = run_due;
-  if (timer_set(&server->timers, &service->due, CLOCK_NEVER) != STATUS_OK) {
-    free(service);
-    return STATUS_NO_MEMORY;
-  }
   service->max_connections = options->max_connections;
   snprintf(service->name, sizeof service->name, "%s", options->name);
   struct service **end = &server->services;
@@ -182,16 +174,13 @@ void server_set_handler(struct server *server, size_t nth, struct handler *handl
   migrate_begin(server);
 }
 
-void server_set_due(struct server *server, size_t nth, int64_t when) {
-  (void)timer_set(&server->timers, &nth_service(server, nth)->due, when);
-}
-
 /* ---- a turn -------------------------------------------------------------------------------- */
 
 static int time_to_wait(struct server *server, int64_t now) {
-  if (migrate_is_under_way(server) || server->ready.count > 0 || server->idle.phase == IDLE_RUNNING)
+  if (migrate_is_under_way(server) || server->world->ready.count > 0 ||
+      server->idle.phase == IDLE_RUNNING)
     return 0;
-  int64_t next = timer_next(&server->timers);
+  int64_t next = timer_next(&server->world->timers);
   if (reloads_deadline(server) < next) next = reloads_deadline(server);
   if (server->resolver) {
     int64_t resolver = resolver_deadline(server->resolver, now);
@@ -223,9 +212,10 @@ static bool must_break_off(struct server *server) {
 static void expire_timers(struct server *server) {
   int64_t due = server->now; /* those that come to be due meanwhile have the next turn */
   for (int i = 0; i < TIMERS && !must_break_off(server); i++) {
-    struct timer *timer = timer_take_due(&server->timers, due);
+    struct timer *timer = timer_take_due(&server->world->timers, due);
     if (!timer) break;
     timer->expire(timer);
+    if (server->now >= due + TIMERS_TIME) break;
   }
   if (server->is_draining && must_break_off(server)) abort_all(server);
   if (server->resolver && resolver_deadline(server->resolver, server->now) <= server->now)
@@ -235,8 +225,8 @@ static void expire_timers(struct server *server) {
 /* A slice for each one that is there now. What there is no time for keeps its place. */
 static void run_queue(struct server *server) {
   int64_t end = server->now + QUEUE_TIME;
-  for (size_t i = server->ready.count; i > 0 && !must_break_off(server); i--) {
-    struct ready *entry = ready_take(&server->ready);
+  for (size_t i = server->world->ready.count; i > 0 && !must_break_off(server); i--) {
+    struct ready *entry = ready_take(&server->world->ready);
     if (!entry) break;
     entry->run(entry);
     if (buffer_limit_is_exceeded(server)) buffer_limit_enforce(server);
@@ -266,7 +256,8 @@ static enum status turn(struct server *server, int wait_ms, size_t *count) {
 static enum status wait_and_turn(struct server *server) {
   size_t count;
   enum status status = turn(server, time_to_wait(server, clock_milliseconds()), &count);
-  if (count == 0 && server->ready.count == 0 && !migrate_is_under_way(server)) idle_step(server);
+  if (count == 0 && server->world->ready.count == 0 && !migrate_is_under_way(server))
+    idle_step(server);
   if (status == STATUS_OK) reloads_run(server);
   return status;
 }
@@ -298,7 +289,7 @@ static enum status drain(struct server *server) {
   server->is_draining = true;
   preflight_end(server);
   server->now = clock_milliseconds();
-  timer_set(&server->timers, &server->drain, server->now + DRAIN_TIME);
+  timer_set(&server->world->timers, &server->drain, server->now + DRAIN_TIME);
   for (struct service *service = server->services; service; service = service->next)
     listener_close_all(service);
   struct connection *next;
@@ -362,6 +353,5 @@ void server_destroy(struct server *server) {
     close(server->wake_fd);
   }
   if (server->poller) poller_destroy(server->poller);
-  timer_heap_deinit(&server->timers);
   free(server);
 }

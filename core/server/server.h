@@ -13,17 +13,19 @@
 #include <stdint.h>
 
 #include "base/status.h"
+#include "base/world.h"
 #include "io/address.h"
 #include "server/service.h"
 
 struct server;
 
 struct server_options {
-  const char *poller;      /* "epoll" or "select" */
-  size_t max_connections;  /* of all services: what the descriptors allow */
-  size_t max_buffered;     /* bytes of unfinished requests and unsent output; 0: no limit */
-  int keepalive;           /* s without a word before a TCP peer is asked for a sign; 0: never */
-  bool resolve_names;      /* look up the names of peers */
+  struct world *world;    /* the timers and the run queue, shared with the scripts; outlives them */
+  const char *poller;     /* "epoll" or "select" */
+  size_t max_connections; /* of all services: what the descriptors allow */
+  size_t max_buffered;    /* bytes of unfinished requests and unsent output; 0: no limit */
+  int keepalive;          /* s without a word before a TCP peer is asked for a sign; 0: never */
+  bool resolve_names;     /* look up the names of peers */
   const char *name_server; /* "host:port" to ask for them, or NULL for the system's */
   bool watches;            /* reload a service when its files change; else only at SIGHUP */
   const char *record;      /* the folder that conversations are written to, or NULL */
@@ -50,10 +52,6 @@ unsigned server_port(const struct server *server, size_t nth);
  * set; an old handler without sessions is not used any more. Not to be called from within a call of
  * a session of that service. */
 void server_set_handler(struct server *server, size_t nth, struct handler *handler);
-
-/* The nth service has something to do at that time, in ms, and nothing before; CLOCK_NEVER:
- * nothing at all. May be called from anywhere. */
-void server_set_due(struct server *server, size_t nth, int64_t when);
 
 /* Continues a reload that has returned RELOAD_COMPILING: the loop calls its provider again. The
  * thread that compiles calls this when it has finished, and the provider calls it itself while

@@ -43,10 +43,6 @@ struct script_provider {
   enum reload_outcome (*reload_checked)(void *context, bool is_forced, const struct check_end *end,
                                         int64_t now);
 
-  /* NULL, or a function that is called when the time of server_set_due() has come. It is called
-   * within a turn, and not from within a call of a session. */
-  void (*run_due)(void *context, int64_t now);
-
   /* NULL, or a function that does idle work for less than a ms. It is called after the handlers
    * have worked, in turns that have nothing else to do, and never from within a call of a session.
    */

@@ -20,10 +20,11 @@ struct session;
 
 /* What a session may use. A time of 0 ms means that there is no limit. */
 struct limits {
-  size_t max_request;      /* Bytes of a request, framing included. */
-  int64_t request_timeout; /* ms from the first byte of a request to its last. */
-  int64_t idle_timeout;    /* ms between two requests. */
-  int64_t write_timeout;   /* ms in which the peer takes no byte of a response. */
+  size_t max_request;       /* Bytes of a request, framing included. */
+  int64_t request_timeout;  /* ms from the first byte of a request to its last. */
+  int64_t idle_timeout;     /* ms between two requests. */
+  int64_t write_timeout;    /* ms in which the peer takes no byte of a response. */
+  int64_t response_timeout; /* ms that a response may wait for anything but the peer. */
 };
 
 struct handler {
@@ -39,6 +40,10 @@ struct handler {
    * after session_fail(), and is called again while there is a step. It is never called from within
    * itself. */
   void (*run)(struct handler *handler, struct session *session);
+
+  /* What run() has suspended (session_suspend()) is not wanted any more. The session is then woken,
+   * and run() must report it with session_cancelled(). NULL: the handler suspends nothing. */
+  void (*cancel)(struct handler *handler, struct session *session);
 
   /* Releases what the session got by reference (a held string, a file, a stream): it was sent, or
    * never will be. */

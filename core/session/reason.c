@@ -11,6 +11,7 @@ const char *reason_name(enum reason reason) {
       [REASON_REQUEST_TIMEOUT] = "request_timeout",
       [REASON_IDLE_TIMEOUT] = "idle_timeout",
       [REASON_WRITE_TIMEOUT] = "write_timeout",
+      [REASON_RESPONSE_TIMEOUT] = "response_timeout",
       [REASON_OVERLOADED] = "overloaded",
       [REASON_SCRIPT_ERROR] = "script_error",
       [REASON_SCRIPT_OVERRUN] = "script_overrun",

@@ -69,6 +69,7 @@ void session_begin_close(struct session *session, enum reason reason) {
 
 /* Whether the session has nothing in hand that its handler must finish. */
 static bool is_between_requests(const struct session *session) {
+  if (session->suspended) return false;
   if (session->state == STATE_READING) return !session->begun && !session->output.first;
   return session->state == STATE_OPENING;
 }
@@ -136,6 +137,8 @@ static void run_handler(struct session *session) {
 static void drive(struct session *session, int64_t now) {
   struct framing_answer answer;
   assert(!session->running);
+  bool is_unwanted = session->suspended && session->state != session->waits_in;
+  if (is_unwanted) session->handler->cancel(session->handler, session);
   session->answer = &answer;
   bool was_empty = output_is_empty(&session->output);
   session->now = now;
@@ -203,11 +206,13 @@ void session_receive_end(struct session *session, int64_t now) {
 
 void session_resume(struct session *session, int64_t now) { drive(session, now); }
 
-bool session_wants_turn(const struct session *session) { return session->yielded; }
+bool session_wants_turn(const struct session *session) {
+  return session->yielded || session->woken;
+}
 
 bool session_wants_input(const struct session *session) {
   return takes_input(session) && !session->at_end && !session->paused && !session->yielded &&
-         !session->output.first;
+         !session->output.first && !(session->suspended && session->kept);
 }
 
 void session_output(const struct session *session, struct span *spans, size_t capacity,
@@ -271,6 +276,8 @@ static int64_t deadline(const struct session *session, enum reason *reason) {
     return after(session->stream_empty_since, limits->idle_timeout);
   }
   if (session->yielded) return CLOCK_NEVER; /* it waits for its turn, and not for the peer */
+  *reason = REASON_RESPONSE_TIMEOUT;
+  if (session->suspended) return after(session->waits_since, limits->response_timeout);
   *reason = REASON_REQUEST_TIMEOUT;
   if (session->kept) return after(session->read_since, limits->request_timeout);
   *reason = REASON_IDLE_TIMEOUT;
@@ -317,7 +324,9 @@ void session_expire(struct session *session, int64_t now) {
     return;
   }
   session->now = now;
-  if (reason == REASON_REQUEST_TIMEOUT)
+  if (reason == REASON_RESPONSE_TIMEOUT)
+    session->handler->cancel(session->handler, session);
+  else if (reason == REASON_REQUEST_TIMEOUT)
     session_fail(session, reason, "the request did not get complete within request_timeout");
   else if (reason == REASON_FILE_ERROR)
     session_fail(session, reason, "a file of the response had nothing to read within idle_timeout");
@@ -365,6 +374,7 @@ void session_drain(struct session *session, int64_t now) {
 void session_abort(struct session *session, enum reason reason, int64_t now) {
   session->now = now;
   if (session->state != STATE_ENDED) drop_all(session, reason);
+  if (session->suspended) drive(session, now); /* It is cancelled. */
 }
 
 void session_abandon(struct session *session) { session->abandoned = true; }

@@ -55,6 +55,9 @@ struct session_owner {
   struct held_strings *held; /* Shared by many sessions; NULL: each session counts its own. */
   /* The time now. It is asked after the handler has run. NULL: no time passes while it runs. */
   int64_t (*now)(struct session_owner *owner);
+  /* The session can go on: session_resume() is to be called in a later turn. NULL: the owner looks
+   * at session_wants_turn() of all its sessions. Called from within Lua. */
+  void (*wake)(struct session_owner *owner);
   /* True: a stream that has nothing now is asked again at session_deadline(). False: reading a
    * stream waits for it, so that simulated time gives the same result in each run. */
   bool asks_later;

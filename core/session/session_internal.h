@@ -40,12 +40,15 @@ struct session {
   int64_t stream_retry_at;    /* When a stream that had nothing is asked again; 0: at once. */
   int64_t stream_empty_since; /* When that stream first had nothing. */
   size_t looked;              /* See session_count_looked(). */
-  size_t asked;     /* Bytes that had arrived at the last SESSION_PARTIAL; 0: there was none. */
-  int64_t asked_at; /* When that was. */
+  size_t asked;        /* Bytes that had arrived at the last SESSION_PARTIAL; 0: there was none. */
+  int64_t asked_at;    /* When that was. */
+  void *task;          /* The handler's, while the session is suspended. */
+  int64_t waits_since; /* When it was suspended. */
   int client;
   unsigned marks : 8;
   unsigned stream_pause : 8; /* ms; 0: the stream had something when it was last asked. */
   enum state state : 8;
+  enum state waits_in : 8; /* The state in which it was suspended. */
   enum reason reason : 8;
   bool at_end : 1; /* The peer has stopped sending. */
   bool paused : 1; /* The output was over the high-water mark, and is not yet under the low one. */
@@ -54,8 +57,10 @@ struct session {
   bool yielded : 1;  /* The handler has used its share of time. */
   bool abandoned : 1;
   bool running : 1;
-  bool begun : 1;    /* A request was looked at and is not answered yet. */
-  bool expected : 1; /* SESSION_EXPECT was reported, or skipped, for this request. */
+  bool suspended : 1; /* A step of the handler waits. */
+  bool woken : 1;     /* What it waits for has come, or it was cancelled. */
+  bool begun : 1;     /* A request was looked at and is not answered yet. */
+  bool expected : 1;  /* SESSION_EXPECT was reported, or skipped, for this request. */
 };
 
 /* The bytes that were received and are part of no answered request. */

@@ -172,6 +172,7 @@ static const unsigned char step_of_state[] = {
 
 /* The handler has had its share, or output stands before what would be next. */
 __attribute__((noinline)) static enum session_step next_of_busy(const struct session *session) {
+  if (session->suspended) return session->woken ? SESSION_RESUME : SESSION_WAIT;
   if (session->state == STATE_NOTIFYING) return SESSION_CLOSE;
   if (session->state == STATE_ENDED || session->yielded) return SESSION_WAIT;
   if (session_must_pull(session))
@@ -180,7 +181,8 @@ __attribute__((noinline)) static enum session_step next_of_busy(const struct ses
 }
 
 enum session_step session_next(struct session *session) {
-  if (session->yielded || session->paused || session->output.first) return next_of_busy(session);
+  if (session->yielded || session->paused || session->suspended || session->output.first)
+    return next_of_busy(session);
   if (session->state == STATE_READING) return next_request(session);
   return (enum session_step)step_of_state[session->state];
 }
@@ -277,6 +279,45 @@ enum status session_send_stream(struct session *session, int reference) {
   return queued(session, output_push(&session->output, &piece));
 }
 
+/* A suspended session has done so already. */
+static void consume_request(struct session *session) {
+  if (session->length == 0) return;
+  if (!session->handler->framing) narrow(session, session->length);
+  session_consume(session, session->length);
+  session->length = 0;
+}
+
+void session_suspend(struct session *session, void *task) {
+  assert(!session->suspended);
+  if (session->state == STATE_ANSWERING) consume_request(session);
+  session->task = task;
+  session->waits_in = session->state;
+  session->suspended = true;
+  session->woken = false;
+  session->waits_since = session->now;
+}
+
+void session_wake(struct session *session) {
+  session->woken = true;
+  if (session->owner->wake) session->owner->wake(session->owner);
+}
+
+void *session_task(const struct session *session) { return session->task; }
+
+void *session_take_task(struct session *session) {
+  void *task = session->task;
+  session->task = NULL;
+  session->suspended = session->woken = false;
+  return task;
+}
+
+void session_cancelled(struct session *session) {
+  session->queueing = false;
+  if (session->state != session->waits_in) return; /* Something else has ended it. */
+  session_fail(session, REASON_RESPONSE_TIMEOUT,
+               "the response waited for longer than response_timeout");
+}
+
 void session_answered(struct session *session, bool close) {
   session->queueing = false;
   switch (session->state) {
@@ -285,8 +326,7 @@ void session_answered(struct session *session, bool close) {
     if (close) session_begin_close(session, REASON_DONE);
     break;
   case STATE_ANSWERING:
-    if (!session->handler->framing) narrow(session, session->length);
-    session_consume(session, session->length);
+    consume_request(session);
     session->begun = session->expected = false;
     session->requests++;
     session->length = 0;
@@ -343,7 +383,7 @@ static struct log_limit *limit_of_error(struct session_failures *failures, const
 static void log_failure(struct session *session, enum reason reason, const char *detail) {
   bool is_peers = reason == REASON_MALFORMED || reason == REASON_TOO_LARGE ||
                   reason == REASON_REQUEST_TIMEOUT || reason == REASON_WRITE_TIMEOUT ||
-                  reason == REASON_OVERLOADED;
+                  reason == REASON_RESPONSE_TIMEOUT || reason == REASON_OVERLOADED;
   struct session_failures *failures = session->owner->failures;
   struct log_limit *limit = is_peers ? &failures->of_peers : limit_of_error(failures, detail);
   struct log_line line;

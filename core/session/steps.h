@@ -27,6 +27,7 @@ enum session_step {
   SESSION_ANSWER,  /* A request is complete. Report with session_answered(). */
   SESSION_PULL,    /* session_stream() is at the head of the output. Report with session_pulled() or
                     * session_pulled_nothing(). */
+  SESSION_RESUME,  /* A suspended step can go on: see session_take_task(). */
   SESSION_ERROR,   /* The session has failed: see session_failure(). Report with
                     * session_answered(). */
   SESSION_CLOSE    /* The session is over: see session_reason(). Report with session_closed(). */
@@ -34,6 +35,25 @@ enum session_step {
 
 /* The next step. Until it is reported, asking again gives the same step. */
 enum session_step session_next(struct session *session);
+
+/* The step waits, and `task` is the handler's pointer to it. session_next() is SESSION_WAIT until
+ * session_wake(), and SESSION_RESUME then. The bytes of a request that is being answered are given
+ * back. */
+void session_suspend(struct session *session, void *task);
+
+/* What the step waits for has come: the owner goes on with the session in a later turn. May be
+ * called at any time. */
+void session_wake(struct session *session);
+
+/* The task of a suspended session; NULL: it is not suspended. */
+void *session_task(const struct session *session);
+
+/* At SESSION_RESUME: returns the task. The session is not suspended any more, and the step that it
+ * was at is to be reported. */
+void *session_take_task(struct session *session);
+
+/* Reports a step that was cancelled (handler->cancel). */
+void session_cancelled(struct session *session);
 
 /* The handler has used its share of time: session_next() is SESSION_WAIT until the owner calls
  * session_resume(). */

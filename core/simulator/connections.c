@@ -20,6 +20,7 @@ enum { TAKE_MAX = 64 * 1024 * 1024 };
 
 struct simulated_connection {
   struct session_owner owner; /* It is first, so that a pointer to it points to the connection. */
+  struct ready turn;          /* In the run queue when what the script waits for has come. */
   struct simulation *simulation;
   struct session *session; /* NULL: it was closed. */
   struct simulated_connection *next;
@@ -37,7 +38,23 @@ static void take_turns(struct simulated_connection *connection) {
     session_resume(connection->session, connection->simulation->now);
 }
 
+static void wake(struct session_owner *owner) {
+  struct simulated_connection *connection = (struct simulated_connection *)owner;
+  ready_add(&connection->simulation->world.ready, &connection->turn);
+}
+
+static void take_turn(struct ready *turn) {
+  take_turns(
+      (struct simulated_connection *)((char *)turn - offsetof(struct simulated_connection, turn)));
+}
+
+void connections_run_queue(struct simulation *simulation) {
+  struct ready *entry;
+  while ((entry = ready_take(&simulation->world.ready))) entry->run(entry);
+}
+
 static void destroy(struct simulated_connection *connection) {
+  ready_remove(&connection->simulation->world.ready, &connection->turn);
   struct simulated_connection **link = &connection->simulation->connections;
   while (*link != connection) link = &(*link)->next;
   *link = connection->next;
@@ -51,7 +68,8 @@ int connections_open(lua_State *L, struct simulation *simulation) {
   arguments_identity(L, 2, script_name(simulation->script), &who);
   struct simulated_connection *connection = lua_newuserdatauv(L, sizeof *connection, 2);
   *connection = (struct simulated_connection){
-      .owner = {.identify = identify, .failures = &connection->failures},
+      .owner = {.identify = identify, .failures = &connection->failures, .wake = wake},
+      .turn = {.run = take_turn},
       .simulation = simulation,
       .who = who};
   luaL_setmetatable(L, class_name);

@@ -15,6 +15,7 @@ struct simulated_connection;
 struct simulation {
   struct script *script; /* NULL: it was closed. */
   struct script_clock clock;
+  struct world world;                       /* The timers and the run queue of the script. */
   double loaded_at;                         /* The value of clock.real when it was loaded. */
   int64_t now;                              /* Time since it was loaded, in ms. */
   struct simulated_connection *connections; /* The connections that are open. */
@@ -25,6 +26,9 @@ struct simulation {
 
 /* script:open(options). The script stands at index 1. */
 int connections_open(lua_State *L, struct simulation *simulation);
+
+/* Runs what is in the run queue, and what that adds. */
+void connections_run_queue(struct simulation *simulation);
 
 /* Expires the deadlines that are due at simulation->now. */
 void connections_expire(struct simulation *simulation);

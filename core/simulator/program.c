@@ -52,6 +52,7 @@ static void push_options(lua_State *L, const struct script_options *options) {
   set_limit(L, "request_timeout", options->request_timeout);
   set_limit(L, "idle_timeout", options->idle_timeout);
   set_limit(L, "write_timeout", options->write_timeout);
+  set_limit(L, "response_timeout", options->response_timeout);
   lua_newtable(L);
   for (size_t i = 0; i < options->setting_count; i++) {
     const struct script_setting *setting = &options->settings[i];

@@ -120,6 +120,8 @@ static int load(lua_State *L) {
   lua_pop(L, 1);
   set_now(simulation, 0);
   options.clock = &simulation->clock;
+  world_init(&simulation->world);
+  options.world = &simulation->world;
   simulation->sandbox.folder = arguments_text(L, 2, "temp", NULL);
   if (!arguments_flag(L, 2, "allow_effects")) options.sandbox = &simulation->sandbox;
   simulation->allows_effects = options.sandbox == NULL;
@@ -134,6 +136,7 @@ static int load(lua_State *L) {
   lua_pushnil(L);
   lua_pushstring(L, error);
   if (simulation->script) script_destroy(simulation->script);
+  world_deinit(&simulation->world);
   simulation->script = NULL;
   if (simulation->sandbox.folder) temp_remove(simulation->sandbox.folder);
   return 2;
@@ -155,8 +158,9 @@ static int64_t earlier(int64_t one, int64_t other) { return one < other ? one : 
 
 /* Runs what is due now: the tasks of the script, then the deadlines of connections. */
 static void run_due(struct simulation *simulation) {
-  while (script_next_due(simulation->script) <= simulation->now)
-    script_run_due(simulation->script, simulation->now);
+  struct timer *timer;
+  while ((timer = timer_take_due(&simulation->world.timers, simulation->now))) timer->expire(timer);
+  connections_run_queue(simulation);
   connections_expire(simulation);
 }
 
@@ -171,7 +175,7 @@ static int advance(lua_State *L) {
   for (;;) {
     int64_t limit = is_stuck ? CLOCK_NEVER : connections_next_deadline(simulation),
             before = simulation->now;
-    int64_t next = earlier(limit, script_next_due(simulation->script));
+    int64_t next = earlier(limit, timer_next(&simulation->world.timers));
     if (next > end) break;
     if (next > before) set_now(simulation, next);
     run_due(simulation);
@@ -193,7 +197,7 @@ static int set_time(lua_State *L) {
 static int deadline(lua_State *L) {
   const struct simulation *simulation = check(L);
   int64_t next =
-      earlier(connections_next_deadline(simulation), script_next_due(simulation->script));
+      earlier(connections_next_deadline(simulation), timer_next(&simulation->world.timers));
   if (next == CLOCK_NEVER) return 0;
   lua_pushnumber(L, next > simulation->now ? (double)(next - simulation->now) / 1000 : 0);
   return 1;
@@ -250,6 +254,7 @@ static int close_simulation(lua_State *L) {
   if (!simulation->script) return 0;
   connections_close(simulation);
   script_destroy(simulation->script);
+  world_deinit(&simulation->world);
   simulation->script = NULL;
   temp_forget(&simulation->loaded);
   if (simulation->sandbox.folder) temp_remove(simulation->sandbox.folder);

@@ -145,7 +145,7 @@ describe("watchdog", function()
 
     it("a variable that is closed slowly behind an error", function()
       local service = script "local a <close> = setmetatable({}, { __close = overrun }) error 'x'"
-      assert.equal("script_error", (select(2, converse(service, "slow\n"))))
+      assert.equal("script_overrun", (select(2, converse(service, "slow\n"))))
       assert.equal("fine\n", converse(service, "fine\n"))
     end)
 

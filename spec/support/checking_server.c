@@ -130,7 +130,10 @@ int main(int argc, char **argv) {
   static char shell[] = "/bin/sh";
   char *program = shell;
   const char *why;
-  struct server_options options = {.poller = value_of(argc, argv, "--poller", "epoll"),
+  struct world world;
+  world_init(&world);
+  struct server_options options = {.world = &world,
+                                   .poller = value_of(argc, argv, "--poller", "epoll"),
                                    .max_connections = 1000};
   int64_t check_time = atoi(value_of(argc, argv, "--check-time", "10000"));
   log_configure(LOG_INFO, LOG_TEXT);
@@ -144,5 +147,6 @@ int main(int argc, char **argv) {
   }
   is_well = is_well && server_run(server) == STATUS_OK;
   server_destroy(server);
+  world_deinit(&world);
   return is_well ? 0 : 1;
 }

@@ -174,7 +174,9 @@ static bool add_service(const char *name, struct handler *handler) {
 int main(int argc, char **argv) {
   static struct handler commands = {
       .framing = &line, .limits = {.max_request = 100}, .run = command, .release = release};
-  struct server_options options = {.poller = "epoll", .max_connections = 1000};
+  struct world world;
+  world_init(&world);
+  struct server_options options = {.world = &world, .poller = "epoll", .max_connections = 1000};
   const char *why;
   for (int i = 1; i + 1 < argc; i++)
     if (strcmp(argv[i], "--poller") == 0) options.poller = argv[i + 1];
@@ -183,6 +185,7 @@ int main(int argc, char **argv) {
   bool is_well = add_service("served", begin_generation(0)) && add_service("commands", &commands) &&
                  server_run(server) == STATUS_OK;
   server_destroy(server);
+  world_deinit(&world);
   for (int i = 0; i < GENERATIONS_MAX; i++) free(generations[i]);
   return is_well ? 0 : 1;
 }

@@ -162,6 +162,7 @@ static void run(struct handler *handler, struct session *session) {
   actor->is_running = true;
   for (;;) {
     switch (session_next(session)) {
+    case SESSION_RESUME: /* It suspends nothing. */
     case SESSION_WAIT: actor->is_running = false; return;
     case SESSION_CONNECT: speak(actor, session, "on_connect"); break;
     case SESSION_ASK: ask(actor, session); break;

@@ -1,7 +1,7 @@
 /* spec_server.c: server.ready(), a run queue of entries that are named by integers, and
  * server.transcript(), the text of a transcript. */
 #include "base/buffer.h"
-#include "server/ready.h"
+#include "base/ready.h"
 #include "server/transcript.h"
 #include "simulator/arguments.h"
 #include "spec_module.h"

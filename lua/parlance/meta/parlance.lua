@@ -53,6 +53,15 @@ function Task:cancel() end
 ---@return parlance.Task
 function parlance.every(seconds, f) end
 
+--- Waits for so many seconds. Other connections are served meanwhile. It works in `make_response`, `handle_connect`,
+--- `handle_error` and in functions of a response. Elsewhere it raises an error that says what to do instead. In the
+--- message handler of `xpcall`, and in a request that was cancelled, it returns nil, why and a code at once.
+---@param seconds number from 0 to 1e9
+---@return nil
+---@return string? why
+---@return "cancelled"|"cannot wait"|nil code
+function parlance.sleep(seconds) end
+
 ---@class parlance.Address
 ---@field host string numeric; "unix" for a client on a Unix socket
 ---@field port integer 0 for a Unix socket
@@ -79,6 +88,7 @@ function parlance.every(seconds, f) end
 ---| "request_timeout" # the request was not complete in time
 ---| "idle_timeout"    # no request began in time
 ---| "write_timeout"   # the peer did not read its response
+---| "response_timeout" # the response waited too long for something other than its peer
 ---| "overloaded"      # the server buffers too much for all connections, and this one held the most
 ---| "script_error"    # the script raised an error, or returned a value that the contract does not have
 ---| "script_overrun"  # a call into the script took too long
@@ -105,6 +115,7 @@ function parlance.every(seconds, f) end
 ---@field request_timeout? number seconds; default 30
 ---@field idle_timeout? number seconds; default 300
 ---@field write_timeout? number seconds; default 30
+---@field response_timeout? number seconds; default 60
 ---@field settings? table<string, string> the settings that the script reads, each with a description
 
 --- The `self` of a connection: a table that inherits from the protocol. If you keep fields of your own in it, declare

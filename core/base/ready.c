@@ -1,4 +1,4 @@
-#include "server/ready.h"
+#include "base/ready.h"
 
 void ready_init(struct ready_queue *queue) {
   queue->head.next = queue->head.previous = &queue->head;

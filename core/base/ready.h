@@ -1,9 +1,8 @@
-/* ready.h: the run queue of the loop: conversations that can go on at once, first in, first out.
- * Private to the server room.
+/* ready.h: the run queue of a loop: what can go on at once, first in, first out.
  *
  * An entry is a member of the struct that it belongs to (intrusive), so that no function fails. */
-#ifndef SERVER_READY_H
-#define SERVER_READY_H
+#ifndef BASE_READY_H
+#define BASE_READY_H
 
 #include <stdbool.h>
 #include <stddef.h>

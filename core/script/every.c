@@ -1,4 +1,4 @@
-#include "script/tasks.h"
+#include "script/every.h"
 
 #include <lauxlib.h>
 #include <math.h>
@@ -8,10 +8,8 @@
 #include "script/script_internal.h"
 #include "session/reason.h"
 
-enum {
-  TASKS_MAX = 10000, /* The most tasks of a script. */
-  SLICE = 20         /* Tasks that are due start within so many ms; the rest has the next turn. */
-};
+/* The most tasks of a script. */
+enum { TASKS_MAX = 10000 };
 
 /* The limits of the time between two runs, in seconds. */
 static const double shortest = 0.001, longest = 1e9;
@@ -19,11 +17,11 @@ static const double shortest = 0.001, longest = 1e9;
 static const char class_name[] = "parlance.task";
 
 /* A userdata whose user value is the function. The registry holds a task until it has ended. */
-struct task {
+struct every {
   struct timer timer;            /* First, so that a pointer to it points to the task. */
   struct generation *generation; /* NULL: the task has ended. */
-  struct task *next;
-  struct task *previous;
+  struct every *next;
+  struct every *previous;
   double seconds; /* The time between two runs. */
   double due;     /* When the next run is due, in ms; not rounded, so that no error adds up. */
   int reference;  /* In the registry. */
@@ -32,32 +30,20 @@ struct task {
 
 /* ---- time ---------------------------------------------------------------------------------- */
 
-static int64_t now_of(const struct script *script) {
-  const struct script_clock *clock = script->options.clock;
-  return clock ? (int64_t)llround(clock->monotonic * 1000) : clock_milliseconds();
-}
-
-/* Calls the alarm of the script if the time of the next task has changed. */
-static void update_alarm(struct script *script) {
-  int64_t next = timer_next(&script->tasks.due);
-  if (!script->alarm || next == script->tasks.alarm_at) return;
-  script->tasks.alarm_at = next;
-  script->alarm(script->alarm_context, next);
-}
-
-/* Cannot fail: refusal() has made room in the heap. */
-static void schedule(struct task *task, int64_t now) {
+/* Cannot fail: launch() has put the timer into the heap, where it keeps its place. */
+static void schedule(struct every *task, int64_t now) {
   int64_t when = (int64_t)ceil(task->due);
-  (void)timer_set(&task->generation->script->tasks.due, &task->timer, when > now ? when : now + 1);
+  struct timer_heap *timers = &task->generation->script->world->timers;
+  (void)timer_set(timers, &task->timer, when > now ? when : now + 1);
 }
 
-static void begin(struct task *task, int64_t now) {
+static void begin(struct every *task, int64_t now) {
   task->due = (double)now + task->seconds * 1000;
   schedule(task, now);
 }
 
 /* Runs that were missed are not made up for. */
-static void schedule_next(struct task *task, int64_t now) {
+static void schedule_next(struct every *task, int64_t now) {
   double period = task->seconds * 1000, late = (double)now - task->due;
   task->due += period * (late > 0 ? floor(late / period) + 1 : 1);
   schedule(task, now);
@@ -65,31 +51,31 @@ static void schedule_next(struct task *task, int64_t now) {
 
 /* ---- a task -------------------------------------------------------------------------------- */
 
-static void link_task(struct task *task, struct generation *generation) {
+static void link_task(struct every *task, struct generation *generation) {
   task->generation = generation;
-  task->previous = generation->last_task;
+  task->previous = generation->last_every;
   if (task->previous)
     task->previous->next = task;
   else
-    generation->first_task = task;
-  generation->last_task = task;
+    generation->first_every = task;
+  generation->last_every = task;
   generation->script->tasks.count++;
 }
 
 /* Ends a task. Cannot raise, because it does not allocate. The registry holds a running task until
  * it returns. */
-static void end(lua_State *state, struct task *task) {
+static void end(lua_State *state, struct every *task) {
   struct generation *generation = task->generation;
   struct tasks *tasks = &generation->script->tasks;
   if (task->previous)
     task->previous->next = task->next;
   else
-    generation->first_task = task->next;
+    generation->first_every = task->next;
   if (task->next)
     task->next->previous = task->previous;
   else
-    generation->last_task = task->previous;
-  timer_cancel(&tasks->due, &task->timer);
+    generation->last_every = task->previous;
+  timer_cancel(&generation->script->world->timers, &task->timer);
   tasks->count--;
   task->generation = NULL;
   lua_rawgeti(state, LUA_REGISTRYINDEX, task->reference);
@@ -99,37 +85,32 @@ static void end(lua_State *state, struct task *task) {
   if (!task->is_running) luaL_unref(state, LUA_REGISTRYINDEX, task->reference);
 }
 
-void tasks_begin(struct generation *generation) {
-  int64_t now = now_of(generation->script);
-  for (struct task *task = generation->first_task; task; task = task->next) begin(task, now);
-  update_alarm(generation->script);
+void every_begin(struct generation *generation) {
+  int64_t now = script_now(generation->script);
+  for (struct every *task = generation->first_every; task; task = task->next) begin(task, now);
 }
 
-void tasks_end(struct generation *generation) {
-  struct task *next;
-  for (struct task *task = generation->first_task; task; task = next) {
+void every_end(struct generation *generation) {
+  struct every *next;
+  for (struct every *task = generation->first_every; task; task = next) {
     next = task->next;
     end(generation->script->gate.main, task);
   }
-  update_alarm(generation->script);
 }
 
-void tasks_deinit(struct script *script) {
-  script->tasks.are_refused = true;
-  timer_heap_deinit(&script->tasks.due);
-}
+void every_deinit(struct script *script) { script->tasks.are_refused = true; }
 
 /* ---- a run --------------------------------------------------------------------------------- */
 
 static int call(lua_State *state) {
-  const struct task *task = lua_touserdata(state, 1);
+  const struct every *task = lua_touserdata(state, 1);
   lua_rawgeti(state, LUA_REGISTRYINDEX, task->reference);
   lua_getiuservalue(state, -1, 1);
   lua_call(state, 0, 0);
   return 0;
 }
 
-static void log_failure(struct script *script, const struct task *task, enum gate_result result,
+static void log_failure(struct script *script, const struct every *task, enum gate_result result,
                         int64_t now) {
   struct log_line line;
   char every[64];
@@ -145,7 +126,7 @@ static void log_failure(struct script *script, const struct task *task, enum gat
   log_end(&line);
 }
 
-static void run(struct script *script, struct task *task) {
+static void run(struct script *script, struct every *task) {
   struct generation *outer = script->running;
   script->running = task->generation;
   script->collector.is_dirty = true;
@@ -153,7 +134,7 @@ static void run(struct script *script, struct task *task) {
   enum gate_result result = gate_run(&script->gate, call, task);
   task->is_running = false;
   script->running = outer;
-  int64_t now = now_of(script);
+  int64_t now = script_now(script);
   if (result != GATE_OK) log_failure(script, task, result, now);
   if (task->generation)
     schedule_next(task, now);
@@ -161,46 +142,33 @@ static void run(struct script *script, struct task *task) {
     luaL_unref(script->gate.main, LUA_REGISTRYINDEX, task->reference);
 }
 
-int64_t script_next_due(const struct script *script) { return timer_next(&script->tasks.due); }
-
-void script_run_due(struct script *script, int64_t now) {
-  int64_t started = clock_coarse_milliseconds();
-  struct timer *timer;
-  while ((timer = timer_take_due(&script->tasks.due, now))) {
-    run(script, (struct task *)timer);
-    if (clock_coarse_milliseconds() - started >= SLICE) break;
-  }
-  script->tasks.alarm_at = CLOCK_NEVER; /* The caller has used up the time of the last alarm. */
-  update_alarm(script);
-}
-
-void script_set_alarm(struct script *script, void (*alarm)(void *context, int64_t when),
-                      void *context) {
-  script->alarm = alarm;
-  script->alarm_context = context;
-  script->tasks.alarm_at = CLOCK_NEVER;
-  update_alarm(script);
+/* Its timer is not set any more. It is set to no time at all, which cannot fail now, so that it has
+ * its place when the next time is known. */
+static void expire(struct timer *timer) {
+  struct every *task = (struct every *)timer;
+  struct script *script = task->generation->script;
+  (void)timer_set(&script->world->timers, timer, CLOCK_NEVER);
+  run(script, task);
+  if (script->world->on_work) script->world->on_work(script->world);
 }
 
 /* ---- what scripts see ---------------------------------------------------------------------- */
 
-/* Makes room for one more task. Returns why that is not possible, or NULL. */
-static const char *refusal(struct tasks *tasks) {
-  if (tasks->are_refused) return "no task can be made here";
-  if (tasks->count >= TASKS_MAX) return "too many tasks";
-  bool has_room = timer_heap_reserve(&tasks->due, tasks->count + 1) == STATUS_OK;
-  return has_room ? NULL : "not enough memory";
+/* Takes the place of the timer in the heap. Returns why the task cannot be made, or NULL. */
+static const char *refusal(struct script *script, struct every *task) {
+  if (script->tasks.are_refused) return "no task can be made here";
+  if (script->tasks.count >= TASKS_MAX) return "too many tasks";
+  bool has_place = timer_set(&script->world->timers, &task->timer, CLOCK_NEVER) == STATUS_OK;
+  return has_place ? NULL : "not enough memory";
 }
 
 /* Starts a new task. It ends at once if its version has a successor already. */
-static void launch(lua_State *state, struct task *task, struct generation *generation) {
-  struct script *script = generation->script;
+static void launch(lua_State *state, struct every *task, struct generation *generation) {
   link_task(task, generation);
   if (generation->handler.successor)
     end(state, task);
-  else if (generation == script->generation)
-    begin(task, now_of(script));
-  update_alarm(script);
+  else if (generation == generation->script->generation)
+    begin(task, script_now(generation->script));
 }
 
 /* every(seconds, f) */
@@ -211,15 +179,15 @@ static int every(lua_State *state) {
                 "must be a number of seconds from 0.001 to 1e9");
   luaL_checktype(state, 2, LUA_TFUNCTION);
   lua_settop(state, 2);
-  struct task *task = lua_newuserdatauv(state, sizeof *task, 1);
-  *task = (struct task){.seconds = seconds};
+  struct every *task = lua_newuserdatauv(state, sizeof *task, 1);
+  *task = (struct every){.timer.expire = expire, .seconds = seconds};
   luaL_setmetatable(state, class_name);
   lua_pushvalue(state, 2);
   lua_setiuservalue(state, 3, 1);
   lua_pushvalue(state, 3);
   task->reference = luaL_ref(state, LUA_REGISTRYINDEX);
   /* Finalizers may have made tasks before this line. After it, nothing allocates in Lua. */
-  const char *why = refusal(&script->tasks);
+  const char *why = refusal(script, task);
   if (why) {
     luaL_unref(state, LUA_REGISTRYINDEX, task->reference);
     return luaL_error(state, "every: %s", why);
@@ -230,22 +198,20 @@ static int every(lua_State *state) {
 
 /* task:cancel() */
 static int cancel(lua_State *state) {
-  struct task *task = luaL_checkudata(state, 1, class_name);
+  struct every *task = luaL_checkudata(state, 1, class_name);
   if (!task->generation) {
     lua_pushboolean(state, false);
     lua_pushliteral(state, "finished");
     return 2;
   }
-  struct script *script = task->generation->script;
   end(state, task);
-  update_alarm(script);
   lua_pushboolean(state, true);
   return 1;
 }
 
 /* tostring(task) */
 static int describe(lua_State *state) {
-  const struct task *task = luaL_checkudata(state, 1, class_name);
+  const struct every *task = luaL_checkudata(state, 1, class_name);
   lua_Debug about;
   if (!task->generation) {
     lua_pushfstring(state, "task: every %f s, finished", (lua_Number)task->seconds);
@@ -269,7 +235,7 @@ static void add_class(lua_State *state) {
   lua_pop(state, 1);
 }
 
-void tasks_add_every(lua_State *state, struct script *script) {
+void every_install(lua_State *state, struct script *script) {
   add_class(state);
   lua_pushlightuserdata(state, script);
   lua_pushcclosure(state, every, 1);

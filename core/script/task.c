@@ -1,0 +1,322 @@
+#include "script/task.h"
+
+#include <assert.h>
+#include <lauxlib.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "script/generation.h"
+#include "script/script_internal.h"
+#include "script/watchdog.h"
+#include "session/steps.h"
+
+/* The most tasks that wait in the pool for the next entry. */
+enum { POOL = 64 };
+
+/* ---- the pool ------------------------------------------------------------------------------ */
+
+static int make_coroutine(lua_State *state) {
+  struct task *task = lua_touserdata(state, 1);
+  task->coroutine = lua_newthread(state);
+  gate_mark(task->coroutine, GATE_OWN);
+  task->reference = luaL_ref(state, LUA_REGISTRYINDEX);
+  return 0;
+}
+
+static void on_timer(struct timer *timer);
+
+/* Pushing a C function without upvalues and a light userdata cannot fail: a state always has room
+ * for LUA_MINSTACK values. */
+static struct task *make(struct gate *gate) {
+  struct task *task = calloc(1, sizeof *task);
+  if (!task) return NULL;
+  task->gate = gate;
+  task->timer.expire = on_timer;
+  lua_pushcfunction(gate->main, make_coroutine);
+  lua_pushlightuserdata(gate->main, task);
+  bool was_lent = gate->memory->uses_server_reserve;
+  memory_use_server_reserve(gate->memory, true);
+  bool is_made = lua_pcall(gate->main, 1, 0, 0) == LUA_OK;
+  memory_use_server_reserve(gate->memory, was_lent);
+  if (is_made) return task;
+  lua_pop(gate->main, 1);
+  free(task);
+  return NULL;
+}
+
+struct task *task_take(struct gate *gate) {
+  struct task *task = gate->spare;
+  if (!task) return make(gate);
+  gate->spare = task->next;
+  gate->spares--;
+  task->next = NULL;
+  return task;
+}
+
+/* luaL_unref() only changes fields that exist, so it cannot raise. */
+static void destroy(struct task *task) {
+  luaL_unref(task->gate->main, LUA_REGISTRYINDEX, task->reference);
+  free(task);
+}
+
+/* A coroutine that has failed cannot be used again. */
+void task_give(struct task *task, enum gate_result result) {
+  struct gate *gate = task->gate;
+  if (result != GATE_OK || gate->spares == POOL) {
+    destroy(task);
+    return;
+  }
+  lua_settop(task->coroutine, 0);
+  task->cancel = CANCEL_NONE;
+  task->was_stopped = false;
+  task->session = NULL;
+  task->next = gate->spare;
+  gate->spare = task;
+  gate->spares++;
+}
+
+void task_free_pool(struct gate *gate) {
+  while (gate->spare) destroy(task_take(gate));
+}
+
+/* ---- running ------------------------------------------------------------------------------- */
+
+/* What a nested entry must restore. */
+struct outer_entry {
+  struct watch watch;
+  struct task *running;
+  const struct resuming *chain;
+  const char *no_wait;
+  bool was_lent;
+};
+
+static void enter(struct gate *gate, struct task *task, struct outer_entry *outer) {
+  outer->running = gate->running;
+  outer->chain = gate->chain;
+  outer->no_wait = gate->no_wait;
+  outer->was_lent = gate->memory->uses_server_reserve;
+  gate->running = task;
+  gate->chain = NULL;
+  gate->no_wait = NULL;
+  watchdog_enter(&outer->watch, task->coroutine, gate->call_timeout);
+  if (!outer->watch.running) gate->stack_base = (uintptr_t)outer;
+}
+
+/* True: the watchdog has stopped the call. */
+static bool leave(struct gate *gate, const struct outer_entry *outer) {
+  bool was_stopped = watchdog_leave(&outer->watch);
+  memory_use_server_reserve(gate->memory, outer->was_lent);
+  gate->running = outer->running;
+  gate->chain = outer->chain;
+  gate->no_wait = outer->no_wait;
+  return was_stopped;
+}
+
+/* Keeps the error, and closes the pending variables, which runs code of the script. This is not
+ * done after a stop, because Lua calls no hook on a coroutine that has failed within a hook: it
+ * could not be stopped. */
+static enum gate_result fail(struct task *task, int status, bool was_stopped) {
+  struct gate *gate = task->gate;
+  struct outer_entry outer;
+  bool was_lent = gate->memory->uses_server_reserve;
+  bool lacks_memory = status == LUA_ERRMEM || gate_is_no_memory(task->coroutine);
+  memory_use_server_reserve(gate->memory, true);
+  if (status == LUA_YIELD)
+    lua_pushliteral(task->coroutine, "a C module yields outside of a coroutine");
+  gate_keep_error(gate, task->coroutine, 0, was_stopped);
+  memory_use_server_reserve(gate->memory, was_lent);
+  if (was_stopped) return GATE_OVERRUN;
+  enter(gate, task, &outer);
+  lua_resetthread(task->coroutine);
+  leave(gate, &outer);
+  lua_settop(task->coroutine, 0); /* If a script holds the coroutine, its status is "dead". */
+  return lacks_memory ? GATE_NO_MEMORY : GATE_ERROR;
+}
+
+static enum gate_result resume(struct task *task, int arguments) {
+  struct gate *gate = task->gate;
+  struct outer_entry outer;
+  int results, top = lua_gettop(gate->main);
+  enter(gate, task, &outer);
+  task->state = TASK_RUNNING;
+  int status = lua_resume(task->coroutine, NULL, arguments, &results);
+  bool was_stopped = leave(gate, &outer);
+  bool waits = status == LUA_YIELD && task->state == TASK_WAITING;
+  enum gate_result result = GATE_OK;
+  if (waits) {
+    task->was_stopped = task->was_stopped || was_stopped;
+    result = GATE_WAITING;
+  }
+  if (!waits && status != LUA_OK) result = fail(task, status, was_stopped);
+  gate->trace_of = NULL;
+  assert(lua_gettop(gate->main) == top);
+  (void)top;
+  return result;
+}
+
+static enum gate_result start(struct task *task, lua_CFunction body, void *argument) {
+  lua_pushcfunction(task->coroutine, body);
+  lua_pushlightuserdata(task->coroutine, argument);
+  return resume(task, 1);
+}
+
+enum gate_result gate_run(struct gate *gate, lua_CFunction body, void *argument) {
+  struct task *task = task_take(gate);
+  if (!task) {
+    snprintf(gate->error, sizeof gate->error, "not enough memory");
+    return GATE_NO_MEMORY;
+  }
+  enum gate_result result = start(task, body, argument);
+  assert(result != GATE_WAITING); /* The body calls without a continuation. */
+  task_give(task, result);
+  return result;
+}
+
+enum gate_result task_start(struct task *task, lua_CFunction body) {
+  return start(task, body, task);
+}
+
+enum gate_result task_continue(struct task *task) {
+  int results = task->results;
+  task->results = 0;
+  task->undo = NULL;
+  return resume(task, results);
+}
+
+/* ---- waiting ------------------------------------------------------------------------------- */
+
+static const char cancelled_class[] = "parlance.cancelled";
+
+static int describe_cancel(lua_State *state) {
+  lua_pushliteral(state, "cancelled");
+  return 1;
+}
+
+void task_install(lua_State *state) {
+  struct gate *gate = gate_of(state);
+  gate->cancelled = lua_newuserdatauv(state, 0, 0);
+  luaL_newmetatable(state, cancelled_class);
+  lua_pushcfunction(state, describe_cancel);
+  lua_setfield(state, -2, "__tostring");
+  lua_pushliteral(state, "cancelled");
+  lua_setfield(state, -2, "__name");
+  lua_setmetatable(state, -2);
+  lua_rawsetp(state, LUA_REGISTRYINDEX, gate->cancelled);
+}
+
+static bool is_cancelled(const struct gate *gate) {
+  return gate->running && gate->running->cancel == CANCEL_RAISED;
+}
+
+bool task_is_stopped(const struct gate *gate) {
+  return watchdog_is_stopping() || (gate->running && gate->running->was_stopped);
+}
+
+bool task_is_passed_on(lua_State *state, int index) {
+  struct gate *gate = gate_of(state);
+  if (task_is_stopped(gate)) return true;
+  return is_cancelled(gate) && lua_touserdata(state, index) == gate->cancelled;
+}
+
+int task_handle_error(lua_State *state) {
+  if (!task_is_passed_on(state, 1)) gate_keep_error(gate_of(state), state, 1, false);
+  return 1;
+}
+
+static int raise_cancel(lua_State *state, struct task *task) {
+  task->cancel = CANCEL_RAISED;
+  lua_rawgetp(state, LUA_REGISTRYINDEX, task->gate->cancelled);
+  return lua_error(state);
+}
+
+/* The coroutine that cannot be suspended; NULL: all of them can, from the running one up to that of
+ * the task. */
+static lua_State *find_stuck(lua_State *state) {
+  if (!lua_isyieldable(state)) return state;
+  for (const struct resuming *one = gate_of(state)->chain; one; one = one->outer)
+    if (!lua_isyieldable(one->resumer)) return one->resumer;
+  return NULL;
+}
+
+/* Whether a message handler of the script runs in the coroutine. */
+static bool is_handling(lua_State *state) {
+  lua_Debug frame;
+  for (int level = 0; lua_getstack(state, level, &frame); level++) {
+    lua_getinfo(state, "f", &frame);
+    bool is_handler = lua_tocfunction(state, -1) == gate_of(state)->handler;
+    lua_pop(state, 1);
+    if (is_handler) return true;
+  }
+  return false;
+}
+
+/* Raises that a function cannot wait within the innermost C function of `stuck`, above the level.
+ */
+static int complain_of_frame(lua_State *state, lua_State *stuck, const char *name) {
+  lua_Debug frame;
+  for (int level = 1; lua_getstack(stuck, level, &frame); level++) {
+    lua_getinfo(stuck, "Sn", &frame);
+    if (*frame.what != 'C') continue;
+    return luaL_error(state, "%s cannot wait within %s", name,
+                      frame.name ? frame.name : "a C function");
+  }
+  return luaL_error(state, "%s cannot wait here", name);
+}
+
+struct task *task_begin_wait(lua_State *state, const char *name) {
+  struct gate *gate = gate_of(state);
+  struct task *task = gate->running;
+  if (task && task->cancel == CANCEL_ASKED) raise_cancel(state, task);
+  if (is_cancelled(gate)) {
+    lua_pushnil(state);
+    lua_pushliteral(state, "cancelled");
+    lua_pushliteral(state, "cancelled");
+    return NULL;
+  }
+  if (gate->no_wait) luaL_error(state, "%s cannot wait %s", name, gate->no_wait);
+  lua_State *stuck = find_stuck(state);
+  if (!stuck && task) return task;
+  if (!is_handling(stuck ? stuck : state))
+    complain_of_frame(state, stuck ? stuck : state, name);
+  lua_pushnil(state);
+  lua_pushfstring(state, "%s cannot wait in the message handler of xpcall", name);
+  lua_pushliteral(state, "cannot wait");
+  return NULL;
+}
+
+static int after_wait(lua_State *state, int status, lua_KContext base) {
+  struct task *task = gate_of(state)->running;
+  (void)status;
+  if (task->cancel == CANCEL_ASKED) return raise_cancel(state, task);
+  return lua_gettop(state) - (int)base;
+}
+
+int task_wait(lua_State *state, struct task *task, void (*undo)(struct task *task)) {
+  task->state = TASK_WAITING;
+  task->undo = undo;
+  return lua_yieldk(state, 0, lua_gettop(state), after_wait);
+}
+
+void task_wake(struct task *task, int results) {
+  struct world *world = task->generation->script->world;
+  if (task->state != TASK_WAITING) return;
+  task->state = TASK_READY;
+  task->results = results;
+  timer_cancel(&world->timers, &task->timer);
+  if (task->session)
+    session_wake(task->session);
+  else
+    ready_add(&world->ready, &task->turn);
+}
+
+void task_cancel(struct task *task) {
+  if (task->cancel != CANCEL_NONE) return;
+  task->cancel = CANCEL_ASKED;
+  if (task->undo) task->undo(task);
+  task->undo = NULL;
+  task_wake(task, 0);
+}
+
+static void on_timer(struct timer *timer) {
+  task_wake((struct task *)((char *)timer - offsetof(struct task, timer)), 0);
+}

@@ -1,0 +1,98 @@
+/* task.h: a coroutine of the core's that a script runs on, and what it waits for.
+ *
+ * A task runs until it ends or waits. While it waits, its coroutine is suspended, and no code of
+ * the script holds the loop. task_wake() lets it go on: a task that answers a session goes on when
+ * its session has its next turn, every other task when it comes to the front of the run queue.
+ *
+ * A wait in a coroutine of the script suspends all coroutines up to that of the task: resume() in
+ * coroutines.c passes it up, and passes its results down again.
+ *
+ * A cancelled task gets an error from the wait that it is in. pcall() and the like do not catch it,
+ * so that only its pending variables are closed. From then on each wait returns at once. */
+#ifndef SCRIPT_TASK_H
+#define SCRIPT_TASK_H
+
+#include <lua.h>
+#include <stdbool.h>
+
+#include "base/ready.h"
+#include "base/timer.h"
+#include "script/gate.h"
+
+struct generation;
+struct session;
+
+enum task_state { TASK_RUNNING, TASK_WAITING, TASK_READY };
+
+enum task_cancel {
+  CANCEL_NONE,
+  CANCEL_ASKED, /* The wait at hand, or else the next one, raises an error. */
+  CANCEL_RAISED /* It has raised it, and each further wait returns at once. */
+};
+
+struct task {
+  struct ready turn;  /* In the run queue of the world while the task is ready. */
+  struct timer timer; /* The deadline of the wait. */
+  lua_State *coroutine;
+  int reference; /* Of the coroutine, in the registry. */
+  struct gate *gate;
+  struct generation *generation; /* Whose code it runs. */
+  struct session *session;       /* The session that it answers; NULL: none. */
+  struct task *next;             /* In a list of its owner. */
+  struct task *previous;
+  void (*undo)(struct task *task); /* Takes back the wait when the task is cancelled; or NULL. */
+  int results;                     /* How many values task_wake() has put onto the coroutine. */
+  bool was_stopped;                /* The watchdog has stopped it, and its variables are closed. */
+  unsigned empty_pieces;           /* See pull_take_piece(). */
+  enum task_state state : 8;
+  enum task_cancel cancel : 8;
+};
+
+/* Takes a task of the pool, or makes one. NULL: there is no memory. */
+struct task *task_take(struct gate *gate);
+
+/* Runs `body` with the task as a light userdata at index 1. GATE_WAITING: it waits. In each other
+ * case it has ended, and the task may be given back. */
+enum gate_result task_start(struct task *task, lua_CFunction body);
+
+/* Continues a task that is ready. */
+enum gate_result task_continue(struct task *task);
+
+/* Gives back a task that has ended with this result. */
+void task_give(struct task *task, enum gate_result result);
+
+/* ---- waiting ------------------------------------------------------------------------------- */
+
+/* Returns the task that runs and may wait now, for a function with this name. Raises if it may not.
+ * NULL: the task was cancelled, or a message handler calls; three values were pushed, which the
+ * function has to return. Allocates nothing when it returns a task. */
+struct task *task_begin_wait(lua_State *state, const char *name);
+
+/* Suspends the task: `return task_wait(state, task, undo)`. The function then returns the values
+ * that task_wake() gets. */
+int task_wait(lua_State *state, struct task *task, void (*undo)(struct task *task));
+
+/* Lets a waiting task go on with `results` values on its coroutine. Does nothing if it is not
+ * waiting. */
+void task_wake(struct task *task, int results);
+
+/* Cancels the task, which must not have ended. */
+void task_cancel(struct task *task);
+
+/* Whether the running call was stopped by the watchdog. */
+bool task_is_stopped(const struct gate *gate);
+
+/* Whether the error at index is that of the cancelled task that runs, or that of a call that the
+ * watchdog stops: it must be raised again. */
+bool task_is_passed_on(lua_State *state, int index);
+
+/* The message handler of calls from a task: keeps the error with its traceback in gate->error. */
+int task_handle_error(lua_State *state);
+
+/* Frees the tasks of the pool. */
+void task_free_pool(struct gate *gate);
+
+/* Makes the value of a cancel. May raise. */
+void task_install(lua_State *state);
+
+#endif
