@@ -42,7 +42,7 @@ local INNER_DOORS <const> = {
   modules = { "client.h", "file_value.h", "framing_value.h", "replaced.h", "script_internal.h" },
   reload = {
     "client.h", "file_value.h", "gate.h", "generation.h", "memory.h", "module_names.h", "script_internal.h",
-    "serve.h", "settings.h", "tasks.h", "watchdog.h",
+    "every.h", "serve.h", "settings.h", "watchdog.h",
   },
 }
 
@@ -227,9 +227,9 @@ end
 local APART <const> = {
   { "script/generation", "script/script" },
   { "script/script_internal", "script/settings" },
-  { "script/script_internal", "script/tasks" },
+  { "script/script_internal", "script/every" },
   { "script/script", "script/settings" },
-  { "script/script", "script/tasks" },
+  { "script/script", "script/every" },
   { "reload/protocol", "reload/field_lint" },
   { "server/connection", "server/listener" },
   { "server/loop", "server/preflight" },

@@ -12,7 +12,7 @@
 #include "cli/option_values.h"
 #include "modules/modules.h"
 
-enum { DEFAULT_CALL_TIMEOUT = 1000, DEFAULT_KEEPALIVE = 300 };
+enum { DEFAULT_CALL_TIMEOUT = 1000, DEFAULT_DRAIN_TIMEOUT = 10000, DEFAULT_KEEPALIVE = 300 };
 
 static struct script_entry fresh_entry(void) {
   return (struct script_entry){.script = {.open_modules = modules_open,
@@ -162,6 +162,7 @@ static const struct known_option known_options[] = {
     {"log-format", 0, OF_SERVER, option_set_log_format, OPTIONS(log_format)},
     {"log-bytes", 0, OF_SERVER, option_set_log_bytes, OPTIONS(log_bytes)},
     {"tcp-keepalive", 0, OF_SERVER, option_set_keepalive, OPTIONS(server.keepalive)},
+    {"drain-timeout", 0, OF_SERVER, option_set_seconds, OPTIONS(server.drain_timeout)},
     {"max-buffered", 0, OF_SERVER, option_set_max_buffered, OPTIONS(server.max_buffered)},
     {"paths", 0, OF_SERVER, NULL, OPTIONS(paths)},
     {"version", 'v', OF_SERVER, NULL, OPTIONS(version)},
@@ -310,6 +311,7 @@ bool options_parse(struct options *options, int argc, char **argv) {
   *options = (struct options){.command = command_of(argc, argv),
                               .server = {.poller = "epoll",
                                          .max_buffered = BUFFERED_NOT_GIVEN,
+                                         .drain_timeout = DEFAULT_DRAIN_TIMEOUT,
                                          .keepalive = DEFAULT_KEEPALIVE},
                               .log_bytes = LOG_SHOWN,
                               .log_level = LOG_INFO};

@@ -289,7 +289,8 @@ static int load_here(lua_State *state) {
   lua_pushvalue(state, lua_upvalueindex(1));
   lua_insert(state, 1);
   lua_call(state, lua_gettop(state) - 1, LUA_MULTRET);
-  if (watchdog_is_stopping()) watchdog_stop_again(); /* Lua's load catches what its reader raises. */
+  if (watchdog_is_stopping())
+    watchdog_stop_again(); /* Lua's load catches what its reader raises. */
   return lua_gettop(state);
 }
 

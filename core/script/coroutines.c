@@ -266,7 +266,8 @@ enum { DEPTH_MAX = 16 * 1024 };
 
 static void check_depth(lua_State *state) {
   lua_Debug frame;
-  if (lua_getstack(state, DEPTH_MAX, &frame)) luaL_error(state, "stack overflow (too many nested calls)");
+  if (lua_getstack(state, DEPTH_MAX, &frame))
+    luaL_error(state, "stack overflow (too many nested calls)");
 }
 
 static int protected_call(lua_State *state) {

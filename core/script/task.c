@@ -276,8 +276,7 @@ struct task *task_begin_wait(lua_State *state, const char *name) {
   if (gate->no_wait) luaL_error(state, "%s cannot wait %s", name, gate->no_wait);
   lua_State *stuck = find_stuck(state);
   if (!stuck && task) return task;
-  if (!is_handling(stuck ? stuck : state))
-    complain_of_frame(state, stuck ? stuck : state, name);
+  if (!is_handling(stuck ? stuck : state)) complain_of_frame(state, stuck ? stuck : state, name);
   lua_pushnil(state);
   lua_pushfstring(state, "%s cannot wait in the message handler of xpcall", name);
   lua_pushliteral(state, "cannot wait");

@@ -115,7 +115,8 @@ struct server {
   struct world *world;         /* The timers and the run queue. */
   struct idle idle;
   struct timer retry; /* Expires when accepting is tried again after it ran out of descriptors. */
-  struct timer drain; /* Expires when the time for draining is over. */
+  int64_t drain_timeout; /* ms; 0: no limit. */
+  struct timer drain;    /* Expires when the time for draining is over. */
   struct service *services;
   struct connection *connections;     /* All live connections. */
   struct connection *ended;           /* Connections that are freed at the end of the turn. */

@@ -22,7 +22,6 @@
 enum {
   EVENTS = 256,         /* dispatched in a turn */
   FAREWELL_TIME = 1000, /* ms for telling scripts of connections that are cut off at the end */
-  DRAIN_TIME = 10000,   /* ms for the requests in hand when the server is asked to stop */
   TIMERS = 256,         /* that expire in a turn at most; */
   TIMERS_TIME = 20,     /* ms that expired timers have in a turn: what is left has the next turn */
   QUEUE_TIME = 50, /* ms that the run queue has in a turn, at most: then events are looked at */
@@ -84,6 +83,7 @@ enum status server_create(const struct server_options *options, struct server **
   server->world->on_work = note_work;
   idle_init(server);
   server->max_connections = options->max_connections;
+  server->drain_timeout = options->drain_timeout;
   server->held.sum = &server->buffered;
   server->max_buffered = options->max_buffered > 0 ? options->max_buffered : SIZE_MAX;
   server->keepalive = options->keepalive;
@@ -289,7 +289,8 @@ static enum status drain(struct server *server) {
   server->is_draining = true;
   preflight_end(server);
   server->now = clock_milliseconds();
-  timer_set(&server->world->timers, &server->drain, server->now + DRAIN_TIME);
+  if (server->drain_timeout > 0)
+    timer_set(&server->world->timers, &server->drain, server->now + server->drain_timeout);
   for (struct service *service = server->services; service; service = service->next)
     listener_close_all(service);
   struct connection *next;

@@ -24,6 +24,7 @@ struct server_options {
   const char *poller;     /* "epoll" or "select" */
   size_t max_connections; /* of all services: what the descriptors allow */
   size_t max_buffered;    /* bytes of unfinished requests and unsent output; 0: no limit */
+  int64_t drain_timeout;  /* ms for the requests in hand when the server stops; 0: no limit */
   int keepalive;          /* s without a word before a TCP peer is asked for a sign; 0: never */
   bool resolve_names;     /* look up the names of peers */
   const char *name_server; /* "host:port" to ask for them, or NULL for the system's */

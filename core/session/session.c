@@ -265,19 +265,28 @@ static bool is_starved(const struct session *session) {
   return session->stream_retry_at > 0 && !session_has_output(session);
 }
 
+/* A step waits. If its peer does not take what was sent before, that limit applies, too. */
+static int64_t deadline_of_wait(const struct session *session, enum reason *reason) {
+  const struct limits *limits = &session->handler->limits;
+  int64_t when = after(session->waits_since, limits->response_timeout);
+  int64_t write = after(session->write_since, limits->write_timeout);
+  bool is_write = session_has_output(session) && write < when;
+  *reason = is_write ? REASON_WRITE_TIMEOUT : REASON_RESPONSE_TIMEOUT;
+  return is_write ? write : when;
+}
+
 /* Which limit of time applies now, and when it is passed. */
 static int64_t deadline(const struct session *session, enum reason *reason) {
   const struct limits *limits = &session->handler->limits;
   *reason = REASON_WRITE_TIMEOUT;
   if (session->state == STATE_ENDED) return CLOCK_NEVER;
+  if (session->suspended) return deadline_of_wait(session, reason);
   if (!output_is_empty(&session->output)) {
     if (!is_starved(session)) return after(session->write_since, limits->write_timeout);
     *reason = REASON_FILE_ERROR;
     return after(session->stream_empty_since, limits->idle_timeout);
   }
   if (session->yielded) return CLOCK_NEVER; /* it waits for its turn, and not for the peer */
-  *reason = REASON_RESPONSE_TIMEOUT;
-  if (session->suspended) return after(session->waits_since, limits->response_timeout);
   *reason = REASON_REQUEST_TIMEOUT;
   if (session->kept) return after(session->read_since, limits->request_timeout);
   *reason = REASON_IDLE_TIMEOUT;

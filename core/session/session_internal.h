@@ -43,7 +43,7 @@ struct session {
   size_t asked;        /* Bytes that had arrived at the last SESSION_PARTIAL; 0: there was none. */
   int64_t asked_at;    /* When that was. */
   void *task;          /* The handler's, while the session is suspended. */
-  int64_t waits_since; /* When it was suspended. */
+  int64_t waits_since; /* When the step was suspended for the first time. */
   int client;
   unsigned marks : 8;
   unsigned stream_pause : 8; /* ms; 0: the stream had something when it was last asked. */
@@ -57,10 +57,11 @@ struct session {
   bool yielded : 1;  /* The handler has used its share of time. */
   bool abandoned : 1;
   bool running : 1;
-  bool suspended : 1; /* A step of the handler waits. */
-  bool woken : 1;     /* What it waits for has come, or it was cancelled. */
-  bool begun : 1;     /* A request was looked at and is not answered yet. */
-  bool expected : 1;  /* SESSION_EXPECT was reported, or skipped, for this request. */
+  bool suspended : 1;  /* A step of the handler waits. */
+  bool has_waited : 1; /* The step was suspended before, or is so. */
+  bool woken : 1;      /* What it waits for has come, or it was cancelled. */
+  bool begun : 1;      /* A request was looked at and is not answered yet. */
+  bool expected : 1;   /* SESSION_EXPECT was reported, or skipped, for this request. */
 };
 
 /* The bytes that were received and are part of no answered request. */

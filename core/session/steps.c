@@ -294,7 +294,8 @@ void session_suspend(struct session *session, void *task) {
   session->waits_in = session->state;
   session->suspended = true;
   session->woken = false;
-  session->waits_since = session->now;
+  if (!session->has_waited) session->waits_since = session->now;
+  session->has_waited = true;
 }
 
 void session_wake(struct session *session) {
@@ -319,7 +320,7 @@ void session_cancelled(struct session *session) {
 }
 
 void session_answered(struct session *session, bool close) {
-  session->queueing = false;
+  session->queueing = session->has_waited = false;
   switch (session->state) {
   case STATE_OPENING:
     session->state = STATE_READING;
@@ -355,6 +356,7 @@ int session_stream(const struct session *session) {
 
 enum status session_pulled(struct session *session, const char *bytes, size_t length) {
   session->stream_retry_at = session->stream_pause = 0;
+  session->has_waited = false;
   if (bytes) return output_append_front(&session->output, bytes, length);
   session_release_pieces(session, output_take_first(&session->output));
   return STATUS_OK;
@@ -416,7 +418,7 @@ void session_fail(struct session *session, enum reason reason, const char *detai
   bool is_between = !session->output.first && !session->queueing;
   bool has_last_words =
       is_between && session->handler->wants_on_error && session->state < STATE_FAILING;
-  session->queueing = false;
+  session->queueing = session->has_waited = false;
   session->stream_retry_at = session->stream_pause = 0;
   session_release_pieces(session, output_take_pieces(&session->output));
   if (!has_last_words) {

@@ -5,7 +5,7 @@
 local KNOWN <const> = {
   "request_complete", "make_response", "handle_connect", "handle_expect", "handle_error", "handle_close", "save",
   "restore", "blocksize", "close_when_done", "example", "idle_timeout", "listen", "max_request", "request_timeout",
-  "settings", "write_timeout",
+  "response_timeout", "settings", "write_timeout",
 }
 
 -- The most fields that are examined.

@@ -328,7 +328,7 @@ local FRAMING_OPTIONS <const> = { "max", "max_head", "max_headers" }
 local HANDLER_OPTIONS <const> = { "expect" }
 local PROTOCOL_OPTIONS <const> = {
   "listen", "example", "blocksize", "max_request", "request_timeout", "idle_timeout", "write_timeout",
-  "handle_connect", "handle_close", "settings",
+  "response_timeout", "handle_connect", "handle_close", "settings",
 }
 
 local function take(options, names, into)

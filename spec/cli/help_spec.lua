@@ -35,6 +35,7 @@ Limits that hold where no option says otherwise:
   --request-timeout  30 s
   --idle-timeout     none
   --write-timeout    0.5 s
+  --response-timeout 60 s
 ]]):format(path), said)
   end)
 

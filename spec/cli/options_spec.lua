@@ -31,6 +31,8 @@ describe("the command line", function()
     ["--request-timeout"] = SECONDS,
     ["--idle-timeout"] = SECONDS,
     ["--write-timeout"] = SECONDS,
+    ["--response-timeout"] = SECONDS,
+    ["--drain-timeout"] = SECONDS,
     ["--call-timeout"] = SECONDS,
     ["--record"] = { "", "/nonexistent/of/this", "/dev/null", "/dev/null/folder", "/proc" },
     ["--set"] = { "", "root", "=x", "ro ot=x", "1st=x", "a-b=x", "\195\164=x" },
@@ -67,7 +69,8 @@ describe("the command line", function()
 
   for _, option in ipairs {
     "--listen", "-l", "--max-connections", "--max-request", "--request-timeout", "--idle-timeout", "--write-timeout",
-    "--call-timeout", "--memory-limit", "--poller", "--name-server", "--log-level", "--log-format",
+    "--response-timeout", "--drain-timeout", "--call-timeout", "--memory-limit", "--poller", "--name-server",
+    "--log-level", "--log-format",
     "--record", "--set", "--log-bytes", "--tcp-keepalive", "--max-buffered",
   } do
     it("tells that a value is missing behind " .. option, function()
@@ -134,7 +137,7 @@ describe("--help", function()
     assert.equal("", complaint)
     for _, option in ipairs {
       "--listen", "--max-connections", "--max-request", "--request-timeout", "--idle-timeout", "--write-timeout",
-      "--call-timeout", "--memory-limit", "--poller", "--resolve-names", "--name-server", "--log-level",
+      "--response-timeout", "--drain-timeout", "--call-timeout", "--memory-limit", "--poller", "--resolve-names", "--name-server", "--log-level",
       "--log-format", "--log-bytes", "--tcp-keepalive",
       "--max-buffered", "--record", "--preflight", "--set", "--fingerprint", "--version", "--help",
     } do

@@ -314,6 +314,42 @@ describe("a script that waits", function()
       assert.truthy((logged()):find("warn response_timeout service=protocol", 1, true))
     end)
 
+    it("when its waits together take longer than response_timeout", function()
+      start "Lines.response_timeout = 2"
+      send "sleep(1.5) sleep(1.5) return 'late'"
+      script:advance(1.999)
+      assert.is_false(session:finished())
+      script:advance(0.001)
+      assert.is_true(session:finished())
+      assert.equal("", answer())
+    end)
+
+    it("when a function of its response waits for too long: nothing more is sent", function()
+      start [[
+        Lines.response_timeout = 2
+        function Lines:handle_error(why) return why end
+        function Lines:make_response()
+          local n = 0
+          return { "a", function()
+            n = n + 1
+            sleep(1.5)
+            if n == 3 then sleep(1.5) end
+            return tostring(n)
+          end }
+        end]]
+      send "x"
+      assert.equal("a", session:take())
+      script:advance(1.5)
+      assert.equal("1", session:take())
+      script:advance(1.5)
+      assert.equal("2", session:take())
+      script:advance(1.999)
+      assert.is_false(session:finished())
+      script:advance(0.001)
+      assert.equal("", session:take())
+      assert.is_true(session:finished())
+    end)
+
     it("when it is being closed, with its script", function()
       start()
       send "local x <close> = setmetatable({}, { __close = function() parlance.log('info', 'closed') end }) sleep(10)"
@@ -340,11 +376,23 @@ describe("a script that waits", function()
     assert.equal("fine", ask("return 'fine'", script:open()))
   end)
 
+  it("goes on in the version that it began with", function()
+    start "version = 'first'"
+    send "sleep(1) return version"
+    folder:add("protocol.lua", protocol "version = 'second'")
+    assert.equal("reloaded", script:reload())
+    assert.equal("second", ask("return version", script:open()))
+    script:advance(1)
+    assert.equal("first", answer())
+    assert.equal("second", ask "return version")
+  end)
+
   it("logs an error after a wait with its place", function()
     start()
     send "sleep(1) error 'on purpose'"
     script:advance(1)
-    assert.truthy((logged()):find("on purpose", 1, true))
-    
+    local log = logged()
+    assert.truthy(log:find('[string "sleep(1) error \'on purpose\'"]:1: on purpose', 1, true), log)
+    assert.truthy(log:find("protocol.lua:", 1, true), log)
   end)
 end)

@@ -19,6 +19,7 @@ local temp = require "parlance.workbench.temp"
 ---@field request_timeout? number seconds; 0: none
 ---@field idle_timeout? number
 ---@field write_timeout? number
+---@field response_timeout? number
 ---@field call_timeout? number in the time that is really used; default 1
 ---@field memory_limit? integer bytes
 ---@field time? number what os.time() says when the script is loaded; default 0
@@ -31,13 +32,14 @@ local function in_bytes(value) return value end
 local function in_ms(value) return math.floor(value * 1000 + 0.5) end
 local FOR_SCRIPTS <const> = {
   max_request = in_bytes, memory_limit = in_bytes, request_timeout = in_ms, idle_timeout = in_ms,
-  write_timeout = in_ms, call_timeout = in_ms, time = in_bytes, allow_effects = in_bytes,
+  write_timeout = in_ms, response_timeout = in_ms, call_timeout = in_ms, time = in_bytes, allow_effects = in_bytes,
 }
 
 local TYPES <const> = {
   host = "string", port = "number", name = "string", server = "table", read_ahead = "number", may_fail = "boolean",
   max_request = "number", request_timeout = "number", idle_timeout = "number", write_timeout = "number",
-  call_timeout = "number", memory_limit = "number", time = "number", environment = "table", settings = "table",
+  response_timeout = "number", call_timeout = "number", memory_limit = "number", time = "number",
+  environment = "table", settings = "table",
   allow_effects = "boolean",
 }
 
