@@ -26,6 +26,20 @@ struct session *client_session(lua_State *state, int index) {
   return session;
 }
 
+void client_mark(struct session *session, unsigned marks) {
+  session_set_marks(session, session_marks(session) | marks);
+}
+
+void client_unmark(struct session *session, unsigned marks) {
+  session_set_marks(session, session_marks(session) & ~marks);
+}
+
+void client_set_request(lua_State *state, int index, int value) {
+  lua_pushliteral(state, "request");
+  lua_pushvalue(state, value);
+  lua_rawset(state, index);
+}
+
 void client_note_request(struct session *session) {
   unsigned others = session_marks(session) & ~(unsigned)CLIENT_IS_ANSWERED;
   session_set_marks(session, others | CLIENT_HAS_REQUEST);

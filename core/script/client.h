@@ -23,6 +23,12 @@ enum {
  * conversation has ended. Allocates nothing in Lua. */
 struct session *client_session(lua_State *state, int index);
 
+void client_mark(struct session *session, unsigned marks);
+void client_unmark(struct session *session, unsigned marks);
+
+/* Sets self.request to the value at index `value`. `self` stands at index. May raise. */
+void client_set_request(lua_State *state, int index, int value);
+
 /* Notes that the core has set self.request. */
 void client_note_request(struct session *session);
 

@@ -10,26 +10,12 @@
 #include "script/pull.h"
 #include "script/response.h"
 #include "script/script_internal.h"
-#include "script/sent_file.h"
+#include "script/sent.h"
+#include "script/serve_stack.h"
 #include "script/task.h"
+#include "script/verdict.h"
 #include "script/watchdog.h"
 #include "session/session.h"
-
-/* The stack of an entry: its task, the message handler, `self`, and what every request needs, which
- * is looked up once for all of them; above that, the three results of a call. */
-enum {
-  TASK = 1,
-  MESSAGE_HANDLER,
-  SELF,
-  REQUEST_COMPLETE, /* the function, or the framing in its place */
-  MAKE_RESPONSE,
-  INPUT_KEY, /* "incoming", or "request" with a framing */
-  CLOSE_KEY, /* "close_when_done" */
-  TOP = CLOSE_KEY,
-  ANSWER,
-  DETAIL,
-  VALUE
-};
 
 /* What one step may need on the stack at most. */
 enum { SLOTS = 30 };
@@ -67,100 +53,13 @@ static int call_at_once(lua_State *state, const struct generation *generation, i
   return status;
 }
 
-/* What stands at DETAIL, of that type and not nil, must be a count from low to high: low is 1
- * behind true, else over the bytes. */
-static size_t check_count(lua_State *state, const struct generation *generation, int type,
-                          size_t low, size_t high) {
-  int is_whole = 0;
-  lua_Integer count = 0;
-  if (type == LUA_TNUMBER) count = lua_tointegerx(state, DETAIL, &is_whole);
-  if (is_whole && count >= (lua_Integer)low && count <= (lua_Integer)high) return (size_t)count;
-  const char *returned = luaL_tolstring(state, DETAIL, NULL);
-  const char *place = generation_push_place(state, generation, FUNCTION_REQUEST_COMPLETE);
-  if (low == 1)
-    luaL_error(state,
-               "%s returned true, %s; the number must be a whole one from 1 to %I, the bytes that "
-               "are there",
-               place, returned, (LUAI_UACINT)high);
-  luaL_error(state,
-             "%s returned false, %s; the number must be a whole one over %I, the bytes that are "
-             "there",
-             place, returned, (LUAI_UACINT)(low - 1));
-  return 0;
-}
-
-static int complain_of_answer(lua_State *state, const struct generation *generation) {
-  const char *detail = luaL_tolstring(state, DETAIL, NULL);
-  const char *answer = luaL_tolstring(state, ANSWER, NULL);
-  return luaL_error(state, "%s returned %s, %s; it must return false, true, or nil and a reason",
-                    generation_push_place(state, generation, FUNCTION_REQUEST_COMPLETE), answer,
-                    detail);
-}
-
-/* nil and a reason: a word that is one of the core's, with a text behind it or none; or a text. */
-static void refuse(lua_State *state, const struct generation *generation, struct session *session) {
-  static const char too_large[] = "too_large", malformed[] = "malformed";
-  if (lua_type(state, DETAIL) != LUA_TSTRING) complain_of_answer(state, generation);
-  const char *why = lua_tostring(state, DETAIL);
-  bool is_too_large = strcmp(why, too_large) == 0;
-  if (is_too_large) why = "the request is too large";
-  if ((is_too_large || strcmp(why, malformed) == 0) && lua_type(state, VALUE) == LUA_TSTRING)
-    why = lua_tostring(state, VALUE);
-  session_set_verdict(session, is_too_large ? SESSION_TOO_LARGE : SESSION_MALFORMED, 0, why);
-}
-
-static void set_request(lua_State *state, int value) {
-  lua_pushliteral(state, "request");
-  lua_pushvalue(state, value);
-  lua_rawset(state, SELF);
-}
-
-static void mark(struct session *session, unsigned marks) {
-  session_set_marks(session, session_marks(session) | marks);
-}
-
-static void unmark(struct session *session, unsigned marks) {
-  session_set_marks(session, session_marks(session) & ~marks);
-}
-
 /* The request that the core has set in `self` goes with its response. */
 static void drop_answered(lua_State *state, struct session *session) {
   if ((session_marks(session) & CLIENT_IS_ANSWERED) == 0) return;
   lua_pushnil(state);
-  set_request(state, lua_gettop(state));
+  client_set_request(state, SELF, lua_gettop(state));
   lua_pop(state, 1);
-  unmark(session, CLIENT_HAS_REQUEST | CLIENT_IS_ANSWERED);
-}
-
-/* What request_complete returned about the first `have` bytes stands from ANSWER on: nearly always
- * two values, or else it is made to be three. True: there is a request to be answered. */
-static bool take_verdict(lua_State *state, const struct generation *generation,
-                         struct session *session, size_t have) {
-  bool has_value = false;
-  if (lua_gettop(state) != DETAIL) {
-    lua_settop(state, VALUE);
-    has_value = !lua_isnil(state, VALUE);
-  }
-  int answer_type = lua_type(state, ANSWER), detail_type = lua_type(state, DETAIL);
-  if (answer_type == LUA_TNIL)
-    refuse(state, generation, session);
-  else if (answer_type != LUA_TBOOLEAN)
-    complain_of_answer(state, generation);
-  else if (lua_toboolean(state, ANSWER)) {
-    if (detail_type != LUA_TNIL) have = check_count(state, generation, detail_type, 1, have);
-    if (has_value) {
-      set_request(state, VALUE);
-      client_note_request(session);
-    }
-    return session_set_verdict(session, SESSION_COMPLETE, have, NULL);
-  } else {
-    size_t needed = 0;
-    if (detail_type != LUA_TNIL)
-      needed = check_count(state, generation, detail_type, have + 1, PTRDIFF_MAX);
-    mark(session, CLIENT_WAS_ASKED);
-    session_set_verdict(session, SESSION_PARTIAL, needed, NULL);
-  }
-  return false;
+  client_unmark(session, CLIENT_HAS_REQUEST | CLIENT_IS_ANSWERED);
 }
 
 /* When it asks again, more than that is copied only if request_complete looks at it: one that calls
@@ -191,12 +90,12 @@ static int ask(lua_State *state, const struct generation *generation, struct ses
   bool is_shown = show_input(state, generation, session, input);
   generation->script->asked.calls++;
   lua_pushvalue(state, REQUEST_COMPLETE);
-  if (!is_shown) mark(session, CLIENT_IS_ASKED);
+  if (!is_shown) client_mark(session, CLIENT_IS_ASKED);
   int status =
       call_at_once(state, generation, LUA_MULTRET, SESSION_ASK,
                    "in request_complete: decide by the bytes there, and wait in make_response");
   if (is_shown) return status;
-  unmark(session, CLIENT_IS_ASKED);
+  client_unmark(session, CLIENT_IS_ASKED);
   generation->script->asked.bytes += session_take_looked(session);
   return status;
 }
@@ -213,8 +112,8 @@ static bool closes_when_done(lua_State *state, const struct generation *generati
 static void note_answered(struct session *session) {
   unsigned marks = session_marks(session);
   if (marks == 0) return;
-  unmark(session, CLIENT_WAS_ASKED);
-  if (marks & CLIENT_HAS_REQUEST) mark(session, CLIENT_IS_ANSWERED);
+  client_unmark(session, CLIENT_WAS_ASKED);
+  if (marks & CLIENT_HAS_REQUEST) client_mark(session, CLIENT_IS_ANSWERED);
 }
 
 static int begin_answer(lua_State *state, const struct generation *generation,
@@ -311,7 +210,7 @@ static lua_Integer blocksize_of(lua_State *state, const struct generation *gener
 }
 
 /* What was made for one request does not stay with an idle connection. A response that has a file
- * or a held string keeps it until on_sent(). */
+ * or a held string keeps it until sent_forget_request(). */
 static void forget_request(lua_State *state, struct session *session) {
   if (session_is_responding(session)) return;
   drop_answered(state, session);
@@ -345,7 +244,7 @@ static void fail_step(lua_State *state, const struct generation *generation,
   enum gate_result result = GATE_ERROR;
   bool is_cancelled = gate->running->cancel == CANCEL_RAISED;
   gate->no_wait = NULL;
-  unmark(session, CLIENT_IS_ASKED);
+  client_unmark(session, CLIENT_IS_ASKED);
   if (task_is_stopped(gate)) {
     result = GATE_OVERRUN;
     gate_keep_error(gate, state, 0, true);
@@ -371,7 +270,7 @@ static bool finish(lua_State *state, const struct generation *generation, struct
     return false;
   }
   switch (step) {
-  case SESSION_ASK: return take_verdict(state, generation, session, session_input(session).length);
+  case SESSION_ASK: return verdict_take(state, generation, session, session_input(session).length);
   case SESSION_ANSWER: finish_answer(state, generation, session); break;
   case SESSION_CONNECT: finish_connect(state, generation, session); break;
   case SESSION_EXPECT: finish_expect(state, generation, session); break;
@@ -515,64 +414,15 @@ static void forget_client(struct handler *handler, struct session *session) {
   client_forget(((struct generation *)handler)->script->gate.main, session);
 }
 
-/* Removes a field of the table on the top. The field exists, or nothing is done: so nothing is
- * allocated in Lua. */
-static void remove_field(lua_State *state, int key) {
-  int top = lua_gettop(state);
-  lua_rawgeti(state, LUA_REGISTRYINDEX, key);
-  lua_pushvalue(state, -1);
-  bool is_there = lua_rawget(state, top) != LUA_TNIL;
-  lua_settop(state, top + 1);
-  lua_pushnil(state);
-  if (is_there) lua_rawset(state, top);
-  lua_settop(state, top);
-}
-
-/* Does what forget_request() has left, without the gate: it cannot raise. */
-static void on_sent(struct handler *handler, struct session *session) {
-  const struct generation *generation = (struct generation *)handler;
-  lua_State *state = generation->script->gate.main;
-  bool has_client = lua_rawgeti(state, LUA_REGISTRYINDEX, session_client(session)) == LUA_TTABLE;
-  bool has_request = (session_marks(session) & CLIENT_IS_ANSWERED) != 0;
-  if (has_client) remove_field(state, generation->input_key);
-  if (has_client && has_request) remove_field(state, generation->request_key);
-  if (has_request) unmark(session, CLIENT_HAS_REQUEST | CLIENT_IS_ANSWERED);
-  lua_pop(state, 1);
-  generation->script->collector.is_dirty = true;
-}
-
-static int close_file(lua_State *state) {
-  lua_rawgeti(state, LUA_REGISTRYINDEX, *(const int *)lua_touserdata(state, 1));
-  sent_file_close(state);
-  return 0;
-}
-
 static void migrate(struct handler *handler, struct session *session, struct handler *successor) {
   const struct generation *from = (struct generation *)handler;
   const struct generation *to = (struct generation *)successor;
   client_adopt(from->script->gate.main, session, from->metatable, to->metatable);
 }
 
-/* A negative reference is a descriptor, which is closed. Strings and functions only lose their
- * anchor, which cannot raise. A file that is a FILE * is closed, and most of them need neither the
- * gate nor memory for that. */
-static void release(struct handler *handler, struct session *session, int reference) {
-  if (response_close_descriptor(reference)) return;
-  struct generation *generation = (struct generation *)handler;
-  struct gate *gate = &generation->script->gate;
-  lua_State *state = gate->main;
-  (void)session;
-  bool is_file = lua_rawgeti(state, LUA_REGISTRYINDEX, reference) == LUA_TUSERDATA;
-  if (is_file && sent_file_close_plain(state, -1)) is_file = false;
-  lua_pop(state, 1);
-  if (is_file && gate_run(gate, close_file, &reference) != GATE_OK)
-    log_event(LOG_WARN, "close_failed", "detail", gate->error);
-  luaL_unref(state, LUA_REGISTRYINDEX, reference);
-}
-
 const struct handler serve_handler = {.run = run,
                                       .cancel = cancel,
-                                      .release = release,
-                                      .on_sent = on_sent,
+                                      .release = sent_release,
+                                      .on_sent = sent_forget_request,
                                       .migrate = migrate,
                                       .forget_client = forget_client};

@@ -137,7 +137,8 @@ describe("--help", function()
     assert.equal("", complaint)
     for _, option in ipairs {
       "--listen", "--max-connections", "--max-request", "--request-timeout", "--idle-timeout", "--write-timeout",
-      "--response-timeout", "--drain-timeout", "--call-timeout", "--memory-limit", "--poller", "--resolve-names", "--name-server", "--log-level",
+      "--response-timeout", "--drain-timeout", "--call-timeout", "--memory-limit", "--poller", "--resolve-names",
+      "--name-server", "--log-level",
       "--log-format", "--log-bytes", "--tcp-keepalive",
       "--max-buffered", "--record", "--preflight", "--set", "--fingerprint", "--version", "--help",
     } do

@@ -186,7 +186,9 @@ describe("a script that waits", function()
 
   describe("cannot do so", function()
     for name, case in pairs {
-      ["in table.sort"] = { "table.sort({ 2, 1, 3 }, function() sleep(1) end)", "parlance.sleep cannot wait within sort" },
+      ["in table.sort"] = {
+        "table.sort({ 2, 1, 3 }, function() sleep(1) end)", "parlance.sleep cannot wait within sort",
+      },
       ["in string.gsub"] = { "('x'):gsub('x', function() sleep(1) end)", "parlance.sleep cannot wait within gsub" },
       ["in tostring"] = {
         "tostring(setmetatable({}, { __tostring = function() sleep(1) return '' end }))",
@@ -274,7 +276,9 @@ describe("a script that waits", function()
   describe("is cancelled", function()
     local CLOSES <const> = [[
       local function closing(name)
-        return setmetatable({}, { __close = function(_, why) note(name, tostring(why), select('#', sleep(1)), (select(3, sleep(1)))) end })
+        return setmetatable({}, { __close = function(_, why)
+          note(name, tostring(why), select('#', sleep(1)), (select(3, sleep(1))))
+        end })
       end
       local a <close> = closing 'outer'
       pcall(function()
