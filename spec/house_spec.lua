@@ -26,7 +26,7 @@ local FLOORS <const> = {
 -- The headers that other rooms may include; a room that is not here shows all of them.
 local DOORS <const> = {
   framing = { "framing.h", "http.h", "resp.h" },
-  session = { "handler.h", "reason.h", "session.h", "steps.h" },
+  session = { "handler.h", "push.h", "reason.h", "session.h", "steps.h" },
   script = { "script.h" },
   modules = { "modules.h" },
   reload = { "reload.h", "searcher.h" },
@@ -41,8 +41,8 @@ local DOORS <const> = {
 local INNER_DOORS <const> = {
   modules = { "client.h", "file_value.h", "framing_value.h", "replaced.h", "script_internal.h" },
   reload = {
-    "client.h", "file_value.h", "gate.h", "generation.h", "memory.h", "module_names.h", "script_internal.h",
-    "every.h", "serve.h", "settings.h", "watchdog.h",
+    "ban.h", "client.h", "every.h", "file_value.h", "gate.h", "generation.h", "memory.h", "module_names.h",
+    "script_internal.h", "serve.h", "settings.h", "sorted_keys.h", "watchdog.h",
   },
 }
 

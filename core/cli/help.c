@@ -61,6 +61,7 @@ static void print_time(const char *option, int64_t ms) {
 static void print_limits(const struct limits *limits) {
   puts("Limits that hold where no option says otherwise:");
   printf("  --%-16s %zu bytes\n", "max-request", limits->max_request);
+  printf("  --%-16s %zu bytes\n", "max-unsent", limits->max_unsent);
   print_time("request-timeout", limits->request_timeout);
   print_time("idle-timeout", limits->idle_timeout);
   print_time("write-timeout", limits->write_timeout);

@@ -55,7 +55,7 @@ bool option_set_seconds(const char *name, const char *text, void *field) {
   return parse_seconds(name, text, field);
 }
 
-bool option_set_max_request(const char *name, const char *text, void *field) {
+bool option_set_bytes(const char *name, const char *text, void *field) {
   return parse_whole(name, text, 1, max_bytes, true, "a number of bytes from 1 up", field);
 }
 

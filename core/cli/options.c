@@ -18,6 +18,7 @@ static struct script_entry fresh_entry(void) {
   return (struct script_entry){.script = {.open_modules = modules_open,
                                           .call_timeout = DEFAULT_CALL_TIMEOUT,
                                           .max_request = LIMIT_NOT_GIVEN,
+                                          .max_unsent = LIMIT_NOT_GIVEN,
                                           .request_timeout = LIMIT_NOT_GIVEN,
                                           .idle_timeout = LIMIT_NOT_GIVEN,
                                           .write_timeout = LIMIT_NOT_GIVEN,
@@ -144,7 +145,8 @@ struct known_option {
 static const struct known_option known_options[] = {
     {"listen", 'l', OF_SCRIPT, add_address, 0},
     {"max-connections", 0, OF_SCRIPT, option_set_max_connections, ENTRY(max_connections)},
-    {"max-request", 0, OF_SCRIPT, option_set_max_request, ENTRY(script.max_request)},
+    {"max-request", 0, OF_SCRIPT, option_set_bytes, ENTRY(script.max_request)},
+    {"max-unsent", 0, OF_SCRIPT, option_set_bytes, ENTRY(script.max_unsent)},
     {"request-timeout", 0, OF_SCRIPT, option_set_seconds, ENTRY(script.request_timeout)},
     {"idle-timeout", 0, OF_SCRIPT, option_set_seconds, ENTRY(script.idle_timeout)},
     {"write-timeout", 0, OF_SCRIPT, option_set_seconds, ENTRY(script.write_timeout)},

@@ -19,6 +19,7 @@ const char options_help[] =
     "                            localhost:8888\n"
     "      --max-connections N   others wait in the backlog (default: what descriptors allow)\n"
     "      --max-request BYTES   of one request (default 1M)\n"
+    "      --max-unsent BYTES    that wait for a client that was sent to (default 1M)\n"
     "      --request-timeout S   from a request's first byte to its last (default 30)\n"
     "      --idle-timeout S      between requests (default 300)\n"
     "      --write-timeout S     without progress of a peer that should read (default 30)\n"

@@ -5,6 +5,8 @@
 
 #include "base/log.h"
 #include "base/spelling.h"
+#include "script/client.h"
+#include "script/sorted_keys.h"
 
 /* distance(a, b): how many letters differ. */
 static int distance(lua_State *state) {
@@ -32,7 +34,31 @@ static lua_Integer push_similar(lua_State *state, int protocol) {
   return is_done ? (lua_Integer)lua_rawlen(state, -1) : 0;
 }
 
+/* Warns of fields that hide a method of every `self`. */
+static void warn_of_hidden(lua_State *state, int protocol, const char *service) {
+  enum { METHODS_MAX = 100 };
+  protocol = lua_absindex(state, protocol);
+  int top = lua_gettop(state);
+  client_push_methods(state);
+  sorted_keys_push(state, top + 1, METHODS_MAX);
+  for (lua_Integer i = 1; lua_rawgeti(state, top + 2, i) == LUA_TSTRING; i++) {
+    struct log_line line;
+    const char *name = lua_tostring(state, -1);
+    lua_pushvalue(state, -1);
+    bool is_hidden = lua_rawget(state, protocol) != LUA_TNIL;
+    if (is_hidden && log_begin(&line, LOG_WARN, "method_hidden")) {
+      log_text(&line, "service", service);
+      log_text(&line, "field", name);
+      log_text(&line, "detail", "self has the protocol's field in the place of the method");
+      log_end(&line);
+    }
+    lua_settop(state, top + 2);
+  }
+  lua_settop(state, top);
+}
+
 void field_lint_warn(lua_State *state, int protocol, const char *service) {
+  warn_of_hidden(state, protocol, service);
   lua_Integer count = push_similar(state, protocol);
   for (lua_Integer i = 1; i < count; i += 2) {
     struct log_line line;

@@ -14,7 +14,7 @@
 /* The longest time limit that makes sense, in seconds: it keeps sums of milliseconds in range. */
 enum { MAX_SECONDS = 1000000000 };
 
-static const int64_t default_max_request = 1024 * 1024;
+static const int64_t default_max_request = 1024 * 1024, default_max_unsent = 1024 * 1024;
 static const double default_request_timeout = 30, default_idle_timeout = 300,
                     default_write_timeout = 30, default_response_timeout = 60;
 
@@ -150,6 +150,10 @@ static void read_limits(lua_State *state, struct generation *generation, int pro
       whole_number(state, protocol, path, "max_request", default_max_request, PTRDIFF_MAX / 4);
   if (options->max_request != LIMIT_NOT_GIVEN) max_request = options->max_request;
   limits->max_request = (size_t)max_request;
+  lua_Integer max_unsent =
+      whole_number(state, protocol, path, "max_unsent", default_max_unsent, PTRDIFF_MAX / 4);
+  if (options->max_unsent != LIMIT_NOT_GIVEN) max_unsent = options->max_unsent;
+  limits->max_unsent = (size_t)max_unsent;
   limits->request_timeout = time_limit(state, protocol, path, "request_timeout",
                                        options->request_timeout, default_request_timeout);
   limits->idle_timeout = time_limit(state, protocol, path, "idle_timeout", options->idle_timeout,

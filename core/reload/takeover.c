@@ -3,6 +3,7 @@
 #include <lauxlib.h>
 #include <stdio.h>
 
+#include "script/ban.h"
 #include "script/every.h"
 #include "script/script_internal.h"
 #include "script/watchdog.h"
@@ -33,10 +34,10 @@ static int migrate_state(lua_State *state) {
   push_function(state, migration->next, FUNCTION_RESTORE);
   push_function(state, migration->old, FUNCTION_SAVE);
   migration->step = "save";
-  gate_of(state)->no_wait = "in save: return what is there";
+  gate_of(state)->no_wait = ban_in_save;
   lua_call(state, 0, 1);
   migration->step = "restore";
-  gate_of(state)->no_wait = "in restore: take what is there";
+  gate_of(state)->no_wait = ban_in_restore;
   watchdog_restart();
   lua_call(state, 1, 0);
   return 0;

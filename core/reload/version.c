@@ -6,6 +6,7 @@
 
 #include "reload/environment.h"
 #include "reload/protocol.h"
+#include "script/ban.h"
 #include "script/script_internal.h"
 #include "script/serve.h"
 
@@ -18,7 +19,7 @@ struct loading {
 static int run_in_gate(lua_State *state) {
   struct loading *loading = lua_touserdata(state, 1);
   const struct script_options *options = &loading->script->options;
-  loading->script->gate.no_wait = "while the script is loaded: wait in make_response";
+  loading->script->gate.no_wait = ban_while_loading;
   if (loading->generation->number == 1) environment_prepare(state, options);
   protocol_prepare(state, loading->generation, options->path);
   loading->generation->sources->as_read = loading->as_read;

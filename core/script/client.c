@@ -9,9 +9,13 @@
  * `self`, because a script may read all fields, and copy them into another table. */
 static const char sessions_key;
 
-/* The upvalues of index_client(): the protocol, and the names of the fields that are made when they
- * are read. Names are compared by address, because Lua keeps one copy of a short string. */
-enum { PROTOCOL = 1, CLIENT_ADDRESS, HOST, SERVER, INCOMING, AT_END, UPVALUES = AT_END };
+/* The registry's key of the table of the methods. */
+static const char methods_key;
+
+/* The upvalues of index_client(): the protocol, the names of the fields that are made when they are
+ * read, and the methods. Names are compared by address, because Lua keeps one copy of a short
+ * string. */
+enum { PROTOCOL = 1, CLIENT_ADDRESS, HOST, SERVER, INCOMING, AT_END, METHODS, UPVALUES = METHODS };
 
 struct session *client_session(lua_State *state, int index) {
   index = lua_absindex(state, index);
@@ -62,9 +66,13 @@ static int keep(lua_State *state) {
   return 1;
 }
 
+/* A field of the protocol comes before a method. */
 static int inherit(lua_State *state) {
   lua_settop(state, 2);
-  lua_gettable(state, lua_upvalueindex(PROTOCOL));
+  lua_pushvalue(state, 2);
+  if (lua_gettable(state, lua_upvalueindex(PROTOCOL)) != LUA_TNIL) return 1;
+  lua_pushvalue(state, 2);
+  lua_rawget(state, lua_upvalueindex(METHODS));
   return 1;
 }
 
@@ -72,7 +80,7 @@ static int inherit(lua_State *state) {
 static int field_named(lua_State *state, int key) {
   if (lua_type(state, key) != LUA_TSTRING) return PROTOCOL;
   const char *name = lua_tostring(state, key);
-  int field = UPVALUES;
+  int field = AT_END;
   while (field > PROTOCOL && name != lua_tostring(state, lua_upvalueindex(field))) field--;
   return field;
 }
@@ -108,6 +116,14 @@ static int index_client(lua_State *state) {
   return keep(state);
 }
 
+void client_push_methods(lua_State *state) {
+  if (lua_rawgetp(state, LUA_REGISTRYINDEX, &methods_key) == LUA_TTABLE) return;
+  lua_pop(state, 1);
+  lua_newtable(state);
+  lua_pushvalue(state, -1);
+  lua_rawsetp(state, LUA_REGISTRYINDEX, &methods_key);
+}
+
 void client_push_metatable(lua_State *state, int protocol) {
   lua_createtable(state, 0, 1);
   lua_pushvalue(state, protocol);
@@ -116,6 +132,7 @@ void client_push_metatable(lua_State *state, int protocol) {
   lua_pushliteral(state, "server");
   lua_pushliteral(state, "incoming");
   lua_pushliteral(state, "eof");
+  client_push_methods(state);
   lua_pushcclosure(state, index_client, UPVALUES);
   lua_setfield(state, -2, "__index");
 }

@@ -32,6 +32,10 @@ void client_set_request(lua_State *state, int index, int value);
 /* Notes that the core has set self.request. */
 void client_note_request(struct session *session);
 
+/* Pushes the table of the methods that each `self` has where its protocol has no field with that
+ * name. May raise. */
+void client_push_methods(lua_State *state);
+
 /* Pushes a metatable for each `self` of the protocol at index `protocol`. May raise. */
 void client_push_metatable(lua_State *state, int protocol);
 

@@ -12,6 +12,7 @@ const char *generation_function_name(enum function function) {
       [FUNCTION_HANDLE_CLOSE] = "handle_close",
       [FUNCTION_SAVE] = "save",
       [FUNCTION_RESTORE] = "restore",
+      [FUNCTION_ENCODE] = "encode",
   };
   return names[function];
 }

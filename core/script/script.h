@@ -58,6 +58,7 @@ struct script_options {
   size_t memory_limit;         /* bytes; 0: none */
   int64_t call_timeout;        /* ms; 0: none */
   int64_t max_request;         /* bytes; the times are in ms */
+  int64_t max_unsent;          /* bytes */
   int64_t request_timeout;
   int64_t idle_timeout;
   int64_t write_timeout;

@@ -11,6 +11,7 @@
 #include "script/coroutines.h"
 #include "script/every.h"
 #include "script/finalizers.h"
+#include "script/push.h"
 #include "script/script_internal.h"
 #include "script/sent_file.h"
 #include "script/settings.h"
@@ -84,6 +85,7 @@ static int prepare(lua_State *state) {
   atomic_install(state);
   sleep_install(state);
   every_install(state, script);
+  push_install(state, script);
   return 0;
 }
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "framing/http.h"
+#include "script/ban.h"
 #include "script/client.h"
 #include "script/generation.h"
 #include "script/pull.h"
@@ -91,9 +92,7 @@ static int ask(lua_State *state, const struct generation *generation, struct ses
   generation->script->asked.calls++;
   lua_pushvalue(state, REQUEST_COMPLETE);
   if (!is_shown) client_mark(session, CLIENT_IS_ASKED);
-  int status =
-      call_at_once(state, generation, LUA_MULTRET, SESSION_ASK,
-                   "in request_complete: decide by the bytes there, and wait in make_response");
+  int status = call_at_once(state, generation, LUA_MULTRET, SESSION_ASK, ban_in_request_complete);
   if (is_shown) return status;
   client_unmark(session, CLIENT_IS_ASKED);
   generation->script->asked.bytes += session_take_looked(session);
@@ -193,7 +192,7 @@ static int begin_close(lua_State *state, const struct generation *generation,
   struct gate *gate = &generation->script->gate;
   push_function(state, generation, FUNCTION_HANDLE_CLOSE);
   lua_pushvalue(state, SELF);
-  lua_pushstring(state, reason_name(session_reason(session)));
+  lua_pushstring(state, session_reason_text(session));
   gate->no_wait = "in handle_close: the connection is over";
   int status = call(state, generation, 2, 0, SESSION_CLOSE);
   gate->no_wait = NULL;

@@ -29,10 +29,19 @@ static int64_t tell_time(struct session_owner *owner) {
   return server->now;
 }
 
-/* What the handler waits for has come. */
-static void wake(struct session_owner *owner) {
-  struct connection *connection = of_owner(owner);
+static void queue_turn(struct connection *connection) {
+  connection->only_sends = false;
   ready_add(&connection_server(connection)->world->ready, &connection->turn);
+}
+
+/* What the handler waits for has come. */
+static void wake(struct session_owner *owner) { queue_turn(of_owner(owner)); }
+
+static void on_output(struct session_owner *owner) {
+  struct connection *connection = of_owner(owner);
+  if (ready_is_queued(&connection->turn)) return;
+  queue_turn(connection);
+  connection->only_sends = true;
 }
 
 static struct connection *of_timer(struct timer *timer) {
@@ -136,11 +145,11 @@ static void log_peer(struct connection *connection, struct log_line *line) {
   log_integer(line, "port", who.port);
 }
 
-static void log_closed(struct connection *connection, enum reason reason, uint64_t requests) {
+static void log_closed(struct connection *connection, const char *reason, uint64_t requests) {
   struct log_line line;
   if (!log_begin(&line, LOG_DEBUG, "closed")) return;
   log_peer(connection, &line);
-  log_text(&line, "reason", reason_name(reason));
+  log_text(&line, "reason", reason);
   log_integer(&line, "requests", (int64_t)requests);
   log_end(&line);
 }
@@ -174,6 +183,8 @@ static void finish(struct connection *connection) {
   enum reason reason = session_reason(connection->session);
   uint64_t requests = session_requests(connection->session);
   int64_t idle_since = session_idle_since(connection->session);
+  char word[SESSION_WORD_MAX + 1]; /* The reason, which may be the session's own word. */
+  snprintf(word, sizeof word, "%s", session_reason_text(connection->session));
   if (connection->recording) recording_finish(&connection->recording, connection->session);
   session_destroy(connection->session, server->now);
   connection->session = NULL;
@@ -183,11 +194,11 @@ static void finish(struct connection *connection) {
   idle_note_work(server); /* This may have been the last session of an old handler. */
   service->ended[reason]++;
   service->requests += requests;
-  log_closed(connection, reason, requests);
+  log_closed(connection, word, requests);
   /* The socket is closed with a reset, so that the peer does not take a cut response for a whole
    * one. */
-  bool is_broken =
-      reason == REASON_PEER_RESET || reason == REASON_WRITE_TIMEOUT || connection->is_cut;
+  bool is_broken = reason == REASON_PEER_RESET || reason == REASON_WRITE_TIMEOUT ||
+                   reason == REASON_SLOW_READER || connection->is_cut;
   int64_t time = time_to_linger(connection, reason, idle_since);
   if (is_broken || connection->peer_ended || reason == REASON_STOPPED || time == 0) {
     end(connection, is_broken);
@@ -257,7 +268,7 @@ static void settle(struct connection *connection) {
   poll_for(connection, (reads ? POLLER_READ : 0u) | (writes ? POLLER_WRITE : 0u));
   if (writes) transfer_check_delivery(connection);
   if (has_more || session_wants_turn(connection->session))
-    ready_add(&server->world->ready, &connection->turn);
+    queue_turn(connection);
   else
     schedule(connection,
              writes ? transfer_next_check(connection) : session_deadline(connection->session));
@@ -309,7 +320,12 @@ static void expire_timer(struct timer *timer) {
 }
 
 static void take_turn(struct ready *entry) {
-  expire_and_resume((struct connection *)((char *)entry - offsetof(struct connection, turn)));
+  struct connection *connection =
+      (struct connection *)((char *)entry - offsetof(struct connection, turn));
+  if (connection->only_sends)
+    settle(connection);
+  else
+    expire_and_resume(connection);
 }
 
 /* ---- the beginning ------------------------------------------------------------------------- */
@@ -370,6 +386,7 @@ static struct connection *create(struct listener *listener, int fd, const struct
                                              .held = &server->held,
                                              .now = tell_time,
                                              .wake = wake,
+                                             .on_output = on_output,
                                              .asks_later = true};
   connection->listener = listener;
   connection->fd = fd;

@@ -31,9 +31,10 @@ struct connection {
   unsigned interest : 8;
   enum phase phase : 8;
   bool peer_ended : 1;
-  bool is_cut : 1;   /* Output was dropped: a reset shows the peer that it is not complete. */
-  bool has_sent : 1; /* At least one byte was sent. */
-  bool is_slow : 1;  /* While lingering: some bytes were not taken at the last check. */
+  bool is_cut : 1;     /* Output was dropped: a reset shows the peer that it is not complete. */
+  bool has_sent : 1;   /* At least one byte was sent. */
+  bool is_slow : 1;    /* While lingering: some bytes were not taken at the last check. */
+  bool only_sends : 1; /* Its turn in the run queue is for output alone. */
   union peer_address peer;
 };
 

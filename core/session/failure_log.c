@@ -19,7 +19,8 @@ static struct log_limit *limit_of_error(struct session_failures *failures, const
 void failure_log(struct session *session, enum reason reason, const char *detail) {
   bool is_peers = reason == REASON_MALFORMED || reason == REASON_TOO_LARGE ||
                   reason == REASON_REQUEST_TIMEOUT || reason == REASON_WRITE_TIMEOUT ||
-                  reason == REASON_RESPONSE_TIMEOUT || reason == REASON_OVERLOADED;
+                  reason == REASON_RESPONSE_TIMEOUT || reason == REASON_SLOW_READER ||
+                  reason == REASON_OVERLOADED;
   struct session_failures *failures = session->owner->failures;
   struct log_limit *limit = is_peers ? &failures->of_peers : limit_of_error(failures, detail);
   struct log_line line;

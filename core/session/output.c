@@ -3,22 +3,48 @@
 #include <assert.h>
 #include <stdlib.h>
 
+static bool is_held(const struct piece *piece) {
+  return piece->kind == PIECE_HELD || piece->kind == PIECE_BLOB;
+}
+
+/* Bytes in memory that are left to be sent of a piece. */
+static size_t bytes_left(const struct piece *piece) {
+  if (piece->kind == PIECE_BYTES) return buffer_bytes(piece->of.bytes).length;
+  return is_held(piece) ? piece->of.held.left.length : 0;
+}
+
+/* Counts a piece that joins the output. */
+static void count(struct output *output, const struct piece *piece) {
+  if (piece->is_part) output->parts++;
+  if (piece->kind == PIECE_FILE) output->files++;
+  output->size += bytes_left(piece);
+  if (!is_held(piece)) return;
+  output->held += piece->of.held.left.length;
+  output->charged += piece->of.held.charge;
+}
+
+/* Counts a piece that leaves the output. */
+static void discount(struct output *output, const struct piece *piece) {
+  if (piece->is_part) output->parts--;
+  if (piece->kind == PIECE_FILE) output->files--;
+  output->size -= bytes_left(piece);
+  if (!is_held(piece)) return;
+  output->held -= piece->of.held.left.length;
+  output->charged -= piece->of.held.charge;
+}
+
 enum status output_push(struct output *output, const struct piece *piece) {
   struct piece *copy = malloc(sizeof *copy);
   if (!copy) return STATUS_NO_MEMORY;
   *copy = *piece;
   copy->next = NULL;
+  copy->is_part = piece->kind != PIECE_BLOB && (piece->kind != PIECE_BYTES || output->parts > 0);
   if (output->last)
     output->last->next = copy;
   else
     output->first = copy;
   output->last = copy;
-  if (piece->kind == PIECE_FILE) output->files++;
-  if (piece->kind == PIECE_HELD) {
-    output->size += piece->of.held.left.length;
-    output->held += piece->of.held.left.length;
-    output->charged += piece->of.held.charge;
-  }
+  count(output, copy);
   return STATUS_OK;
 }
 
@@ -42,7 +68,7 @@ void output_next(const struct output *output, struct span *spans, size_t capacit
   for (; piece && next->count < capacity; piece = piece->next) {
     if (piece->kind == PIECE_BYTES)
       spans[next->count++] = buffer_bytes(piece->of.bytes);
-    else if (piece->kind == PIECE_HELD)
+    else if (is_held(piece))
       spans[next->count++] = piece->of.held.left;
     else
       break;
@@ -58,8 +84,7 @@ void output_next(const struct output *output, struct span *spans, size_t capacit
 
 struct piece *output_take_first(struct output *output) {
   struct piece *piece = output->first;
-  if (piece->kind == PIECE_HELD) output->charged -= piece->of.held.charge;
-  if (piece->kind == PIECE_FILE) output->files--;
+  discount(output, piece);
   output->first = piece->next;
   if (!output->first) output->last = NULL;
   piece->next = NULL;
@@ -68,13 +93,7 @@ struct piece *output_take_first(struct output *output) {
 
 /* Counts sent bytes against a piece and returns how many of them were not its own. */
 static size_t advance(struct output *output, struct piece *piece, size_t length, bool *done) {
-  size_t left = 0;
-  if (piece->kind == PIECE_BYTES)
-    left = buffer_bytes(piece->of.bytes).length;
-  else if (piece->kind == PIECE_HELD)
-    left = piece->of.held.left.length;
-  else if (piece->kind == PIECE_FILE)
-    left = piece->of.file.length;
+  size_t left = piece->kind == PIECE_FILE ? piece->of.file.length : bytes_left(piece);
   size_t taken = length < left ? length : left;
   *done = taken == left && piece->kind != PIECE_STREAM;
   if (piece->kind == PIECE_FILE) {
@@ -115,19 +134,53 @@ struct piece *output_sent(struct output *output, size_t length) {
 
 void output_claim(struct output *output, struct held_strings *strings) {
   for (struct piece *piece = output->first; piece; piece = piece->next) {
-    if (piece->kind != PIECE_HELD || !piece->of.held.held) continue;
+    if (!is_held(piece) || !piece->of.held.held) continue;
     size_t claimed = held_claim(strings, piece->of.held.held);
     piece->of.held.charge += claimed;
     output->charged += claimed;
   }
 }
 
-struct piece *output_take_pieces(struct output *output) {
-  struct piece *all = output->first;
-  for (struct piece *piece = all; piece; piece = piece->next)
+void output_join(struct output *output, struct output *from) {
+  for (const struct piece *piece = from->first; piece; piece = piece->next) count(output, piece);
+  if (output->last)
+    output->last->next = from->first;
+  else
+    output->first = from->first;
+  if (from->last) output->last = from->last;
+  *from = (struct output){0};
+}
+
+/* Removes all pieces behind `last`; NULL: all of them. */
+static struct piece *take_behind(struct output *output, struct piece *last) {
+  struct piece *taken = last ? last->next : output->first;
+  for (struct piece *piece = taken; piece; piece = piece->next) {
+    discount(output, piece);
     if (piece->kind == PIECE_BYTES) buffer_free(&piece->of.bytes);
-  output->first = output->last = NULL;
-  output->size = buffer_bytes(output->front).length;
-  output->held = output->charged = output->files = 0;
-  return all;
+  }
+  if (last)
+    last->next = NULL;
+  else
+    output->first = NULL;
+  output->last = last;
+  return taken;
+}
+
+struct piece *output_take_pieces(struct output *output) {
+  return take_behind(output, NULL);
+}
+
+struct piece *output_take_parts(struct output *output) {
+  struct piece *last = NULL;
+  for (struct piece *piece = output->first; piece && !piece->is_part; piece = piece->next)
+    last = piece;
+  return take_behind(output, last);
+}
+
+struct piece *output_take_streams(struct output *output) {
+  struct piece *last = NULL;
+  for (struct piece *piece = output->first; piece && piece->kind != PIECE_STREAM;
+       piece = piece->next)
+    last = piece;
+  return take_behind(output, last);
 }

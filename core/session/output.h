@@ -1,28 +1,33 @@
 /* output.h: the unsent output of a session, in order.
  *
  * Copied bytes go first. They are followed by pieces of other kinds, and by bytes between those.
- * Private to the session room. Nothing here calls the handler: pieces that were sent are returned,
- * and the session releases their references. */
+ * Held strings, files, streams, and the bytes behind them, are parts of a response. Blobs, and
+ * bytes behind nothing else, are no parts: nobody needs to wait until they are sent. Private to the
+ * session room. Nothing here calls the handler: pieces that were sent are returned, and the session
+ * releases their references. */
 #ifndef SESSION_OUTPUT_H
 #define SESSION_OUTPUT_H
 
+#include "base/blob.h"
 #include "base/buffer.h"
 #include "session/held.h"
 #include "session/session.h"
 
-enum piece_kind { PIECE_BYTES, PIECE_HELD, PIECE_FILE, PIECE_STREAM };
+enum piece_kind { PIECE_BYTES, PIECE_HELD, PIECE_BLOB, PIECE_FILE, PIECE_STREAM };
 
 struct piece {
   struct piece *next;
-  enum piece_kind kind;
-  int reference; /* Of every kind but PIECE_BYTES. */
+  enum piece_kind kind : 8;
+  bool is_part : 1; /* Of a response; output_push() sets it. */
+  int reference;    /* Of PIECE_HELD, PIECE_FILE and PIECE_STREAM. */
   union {
     struct buffer *bytes;
     struct {
       struct span left;
-      struct held *held; /* NULL: the string is not shared. */
-      size_t charge;     /* Bytes that it counts as buffered; 0: another piece counts the string. */
-    } held;
+      struct held *held; /* NULL: the bytes are not shared. */
+      size_t charge;     /* Bytes that it counts as buffered; 0: another piece counts them. */
+      struct blob *blob; /* Of PIECE_BLOB, which holds it. */
+    } held;              /* PIECE_HELD and PIECE_BLOB. */
     struct {
       int descriptor;
       int64_t offset;
@@ -36,9 +41,10 @@ struct output {
   struct piece *first;
   struct piece *last;
   size_t size;    /* Unsent bytes in memory; parts of files do not count. */
-  size_t held;    /* How many of these are in held strings. */
+  size_t held;    /* How many of these are in held strings and blobs. */
   size_t files;   /* How many pieces are parts of files. */
-  size_t charged; /* Bytes of the held strings that this output counts. */
+  size_t charged; /* Bytes of the held strings and blobs that this output counts. */
+  size_t parts;   /* How many pieces are parts of a response. */
 };
 
 static inline bool output_is_empty(const struct output *output) {
@@ -57,7 +63,7 @@ static inline size_t output_memory(const struct output *output) {
   return buffer_memory(output->front) + behind + output->charged;
 }
 
-/* Queues a copy of the piece. */
+/* Queues a copy of the piece. What it holds is the output's from then on. */
 enum status output_push(struct output *output, const struct piece *piece);
 
 /* Queues bytes before all pieces. */
@@ -87,11 +93,20 @@ struct piece *output_sent(struct output *output, size_t length);
 /* Removes the first piece, which must be there. */
 struct piece *output_take_first(struct output *output);
 
-/* Counts those of its held strings that no output counts any more. */
+/* Counts those of its held strings and blobs that no output counts any more. */
 void output_claim(struct output *output, struct held_strings *strings);
+
+/* Queues the pieces of `from` behind everything. They must be blobs. */
+void output_join(struct output *output, struct output *from);
 
 /* Removes every piece, and frees the copied bytes in them; `front` stays. The caller releases the
  * references of the pieces, and frees the pieces. */
 struct piece *output_take_pieces(struct output *output);
+
+/* The same for the first part of a response and all that is behind it. */
+struct piece *output_take_parts(struct output *output);
+
+/* The same for the first stream and all that is behind it. */
+struct piece *output_take_streams(struct output *output);
 
 #endif

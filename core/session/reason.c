@@ -4,6 +4,7 @@ const char *reason_name(enum reason reason) {
   static const char *const names[REASON_COUNT] = {
       [REASON_NONE] = "none",
       [REASON_DONE] = "done",
+      [REASON_CLOSED] = "closed",
       [REASON_PEER_CLOSED] = "peer_closed",
       [REASON_PEER_RESET] = "peer_reset",
       [REASON_MALFORMED] = "malformed",
@@ -12,6 +13,7 @@ const char *reason_name(enum reason reason) {
       [REASON_IDLE_TIMEOUT] = "idle_timeout",
       [REASON_WRITE_TIMEOUT] = "write_timeout",
       [REASON_RESPONSE_TIMEOUT] = "response_timeout",
+      [REASON_SLOW_READER] = "slow_reader",
       [REASON_OVERLOADED] = "overloaded",
       [REASON_SCRIPT_ERROR] = "script_error",
       [REASON_SCRIPT_OVERRUN] = "script_overrun",

@@ -28,9 +28,12 @@ void session_release_pieces(struct session *session, struct piece *pieces) {
   while (pieces) {
     struct piece *piece = pieces;
     pieces = piece->next;
-    if (piece->kind == PIECE_HELD && piece->of.held.held)
+    bool is_held = piece->kind == PIECE_HELD || piece->kind == PIECE_BLOB;
+    if (is_held && piece->of.held.held)
       held_remove(session->owner->held, piece->of.held.held, piece->of.held.charge);
-    if (piece->kind != PIECE_BYTES) {
+    if (piece->kind == PIECE_BLOB)
+      blob_release(piece->of.held.blob);
+    else if (piece->kind != PIECE_BYTES) {
       session->handler->release(session->handler, session, piece->reference);
       is_called = true;
     }
@@ -56,11 +59,13 @@ static void drop_input(struct session *session) {
 /* Whether nothing has gone wrong. What goes wrong while the last output is sent replaces it. */
 static bool is_benign(enum reason reason) {
   return reason == REASON_NONE || reason == REASON_DONE || reason == REASON_PEER_CLOSED ||
-         reason == REASON_DRAINED;
+         reason == REASON_CLOSED || reason == REASON_DRAINED;
 }
 
 void session_begin_close(struct session *session, enum reason reason) {
+  if (reason == REASON_DONE && session->closes_after) reason = REASON_CLOSED;
   if (is_benign(session->reason)) session->reason = reason;
+  session_drop_later(session);
   session->state = output_is_empty(&session->output) ? STATE_ENDED : STATE_CLOSING;
   drop_input(session);
 }
@@ -70,7 +75,7 @@ void session_begin_close(struct session *session, enum reason reason) {
 /* Whether the session has nothing in hand that its handler must finish. */
 static bool is_between_requests(const struct session *session) {
   if (session->suspended) return false;
-  if (session->state == STATE_READING) return !session->begun && !session->output.first;
+  if (session->state == STATE_READING) return !session->begun && session->output.parts == 0;
   return session->state == STATE_OPENING;
 }
 
@@ -137,11 +142,12 @@ static void run_handler(struct session *session) {
 static void drive(struct session *session, int64_t now) {
   struct framing_answer answer;
   assert(!session->running);
+  session->now = now;
+  if (session->closes != CLOSES_NOT) session_obey_close(session);
   bool is_unwanted = session->suspended && session->state != session->waits_in;
   if (is_unwanted) session->handler->cancel(session->handler, session);
   session->answer = &answer;
   bool was_empty = output_is_empty(&session->output);
-  session->now = now;
   session->yielded = false;
   if (has_step(session)) run_handler(session);
   session->answer = NULL;
@@ -207,12 +213,12 @@ void session_receive_end(struct session *session, int64_t now) {
 void session_resume(struct session *session, int64_t now) { drive(session, now); }
 
 bool session_wants_turn(const struct session *session) {
-  return session->yielded || session->woken;
+  return session->yielded || session->woken || session->closes != CLOSES_NOT;
 }
 
 bool session_wants_input(const struct session *session) {
   return takes_input(session) && !session->at_end && !session->paused && !session->yielded &&
-         !session->output.first && !(session->suspended && session->kept);
+         session->output.parts == 0 && !(session->suspended && session->kept);
 }
 
 void session_output(const struct session *session, struct span *spans, size_t capacity,
@@ -221,8 +227,11 @@ void session_output(const struct session *session, struct span *spans, size_t ca
 }
 
 static void release_sent(struct session *session, struct piece *pieces) {
+  bool is_last = false;
+  if (session->output.parts == 0 && session->handler->on_sent)
+    for (const struct piece *piece = pieces; piece && !is_last; piece = piece->next)
+      is_last = piece->is_part;
   session_release_pieces(session, pieces);
-  bool is_last = !session->output.first && session->handler->on_sent;
   if (is_last) session->handler->on_sent(session->handler, session);
 }
 
@@ -232,6 +241,7 @@ void session_sent(struct session *session, size_t length, int64_t now) {
   if (sent) release_sent(session, sent);
   if (session->output.size <= SESSION_LOW_WATER) session->paused = false;
   if (!output_is_empty(&session->output)) return;
+  session->pushed = 0;
   session->read_since =
       session->now; /* while output waits, the peer may not have been listened to */
   if (session->state == STATE_CLOSING) session->state = STATE_ENDED;
@@ -249,7 +259,7 @@ void session_file_failed(struct session *session, int64_t now) {
   drive(session, now);
 }
 
-bool session_is_responding(const struct session *session) { return session->output.first; }
+bool session_is_responding(const struct session *session) { return session->output.parts > 0; }
 
 bool session_has_output(const struct session *session) {
   const struct output *output = &session->output;
@@ -298,7 +308,7 @@ __attribute__((noinline)) static int64_t ask_again_at(const struct session *sess
   if (session->stream_retry_at > 0 && session_must_pull(session)) return session->stream_retry_at;
   size_t have = buffer_bytes(session->kept).length;
   bool may_ask = session->asked > 0 && have > session->asked && have >= session->length &&
-                 session->state == STATE_READING && !session->paused && !session->output.first;
+                 session->state == STATE_READING && !session->paused && session->output.parts == 0;
   return may_ask ? session_ask_time(session) : CLOCK_NEVER;
 }
 
@@ -310,12 +320,13 @@ int64_t session_deadline(const struct session *session) {
   return asks < when ? asks : when;
 }
 
-/* Ends the session at once: what has not been sent never will be. */
-static void drop_all(struct session *session, enum reason reason) {
-  session_release_pieces(session, output_take_pieces(&session->output));
+/* The session is over before pieces are released: releasing them may run code of the script. */
+void session_drop_output(struct session *session, enum reason reason) {
+  struct piece *pieces = output_take_pieces(&session->output);
   buffer_free(&session->output.front);
   session->output.size = 0;
   session_begin_close(session, reason);
+  session_release_pieces(session, pieces);
 }
 
 /* What a stream has by now counts, though its pause was not over. */
@@ -341,7 +352,7 @@ void session_expire(struct session *session, int64_t now) {
     session_fail(session, reason, "a file of the response had nothing to read within idle_timeout");
   else if (reason == REASON_WRITE_TIMEOUT) {
     session_fail(session, reason, "the peer took no byte of its response within write_timeout");
-    drop_all(session, reason);
+    session_drop_output(session, reason);
   } else
     session_begin_close(session, reason);
   drive(session, now);
@@ -368,7 +379,7 @@ bool session_refuse(struct session *session, int64_t now) {
   session_fail(session, REASON_OVERLOADED,
                is_cut ? "the server buffers too much, and most of it for this response"
                       : "the server buffers too much, and most of it for this request");
-  if (is_cut) drop_all(session, REASON_OVERLOADED);
+  if (is_cut) session_drop_output(session, REASON_OVERLOADED);
   drive(session, now);
   return is_cut;
 }
@@ -382,7 +393,7 @@ void session_drain(struct session *session, int64_t now) {
 
 void session_abort(struct session *session, enum reason reason, int64_t now) {
   session->now = now;
-  if (session->state != STATE_ENDED) drop_all(session, reason);
+  if (session->state != STATE_ENDED) session_drop_output(session, reason);
   if (session->suspended) drive(session, now); /* It is cancelled. */
 }
 
@@ -391,6 +402,11 @@ void session_abandon(struct session *session) { session->abandoned = true; }
 bool session_finished(const struct session *session) { return session->state == STATE_ENDED; }
 
 enum reason session_reason(const struct session *session) { return session->reason; }
+
+const char *session_reason_text(const struct session *session) {
+  bool has_text = session->reason == REASON_CLOSED && session->closed_with;
+  return has_text ? session->closed_with : reason_name(session->reason);
+}
 
 const char *session_interim(const struct session *session) { return session->interim; }
 
@@ -409,6 +425,7 @@ void session_destroy(struct session *session, int64_t now) {
   struct handler *handler = session->handler;
   if (session->client != 0 && handler->forget_client) handler->forget_client(handler, session);
   free(session->failure);
+  free(session->closed_with);
   free(session);
   leave_handler(handler);
 }

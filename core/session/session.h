@@ -26,6 +26,9 @@
  * down to the low mark. */
 enum { SESSION_HIGH_WATER = 256 * 1024, SESSION_LOW_WATER = 64 * 1024 };
 
+/* The most bytes of a reason that a script gives (session_close() in push.h). */
+enum { SESSION_WORD_MAX = 64 };
+
 struct session;
 
 /* The two ends of the connection. The pointers are valid during the call that asked. */
@@ -58,6 +61,9 @@ struct session_owner {
   /* The session can go on: session_resume() is to be called in a later turn. NULL: the owner looks
    * at session_wants_turn() of all its sessions. Called from within Lua. */
   void (*wake)(struct session_owner *owner);
+  /* Output was queued while the handler of the session was not running: it is to be sent in a later
+   * turn. NULL: the owner looks at the output of all its sessions. Called from within Lua. */
+  void (*on_output)(struct session_owner *owner);
   /* True: a stream that has nothing now is asked again at session_deadline(). False: reading a
    * stream waits for it, so that simulated time gives the same result in each run. */
   bool asks_later;
@@ -116,7 +122,8 @@ void session_delivered(struct session *session, int64_t now);
 /* The file at the head of the output ended before its length, or could not be read. */
 void session_file_failed(struct session *session, int64_t now);
 
-/* A part of a response waits that is no copied bytes: a held string, a file or a stream. */
+/* A part of a response waits that is no copied bytes: a held string, a file or a stream. Pushed
+ * bytes (push.h) are no such part. */
 bool session_is_responding(const struct session *session);
 
 /* ---- turns and time ------------------------------------------------------------------------ */
@@ -124,8 +131,8 @@ bool session_is_responding(const struct session *session);
 /* Does what can be done after output was sent: the next piece, the next request. */
 void session_resume(struct session *session, int64_t now);
 
-/* The handler has used its share of time and has more to do: call session_resume() after the other
- * sessions had their turn. */
+/* The session has more to do, such as requests after its share of time is used: call
+ * session_resume() after the other sessions had their turn. */
 bool session_wants_turn(const struct session *session);
 
 /* When session_expire() should be called if nothing happens before; CLOCK_NEVER: never. This is a
@@ -168,8 +175,8 @@ bool session_refuse(struct session *session, int64_t now);
 /* The server is stopping: the session finishes what is in hand, then ends. */
 void session_drain(struct session *session, int64_t now);
 
-/* Ends it now and drops its output. Its reason becomes `reason` if it was NONE, DONE, PEER_CLOSED
- * or DRAINED; any other reason stays. Does nothing if session_finished(). */
+/* Ends it now and drops its output. Its reason becomes `reason` if it was NONE, DONE, CLOSED,
+ * PEER_CLOSED or DRAINED; any other reason stays. Does nothing if session_finished(). */
 void session_abort(struct session *session, enum reason reason, int64_t now);
 
 /* There is no time left for the handler: session_destroy() will not run it for SESSION_CLOSE. */
@@ -180,6 +187,10 @@ bool session_finished(const struct session *session);
 
 /* Why it ended, or will end when its output is sent; REASON_NONE while it goes on. */
 enum reason session_reason(const struct session *session);
+
+/* The word for that reason; after session_close() the text that was given, if there is one. Valid
+ * as long as the session. */
+const char *session_reason_text(const struct session *session);
 
 /* Fills in who is connected. */
 void session_identify(struct session *session, struct session_identity *identity);

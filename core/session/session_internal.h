@@ -18,6 +18,13 @@ enum state {
   STATE_NOTIFYING  /* At SESSION_CLOSE. */
 };
 
+/* Whether the session is to be ended in its next turn (push.h). */
+enum closes {
+  CLOSES_NOT,
+  CLOSES_GENTLY, /* What is queued is sent. */
+  CLOSES_SLOW    /* What is queued is dropped. */
+};
+
 struct session {
   struct handler *handler;
   struct session_owner *owner;
@@ -30,9 +37,12 @@ struct session {
   struct framing_progress progress;
   struct framing_answer *answer; /* The framing's last answer; NULL outside of run(). */
   struct output output;
-  const char *offered; /* The interim response of the framing; NULL: none. */
-  const char *interim; /* The last interim response that was sent; NULL: none. */
-  char *failure;       /* The detail of the failure, until SESSION_ERROR is reported. */
+  struct output *later; /* Blobs that wait until the response is complete; NULL: there are none. */
+  size_t pushed;        /* At most so many bytes of `output` and `later` were pushed. */
+  char *closed_with;    /* The text of session_close(); NULL: none. */
+  const char *offered;  /* The interim response of the framing; NULL: none. */
+  const char *interim;  /* The last interim response that was sent; NULL: none. */
+  char *failure;        /* The detail of the failure, until SESSION_ERROR is reported. */
   uint64_t requests;
   int64_t now;
   int64_t read_since;         /* When the request began, or the last response was sent. */
@@ -62,6 +72,9 @@ struct session {
   bool woken : 1;      /* What it waits for has come, or it was cancelled. */
   bool begun : 1;      /* A request was looked at and is not answered yet. */
   bool expected : 1;   /* SESSION_EXPECT was reported, or skipped, for this request. */
+  bool noted : 1;      /* `later`, or closes_after, is to be looked at when the step is reported. */
+  bool closes_after : 1; /* The session ends with this step. */
+  enum closes closes : 2;
 };
 
 /* The bytes that were received and are part of no answered request. */
@@ -79,6 +92,19 @@ static inline bool session_must_pull(const struct session *session) {
 
 /* Ends the session when its output is sent. */
 void session_begin_close(struct session *session, enum reason reason);
+
+/* Queues a piece with held bytes, whose `left` is set. */
+enum status session_hold(struct session *session, struct output *output, struct piece *piece);
+
+/* A response is complete: queues what was pushed meanwhile behind it; or drops that. */
+void session_join_later(struct session *session);
+void session_drop_later(struct session *session);
+
+/* Does what `closes` asks for, which is not CLOSES_NOT. Outside of the handler. */
+void session_obey_close(struct session *session);
+
+/* Ends the session at once, and drops its output. */
+void session_drop_output(struct session *session, enum reason reason);
 
 /* Releases the references of the pieces, and frees the pieces, which hold no copied bytes any more.
  */

@@ -182,7 +182,7 @@ __attribute__((noinline)) static enum session_step next_of_busy(const struct ses
 }
 
 enum session_step session_next(struct session *session) {
-  if (session->yielded || session->paused || session->suspended || session->output.first)
+  if (session->yielded || session->paused || session->suspended || session->output.parts > 0)
     return next_of_busy(session);
   if (session->state == STATE_READING) return next_request(session);
   return (enum session_step)step_of_state[session->state];
@@ -256,16 +256,7 @@ enum status session_send_held(struct session *session, const char *bytes, size_t
                               int reference) {
   struct piece piece = {
       .kind = PIECE_HELD, .reference = reference, .of.held = {.left = {bytes, length}}};
-  struct held_strings *strings = session->owner->held;
-  enum status status = STATUS_OK;
-  piece.of.held.charge = length;
-  if (strings)
-    status = held_add(strings, piece.of.held.left, &piece.of.held.held, &piece.of.held.charge);
-  if (status != STATUS_OK) return status;
-  status = output_push(&session->output, &piece);
-  if (status != STATUS_OK && strings)
-    held_remove(strings, piece.of.held.held, piece.of.held.charge);
-  return queued(session, status);
+  return queued(session, session_hold(session, &session->output, &piece));
 }
 
 enum status session_send_file(struct session *session, int file, int64_t offset, size_t length,
@@ -322,6 +313,11 @@ void session_cancelled(struct session *session) {
 
 void session_answered(struct session *session, bool close) {
   session->queueing = session->has_waited = false;
+  if (session->noted) {
+    session->noted = false;
+    session_join_later(session);
+    close = close || session->closes_after;
+  }
   switch (session->state) {
   case STATE_OPENING:
     session->state = STATE_READING;
@@ -378,12 +374,12 @@ void session_fail(struct session *session, enum reason reason, const char *detai
   failure_log(session, reason, detail);
   if (session->state == STATE_ENDED || session->state == STATE_NOTIFYING) return;
   /* Last words make sense only between two responses, never in the middle of one; and only once. */
-  bool is_between = !session->output.first && !session->queueing;
+  bool is_between = session->output.parts == 0 && !session->queueing;
   bool has_last_words =
       is_between && session->handler->wants_on_error && session->state < STATE_FAILING;
   session->queueing = session->has_waited = false;
   session->stream_retry_at = session->stream_pause = 0;
-  session_release_pieces(session, output_take_pieces(&session->output));
+  session_release_pieces(session, output_take_parts(&session->output));
   if (!has_last_words) {
     session_begin_close(session, reason);
     return;

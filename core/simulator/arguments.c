@@ -95,6 +95,7 @@ void arguments_script(lua_State *L, struct script_options *options) {
       .memory_limit = (size_t)arguments_integer(L, 2, "memory_limit", 0),
       .call_timeout = arguments_integer(L, 2, "call_timeout", 1000),
       .max_request = arguments_integer(L, 2, "max_request", LIMIT_NOT_GIVEN),
+      .max_unsent = arguments_integer(L, 2, "max_unsent", LIMIT_NOT_GIVEN),
       .request_timeout = arguments_integer(L, 2, "request_timeout", LIMIT_NOT_GIVEN),
       .idle_timeout = arguments_integer(L, 2, "idle_timeout", LIMIT_NOT_GIVEN),
       .write_timeout = arguments_integer(L, 2, "write_timeout", LIMIT_NOT_GIVEN),

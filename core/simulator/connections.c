@@ -81,6 +81,7 @@ int connections_open(lua_State *L, struct simulation *simulation) {
   simulation->connections = connection;
   session_start(connection->session, simulation->now);
   take_turns(connection);
+  connections_run_queue(simulation);
   return 1;
 }
 
@@ -112,6 +113,12 @@ void connections_close(struct simulation *simulation) {
 
 /* ---- methods ------------------------------------------------------------------------------- */
 
+/* What one connection has asked of the others is done before the call returns. */
+static void run_on(struct simulated_connection *connection) {
+  take_turns(connection);
+  connections_run_queue(connection->simulation);
+}
+
 static struct simulated_connection *check(lua_State *L) {
   struct simulated_connection *connection = luaL_checkudata(L, 1, class_name);
   luaL_argcheck(L, connection->session != NULL, 1, "the session was closed");
@@ -130,7 +137,7 @@ static int receive(lua_State *L) {
   while (at < (size_t)to && session_wants_input(connection->session)) {
     size_t part = (size_t)to - at < READ_MAX ? (size_t)to - at : READ_MAX;
     session_receive(connection->session, bytes + at, part, connection->simulation->now);
-    take_turns(connection);
+    run_on(connection);
     at += part;
   }
   lua_pushinteger(L, (lua_Integer)(at - start));
@@ -142,7 +149,7 @@ static int receive_end(lua_State *L) {
   bool is_read = session_wants_input(connection->session);
   if (is_read) {
     session_receive_end(connection->session, connection->simulation->now);
-    take_turns(connection);
+    run_on(connection);
   }
   lua_pushboolean(L, is_read);
   return 1;
@@ -172,7 +179,7 @@ static size_t add_file(luaL_Buffer *joined, const struct session_output *output,
 static void sent(struct simulated_connection *connection, size_t length) {
   session_sent(connection->session, length, connection->simulation->now);
   session_resume(connection->session, connection->simulation->now);
-  take_turns(connection);
+  run_on(connection);
 }
 
 /* Adds the next piece of output. Returns its length; 0: there is none now. */
@@ -214,13 +221,14 @@ static int take(lua_State *L) {
 static int vanish(lua_State *L) {
   struct simulated_connection *connection = check(L);
   session_abort(connection->session, REASON_PEER_RESET, connection->simulation->now);
+  run_on(connection);
   return 0;
 }
 
 static int drain(lua_State *L) {
   struct simulated_connection *connection = check(L);
   session_drain(connection->session, connection->simulation->now);
-  take_turns(connection);
+  run_on(connection);
   return 0;
 }
 
@@ -235,7 +243,7 @@ static int wants_input(lua_State *L) {
 }
 
 static int reason(lua_State *L) {
-  lua_pushstring(L, reason_name(session_reason(check(L)->session)));
+  lua_pushstring(L, session_reason_text(check(L)->session));
   return 1;
 }
 
@@ -251,7 +259,9 @@ static int requests(lua_State *L) {
 
 static int close_connection(lua_State *L) {
   struct simulated_connection *connection = luaL_checkudata(L, 1, class_name);
-  if (connection->session) destroy(connection);
+  if (!connection->session) return 0;
+  destroy(connection);
+  connections_run_queue(connection->simulation);
   return 0;
 }
 

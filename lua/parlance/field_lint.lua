@@ -4,8 +4,8 @@
 -- The fields that the server knows, in the order of the warnings.
 local KNOWN <const> = {
   "request_complete", "make_response", "handle_connect", "handle_expect", "handle_error", "handle_close", "save",
-  "restore", "blocksize", "close_when_done", "example", "idle_timeout", "listen", "max_request", "request_timeout",
-  "response_timeout", "settings", "write_timeout",
+  "restore", "encode", "blocksize", "close_when_done", "example", "idle_timeout", "listen", "max_request",
+  "max_unsent", "request_timeout", "response_timeout", "settings", "write_timeout",
 }
 
 -- The most fields that are examined.

@@ -32,6 +32,7 @@ Settings, as in --set NAME=VALUE:
 
 Limits that hold where no option says otherwise:
   --max-request      2048 bytes
+  --max-unsent       1048576 bytes
   --request-timeout  30 s
   --idle-timeout     none
   --write-timeout    0.5 s

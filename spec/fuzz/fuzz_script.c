@@ -278,6 +278,7 @@ static void load_scripts(void) {
                                      .open_modules = modules_open,
                                      .call_timeout = 4000,
                                      .max_request = LIMIT_NOT_GIVEN,
+                                     .max_unsent = LIMIT_NOT_GIVEN,
                                      .request_timeout = LIMIT_NOT_GIVEN,
                                      .idle_timeout = LIMIT_NOT_GIVEN,
                                      .write_timeout = LIMIT_NOT_GIVEN,

@@ -95,7 +95,8 @@ local function class_faults(texts, seen)
   } do
     compare(class, seen[class])
   end
-  compare("parlance.Connection", seen.self)
+  local parlance = definitions.parse(texts.parlance)
+  add(faults, definitions.differences("parlance.Connection", definitions.names(parlance, "Connection"), seen.self))
   local entry = {}
   for name in pairs(seen["parlance.files.Entry"]) do
     if not seen["parlance.files.About"][name] then entry[name] = true end

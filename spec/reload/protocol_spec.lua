@@ -141,10 +141,10 @@ describe("generation", function()
         request_complete = "print", make_response = "print", handle_connect = "print", handle_error = "print",
         handle_close = "print", save = "print", restore = "print", close_when_done = "false", blocksize = "1",
         listen = "':1'", example = "'x'", max_request = "1", request_timeout = "1", idle_timeout = "1",
-        write_timeout = "1", response_timeout = "1", settings = "{}",
+        write_timeout = "1", response_timeout = "1", settings = "{}", encode = "print", max_unsent = "1",
         handle_expect = "print, request_complete = require 'parlance.framing'.http()",
       }
-      assert.equal(18, #KNOWN)
+      assert.equal(20, #KNOWN)
       for _, name in ipairs(KNOWN) do assert.same({}, warnings(name .. " = " .. valid[name])) end
     end)
 

@@ -81,6 +81,7 @@ function parlance.sleep(seconds) end
 --- Why a conversation ended.
 ---@alias parlance.Reason
 ---| "done"            # the response was sent, and close_when_done is true
+---| "closed"          # the script called self:close(); a reason that it gave stands in place of this word
 ---| "peer_closed"     # the peer stopped sending, and all its requests were answered
 ---| "peer_reset"      # the connection broke
 ---| "malformed"       # the bytes can never become a request
@@ -89,6 +90,7 @@ function parlance.sleep(seconds) end
 ---| "idle_timeout"    # no request began in time
 ---| "write_timeout"   # the peer did not read its response
 ---| "response_timeout" # the response waited too long for something other than its peer
+---| "slow_reader"     # more than max_unsent bytes were published that the peer did not read
 ---| "overloaded"      # the server buffers too much for all connections, and this one held the most
 ---| "script_error"    # the script raised an error, or returned a value that the contract does not have
 ---| "script_overrun"  # a call into the script took too long
@@ -111,7 +113,9 @@ function parlance.sleep(seconds) end
 ---@field blocksize? integer bytes that are read at once from a file that is not a regular file; default 65536
 ---@field listen? string the default address, such as "localhost:8888"
 ---@field example? string bytes that a client may send, for the suggestion at the start
+---@field encode? fun(data: any, ...: any): string makes the bytes of what self:send() and publish() are given
 ---@field max_request? integer bytes; default 1 MiB
+---@field max_unsent? integer bytes that may wait to be sent by self:send() and publish(); default 1 MiB
 ---@field request_timeout? number seconds; default 30
 ---@field idle_timeout? number seconds; default 300
 ---@field write_timeout? number seconds; default 30
@@ -134,5 +138,22 @@ function parlance.sleep(seconds) end
 ---@field host string the peer's name if names are resolved, else its address
 ---@field server parlance.Address the listener
 ---@field eof? true once the peer has stopped sending
+local Connection = {}
+
+--- Sends bytes that answer no request. Any function of the script may call it for any connection, except in
+--- `request_complete`, `save`, `restore` and while the script is loaded. It never waits. The bytes do not land within a
+--- response. A protocol with `encode` makes the bytes of all arguments.
+---@param data any a string, or what `encode` takes
+---@param ... any
+---@return boolean is_queued
+---@return "closed"|"slow_reader"|nil why closed: the connection is over; slow_reader: more than max_unsent would wait
+function Connection:send(data, ...) end
+
+--- Ends the connection when what was queued before is sent. A response that waits is cancelled; a function that calls
+--- this for its own connection goes on, and its response is sent. The rules of `send` hold.
+---@param reason? string from 1 to 64 bytes for handle_close and the log; default "closed"
+---@return boolean is_closed
+---@return "closed"? why it is over already
+function Connection:close(reason) end
 
 return parlance

@@ -1,0 +1,155 @@
+#include "session/push.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "session/session_internal.h"
+
+/* Bytes that join others of their session are copied up to this length: a piece with a blob takes
+ * more memory than they do. */
+enum { COPIED = 256 };
+
+static bool is_over(const struct session *session) {
+  return session->state >= STATE_CLOSING || session->closes != CLOSES_NOT || session->closes_after;
+}
+
+/* How many pushed bytes may wait at most. Those of responses do not count: the sum that is kept is
+ * too high while a response waits behind pushed bytes that were sent, but never over what waits. */
+static size_t pushed_bytes(struct session *session) {
+  size_t unsent = session->output.size + (session->later ? session->later->size : 0);
+  if (session->pushed > unsent) session->pushed = unsent;
+  return session->pushed;
+}
+
+static enum push_result refusal(struct session *session, size_t length) {
+  if (is_over(session)) return PUSH_OVER;
+  size_t most = session->handler->limits.max_unsent, pushed = pushed_bytes(session);
+  return pushed > most || length > most - pushed ? PUSH_FULL : PUSH_QUEUED;
+}
+
+enum status session_hold(struct session *session, struct output *output, struct piece *piece) {
+  struct held_strings *strings = session->owner->held;
+  enum status status = STATUS_OK;
+  piece->of.held.held = NULL;
+  piece->of.held.charge = piece->of.held.left.length;
+  if (strings)
+    status = held_add(strings, piece->of.held.left, &piece->of.held.held, &piece->of.held.charge);
+  if (status != STATUS_OK) return status;
+  status = output_push(output, piece);
+  if (status != STATUS_OK && strings)
+    held_remove(strings, piece->of.held.held, piece->of.held.charge);
+  return status;
+}
+
+static enum status hold_blob(struct session *session, struct output *output, struct blob *blob) {
+  struct piece piece = {.kind = PIECE_BLOB,
+                        .of.held = {.left = {blob->bytes, blob->length}, .blob = blob}};
+  enum status status = session_hold(session, output, &piece);
+  if (status == STATUS_OK) blob_retain(blob);
+  return status;
+}
+
+/* A response has begun and is not complete. */
+static enum status queue_later(struct session *session, struct blob *blob) {
+  if (!session->later) session->later = calloc(1, sizeof *session->later);
+  session->noted = true;
+  return session->later ? hold_blob(session, session->later, blob) : STATUS_NO_MEMORY;
+}
+
+/* The owner looks at the output when the handler is back, but not at that of another session. */
+static void tell_owner(struct session *session) {
+  if (!session->running && session->owner->on_output) session->owner->on_output(session->owner);
+}
+
+static enum push_result queued(struct session *session, bool was_empty, enum status status,
+                               size_t length, int64_t now) {
+  if (status != STATUS_OK) return PUSH_NO_MEMORY;
+  session->pushed += length;
+  if (was_empty) session->write_since = now;
+  if (session->output.size >= SESSION_HIGH_WATER) session->paused = true;
+  tell_owner(session);
+  return PUSH_QUEUED;
+}
+
+enum push_result session_push_blob(struct session *session, struct blob *blob, int64_t now) {
+  struct output *output = &session->output;
+  enum push_result result = refusal(session, blob->length);
+  if (result != PUSH_QUEUED || blob->length == 0) return result;
+  bool was_empty = output_is_empty(output);
+  enum status status;
+  if (session->queueing)
+    status = queue_later(session, blob);
+  else if (!was_empty && blob->length <= COPIED)
+    status = output_append(output, blob->bytes, blob->length);
+  else
+    status = hold_blob(session, output, blob);
+  return queued(session, was_empty, status, blob->length, now);
+}
+
+enum push_result session_push(struct session *session, const char *bytes, size_t length,
+                              int64_t now) {
+  enum push_result result = refusal(session, length);
+  if (result != PUSH_QUEUED || length == 0) return result;
+  if (!session->queueing) {
+    bool was_empty = output_is_empty(&session->output);
+    return queued(session, was_empty, output_append(&session->output, bytes, length), length, now);
+  }
+  struct blob *blob = blob_create(bytes, length);
+  if (!blob) return PUSH_NO_MEMORY;
+  result = session_push_blob(session, blob, now);
+  blob_release(blob);
+  return result;
+}
+
+void session_join_later(struct session *session) {
+  if (!session->later) return;
+  output_join(&session->output, session->later);
+  session_drop_later(session);
+  if (session->output.size >= SESSION_HIGH_WATER) session->paused = true;
+}
+
+void session_drop_later(struct session *session) {
+  if (!session->later) return;
+  session_release_pieces(session, output_take_pieces(session->later));
+  free(session->later);
+  session->later = NULL;
+}
+
+/* ---- closing ------------------------------------------------------------------------------- */
+
+static void ask_to_close(struct session *session, enum closes how) {
+  session->closes = how;
+  if (session->owner->wake) session->owner->wake(session->owner);
+}
+
+enum push_result session_close(struct session *session, const char *why) {
+  if (is_over(session)) return PUSH_OVER;
+  if (why && !(session->closed_with = strdup(why))) return PUSH_NO_MEMORY;
+  if (!session->running)
+    ask_to_close(session, CLOSES_GENTLY);
+  else if (session->state == STATE_READING) /* A stream of a response is pulled. */
+    session_begin_close(session, REASON_CLOSED);
+  else
+    session->closes_after = session->noted = true;
+  return PUSH_QUEUED;
+}
+
+void session_close_slow(struct session *session) {
+  if (!is_over(session)) ask_to_close(session, CLOSES_SLOW);
+}
+
+/* What has ended it meanwhile counts. */
+void session_obey_close(struct session *session) {
+  enum closes how = session->closes;
+  session->closes = CLOSES_NOT;
+  if (session->state >= STATE_CLOSING) return;
+  if (how == CLOSES_GENTLY) {
+    struct piece *streams = output_take_streams(&session->output);
+    session_begin_close(session, REASON_CLOSED);
+    session_release_pieces(session, streams);
+    return;
+  }
+  session_fail(session, REASON_SLOW_READER,
+               "the peer does not read: more than max_unsent bytes would wait for it");
+  session_drop_output(session, REASON_SLOW_READER);
+}
