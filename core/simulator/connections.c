@@ -4,7 +4,9 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "session/session.h"
+#include "session/steps.h"
 #include "simulator/arguments.h"
 
 static const char class_name[] = "parlance.simulator.connection";
@@ -21,6 +23,7 @@ enum { TAKE_MAX = 64 * 1024 * 1024 };
 struct simulated_connection {
   struct session_owner owner; /* It is first, so that a pointer to it points to the connection. */
   struct ready turn;          /* In the run queue when what the script waits for has come. */
+  struct timer timer;         /* The deadline of the session. */
   struct simulation *simulation;
   struct session *session; /* NULL: it was closed. */
   struct simulated_connection *next;
@@ -32,10 +35,37 @@ static void identify(struct session_owner *owner, struct session_identity *ident
   *identity = ((struct simulated_connection *)owner)->who;
 }
 
-/* Lets the session run on until it has nothing left to do. */
-static void take_turns(struct simulated_connection *connection) {
-  while (session_wants_turn(connection->session))
+/* ---- turns --------------------------------------------------------------------------------- */
+
+/* The most turns at one instant. */
+enum { TURNS_MAX = 100000 };
+
+static struct simulated_connection *of_turn(struct ready *turn) {
+  return (struct simulated_connection *)((char *)turn -
+                                         offsetof(struct simulated_connection, turn));
+}
+
+static struct simulated_connection *of_timer(struct timer *timer) {
+  return (struct simulated_connection *)((char *)timer -
+                                         offsetof(struct simulated_connection, timer));
+}
+
+/* Keeps the place among the timers of the same time if the deadline is as before. */
+static void schedule(struct simulated_connection *connection) {
+  struct timer_heap *timers = &connection->simulation->world.timers;
+  int64_t when = session_deadline(connection->session);
+  if (when == CLOCK_NEVER)
+    timer_cancel(timers, &connection->timer);
+  else if (connection->timer.place == 0 || connection->timer.when != when)
+    (void)timer_set(timers, &connection->timer, when);
+}
+
+/* How far a conversation gets before it yields depends on real time. So it goes on at once. A woken
+ * session waits for its turn in the run queue. */
+static void go_on(struct simulated_connection *connection) {
+  while (session_wants_turn(connection->session) && !ready_is_queued(&connection->turn))
     session_resume(connection->session, connection->simulation->now);
+  schedule(connection);
 }
 
 static void wake(struct session_owner *owner) {
@@ -43,35 +73,66 @@ static void wake(struct session_owner *owner) {
   ready_add(&connection->simulation->world.ready, &connection->turn);
 }
 
-static void take_turn(struct ready *turn) {
-  take_turns(
-      (struct simulated_connection *)((char *)turn - offsetof(struct simulated_connection, turn)));
+static void take_turn(struct ready *turn) { go_on(of_turn(turn)); }
+
+/* A deadline that stays in the past has no effect before the session does something else. */
+static void expire(struct timer *timer) {
+  struct simulated_connection *connection = of_timer(timer);
+  int64_t now = connection->simulation->now;
+  session_expire(connection->session, now);
+  go_on(connection);
+  if (timer->when <= now) timer_cancel(&connection->simulation->world.timers, timer);
 }
 
-void connections_run_queue(struct simulation *simulation) {
-  struct ready *entry;
-  while ((entry = ready_take(&simulation->world.ready))) entry->run(entry);
+bool connections_settle(struct simulation *simulation) {
+  for (int i = 0; i < TURNS_MAX; i++) {
+    struct timer *timer = timer_take_due(&simulation->world.timers, simulation->now);
+    struct ready *entry = timer ? NULL : ready_take(&simulation->world.ready);
+    if (timer)
+      timer->expire(timer);
+    else if (entry)
+      entry->run(entry);
+    else
+      return true;
+  }
+  log_event(LOG_ERROR, "script_overrun", "detail",
+            "tasks go on and on and wait for nothing that takes time");
+  return false;
 }
 
+/* Something has happened to the session. */
+static void settle(struct simulated_connection *connection) {
+  go_on(connection);
+  (void)connections_settle(connection->simulation);
+}
+
+/* What ends with the session may be woken by that, but has no further turn. */
 static void destroy(struct simulated_connection *connection) {
-  ready_remove(&connection->simulation->world.ready, &connection->turn);
+  struct world *world = &connection->simulation->world;
   struct simulated_connection **link = &connection->simulation->connections;
   while (*link != connection) link = &(*link)->next;
   *link = connection->next;
   session_destroy(connection->session, connection->simulation->now);
+  ready_remove(&world->ready, &connection->turn);
+  timer_cancel(&world->timers, &connection->timer);
   connection->session = NULL;
 }
+
+/* ---- connections --------------------------------------------------------------------------- */
 
 int connections_open(lua_State *L, struct simulation *simulation) {
   struct session_identity who;
   arguments_take_table(L, 2);
   arguments_identity(L, 2, script_name(simulation->script), &who);
   struct simulated_connection *connection = lua_newuserdatauv(L, sizeof *connection, 2);
-  *connection = (struct simulated_connection){
-      .owner = {.identify = identify, .failures = &connection->failures, .wake = wake},
-      .turn = {.run = take_turn},
-      .simulation = simulation,
-      .who = who};
+  *connection = (struct simulated_connection){.owner = {.identify = identify,
+                                                        .failures = &connection->failures,
+                                                        .wake = wake,
+                                                        .on_output = wake},
+                                              .turn = {.run = take_turn},
+                                              .timer = {.expire = expire},
+                                              .simulation = simulation,
+                                              .who = who};
   luaL_setmetatable(L, class_name);
   arguments_keep(L); /* The script and the strings of the options outlive the session. */
   connection->session =
@@ -80,31 +141,29 @@ int connections_open(lua_State *L, struct simulation *simulation) {
   connection->next = simulation->connections;
   simulation->connections = connection;
   session_start(connection->session, simulation->now);
-  take_turns(connection);
-  connections_run_queue(simulation);
+  settle(connection);
   return 1;
 }
 
-void connections_expire(struct simulation *simulation) {
-  for (struct simulated_connection *one = simulation->connections; one; one = one->next) {
-    if (session_deadline(one->session) > simulation->now) continue;
-    session_expire(one->session, simulation->now);
-    take_turns(one);
-  }
+/* Whether a task waits for what happens at that time. */
+static bool is_awaited(struct timer *timer) {
+  return timer->expire != expire || session_task(of_timer(timer)->session) != NULL;
 }
 
-int64_t connections_next_deadline(const struct simulation *simulation) {
+int64_t connections_task_deadline(const struct simulation *simulation) {
+  const struct timer_heap *timers = &simulation->world.timers;
   int64_t next = CLOCK_NEVER;
-  for (const struct simulated_connection *one = simulation->connections; one; one = one->next) {
-    int64_t deadline = session_deadline(one->session);
-    if (deadline < next) next = deadline;
-  }
+  for (size_t i = 0; i < timers->count; i++)
+    if (timers->timers[i]->when < next && is_awaited(timers->timers[i]))
+      next = timers->timers[i]->when;
   return next;
 }
 
 void connections_migrate(struct simulation *simulation) {
-  for (struct simulated_connection *one = simulation->connections; one; one = one->next)
-    session_migrate(one->session, simulation->now);
+  for (struct simulated_connection *one = simulation->connections; one; one = one->next) {
+    (void)session_migrate(one->session, simulation->now);
+    schedule(one);
+  }
 }
 
 void connections_close(struct simulation *simulation) {
@@ -112,12 +171,6 @@ void connections_close(struct simulation *simulation) {
 }
 
 /* ---- methods ------------------------------------------------------------------------------- */
-
-/* What one connection has asked of the others is done before the call returns. */
-static void run_on(struct simulated_connection *connection) {
-  take_turns(connection);
-  connections_run_queue(connection->simulation);
-}
 
 static struct simulated_connection *check(lua_State *L) {
   struct simulated_connection *connection = luaL_checkudata(L, 1, class_name);
@@ -137,7 +190,7 @@ static int receive(lua_State *L) {
   while (at < (size_t)to && session_wants_input(connection->session)) {
     size_t part = (size_t)to - at < READ_MAX ? (size_t)to - at : READ_MAX;
     session_receive(connection->session, bytes + at, part, connection->simulation->now);
-    run_on(connection);
+    settle(connection);
     at += part;
   }
   lua_pushinteger(L, (lua_Integer)(at - start));
@@ -149,7 +202,7 @@ static int receive_end(lua_State *L) {
   bool is_read = session_wants_input(connection->session);
   if (is_read) {
     session_receive_end(connection->session, connection->simulation->now);
-    run_on(connection);
+    settle(connection);
   }
   lua_pushboolean(L, is_read);
   return 1;
@@ -179,7 +232,7 @@ static size_t add_file(luaL_Buffer *joined, const struct session_output *output,
 static void sent(struct simulated_connection *connection, size_t length) {
   session_sent(connection->session, length, connection->simulation->now);
   session_resume(connection->session, connection->simulation->now);
-  run_on(connection);
+  settle(connection);
 }
 
 /* Adds the next piece of output. Returns its length; 0: there is none now. */
@@ -194,7 +247,7 @@ static size_t add_piece(luaL_Buffer *joined, struct simulated_connection *connec
     length = add_file(joined, &output, room);
     if (length == 0 && output.file_length > 0) {
       session_file_failed(connection->session, connection->simulation->now);
-      take_turns(connection);
+      settle(connection);
       return 0;
     }
   }
@@ -221,14 +274,14 @@ static int take(lua_State *L) {
 static int vanish(lua_State *L) {
   struct simulated_connection *connection = check(L);
   session_abort(connection->session, REASON_PEER_RESET, connection->simulation->now);
-  run_on(connection);
+  settle(connection);
   return 0;
 }
 
 static int drain(lua_State *L) {
   struct simulated_connection *connection = check(L);
   session_drain(connection->session, connection->simulation->now);
-  run_on(connection);
+  settle(connection);
   return 0;
 }
 
@@ -239,6 +292,11 @@ static int finished(lua_State *L) {
 
 static int wants_input(lua_State *L) {
   lua_pushboolean(L, session_wants_input(check(L)->session));
+  return 1;
+}
+
+static int waits(lua_State *L) {
+  lua_pushboolean(L, session_task(check(L)->session) != NULL);
   return 1;
 }
 
@@ -261,7 +319,7 @@ static int close_connection(lua_State *L) {
   struct simulated_connection *connection = luaL_checkudata(L, 1, class_name);
   if (!connection->session) return 0;
   destroy(connection);
-  connections_run_queue(connection->simulation);
+  (void)connections_settle(connection->simulation);
   return 0;
 }
 
@@ -273,6 +331,7 @@ void connections_register(lua_State *L) {
                                      {"drain", drain},
                                      {"finished", finished},
                                      {"wants_input", wants_input},
+                                     {"waits", waits},
                                      {"reason", reason},
                                      {"interim", interim},
                                      {"requests", requests},

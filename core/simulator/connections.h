@@ -27,14 +27,13 @@ struct simulation {
 /* script:open(options). The script stands at index 1. */
 int connections_open(lua_State *L, struct simulation *simulation);
 
-/* Runs what is in the run queue, and what that adds. */
-void connections_run_queue(struct simulation *simulation);
+/* Expires the timers that are due at simulation->now, in the order of their times, and runs the run
+ * queue, until nothing is left to do at this instant. False: there is no end of it, which is logged
+ * as an error. */
+bool connections_settle(struct simulation *simulation);
 
-/* Expires the deadlines that are due at simulation->now. */
-void connections_expire(struct simulation *simulation);
-
-/* Returns the earliest deadline of a connection, or CLOCK_NEVER. */
-int64_t connections_next_deadline(const struct simulation *simulation);
+/* Returns when the next event is due that a task waits for, or CLOCK_NEVER. */
+int64_t connections_task_deadline(const struct simulation *simulation);
 
 /* Migrates connections that are between two requests to the newest version of the script. */
 void connections_migrate(struct simulation *simulation);

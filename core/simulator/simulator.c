@@ -150,36 +150,22 @@ static int reload(lua_State *L) {
   enum reload_outcome outcome =
       reload_try(simulation->script, lua_toboolean(L, 2), simulation->now);
   if (outcome == RELOAD_DONE) connections_migrate(simulation);
+  (void)connections_settle(simulation);
   arguments_push_outcome(L, outcome);
   return 1;
 }
 
-static int64_t earlier(int64_t one, int64_t other) { return one < other ? one : other; }
-
-/* Runs what is due now: the tasks of the script, then the deadlines of connections. */
-static void run_due(struct simulation *simulation) {
-  struct timer *timer;
-  while ((timer = timer_take_due(&simulation->world.timers, simulation->now))) timer->expire(timer);
-  connections_run_queue(simulation);
-  connections_expire(simulation);
-}
-
-/* advance(seconds): goes from deadline to deadline, so that each expires at its time. A deadline
- * that stays in the past when it is expired is passed over. */
+/* advance(seconds): goes from deadline to deadline, so that each expires at its time. */
 static int advance(lua_State *L) {
   struct simulation *simulation = check(L);
   lua_Number seconds = luaL_checknumber(L, 2);
   luaL_argcheck(L, seconds >= 0 && seconds <= 1e9, 2, "must be a number of seconds from 0 to 1e9");
   int64_t end = simulation->now + (int64_t)llround(seconds * 1000);
-  bool is_stuck = false;
   for (;;) {
-    int64_t limit = is_stuck ? CLOCK_NEVER : connections_next_deadline(simulation),
-            before = simulation->now;
-    int64_t next = earlier(limit, timer_next(&simulation->world.timers));
+    int64_t next = timer_next(&simulation->world.timers);
     if (next > end) break;
-    if (next > before) set_now(simulation, next);
-    run_due(simulation);
-    is_stuck = simulation->now == before && connections_next_deadline(simulation) <= before;
+    if (next > simulation->now) set_now(simulation, next);
+    if (!connections_settle(simulation)) break;
   }
   set_now(simulation, end);
   return 0;
@@ -193,13 +179,30 @@ static int set_time(lua_State *L) {
   return 0;
 }
 
+/* Pushes the seconds to this time; nothing if it is CLOCK_NEVER. */
+static int push_left(lua_State *L, const struct simulation *simulation, int64_t when) {
+  if (when == CLOCK_NEVER) return 0;
+  lua_pushnumber(L, when > simulation->now ? (double)(when - simulation->now) / 1000 : 0);
+  return 1;
+}
+
 /* deadline() */
 static int deadline(lua_State *L) {
   const struct simulation *simulation = check(L);
-  int64_t next =
-      earlier(connections_next_deadline(simulation), timer_next(&simulation->world.timers));
-  if (next == CLOCK_NEVER) return 0;
-  lua_pushnumber(L, next > simulation->now ? (double)(next - simulation->now) / 1000 : 0);
+  return push_left(L, simulation, timer_next(&simulation->world.timers));
+}
+
+/* task_deadline() */
+static int task_deadline(lua_State *L) {
+  const struct simulation *simulation = check(L);
+  return push_left(L, simulation, connections_task_deadline(simulation));
+}
+
+/* response_timeout() */
+static int response_timeout(lua_State *L) {
+  const struct simulation *simulation = check(L);
+  int64_t limit = script_handler(simulation->script)->limits.response_timeout;
+  lua_pushnumber(L, (double)limit / 1000);
   return 1;
 }
 
@@ -309,6 +312,8 @@ int luaopen_parlance_simulator(lua_State *L) {
                                      {"advance", advance},
                                      {"set_time", set_time},
                                      {"deadline", deadline},
+                                     {"task_deadline", task_deadline},
+                                     {"response_timeout", response_timeout},
                                      {"now", now},
                                      {"asked", asked},
                                      {"memory", memory},

@@ -9,7 +9,12 @@
 
 #include <lua.h>
 
-/* The module. Times are in seconds where nothing else is said.
+/* The order of events. Time stands still while anything can run. When it moves to the next instant,
+ * first the timers of this instant expire, in the order in which they were set, then the run queue
+ * runs, first in, first out: what is woken goes to its end. Bytes that a client sends at an instant
+ * come after its timers.
+ *
+ * The module. Times are in seconds where nothing else is said.
  *
  *   load(path, options)  returns a script; or nil and why it is not valid. Options are the members
  *                        of struct script_options (script/script.h) except `clock` and `sandbox`,
@@ -37,6 +42,9 @@
  *   set_time(seconds)    sets what os.time() returns now
  *   deadline()           returns the seconds to the next deadline or function of
  *                        parlance.every(); nil: there is none
+ *   task_deadline()      returns the seconds to the next event that a task waits for, which is no
+ *                        limit of an idle connection; nil: there is none
+ *   response_timeout()   returns the limit response_timeout of the protocol; 0: there is none
  *   now()                returns the simulated time since the script was loaded
  *   begin_play()         seeds math.random() anew, and empties the script's folder of all that was
  *                        made there after loading
@@ -55,6 +63,7 @@
  *   vanish()             resets the connection
  *   drain()              the server begins to stop
  *   finished()           returns whether the server has closed and all output was taken
+ *   waits()              returns whether a task waits that serves the connection
  *   reason()             returns the reason of the end; "none" before
  *   interim()            returns the interim response of the framing, such as 100 Continue, or nil
  *   requests(), wants_input(), close() */

@@ -166,6 +166,14 @@ describe("check", function()
     assert.equal(2, select(2, complaint:gsub("\n", "")))
   end)
 
+  it("plays a script that waits for half a minute, in every cut and in no time", function()
+    local started = server.now()
+    local status, said = server.run { "check", server.SOURCE .. "/spec/fixtures/slow.lua" }
+    assert.equal(0, status, said)
+    assert.matches("holds %(%d%d+ plays%)", said)
+    assert.is_true(server.now() - started < 20)
+  end)
+
   it("lets a script require modules beside it, the server's, and C modules of the system", function()
     write("beside.lua", "return { name = 'beside' }")
     local path = write("good.lua", [[

@@ -45,6 +45,24 @@ describe("fuzz", function()
     assert.is_truthy(said:find('> "1\\n"\n', 1, true), said)
   end)
 
+  it("finds nothing in a script that waits, in no time", function()
+    local status, said = server.run { "fuzz", "--seconds", "1", "--seed", "1", (function()
+      server.write_file(folder .. "/fuzzed.lua",
+        lines 'require("parlance").sleep(#self.request % 50) return self.request .. "\\n"')
+      return folder .. "/fuzzed.lua"
+    end)() }
+    assert.same({ 0, true }, { status, said:find "nothing found with %d%d%d+ inputs" ~= nil }, said)
+  end)
+
+  it("finds a wait that is too long", function()
+    local status, said = fuzz(lines [[
+      while self.request:find "7" do require("parlance").sleep(20) end
+      return "x"]])
+    assert.equal(1, status, said)
+    assert.is_truthy(said:find("the script waits for longer than response_timeout", 1, true), said)
+    assert.is_truthy(said:find('> "7\\n"\n', 1, true), said)
+  end)
+
   it("finds a call that takes too long", function()
     local status, said = fuzz(lines 'while #self.request > 3 do end return "x"', "--call-timeout", "0.05")
     assert.equal(1, status)

@@ -47,6 +47,17 @@ function Lines:handle_close(reason) parlance.log("info", "left", { reason = reas
 return Lines
 ]]
 
+-- Waits for as many seconds as the line says.
+local SLOW <const> = [[
+local parlance = require "parlance"
+local Slow = { close_when_done = false, request_complete = require("parlance.framing").line {}, idle_timeout = 0 }
+function Slow:make_response()
+  parlance.sleep(tonumber(self.request))
+  return ("%s at %g\n"):format(self.request, parlance.now())
+end
+return Slow
+]]
+
 local GREETER <const> = [[
 local Greeter = {}
 function Greeter:handle_connect() return "hello, " .. self.client_address.host .. "\n" end
@@ -72,7 +83,7 @@ describe("the harness", function()
 
   before_each(function()
     folder = tree.new {
-      ["lines.lua"] = LINES, ["beside.lua"] = 'return "beside"', ["greeter.lua"] = GREETER,
+      ["lines.lua"] = LINES, ["beside.lua"] = 'return "beside"', ["greeter.lua"] = GREETER, ["slow.lua"] = SLOW,
       ["at_the_end.lua"] = AT_THE_END, ["broken.lua"] = "return {\n", ["http.lua"] = [[
         return require("parlance.http").serve(function() return 200, nil, "x" end)]],
       ["raises.lua"] = 'return { handle_connect = function() error "at once" end }',
@@ -452,6 +463,42 @@ the server has not sent what is expected
       for _, bad in ipairs { -1, 0 / 0, 1e10, "1", false } do
         assert.matches("harness_spec%.lua:%d+: advance%(%) takes", failure_of(function() harness.advance(bad) end))
       end
+    end)
+  end)
+
+  describe("a script that waits", function()
+    local function slow(options) return harness.open(folder.path .. "/slow.lua", options) end
+
+    it("answers when its time has come", function()
+      local waiting = slow():send "5\n"
+      assert.equal("", waiting:receive())
+      harness.advance(4.999)
+      assert.equal("", waiting:receive())
+      harness.advance(0.001)
+      assert.equal("5 at 5\n", waiting:receive())
+    end)
+
+    it("has the time move until what a client expects is there", function()
+      local waiting = slow()
+      waiting:send("5\n1\n"):expect "5 at 5\n1 at 6\n"
+      assert.equal("2 at 8\n", waiting:send("2\n"):receive_until "\n")
+      assert.equal("3 at 11\n", waiting:send("3\n"):receive(8))
+      waiting:send("4\n"):expect "4 at 15\n"
+    end)
+
+    it("keeps other clients and scripts in the same time", function()
+      local one, two, lines = slow():send "5\n", slow():send "3\n", open "lines.lua"
+      one:expect "5 at 5\n"
+      assert.equal("3 at 3\n", two:receive())
+      assert.matches("^5 5%.0 5%.0", lines:send("time\n"):receive())
+    end)
+
+    it("is waited for no longer than a response may take", function()
+      local waiting = slow { response_timeout = 10 }
+      local fails, why = pcall(waiting.expect, waiting:send "11\n", "11 at 11\n")
+      assert.is_false(fails)
+      assert.matches("the server has sent nothing, and has closed: response_timeout", why)
+      harness.close()
     end)
   end)
 

@@ -179,6 +179,16 @@ describe("--preflight", function()
     assert.equal("w x", ask(running))
   end)
 
+  it("checks a version that waits, in no time", function()
+    local running = start(GOOD, TRANSCRIPT)
+    local wait = "(require('parlance').sleep(self.request == 'x' and 0 or 30) or '%s ' .. self.request)"
+    save(version(wait:format "w"))
+    running:wait_for_log " reload_failed [^\n]*step=preflight"
+    save(version(wait:format "v"))
+    await_reloads(running, 1)
+    assert.equal("v x", ask(running))
+  end)
+
   it("refuses an edit of a module beside the script, too", function()
     local running = start(WITH_MODULE, TRANSCRIPT, nil, { ["letter.lua"] = "return 'v '" })
     assert.equal("v x", ask(running)) -- now it is required

@@ -115,4 +115,94 @@ describe("workbench.player", function()
     local fault = play('> "hello\\n"\n< ~"' .. ("6-"):rep(300) .. '"\n< "\\n"', {})
     assert.equal("answer", fault.kind)
   end)
+
+  it("gives a client what another one has caused", function()
+    server.write_file(folder .. "/room.lua", [[
+      local all = {}
+      local Room = { close_when_done = false, request_complete = require "parlance.framing".line {} }
+      function Room:handle_connect() all[self] = true end
+      function Room:handle_close() all[self] = nil end
+      function Room:make_response()
+        for other in pairs(all) do if other ~= self then other:send(self.request .. "\n") end end
+        return "ok\n"
+      end
+      return Room]])
+    script:close()
+    script = assert(simulator.load(folder .. "/room.lua", { modules = server.SOURCE .. "/lua" }))
+    for _, cuts in ipairs { {}, "bytes" } do
+      assert.is_nil(play('a< ""\nb> "one\\n"\na< "one\\n"\nb< "ok\\n"\na> "two\\n"\nb< "two\\n"\na< "ok\\n"',
+        { cuts = cuts }))
+      local fault = play('a< ""\nb> "one\\n"\nb< "ok\\n"\na> "two\\n"', { cuts = cuts })
+      assert.same({ 4, "", "one\n" }, { fault.line, fault.expected, fault.got })
+    end
+  end)
+
+  describe("of a script that waits", function()
+    -- Each line says how many seconds its answer takes; "push" has a second answer after the first.
+    local SLOW <const> = [[
+local framing = require "parlance.framing"
+local parlance = require "parlance"
+local Slow = { close_when_done = false, request_complete = framing.line {}, response_timeout = 10 }
+function Slow:make_response()
+  if self.request == "push" then
+    return { "one\n", function() parlance.sleep(8) self.count = (self.count or 0) + 1
+      return self.count < 3 and "more\n" or nil end }
+  end
+  if self.request == "bye" then parlance.sleep(1) self.close_when_done = true return "" end
+  if self.request == "hang" then while true do parlance.sleep(1) end end
+  parlance.sleep(tonumber(self.request))
+  return ("%s at %g\n"):format(self.request, parlance.now())
+end
+function Slow:handle_error(reason) return "sorry: " .. reason .. "\n" end
+return Slow
+]]
+
+    before_each(function()
+      script:close()
+      server.write_file(folder .. "/slow.lua", SLOW)
+      script = assert(simulator.load(folder .. "/slow.lua", { modules = server.SOURCE .. "/lua" }))
+    end)
+
+    for _, case in ipairs {
+      { "moves the time until the bytes are there", '> "5\\n"\n< "5 at 5\\n"' },
+      { "takes what is sent before the answer", '> "5\\n" "1\\n" "0\\n"\n< "5 at 5\\n1 at 6\\n0 at 6\\n"' },
+      { "moves the time no further", '> "1\\n"\n< "1 at 1\\n"\n> "0\\n"\n< "0 at 1\\n"' },
+      { "counts from the last bytes for how long it waits", '> "push\\n"\n< "one\\nmore\\nmore\\n"' },
+      { "waits for the end", '> "bye\\n"\n< end' },
+      { "has a wait pass in the time of all", '> "5\\n"\nwait 2\n< ""\nwait 3\n< "5 at 5\\n"' },
+      { "is satisfied with the words about a time limit", '> "hang\\n"\n< "sorry: response_timeout\\n"\n< end' },
+      { "answers two clients at once", 'a> "3\\n"\nb> "2\\n"\na< "3 at 3\\n"\nb< "2 at 2\\n"' },
+    } do
+      local fact, text = table.unpack(case)
+      it(fact, function()
+        for _, cuts in ipairs { {}, { 1 }, { 2, 4 }, "bytes" } do
+          script:close()
+          script = assert(simulator.load(folder .. "/slow.lua", { modules = server.SOURCE .. "/lua" }))
+          assert.is_nil(play((text:gsub("\\\\", "\\")), { cuts = cuts }))
+        end
+      end)
+    end
+
+    it("does not wait for what cannot come any more", function()
+      local fault = play('> "5\\n" "9\\n"\n< "6 at"', {})
+      assert.same({ "answer", 2, "5 at 5\n" }, { fault.kind, fault.line, fault.got })
+      assert.equal(5, script:now())
+    end)
+
+    it("waits for no longer than a response may take, and says what the server says", function()
+      local fault = play('> "hang\\n"\n< "done"', {})
+      assert.same({ "raise", "sorry: response_timeout\n", true }, { fault.kind, fault.got, fault.is_closed })
+      assert.matches("warn response_timeout", fault.raised)
+    end)
+
+    it("does not move the time where nothing waits", function()
+      assert.equal("answer", play('> "half"\n< "done"', {}).kind)
+      assert.equal(0, script:now())
+    end)
+
+    it("takes a byte more at that instant for a fault, and a later one not", function()
+      assert.is_nil(play('> "push\\n"\n< "one\\n"', {}))
+      assert.equal("answer", play('> "push\\n"\n< "one\\nmo"', {}).kind)
+    end)
+  end)
 end)

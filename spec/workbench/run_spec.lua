@@ -103,6 +103,14 @@ describe("workbench.run", function()
         '> "a\\n"\n< "50001\\n"\n> "b\\n"\n< "50001\\n"' },
       { "in an answer that is asked for after a pause", lines "Lines.write_timeout, Lines.idle_timeout = 10, 30",
         '> "a\\n"\nwait 29\n< "A\\n"\n> "b\\n"\nwait 20\n< "B\\n"\nwait 20\n< end' },
+      { "in a script that waits before it answers", lines [[
+        local sleep = require("parlance").sleep
+        function Lines.handle_connect() sleep(3) return "hi\n" end
+        function Lines:make_response()
+          sleep(#self.request)
+          local ends = { "\n" }
+          return { self.request:upper(), function() sleep(1) return table.remove(ends) end }
+        end]], '< "hi\\n"\n' .. TWO },
       { "in empty texts", lines "", '> ""\n< ""\n> "a\\n"\n< "A\\n"\n< ""' },
     } do
       local fact, script, text = table.unpack(case)
@@ -151,6 +159,9 @@ describe("workbench.run", function()
           for _ = 1, 500 do require("parlance").log("info", ("x"):rep(1000)) end
           return self.request:upper() .. "\n"
         end]], TWO, { how = "whole", kind = "raise", line = 4 } },
+      { "a response that waits for too long", lines [[
+        function Lines:make_response() while true do require("parlance").sleep(1) end end]], TWO,
+        { how = "whole", kind = "raise", line = 2, reason = "response_timeout" } },
       { "os.exit()", lines "function Lines:make_response() os.exit(0) end", TWO,
         { how = "whole", kind = "raise", line = 2 } },
       { "a call without end", lines "function Lines:make_response() while true do end end", TWO,

@@ -4,6 +4,7 @@ local Client = require "parlance.harness.client"
 local advance = require "parlance.workbench.advance"
 local complain = require "parlance.harness.complain"
 local log = require "parlance.workbench.log_line"
+local patience = require "parlance.workbench.patience"
 local quote = require "parlance.harness.quote"
 local simulator = require "parlance.harness.simulator"
 local temp = require "parlance.workbench.temp"
@@ -157,6 +158,26 @@ function Case:advance(seconds)
   local function read() self:pump() end
   for _, one in ipairs(self.scripts) do advance(one.script, seconds, read) end
   self:check()
+end
+
+--- Moves the time until `is_over()` returns true; see patience.lua.
+---@param is_over fun(): boolean
+---@param read fun(): integer
+---@package
+function Case:await(is_over, read)
+  local function each(name, choose)
+    local found
+    for _, one in ipairs(self.scripts) do
+      local value <const> = one.script[name](one.script)
+      found = found and value and choose(found, value) or found or value
+    end
+    return found
+  end
+  patience({
+    response_timeout = function() return each("response_timeout", math.max) end,
+    task_deadline = function() return each("task_deadline", math.min) end,
+    advance = function(_, seconds) self:advance(seconds) end,
+  }, is_over, read)
 end
 
 function Case:reload()

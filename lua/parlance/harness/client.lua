@@ -131,6 +131,16 @@ local function settle(self, wanted)
   self.case:check()
 end
 
+-- Moves bytes. While a task of the script waits for something, the time moves until `is_there()` returns true or the
+-- session has ended.
+local function await(self, wanted, is_there)
+  self.case:await(function() return is_there() or not self.session end, function()
+    self:pump(wanted)
+    return self.size
+  end)
+  self.case:check()
+end
+
 -- Removes the first `count` bytes of the inbox and returns them.
 local function cut_inbox(self, count)
   local all <const> = table.concat(self.inbox)
@@ -186,37 +196,48 @@ function Client:send_pieces(pieces)
 end
 
 --- Returns all bytes from the server that were not yet received; "" if there are none. With a count it returns
---- exactly so many bytes, and raises if there are fewer.
+--- exactly so many bytes, and raises if there are fewer. While a task of the script waits, the time moves until so many
+--- bytes are there.
 ---@param count? integer
 ---@return string
 function Client:receive(count)
   check_present(self)
   if count and (math.type(count) ~= "integer" or count < 0) then complain "receive() takes a number of bytes" end
-  settle(self, count or ENDLESS)
+  if count then
+    await(self, count, function() return self.size >= count end)
+  else
+    settle(self, ENDLESS)
+  end
   if count and self.size < count then lack(self, count .. " bytes") end
   if not count and self.size >= ENDLESS then complain "the server sends without end: receive it in parts" end
   return cut_inbox(self, count or self.size)
 end
 
---- Returns the bytes up to the end of this text, such as "\n". Raises if the text is not there.
+--- Returns the bytes up to the end of this text, such as "\n". While a task of the script waits, the time moves until
+--- the text is there. Raises if it does not come.
 ---@param text string
 ---@return string
 function Client:receive_until(text)
   check_present(self)
-  settle(self, ENDLESS)
-  local all <const> = table.concat(self.inbox)
-  self.inbox = { all }
-  local _, last <const> = all:find(text, 1, true)
+  local last
+  await(self, ENDLESS, function()
+    self.inbox = { table.concat(self.inbox) }
+    last = select(2, self.inbox[1]:find(text, 1, true))
+    return last ~= nil
+  end)
   if not last then lack(self, quote(text)) end
   return cut_inbox(self, last)
 end
 
---- Checks that the bytes from the server that were not yet received are exactly these. The error shows both in
---- hexadecimal digits, side by side. Returns the client.
+--- Checks that the bytes from the server that were not yet received are exactly these. While a task of the script
+--- waits, the time moves until they are there. The error shows both in hexadecimal digits, side by side. Returns the
+--- client.
 ---@param bytes string
 ---@return parlance.harness.Client
 function Client:expect(bytes)
   if type(bytes) ~= "string" then complain("expect() takes a string, and this is a " .. type(bytes)) end
+  check_present(self)
+  await(self, ENDLESS, function() return self.size >= #bytes end)
   local got <const> = self:receive()
   if got == bytes then return self end
   local what <const> = got == "" and "the server has sent nothing" or "the server has not sent what is expected"

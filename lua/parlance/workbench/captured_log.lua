@@ -11,9 +11,10 @@ local captured_log = {}
 ---   unknown      settings that the protocol does not document, each with the one that was probably meant, or ""
 ---   orders       a set of remarks on byte orders
 ---
---- Returns the lines of the first error and of the first warning. Lines that a script logs itself do not count.
+--- Returns the lines of the first error, of the first warning, and of the first response that waited for too long.
+--- Lines that a script logs itself do not count.
 function captured_log.read(printed, misspelled, unknown, orders)
-  local raised, warning
+  local raised, warning, hanging
   for _, entry in ipairs(simulator.log()) do
     local event, rest = entry.text:match "^%S+ %S+ (%S+) ?(.*)$"
     if event == "printed" then
@@ -29,9 +30,10 @@ function captured_log.read(printed, misspelled, unknown, orders)
       raised = raised or entry.text
     elseif event ~= "script" and entry.level == "warn" then
       warning = warning or entry.text
+      if event == "response_timeout" then hanging = hanging or entry.text end
     end
   end
-  return raised, warning
+  return raised, warning, hanging
 end
 
 return captured_log

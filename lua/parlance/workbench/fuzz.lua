@@ -3,6 +3,7 @@
 
 local captured_log = require "parlance.workbench.captured_log"
 local mutate = require "parlance.workbench.mutate"
+local patience = require "parlance.workbench.patience"
 local report = require "parlance.workbench.report"
 local scripts = require "parlance.workbench.scripts"
 local simulator = require "parlance.simulator"
@@ -30,40 +31,77 @@ function Fuzz:load()
   return scripts.load(self.path, self.options, self.surroundings)
 end
 
--- Sends bytes[from..to] and adds the answers to the list.
-local function send(session, bytes, from, to, answers)
-  while from <= to do
-    local count = session:receive(bytes, from, to)
-    local answer = session:take()
-    answers[#answers + 1] = answer
-    from = from + count
-    if count == 0 and answer == "" then return end
+-- A conversation of one client with a script.
+local Conversation = {}
+Conversation.__index = Conversation
+
+function Conversation:take()
+  local answer = self.session:take()
+  if answer ~= "" then self.answers[#self.answers + 1] = answer end
+  return answer ~= ""
+end
+
+-- While a request waits for its answer, the time moves until `act()` returns true. Returns whether it did.
+function Conversation:await(act)
+  if not self.session:waits() then return false end
+  local has_acted = false
+  patience(self.script, function()
+    has_acted = act()
+    return has_acted or not self.session:waits()
+  end, function()
+    self:take()
+    return #self.answers
+  end)
+  return has_acted
+end
+
+-- Sends bytes[from..to].
+function Conversation:send(bytes, from, to)
+  local count = 0
+  local function give()
+    count = self.session:receive(bytes, from, to)
+    return count > 0
   end
+  while from <= to do
+    local is_read = give()
+    if not self:take() and not is_read and not self:await(give) then return end
+    from = from + count
+  end
+end
+
+-- Stops sending, and reads all answers.
+function Conversation:send_end()
+  local function give() return self.session:receive_end() end
+  if not give() then self:await(give) end
+  self:take()
+  self:await(function() return false end)
+  self:take()
 end
 
 -- Plays a conversation. `cuts` is a sorted list of places, or nil; `gone`: the client resets the connection.
 local function converse(script, bytes, cuts, gone)
   script:begin_play()
   local session <close> = script:open { port = 50001 } -- as in a play
-  local outcome = { greeting = session:take() }
-  outcome.is_closed_at_once = session:finished()
-  local answers, from = { outcome.greeting }, 1
+  local self = setmetatable({ script = script, session = session, answers = {} }, Conversation)
+  self:take()
+  local outcome = { greeting = self.answers[1] or "", is_closed_at_once = session:finished() }
+  local from = 1
   for _, place in ipairs(cuts or {}) do
     if place >= #bytes then break end -- The cuts may be those of a longer input.
-    send(session, bytes, from, place, answers)
+    self:send(bytes, from, place)
     from = place + 1
   end
-  send(session, bytes, from, #bytes, answers)
+  self:send(bytes, from, #bytes)
   if gone then
     session:vanish()
   else
-    session:receive_end()
-    answers[#answers + 1] = session:take()
+    self:send_end()
     outcome.is_closed = session:finished()
   end
-  outcome.answer, outcome.reason, outcome.interim = table.concat(answers), session:reason(), session:interim()
+  outcome.answer, outcome.reason, outcome.interim = table.concat(self.answers), session:reason(), session:interim()
   session:close()
-  outcome.raised = captured_log.read {}
+  local raised, _, hanging = captured_log.read {}
+  outcome.raised = raised or hanging
   return outcome
 end
 

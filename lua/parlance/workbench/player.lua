@@ -2,6 +2,7 @@
 
 local advance = require "parlance.workbench.advance"
 local captured_log = require "parlance.workbench.captured_log"
+local patience = require "parlance.workbench.patience"
 
 local player = {}
 
@@ -113,32 +114,61 @@ local function vanish(client)
   take(client)
 end
 
--- The client stops sending. The session may read that only after output was taken.
-local function send_end(client)
-  while client.session and not client.session:receive_end() do
-    local had = #client.pending
-    take(client)
-    if #client.pending == had then return end
+-- Gives the session the next piece of what the client has sent. Returns whether it has read any of it. It reads nothing
+-- while too much output waits, or while a request waits for its answer and more was read ahead.
+local function give(client)
+  local piece = client.unread[client.first]
+  if not piece or not client.session then return false end
+  if piece.is_end then
+    if not client.session:receive_end() then return false end
+  else
+    local count = client.session:receive(piece.text, piece.from, piece.to)
+    piece.from = piece.from + count
+    if piece.from <= piece.to then return count > 0 end
   end
-  take(client)
+  client.unread[client.first], client.first = nil, client.first + 1
+  return true
+end
+
+-- Moves bytes in both directions until nothing moves.
+local function flow(client)
+  repeat
+    local had = #client.pending
+    local has_given = give(client)
+    take(client)
+  until not has_given and #client.pending == had
+end
+
+-- Adds a piece to what the client has sent.
+local function add_unread(client, piece)
+  if not client.session then return end
+  client.last = client.last + 1
+  client.unread[client.last] = piece
+  flow(client)
+end
+
+-- The client stops sending.
+local function send_end(client)
+  add_unread(client, { is_end = true })
 end
 
 -- The client sends bytes, as far as the session reads them, and reads each answer at once.
 local function send(client, text, from, to)
-  while client.session and from <= to do
+  while client.first > client.last and client.session and from <= to do
     local count = client.session:receive(text, from, to)
     from = from + count
     local had = #client.pending
     take(client)
-    if count == 0 and #client.pending == had then return end
+    if count == 0 and #client.pending == had then break end
   end
+  if from <= to then add_unread(client, { text = text, from = from, to = to }) end
 end
 
 function Play:client(name)
   local client = self.clients[name]
   if not client then
     local nth = self.way.has_one_port and 0 or #self.order
-    client = { session = self.script:open { port = 50001 + nth }, pending = "" }
+    client = { session = self.script:open { port = 50001 + nth }, pending = "", unread = {}, first = 1, last = 0 }
     self.clients[name] = client
     self.order[#self.order + 1] = client
     take(client) -- handle_connect may have sent something.
@@ -150,6 +180,7 @@ end
 local function begin_turn(client, step)
   if client.is_in_turn then return end
   client.is_in_turn = true
+  flow(client) -- Other clients may have caused output.
   if client.pending ~= "" then
     fail { kind = "answer", line = step.line, expected = "", got = client.pending }
   end
@@ -163,6 +194,12 @@ function Play:leave(client)
   if not self.way.breaks then send_end(client) end
   vanish(client)
   self.is_left = true
+end
+
+-- Tells of requests that were answered only after a wait.
+function Play:note_answers(client)
+  local after_piece = self.way.after_piece
+  if after_piece and self.position > 0 and after_piece(self.position, requests(client)) then self.is_left = true end
 end
 
 -- Plays a step of kind "send", cut where the way says.
@@ -211,20 +248,68 @@ function STEPS.gone(_, client, step)
   client.pending, client.is_over = "", true -- The client never reads what it has not read by now.
 end
 
-function STEPS.expect(self, client, step)
+-- ---- time ---------------------------------------------------------------------------------------
+
+-- All clients read what the server has sent, and send what it reads now.
+function Play:flow()
+  for _, client in ipairs(self.order) do flow(client) end
+end
+
+-- The time moves until `is_over()` returns true or the client is not connected any more; see patience.lua.
+function Play:move_until(client, is_over)
+  patience(self.script, function() return not client.session or is_over() end, function()
+    self:flow()
+    return #client.pending
+  end)
+end
+
+-- ---- what must hold -----------------------------------------------------------------------------
+
+-- Whether `got` may become what the items say when more bytes come.
+local function is_beginning(items, got)
+  local at = 1
+  for _, item in ipairs(items) do
+    if item.pattern or at > #got then return true end
+    local part = got:sub(at, at + #item.text - 1)
+    if item.text:sub(1, #part) ~= part then return false end
+    at = at + #item.text
+  end
+  return at > #got
+end
+
+-- Returns the fault if the client has not received what the step says.
+local function check_answer(self, client, step)
   local fault, interim = compare(step.items, client.pending), client.interim
   if fault and interim and is_but_for(interim, step.items, client.pending) then fault = nil end
   if not fault and interim and client.pending:find(interim, 1, true) then self.transcript.waits = true end
-  if fault and not (step.parts and is_in_parts(step.parts, client.pending)) then
+  return fault and not (step.parts and is_in_parts(step.parts, client.pending)) and fault or nil
+end
+
+function STEPS.expect(self, client, step)
+  flow(client)
+  local fault = check_answer(self, client, step)
+  if fault then
+    self:move_until(client, function()
+      fault = check_answer(self, client, step)
+      return not fault or not client.interim and not is_beginning(step.items, client.pending)
+    end)
+    fault = check_answer(self, client, step)
+  end
+  if fault then
     fault.requests, fault.is_closed, fault.has_sent = requests(client), not client.session, client.has_sent
     fault.reason = reason(client)
     fail(fault)
   end
   step.length = #client.pending
   client.pending, client.is_in_turn = "", false
+  self:note_answers(client)
 end
 
-function STEPS.expect_end(_, client, step)
+function STEPS.expect_end(self, client, step)
+  flow(client)
+  if client.session and client.session:waits() then
+    self:move_until(client, function() return client.pending ~= "" or not client.session:waits() end)
+  end
   if client.pending ~= "" then
     fail { kind = "answer", line = step.line, expected = "", got = client.pending }
   end
@@ -236,9 +321,7 @@ local function play_steps(self, steps)
   for _, step in ipairs(steps) do
     self.step = step
     if step.kind == "wait" then
-      advance(self.script, step.seconds, function()
-        for _, client in ipairs(self.order) do take(client) end
-      end)
+      advance(self.script, step.seconds, function() self:flow() end)
     else
       STEPS[step.kind](self, self:client(step.client), step)
     end
@@ -257,9 +340,11 @@ local function close_all(self)
   end
 end
 
--- Adds to the fault the error or the warning that was logged. An error alone is a fault, too.
+-- Adds to the fault the error or the warning that was logged. An error alone is a fault, too. A response that waited
+-- for too long is none if the transcript has the words about that.
 local function explain(fault, notes)
-  local raised, warning = captured_log.read(notes)
+  local raised, warning, hanging = captured_log.read(notes)
+  raised = raised or fault and hanging
   if raised then
     fault = fault or {}
     fault.kind, fault.raised = "raise", raised
