@@ -13,6 +13,7 @@
 struct script;
 struct sources;
 struct every;
+struct task;
 
 /* The functions of a protocol, in the order of generation_function_name(). */
 enum function {
@@ -49,6 +50,8 @@ struct generation {
   framing_push_request *push_request; /* Pushes the requests of this framing. */
   struct every *first_every; /* The tasks that have not ended, in the order of their making. */
   struct every *last_every;
+  struct task *resting; /* Tasks that serve, and wait for a session. */
+  unsigned resting_count;
   int functions[FUNCTION_COUNT]; /* References; LUA_NOREF: the protocol lacks the function. */
   int input_key;        /* The reference of "request" with a framing, else of "incoming". */
   int request_key;      /* The reference of "request". */

@@ -14,6 +14,7 @@
 #include "script/push.h"
 #include "script/script_internal.h"
 #include "script/sent_file.h"
+#include "script/serve.h"
 #include "script/settings.h"
 #include "script/sleep.h"
 #include "script/task.h"
@@ -127,6 +128,7 @@ int64_t script_now(const struct script *script) {
 void script_free_generation(struct script *script, struct generation *generation) {
   every_end(generation);
   script->collector.is_dirty = true;
+  serve_end(generation);
   generation_unload(script->gate.main, generation);
   free(generation);
 }

@@ -29,29 +29,28 @@ static void push_function(lua_State *state, const struct generation *generation,
 }
 
 /* Calls the function below `arguments` values. What is lent to the server is not the script's. The
- * function may wait: then finish() goes on in another entry, and nothing behind this runs. */
-static int call(lua_State *state, const struct generation *generation, int arguments, int results,
-                enum session_step step) {
+ * function may wait or raise: then nothing behind this call runs. After a wait, go_on_after() does
+ * what is left to do; after an error, after_loop(). */
+static void call(lua_State *state, const struct generation *generation, int arguments, int results,
+                 enum session_step step) {
   struct memory *memory = &generation->script->memory;
   memory_use_server_reserve(memory, false);
-  int status = lua_pcallk(state, arguments, results, MESSAGE_HANDLER, step, go_on_after);
+  lua_callk(state, arguments, results, step, go_on_after);
   memory_use_server_reserve(memory, true);
-  return status;
 }
 
-static int call_with_self(lua_State *state, const struct generation *generation, int results,
-                          enum session_step step) {
+static void call_with_self(lua_State *state, const struct generation *generation, int results,
+                           enum session_step step) {
   lua_pushvalue(state, SELF);
-  return call(state, generation, 1, results, step);
+  call(state, generation, 1, results, step);
 }
 
 /* The same for a function that must not wait. */
-static int call_at_once(lua_State *state, const struct generation *generation, int results,
-                        enum session_step step, const char *no_wait) {
+static void call_at_once(lua_State *state, const struct generation *generation, int results,
+                         enum session_step step, const char *no_wait) {
   generation->script->gate.no_wait = no_wait;
-  int status = call_with_self(state, generation, results, step);
+  call_with_self(state, generation, results, step);
   generation->script->gate.no_wait = NULL;
-  return status;
 }
 
 /* The request that the core has set in `self` goes with its response. */
@@ -85,18 +84,17 @@ static bool show_input(lua_State *state, const struct generation *generation,
 }
 
 /* Asks request_complete. What it looks at meanwhile is counted. */
-static int ask(lua_State *state, const struct generation *generation, struct session *session) {
+static void ask(lua_State *state, const struct generation *generation, struct session *session) {
   drop_answered(state, session);
   struct span input = session_input(session);
   bool is_shown = show_input(state, generation, session, input);
   generation->script->asked.calls++;
   lua_pushvalue(state, REQUEST_COMPLETE);
   if (!is_shown) client_mark(session, CLIENT_IS_ASKED);
-  int status = call_at_once(state, generation, LUA_MULTRET, SESSION_ASK, ban_in_request_complete);
-  if (is_shown) return status;
+  call_at_once(state, generation, LUA_MULTRET, SESSION_ASK, ban_in_request_complete);
+  if (is_shown) return;
   client_unmark(session, CLIENT_IS_ASKED);
   generation->script->asked.bytes += session_take_looked(session);
-  return status;
 }
 
 /* What holds for this connection: its own word, else the protocol's. */
@@ -115,8 +113,8 @@ static void note_answered(struct session *session) {
   if (marks & CLIENT_HAS_REQUEST) client_mark(session, CLIENT_IS_ANSWERED);
 }
 
-static int begin_answer(lua_State *state, const struct generation *generation,
-                        struct session *session) {
+__attribute__((always_inline)) static inline void
+begin_answer(lua_State *state, const struct generation *generation, struct session *session) {
   const struct framing *framing = generation->handler.framing;
   if (framing) {
     const struct framing_answer *framed = session_framed(session);
@@ -128,19 +126,19 @@ static int begin_answer(lua_State *state, const struct generation *generation,
   } else
     watchdog_restart_processor_time();
   lua_pushvalue(state, MAKE_RESPONSE);
-  return call_with_self(state, generation, 1, SESSION_ANSWER);
+  call_with_self(state, generation, 1, SESSION_ANSWER);
 }
 
-static void finish_answer(lua_State *state, const struct generation *generation,
-                          struct session *session) {
+__attribute__((always_inline)) static inline void
+finish_answer(lua_State *state, const struct generation *generation, struct session *session) {
   if (!response_queue(state, session, generation, FUNCTION_MAKE_RESPONSE)) return;
   session_answered(session, closes_when_done(state, generation));
   if (!generation->handler.framing) note_answered(session);
 }
 
 /* Whether the script has the peer send the body of its request, having seen the head. */
-static int begin_expect(lua_State *state, const struct generation *generation,
-                        struct session *session) {
+static void begin_expect(lua_State *state, const struct generation *generation,
+                         struct session *session) {
   struct framing_answer head;
   struct span input = session_input(session);
   http_read_head(input.data, input.length, &head);
@@ -148,8 +146,8 @@ static int begin_expect(lua_State *state, const struct generation *generation,
   generation->push_request(state, REQUEST_COMPLETE, generation->handler.framing, &head);
   lua_rawset(state, SELF);
   push_function(state, generation, FUNCTION_HANDLE_EXPECT);
-  return call_at_once(state, generation, 1, SESSION_EXPECT,
-                      "in handle_expect: decide by the head there, and wait in make_response");
+  call_at_once(state, generation, 1, SESSION_EXPECT,
+               "in handle_expect: decide by the head there, and wait in make_response");
 }
 
 static void finish_expect(lua_State *state, const struct generation *generation,
@@ -172,13 +170,13 @@ static void finish_connect(lua_State *state, const struct generation *generation
   session_answered(session, generation->is_connect_only || lua_toboolean(state, -1));
 }
 
-static int begin_error(lua_State *state, const struct generation *generation,
-                       struct session *session) {
+static void begin_error(lua_State *state, const struct generation *generation,
+                        struct session *session) {
   push_function(state, generation, FUNCTION_HANDLE_ERROR);
   lua_pushvalue(state, SELF);
   lua_pushstring(state, reason_name(session_reason(session)));
   lua_pushstring(state, session_failure(session));
-  return call(state, generation, 3, 1, SESSION_ERROR);
+  call(state, generation, 3, 1, SESSION_ERROR);
 }
 
 static void finish_error(lua_State *state, const struct generation *generation,
@@ -187,16 +185,15 @@ static void finish_error(lua_State *state, const struct generation *generation,
     session_answered(session, true);
 }
 
-static int begin_close(lua_State *state, const struct generation *generation,
-                       struct session *session) {
+static void begin_close(lua_State *state, const struct generation *generation,
+                        struct session *session) {
   struct gate *gate = &generation->script->gate;
   push_function(state, generation, FUNCTION_HANDLE_CLOSE);
   lua_pushvalue(state, SELF);
   lua_pushstring(state, session_reason_text(session));
   gate->no_wait = "in handle_close: the connection is over";
-  int status = call(state, generation, 2, 0, SESSION_CLOSE);
+  call(state, generation, 2, 0, SESSION_CLOSE);
   gate->no_wait = NULL;
-  return status;
 }
 
 static lua_Integer blocksize_of(lua_State *state, const struct generation *generation) {
@@ -260,16 +257,10 @@ static void fail_step(lua_State *state, const struct generation *generation,
   session_fail(session, reason_of(result), gate->error);
 }
 
-/* The results of the step's function are above TOP. Returns whether a request is complete that has
- * to be answered at once. */
-static bool finish(lua_State *state, const struct generation *generation, struct session *session,
-                   enum session_step step, int status) {
-  if (status != LUA_OK && status != LUA_YIELD) {
-    fail_step(state, generation, session, status);
-    return false;
-  }
+/* Takes the results of the step's function, which are above TOP. */
+static void finish(lua_State *state, const struct generation *generation, struct session *session,
+                   enum session_step step) {
   switch (step) {
-  case SESSION_ASK: return verdict_take(state, generation, session, session_input(session).length);
   case SESSION_ANSWER: finish_answer(state, generation, session); break;
   case SESSION_CONNECT: finish_connect(state, generation, session); break;
   case SESSION_EXPECT: finish_expect(state, generation, session); break;
@@ -279,46 +270,47 @@ static bool finish(lua_State *state, const struct generation *generation, struct
     break;
   default: break;
   }
-  return false;
 }
 
-static int begin(lua_State *state, const struct generation *generation, struct session *session,
-                 enum session_step step) {
-  switch (step) {
-  case SESSION_ASK: return ask(state, generation, session);
-  case SESSION_ANSWER: return begin_answer(state, generation, session);
-  case SESSION_CONNECT:
-    push_function(state, generation, FUNCTION_HANDLE_CONNECT);
-    return call_with_self(state, generation, 1, step);
-  case SESSION_EXPECT: return begin_expect(state, generation, session);
-  case SESSION_ERROR: return begin_error(state, generation, session);
-  case SESSION_PULL: return call(state, generation, 0, 1, step);
-  default: return begin_close(state, generation, session);
-  }
+/* Where a request is complete, answers it at once. */
+static void ask_and_answer(lua_State *state, const struct generation *generation,
+                           struct session *session) {
+  ask(state, generation, session);
+  if (!verdict_take(state, generation, session, session_input(session).length)) return;
+  lua_settop(state, TOP);
+  begin_answer(state, generation, session);
+  finish_answer(state, generation, session);
 }
 
-/* True: a function was pushed that makes the next piece. */
-static bool begin_pull(lua_State *state, const struct generation *generation,
-                       struct session *session) {
+static void pull(lua_State *state, const struct generation *generation, struct session *session) {
   struct memory *memory = &generation->script->memory;
   memory_use_server_reserve(memory, false);
   bool is_function = pull_push_function(state, session, blocksize_of(state, generation));
   memory_use_server_reserve(memory, true);
-  if (!is_function) lua_settop(state, TOP);
-  return is_function;
+  if (!is_function) return;
+  call(state, generation, 0, 1, SESSION_PULL);
+  finish(state, generation, session, SESSION_PULL);
 }
 
-/* Where a request is complete, answers it at once. */
-static void do_step(lua_State *state, const struct generation *generation, struct session *session,
-                    enum session_step step) {
-  int status = begin(state, generation, session, step);
-  if (!finish(state, generation, session, step, status)) return;
-  lua_settop(state, TOP);
-  status = begin_answer(state, generation, session);
-  (void)finish(state, generation, session, SESSION_ANSWER, status);
+__attribute__((noinline)) static void do_step(lua_State *state, const struct generation *generation,
+                                              struct session *session, enum session_step step) {
+  switch (step) {
+  case SESSION_ASK: ask_and_answer(state, generation, session); return;
+  case SESSION_PULL: pull(state, generation, session); return;
+  case SESSION_CLOSE: begin_close(state, generation, session); return;
+  case SESSION_CONNECT:
+    push_function(state, generation, FUNCTION_HANDLE_CONNECT);
+    call_with_self(state, generation, 1, step);
+    break;
+  case SESSION_EXPECT: begin_expect(state, generation, session); break;
+  default: begin_error(state, generation, session);
+  }
+  finish(state, generation, session, step);
 }
 
-/* Does the steps of the session until there is none. */
+static int next_entry(lua_State *state, int status, lua_KContext context);
+
+/* Does the steps of the session until there is none. Then the task rests until the next entry. */
 static int do_steps(lua_State *state, struct task *task, bool is_first) {
   const struct generation *generation = task->generation;
   struct session *session = task->session;
@@ -327,7 +319,7 @@ static int do_steps(lua_State *state, struct task *task, bool is_first) {
     enum session_step step = session_next(session);
     if (step == SESSION_WAIT) {
       forget_request(state, session);
-      return 0;
+      break;
     }
     /* Each call has its own limit. */
     if (!is_first) watchdog_restart();
@@ -336,56 +328,130 @@ static int do_steps(lua_State *state, struct task *task, bool is_first) {
                           "this version of the protocol takes no requests");
       continue;
     }
-    bool is_done = step == SESSION_PULL && !begin_pull(state, generation, session);
-    if (!is_done) do_step(state, generation, session, step);
-    if (step == SESSION_CLOSE) return 0;
+    if (step == SESSION_ANSWER) {
+      begin_answer(state, generation, session);
+      finish_answer(state, generation, session);
+    } else
+      do_step(state, generation, session, step);
+    if (step == SESSION_CLOSE) break;
     lua_settop(state, TOP);
     if (watchdog_restarted_at() - started >= SHARE_OF_TIME) session_yield(session);
   }
+  lua_settop(state, SELF - 1);
+  return task_rest(state, task, next_entry);
 }
 
-/* The function of a step has waited and is back, or it has raised. */
+/* The function of a step has waited and is back. */
 static int go_on_after(lua_State *state, int status, lua_KContext step) {
   struct task *task = lua_touserdata(state, TASK);
+  (void)status;
   memory_use_server_reserve(&task->generation->script->memory, true);
-  (void)finish(state, task->generation, task->session, (enum session_step)step, status);
-  if (step == SESSION_CLOSE) return 0;
+  finish(state, task->generation, task->session, (enum session_step)step);
   lua_settop(state, TOP);
   return do_steps(state, task, false);
 }
 
-static int serve(lua_State *state) {
+/* The loop of a task that serves: each entry does the steps of one session. */
+static int next_entry(lua_State *state, int status, lua_KContext context) {
   struct task *task = lua_touserdata(state, TASK);
   const struct generation *generation = task->generation;
+  (void)status, (void)context;
   /* For the whole entry: the gate takes it back. */
   memory_use_server_reserve(&generation->script->memory, true);
-  luaL_checkstack(state, SLOTS, NULL);
-  lua_pushcfunction(state, task_handle_error);
   client_push(state, task->session, generation->metatable);
-  push_function(state, generation, FUNCTION_REQUEST_COMPLETE);
-  push_function(state, generation, FUNCTION_MAKE_RESPONSE);
-  lua_rawgeti(state, LUA_REGISTRYINDEX, generation->input_key);
-  lua_rawgeti(state, LUA_REGISTRYINDEX, generation->close_key);
   if (generation->number > 1) forget_other(state, generation, task->session);
   return do_steps(state, task, true);
 }
 
-/* Goes on with the task that waits for this session, or begins a new one. */
+static int loop(lua_State *state) {
+  const struct task *task = lua_touserdata(state, TASK);
+  const struct generation *generation = task->generation;
+  memory_use_server_reserve(&generation->script->memory, true);
+  luaL_checkstack(state, SLOTS, NULL);
+  push_function(state, generation, FUNCTION_REQUEST_COMPLETE);
+  push_function(state, generation, FUNCTION_MAKE_RESPONSE);
+  lua_rawgeti(state, LUA_REGISTRYINDEX, generation->input_key);
+  lua_rawgeti(state, LUA_REGISTRYINDEX, generation->close_key);
+  return next_entry(state, LUA_OK, 0);
+}
+
+static int serve(lua_State *state);
+
+static int serve_again(lua_State *state, int status, lua_KContext context) {
+  (void)status, (void)context;
+  return serve(state);
+}
+
+/* The loop never returns: so it has raised. The session has failed by that, and may have steps
+ * left. */
+static int after_loop(lua_State *state, int status, lua_KContext context) {
+  struct task *task = lua_touserdata(state, TASK);
+  (void)context;
+  fail_step(state, task->generation, task->session, status);
+  lua_settop(state, TASK);
+  bool has_step =
+      !session_is_at_close(task->session) && session_next(task->session) != SESSION_WAIT;
+  if (!has_step) return task_rest(state, task, serve_again);
+  watchdog_restart();
+  return serve(state);
+}
+
+/* The body of a task that serves. A function of the script that raises has its variables closed
+ * here, where they may wait. */
+static int serve(lua_State *state) {
+  lua_pushcfunction(state, task_handle_error);
+  lua_pushcfunction(state, loop);
+  lua_pushvalue(state, TASK);
+  return after_loop(state, lua_pcallk(state, 1, 0, TASK + 1, 0, after_loop), 0);
+}
+
+/* The most tasks of a generation that rest. */
+enum { RESTING_MAX = 64 };
+
+/* NULL: none rests. */
+static struct task *take_resting(struct generation *generation) {
+  struct task *task = generation->resting;
+  if (!task) return NULL;
+  generation->resting = task->next;
+  generation->resting_count--;
+  task->next = NULL;
+  return task;
+}
+
+void serve_end(struct generation *generation) {
+  struct task *task;
+  while ((task = take_resting(generation))) task_give(task, GATE_OK);
+}
+
+/* NULL: there is no memory. */
+static struct task *take_task(struct generation *generation) {
+  struct task *task = take_resting(generation);
+  if (task) return task;
+  task = task_take(&generation->script->gate);
+  if (task) task->generation = generation;
+  return task;
+}
+
+/* Goes on with the task that waits for this session, or with another one that rests. */
 static enum gate_result run_task(struct generation *generation, struct session *session) {
   struct task *task = session_task(session);
   enum gate_result result;
-  if (task)
+  if (task) {
     result = task_continue(session_take_task(session));
-  else {
-    task = task_take(&generation->script->gate);
+  } else {
+    task = take_task(generation);
     if (!task) return GATE_NO_MEMORY;
-    task->generation = generation;
     task->session = session;
-    result = task_start(task, serve);
+    result = task->state == TASK_RESTING ? task_continue(task) : task_start(task, serve);
   }
-  if (result == GATE_WAITING)
+  if (result == GATE_WAITING) {
     session_suspend(session, task);
-  else
+  } else if (result == GATE_OK && generation->resting_count < RESTING_MAX) {
+    task->session = NULL;
+    task->next = generation->resting;
+    generation->resting = task;
+    generation->resting_count++;
+  } else
     task_give(task, result);
   return result;
 }

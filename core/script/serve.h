@@ -7,8 +7,13 @@
 
 #include "session/handler.h"
 
+struct generation;
+
 /* The functions of every generation's handler: each handler that it is given to is a struct
  * generation. */
 extern const struct handler serve_handler;
+
+/* Frees the tasks of a generation that rest. It has no session. Cannot raise. */
+void serve_end(struct generation *generation);
 
 #endif

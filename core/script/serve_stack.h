@@ -3,17 +3,16 @@
 #ifndef SCRIPT_SERVE_STACK_H
 #define SCRIPT_SERVE_STACK_H
 
-/* The stack of an entry: its task, the message handler, `self`, and what every request needs, which
- * is looked up once for all of them; above that, the three results of a call. */
+/* The stack of the loop: its task, and what every request needs, which is looked up once for all
+ * entries; above that, `self` of this entry, and the three results of a call. */
 enum {
   TASK = 1,
-  MESSAGE_HANDLER,
-  SELF,
-  REQUEST_COMPLETE, /* the function, or the framing in its place */
+  REQUEST_COMPLETE, /* The function, or the framing in its place. */
   MAKE_RESPONSE,
-  INPUT_KEY, /* "incoming", or "request" with a framing */
+  INPUT_KEY, /* "incoming", or "request" with a framing. */
   CLOSE_KEY, /* "close_when_done" */
-  TOP = CLOSE_KEY,
+  SELF,
+  TOP = SELF,
   ANSWER,
   DETAIL,
   VALUE

@@ -59,10 +59,10 @@ static void destroy(struct task *task) {
   free(task);
 }
 
-/* A coroutine that has failed cannot be used again. */
+/* A coroutine that has failed, or that rests in its body, is of no use for another body. */
 void task_give(struct task *task, enum gate_result result) {
   struct gate *gate = task->gate;
-  if (result != GATE_OK || gate->spares == POOL) {
+  if (result != GATE_OK || task->state == TASK_RESTING || gate->spares == POOL) {
     destroy(task);
     return;
   }
@@ -142,12 +142,13 @@ static enum gate_result resume(struct task *task, int arguments) {
   int status = lua_resume(task->coroutine, NULL, arguments, &results);
   bool was_stopped = leave(gate, &outer);
   bool waits = status == LUA_YIELD && task->state == TASK_WAITING;
+  bool rests = status == LUA_YIELD && task->state == TASK_RESTING;
   enum gate_result result = GATE_OK;
   if (waits) {
     task->was_stopped = task->was_stopped || was_stopped;
     result = GATE_WAITING;
   }
-  if (!waits && status != LUA_OK) result = fail(task, status, was_stopped);
+  if (!waits && !rests && status != LUA_OK) result = fail(task, status, was_stopped);
   gate->trace_of = NULL;
   assert(lua_gettop(gate->main) == top);
   (void)top;
@@ -181,6 +182,11 @@ enum gate_result task_continue(struct task *task) {
   task->results = 0;
   task->undo = NULL;
   return resume(task, results);
+}
+
+int task_rest(lua_State *state, struct task *task, lua_KFunction next) {
+  task->state = TASK_RESTING;
+  return lua_yieldk(state, 0, 0, next);
 }
 
 /* ---- waiting ------------------------------------------------------------------------------- */

@@ -22,7 +22,12 @@
 struct generation;
 struct session;
 
-enum task_state { TASK_RUNNING, TASK_WAITING, TASK_READY };
+enum task_state {
+  TASK_RUNNING,
+  TASK_WAITING,
+  TASK_READY,
+  TASK_RESTING /* It has done what it had to do, and may be continued with something else. */
+};
 
 enum task_cancel {
   CANCEL_NONE,
@@ -55,10 +60,14 @@ struct task *task_take(struct gate *gate);
  * case it has ended, and the task may be given back. */
 enum gate_result task_start(struct task *task, lua_CFunction body);
 
-/* Continues a task that is ready. */
+/* Continues a task that is ready or rests. */
 enum gate_result task_continue(struct task *task);
 
-/* Gives back a task that has ended with this result. */
+/* Suspends the task until its next entry: `return task_rest(state, task, next)`. The entry ends
+ * with GATE_OK, and the next one, task_continue(), calls `next`. */
+int task_rest(lua_State *state, struct task *task, lua_KFunction next);
+
+/* Gives back a task that rests, or has ended with this result. */
 void task_give(struct task *task, enum gate_result result);
 
 /* ---- waiting ------------------------------------------------------------------------------- */

@@ -100,7 +100,7 @@ static int count_levels(lua_State *of) {
   return there;
 }
 
-/* Whether the last level is the C function that the server itself calls. */
+/* Whether the last level is a C function that the server itself calls. */
 static bool ends_in_server(lua_State *of, int count) {
   lua_Debug about;
   return count > 0 && lua_getstack(of, count - 1, &about) && lua_getinfo(of, "Sn", &about) &&
@@ -113,7 +113,7 @@ size_t traceback_write(lua_State *state, lua_State *of, int level, char *text, s
   lua_Debug about;
   int count = count_levels(of);
   bool is_deep = count == DEPTH_MAX;
-  if (!is_deep && ends_in_server(of, count)) count--;
+  while (!is_deep && ends_in_server(of, count)) count--;
   add(&written, "stack traceback:");
   int skipped = count - level - FIRST - LAST;
   for (int i = level; i < count && lua_getstack(of, i, &about); i++) {

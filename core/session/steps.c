@@ -272,7 +272,7 @@ enum status session_send_stream(struct session *session, int reference) {
 }
 
 /* A suspended session has done so already. */
-static void consume_request(struct session *session) {
+static inline void consume_request(struct session *session) {
   if (session->length == 0) return;
   if (!session->handler->framing) narrow(session, session->length);
   session_consume(session, session->length);
