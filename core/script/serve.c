@@ -83,8 +83,9 @@ static bool show_input(lua_State *state, const struct generation *generation,
   return is_shown;
 }
 
-/* Asks request_complete. What it looks at meanwhile is counted. */
-static void ask(lua_State *state, const struct generation *generation, struct session *session) {
+/* Asks request_complete. What it looks at meanwhile is counted. True: there is a request to be
+ * answered. */
+static bool ask(lua_State *state, const struct generation *generation, struct session *session) {
   drop_answered(state, session);
   struct span input = session_input(session);
   bool is_shown = show_input(state, generation, session, input);
@@ -92,9 +93,11 @@ static void ask(lua_State *state, const struct generation *generation, struct se
   lua_pushvalue(state, REQUEST_COMPLETE);
   if (!is_shown) client_mark(session, CLIENT_IS_ASKED);
   call_at_once(state, generation, LUA_MULTRET, SESSION_ASK, ban_in_request_complete);
-  if (is_shown) return;
-  client_unmark(session, CLIENT_IS_ASKED);
-  generation->script->asked.bytes += session_take_looked(session);
+  if (!is_shown) {
+    client_unmark(session, CLIENT_IS_ASKED);
+    generation->script->asked.bytes += session_take_looked(session);
+  }
+  return verdict_take(state, generation, session, input.length);
 }
 
 /* What holds for this connection: its own word, else the protocol's. */
@@ -272,16 +275,6 @@ static void finish(lua_State *state, const struct generation *generation, struct
   }
 }
 
-/* Where a request is complete, answers it at once. */
-static void ask_and_answer(lua_State *state, const struct generation *generation,
-                           struct session *session) {
-  ask(state, generation, session);
-  if (!verdict_take(state, generation, session, session_input(session).length)) return;
-  lua_settop(state, TOP);
-  begin_answer(state, generation, session);
-  finish_answer(state, generation, session);
-}
-
 static void pull(lua_State *state, const struct generation *generation, struct session *session) {
   struct memory *memory = &generation->script->memory;
   memory_use_server_reserve(memory, false);
@@ -292,12 +285,13 @@ static void pull(lua_State *state, const struct generation *generation, struct s
   finish(state, generation, session, SESSION_PULL);
 }
 
-__attribute__((noinline)) static void do_step(lua_State *state, const struct generation *generation,
+/* Does a step other than SESSION_ANSWER. True: SESSION_ANSWER is next, at once. */
+__attribute__((noinline)) static bool do_step(lua_State *state, const struct generation *generation,
                                               struct session *session, enum session_step step) {
   switch (step) {
-  case SESSION_ASK: ask_and_answer(state, generation, session); return;
-  case SESSION_PULL: pull(state, generation, session); return;
-  case SESSION_CLOSE: begin_close(state, generation, session); return;
+  case SESSION_ASK: return ask(state, generation, session);
+  case SESSION_PULL: pull(state, generation, session); return false;
+  case SESSION_CLOSE: begin_close(state, generation, session); return false;
   case SESSION_CONNECT:
     push_function(state, generation, FUNCTION_HANDLE_CONNECT);
     call_with_self(state, generation, 1, step);
@@ -306,6 +300,7 @@ __attribute__((noinline)) static void do_step(lua_State *state, const struct gen
   default: begin_error(state, generation, session);
   }
   finish(state, generation, session, step);
+  return false;
 }
 
 static int next_entry(lua_State *state, int status, lua_KContext context);
@@ -328,11 +323,10 @@ static int do_steps(lua_State *state, struct task *task, bool is_first) {
                           "this version of the protocol takes no requests");
       continue;
     }
-    if (step == SESSION_ANSWER) {
+    if (step == SESSION_ANSWER || do_step(state, generation, session, step)) {
       begin_answer(state, generation, session);
       finish_answer(state, generation, session);
-    } else
-      do_step(state, generation, session, step);
+    }
     if (step == SESSION_CLOSE) break;
     lua_settop(state, TOP);
     if (watchdog_restarted_at() - started >= SHARE_OF_TIME) session_yield(session);
