@@ -13,9 +13,19 @@ static const char sessions_key;
 static const char methods_key;
 
 /* The upvalues of index_client(): the protocol, the names of the fields that are made when they are
- * read, and the methods. Names are compared by address, because Lua keeps one copy of a short
- * string. */
-enum { PROTOCOL = 1, CLIENT_ADDRESS, HOST, SERVER, INCOMING, AT_END, METHODS, UPVALUES = METHODS };
+ * read, the methods, and the addresses of the names. Names are compared by address, because Lua
+ * keeps one copy of a short string. */
+enum {
+  PROTOCOL = 1,
+  CLIENT_ADDRESS,
+  HOST,
+  SERVER,
+  INCOMING,
+  AT_END,
+  METHODS,
+  ADDRESSES,
+  UPVALUES = ADDRESSES
+};
 
 struct session *client_session(lua_State *state, int index) {
   index = lua_absindex(state, index);
@@ -80,8 +90,9 @@ static int inherit(lua_State *state) {
 static int field_named(lua_State *state, int key) {
   if (lua_type(state, key) != LUA_TSTRING) return PROTOCOL;
   const char *name = lua_tostring(state, key);
+  const char *const *addresses = lua_touserdata(state, lua_upvalueindex(ADDRESSES));
   int field = AT_END;
-  while (field > PROTOCOL && name != lua_tostring(state, lua_upvalueindex(field))) field--;
+  while (field > PROTOCOL && name != addresses[field]) field--;
   return field;
 }
 
@@ -133,6 +144,10 @@ void client_push_metatable(lua_State *state, int protocol) {
   lua_pushliteral(state, "incoming");
   lua_pushliteral(state, "eof");
   client_push_methods(state);
+  int top = lua_gettop(state);
+  const char **addresses = lua_newuserdatauv(state, METHODS * sizeof *addresses, 0);
+  for (int field = CLIENT_ADDRESS; field <= AT_END; field++)
+    addresses[field] = lua_tostring(state, top - METHODS + field);
   lua_pushcclosure(state, index_client, UPVALUES);
   lua_setfield(state, -2, "__index");
 }

@@ -6,13 +6,8 @@
 #include "script/ban.h"
 #include "script/client.h"
 
-/* The version whose code runs. */
-static const struct generation *running(const struct script *script) {
-  return script->running ? script->running : script->generation;
-}
-
 struct span push_encode(lua_State *state, struct script *script, int first, const char *name) {
-  int encode = running(script)->functions[FUNCTION_ENCODE];
+  int encode = script_running(script)->functions[FUNCTION_ENCODE];
   if (encode == LUA_NOREF) {
     luaL_checktype(state, first, LUA_TSTRING);
     luaL_argcheck(state, lua_gettop(state) == first, first + 1,

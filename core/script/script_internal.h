@@ -9,6 +9,7 @@
 #include "script/generation.h"
 #include "script/memory.h"
 #include "script/script.h"
+#include "script/subscriptions.h"
 
 struct reload;
 
@@ -38,6 +39,7 @@ struct script {
   struct generation *older;      /* The generations before it that still have sessions. */
   struct generation *running;    /* The generation that Lua runs for; NULL: none, or the newest. */
   struct tasks tasks;
+  struct subscriptions subscriptions; /* To the topics of topic.c. */
   struct collector collector;
   struct world *world;    /* The loop's; `own_world` if there is none. */
   struct world own_world; /* Nobody runs it. */
@@ -53,6 +55,11 @@ void script_rest_collector(struct script *script);
 
 /* The time of the script, in ms: the world's, or that of its simulation. */
 int64_t script_now(const struct script *script);
+
+/* The version whose code runs. */
+static inline const struct generation *script_running(const struct script *script) {
+  return script->running ? script->running : script->generation;
+}
 
 /* Frees a generation that has no sessions. */
 void script_free_generation(struct script *script, struct generation *generation);

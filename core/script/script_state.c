@@ -18,6 +18,7 @@
 #include "script/settings.h"
 #include "script/sleep.h"
 #include "script/task.h"
+#include "script/topic.h"
 
 static void take_name(struct script *script) {
   const char *start = strrchr(script->options.path, '/');
@@ -86,6 +87,7 @@ static int prepare(lua_State *state) {
   atomic_install(state);
   sleep_install(state);
   every_install(state, script);
+  topic_install(state, script);
   push_install(state, script);
   return 0;
 }
@@ -202,5 +204,6 @@ void script_destroy(struct script *script) {
   task_free_pool(&script->gate);
   gate_close(&script->gate);
   world_deinit(&script->own_world);
+  subscriptions_deinit(&script->subscriptions);
   free(script);
 }

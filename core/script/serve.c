@@ -14,6 +14,7 @@
 #include "script/sent.h"
 #include "script/serve_stack.h"
 #include "script/task.h"
+#include "script/topic.h"
 #include "script/verdict.h"
 #include "script/watchdog.h"
 #include "session/session.h"
@@ -470,7 +471,9 @@ static void cancel(struct handler *handler, struct session *session) {
 }
 
 static void forget_client(struct handler *handler, struct session *session) {
-  client_forget(((struct generation *)handler)->script->gate.main, session);
+  struct script *script = ((struct generation *)handler)->script;
+  topic_forget(script, session);
+  client_forget(script->gate.main, session);
 }
 
 static void migrate(struct handler *handler, struct session *session, struct handler *successor) {

@@ -13,6 +13,8 @@ static bool is_over(const struct session *session) {
   return session->state >= STATE_CLOSING || session->closes != CLOSES_NOT || session->closes_after;
 }
 
+bool session_takes_pushes(const struct session *session) { return !is_over(session); }
+
 /* How many pushed bytes may wait at most. Those of responses do not count: the sum that is kept is
  * too high while a response waits behind pushed bytes that were sent, but never over what waits. */
 static size_t pushed_bytes(struct session *session) {

@@ -20,6 +20,9 @@ enum push_result {
   PUSH_NO_MEMORY
 };
 
+/* Whether session_push() is not PUSH_OVER. */
+bool session_takes_pushes(const struct session *session);
+
 /* Queues bytes. They go out behind what is queued, but not within a response: where a response has
  * begun and is not complete, they wait until it is. `now` is in ms. */
 enum push_result session_push(struct session *session, const char *bytes, size_t length,

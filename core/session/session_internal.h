@@ -54,6 +54,7 @@ struct session {
   int64_t asked_at;    /* When that was. */
   void *task;          /* The handler's, while the session is suspended. */
   int64_t waits_since; /* When the step was suspended for the first time. */
+  void *attachment;    /* The handler's: see session_attachment(). */
   int client;
   unsigned marks : 8;
   unsigned stream_pause : 8; /* ms; 0: the stream had something when it was last asked. */

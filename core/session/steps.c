@@ -402,6 +402,12 @@ int session_client(const struct session *session) { return session->client; }
 
 void session_set_client(struct session *session, int client) { session->client = client; }
 
+void *session_attachment(const struct session *session) { return session->attachment; }
+
+void session_set_attachment(struct session *session, void *attachment) {
+  session->attachment = attachment;
+}
+
 unsigned session_marks(const struct session *session) { return session->marks; }
 
 void session_set_marks(struct session *session, unsigned marks) { session->marks = marks & 0xff; }

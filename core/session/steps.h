@@ -157,6 +157,11 @@ void session_closed(struct session *session);
 int session_client(const struct session *session);
 void session_set_client(struct session *session, int client);
 
+/* The handler's own pointer; NULL at first. The handler takes back what it stands for in
+ * handler->forget_client, which is called if the session has a client. */
+void *session_attachment(const struct session *session);
+void session_set_attachment(struct session *session, void *attachment);
+
 /* Eight bits for the handler's own use; 0 at first. */
 unsigned session_marks(const struct session *session);
 void session_set_marks(struct session *session, unsigned marks);

@@ -97,6 +97,7 @@ local function class_faults(texts, seen)
   end
   local parlance = definitions.parse(texts.parlance)
   add(faults, definitions.differences("parlance.Connection", definitions.names(parlance, "Connection"), seen.self))
+  add(faults, definitions.differences("parlance.Topic", definitions.names(parlance, "Topic"), seen["parlance.Topic"]))
   local entry = {}
   for name in pairs(seen["parlance.files.Entry"]) do
     if not seen["parlance.files.About"][name] then entry[name] = true end

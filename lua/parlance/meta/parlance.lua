@@ -62,6 +62,35 @@ function parlance.every(seconds, f) end
 ---@return "cancelled"|"cannot wait"|nil code
 function parlance.sleep(seconds) end
 
+--- What parlance.topic() returns. Connections that subscribe are sent what is published.
+---@class parlance.Topic
+local Topic = {}
+
+--- Subscribes a connection. A connection that has subscribed keeps its place. The end of the connection unsubscribes it.
+--- An edit of the script does not. Where `self:send` may not be called, this raises an error, too.
+---@param connection parlance.Connection
+---@return boolean is_subscribed
+---@return "closed"? why the connection is over
+function Topic:subscribe(connection) end
+
+--- Unsubscribes a connection.
+---@param connection parlance.Connection
+---@return boolean was_subscribed
+function Topic:unsubscribe(connection) end
+
+--- Sends bytes to all subscribers, in the order in which they subscribed, as `self:send` does. The bytes are in memory
+--- once for all of them. A protocol with `encode` makes them of all arguments.
+---@param data any a string, or what `encode` takes
+---@param ... any
+---@return integer count for how many connections the bytes were queued
+function Topic:publish(data, ...) end
+
+--- Returns the topic with this name. A service has one of each name, in all its versions.
+---@param name string
+---@param options? { slow?: "close"|"drop" } a client that cannot take a message is closed (default), or misses it
+---@return parlance.Topic
+function parlance.topic(name, options) end
+
 ---@class parlance.Address
 ---@field host string numeric; "unix" for a client on a Unix socket
 ---@field port integer 0 for a Unix socket
