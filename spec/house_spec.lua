@@ -41,8 +41,8 @@ local DOORS <const> = {
 local INNER_DOORS <const> = {
   modules = { "client.h", "file_value.h", "framing_value.h", "replaced.h", "script_internal.h" },
   reload = {
-    "ban.h", "client.h", "every.h", "file_value.h", "gate.h", "generation.h", "memory.h", "module_names.h",
-    "script_internal.h", "serve.h", "settings.h", "sorted_keys.h", "watchdog.h",
+    "ban.h", "client.h", "file_value.h", "gate.h", "generation.h", "memory.h", "module_names.h",
+    "script_internal.h", "serve.h", "settings.h", "sorted_keys.h", "task_handle.h", "watchdog.h",
   },
 }
 

@@ -47,6 +47,7 @@ static void add_options(struct checker *checker, const struct script_options *op
     add_bytes(checker, "--memory-limit", (int64_t)options->memory_limit);
   add_bytes(checker, "--max-request", options->max_request);
   add_bytes(checker, "--max-unsent", options->max_unsent);
+  add_bytes(checker, "--max-tasks", options->max_tasks);
   add_seconds(checker, "--call-timeout", options->call_timeout);
   add_seconds(checker, "--request-timeout", options->request_timeout);
   add_seconds(checker, "--idle-timeout", options->idle_timeout);

@@ -13,7 +13,7 @@
 /* The ms that a check may take. Playing transcripts takes 2 s of it; the rest is for loading. */
 enum { CHECKER_TIME = 20000 };
 
-enum { CHECKER_NUMBERS_MAX = 8, CHECKER_NUMBER_MAX = 24 };
+enum { CHECKER_NUMBERS_MAX = 12, CHECKER_NUMBER_MAX = 24 };
 
 struct checker {
   struct child_command plan; /* The command, which points to `words`. */

@@ -59,6 +59,10 @@ bool option_set_bytes(const char *name, const char *text, void *field) {
   return parse_whole(name, text, 1, max_bytes, true, "a number of bytes from 1 up", field);
 }
 
+bool option_set_max_tasks(const char *name, const char *text, void *field) {
+  return parse_whole(name, text, 1, 1000000000, false, "a whole number from 1 up", field);
+}
+
 static bool set_size(const char *name, const char *text, int64_t low, int64_t high, bool with_unit,
                      const char *wanted, size_t *field) {
   int64_t value;

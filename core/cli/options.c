@@ -22,7 +22,8 @@ static struct script_entry fresh_entry(void) {
                                           .request_timeout = LIMIT_NOT_GIVEN,
                                           .idle_timeout = LIMIT_NOT_GIVEN,
                                           .write_timeout = LIMIT_NOT_GIVEN,
-                                          .response_timeout = LIMIT_NOT_GIVEN}};
+                                          .response_timeout = LIMIT_NOT_GIVEN,
+                                          .max_tasks = LIMIT_NOT_GIVEN}};
 }
 
 static bool out_of_memory(void) {
@@ -145,6 +146,7 @@ struct known_option {
 static const struct known_option known_options[] = {
     {"listen", 'l', OF_SCRIPT, add_address, 0},
     {"max-connections", 0, OF_SCRIPT, option_set_max_connections, ENTRY(max_connections)},
+    {"max-tasks", 0, OF_SCRIPT, option_set_max_tasks, ENTRY(script.max_tasks)},
     {"max-request", 0, OF_SCRIPT, option_set_bytes, ENTRY(script.max_request)},
     {"max-unsent", 0, OF_SCRIPT, option_set_bytes, ENTRY(script.max_unsent)},
     {"request-timeout", 0, OF_SCRIPT, option_set_seconds, ENTRY(script.request_timeout)},

@@ -24,6 +24,7 @@ const char options_help[] =
     "      --idle-timeout S      between requests (default 300)\n"
     "      --write-timeout S     without progress of a peer that should read (default 30)\n"
     "      --response-timeout S  that an answer may wait (default 60)\n"
+    "      --max-tasks N         that run beside its requests (default 10000)\n"
     "      --call-timeout S      of processor time, for one call into the script (default 1)\n"
     "      --memory-limit BYTES  of the script's Lua state (default: none)\n"
     "      --set NAME=VALUE      parlance.settings.NAME of the script; repeatable. See --help "

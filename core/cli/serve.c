@@ -253,6 +253,7 @@ static int run(const struct options *options, struct served *served, struct worl
   }
   for (size_t i = 0; i < options->script_count; i++) {
     reload_set_wake(served[i].script, NULL, NULL);
+    script_end_tasks(served[i].script);
   }
   server_destroy(server);
   return status;

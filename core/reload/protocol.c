@@ -130,13 +130,12 @@ static int64_t time_limit(lua_State *state, int protocol, const char *path, cons
 }
 
 static lua_Integer whole_number(lua_State *state, int protocol, const char *path, const char *key,
-                                lua_Integer otherwise, lua_Integer max) {
+                                const char *what, lua_Integer otherwise, lua_Integer max) {
   lua_Integer value = otherwise;
   if (lua_getfield(state, protocol, key) != LUA_TNIL) {
     int is_whole = 0;
     if (lua_type(state, -1) == LUA_TNUMBER) value = lua_tointegerx(state, -1, &is_whole);
-    if (!is_whole || value < 1 || value > max)
-      complain(state, path, key, "a whole number of bytes in range");
+    if (!is_whole || value < 1 || value > max) complain(state, path, key, what);
   }
   lua_pop(state, 1);
   return value;
@@ -146,12 +145,13 @@ static void read_limits(lua_State *state, struct generation *generation, int pro
                         const struct script_options *options) {
   const char *path = options->path;
   struct limits *limits = &generation->handler.limits;
-  lua_Integer max_request =
-      whole_number(state, protocol, path, "max_request", default_max_request, PTRDIFF_MAX / 4);
+  static const char of_bytes[] = "a whole number of bytes in range";
+  lua_Integer max_request = whole_number(state, protocol, path, "max_request", of_bytes,
+                                         default_max_request, PTRDIFF_MAX / 4);
   if (options->max_request != LIMIT_NOT_GIVEN) max_request = options->max_request;
   limits->max_request = (size_t)max_request;
-  lua_Integer max_unsent =
-      whole_number(state, protocol, path, "max_unsent", default_max_unsent, PTRDIFF_MAX / 4);
+  lua_Integer max_unsent = whole_number(state, protocol, path, "max_unsent", of_bytes,
+                                        default_max_unsent, PTRDIFF_MAX / 4);
   if (options->max_unsent != LIMIT_NOT_GIVEN) max_unsent = options->max_unsent;
   limits->max_unsent = (size_t)max_unsent;
   limits->request_timeout = time_limit(state, protocol, path, "request_timeout",
@@ -162,7 +162,12 @@ static void read_limits(lua_State *state, struct generation *generation, int pro
                                      default_write_timeout);
   limits->response_timeout = time_limit(state, protocol, path, "response_timeout",
                                         options->response_timeout, default_response_timeout);
-  generation->blocksize = whole_number(state, protocol, path, "blocksize", 65536, BLOCKSIZE_MAX);
+  generation->blocksize =
+      whole_number(state, protocol, path, "blocksize", of_bytes, 65536, BLOCKSIZE_MAX);
+  lua_Integer max_tasks =
+      whole_number(state, protocol, path, "max_tasks", "a whole number of tasks, from 1 to 1e9",
+                   GENERATION_MAX_TASKS, 1000000000);
+  if (options->max_tasks == LIMIT_NOT_GIVEN) generation->max_tasks = (size_t)max_tasks;
 }
 
 static size_t read_text(lua_State *state, int protocol, const char *path, const char *key,

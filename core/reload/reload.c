@@ -9,8 +9,8 @@
 #include "reload/reload_log.h"
 #include "reload/takeover.h"
 #include "reload/version.h"
-#include "script/every.h"
 #include "script/script_internal.h"
+#include "script/task_handle.h"
 
 /* The ms for which a file may be missing while it is being replaced. */
 enum { PATIENCE = 500 };
@@ -429,7 +429,7 @@ bool reload_load_first(struct script *script, const char **error) {
     return false;
   }
   script->generation->since = clock ? (int64_t)(clock->monotonic * 1000) : clock_milliseconds();
-  every_begin(script->generation);
+  task_handle_begin_all(script->generation);
   return true;
 }
 

@@ -4,8 +4,8 @@
 #include <stdio.h>
 
 #include "script/ban.h"
-#include "script/every.h"
 #include "script/script_internal.h"
+#include "script/task_handle.h"
 #include "script/watchdog.h"
 
 /* ---- state --------------------------------------------------------------------------------- */
@@ -79,10 +79,11 @@ void takeover_find_dropped(struct script *script, const struct generation *next,
 
 /* ---- generations --------------------------------------------------------------------------- */
 
-/* The last connection has left the generation. */
+/* The last connection has left the generation, or its last task has ended. */
 static void retire(struct handler *handler) {
   struct generation *generation = (struct generation *)handler;
   struct script *script = generation->script;
+  if (generation->task_count > 0) return;
   struct generation **link = &script->older;
   while (*link != generation) link = &(*link)->next;
   *link = generation->next;
@@ -91,6 +92,7 @@ static void retire(struct handler *handler) {
 
 void takeover_run(struct script *script, struct generation *next, int64_t now) {
   struct generation *old = script->generation;
+  task_handle_cancel_background(old);
   script->generation = next;
   next->since = now;
   old->next = script->older;
@@ -99,8 +101,7 @@ void takeover_run(struct script *script, struct generation *next, int64_t now) {
     one->handler.successor = &next->handler;
     one->handler.on_unused = retire;
   }
-  every_end(old);
-  every_begin(next);
+  task_handle_begin_all(next);
 }
 
 void takeover_free_old(struct script *script) {

@@ -60,6 +60,8 @@ struct generation *version_make(struct script *script, const struct sources *as_
     return NULL;
   }
   generation_init(generation, script, &serve_handler);
+  if (script->options.max_tasks != LIMIT_NOT_GIVEN)
+    generation->max_tasks = (size_t)script->options.max_tasks;
   generation->number = script->generation ? script->generation->number + 1 : 1;
   if (run_version(script, generation, as_read)) {
     generation->fingerprint = sources_fingerprint(generation->sources);

@@ -8,6 +8,7 @@
 #include "script/gate.h"
 #include "script/task.h"
 #include "script/watchdog.h"
+#include "script/within.h"
 
 /* Limits for closing coroutines within each other: Lua 5.4 counts nested C calls for each coroutine
  * anew, so that it does not protect the C stack here. */
@@ -55,7 +56,7 @@ static bool reset(lua_State *state, lua_State *coroutine, int *status) {
     return false;
   }
   const char *no_wait = gate->no_wait;
-  gate->no_wait = "in a variable that coroutine.close closes";
+  if (!no_wait) gate->no_wait = "in a variable that coroutine.close closes";
   gate->closing++;
   lua_State *outer = watchdog_switch(coroutine);
   *status = lua_resetthread(coroutine);
@@ -223,6 +224,8 @@ static int coroutine_yield(lua_State *state) {
   if (gate_has_mark(state, GATE_OWN))
     return luaL_error(state,
                       "coroutine.yield works only in a coroutine that the script has made itself");
+  if (within_is_in(gate_of(state)->running, state))
+    return luaL_error(state, "coroutine.yield cannot leave parlance.within");
   return lua_yield(state, lua_gettop(state));
 }
 

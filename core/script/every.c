@@ -2,174 +2,122 @@
 
 #include <lauxlib.h>
 #include <math.h>
-#include <stdio.h>
 
 #include "base/clock.h"
 #include "script/script_internal.h"
-#include "session/reason.h"
-
-/* The most tasks of a script. */
-enum { TASKS_MAX = 10000 };
+#include "script/task.h"
+#include "script/task_handle.h"
 
 /* The limits of the time between two runs, in seconds. */
 static const double shortest = 0.001, longest = 1e9;
 
-static const char class_name[] = "parlance.task";
-
-/* A userdata whose user value is the function. The registry holds a task until it has ended. */
+/* The user value of the handle is the function. Between two runs it has no coroutine. */
 struct every {
-  struct timer timer;            /* First, so that a pointer to it points to the task. */
-  struct generation *generation; /* NULL: the task has ended. */
-  struct every *next;
-  struct every *previous;
-  double seconds; /* The time between two runs. */
+  struct task_handle handle; /* First, so that a pointer to it points to the whole. */
+  struct timer timer;
   double due;     /* When the next run is due, in ms; not rounded, so that no error adds up. */
-  int reference;  /* In the registry. */
-  bool is_running;
+  bool is_ending; /* It is cancelled while it runs. */
 };
 
 /* ---- time ---------------------------------------------------------------------------------- */
 
-/* Cannot fail: launch() has put the timer into the heap, where it keeps its place. */
-static void schedule(struct every *task, int64_t now) {
-  int64_t when = (int64_t)ceil(task->due);
-  struct timer_heap *timers = &task->generation->script->world->timers;
-  (void)timer_set(timers, &task->timer, when > now ? when : now + 1);
+static struct timer_heap *timers_of(const struct every *every) {
+  return &every->handle.generation->script->world->timers;
 }
 
-static void begin(struct every *task, int64_t now) {
-  task->due = (double)now + task->seconds * 1000;
-  schedule(task, now);
+/* Cannot fail: the timer was put into the heap when it was made, and keeps its place there. */
+static void schedule(struct every *every, int64_t now) {
+  int64_t when = (int64_t)ceil(every->due);
+  (void)timer_set(timers_of(every), &every->timer, when > now ? when : now + 1);
+}
+
+static void begin(struct task_handle *handle) {
+  struct every *every = (struct every *)handle;
+  int64_t now = script_now(handle->generation->script);
+  every->due = (double)now + handle->seconds * 1000;
+  schedule(every, now);
 }
 
 /* Runs that were missed are not made up for. */
-static void schedule_next(struct every *task, int64_t now) {
-  double period = task->seconds * 1000, late = (double)now - task->due;
-  task->due += period * (late > 0 ? floor(late / period) + 1 : 1);
-  schedule(task, now);
+static void schedule_next(struct every *every) {
+  int64_t now = script_now(every->handle.generation->script);
+  double period = every->handle.seconds * 1000, late = (double)now - every->due;
+  every->due += period * (late > 0 ? floor(late / period) + 1 : 1);
+  schedule(every, now);
 }
 
-/* ---- a task -------------------------------------------------------------------------------- */
+/* ---- runs ---------------------------------------------------------------------------------- */
 
-static void link_task(struct every *task, struct generation *generation) {
-  task->generation = generation;
-  task->previous = generation->last_every;
-  if (task->previous)
-    task->previous->next = task;
-  else
-    generation->first_every = task;
-  generation->last_every = task;
-  generation->script->tasks.count++;
-}
-
-/* Ends a task. Cannot raise, because it does not allocate. The registry holds a running task until
- * it returns. */
-static void end(lua_State *state, struct every *task) {
-  struct generation *generation = task->generation;
-  struct tasks *tasks = &generation->script->tasks;
-  if (task->previous)
-    task->previous->next = task->next;
-  else
-    generation->first_every = task->next;
-  if (task->next)
-    task->next->previous = task->previous;
-  else
-    generation->last_every = task->previous;
-  timer_cancel(&generation->script->world->timers, &task->timer);
-  tasks->count--;
-  task->generation = NULL;
-  lua_rawgeti(state, LUA_REGISTRYINDEX, task->reference);
+/* Gives the function up. Only changes fields that exist, so that it cannot raise. */
+static void end(struct every *every) {
+  struct task_handle *handle = &every->handle;
+  lua_State *state = handle->generation->script->gate.main;
+  timer_cancel(timers_of(every), &every->timer);
+  lua_rawgeti(state, LUA_REGISTRYINDEX, handle->reference);
   lua_pushnil(state);
-  lua_setiuservalue(state, -2, 1);
+  lua_setiuservalue(state, -2, TASK_HANDLE_VALUE);
   lua_pop(state, 1);
-  if (!task->is_running) luaL_unref(state, LUA_REGISTRYINDEX, task->reference);
+  task_handle_end(handle, TASK_CANCELLED);
 }
 
-void every_begin(struct generation *generation) {
-  int64_t now = script_now(generation->script);
-  for (struct every *task = generation->first_every; task; task = task->next) begin(task, now);
-}
-
-void every_end(struct generation *generation) {
-  struct every *next;
-  for (struct every *task = generation->first_every; task; task = next) {
-    next = task->next;
-    end(generation->script->gate.main, task);
-  }
-}
-
-void every_deinit(struct script *script) { script->tasks.are_refused = true; }
-
-/* ---- a run --------------------------------------------------------------------------------- */
-
-static int call(lua_State *state) {
-  const struct every *task = lua_touserdata(state, 1);
-  lua_rawgeti(state, LUA_REGISTRYINDEX, task->reference);
-  lua_getiuservalue(state, -1, 1);
-  lua_call(state, 0, 0);
-  return 0;
-}
-
-static void log_failure(struct script *script, const struct every *task, enum gate_result result,
-                        int64_t now) {
-  struct log_line line;
-  char every[64];
-  enum reason reason = result == GATE_OVERRUN     ? REASON_SCRIPT_OVERRUN
-                       : result == GATE_NO_MEMORY ? REASON_OUT_OF_MEMORY
-                                                  : REASON_SCRIPT_ERROR;
-  if (!log_begin_limited(&line, LOG_ERROR, reason_name(reason), &script->tasks.failures, now))
+static void cancel(struct task_handle *handle) {
+  struct every *every = (struct every *)handle;
+  if (!handle->task) {
+    end(every);
     return;
-  snprintf(every, sizeof every, "every %.14g s", task->seconds);
-  log_text(&line, "service", script->name);
-  log_text(&line, "task", every);
-  log_block(&line, "detail", script->gate.error);
-  log_end(&line);
+  }
+  every->is_ending = true;
+  task_cancel(handle->task);
 }
 
-static void run(struct script *script, struct every *task) {
-  struct generation *outer = script->running;
-  script->running = task->generation;
-  script->collector.is_dirty = true;
-  task->is_running = true;
-  enum gate_result result = gate_run(&script->gate, call, task);
-  task->is_running = false;
-  script->running = outer;
-  int64_t now = script_now(script);
-  if (result != GATE_OK) log_failure(script, task, result, now);
-  if (task->generation)
-    schedule_next(task, now);
+static void finish(struct task_handle *handle, enum gate_result result) {
+  struct every *every = (struct every *)handle;
+  struct task *task = handle->task;
+  handle->task = NULL;
+  handle->is_logged = false;
+  task_give(task, result);
+  if (every->is_ending)
+    end(every);
   else
-    luaL_unref(script->gate.main, LUA_REGISTRYINDEX, task->reference);
+    schedule_next(every);
+}
+
+static const struct task_kind kind = {.begin = begin, .cancel = cancel, .finish = finish};
+
+/* Pushing these values cannot fail: see task.c. */
+static void run(struct every *every, struct task *task) {
+  struct task_handle *handle = &every->handle;
+  lua_State *state = task->gate->main, *coroutine = task->coroutine;
+  handle->task = task;
+  task->handle = handle;
+  task->generation = handle->generation;
+  lua_pushcfunction(coroutine, task_handle_body);
+  lua_pushlightuserdata(coroutine, handle);
+  lua_pushcfunction(coroutine, task_handle_failed);
+  lua_rawgeti(state, LUA_REGISTRYINDEX, handle->reference);
+  lua_getiuservalue(state, -1, TASK_HANDLE_VALUE);
+  lua_xmove(state, coroutine, 1);
+  lua_pop(state, 1);
+  task_handle_run(handle);
 }
 
 /* Its timer is not set any more. It is set to no time at all, which cannot fail now, so that it has
  * its place when the next time is known. */
 static void expire(struct timer *timer) {
-  struct every *task = (struct every *)timer;
-  struct script *script = task->generation->script;
+  struct every *every = (struct every *)((char *)timer - offsetof(struct every, timer));
+  struct script *script = every->handle.generation->script;
   (void)timer_set(&script->world->timers, timer, CLOCK_NEVER);
-  run(script, task);
+  struct task *task = task_take(&script->gate);
+  if (task)
+    run(every, task);
+  else {
+    task_handle_log_lack(&every->handle);
+    schedule_next(every);
+  }
   if (script->world->on_work) script->world->on_work(script->world);
 }
 
 /* ---- what scripts see ---------------------------------------------------------------------- */
-
-/* Takes the place of the timer in the heap. Returns why the task cannot be made, or NULL. */
-static const char *refusal(struct script *script, struct every *task) {
-  if (script->tasks.are_refused) return "no task can be made here";
-  if (script->tasks.count >= TASKS_MAX) return "too many tasks";
-  bool has_place = timer_set(&script->world->timers, &task->timer, CLOCK_NEVER) == STATUS_OK;
-  return has_place ? NULL : "not enough memory";
-}
-
-/* Starts a new task. It ends at once if its version has a successor already. */
-static void launch(lua_State *state, struct every *task, struct generation *generation) {
-  link_task(task, generation);
-  if (generation->handler.successor)
-    end(state, task);
-  else if (generation == generation->script->generation)
-    begin(task, script_now(generation->script));
-}
 
 /* every(seconds, f) */
 static int every(lua_State *state) {
@@ -179,64 +127,26 @@ static int every(lua_State *state) {
                 "must be a number of seconds from 0.001 to 1e9");
   luaL_checktype(state, 2, LUA_TFUNCTION);
   lua_settop(state, 2);
-  struct every *task = lua_newuserdatauv(state, sizeof *task, 1);
-  *task = (struct every){.timer.expire = expire, .seconds = seconds};
-  luaL_setmetatable(state, class_name);
+  struct every *new = (struct every *)task_handle_push(state, sizeof *new, &kind);
+  new->handle.seconds = seconds;
+  new->timer.expire = expire;
   lua_pushvalue(state, 2);
-  lua_setiuservalue(state, 3, 1);
-  lua_pushvalue(state, 3);
-  task->reference = luaL_ref(state, LUA_REGISTRYINDEX);
+  lua_setiuservalue(state, 3, TASK_HANDLE_VALUE);
   /* Finalizers may have made tasks before this line. After it, nothing allocates in Lua. */
-  const char *why = refusal(script, task);
+  bool is_background;
+  struct generation *maker = task_handle_maker(script, &is_background);
+  const char *why = task_handle_refusal(script, maker);
+  if (!why && timer_set(&script->world->timers, &new->timer, CLOCK_NEVER) != STATUS_OK)
+    why = "not enough memory";
   if (why) {
-    luaL_unref(state, LUA_REGISTRYINDEX, task->reference);
+    task_handle_discard(state, &new->handle);
     return luaL_error(state, "every: %s", why);
   }
-  launch(state, task, script->running ? script->running : script->generation);
+  if (task_handle_link(&new->handle, maker, true)) begin(&new->handle);
   return 1;
-}
-
-/* task:cancel() */
-static int cancel(lua_State *state) {
-  struct every *task = luaL_checkudata(state, 1, class_name);
-  if (!task->generation) {
-    lua_pushboolean(state, false);
-    lua_pushliteral(state, "finished");
-    return 2;
-  }
-  end(state, task);
-  lua_pushboolean(state, true);
-  return 1;
-}
-
-/* tostring(task) */
-static int describe(lua_State *state) {
-  const struct every *task = luaL_checkudata(state, 1, class_name);
-  lua_Debug about;
-  if (!task->generation) {
-    lua_pushfstring(state, "task: every %f s, finished", (lua_Number)task->seconds);
-    return 1;
-  }
-  lua_getiuservalue(state, 1, 1);
-  lua_getinfo(state, ">S", &about);
-  lua_pushfstring(state, "task: every %f s, %s:%d", (lua_Number)task->seconds, about.short_src,
-                  about.linedefined);
-  return 1;
-}
-
-static void add_class(lua_State *state) {
-  luaL_newmetatable(state, class_name);
-  lua_createtable(state, 0, 1);
-  lua_pushcfunction(state, cancel);
-  lua_setfield(state, -2, "cancel");
-  lua_setfield(state, -2, "__index");
-  lua_pushcfunction(state, describe);
-  lua_setfield(state, -2, "__tostring");
-  lua_pop(state, 1);
 }
 
 void every_install(lua_State *state, struct script *script) {
-  add_class(state);
   lua_pushlightuserdata(state, script);
   lua_pushcclosure(state, every, 1);
   lua_setfield(state, -2, "every");

@@ -21,6 +21,7 @@ void generation_init(struct generation *generation, struct script *script,
                      const struct handler *handler) {
   *generation = (struct generation){.handler = *handler,
                                     .script = script,
+                                    .max_tasks = GENERATION_MAX_TASKS,
                                     .input_key = LUA_NOREF,
                                     .request_key = LUA_NOREF,
                                     .close_key = LUA_NOREF,

@@ -12,8 +12,8 @@
 
 struct script;
 struct sources;
-struct every;
 struct task;
+struct task_handle;
 
 /* The functions of a protocol, in the order of generation_function_name(). */
 enum function {
@@ -35,6 +35,9 @@ enum { LISTEN_MAX = 256, EXAMPLE_MAX = 4096 };
 /* The most that one read of a file response may take, in bytes. */
 enum { BLOCKSIZE_MAX = 16 * 1024 * 1024 };
 
+/* The most tasks of a script if nothing else was said. */
+enum { GENERATION_MAX_TASKS = 10000 };
+
 /* The indices of the list `roots`. */
 enum root { ROOT_PROTOCOL = 1, ROOT_GLOBALS, ROOT_SOURCES };
 
@@ -48,10 +51,12 @@ struct generation {
   struct sources *sources; /* In `roots`, owned by Lua; NULL before the generation is prepared. */
   struct framing framing;  /* What handler.framing points to, unless that is NULL. */
   framing_push_request *push_request; /* Pushes the requests of this framing. */
-  struct every *first_every; /* The tasks that have not ended, in the order of their making. */
-  struct every *last_every;
-  struct task *resting; /* Tasks that serve, and wait for a session. */
+  struct task *resting;               /* Tasks that serve, and wait for a session. */
   unsigned resting_count;
+  struct task_handle *first_task; /* Those that have not ended, in the order of their making. */
+  struct task_handle *last_task;
+  size_t task_count;             /* How many these are. */
+  size_t max_tasks;              /* The most tasks of the script while this version serves. */
   int functions[FUNCTION_COUNT]; /* References; LUA_NOREF: the protocol lacks the function. */
   int input_key;        /* The reference of "request" with a framing, else of "incoming". */
   int request_key;      /* The reference of "request". */

@@ -63,6 +63,7 @@ struct script_options {
   int64_t idle_timeout;
   int64_t write_timeout;
   int64_t response_timeout;
+  int64_t max_tasks;
   const struct script_setting *settings; /* of two with one name the later one counts */
   size_t setting_count;
   const struct script_clock *clock; /* NULL: the system's. Else the script is being simulated: it is
@@ -116,7 +117,10 @@ struct script_asked script_asked(const struct script *script);
 /* The bytes that its Lua state takes; after a full collection if `collects`. */
 size_t script_memory(struct script *script, bool collects);
 
-/* All its sessions must have been destroyed. */
+/* Cancels and ends all tasks that run beside the requests. From then on none can be made. */
+void script_end_tasks(struct script *script);
+
+/* All its sessions must have been destroyed. Ends its tasks. */
 void script_destroy(struct script *script);
 
 #endif

@@ -15,9 +15,10 @@ struct reload;
 
 enum { NAME_MAX_LENGTH = 64 };
 
-/* The tasks of a script: see every.h. */
+/* The tasks of a script that run beside: see task_handle.h. */
 struct tasks {
   size_t count;              /* How many tasks have not ended. */
+  uint64_t ended;            /* How many have. */
   bool are_refused;          /* No task can be made: during save and restore, and at the end. */
   struct log_limit failures; /* Limits the lines about tasks that fail. */
 };

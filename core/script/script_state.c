@@ -17,8 +17,11 @@
 #include "script/serve.h"
 #include "script/settings.h"
 #include "script/sleep.h"
+#include "script/spawn.h"
 #include "script/task.h"
+#include "script/task_handle.h"
 #include "script/topic.h"
+#include "script/within.h"
 
 static void take_name(struct script *script) {
   const char *start = strrchr(script->options.path, '/');
@@ -86,7 +89,9 @@ static int prepare(lua_State *state) {
   lua_setfield(state, -2, "settings");
   atomic_install(state);
   sleep_install(state);
+  spawn_install(state, script);
   every_install(state, script);
+  within_install(state);
   topic_install(state, script);
   push_install(state, script);
   return 0;
@@ -128,7 +133,7 @@ int64_t script_now(const struct script *script) {
 }
 
 void script_free_generation(struct script *script, struct generation *generation) {
-  every_end(generation);
+  task_handle_forget_all(generation);
   script->collector.is_dirty = true;
   serve_end(generation);
   generation_unload(script->gate.main, generation);
@@ -198,9 +203,12 @@ size_t script_memory(struct script *script, bool collects) {
   return script->memory.used;
 }
 
+void script_end_tasks(struct script *script) { task_handle_end_all(script); }
+
 void script_destroy(struct script *script) {
+  script_end_tasks(script);
   if (script->generation) script_free_generation(script, script->generation);
-  every_deinit(script);
+  script->generation = NULL;
   task_free_pool(&script->gate);
   gate_close(&script->gate);
   world_deinit(&script->own_world);

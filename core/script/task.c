@@ -2,16 +2,21 @@
 
 #include <assert.h>
 #include <lauxlib.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "script/generation.h"
 #include "script/script_internal.h"
 #include "script/watchdog.h"
+#include "script/within.h"
 #include "session/steps.h"
 
 /* The most tasks that wait in the pool for the next entry. */
 enum { POOL = 64 };
+
+/* The longest time-out of a wait, in seconds. */
+static const double longest_wait = 1e9;
 
 /* ---- the pool ------------------------------------------------------------------------------ */
 
@@ -68,11 +73,23 @@ void task_give(struct task *task, enum gate_result result) {
   }
   lua_settop(task->coroutine, 0);
   task->cancel = CANCEL_NONE;
-  task->was_stopped = false;
+  task->was_stopped = task->is_interrupted = task->is_new = false;
   task->session = NULL;
+  task->handle = NULL;
   task->next = gate->spare;
   gate->spare = task;
   gate->spares++;
+}
+
+void task_leave_coroutine(struct task *task) { destroy(task); }
+
+void task_drop(struct task *task) {
+  struct world *world = task->generation->script->world;
+  if (task->undo) task->undo(task);
+  within_drop(task);
+  timer_cancel(&world->timers, &task->timer);
+  ready_remove(&world->ready, &task->turn);
+  destroy(task);
 }
 
 void task_free_pool(struct gate *gate) {
@@ -177,6 +194,10 @@ enum gate_result task_start(struct task *task, lua_CFunction body) {
   return start(task, body, task);
 }
 
+enum gate_result task_start_prepared(struct task *task) {
+  return resume(task, lua_gettop(task->coroutine) - 1);
+}
+
 enum gate_result task_continue(struct task *task) {
   int results = task->results;
   task->results = 0;
@@ -211,7 +232,8 @@ void task_install(lua_State *state) {
 }
 
 static bool is_cancelled(const struct gate *gate) {
-  return gate->running && gate->running->cancel == CANCEL_RAISED;
+  const struct task *task = gate->running;
+  return task && (task->cancel == CANCEL_RAISED || task->unwinds_to);
 }
 
 bool task_is_stopped(const struct gate *gate) {
@@ -229,8 +251,13 @@ int task_handle_error(lua_State *state) {
   return 1;
 }
 
+/* Ends what the task does, or only what it does within a deadline. */
 static int raise_cancel(lua_State *state, struct task *task) {
-  task->cancel = CANCEL_RAISED;
+  task->is_interrupted = false;
+  if (task->cancel == CANCEL_ASKED)
+    task->cancel = CANCEL_RAISED;
+  else
+    task->unwinds_to = within_find_over(task);
   lua_rawgetp(state, LUA_REGISTRYINDEX, task->gate->cancelled);
   return lua_error(state);
 }
@@ -274,11 +301,10 @@ struct task *task_begin_wait(lua_State *state, const char *name) {
   struct task *task = gate->running;
   if (task && task->cancel == CANCEL_ASKED) raise_cancel(state, task);
   if (is_cancelled(gate)) {
-    lua_pushnil(state);
-    lua_pushliteral(state, "cancelled");
-    lua_pushliteral(state, "cancelled");
+    task_push_failure(state, "cancelled");
     return NULL;
   }
+  if (task && task->within && within_find_over(task)) raise_cancel(state, task);
   if (gate->no_wait) luaL_error(state, "%s cannot wait %s", name, gate->no_wait);
   lua_State *stuck = find_stuck(state);
   if (!stuck && task) return task;
@@ -289,17 +315,49 @@ struct task *task_begin_wait(lua_State *state, const char *name) {
   return NULL;
 }
 
-static int after_wait(lua_State *state, int status, lua_KContext base) {
+void task_check_cancel(lua_State *state) {
   struct task *task = gate_of(state)->running;
+  if (task->cancel == CANCEL_ASKED || task->is_interrupted) raise_cancel(state, task);
+}
+
+static int after_wait(lua_State *state, int status, lua_KContext base) {
   (void)status;
-  if (task->cancel == CANCEL_ASKED) return raise_cancel(state, task);
+  task_check_cancel(state);
   return lua_gettop(state) - (int)base;
 }
 
-int task_wait(lua_State *state, struct task *task, void (*undo)(struct task *task)) {
+int task_wait_then(lua_State *state, struct task *task, void (*undo)(struct task *task),
+                   lua_KFunction finish) {
   task->state = TASK_WAITING;
   task->undo = undo;
-  return lua_yieldk(state, 0, lua_gettop(state), after_wait);
+  return lua_yieldk(state, 0, lua_gettop(state), finish);
+}
+
+int task_wait(lua_State *state, struct task *task, void (*undo)(struct task *task)) {
+  return task_wait_then(state, task, undo, after_wait);
+}
+
+int64_t task_check_seconds(lua_State *state, int index) {
+  if (lua_isnoneornil(state, index)) return -1;
+  double seconds = luaL_checknumber(state, index);
+  luaL_argcheck(state, seconds >= 0 && seconds <= longest_wait, index,
+                "must be a number of seconds from 0 to 1e9");
+  return (int64_t)ceil(seconds * 1000);
+}
+
+void task_set_timeout(lua_State *state, struct task *task, int64_t ms) {
+  struct script *script = task->generation->script;
+  if (ms < 0) return;
+  int64_t until = script_now(script) + ms;
+  if (timer_set(&script->world->timers, &task->timer, until) != STATUS_OK)
+    gate_raise_no_memory(state);
+}
+
+int task_push_failure(lua_State *state, const char *code) {
+  lua_pushnil(state);
+  lua_pushstring(state, code);
+  lua_pushvalue(state, -1);
+  return 3;
 }
 
 void task_wake(struct task *task, int results) {
@@ -317,6 +375,15 @@ void task_wake(struct task *task, int results) {
 void task_cancel(struct task *task) {
   if (task->cancel != CANCEL_NONE) return;
   task->cancel = CANCEL_ASKED;
+  if (task->undo) task->undo(task);
+  task->undo = NULL;
+  task_wake(task, 0);
+}
+
+/* What it has waited for counts if that has come already: then the next wait raises. */
+void task_interrupt(struct task *task) {
+  if (task->state != TASK_WAITING) return;
+  task->is_interrupted = true;
   if (task->undo) task->undo(task);
   task->undo = NULL;
   task_wake(task, 0);

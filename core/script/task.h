@@ -18,9 +18,12 @@
 #include "base/ready.h"
 #include "base/timer.h"
 #include "script/gate.h"
+#include "script/waiter.h"
 
 struct generation;
 struct session;
+struct task_handle;
+struct within;
 
 enum task_state {
   TASK_RUNNING,
@@ -43,11 +46,18 @@ struct task {
   struct gate *gate;
   struct generation *generation; /* Whose code it runs. */
   struct session *session;       /* The session that it answers; NULL: none. */
-  struct task *next;             /* In a list of its owner. */
-  struct task *previous;
+  struct task_handle *handle;    /* What scripts hold of a task that runs beside; NULL: nothing. */
+  struct task *next;             /* In the pool. */
+  struct waiter place;           /* In the list of what it waits for. */
+  void *waits_for;               /* The object of the wait, for `undo`. */
+  void *given;                   /* What the task was given while it waited; NULL: nothing. */
+  struct within *within;         /* The innermost deadline of within(); NULL: none. */
+  struct within *unwinds_to;     /* The deadline that is over and ends what runs; NULL: none. */
   void (*undo)(struct task *task); /* Takes back the wait when the task is cancelled; or NULL. */
   int results;                     /* How many values task_wake() has put onto the coroutine. */
   bool was_stopped;                /* The watchdog has stopped it, and its variables are closed. */
+  bool is_new;                     /* It has not begun, and its function stands on the coroutine. */
+  bool is_interrupted;             /* A deadline of within() has ended its wait. */
   unsigned empty_pieces;           /* See pull_take_piece(). */
   enum task_state state : 8;
   enum task_cancel cancel : 8;
@@ -55,6 +65,9 @@ struct task {
 
 /* Takes a task of the pool, or makes one. NULL: there is no memory. */
 struct task *task_take(struct gate *gate);
+
+/* Like task_start(), but runs the function that stands on task->coroutine below its arguments. */
+enum gate_result task_start_prepared(struct task *task);
 
 /* Runs `body` with the task as a light userdata at index 1. GATE_WAITING: it waits. In each other
  * case it has ended, and the task may be given back. */
@@ -70,6 +83,12 @@ int task_rest(lua_State *state, struct task *task, lua_KFunction next);
 /* Gives back a task that rests, or has ended with this result. */
 void task_give(struct task *task, enum gate_result result);
 
+/* Frees a task that has ended, but leaves what stands on its coroutine, which somebody else has. */
+void task_leave_coroutine(struct task *task);
+
+/* Forgets a task that has not ended: its pending variables are not closed. */
+void task_drop(struct task *task);
+
 /* ---- waiting ------------------------------------------------------------------------------- */
 
 /* Returns the task that runs and may wait now, for a function with this name. Raises if it may not.
@@ -80,6 +99,28 @@ struct task *task_begin_wait(lua_State *state, const char *name);
 /* Suspends the task: `return task_wait(state, task, undo)`. The function then returns the values
  * that task_wake() gets. */
 int task_wait(lua_State *state, struct task *task, void (*undo)(struct task *task));
+
+/* The same, but `finish` goes on when the task does. It must call task_check_cancel() when it has
+ * left the list of waiters, and before anything that is lost if it raises. */
+int task_wait_then(lua_State *state, struct task *task, void (*undo)(struct task *task),
+                   lua_KFunction finish);
+
+/* Raises if the wait that is over was cancelled. */
+void task_check_cancel(lua_State *state);
+
+/* Returns the number of seconds at this index as ms, rounded up; -1: there is none. Raises if it is
+ * no number from 0 to 1e9. */
+int64_t task_check_seconds(lua_State *state, int index);
+
+/* Wakes the task, which is about to wait, after so many ms; -1: never. May raise, before anything
+ * else was done. Allocates nothing in Lua. */
+void task_set_timeout(lua_State *state, struct task *task, int64_t ms);
+
+/* Returns nil, the code and the code. */
+int task_push_failure(lua_State *state, const char *code);
+
+/* A deadline of the task is over: ends the wait that it is in. */
+void task_interrupt(struct task *task);
 
 /* Lets a waiting task go on with `results` values on its coroutine. Does nothing if it is not
  * waiting. */

@@ -99,7 +99,8 @@ void arguments_script(lua_State *L, struct script_options *options) {
       .request_timeout = arguments_integer(L, 2, "request_timeout", LIMIT_NOT_GIVEN),
       .idle_timeout = arguments_integer(L, 2, "idle_timeout", LIMIT_NOT_GIVEN),
       .write_timeout = arguments_integer(L, 2, "write_timeout", LIMIT_NOT_GIVEN),
-      .response_timeout = arguments_integer(L, 2, "response_timeout", LIMIT_NOT_GIVEN)};
+      .response_timeout = arguments_integer(L, 2, "response_timeout", LIMIT_NOT_GIVEN),
+      .max_tasks = arguments_integer(L, 2, "max_tasks", LIMIT_NOT_GIVEN)};
   take_settings(L, 2, options);
 }
 

@@ -49,6 +49,7 @@ static void push_options(lua_State *L, const struct script_options *options) {
   set_limit(L, "memory_limit", (int64_t)options->memory_limit);
   set_limit(L, "call_timeout", options->call_timeout);
   set_limit(L, "max_request", options->max_request);
+  set_limit(L, "max_tasks", options->max_tasks);
   set_limit(L, "request_timeout", options->request_timeout);
   set_limit(L, "idle_timeout", options->idle_timeout);
   set_limit(L, "write_timeout", options->write_timeout);

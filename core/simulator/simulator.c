@@ -129,6 +129,7 @@ static int load(lua_State *L) {
   if (script_create(&options, &script) == STATUS_OK) {
     simulation->script = script; /* From here on garbage collection destroys it. */
     if (reload_load_first(script, &error)) {
+      (void)connections_settle(simulation);
       note_temp(simulation);
       return 1;
     }

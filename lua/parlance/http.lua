@@ -327,7 +327,7 @@ local DEFAULT_MAX <const>, DEFAULT_MAX_HEAD <const> = 1024 * 1024, 16 * 1024
 local FRAMING_OPTIONS <const> = { "max", "max_head", "max_headers" }
 local HANDLER_OPTIONS <const> = { "expect" }
 local PROTOCOL_OPTIONS <const> = {
-  "listen", "example", "blocksize", "max_request", "request_timeout", "idle_timeout", "write_timeout",
+  "listen", "example", "blocksize", "max_request", "max_tasks", "request_timeout", "idle_timeout", "write_timeout",
   "response_timeout", "handle_connect", "handle_close", "settings",
 }
 

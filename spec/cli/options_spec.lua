@@ -27,6 +27,7 @@ describe("the command line", function()
   for option, values in pairs {
     ["--max-connections"] = { "", "x", "-1", "0", "1.5", "10K", "0x10", "99999999999999999999" },
     ["--max-request"] = BYTES,
+    ["--max-tasks"] = { "", "x", "-1", "0", "1.5", "10K", "1000000001" },
     ["--memory-limit"] = { "x", "-1", "0", "1", "1K", "99999999999999999999", "1.5M" },
     ["--request-timeout"] = SECONDS,
     ["--idle-timeout"] = SECONDS,
@@ -68,10 +69,10 @@ describe("the command line", function()
   end)
 
   for _, option in ipairs {
-    "--listen", "-l", "--max-connections", "--max-request", "--request-timeout", "--idle-timeout", "--write-timeout",
-    "--response-timeout", "--drain-timeout", "--call-timeout", "--memory-limit", "--poller", "--name-server",
-    "--log-level", "--log-format",
-    "--record", "--set", "--log-bytes", "--tcp-keepalive", "--max-buffered",
+    "--listen", "-l", "--max-connections", "--max-request", "--max-tasks", "--request-timeout", "--idle-timeout",
+    "--write-timeout", "--response-timeout", "--drain-timeout", "--call-timeout", "--memory-limit", "--poller",
+    "--name-server", "--log-level", "--log-format", "--record", "--set", "--log-bytes", "--tcp-keepalive",
+    "--max-buffered",
   } do
     it("tells that a value is missing behind " .. option, function()
       refuses({ ECHO, option }, option, "value")
@@ -136,9 +137,9 @@ describe("--help", function()
     assert.equal(0, status)
     assert.equal("", complaint)
     for _, option in ipairs {
-      "--listen", "--max-connections", "--max-request", "--request-timeout", "--idle-timeout", "--write-timeout",
-      "--response-timeout", "--drain-timeout", "--call-timeout", "--memory-limit", "--poller", "--resolve-names",
-      "--name-server", "--log-level",
+      "--listen", "--max-connections", "--max-request", "--max-tasks", "--request-timeout", "--idle-timeout",
+      "--write-timeout", "--response-timeout", "--drain-timeout", "--call-timeout", "--memory-limit", "--poller",
+      "--resolve-names", "--name-server", "--log-level",
       "--log-format", "--log-bytes", "--tcp-keepalive",
       "--max-buffered", "--record", "--preflight", "--set", "--fingerprint", "--version", "--help",
     } do

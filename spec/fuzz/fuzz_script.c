@@ -282,7 +282,8 @@ static void load_scripts(void) {
                                      .request_timeout = LIMIT_NOT_GIVEN,
                                      .idle_timeout = LIMIT_NOT_GIVEN,
                                      .write_timeout = LIMIT_NOT_GIVEN,
-                                     .response_timeout = LIMIT_NOT_GIVEN};
+                                     .response_timeout = LIMIT_NOT_GIVEN,
+                                     .max_tasks = LIMIT_NOT_GIVEN};
     CHECK(script_create(&options, &scripts[i]) == STATUS_OK);
     if (!reload_load_first(scripts[i], &error)) fprintf(stderr, "%s\n", error);
     CHECK(*error == '\0'); /* the file stays open, to be read again */

@@ -142,9 +142,9 @@ describe("generation", function()
         handle_close = "print", save = "print", restore = "print", close_when_done = "false", blocksize = "1",
         listen = "':1'", example = "'x'", max_request = "1", request_timeout = "1", idle_timeout = "1",
         write_timeout = "1", response_timeout = "1", settings = "{}", encode = "print", max_unsent = "1",
-        handle_expect = "print, request_complete = require 'parlance.framing'.http()",
+        max_tasks = "1", handle_expect = "print, request_complete = require 'parlance.framing'.http()",
       }
-      assert.equal(20, #KNOWN)
+      assert.equal(21, #KNOWN)
       for _, name in ipairs(KNOWN) do assert.same({}, warnings(name .. " = " .. valid[name])) end
     end)
 

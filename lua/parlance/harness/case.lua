@@ -18,6 +18,7 @@ local temp = require "parlance.workbench.temp"
 ---@field may_fail? boolean errors of the script in this conversation are logged, as in the server, not raised
 ---@field max_request? integer bytes; this and what follows is for the script: the first open() counts
 ---@field max_unsent? integer bytes that wait for a client that was sent to
+---@field max_tasks? integer that run beside the requests
 ---@field request_timeout? number seconds; 0: none
 ---@field idle_timeout? number
 ---@field write_timeout? number
@@ -33,13 +34,15 @@ local temp = require "parlance.workbench.temp"
 local function in_bytes(value) return value end
 local function in_ms(value) return math.floor(value * 1000 + 0.5) end
 local FOR_SCRIPTS <const> = {
-  max_request = in_bytes, max_unsent = in_bytes, memory_limit = in_bytes, request_timeout = in_ms, idle_timeout = in_ms,
+  max_request = in_bytes, max_tasks = in_bytes, max_unsent = in_bytes, memory_limit = in_bytes, request_timeout = in_ms,
+  idle_timeout = in_ms,
   write_timeout = in_ms, response_timeout = in_ms, call_timeout = in_ms, time = in_bytes, allow_effects = in_bytes,
 }
 
 local TYPES <const> = {
   host = "string", port = "number", name = "string", server = "table", read_ahead = "number", may_fail = "boolean",
-  max_request = "number", max_unsent = "number", request_timeout = "number", idle_timeout = "number",
+  max_request = "number", max_tasks = "number", max_unsent = "number", request_timeout = "number",
+  idle_timeout = "number",
   write_timeout = "number", response_timeout = "number", call_timeout = "number", memory_limit = "number",
   time = "number", environment = "table", settings = "table",
   allow_effects = "boolean",

@@ -21,6 +21,7 @@
 ---@field idle_timeout? number
 ---@field write_timeout? number
 ---@field response_timeout? number
+---@field max_tasks? integer
 ---@field settings? table<string, string> names of settings, and a line about each
 ---@field expect? parlance.http.Expect
 ---@field handle_connect? fun(self: parlance.Connection): parlance.Response

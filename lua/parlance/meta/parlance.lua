@@ -36,18 +36,49 @@ function parlance.atomic(f, ...) end
 ---@return integer? limit nil: there is no limit
 function parlance.memory() end
 
---- The value that parlance.every() returns. The task runs even if you do not keep this value.
+--- The value that parlance.spawn() and parlance.every() return. The task runs even if you do not keep this value.
 ---@class parlance.Task
 local Task = {}
 
---- Ends the task: its function is not called any more. The function itself may call this, too.
+--- Ends the task: the wait that it is in, or else its next one, is cancelled. A function of every() is not called any
+--- more. The function itself may call this, too.
 ---@return boolean is_cancelled false if it had ended before
 ---@return "finished"? why
 function Task:cancel() end
 
+--- Waits for the end of the task. Returns true and what its function has returned; or nil, why and a code. If the
+--- function has raised an error, why is the value that was raised. A task that waits for its own end gets an error.
+---@param seconds? number 0: do not wait
+---@return true? is_well
+---@return any ... what the function has returned; else why and "error", "timeout" or "cancelled"
+function Task:wait(seconds) end
+
+--- Runs f(...) beside, when the server is back in its loop. f may wait. An error that nobody waits for is logged at
+--- once. spawn() raises an error in `request_complete`, `save` and `restore`, and if the script has `max_tasks` already.
+---@param f function
+---@param ... any
+---@return parlance.Task
+function parlance.spawn(f, ...) end
+
+--- Waits for the first of these tasks that has ended.
+---@param tasks parlance.Task[]
+---@param seconds? number 0: do not wait
+---@return parlance.Task? first
+---@return "timeout"|"cancelled"|nil why
+---@return "timeout"|"cancelled"|nil code
+function parlance.any(tasks, seconds) end
+
+--- Runs f(...). When the time is over, what f does is cancelled.
+---@param seconds number
+---@param f function
+---@param ... any
+---@return true? is_in_time
+---@return any ... what f returns; else "timeout", "timeout"
+function parlance.within(seconds, f, ...) end
+
 --- Calls `f` at regular times, for the first time after `seconds`, one call at a time. Calls that were missed are left
 --- out. An error in `f` is logged, and the task continues. every() raises an error in `save` and `restore`, and if the
---- script has 10,000 tasks already.
+--- script has `max_tasks` already. f may wait.
 ---@param seconds number from 0.001 to 1e9
 ---@param f fun()
 ---@return parlance.Task
@@ -149,6 +180,7 @@ function parlance.topic(name, options) end
 ---@field idle_timeout? number seconds; default 300
 ---@field write_timeout? number seconds; default 30
 ---@field response_timeout? number seconds; default 60
+---@field max_tasks? integer tasks that run beside the requests; default 10,000
 ---@field settings? table<string, string> the settings that the script reads, each with a description
 
 --- The `self` of a connection: a table that inherits from the protocol. If you keep fields of your own in it, declare

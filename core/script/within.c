@@ -1,0 +1,96 @@
+#include "script/within.h"
+
+#include <lauxlib.h>
+
+#include "script/script_internal.h"
+#include "script/task.h"
+
+/* A userdata at index 1 of the call of within() that has made it. */
+struct within {
+  struct timer timer;
+  struct task *task;
+  struct within *outer; /* The next deadline of the task; NULL: none. */
+  const lua_State *coroutine;
+  bool is_over;
+};
+
+struct within *within_find_over(const struct task *task) {
+  struct within *over = NULL;
+  for (struct within *one = task->within; one; one = one->outer)
+    if (one->is_over) over = one;
+  return over;
+}
+
+bool within_is_in(const struct task *task, const lua_State *coroutine) {
+  const struct within *one = task ? task->within : NULL;
+  while (one && one->coroutine != coroutine) one = one->outer;
+  return one;
+}
+
+static struct timer_heap *timers_of(const struct task *task) {
+  return &task->generation->script->world->timers;
+}
+
+/* Removes the innermost deadline. */
+static void end(struct within *within) {
+  timer_cancel(timers_of(within->task), &within->timer);
+  within->task->within = within->outer;
+}
+
+void within_drop(struct task *task) {
+  while (task->within) end(task->within);
+  task->unwinds_to = NULL;
+}
+
+static void expire(struct timer *timer) {
+  struct within *within = (struct within *)((char *)timer - offsetof(struct within, timer));
+  within->is_over = true;
+  task_interrupt(within->task);
+}
+
+/* The results of the function stand above the deadline and the message handler; after an error, its
+ * value is on the top. */
+static int finish(lua_State *state, int status, lua_KContext context) {
+  struct within *within = lua_touserdata(state, 1);
+  struct task *task = within->task;
+  (void)context;
+  end(within);
+  if (status == LUA_OK || status == LUA_YIELD) {
+    lua_pushboolean(state, true);
+    lua_replace(state, 2);
+    return lua_gettop(state) - 1;
+  }
+  bool is_mine = task->unwinds_to == within;
+  bool is_passed_on = task_is_passed_on(state, -1);
+  if (is_mine) task->unwinds_to = NULL;
+  if (is_mine && is_passed_on && !task_is_passed_on(state, -1))
+    return task_push_failure(state, "timeout");
+  return lua_error(state);
+}
+
+/* within(seconds, f, ...) */
+static int within(lua_State *state) {
+  luaL_checknumber(state, 1);
+  int64_t ms = task_check_seconds(state, 1);
+  luaL_checktype(state, 2, LUA_TFUNCTION);
+  struct within *within = lua_newuserdatauv(state, sizeof *within, 0);
+  *within = (struct within){.timer.expire = expire, .coroutine = state};
+  lua_replace(state, 1);
+  lua_pushcfunction(state, gate_keep_trace);
+  lua_insert(state, 2);
+  struct task *task = task_begin_wait(state, "parlance.within");
+  if (!task) return 3;
+  int64_t until = script_now(task->generation->script) + ms;
+  if (timer_set(timers_of(task), &within->timer, until) != STATUS_OK)
+    return gate_raise_no_memory(state);
+  within->task = task;
+  within->outer = task->within;
+  task->within = within;
+  int status = lua_pcallk(state, lua_gettop(state) - 3, LUA_MULTRET, 2, 0, finish);
+  return finish(state, status, 0);
+}
+
+void within_install(lua_State *state) {
+  lua_pushcfunction(state, within);
+  lua_setfield(state, -2, "within");
+}
