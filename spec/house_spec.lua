@@ -31,7 +31,7 @@ local DOORS <const> = {
   modules = { "modules.h" },
   reload = { "reload.h", "searcher.h" },
   simulator = { "program.h" },
-  io = { "address.h", "child.h", "poller.h", "resolver.h", "signals.h", "socket.h" },
+  io = { "address.h", "child.h", "network.h", "poller.h", "resolver.h", "signals.h", "socket.h" },
   watch = { "watcher.h" },
   server = { "server.h" },
   cli = {},
@@ -39,7 +39,10 @@ local DOORS <const> = {
 
 -- What the two rooms that are built into a Lua state may include of script/ besides.
 local INNER_DOORS <const> = {
-  modules = { "client.h", "file_value.h", "framing_value.h", "replaced.h", "script_internal.h" },
+  modules = {
+    "client.h", "file_value.h", "framing_value.h", "kept.h", "replaced.h", "script_internal.h", "stream_value.h",
+    "task.h",
+  },
   reload = {
     "ban.h", "client.h", "file_value.h", "gate.h", "generation.h", "memory.h", "module_names.h",
     "script_internal.h", "serve.h", "settings.h", "sorted_keys.h", "task_handle.h", "watchdog.h",

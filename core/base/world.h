@@ -1,10 +1,12 @@
-/* world.h: what a loop shares with the scripts that it runs: its timers and its run queue.
+/* world.h: what a loop shares with the scripts that it runs: its timers, its run queue and its
+ * network.
  *
  * The server has one world, and so has each simulation. The owner of the world calls
  * timer->expire() and ready->run() when it is their turn, and never from within Lua. */
 #ifndef BASE_WORLD_H
 #define BASE_WORLD_H
 
+#include "base/network.h"
 #include "base/ready.h"
 #include "base/timer.h"
 
@@ -13,7 +15,8 @@ struct world {
   struct ready_queue ready;
   /* A script has run in a turn of its own, which may have taken long. NULL: nothing is called. */
   void (*on_work)(struct world *world);
-  void *context; /* The owner's. */
+  struct network *network; /* The owner's; NULL: its scripts reach no other server. */
+  void *context;           /* The owner's. */
 };
 
 static inline void world_init(struct world *world) {

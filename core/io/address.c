@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/un.h>
 
 static enum status refuse(const char *reason, const char **why) {
@@ -68,6 +69,15 @@ enum status address_parse(const char *text, struct address *address, const char 
   if (length >= sizeof address->host) return refuse("the host is too long", why);
   memcpy(address->host, text, length);
   return parse_port(colon + 1, address, why);
+}
+
+bool address_is_localhost(const char *host) {
+  static const char name[] = "localhost";
+  size_t length = strlen(host);
+  if (length > 0 && host[length - 1] == '.') length--;
+  if (length < sizeof name - 1) return false;
+  const char *start = host + length - (sizeof name - 1);
+  return strncasecmp(start, name, sizeof name - 1) == 0 && (start == host || start[-1] == '.');
 }
 
 const char *address_hint(const char *text) {

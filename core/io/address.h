@@ -31,6 +31,10 @@ union peer_address {
 /* Parses text. On failure *why is a static phrase ("the port is not a number from 0 to 65535"). */
 enum status address_parse(const char *text, struct address *address, const char **why);
 
+/* Whether a name is "localhost" or ends in ".localhost": it means the loopback and is not looked up
+ * (RFC 6761, 6.3). */
+bool address_is_localhost(const char *host);
+
 /* Returns a suggestion for a text that address_parse() refuses, as the end of a message, such as
  * ' (did you mean ":8888"?)' for a port alone, or "". Valid until the next call. */
 const char *address_hint(const char *text);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "io/address.h"
 
 enum {
   LOOKUP_MS = 5000, /* The time limit that resolver.h promises. */
@@ -30,12 +31,14 @@ struct resolver_socket {
  * called or it was cancelled. */
 struct resolver_lookup {
   struct resolver *resolver;
-  resolver_callback *callback; /* NULL: it was called, or the look-up was cancelled. */
+  resolver_callback *callback; /* Of the look-up of a peer's name; else NULL. */
+  resolver_found *found;       /* Of the look-up of addresses; else NULL. */
   void *context;
   int64_t deadline;
-  struct resolver_lookup *previous, *next; /* In the resolver's list while callback is not NULL. */
-  bool starting;                           /* resolver_lookup_start() is running. */
-  bool finished;                           /* on_answer() was called. */
+  struct resolver_lookup *previous, *next; /* In the resolver's list until it is over. */
+  bool is_over;                            /* A callback was called, or it was cancelled. */
+  bool starting;                           /* The function that starts it is running. */
+  bool finished;                           /* c-ares has answered. */
 };
 
 struct resolver {
@@ -43,7 +46,7 @@ struct resolver {
   ares_channel channel;
   struct resolver_socket *sockets;
   struct resolver_socket *closed;          /* Freed when no event can refer to them any more. */
-  struct resolver_lookup *oldest, *newest; /* Look-ups with a callback, ordered by deadline. */
+  struct resolver_lookup *oldest, *newest; /* Look-ups that are not over, by deadline. */
   size_t pending;                          /* How many look-ups c-ares has. */
   int64_t tick;                            /* When c-ares checks its time-outs next. */
 };
@@ -139,16 +142,28 @@ void resolver_lookup_cancel(struct resolver_lookup *lookup) {
     lookup->next->previous = lookup->previous;
   else
     resolver->newest = lookup->previous;
-  lookup->callback = NULL;
+  lookup->is_over = true;
 }
 
-/* Calls the callback unless that was done, or the look-up was cancelled. */
+/* Call the callback unless that was done, or the look-up was cancelled. */
 static void answer(struct resolver_lookup *lookup, const char *name) {
-  resolver_callback *callback = lookup->callback;
-  void *context = lookup->context;
-  if (!callback) return;
+  if (lookup->is_over) return;
   resolver_lookup_cancel(lookup);
-  callback(context, name);
+  lookup->callback(lookup->context, name);
+}
+
+static void answer_found(struct resolver_lookup *lookup, const struct sockaddr_storage *addresses,
+                         size_t count, const char *why) {
+  if (lookup->is_over) return;
+  resolver_lookup_cancel(lookup);
+  lookup->found(lookup->context, addresses, count, why);
+}
+
+static void time_out(struct resolver_lookup *lookup) {
+  if (lookup->found)
+    answer_found(lookup, NULL, 0, "no name server has answered");
+  else
+    answer(lookup, NULL);
 }
 
 static void on_answer(void *context, int status, int timeouts, struct hostent *host) {
@@ -174,6 +189,28 @@ static void ask(struct resolver_lookup *lookup, const struct sockaddr *address) 
   }
 }
 
+static enum status begin(struct resolver *resolver, void *context,
+                         struct resolver_lookup **started) {
+  if (resolver->pending >= RESOLVER_PENDING_MAX) return STATUS_FULL;
+  *started = calloc(1, sizeof **started);
+  if (!*started) return STATUS_NO_MEMORY;
+  (*started)->resolver = resolver;
+  (*started)->context = context;
+  (*started)->deadline = clock_milliseconds() + LOOKUP_MS;
+  (*started)->starting = true;
+  append(*started);
+  resolver->pending++;
+  return STATUS_OK;
+}
+
+/* The look-up; NULL: it has ended. */
+static struct resolver_lookup *end_start(struct resolver_lookup *started) {
+  started->starting = false;
+  if (!started->finished) return started->is_over ? NULL : started;
+  free(started);
+  return NULL;
+}
+
 enum status resolver_lookup_start(struct resolver *resolver, const struct sockaddr *address,
                                   resolver_callback *callback, void *context,
                                   struct resolver_lookup **lookup) {
@@ -182,22 +219,96 @@ enum status resolver_lookup_start(struct resolver *resolver, const struct sockad
     callback(context, NULL);
     return STATUS_OK;
   }
-  if (resolver->pending >= RESOLVER_PENDING_MAX) return STATUS_FULL;
-  struct resolver_lookup *started = malloc(sizeof *started);
-  if (!started) return STATUS_NO_MEMORY;
-  *started = (struct resolver_lookup){.resolver = resolver,
-                                      .callback = callback,
-                                      .context = context,
-                                      .deadline = clock_milliseconds() + LOOKUP_MS,
-                                      .starting = true};
-  append(started);
-  resolver->pending++;
+  struct resolver_lookup *started;
+  enum status status = begin(resolver, context, &started);
+  if (status != STATUS_OK) return status;
+  started->callback = callback;
   ask(started, address);
-  started->starting = false;
-  if (started->finished)
-    free(started);
-  else
-    *lookup = started;
+  *lookup = end_start(started);
+  return STATUS_OK;
+}
+
+/* --- the addresses of a name --- */
+
+static bool is_known(const struct ares_addrinfo_node *node) {
+  return node->ai_family == AF_INET || node->ai_family == AF_INET6;
+}
+
+/* The next node of this family (or, with `is_same` false, of another one), from *place on. */
+static const struct ares_addrinfo_node *next_of(const struct ares_addrinfo_node **place, int family,
+                                                bool is_same) {
+  for (; *place; *place = (*place)->ai_next) {
+    const struct ares_addrinfo_node *node = *place;
+    if (!is_known(node) || (node->ai_family == family) != is_same) continue;
+    *place = node->ai_next;
+    return node;
+  }
+  return NULL;
+}
+
+/* The addresses come in the order of RFC 6724. From the first one on the families take turns. */
+static size_t interleave(const struct ares_addrinfo_node *nodes,
+                         struct sockaddr_storage addresses[RESOLVER_FOUND_MAX]) {
+  const struct ares_addrinfo_node *first = nodes, *other = nodes;
+  size_t count = 0, turn = 0, misses = 0;
+  while (nodes && !is_known(nodes)) nodes = nodes->ai_next;
+  while (nodes && count < RESOLVER_FOUND_MAX && misses < 2) {
+    bool is_first = turn++ % 2 == 0;
+    const struct ares_addrinfo_node *node =
+        next_of(is_first ? &first : &other, nodes->ai_family, is_first);
+    misses = node ? 0 : misses + 1;
+    if (node) memcpy(&addresses[count++], node->ai_addr, node->ai_addrlen);
+  }
+  return count;
+}
+
+static void on_found(void *context, int status, int timeouts, struct ares_addrinfo *result) {
+  struct resolver_lookup *lookup = context;
+  struct sockaddr_storage addresses[RESOLVER_FOUND_MAX] = {0};
+  size_t count = 0;
+  (void)timeouts;
+  lookup->resolver->pending--;
+  lookup->finished = true;
+  if (status == ARES_SUCCESS && result) count = interleave(result->nodes, addresses);
+  answer_found(lookup, addresses, count, count > 0 ? NULL : "the name has no address");
+  if (result) ares_freeaddrinfo(result);
+  if (!lookup->starting) free(lookup);
+}
+
+/* The numeric address, or those of the loopback. Returns how many there are. */
+static size_t find_known(const char *name, struct sockaddr_storage *addresses) {
+  struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_addr = in6addr_loopback};
+  const struct addrinfo hints = {.ai_flags = AI_NUMERICHOST, .ai_socktype = SOCK_STREAM};
+  struct addrinfo *list;
+  if (address_is_localhost(name)) {
+    memcpy(&addresses[0], &in6, sizeof in6);
+    memcpy(&addresses[1], &in, sizeof in);
+    return 2;
+  }
+  if (getaddrinfo(name, NULL, &hints, &list) != 0) return 0;
+  memcpy(&addresses[0], list->ai_addr, list->ai_addrlen);
+  freeaddrinfo(list);
+  return 1;
+}
+
+enum status resolver_find_start(struct resolver *resolver, const char *name, resolver_found *found,
+                                void *context, struct resolver_lookup **lookup) {
+  static const struct ares_addrinfo_hints hints = {.ai_family = AF_UNSPEC,
+                                                   .ai_socktype = SOCK_STREAM};
+  struct sockaddr_storage known[2] = {0};
+  struct resolver_lookup *started;
+  size_t count = find_known(name, known);
+  *lookup = NULL;
+  if (count > 0) {
+    found(context, known, count, NULL);
+    return STATUS_OK;
+  }
+  enum status status = begin(resolver, context, &started);
+  if (status != STATUS_OK) return status;
+  started->found = found;
+  ares_getaddrinfo(resolver->channel, name, NULL, &hints, on_found, started);
+  *lookup = end_start(started);
   return STATUS_OK;
 }
 
@@ -220,7 +331,7 @@ void resolver_expire(struct resolver *resolver) {
     resolver->tick = CLOCK_NEVER;
     ares_process_fd(resolver->channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
   }
-  while (resolver->oldest && resolver->oldest->deadline <= now) answer(resolver->oldest, NULL);
+  while (resolver->oldest && resolver->oldest->deadline <= now) time_out(resolver->oldest);
 }
 
 /* --- create and destroy --- */

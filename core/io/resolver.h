@@ -1,4 +1,5 @@
-/* resolver.h: looks up the names of peers without blocking the loop (c-ares).
+/* resolver.h: looks up names without blocking the loop (c-ares): those of peers, and the addresses
+ * that a name has.
  *
  * The resolver registers its own sockets with the poller: their events carry the resolver's own
  * `struct resolver_socket *` as owner, which starts with the same `struct event_handler` as every
@@ -41,6 +42,19 @@ enum status resolver_create(struct poller *poller, const char *name_server,
 enum status resolver_lookup_start(struct resolver *resolver, const struct sockaddr *address,
                                   resolver_callback *callback, void *context,
                                   struct resolver_lookup **lookup);
+
+/* addresses[0..count) are valid during the call, in the order in which they are to be tried (RFC
+ * 6724, the families in turn as in RFC 8305), with port 0. None: `why` is the reason, a static
+ * text. Called as a resolver_callback is. */
+typedef void resolver_found(void *context, const struct sockaddr_storage *addresses, size_t count,
+                            const char *why);
+
+/* Starts to look up the addresses of a name, of which RESOLVER_FOUND_MAX count. "localhost" and
+ * what ends in ".localhost" is the loopback (RFC 6761), and a numeric address is its own. Otherwise
+ * as resolver_lookup_start(). */
+enum { RESOLVER_FOUND_MAX = 16 };
+enum status resolver_find_start(struct resolver *resolver, const char *name, resolver_found *found,
+                                void *context, struct resolver_lookup **lookup);
 
 /* Cancels a look-up: its callback is not called, and `lookup` is not valid any more. */
 void resolver_lookup_cancel(struct resolver_lookup *lookup);

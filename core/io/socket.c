@@ -9,7 +9,6 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/ioctl.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
@@ -119,21 +118,10 @@ error:
   return STATUS_ERROR;
 }
 
-/* Whether a name is "localhost" or ends in ".localhost": it means the loopback and is not looked up
- * (RFC 6761, 6.3). */
-static bool is_localhost(const char *host) {
-  static const char name[] = "localhost";
-  size_t length = strlen(host);
-  if (length > 0 && host[length - 1] == '.') length--;
-  if (length < sizeof name - 1) return false;
-  const char *start = host + length - (sizeof name - 1);
-  return strncasecmp(start, name, sizeof name - 1) == 0 && (start == host || start[-1] == '.');
-}
-
 static enum status resolve_host(const struct address *address, struct addrinfo **list,
                                 const char **why) {
   /* Without a host: every interface if AI_PASSIVE is set, else the loopback. */
-  bool is_loopback = is_localhost(address->host);
+  bool is_loopback = address_is_localhost(address->host);
   const struct addrinfo hints = {.ai_flags = (is_loopback ? 0 : AI_PASSIVE) | AI_NUMERICSERV,
                                  .ai_family = AF_UNSPEC,
                                  .ai_socktype = SOCK_STREAM};

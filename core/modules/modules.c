@@ -5,6 +5,7 @@
 #include "modules/http_response.h"
 #include "modules/module_files.h"
 #include "modules/module_framing.h"
+#include "modules/module_net.h"
 #include "modules/module_parlance.h"
 #include "modules/sandbox.h"
 #include "modules/simulated_globals.h"
@@ -19,6 +20,8 @@ void modules_open(lua_State *state, const struct script_options *options, const 
   http_response_push(state, options->clock);
   lua_setfield(state, -2, "parlance.http.response");
   luaL_requiref(state, "parlance.files", module_files_open, 0);
+  lua_pop(state, 1);
+  luaL_requiref(state, "parlance.net", module_net_open, 0);
   lua_pop(state, 2);
   if (options->clock) simulated_globals_install(state, options->clock);
   if (options->sandbox) sandbox_install(state, options->sandbox);

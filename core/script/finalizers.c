@@ -98,11 +98,13 @@ static int finalize(lua_State *state) {
   int results;
   int held = watchdog_drop_holds();
   lua_State *outer = watchdog_switch(coroutine);
+  gate->finalizes = true;
   int status = lua_resume(coroutine, state, 1, &results);
   if (status != LUA_OK && !watchdog_is_stopping()) end_failed(coroutine, status, detail);
   bool is_sound = !watchdog_is_stopping();
   if (!is_sound)
     snprintf(detail, sizeof detail, "it took longer than --call-timeout and was stopped");
+  gate->finalizes = false;
   watchdog_stop_again(); /* The call around it. */
   watchdog_switch_back(outer, coroutine);
   watchdog_restore_holds(held);

@@ -36,22 +36,23 @@ struct task;
 
 struct gate {
   lua_State *main;
-  struct memory *memory;            /* The allocator of this state. */
-  const char *service;              /* The name of the service, for the log. */
-  struct task *spare;               /* Tasks for the next entries; NULL: none. */
-  unsigned spares;                  /* How many these are. */
-  struct task *running;             /* The task that runs; NULL: none. */
-  const struct resuming *chain;     /* The coroutines that the task has resumed; NULL: none. */
-  const char *no_wait;              /* Where it cannot wait now, and what to do instead; or NULL. */
-  lua_CFunction handler;            /* The function that calls message handlers of the script. */
-  const void *cancelled;            /* The address of the error of a cancel. */
-  int64_t call_timeout;             /* ms; 0: none. */
-  struct log_limit notices;         /* Limits the lines of gate_begin_notice(). */
-  unsigned closing;                 /* How many coroutines are being closed, nested. */
-  uintptr_t stack_base;             /* The address of the C stack at the outermost entry. */
-  lua_State *finalizer;             /* The coroutine that finalizers run on, or NULL. */
-  int finalizer_reference;          /* Its reference in the registry. */
-  const void *trace_of;             /* The address of the error that `trace` belongs to, or NULL. */
+  struct memory *memory;        /* The allocator of this state. */
+  const char *service;          /* The name of the service, for the log. */
+  struct task *spare;           /* Tasks for the next entries; NULL: none. */
+  unsigned spares;              /* How many these are. */
+  struct task *running;         /* The task that runs; NULL: none. */
+  const struct resuming *chain; /* The coroutines that the task has resumed; NULL: none. */
+  const char *no_wait;          /* Where it cannot wait now, and what to do instead; or NULL. */
+  bool finalizes;               /* A finalizer of the script runs, which may interrupt anything. */
+  lua_CFunction handler;        /* The function that calls message handlers of the script. */
+  const void *cancelled;        /* The address of the error of a cancel. */
+  int64_t call_timeout;         /* ms; 0: none. */
+  struct log_limit notices;     /* Limits the lines of gate_begin_notice(). */
+  unsigned closing;             /* How many coroutines are being closed, nested. */
+  uintptr_t stack_base;         /* The address of the C stack at the outermost entry. */
+  lua_State *finalizer;         /* The coroutine that finalizers run on, or NULL. */
+  int finalizer_reference;      /* Its reference in the registry. */
+  const void *trace_of;         /* The address of the error that `trace` belongs to, or NULL. */
   char trace[GATE_ERROR_MAX / 2];   /* The traceback that gate_keep_trace() has kept. */
   char error[GATE_ERROR_MAX];       /* The last error, with its traceback. */
   char stopped[GATE_ERROR_MAX];     /* The error of the last call that the watchdog has stopped. */

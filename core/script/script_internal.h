@@ -44,6 +44,8 @@ struct script {
   struct collector collector;
   struct world *world;    /* The loop's; `own_world` if there is none. */
   struct world own_world; /* Nobody runs it. */
+  struct stream *streams; /* All of them: see stream.h. */
+  struct kept *kept;      /* Channels that streams have given back: see kept.h. */
   struct script_asked asked;
   struct reload *reload; /* The state of reload/reload.c, owned by Lua; NULL before loading. */
   char name[NAME_MAX_LENGTH];

@@ -11,6 +11,7 @@
 #include "script/coroutines.h"
 #include "script/every.h"
 #include "script/finalizers.h"
+#include "script/kept.h"
 #include "script/push.h"
 #include "script/script_internal.h"
 #include "script/sent_file.h"
@@ -18,6 +19,8 @@
 #include "script/settings.h"
 #include "script/sleep.h"
 #include "script/spawn.h"
+#include "script/stream.h"
+#include "script/stream_value.h"
 #include "script/task.h"
 #include "script/task_handle.h"
 #include "script/topic.h"
@@ -81,6 +84,7 @@ static int prepare(lua_State *state) {
   remove_sethook(state);
   replace_exit(state);
   sent_file_open(state);
+  stream_value_install(state);
   if (script->options.open_modules)
     script->options.open_modules(state, &script->options, script->name);
   luaL_getsubtable(state, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
@@ -211,6 +215,8 @@ void script_destroy(struct script *script) {
   script->generation = NULL;
   task_free_pool(&script->gate);
   gate_close(&script->gate);
+  stream_free_all(script);
+  kept_free_all(script);
   world_deinit(&script->own_world);
   subscriptions_deinit(&script->subscriptions);
   free(script);

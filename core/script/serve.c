@@ -8,6 +8,7 @@
 #include "script/ban.h"
 #include "script/client.h"
 #include "script/generation.h"
+#include "script/owned.h"
 #include "script/pull.h"
 #include "script/response.h"
 #include "script/script_internal.h"
@@ -243,6 +244,7 @@ static void fail_step(lua_State *state, const struct generation *generation,
   struct gate *gate = &generation->script->gate;
   enum gate_result result = GATE_ERROR;
   bool is_cancelled = gate->running->cancel == CANCEL_RAISED;
+  owned_end_all(gate->running, is_cancelled);
   gate->no_wait = NULL;
   client_unmark(session, CLIENT_IS_ASKED);
   if (task_is_stopped(gate)) {
@@ -330,6 +332,7 @@ static int do_steps(lua_State *state, struct task *task, bool is_first) {
     }
     if (step == SESSION_CLOSE) break;
     lua_settop(state, TOP);
+    if (task->owned) owned_end_all(task, false);
     if (watchdog_restarted_at() - started >= SHARE_OF_TIME) session_yield(session);
   }
   lua_settop(state, SELF - 1);
@@ -343,6 +346,7 @@ static int go_on_after(lua_State *state, int status, lua_KContext step) {
   memory_use_server_reserve(&task->generation->script->memory, true);
   finish(state, task->generation, task->session, (enum session_step)step);
   lua_settop(state, TOP);
+  owned_end_all(task, false);
   return do_steps(state, task, false);
 }
 

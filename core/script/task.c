@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "script/generation.h"
+#include "script/owned.h"
 #include "script/script_internal.h"
 #include "script/watchdog.h"
 #include "script/within.h"
@@ -60,6 +61,7 @@ struct task *task_take(struct gate *gate) {
 
 /* luaL_unref() only changes fields that exist, so it cannot raise. */
 static void destroy(struct task *task) {
+  owned_end_all(task, true);
   luaL_unref(task->gate->main, LUA_REGISTRYINDEX, task->reference);
   free(task);
 }
@@ -67,6 +69,7 @@ static void destroy(struct task *task) {
 /* A coroutine that has failed, or that rests in its body, is of no use for another body. */
 void task_give(struct task *task, enum gate_result result) {
   struct gate *gate = task->gate;
+  if (task->owned) owned_end_all(task, task->cancel == CANCEL_RAISED);
   if (result != GATE_OK || task->state == TASK_RESTING || gate->spares == POOL) {
     destroy(task);
     return;
@@ -299,6 +302,7 @@ static int complain_of_frame(lua_State *state, lua_State *stuck, const char *nam
 struct task *task_begin_wait(lua_State *state, const char *name) {
   struct gate *gate = gate_of(state);
   struct task *task = gate->running;
+  if (gate->finalizes) luaL_error(state, "%s cannot wait in a finalizer", name);
   if (task && task->cancel == CANCEL_ASKED) raise_cancel(state, task);
   if (is_cancelled(gate)) {
     task_push_failure(state, "cancelled");

@@ -21,6 +21,7 @@
 #include "script/waiter.h"
 
 struct generation;
+struct owned;
 struct session;
 struct task_handle;
 struct within;
@@ -54,6 +55,7 @@ struct task {
   struct within *within;         /* The innermost deadline of within(); NULL: none. */
   struct within *unwinds_to;     /* The deadline that is over and ends what runs; NULL: none. */
   void (*undo)(struct task *task); /* Takes back the wait when the task is cancelled; or NULL. */
+  struct owned *owned;             /* What belongs to it and ends with it: see owned.h. */
   int results;                     /* How many values task_wake() has put onto the coroutine. */
   bool was_stopped;                /* The watchdog has stopped it, and its variables are closed. */
   bool is_new;                     /* It has not begun, and its function stands on the coroutine. */

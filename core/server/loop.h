@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/world.h"
+#include "io/network.h"
 #include "io/poller.h"
 #include "io/resolver.h"
 #include "server/service.h"
@@ -101,6 +102,7 @@ struct idle {
 struct server {
   struct poller *poller;
   struct resolver *resolver;                 /* NULL: names of peers are not looked up. */
+  struct io_network *network;                /* Of the world. */
   struct watcher *watcher;                   /* NULL: files are not watched. */
   struct recording_writer *recording_writer; /* NULL: conversations are not recorded. */
   struct event_handler changes;              /* The poller event of the watcher. */

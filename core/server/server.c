@@ -109,6 +109,11 @@ enum status server_create(const struct server_options *options, struct server **
                  ? STATUS_ERROR
                  : poller_add(server->poller, server->wake_fd, POLLER_READ, &server->wakeup);
   }
+  if (status == STATUS_OK) {
+    *why = "network";
+    status =
+        io_network_create(server->poller, server->world, options->name_server, &server->network);
+  }
   if (status == STATUS_OK && options->record) {
     *why = "folder for transcripts";
     status = recording_writer_create(options->record, &server->recording_writer);
@@ -186,6 +191,8 @@ static int time_to_wait(struct server *server, int64_t now) {
     int64_t resolver = resolver_deadline(server->resolver, now);
     if (resolver < next) next = resolver;
   }
+  int64_t network = io_network_deadline(server->network, now);
+  if (network < next) next = network;
   if (next <= now) return 0;
   return next - now < LONGEST_WAIT ? (int)(next - now) : LONGEST_WAIT;
 }
@@ -220,6 +227,8 @@ static void expire_timers(struct server *server) {
   if (server->is_draining && must_break_off(server)) abort_all(server);
   if (server->resolver && resolver_deadline(server->resolver, server->now) <= server->now)
     resolver_expire(server->resolver);
+  if (io_network_deadline(server->network, server->now) <= server->now)
+    io_network_expire(server->network);
 }
 
 /* A slice for each one that is there now. What there is no time for keeps its place. */
@@ -249,6 +258,7 @@ static enum status turn(struct server *server, int wait_ms, size_t *count) {
   run_queue(server);
   migrate_slice(server);
   connection_free_ended(server);
+  if (io_network_free_closed(server->network)) server->has_room_again = true;
   if (server->has_room_again) listener_resume(server);
   return STATUS_OK;
 }
@@ -343,6 +353,10 @@ void server_destroy(struct server *server) {
     poller_remove(server->poller, server->recording_writer->event);
     recording_writer_destroy(server->recording_writer);
   }
+  io_network_destroy(server->network);
+  timer_cancel(&server->world->timers, &server->idle.timer);
+  timer_cancel(&server->world->timers, &server->retry);
+  timer_cancel(&server->world->timers, &server->drain);
   if (server->resolver) resolver_destroy(server->resolver);
   reloads_end(server);
   if (server->signal_fd >= 0) {

@@ -20,6 +20,7 @@ local MODULES <const> = {
   ["parlance"] = "lua/parlance/meta/parlance.lua",
   ["parlance.framing"] = "lua/parlance/meta/framing.lua",
   ["parlance.files"] = "lua/parlance/meta/files.lua",
+  ["parlance.net"] = "lua/parlance/meta/net.lua",
   ["parlance.http"] = "lua/parlance/http.lua",
   ["parlance.http.conditions"] = "lua/parlance/http/conditions.lua",
 }

@@ -1,0 +1,48 @@
+/* channel.h: a stream of bytes to and from another party, as a world gives it to a script.
+ *
+ * Whoever makes a channel implements the class: io/ with sockets, a simulation without. Its user
+ * reads and sends when it is told that it can; no call waits, and none tells the user anything
+ * before it returns. */
+#ifndef BASE_CHANNEL_H
+#define BASE_CHANNEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/status.h"
+
+enum { CHANNEL_NONE = 0, CHANNEL_READ = 1, CHANNEL_WRITE = 2 };
+
+/* Who has the channel. A member of the struct that it belongs to (intrusive). */
+struct channel_user {
+  /* The channel may be read or written: `events` are CHANNEL_READ | CHANNEL_WRITE. A broken channel
+   * is both. Only the loop calls it. It may close the channel. */
+  void (*on_ready)(struct channel_user *user, unsigned events);
+};
+
+struct channel {
+  const struct channel_class *class;
+  struct channel_user *user; /* NULL: nobody is told. */
+};
+
+struct channel_class {
+  /* Reads up to `capacity` bytes. STATUS_AGAIN: there are none now. STATUS_CLOSED: the peer has
+   * stopped sending. STATUS_ERROR: the channel is broken. */
+  enum status (*receive)(struct channel *channel, char *into, size_t capacity, size_t *length);
+
+  /* Sends up to `length` bytes. STATUS_AGAIN: it takes none now. STATUS_ERROR: it is broken. */
+  enum status (*send)(struct channel *channel, const char *bytes, size_t length, size_t *sent);
+
+  /* What the user wants to be told: CHANNEL_READ | CHANNEL_WRITE. It is told again and again while
+   * that is so. A new channel has CHANNEL_NONE. */
+  void (*watch)(struct channel *channel, unsigned interest);
+
+  /* Ends sending. The other direction stays open. */
+  void (*shutdown)(struct channel *channel);
+
+  /* Ends the channel, which is not valid any more. `reset`: the peer must not take what it got for
+   * whole. */
+  void (*close)(struct channel *channel, bool reset);
+};
+
+#endif

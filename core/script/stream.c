@@ -1,0 +1,291 @@
+#include "script/stream.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "script/script_internal.h"
+#include "script/task.h"
+
+enum {
+  LINGER_TIME = 10000,         /* ms that a closed stream has for its output. */
+  DISCARDED_MAX = 1024 * 1024, /* Bytes that a closed stream takes from a peer that goes on. */
+  READ_AHEAD = 64 * 1024,      /* Without a reader no more bytes than these are read. */
+  ROOM_MIN = 4096,             /* The least and the most bytes of one read. */
+  ROOM_MAX = 64 * 1024,
+  TURN_BUDGET = 4 * 1024 * 1024, /* Bytes that a stream may send in a turn. */
+};
+
+static struct stream *of_user(struct channel_user *user) {
+  return (struct stream *)((char *)user - offsetof(struct stream, user));
+}
+
+static struct stream *of_turn(struct ready *turn) {
+  return (struct stream *)((char *)turn - offsetof(struct stream, turn));
+}
+
+static struct stream *of_timer(struct timer *timer) {
+  return (struct stream *)((char *)timer - offsetof(struct stream, linger));
+}
+
+/* ---- the end ------------------------------------------------------------------------------- */
+
+static void unlink_and_free(struct stream *stream) {
+  struct script *script = stream->script;
+  ready_remove(&script->world->ready, &stream->turn);
+  timer_cancel(&script->world->timers, &stream->linger);
+  if (stream->previous)
+    stream->previous->next = stream->next;
+  else
+    script->streams = stream->next;
+  if (stream->next) stream->next->previous = stream->previous;
+  buffer_free(&stream->input);
+  buffer_free(&stream->output);
+  free(stream);
+}
+
+static bool is_unused(const struct stream *stream) {
+  return !stream->has_value && !stream->channel && !stream->asked.attempt;
+}
+
+static void end_channel(struct stream *stream, bool reset) {
+  struct channel *channel = stream->channel;
+  stream->channel = NULL;
+  timer_cancel(&stream->script->world->timers, &stream->linger);
+  buffer_free(&stream->output);
+  if (channel) channel->class->close(channel, reset);
+}
+
+static void cancel_connect(struct stream *stream) {
+  const struct network *network = stream->script->world->network;
+  if (stream->asked.attempt && network) network->cancel_connect(&stream->asked);
+}
+
+/* ---- bytes --------------------------------------------------------------------------------- */
+
+void stream_flush(struct stream *stream) {
+  size_t budget = TURN_BUDGET;
+  while (stream->output && budget > 0 && stream->channel) {
+    struct span left = buffer_bytes(stream->output);
+    size_t sent = 0;
+    enum status status =
+        stream->channel->class->send(stream->channel, left.data, left.length, &sent);
+    if (status == STATUS_AGAIN) return;
+    if (status != STATUS_OK) {
+      stream->cannot_send = true;
+      buffer_free(&stream->output);
+      return;
+    }
+    stream->has_sent = true;
+    buffer_consume(&stream->output, sent);
+    if (sent < left.length) return;
+    budget -= sent < budget ? sent : budget;
+  }
+}
+
+static void note_end(struct stream *stream, enum status status) {
+  if (status == STATUS_CLOSED) stream->end = READING_ENDED;
+  if (status == STATUS_ERROR) stream->end = READING_BROKEN;
+  if (status == STATUS_ERROR) stream->cannot_send = true;
+}
+
+/* What comes for a closed stream is read, because a socket that is closed with unread bytes is
+ * reset, and then the peer may lose what it was sent last. */
+static void discard(struct stream *stream) {
+  char bytes[4096];
+  size_t length;
+  enum status status =
+      stream->channel->class->receive(stream->channel, bytes, sizeof bytes, &length);
+  if (status == STATUS_OK) stream->discarded += length;
+  if (stream->discarded > DISCARDED_MAX) stream->is_dropped = true;
+  note_end(stream, status);
+}
+
+/* The room follows the bytes that come. */
+static void receive(struct stream *stream) {
+  struct span space;
+  size_t length, room = stream->room;
+  if (buffer_reserve(&stream->input, room, &space) != STATUS_OK) {
+    stream->end = READING_BROKEN;
+    return;
+  }
+  enum status status =
+      stream->channel->class->receive(stream->channel, (char *)space.data, room, &length);
+  if (status == STATUS_OK) {
+    buffer_commit(stream->input, length);
+    if (length == room && room < ROOM_MAX) stream->room = room * 2;
+    if (length < room / 4 && room > ROOM_MIN) stream->room = room / 2;
+  }
+  note_end(stream, status);
+  if (buffer_bytes(stream->input).length == 0) buffer_free(&stream->input);
+}
+
+/* ---- turns --------------------------------------------------------------------------------- */
+
+static unsigned interest_of(const struct stream *stream) {
+  bool reads = stream->end == READING_OPEN;
+  if (!stream->is_closed && !stream->reader && buffer_bytes(stream->input).length >= READ_AHEAD)
+    reads = false;
+  return (reads ? CHANNEL_READ : 0U) | (stream->output ? CHANNEL_WRITE : 0U);
+}
+
+/* What a closed stream has written goes out first. Then it is told to the peer that this is the
+ * end, and the peer may go on until it has seen that. */
+static bool has_ended(const struct stream *stream) {
+  if (stream->is_dropped) return true;
+  if (!stream->is_closed || stream->output) return false;
+  return stream->end != READING_OPEN || stream->cannot_send || !stream->has_sent;
+}
+
+static void use_channel(struct stream *stream) {
+  if (!stream->is_dropped) stream_flush(stream);
+  if (has_ended(stream)) {
+    end_channel(stream, stream->is_dropped);
+    return;
+  }
+  bool wants_shutdown = stream->wants_shutdown || stream->is_closed;
+  if (wants_shutdown && !stream->output && !stream->is_shut) {
+    stream->is_shut = true;
+    stream->channel->class->shutdown(stream->channel);
+  }
+  stream->interest = interest_of(stream) & 3;
+  stream->channel->class->watch(stream->channel, stream->interest);
+}
+
+static bool can_go_on(struct stream *stream) {
+  struct reading_answer answer;
+  if (stream->is_closed) return true;
+  return reading_look(&stream->reading, buffer_bytes(stream->input), stream->end, &answer) !=
+         READING_PARTIAL;
+}
+
+static bool has_room(const struct stream *stream) {
+  return stream->is_closed || stream->cannot_send ||
+         buffer_bytes(stream->output).length <= STREAM_LOW_WATER;
+}
+
+static void settle(struct stream *stream) {
+  if (stream->is_closed) cancel_connect(stream);
+  if (stream->channel) use_channel(stream);
+  if (stream->connector && stream->is_closed) task_wake(stream->connector, 0);
+  if (stream->reader && can_go_on(stream)) task_wake(stream->reader, 0);
+  if (stream->writer && has_room(stream)) task_wake(stream->writer, 0);
+  if (is_unused(stream)) unlink_and_free(stream);
+}
+
+static void take_turn(struct ready *turn) { settle(of_turn(turn)); }
+
+static void on_ready(struct channel_user *user, unsigned events) {
+  struct stream *stream = of_user(user);
+  if (events & CHANNEL_READ) {
+    if (stream->is_closed)
+      discard(stream);
+    else
+      receive(stream);
+  }
+  settle(stream);
+}
+
+static void give_up(struct timer *timer) {
+  struct stream *stream = of_timer(timer);
+  stream->is_dropped = true;
+  settle(stream);
+}
+
+/* ---- what is noted ------------------------------------------------------------------------- */
+
+void stream_note(struct stream *stream) { ready_add(&stream->script->world->ready, &stream->turn); }
+
+/* Without a timer nothing would end it. */
+void stream_close(struct stream *stream) {
+  struct timer_heap *timers = &stream->script->world->timers;
+  if (stream->is_closed) return;
+  stream->is_closed = true;
+  owned_take(&stream->owned);
+  int64_t until = script_now(stream->script) + LINGER_TIME;
+  if (stream->channel && timer_set(timers, &stream->linger, until) != STATUS_OK)
+    stream->is_dropped = true;
+  stream_note(stream);
+}
+
+void stream_drop(struct stream *stream) {
+  stream->is_closed = stream->is_dropped = true;
+  owned_take(&stream->owned);
+  stream_note(stream);
+}
+
+struct channel *stream_take_channel(struct stream *stream) {
+  struct channel *channel = stream->channel;
+  stream->channel = NULL;
+  channel->user = NULL;
+  stream_close(stream);
+  return channel;
+}
+
+void stream_forget_value(struct stream *stream) {
+  stream->has_value = false;
+  stream_close(stream);
+  stream_note(stream);
+}
+
+/* ---- life ---------------------------------------------------------------------------------- */
+
+static void end_with_task(struct owned *owned, bool is_cancelled) {
+  struct stream *stream = (struct stream *)((char *)owned - offsetof(struct stream, owned));
+  if (is_cancelled)
+    stream_drop(stream);
+  else
+    stream_close(stream);
+}
+
+static void on_connected(struct network_connect *asked, struct channel *channel,
+                         enum network_error error, const char *why) {
+  struct stream *stream = (struct stream *)((char *)asked - offsetof(struct stream, asked));
+  stream->error = error & 0xff;
+  if (channel)
+    stream_open(stream, channel);
+  else {
+    size_t length = strnlen(why, sizeof stream->why - 1);
+    memcpy(stream->why, why, length);
+    stream->why[length] = '\0';
+  }
+  if (stream->connector) task_wake(stream->connector, 0);
+}
+
+struct stream *stream_create(struct script *script, const char *address) {
+  size_t size = strlen(address) + 1;
+  struct stream *stream = calloc(1, sizeof *stream + size);
+  if (!stream) return NULL;
+  memcpy(stream->address, address, size);
+  stream->user.on_ready = on_ready;
+  stream->asked.on_end = on_connected;
+  stream->turn.run = take_turn;
+  stream->linger.expire = give_up;
+  stream->owned.end = end_with_task;
+  stream->script = script;
+  stream->timeout = STREAM_NO_TIMEOUT_SET;
+  stream->room = ROOM_MIN;
+  stream->has_value = true;
+  stream->next = script->streams;
+  if (stream->next) stream->next->previous = stream;
+  script->streams = stream;
+  return stream;
+}
+
+void stream_open(struct stream *stream, struct channel *channel) {
+  stream->channel = channel;
+  channel->user = &stream->user;
+  stream_note(stream);
+}
+
+/* The loop has ended, and the network with it. */
+void stream_free_all(struct script *script) {
+  struct stream *next;
+  for (struct stream *stream = script->streams; stream; stream = next) {
+    next = stream->next;
+    owned_take(&stream->owned);
+    cancel_connect(stream);
+    end_channel(stream, true);
+    unlink_and_free(stream);
+  }
+}

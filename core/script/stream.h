@@ -1,0 +1,96 @@
+/* stream.h: a stream of a script: the bytes to and from a channel of its world.
+ *
+ * A stream is a value in Lua (stream_value.h) and what stands here, which outlives that value while
+ * what was written still goes out. It belongs to the task that made it, and ends with it, unless it
+ * was detached or given to a response.
+ *
+ * What a script asks for is noted, and carried out in a turn of the loop. Nothing here enters Lua
+ * or raises. */
+#ifndef SCRIPT_STREAM_H
+#define SCRIPT_STREAM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buffer.h"
+#include "base/channel.h"
+#include "base/network.h"
+#include "base/ready.h"
+#include "base/timer.h"
+#include "script/owned.h"
+#include "script/reading.h"
+
+struct script;
+struct task;
+
+/* A writer waits while more than the first is unsent, until it is no more than the second. */
+enum { STREAM_HIGH_WATER = 256 * 1024, STREAM_LOW_WATER = 64 * 1024 };
+
+struct stream {
+  struct channel_user user;
+  struct network_connect asked; /* While it connects. */
+  struct ready turn;
+  struct timer linger; /* When a closed stream is given up. */
+  struct owned owned;
+  struct script *script;
+  struct stream *next; /* In the list of the script. */
+  struct stream *previous;
+  struct channel *channel; /* NULL: it is not connected yet, or not any more. */
+  struct buffer *input;
+  struct buffer *output;
+  struct reading reading;
+  struct task *reader;    /* Waits for bytes; NULL: none does. */
+  struct task *writer;    /* Waits for room; NULL: none does. */
+  struct task *connector; /* Waits until it is connected; NULL: none does. */
+  int64_t read_until;     /* When the reader is to give up, in ms; CLOCK_NEVER. */
+  int64_t write_until;    /* The same for the writer, or for the connector. */
+  int64_t timeout;        /* ms; 0: none; STREAM_NO_TIMEOUT_SET: that of the task. */
+  size_t room;            /* How much the next read has room for. */
+  size_t discarded;       /* Bytes that came when it was closed. */
+  enum reading_end end : 8;
+  enum network_error error : 8; /* Why it is not connected. */
+  unsigned interest : 2;        /* What the channel is watched for. */
+  bool has_value : 1;           /* There is a value in Lua. */
+  bool is_closed : 1;           /* The script has closed it, or its task has ended. */
+  bool is_dropped : 1;          /* It is not to send what it has. */
+  bool is_detached : 1;
+  bool cannot_send : 1;    /* Sending has failed. */
+  bool wants_shutdown : 1; /* Sending ends when the output is sent. */
+  bool is_shut : 1;        /* Sending has ended. */
+  bool has_sent : 1;
+  bool is_cut : 1;    /* A read or a write was cut short. */
+  bool is_reused : 1; /* It has a channel that was used before. */
+  char why[80];       /* With `error`. */
+  char address[];     /* As the script has written it. */
+};
+
+enum { STREAM_NO_TIMEOUT_SET = -1 };
+
+/* Makes a stream that is not connected. NULL: there is no memory. */
+struct stream *stream_create(struct script *script, const char *address);
+
+/* The stream gets a channel. */
+void stream_open(struct stream *stream, struct channel *channel);
+
+/* Has the stream take a turn, in which it does what was noted. */
+void stream_note(struct stream *stream);
+
+/* Closes it; what was written goes out for 10 s at most. */
+void stream_close(struct stream *stream);
+
+/* Ends it at once. */
+void stream_drop(struct stream *stream);
+
+/* Sends as much as it can now. */
+void stream_flush(struct stream *stream);
+
+/* Takes its channel away, which is the caller's: the stream is closed. */
+struct channel *stream_take_channel(struct stream *stream);
+
+/* The value in Lua is gone. May free the stream. */
+void stream_forget_value(struct stream *stream);
+
+/* Ends and frees all streams of a script whose Lua state was closed. */
+void stream_free_all(struct script *script);
+
+#endif

@@ -1,0 +1,389 @@
+#include "script/stream_value.h"
+
+#include <lauxlib.h>
+#include <math.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "script/finalizers.h"
+#include "script/gate.h"
+#include "script/kept.h"
+#include "script/script_internal.h"
+#include "script/task.h"
+
+static const char class_name[] = "parlance.stream";
+
+/* The registry's key of the metatable, because looking it up by name could raise. */
+static const char class_key;
+
+enum { BACKGROUND_TIMEOUT = 60000 /* ms that a background task waits for a stream. */ };
+
+static const double longest = 1e9; /* Seconds. */
+
+struct stream *stream_value_push(lua_State *state, struct script *script, const char *address) {
+  struct stream **value = lua_newuserdatauv(state, sizeof(struct stream *), 0);
+  *value = NULL;
+  lua_rawgetp(state, LUA_REGISTRYINDEX, &class_key);
+  lua_setmetatable(state, -2);
+  *value = stream_create(script, address);
+  if (!*value) gate_raise_no_memory(state);
+  return *value;
+}
+
+struct stream *stream_value_test(lua_State *state, int index) {
+  if (lua_type(state, index) != LUA_TUSERDATA || !lua_getmetatable(state, index)) return NULL;
+  lua_rawgetp(state, LUA_REGISTRYINDEX, &class_key);
+  bool is_stream = lua_rawequal(state, -1, -2);
+  lua_pop(state, 2);
+  return is_stream ? *(struct stream **)lua_touserdata(state, index) : NULL;
+}
+
+static struct stream *check(lua_State *state, int index) {
+  struct stream *stream = stream_value_test(state, index);
+  if (!stream) luaL_typeerror(state, index, class_name);
+  return stream;
+}
+
+/* ---- waiting ------------------------------------------------------------------------------- */
+
+/* When a wait that begins now is to end. */
+static int64_t deadline_of(const struct stream *stream, const struct task *task) {
+  int64_t timeout = stream->timeout;
+  if (timeout == STREAM_NO_TIMEOUT_SET) timeout = task->session ? 0 : BACKGROUND_TIMEOUT;
+  return timeout > 0 ? script_now(stream->script) + timeout : CLOCK_NEVER;
+}
+
+/* Sets the timer of a wait. Raises if there is no memory: nothing has begun then. */
+static void set_timer(lua_State *state, const struct stream *stream, struct task *task,
+                      int64_t until) {
+  if (until == CLOCK_NEVER) return;
+  if (timer_set(&stream->script->world->timers, &task->timer, until) != STATUS_OK)
+    gate_raise_no_memory(state);
+}
+
+static bool is_over(const struct stream *stream, int64_t until) {
+  return until != CLOCK_NEVER && script_now(stream->script) >= until;
+}
+
+/* ---- reading ------------------------------------------------------------------------------- */
+
+/* Index 1 is the stream, index 2 what is read. */
+static int read_on(lua_State *state, struct stream *stream, struct task *task);
+
+static void undo_read(struct task *task) {
+  struct stream *stream = task->waits_for;
+  stream->reader = NULL;
+  stream->is_cut = true;
+}
+
+static int read_again(lua_State *state, int status, lua_KContext top) {
+  struct stream *stream = *(struct stream **)lua_touserdata(state, 1);
+  (void)status;
+  (void)top;
+  stream->reader = NULL;
+  task_check_cancel(state);
+  return read_on(state, stream, gate_of(state)->running);
+}
+
+static int wait_for_bytes(lua_State *state, struct stream *stream, struct task *task) {
+  set_timer(state, stream, task, stream->read_until);
+  task->waits_for = stream;
+  stream->reader = task;
+  if (!(stream->interest & CHANNEL_READ)) stream_note(stream);
+  return task_wait_then(state, task, undo_read, read_again);
+}
+
+/* Until the value is there the stream counts as cut, so that a finalizer that runs meanwhile does
+ * not give it back. The bytes stay where they are: a turn alone takes them away. */
+static int finish_read(lua_State *state, struct stream *stream,
+                       const struct reading_answer *answer) {
+  bool was_cut = stream->is_cut;
+  stream->is_cut = true;
+  reading_push(state, 2, &stream->reading, answer);
+  stream->is_cut = was_cut;
+  bool was_full = buffer_bytes(stream->input).length > 0 && !(stream->interest & CHANNEL_READ);
+  buffer_consume(&stream->input, answer->length);
+  if (was_full) stream_note(stream);
+  return 1;
+}
+
+static int read_on(lua_State *state, struct stream *stream, struct task *task) {
+  struct reading_answer answer = {0};
+  if (stream->is_closed) return task_push_failure(state, "closed");
+  switch (reading_look(&stream->reading, buffer_bytes(stream->input), stream->end, &answer)) {
+  case READING_DONE: return finish_read(state, stream, &answer);
+  case READING_FAILED:
+    stream->is_cut = true;
+    return reading_push_failure(state, &stream->reading, &answer);
+  default: break;
+  }
+  if (!is_over(stream, stream->read_until)) return wait_for_bytes(state, stream, task);
+  stream->is_cut = true;
+  return task_push_failure(state, "timeout");
+}
+
+static int begin_read(lua_State *state, struct stream *stream, const struct reading *reading,
+                      const char *name) {
+  struct task *task = task_begin_wait(state, name);
+  if (!task) return 3;
+  if (stream->is_closed) return task_push_failure(state, "closed");
+  if (stream->reader) return luaL_error(state, "another task reads from the stream");
+  stream->reading = *reading;
+  stream->read_until = deadline_of(stream, task);
+  return read_on(state, stream, task);
+}
+
+static void check_count(lua_State *state, int most, const char *complaint) {
+  if (lua_gettop(state) > most) luaL_argerror(state, most + 1, complaint);
+}
+
+/* stream:read(what) */
+static int stream_read(lua_State *state) {
+  struct reading reading;
+  struct stream *stream = check(state, 1);
+  check_count(state, 2, "one thing is read at a time");
+  lua_settop(state, 2);
+  reading_take(state, 2, &reading);
+  return begin_read(state, stream, &reading, "stream:read");
+}
+
+/* stream:peek(count) */
+static int stream_peek(lua_State *state) {
+  struct reading reading;
+  struct stream *stream = check(state, 1);
+  lua_settop(state, 2);
+  reading_take_peek(state, 2, &reading);
+  return begin_read(state, stream, &reading, "stream:peek");
+}
+
+/* nil, why and a code were returned. The end, or a cancel, ends the loop. Everything else is an
+ * error, as in Lua's own lines(). */
+static int end_lines(lua_State *state) {
+  const char *code = lua_tostring(state, -1);
+  if (strcmp(code, "closed") != 0 && strcmp(code, "cancelled") != 0)
+    return luaL_error(state, "stream:lines: %s", lua_tostring(state, -2));
+  lua_pushnil(state);
+  return 1;
+}
+
+static int read_line_again(lua_State *state, int status, lua_KContext base) {
+  (void)status;
+  return lua_gettop(state) - (int)base == 3 ? end_lines(state) : 1;
+}
+
+/* The upvalues are the stream and what is read. */
+static int read_line(lua_State *state) {
+  lua_settop(state, 0);
+  lua_pushcfunction(state, stream_read);
+  lua_pushvalue(state, lua_upvalueindex(1));
+  lua_pushvalue(state, lua_upvalueindex(2));
+  lua_callk(state, 2, LUA_MULTRET, 0, read_line_again);
+  return read_line_again(state, LUA_OK, 0);
+}
+
+/* stream:lines(what) */
+static int stream_lines(lua_State *state) {
+  struct reading reading;
+  check(state, 1);
+  check_count(state, 2, "one thing is read at a time");
+  lua_settop(state, 2);
+  reading_take(state, 2, &reading);
+  lua_pushcclosure(state, read_line, 2);
+  return 1;
+}
+
+/* ---- writing ------------------------------------------------------------------------------- */
+
+static int push_reset(lua_State *state) {
+  lua_pushnil(state);
+  lua_pushliteral(state, "the connection was reset");
+  lua_pushliteral(state, "reset");
+  return 3;
+}
+
+static void undo_write(struct task *task) {
+  struct stream *stream = task->waits_for;
+  stream->writer = NULL;
+  stream->is_cut = true;
+}
+
+static int write_on(lua_State *state, struct stream *stream, struct task *task, size_t most);
+
+static int write_again(lua_State *state, int status, lua_KContext top) {
+  struct stream *stream = *(struct stream **)lua_touserdata(state, 1);
+  (void)status;
+  (void)top;
+  stream->writer = NULL;
+  task_check_cancel(state);
+  return write_on(state, stream, gate_of(state)->running, STREAM_LOW_WATER);
+}
+
+/* Waits while more than `most` is unsent. */
+static int write_on(lua_State *state, struct stream *stream, struct task *task, size_t most) {
+  if (stream->is_closed) return task_push_failure(state, "closed");
+  if (stream->cannot_send) return push_reset(state);
+  if (buffer_bytes(stream->output).length <= most) {
+    lua_pushvalue(state, 1);
+    return 1;
+  }
+  if (is_over(stream, stream->write_until)) {
+    stream->is_cut = true;
+    return task_push_failure(state, "timeout");
+  }
+  set_timer(state, stream, task, stream->write_until);
+  task->waits_for = stream;
+  stream->writer = task;
+  return task_wait_then(state, task, undo_write, write_again);
+}
+
+/* All of it, or nothing. */
+static enum status queue(lua_State *state, struct stream *stream, int count) {
+  struct span space;
+  size_t all = 0, length;
+  for (int i = 2; i <= count; i++) all += lua_rawlen(state, i);
+  if (all == 0) return STATUS_OK;
+  enum status status = buffer_reserve(&stream->output, all, &space);
+  for (int i = 2; i <= count && status == STATUS_OK; i++) {
+    const char *bytes = lua_tolstring(state, i, &length);
+    status = buffer_append(&stream->output, bytes, length);
+  }
+  return status;
+}
+
+/* stream:write(...) */
+static int stream_write(lua_State *state) {
+  struct stream *stream = check(state, 1);
+  int count = lua_gettop(state);
+  for (int i = 2; i <= count; i++)
+    luaL_checklstring(state, i, NULL); /* Makes strings of numbers. */
+  luaL_checkstack(state, LUA_MINSTACK, NULL);
+  struct task *task = task_begin_wait(state, "stream:write");
+  if (!task) return 3;
+  if (stream->is_closed || stream->wants_shutdown) return task_push_failure(state, "closed");
+  if (stream->cannot_send) return push_reset(state);
+  if (stream->writer) return luaL_error(state, "another task writes to the stream");
+  if (queue(state, stream, count) != STATUS_OK) return gate_raise_no_memory(state);
+  stream->write_until = deadline_of(stream, task);
+  stream_note(stream);
+  return write_on(state, stream, task, STREAM_HIGH_WATER);
+}
+
+/* ---- what does not wait -------------------------------------------------------------------- */
+
+/* stream:set_timeout(seconds) */
+static int set_timeout(lua_State *state) {
+  struct stream *stream = check(state, 1);
+  double seconds = luaL_checknumber(state, 2);
+  luaL_argcheck(state, seconds >= 0 && seconds <= longest, 2,
+                "must be a number of seconds from 0 to 1e9");
+  stream->timeout = (int64_t)ceil(seconds * 1000);
+  return 0;
+}
+
+/* stream:shutdown() */
+static int stream_shutdown(lua_State *state) {
+  struct stream *stream = check(state, 1);
+  if (stream->is_closed) return task_push_failure(state, "closed");
+  stream->wants_shutdown = true;
+  stream_note(stream);
+  lua_pushboolean(state, true);
+  return 1;
+}
+
+/* stream:close() */
+static int close_stream(lua_State *state) {
+  stream_close(check(state, 1));
+  lua_pushboolean(state, true);
+  return 1;
+}
+
+/* stream:detach() */
+static int detach(lua_State *state) {
+  struct stream *stream = check(state, 1);
+  if (stream->is_closed) return task_push_failure(state, "closed");
+  owned_take(&stream->owned);
+  stream->is_detached = true;
+  lua_settop(state, 1);
+  return 1;
+}
+
+/* Why the channel cannot be used again; NULL: it can. */
+static const char *find_rest(struct stream *stream) {
+  if (stream->reader || stream->writer) return "a task waits for the stream";
+  if (stream->is_cut) return "a read or a write was cut short";
+  if (stream->wants_shutdown) return "sending was ended";
+  if (stream->input) return "bytes are unread";
+  stream_flush(stream);
+  if (stream->output) return "bytes are unsent";
+  return stream->end == READING_OPEN && !stream->cannot_send ? NULL : "the connection has ended";
+}
+
+/* stream:release() */
+static int release(lua_State *state) {
+  struct stream *stream = check(state, 1);
+  const char *why = stream->is_closed ? "closed" : find_rest(stream);
+  if (why)
+    stream_close(stream);
+  else if (!kept_give(stream->script, stream_take_channel(stream), stream->address))
+    why = "the connection has ended";
+  lua_pushboolean(state, !why);
+  if (!why) return 1;
+  lua_pushstring(state, why);
+  return 2;
+}
+
+/* A script may have got hold of this function and call it itself. */
+static int collect(lua_State *state) {
+  struct stream *stream = stream_value_test(state, 1);
+  struct log_line line;
+  if (!stream) return 0;
+  if (!finalizers_are_running(state)) {
+    stream_close(stream);
+    return 0;
+  }
+  *(struct stream **)lua_touserdata(state, 1) = NULL;
+  if (stream->is_detached && !stream->is_closed &&
+      gate_begin_notice(&stream->script->gate, &line, "stream_collected")) {
+    log_text(&line, "address", stream->address);
+    log_text(&line, "detail", "a detached stream was not closed before nothing referred to it");
+    log_end(&line);
+  }
+  stream_forget_value(stream);
+  return 0;
+}
+
+static int describe(lua_State *state) {
+  const struct stream *stream = check(state, 1);
+  lua_pushfstring(state, "stream (%s%s)", stream->address, stream->is_closed ? ", closed" : "");
+  return 1;
+}
+
+/* __index(stream, key). The upvalue is the table of methods. */
+static int index_stream(lua_State *state) {
+  const struct stream *stream = check(state, 1);
+  lua_settop(state, 2);
+  if (lua_type(state, 2) == LUA_TSTRING && strcmp(lua_tostring(state, 2), "reused") == 0) {
+    lua_pushboolean(state, stream->is_reused);
+    return 1;
+  }
+  lua_rawget(state, lua_upvalueindex(1));
+  return 1;
+}
+
+void stream_value_install(lua_State *state) {
+  static const luaL_Reg methods[] = {{"read", stream_read},        {"peek", stream_peek},
+                                     {"lines", stream_lines},      {"write", stream_write},
+                                     {"set_timeout", set_timeout}, {"shutdown", stream_shutdown},
+                                     {"close", close_stream},      {"detach", detach},
+                                     {"release", release},         {NULL, NULL}};
+  static const luaL_Reg events[] = {
+      {"__gc", collect}, {"__close", close_stream}, {"__tostring", describe}, {NULL, NULL}};
+  lua_newtable(state);
+  luaL_setfuncs(state, events, 0);
+  luaL_newlib(state, methods);
+  lua_pushcclosure(state, index_stream, 1);
+  lua_setfield(state, -2, "__index");
+  lua_pushstring(state, class_name);
+  lua_setfield(state, -2, "__name");
+  lua_rawsetp(state, LUA_REGISTRYINDEX, &class_key);
+}
