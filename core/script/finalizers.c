@@ -102,8 +102,10 @@ static int finalize(lua_State *state) {
   int status = lua_resume(coroutine, state, 1, &results);
   if (status != LUA_OK && !watchdog_is_stopping()) end_failed(coroutine, status, detail);
   bool is_sound = !watchdog_is_stopping();
-  if (!is_sound)
+  if (!is_sound) {
+    gate->stopped[0] = '\0';
     snprintf(detail, sizeof detail, "it took longer than --call-timeout and was stopped");
+  }
   gate->finalizes = false;
   watchdog_stop_again(); /* The call around it. */
   watchdog_switch_back(outer, coroutine);

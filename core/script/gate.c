@@ -153,7 +153,10 @@ void gate_keep_error(struct gate *gate, lua_State *failed, int level, bool was_s
   struct watch outer;
   const char *plain = "an error";
   if (was_stopped) {
+    /* Another error may have ended the call before the hook could do so. */
+    if (gate->stopped[0] == '\0') keep_stop(failed);
     snprintf(gate->error, sizeof gate->error, "%s", gate->stopped);
+    gate->stopped[0] = '\0';
     return;
   }
   if (gate_is_no_memory(failed))

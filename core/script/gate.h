@@ -55,7 +55,7 @@ struct gate {
   const void *trace_of;         /* The address of the error that `trace` belongs to, or NULL. */
   char trace[GATE_ERROR_MAX / 2];   /* The traceback that gate_keep_trace() has kept. */
   char error[GATE_ERROR_MAX];       /* The last error, with its traceback. */
-  char stopped[GATE_ERROR_MAX];     /* The error of the last call that the watchdog has stopped. */
+  char stopped[GATE_ERROR_MAX];     /* The error of the call that the watchdog stops; "": none. */
   size_t warning_length;            /* Length of `warning`. */
   char warning[GATE_ERROR_MAX / 3]; /* The pieces of an unfinished Lua warning. */
 };

@@ -245,7 +245,7 @@ bool task_is_stopped(const struct gate *gate) {
 
 bool task_is_passed_on(lua_State *state, int index) {
   struct gate *gate = gate_of(state);
-  if (task_is_stopped(gate)) return true;
+  if (watchdog_is_unwinding() || (gate->running && gate->running->was_stopped)) return true;
   return is_cancelled(gate) && lua_touserdata(state, index) == gate->cancelled;
 }
 

@@ -122,6 +122,8 @@ static void apply_hook(lua_State *state) {
 
 bool watchdog_is_stopping(void) { return watchdog.stopping || watchdog.unwinding; }
 
+bool watchdog_is_unwinding(void) { return watchdog.unwinding; }
+
 /* Runs when a call goes on after it has blocked. */
 static void note(lua_State *state, lua_Debug *activation) {
   (void)activation;

@@ -79,6 +79,9 @@ void watchdog_switch_back(lua_State *outer, lua_State *inner);
 /* Whether the running call is being stopped. */
 bool watchdog_is_stopping(void);
 
+/* Whether it has been stopped, and the error of that is on its way up. */
+bool watchdog_is_unwinding(void);
+
 /* C code has caught the error of a stop and cannot raise it: the call is stopped at its next
  * instruction. */
 void watchdog_stop_again(void);

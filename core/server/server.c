@@ -341,9 +341,13 @@ static void free_service(struct service *service) {
 }
 
 void server_destroy(struct server *server) {
+  struct timer_heap *timers = &server->world->timers;
   preflight_end(server);
   abort_all(server);
   connection_free_ended(server);
+  timer_cancel(timers, &server->idle.timer);
+  timer_cancel(timers, &server->retry);
+  timer_cancel(timers, &server->drain);
   while (server->services) {
     struct service *service = server->services;
     server->services = service->next;

@@ -176,7 +176,8 @@ int main(int argc, char **argv) {
       .framing = &line, .limits = {.max_request = 100}, .run = command, .release = release};
   struct world world;
   world_init(&world);
-  struct server_options options = {.world = &world, .poller = "epoll", .max_connections = 1000};
+  struct server_options options = {
+      .world = &world, .poller = "epoll", .max_connections = 1000, .drain_timeout = 10000};
   const char *why;
   for (int i = 1; i + 1 < argc; i++)
     if (strcmp(argv[i], "--poller") == 0) options.poller = argv[i + 1];
