@@ -21,7 +21,7 @@ end
 
 -- Ends with this status and one line on standard error that holds each of the texts.
 local function refuses(expected, argv, ...)
-  local status, said, complaint = server.run(argv, { seconds = 5 })
+  local status, said, complaint = server.run(argv)
   assert.equal("", said)
   assert.is_truthy(complaint:find "^parlance: [^\n]+\n$", complaint)
   assert.is_nil(complaint:find("stack traceback", 1, true))
