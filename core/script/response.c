@@ -10,6 +10,7 @@
 #include "script/file_value.h"
 #include "script/gate.h"
 #include "script/sent_file.h"
+#include "script/stream_pull.h"
 
 static void check_status(lua_State *state, enum status status) {
   if (status == STATUS_NO_MEMORY) gate_raise_no_memory(state);
@@ -238,9 +239,11 @@ static void send_string(lua_State *state, struct session *session) {
 }
 
 static void send_function(lua_State *state, struct session *session) {
+  struct stream *stream = stream_pull_of(state, -1);
   int reference = luaL_ref(state, LUA_REGISTRYINDEX);
   enum status status = session_send_stream(session, reference);
   if (status != STATUS_OK) luaL_unref(state, LUA_REGISTRYINDEX, reference);
+  if (status == STATUS_OK && stream) stream_pull_give(stream);
   check_status(state, status);
 }
 
@@ -387,6 +390,7 @@ static bool queue_list(lua_State *state, struct session *session, const struct r
   struct items items = {.are_list = true, .index = lua_gettop(state)};
   items.count = (lua_Integer)lua_rawlen(state, items.index);
   (void)count_slots(state, &items, &has_files);
+  if (has_files) stream_pull_wrap_items(state, items.index);
   if (has_files || items.count == 0) return queue_protected(state, session, returned);
   send_items(state, session, &items);
   return true;
@@ -401,7 +405,10 @@ __attribute__((noinline)) static bool queue_other(lua_State *state, struct sessi
   case LUA_TNIL: return true;
   case LUA_TFUNCTION: send_function(state, session); return true;
   case LUA_TTABLE: return queue_list(state, session, &returned);
-  case LUA_TUSERDATA: return queue_protected(state, session, &returned);
+  case LUA_TUSERDATA:
+    if (!stream_pull_wrap(state)) return queue_protected(state, session, &returned);
+    send_function(state, session);
+    return true;
   default: return complain(state, &returned, 0);
   }
 }

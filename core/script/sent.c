@@ -7,6 +7,7 @@
 #include "script/response.h"
 #include "script/script_internal.h"
 #include "script/sent_file.h"
+#include "script/stream_pull.h"
 #include "session/session.h"
 
 /* Removes a field of the table on the top. The field exists, or nothing is done: so nothing is
@@ -50,7 +51,10 @@ void sent_release(struct handler *handler, struct session *session, int referenc
   struct gate *gate = &generation->script->gate;
   lua_State *state = gate->main;
   (void)session;
-  bool is_file = lua_rawgeti(state, LUA_REGISTRYINDEX, reference) == LUA_TUSERDATA;
+  int type = lua_rawgeti(state, LUA_REGISTRYINDEX, reference);
+  bool is_file = type == LUA_TUSERDATA;
+  struct stream *stream = type == LUA_TFUNCTION ? stream_pull_of(state, -1) : NULL;
+  if (stream) stream_pull_release(stream);
   if (is_file && sent_file_close_plain(state, -1)) is_file = false;
   lua_pop(state, 1);
   if (is_file && gate_run(gate, close_file, &reference) != GATE_OK)

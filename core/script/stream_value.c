@@ -138,7 +138,7 @@ static void check_count(lua_State *state, int most, const char *complaint) {
 }
 
 /* stream:read(what) */
-static int stream_read(lua_State *state) {
+int stream_value_read(lua_State *state) {
   struct reading reading;
   struct stream *stream = check(state, 1);
   check_count(state, 2, "one thing is read at a time");
@@ -174,7 +174,7 @@ static int read_line_again(lua_State *state, int status, lua_KContext base) {
 /* The upvalues are the stream and what is read. */
 static int read_line(lua_State *state) {
   lua_settop(state, 0);
-  lua_pushcfunction(state, stream_read);
+  lua_pushcfunction(state, stream_value_read);
   lua_pushvalue(state, lua_upvalueindex(1));
   lua_pushvalue(state, lua_upvalueindex(2));
   lua_callk(state, 2, LUA_MULTRET, 0, read_line_again);
@@ -371,7 +371,7 @@ static int index_stream(lua_State *state) {
 }
 
 void stream_value_install(lua_State *state) {
-  static const luaL_Reg methods[] = {{"read", stream_read},        {"peek", stream_peek},
+  static const luaL_Reg methods[] = {{"read", stream_value_read},        {"peek", stream_peek},
                                      {"lines", stream_lines},      {"write", stream_write},
                                      {"set_timeout", set_timeout}, {"shutdown", stream_shutdown},
                                      {"close", close_stream},      {"detach", detach},

@@ -15,4 +15,7 @@ struct stream *stream_value_push(lua_State *state, struct script *script, const 
 /* The stream of the value at index; NULL: it is no stream. Allocates nothing in Lua. */
 struct stream *stream_value_test(lua_State *state, int index);
 
+/* The method `read`. */
+int stream_value_read(lua_State *state);
+
 #endif

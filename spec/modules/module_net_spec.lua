@@ -507,5 +507,180 @@ server.for_each_poller(function(poller)
         server.wait_until("all to be closed", function() return count() <= now end)
       end)
     end)
+
+    describe("release", function()
+      it("gives a connection back for the next one that asks for it", function()
+        local client = start()
+        local LINE <const> = [[
+          local s = net.connect(UP, { reuse = true })
+          s:write 'x\n'
+          return show(s.reused, s:read 'l', s:release())]]
+        send(client, LINE)
+        local peer = up:accept()
+        for _, reused in ipairs { "false", "true", "true" } do
+          assert.equal("x", peer:receive "*l")
+          peer:send "y\n"
+          assert.equal(reused .. ' "y" true', answer(client))
+          send(client, LINE)
+        end
+        assert.equal("x", peer:receive "*l")
+        assert.is_true(up:is_quiet(0))
+      end)
+
+      it("leaves it to those that ask for it", function()
+        local client = start()
+        send(client, "return show(net.connect(UP):release())")
+        up:accept()
+        assert.equal("true", answer(client))
+        send(client, "return show(net.connect(UP).reused)")
+        up:accept()
+        assert.equal("false", answer(client))
+      end)
+
+      for why, line in pairs {
+        ["bytes are unread"] = "s:read(1)",
+        ["a read or a write was cut short"] = "s:set_timeout(0.01) s:read(9)",
+        ["sending was ended"] = "s:read(1) s:read(1) s:shutdown()",
+      } do
+        it("closes a stream where " .. why, function()
+          local client, peer = stream(line .. " return show(s:release())")
+          peer:send "ab"
+          assert.equal(("false %q"):format(why), answer(client))
+          assert.is_true(upstream.has_ended(peer))
+        end)
+      end
+
+      it("closes a stream whose peer has gone, or is not read by its peer", function()
+        local client, peer = stream "s:read 'a' return show(s:release())"
+        peer:close()
+        assert.equal('false "the connection has ended"', answer(client))
+        send(client, [[
+          local s = assert(net.connect(UP))
+          s:set_timeout(0.05)
+          while s:write(('x'):rep(100000)) do end
+          s = assert(net.connect(UP))
+          for _ = 1, 100 do s:write(('x'):rep(2000)) end
+          return show(s:release())]])
+        up:accept()
+        up:accept()
+        assert.matches("^true$", answer(client))
+      end)
+
+      it("never takes a late reply for the answer to another request", function()
+        local client = start()
+        local LINE <const> = [[
+          local s = net.connect(UP, { reuse = true })
+          s:write 'x\n'
+          return show(s:read 'l', s:release())]]
+        send(client, LINE)
+        local first = up:accept()
+        first:send "y\n"
+        assert.equal('"y" true', answer(client))
+        first:send "late\n"
+        send(client, LINE)
+        up:accept():send "z\n"
+        assert.equal('"z" true', answer(client))
+        assert.equal("x", first:receive "*l")
+        assert.is_true(upstream.has_ended(first))
+      end)
+
+      it("forgets a connection that its peer has closed", function()
+        local client = start()
+        send(client, "return show(net.connect(UP, { reuse = true }):release())")
+        local peer = up:accept()
+        assert.equal("true", answer(client))
+        peer:close()
+        send(client, "return show(net.connect(UP, { reuse = true }).reused)")
+        up:accept()
+        assert.equal("false", answer(client))
+      end)
+
+      it("keeps at most 64 connections to one address", function()
+        local client = start()
+        send(client, [[
+          local all, kept = {}, 0
+          for i = 1, 70 do all[i] = assert(net.connect(UP)) end
+          for i = 1, 70 do if all[i]:release() then kept = kept + 1 end end
+          return kept]])
+        for _ = 1, 70 do up:accept() end
+        assert.equal("64", answer(client))
+      end)
+    end)
+
+    describe("resolve", function()
+      it("gives the addresses of a name", function()
+        local client = start()
+        assert.equal('"::1" "127.0.0.1"', ask(client, "return show(table.unpack(net.resolve 'localhost'))"))
+        assert.equal('"10.1.2.3"', ask(client, "return show(table.unpack(net.resolve '10.1.2.3'))"))
+        assert.equal('"::1"', ask(client, "return show(table.unpack(net.resolve '::1'))"))
+      end)
+
+      it("tells that a name has none", function()
+        local client = start()
+        assert.equal('nil "the name has no address" "name"', ask(client, "return show(net.resolve 'no..name')"))
+        assert.matches("must be a name of 1 to 253 bytes", ask(client, "return show(pcall(net.resolve, ''))"))
+        assert.equal('nil "the name has no address" "name"', ask(client, "return show(net.connect 'no..name:80')"))
+      end)
+    end)
+
+    describe("a stream in a response", function()
+      it("is sent until it ends", function()
+        local client = start [[
+          function Lines:make_response() local s = assert(net.connect(UP)) return { "a", s, "z\n" } end]]
+        send(client, "x")
+        local peer = up:accept()
+        peer:send "bc"
+        assert.equal("abc", client:receive(3))
+        peer:send(("d"):rep(1000000))
+        peer:close()
+        assert.is_true(("d"):rep(1000000) .. "z\n" == client:receive(1000002))
+        send(client, "x")
+        up:accept():close()
+        assert.equal("az", answer(client))
+      end)
+
+      it("may be all of it", function()
+        local client = start "Lines.make_response = function() return (assert(net.connect(UP))) end"
+        send(client, "x")
+        local peer = up:accept()
+        peer:send "all\n"
+        assert.equal("all", answer(client))
+        peer:close()
+      end)
+
+      it("is read only as fast as the client reads", function()
+        local client = start "Lines.make_response = function() return (assert(net.connect(UP))) end"
+        send(client, "x")
+        local peer = up:accept()
+        peer:settimeout(0.3)
+        local _, why, sent = peer:send(("x"):rep(64000000))
+        assert.equal("timeout", why)
+        assert.is_true(running:memory() < 64000 or server.is_sanitized)
+        assert.equal(sent, #client:receive(sent))
+      end)
+
+      it("cuts the response when it breaks", function()
+        local client = start "Lines.make_response = function() return (assert(net.connect(UP))) end"
+        send(client, "x")
+        local peer = up:accept()
+        peer:send "abc"
+        assert.equal("abc", client:receive(3))
+        upstream.reset(peer)
+        assert.equal("", (client:receive_rest()))
+        running:wait_for_log "a stream of the response: the connection was reset"
+      end)
+
+      it("is dropped when the client is gone", function()
+        local client = start "Lines.make_response = function() return (assert(net.connect(UP))) end"
+        send(client, "x")
+        local peer = up:accept()
+        peer:send "abc"
+        assert.equal("abc", client:receive(3))
+        client:reset()
+        local line = ("x"):rep(100000)
+        peer:settimeout(5)
+        repeat local sent = peer:send(line) until not sent
+      end)
+    end)
   end)
 end)

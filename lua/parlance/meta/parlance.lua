@@ -133,7 +133,7 @@ function parlance.topic(name, options) end
 
 --- A part of a response: a string; an open file, which is sent from its current position; a part of a file; or a function
 --- that returns the next piece, or nil at the end.
----@alias parlance.Item string|file*|parlance.FilePart|(fun(): string?)
+---@alias parlance.Item string|file*|parlance.Stream|parlance.FilePart|(fun(): string?)
 
 --- A response: an item, a list of items, or nothing.
 ---@alias parlance.Response parlance.Item|parlance.Item[]|nil
