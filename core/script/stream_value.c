@@ -371,7 +371,7 @@ static int index_stream(lua_State *state) {
 }
 
 void stream_value_install(lua_State *state) {
-  static const luaL_Reg methods[] = {{"read", stream_value_read},        {"peek", stream_peek},
+  static const luaL_Reg methods[] = {{"read", stream_value_read},  {"peek", stream_peek},
                                      {"lines", stream_lines},      {"write", stream_write},
                                      {"set_timeout", set_timeout}, {"shutdown", stream_shutdown},
                                      {"close", close_stream},      {"detach", detach},

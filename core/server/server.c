@@ -358,9 +358,6 @@ void server_destroy(struct server *server) {
     recording_writer_destroy(server->recording_writer);
   }
   io_network_destroy(server->network);
-  timer_cancel(&server->world->timers, &server->idle.timer);
-  timer_cancel(&server->world->timers, &server->retry);
-  timer_cancel(&server->world->timers, &server->drain);
   if (server->resolver) resolver_destroy(server->resolver);
   reloads_end(server);
   if (server->signal_fd >= 0) {
