@@ -14,8 +14,8 @@ int command_serve(const struct options *options);
  * example, settings and limits. */
 int command_help(const struct options *options);
 
-/* Runs check or fuzz. */
-int command_tool(const struct options *options);
+/* Runs check or fuzz. `argv` is that of main(): the process may run itself again with it. */
+int command_tool(const struct options *options, char **argv);
 
 /* Makes the files of a new protocol in the current folder: `parlance new NAME`. */
 int command_new(int argc, char **argv);

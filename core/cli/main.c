@@ -19,14 +19,14 @@ static int finished(int status) {
   return status == EXIT_STOPPED && fflush(stdout) != 0 ? EXIT_FAILED : status;
 }
 
-static int run(const struct options *options) {
+static int run(const struct options *options, char **argv) {
   if (options->paths) return command_paths();
   if (options->help) return command_help(options);
   if (options->version) {
     puts("parlance " PARLANCE_VERSION);
     return EXIT_STOPPED;
   }
-  return options->command == COMMAND_SERVE ? command_serve(options) : command_tool(options);
+  return options->command == COMMAND_SERVE ? command_serve(options) : command_tool(options, argv);
 }
 
 int main(int argc, char **argv) {
@@ -37,7 +37,7 @@ int main(int argc, char **argv) {
   if (options_parse(&options, argc, argv)) {
     const char *modules = paths_modules();
     for (size_t i = 0; i < options.script_count; i++) options.scripts[i].script.modules = modules;
-    status = finished(run(&options));
+    status = finished(run(&options, argv));
   }
   options_deinit(&options);
   return status;

@@ -172,7 +172,7 @@ static const struct known_option known_options[] = {
     {"version", 'v', OF_SERVER, NULL, OPTIONS(version)},
     {"help", 'h', OF_SERVER, NULL, OPTIONS(help)},
     {"format", 0, OF_CHECK, option_check_format, 0},
-    {"seed", 0, OF_FUZZ, option_check_seed, 0},
+    {"seed", 0, OF_TOOLS, option_check_seed, 0},
     {"seconds", 0, OF_TOOLS, option_check_seconds, 0},
     {"fingerprint", 0, OF_CHECK, NULL, OPTIONS(wants_fingerprint)},
     {"allow-effects", 0, OF_ALL, NULL, OPTIONS(allows_effects)},

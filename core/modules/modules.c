@@ -23,10 +23,16 @@ void modules_open(lua_State *state, const struct script_options *options, const 
   lua_pop(state, 1);
   luaL_requiref(state, "parlance.net", module_net_open, 0);
   lua_pop(state, 2);
-  if (options->clock) simulated_globals_install(state, options->clock);
+  if (options->clock) simulated_globals_install(state, options->clock, options->chance);
   if (options->sandbox) sandbox_install(state, options->sandbox);
 }
 
+static int begin_play(lua_State *state) {
+  const struct script *script = lua_touserdata(state, 1);
+  simulated_globals_seed(state, script->options.chance);
+  return 0;
+}
+
 void modules_begin_play(struct script *script) {
-  (void)gate_run(&script->gate, simulated_globals_seed, script);
+  (void)gate_run(&script->gate, begin_play, script);
 }

@@ -77,24 +77,31 @@ static void replace(lua_State *state, const char *library, const char *name, lua
 /* The key of Lua's own math.randomseed in the registry. */
 static const char randomseed_key;
 
-int simulated_globals_seed(lua_State *state) {
-  enum { SEED = 1 };
+void simulated_globals_seed(lua_State *state, uint32_t seed) {
   lua_rawgetp(state, LUA_REGISTRYINDEX, &randomseed_key);
-  lua_pushinteger(state, SEED);
+  lua_pushinteger(state, seed);
   lua_call(state, 1, 0);
-  return 0;
 }
 
-static void install_seed(lua_State *state) {
+/* math.randomseed(): without an argument Lua would take a random seed. The second upvalue is the
+ * one that it gets. */
+static int set_seed(lua_State *state) {
+  if (lua_gettop(state) == 0) lua_pushvalue(state, lua_upvalueindex(2));
+  return replaced_call(state);
+}
+
+static void install_seed(lua_State *state, uint32_t seed) {
   lua_getglobal(state, LUA_MATHLIBNAME);
   lua_getfield(state, -1, "randomseed");
   lua_rawsetp(state, LUA_REGISTRYINDEX, &randomseed_key);
+  lua_pushinteger(state, seed);
+  replaced_install(state, "randomseed", set_seed, 1);
   lua_pop(state, 1);
-  (void)simulated_globals_seed(state);
+  simulated_globals_seed(state, seed);
 }
 
-void simulated_globals_install(lua_State *state, const struct script_clock *clock) {
-  install_seed(state);
+void simulated_globals_install(lua_State *state, const struct script_clock *clock, uint32_t seed) {
+  install_seed(state, seed);
   replace(state, LUA_OSLIBNAME, "clock", tell_clock, clock);
   replace(state, LUA_OSLIBNAME, "time", tell_time, clock);
   replace(state, LUA_OSLIBNAME, "date", tell_date, clock);

@@ -9,10 +9,11 @@
 
 #include "script/script.h"
 
-/* Replaces the functions, before any script runs. `clock` must outlive the state. May raise. */
-void simulated_globals_install(lua_State *state, const struct script_clock *clock);
+/* Replaces the functions, before any script runs, and seeds math.random(). `clock` must outlive the
+ * state. May raise. */
+void simulated_globals_install(lua_State *state, const struct script_clock *clock, uint32_t seed);
 
-/* Seeds math.random() as it was seeded when the script was loaded. Runs in the gate. */
-int simulated_globals_seed(lua_State *state);
+/* Seeds math.random(). May raise. */
+void simulated_globals_seed(lua_State *state, uint32_t seed);
 
 #endif

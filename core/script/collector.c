@@ -56,6 +56,47 @@ static void return_memory(struct collector *collector, size_t now) {
   collector->kept = now;
 }
 
+/* ---- rest ---------------------------------------------------------------------------------- */
+
+/* The collector rests below so many bytes. */
+enum { REST_MOST = 64 * 1024 * 1024 };
+
+/* Without finalizers nobody can tell when garbage is collected. Then it is done when this many
+ * bytes, and half of all, may be garbage. */
+enum { GARBAGE_MIN = 1024 * 1024 };
+
+static struct script *of_memory(struct memory *memory) {
+  return (struct script *)((char *)memory - offsetof(struct script, memory));
+}
+
+/* Allocates nothing, and cannot raise: it may be called from within an allocation. */
+static void end_rest(struct memory *memory) {
+  if (memory_end_rest(memory)) lua_gc(of_memory(memory)->gate.main, LUA_GCRESTART);
+}
+
+/* A script may have stopped the collector itself. */
+void script_begin_rest(struct script *script) {
+  lua_State *state = script->gate.main;
+  if (!lua_gc(state, LUA_GCISRUNNING)) return;
+  if (memory_begin_rest(&script->memory, REST_MOST, end_rest)) lua_gc(state, LUA_GCSTOP);
+}
+
+static int collect(lua_State *state) {
+  lua_gc(state, LUA_GCCOLLECT);
+  return 0;
+}
+
+void script_end_rest(struct script *script) {
+  size_t used = script->memory.used;
+  bool has_garbage = used / 2 >= script->collected && used - script->collected >= GARBAGE_MIN;
+  end_rest(&script->memory);
+  if (!script->gate.has_finalizers && !has_garbage) return;
+  (void)gate_run(&script->gate, collect, script);
+  script->collected = script->memory.used;
+}
+
+/* ---- collecting while nobody waits --------------------------------------------------------- */
+
 enum idle_work script_collect_garbage(struct script *script) {
   struct collector *collector = &script->collector;
   if (collector->cycles == 0) {

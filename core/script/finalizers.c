@@ -135,6 +135,7 @@ static void wrap_finalizer(lua_State *state) {
     lua_insert(state, -2);
     lua_pushcclosure(state, finalize, 1);
     lua_rawset(state, 2);
+    gate_of(state)->has_finalizers = true;
   } else
     lua_pop(state, 1);
 }

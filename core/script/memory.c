@@ -28,6 +28,22 @@ void memory_close_reserve(struct memory *memory) {
   if (memory->used > memory->nominal && memory->overdrawn == 0) memory->overdrawn = memory->used;
 }
 
+bool memory_begin_rest(struct memory *memory, size_t most, void (*wake)(struct memory *memory)) {
+  if (memory->used >= most) return false;
+  memory->wake = wake;
+  memory->kept_back = memory->limit > most ? memory->limit - most : 0;
+  memory->limit -= memory->kept_back;
+  return true;
+}
+
+bool memory_end_rest(struct memory *memory) {
+  bool rests = memory->wake != NULL;
+  memory->limit += memory->kept_back;
+  memory->kept_back = 0;
+  memory->wake = NULL;
+  return rests;
+}
+
 /* Whether `size` more bytes stay within the limit. `used` may be more than the limit. */
 static bool is_below(size_t limit, size_t used, size_t size) {
   return used <= limit && size <= limit - used;
@@ -35,6 +51,10 @@ static bool is_below(size_t limit, size_t used, size_t size) {
 
 /* Rarely called, and not inlined, so that has_room() stays a few instructions. */
 __attribute__((noinline)) static bool has_more_room(struct memory *memory, size_t size) {
+  if (memory->wake) {
+    memory->wake(memory);
+    if (is_below(memory->limit, memory->used, size)) return true;
+  }
   size_t most = memory->limit, overdraft = memory->overdrawn + memory->reserve / 4;
   if (memory->used <= memory->nominal) memory->overdrawn = 0;
   if (memory->overdrawn > 0 && most < overdraft) most = overdraft;
@@ -45,6 +65,8 @@ __attribute__((noinline)) static bool has_more_room(struct memory *memory, size_
 static bool has_room(struct memory *memory, size_t size) {
   return is_below(memory->limit, memory->used, size) || has_more_room(memory, size);
 }
+
+bool memory_has_room(struct memory *memory, size_t size) { return has_room(memory, size); }
 
 static void *allocate(struct memory *memory, size_t size) {
   if (size == 0 || !has_room(memory, size)) return NULL;

@@ -11,14 +11,19 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+struct arena;
+
 struct memory {
-  size_t used;      /* Bytes that Lua has allocated. */
-  size_t limit;     /* Bytes that may be allocated now; SIZE_MAX: no limit. */
-  size_t nominal;   /* The limit without any reserve; SIZE_MAX: no limit. */
-  size_t reserve;   /* Bytes of each of the two reserves. */
-  unsigned opened;  /* How often memory_open_reserve() is in effect. */
-  size_t overdrawn; /* Bytes in use at the last close, if over the limit; 0: they are not. */
+  size_t used;         /* Bytes that Lua has allocated. */
+  size_t limit;        /* Bytes that may be allocated now; SIZE_MAX: no limit. */
+  size_t nominal;      /* The limit without any reserve; SIZE_MAX: no limit. */
+  size_t reserve;      /* Bytes of each of the two reserves. */
+  unsigned opened;     /* How often memory_open_reserve() is in effect. */
+  size_t overdrawn;    /* Bytes in use at the last close, if over the limit; 0: they are not. */
+  struct arena *arena; /* Where blocks come from (arena.h); NULL: malloc(). */
   bool uses_server_reserve; /* The server's own reserve may be used. */
+  size_t kept_back;         /* Bytes by which the limit is lower while the collector rests. */
+  void (*wake)(struct memory *memory); /* The collector rests: called at that lower limit. */
 };
 
 /* `limit` in bytes; 0: none. A reserve is an eighth of the limit, but from 256 KiB to 64 MiB. */
@@ -36,6 +41,16 @@ void memory_close_reserve(struct memory *memory);
 static inline void memory_use_server_reserve(struct memory *memory, bool uses_server_reserve) {
   memory->uses_server_reserve = uses_server_reserve;
 }
+
+/* The collector rests: `wake` is called, from within an allocation, when more than `most` bytes are
+ * allocated, and ends the rest. False: so many are allocated now. */
+bool memory_begin_rest(struct memory *memory, size_t most, void (*wake)(struct memory *memory));
+
+/* Returns whether the rest has not ended yet, and ends it. */
+bool memory_end_rest(struct memory *memory);
+
+/* Whether `size` more bytes stay within the limit. */
+bool memory_has_room(struct memory *memory, size_t size);
 
 /* A lua_Alloc; `context` is a struct memory. */
 void *memory_allocate(void *context, void *block, size_t old_size, size_t new_size);

@@ -68,6 +68,8 @@ struct script_options {
   size_t setting_count;
   const struct script_clock *clock; /* NULL: the system's. Else the script is being simulated: it is
                                      * given this time, and that it prints is logged */
+  uint32_t string_seed;             /* For the order of tables: see string_seed.h; 0: random */
+  uint32_t chance;                  /* A simulated script's math.random() is seeded with it */
   struct script_sandbox *sandbox;   /* NULL: a simulated script may do what it likes */
   struct world *world; /* The loop that runs it, which outlives the script. NULL: the script runs
                         * only when a session calls it. */
@@ -113,6 +115,11 @@ struct script_asked {
   uint64_t bytes;
 };
 struct script_asked script_asked(const struct script *script);
+
+/* Between begin and end Lua's collector rests, as long as less than 64 MiB are used, so that no
+ * finalizer of a simulated script runs. At the end those run that are due. */
+void script_begin_rest(struct script *script);
+void script_end_rest(struct script *script);
 
 /* The bytes that its Lua state takes; after a full collection if `collects`. */
 size_t script_memory(struct script *script, bool collects);

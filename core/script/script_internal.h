@@ -42,6 +42,7 @@ struct script {
   struct tasks tasks;
   struct subscriptions subscriptions; /* To the topics of topic.c. */
   struct collector collector;
+  size_t collected;       /* Bytes in use after the last collection of script_end_rest(). */
   struct world *world;    /* The loop's; `own_world` if there is none. */
   struct world own_world; /* Nobody runs it. */
   struct stream *streams; /* All of them: see stream.h. */

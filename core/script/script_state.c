@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "script/arena.h"
 #include "script/atomic.h"
 #include "script/coroutines.h"
 #include "script/every.h"
@@ -21,6 +22,7 @@
 #include "script/spawn.h"
 #include "script/stream.h"
 #include "script/stream_value.h"
+#include "script/string_seed.h"
 #include "script/task.h"
 #include "script/task_handle.h"
 #include "script/topic.h"
@@ -108,6 +110,13 @@ static int panic(lua_State *state) {
   return 0;
 }
 
+static lua_State *new_state(struct script *script) {
+  struct memory *memory = &script->memory;
+  uint32_t seed = script->options.string_seed;
+  if (seed != 0) memory->arena = arena_create();
+  return string_seed_new_state(memory->arena ? arena_allocate : memory_allocate, memory, seed);
+}
+
 enum status script_create(const struct script_options *options, struct script **created) {
   struct script *script = calloc(1, sizeof *script);
   if (!script) return STATUS_NO_MEMORY;
@@ -116,7 +125,7 @@ enum status script_create(const struct script_options *options, struct script **
   script->world = options->world ? options->world : &script->own_world;
   memory_init(&script->memory, options->memory_limit);
   take_name(script);
-  lua_State *state = lua_newstate(memory_allocate, &script->memory);
+  lua_State *state = new_state(script);
   if (state) {
     lua_atpanic(state, panic);
     if (gate_init(&script->gate, state, &script->memory, script->name, options->call_timeout) &&
@@ -127,6 +136,7 @@ enum status script_create(const struct script_options *options, struct script **
     task_free_pool(&script->gate);
     gate_close(&script->gate);
   }
+  arena_destroy(script->memory.arena);
   free(script);
   return STATUS_NO_MEMORY;
 }
@@ -219,5 +229,6 @@ void script_destroy(struct script *script) {
   kept_free_all(script);
   world_deinit(&script->own_world);
   subscriptions_deinit(&script->subscriptions);
+  arena_destroy(script->memory.arena);
   free(script);
 }

@@ -91,6 +91,8 @@ void arguments_script(lua_State *L, struct script_options *options) {
   *options = (struct script_options){
       .path = luaL_checkstring(L, 1),
       .open_modules = modules_open,
+      .string_seed = (uint32_t)arguments_integer(L, 2, "string_seed", 0),
+      .chance = (uint32_t)arguments_integer(L, 2, "seed", 1),
       .modules = arguments_text(L, 2, "modules", NULL),
       .memory_limit = (size_t)arguments_integer(L, 2, "memory_limit", 0),
       .call_timeout = arguments_integer(L, 2, "call_timeout", 1000),

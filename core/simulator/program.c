@@ -5,7 +5,9 @@
 #include <lualib.h>
 #include <malloc.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "reload/searcher.h"
@@ -135,6 +137,8 @@ int program_run(const struct program *program) {
   mallopt(M_TRIM_THRESHOLD, MEMORY_KEPT);
   mallopt(M_MMAP_THRESHOLD, MEMORY_KEPT);
   temp_keep_clean();
+  setenv("TZ", "UTC0", 1); /* Times of the calendar do not depend on the machine. */
+  tzset();
   struct run this = {.program = program, .fd = dup(STDOUT_FILENO)};
   int status = program->failed;
   if (!program->modules) {

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/buffer.h"
@@ -99,9 +100,18 @@ static void note_temp(struct simulation *simulation) {
 static int begin_play(lua_State *L) {
   struct simulation *simulation = check(L);
   modules_begin_play(simulation->script);
+  script_begin_rest(simulation->script);
   if (has_used_temp(simulation)) temp_empty(simulation->sandbox.folder, &simulation->loaded);
   simulation->sandbox.is_used = false;
   simulation->sandbox.names = 0;
+  return 0;
+}
+
+/* end_play() */
+static int end_play(lua_State *L) {
+  struct simulation *simulation = check(L);
+  script_end_rest(simulation->script);
+  (void)connections_settle(simulation);
   return 0;
 }
 
@@ -279,6 +289,7 @@ static int set_variable(lua_State *L) {
   int failed =
       lua_isnoneornil(L, 2) ? unsetenv(variable) : setenv(variable, luaL_checkstring(L, 2), 1);
   luaL_argcheck(L, failed == 0, 1, "is no name of a variable");
+  tzset(); /* The variable may be TZ. */
   return 0;
 }
 
@@ -324,6 +335,7 @@ int luaopen_parlance_simulator(lua_State *L) {
                                      {"example", example},
                                      {"fingerprint", fingerprint},
                                      {"begin_play", begin_play},
+                                     {"end_play", end_play},
                                      {"close", close_simulation},
                                      {NULL, NULL}};
   arguments_add_class(L, class_name, methods, close_simulation);

@@ -20,6 +20,8 @@
  *                        of struct script_options (script/script.h) except `clock` and `sandbox`,
  *                        and these:
  *       time             what os.time() returns at first; default 0
+ *       seed             of math.random(); default 1
+ *       string_seed      of the order of pairs(), see script/string_seed.h; default 0: random
  *       temp             a folder of make_temp() that the script may write to; it is removed when
  *                        the script is closed
  *       allow_effects    true: the script does not run in the sandbox
@@ -47,7 +49,9 @@
  *   response_timeout()   returns the limit response_timeout of the protocol; 0: there is none
  *   now()                returns the simulated time since the script was loaded
  *   begin_play()         seeds math.random() anew, and empties the script's folder of all that was
- *                        made there after loading
+ *                        made there after loading. From now on the garbage collector rests, while
+ *                        the script uses less than 64 MiB
+ *   end_play()           ends the rest: all finalizers run that are due
  *   asked()              returns how often request_complete was called, and with how many bytes
  *   memory(collects)     returns the memory of the script in bytes; true: after a full collection
  *   fingerprint()        returns a text that depends on the contents of all files of the script

@@ -241,7 +241,8 @@ describe("check", function()
       local path = write("good.lua", ([[
         local log <close> = io.open("%s/loads", "a+")
         log:write "x"
-        local is_played = log:seek "end" == 3 -- after a first look and the validation
+        local loads = log:seek "end"
+        local is_played = loads >= 3 and loads <= 6 -- after a first look and the validation, with four orders of tables
         local file = io.open("%s/letter.lua", "w")
         file:write(is_played and "return 'y'" or "return 'z'")
         file:close()

@@ -3,6 +3,7 @@
 local play_together = require "parlance.workbench.interleave"
 local report = require "parlance.workbench.report"
 local scripts = require "parlance.workbench.scripts"
+local seeds = require "parlance.workbench.seeds"
 local run = require "parlance.workbench.run"
 local writers = require "parlance.workbench.writers"
 
@@ -93,7 +94,10 @@ return function(arguments)
     deadline = seconds and seconds > 0 and os.clock() + seconds or nil,
     writer = writers[is_for_server and "faults" or options.format or "text"](arguments.write, report),
   }, Check)
-  for _, script in ipairs(arguments.scripts) do script.options.allow_effects = options["allow-effects"] ~= nil end
+  for _, script in ipairs(arguments.scripts) do
+    script.options.allow_effects = options["allow-effects"] ~= nil
+    seeds.set(script.options, options.seed)
+  end
   local before = is_for_server and fingerprint(arguments.scripts[1])
   for _, script in ipairs(arguments.scripts) do self:check(script) end
   self.writer.finish()

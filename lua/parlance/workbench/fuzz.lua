@@ -6,6 +6,7 @@ local mutate = require "parlance.workbench.mutate"
 local patience = require "parlance.workbench.patience"
 local report = require "parlance.workbench.report"
 local scripts = require "parlance.workbench.scripts"
+local seeds = require "parlance.workbench.seeds"
 local simulator = require "parlance.simulator"
 local transcripts = require "parlance.workbench.transcript"
 
@@ -100,6 +101,7 @@ local function converse(script, bytes, cuts, gone)
   end
   outcome.answer, outcome.reason, outcome.interim = table.concat(self.answers), session:reason(), session:interim()
   session:close()
+  script:end_play()
   local raised, _, hanging = captured_log.read {}
   outcome.raised = raised or hanging
   return outcome
@@ -381,6 +383,7 @@ return function(arguments)
   local status = SOUND
   for _, script in ipairs(arguments.scripts) do
     script.options.allow_effects = arguments.options["allow-effects"] ~= nil
+    seeds.set(script.options, seed)
     local list, faults = scripts.transcripts(script, true)
     local is_valid, why = scripts.validate(script, arguments.is_address, list)
     for _, fault in ipairs(is_valid and faults or { why }) do

@@ -52,7 +52,7 @@ return function(script, list, deadline, versions)
       local fault = play(script, one, other, versions)
       if fault then
         if (fault.client or ""):find "^two" then one, other = other, one end
-        fault.how, fault.other, is_found[one] = "beside", other, true
+        fault.how, fault.other, fault.seed, is_found[one] = "beside", other, script.options.seed, true
         findings[#findings + 1] = { transcript = one, fault = fault }
       end
     end

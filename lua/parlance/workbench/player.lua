@@ -374,6 +374,7 @@ function player.play(script, transcript, way, notes)
   local is_well, fault = pcall(play_steps, self, transcript.steps)
   if not is_well and type(fault) ~= "table" then error(fault, 0) end
   close_all(self)
+  script:end_play()
   fault = explain(not is_well and fault or nil, notes)
   if fault then
     fault.line, fault.client = fault.line or self.step.line, self.step.client

@@ -114,6 +114,7 @@ local WAYS <const> = {
     return ("when another client has the conversation of %s at the same time%s"):format(fault.other.path, IS_SHARED)
   end,
   gone = function(fault) return "when the client " .. leaving(fault) end,
+  order = function() return "when tables have another order: it depends on the order of pairs()" end,
   after = function(fault)
     if not fault.gone then
       return "for a client after others have disconnected" .. IS_SHARED
@@ -197,6 +198,7 @@ function report.details(fault, transcript)
   end
   if fault.raised then append(lines, report.raised(fault)) end
   if fault.remark then lines[#lines + 1] = remark(fault.remark) end
+  if fault.seed then lines[#lines + 1] = ("  seen with --seed %d"):format(fault.seed) end
   return lines
 end
 

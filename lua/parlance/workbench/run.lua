@@ -32,6 +32,7 @@ Run.__index = Run
 local function load(self)
   local options = { time = self.transcript.time }
   for name, value in pairs(self.options) do options[name] = value end
+  options.string_seed = self.string_seed or options.string_seed
   local script, why = scripts.load(self.path, options, self.transcript)
   local unknown = {}
   captured_log.read({}, {}, unknown) -- Other log lines of loading were reported before.
@@ -66,7 +67,7 @@ end
 -- ---- findings -----------------------------------------------------------------------------------
 
 local function add_finding(self, fault, how, more)
-  fault.how = how
+  fault.how, fault.seed = how, self.options.seed
   for name, value in pairs(more or {}) do fault[name] = value end
   self.findings[#self.findings + 1] = fault
 end
@@ -238,6 +239,24 @@ local function try_leaving(self, ends)
   if fault then find_left_over(self, fault) end
 end
 
+-- How many further orders of tables are tried. Two orders of a small table are often the same.
+local ORDERS <const> = 3
+
+-- Plays with other seeds of Lua's hash of strings: then pairs() has another order.
+local function try_orders(self)
+  local first = self.options.string_seed
+  for n = 1, first and ORDERS or 0 do
+    self.string_seed = first + n
+    renew(self)
+    local fault = play(self, {})
+    if fault then
+      add_finding(self, fault, "order")
+      break
+    end
+  end
+  self.string_seed = nil
+end
+
 -- ---- all ways -----------------------------------------------------------------------------------
 
 -- The plainest ways come first. A fault in one of them makes the others needless.
@@ -259,6 +278,7 @@ local function try_all(self)
   fault = doubled and play(self, {}, doubled) and play(self, { has_one_port = true }, doubled)
   if fault then add_finding(self, fault, "doubled") end
   if #self.findings == 0 then try_leaving(self, ends) end
+  if #self.findings == 0 then try_orders(self) end
 end
 
 --- Plays the transcript against the script at `path`, loaded with these options of simulator.load(), until
@@ -267,7 +287,8 @@ end
 ---   findings   a list of faults (see player.play) with `how`: "whole", "again" (the second time), "cut"
 ---              (with `cuts`), "bytes", "pipelined", "doubled" (two clients at once), "gone" (with
 ---              `gone` and `breaks`), "after" (the client after one that disconnected), "worn" (play number
----              `plays` shows it, but a newly loaded script does not)
+---              `plays` shows it, but a newly loaded script does not), "order" (pairs() has another order).
+---              `seed` is options.seed
 ---   plays      the number of plays
 ---   slow       the slowest request, if any is slow: its `length`, `calls`, `bytes`; or nil
 ---   printed    a set of the places at which the script printed

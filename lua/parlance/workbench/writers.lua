@@ -146,7 +146,7 @@ function writers.json(write, report)
         kind = fault.kind, way = fault.how, path = transcript.path, line = fault.line,
         message = report.headline(fault, transcript), details = list(report.details(fault, transcript)),
         cuts = fault.cuts and list(fault.cuts), gone = fault.gone, expected = fault.expected, got = fault.got,
-        raised = fault.raised, reason = fault.reason,
+        raised = fault.raised, reason = fault.reason, seed = fault.seed,
       }
     end
     local all = scripts[#scripts].transcripts
