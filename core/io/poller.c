@@ -48,6 +48,8 @@ static enum status refuse(int error) {
   return STATUS_ERROR;
 }
 
+bool poller_reports_ends(const struct poller *poller) { return poller->backend->reports_ends; }
+
 enum status poller_add(struct poller *poller, int fd, unsigned interest, void *owner) {
   if (fd < 0) return refuse(EBADF);
   if (fd >= poller->backend->descriptor_limit) return STATUS_FULL;

@@ -5,6 +5,8 @@
  *   2. A descriptor with an error or a hang-up is reported as readable and as writable, as far as
  *      the interest goes. epoll adds POLLER_GONE, even without interest, at every wait until the
  *      descriptor is removed; select reports nothing about a descriptor without interest.
+ *      With interest in POLLER_END epoll reports that the peer has stopped sending, also behind
+ *      bytes that are not read yet. select cannot: see poller_reports_ends().
  *   3. After poller_remove() no poller_wait() reports the descriptor. The events that the last
  *      poller_wait() returned may still hold it: the caller must check that (see server/).
  *   4. A descriptor that a back end cannot hold is refused with STATUS_FULL.
@@ -15,6 +17,7 @@
 #ifndef IO_POLLER_H
 #define IO_POLLER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/status.h"
@@ -23,21 +26,22 @@ enum {
   POLLER_NONE = 0,
   POLLER_READ = 1,
   POLLER_WRITE = 2,
-  POLLER_GONE = 4 /* Only in events: the descriptor has an error or a hang-up. */
+  POLLER_GONE = 4, /* Only in events: the descriptor has an error or a hang-up. */
+  POLLER_END = 8   /* The peer of a socket has stopped sending. */
 };
 
 /* What an event belongs to. In the server, each owner of a descriptor embeds one as first member
  * and gives its address to poller_add(), so that the loop dispatches every event in the same way.
  */
 struct event_handler {
-  /* events: POLLER_READ | POLLER_WRITE | POLLER_GONE. May end the handler's owner, but must leave
+  /* events: as in struct poller_event. May end the handler's owner, but must leave
    * its memory alone until the loop's turn is over. */
   void (*on_event)(struct event_handler *event_handler, unsigned events);
 };
 
 struct poller_event {
   void *owner;     /* The owner that poller_add() was given. */
-  unsigned events; /* POLLER_READ | POLLER_WRITE | POLLER_GONE */
+  unsigned events; /* POLLER_READ | POLLER_WRITE | POLLER_GONE | POLLER_END */
 };
 
 struct poller;
@@ -47,6 +51,9 @@ enum status poller_create(const char *name, struct poller **poller);
 
 /* Returns the name of the back end, a static string. */
 const char *poller_name(const struct poller *poller);
+
+/* False: the poller reports neither POLLER_END nor POLLER_GONE. */
+bool poller_reports_ends(const struct poller *poller);
 
 /* Starts to watch fd. `owner` is returned in its events. STATUS_FULL: this back end cannot hold it;
  * that of select holds descriptors below FD_SETSIZE. STATUS_ERROR: EBADF, EEXIST (watched already),

@@ -26,6 +26,7 @@ struct poller {
 struct poller_backend {
   const char *name;
   int descriptor_limit; /* All descriptors must be below this. */
+  bool reports_ends;    /* See poller_reports_ends(). */
 
   /* Allocates the back end's own state, with struct poller all zeros. */
   enum status (*create)(struct poller **poller);

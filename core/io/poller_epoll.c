@@ -34,6 +34,7 @@ static enum status control(struct poller *poller, int operation, int fd, unsigne
   struct epoll_event event = {.data.fd = fd};
   if (interest & POLLER_READ) event.events |= EPOLLIN;
   if (interest & POLLER_WRITE) event.events |= EPOLLOUT;
+  if (interest & POLLER_END) event.events |= EPOLLRDHUP;
   if (epoll_ctl(epoll_of(poller)->descriptor, operation, fd, &event) == 0) return STATUS_OK;
   if (errno == ENOMEM) return STATUS_NO_MEMORY;
   return errno == ENOSPC ? STATUS_FULL : STATUS_ERROR; /* ENOSPC: max_user_watches is reached. */
@@ -57,6 +58,7 @@ static struct poller_event translate(const struct poller *poller, const struct e
   unsigned events = POLLER_NONE;
   if (event->events & EPOLLIN) events |= POLLER_READ;
   if (event->events & EPOLLOUT) events |= POLLER_WRITE;
+  if (event->events & EPOLLRDHUP) events |= POLLER_END;
   if (event->events & (EPOLLERR | EPOLLHUP)) events |= watch->interest | POLLER_GONE;
   return (struct poller_event){.owner = watch->owner, .events = events};
 }
@@ -80,6 +82,7 @@ static void epoll_poller_destroy(struct poller *poller) {
 const struct poller_backend poller_epoll = {
     .name = "epoll",
     .descriptor_limit = INT_MAX,
+    .reports_ends = true,
     .create = epoll_poller_create,
     .add = epoll_poller_add,
     .change = epoll_poller_change,

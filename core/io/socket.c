@@ -368,9 +368,11 @@ size_t socket_unacknowledged(int fd) {
   return ioctl(fd, SIOCOUTQ, &length) == 0 && length > 0 ? (size_t)length : 0;
 }
 
-bool socket_is_gone(int fd) {
-  struct pollfd polled = {.fd = fd};
-  return poll(&polled, 1, 0) > 0 && (polled.revents & (POLLERR | POLLHUP)) != 0;
+enum socket_peer socket_peer(int fd) {
+  struct pollfd polled = {.fd = fd, .events = POLLRDHUP};
+  if (poll(&polled, 1, 0) <= 0) return SOCKET_PEER_THERE;
+  if (polled.revents & (POLLERR | POLLHUP)) return SOCKET_PEER_GONE;
+  return polled.revents & POLLRDHUP ? SOCKET_PEER_ENDED : SOCKET_PEER_THERE;
 }
 
 /* --- ending --- */

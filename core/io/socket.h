@@ -67,9 +67,13 @@ enum status socket_send_file(int fd, int file, int64_t *offset, size_t length, s
  * of some 32 KiB. 0 if it is not known. */
 size_t socket_unacknowledged(int fd);
 
-/* Whether the connection is broken or both its directions are closed. After a half-close by the
- * peer alone it is not gone. */
-bool socket_is_gone(int fd);
+/* Where the peer of a connected socket is, whether or not bytes of it are still to be read. */
+enum socket_peer {
+  SOCKET_PEER_THERE,
+  SOCKET_PEER_ENDED, /* It has stopped sending. It may still read. */
+  SOCKET_PEER_GONE   /* The connection is broken, or both its directions are closed. */
+};
+enum socket_peer socket_peer(int fd);
 
 /* Ends the sending side (FIN); the receiving side stays open. */
 void socket_shutdown_write(int fd);

@@ -184,14 +184,21 @@ static size_t read_text(lua_State *state, int protocol, const char *path, const 
   return length;
 }
 
-static void read_fields(lua_State *state, struct generation *generation, int protocol,
-                        const char *path) {
-  generation->close_when_done = true;
-  if (lua_getfield(state, protocol, "close_when_done") != LUA_TNIL) {
-    if (!lua_isboolean(state, -1)) complain(state, path, "close_when_done", "true or false");
-    generation->close_when_done = lua_toboolean(state, -1);
+static bool read_flag(lua_State *state, int protocol, const char *path, const char *key,
+                      bool otherwise) {
+  bool value = otherwise;
+  if (lua_getfield(state, protocol, key) != LUA_TNIL) {
+    if (!lua_isboolean(state, -1)) complain(state, path, key, "true or false");
+    value = lua_toboolean(state, -1);
   }
   lua_pop(state, 1);
+  return value;
+}
+
+static void read_fields(lua_State *state, struct generation *generation, int protocol,
+                        const char *path) {
+  generation->close_when_done = read_flag(state, protocol, path, "close_when_done", true);
+  generation->handler.ends_with_peer = !read_flag(state, protocol, path, "half_close", true);
   size_t length = read_text(state, protocol, path, "listen", generation->listen, LISTEN_MAX);
   if (strlen(generation->listen) != length) luaL_error(state, "%s: listen holds a zero byte", path);
   generation->example_length =

@@ -8,14 +8,12 @@
 #include "io/socket.h"
 #include "server/connection_internal.h"
 #include "server/idle.h"
+#include "server/linger.h"
+#include "server/peer_watch.h"
 #include "server/recording.h"
 #include "server/transfer.h"
 
-enum {
-  ASK_PAUSE = 1,              /* ms: see ask_pause of struct session_owner. */
-  LINGER_TIME = 5000,         /* ms that a peer may go on sending after its session has ended. */
-  LINGER_TIME_DRAINING = 1000 /* The same, in ms, while the server is stopping. */
-};
+enum { ASK_PAUSE = 1 /* ms: see ask_pause of struct session_owner. */ };
 
 static struct connection *of_owner(struct session_owner *owner) {
   return (struct connection *)((char *)owner - offsetof(struct connection, owner));
@@ -162,20 +160,6 @@ static void linger_for(struct connection *connection, int64_t time) {
     end(connection, false);
 }
 
-/* For how many ms the peer may go on sending. While the server is stopping, an idle peer loses
- * nothing if its socket is closed at once when it was sent nothing, or when it had its last
- * response LINGER_TIME_DRAINING ago. */
-static int64_t time_to_linger(const struct connection *connection, enum reason reason,
-                              int64_t idle_since) {
-  const struct server *server = connection_server(connection);
-  if (!server->is_draining) return LINGER_TIME;
-  if (reason != REASON_DRAINED) return LINGER_TIME_DRAINING;
-  if (!connection->has_sent) return 0;
-  if (socket_unacknowledged(connection->fd) > 0) return LINGER_TIME_DRAINING;
-  int64_t left = idle_since + LINGER_TIME_DRAINING - server->now;
-  return left > 0 ? left : 0;
-}
-
 /* The session has ended: destroys it, and closes the socket or lets it linger. */
 static void finish(struct connection *connection) {
   struct service *service = connection->listener->service;
@@ -199,7 +183,7 @@ static void finish(struct connection *connection) {
    * one. */
   bool is_broken = reason == REASON_PEER_RESET || reason == REASON_WRITE_TIMEOUT ||
                    reason == REASON_SLOW_READER || connection->is_cut;
-  int64_t time = time_to_linger(connection, reason, idle_since);
+  int64_t time = linger_time(connection, reason, idle_since);
   if (is_broken || connection->peer_ended || reason == REASON_STOPPED || time == 0) {
     end(connection, is_broken);
     return;
@@ -212,14 +196,6 @@ static void finish(struct connection *connection) {
   linger_for(connection, time);
 }
 
-/* For how many ms a lingering peer may take no byte of its last response. */
-static int64_t patience(const struct connection *connection) {
-  const struct service *service = connection->listener->service;
-  int64_t timeout = service->handler->limits.write_timeout;
-  if (service->server->is_draining || (timeout > 0 && timeout < LINGER_TIME)) return LINGER_TIME;
-  return timeout > 0 ? timeout : CLOCK_NEVER;
-}
-
 /* The time to linger is over. A peer that still takes bytes of its response gets all of them, and
  * then once more the same time to stop sending. */
 static void linger_on(struct connection *connection) {
@@ -230,9 +206,9 @@ static void linger_on(struct connection *connection) {
   connection->is_slow = left > 0;
   if (left < before) connection->delivered_at = server->now;
   bool has_time =
-      left > 0 ? server->now - connection->delivered_at < patience(connection) : was_slow;
+      left > 0 ? server->now - connection->delivered_at < linger_patience(connection) : was_slow;
   if (has_time)
-    linger_for(connection, server->is_draining ? LINGER_TIME_DRAINING : LINGER_TIME);
+    linger_for(connection, linger_time_again(connection));
   else
     end(connection, false);
 }
@@ -265,13 +241,16 @@ static void settle(struct connection *connection) {
   if (files > 0 || connection->more_files > 0) count_files(connection, files);
   bool reads = session_wants_input(connection->session);
   bool writes = session_has_output(connection->session);
-  poll_for(connection, (reads ? POLLER_READ : 0u) | (writes ? POLLER_WRITE : 0u));
+  poll_for(connection, (reads ? POLLER_READ : 0u) | (writes ? POLLER_WRITE : 0u) |
+                           peer_watch_interest(connection));
   if (writes) transfer_check_delivery(connection);
   if (has_more || session_wants_turn(connection->session))
     queue_turn(connection);
-  else
-    schedule(connection,
-             writes ? transfer_next_check(connection) : session_deadline(connection->session));
+  else {
+    int64_t look = peer_watch_deadline(connection);
+    int64_t when = writes ? transfer_next_check(connection) : session_deadline(connection->session);
+    schedule(connection, look < when ? look : when);
+  }
 }
 
 static void on_event(struct event_handler *event_handler, unsigned events) {
@@ -282,8 +261,8 @@ static void on_event(struct event_handler *event_handler, unsigned events) {
   }
   if ((events & (POLLER_READ | POLLER_GONE)) && session_wants_input(connection->session))
     transfer_receive(connection);
-  else if ((events & POLLER_GONE) && connection->interest == POLLER_NONE)
-    transfer_abort(connection, REASON_PEER_RESET);
+  else
+    peer_watch_take(connection, events);
   settle(connection);
 }
 
@@ -302,21 +281,15 @@ static void expire_and_resume(struct connection *connection) {
   settle(connection);
 }
 
-/* While a stream of the response has nothing to send, the socket is polled for nothing, and then
- * select() does not tell that the peer is gone. */
-static bool has_lost_peer(const struct connection *connection) {
-  return connection->interest == POLLER_NONE && socket_is_gone(connection->fd);
-}
-
 static void expire_timer(struct timer *timer) {
   struct connection *connection = of_timer(timer);
   if (connection->phase == PHASE_LINGERING)
     linger_on(connection);
-  else if (has_lost_peer(connection)) {
-    transfer_abort(connection, REASON_PEER_RESET);
-    settle(connection);
-  } else if (!ready_is_queued(&connection->turn)) /* else take_turn() does it soon */
-    expire_and_resume(connection);
+  else {
+    peer_watch_look(connection);
+    if (!ready_is_queued(&connection->turn)) /* else take_turn() does it soon */
+      expire_and_resume(connection);
+  }
 }
 
 static void take_turn(struct ready *entry) {
@@ -420,7 +393,7 @@ void connection_drain(struct connection *connection) {
   else if (connection->phase == PHASE_TALKING)
     settle(connection);
   else
-    schedule(connection, connection_server(connection)->now + LINGER_TIME_DRAINING);
+    schedule(connection, connection_server(connection)->now + linger_time_again(connection));
 }
 
 /* The new handler may have other limits of time. */

@@ -120,8 +120,12 @@ enum status transfer_receive(struct connection *connection) {
     session_receive(session, space.data, length, server->now);
   } else if (status == STATUS_CLOSED) {
     connection->peer_ended = true;
+    bool is_unwanted = session_peer(session) == SESSION_PEER_MUST_SEND;
     if (connection->recording) recording_receives_end(&connection->recording, session);
-    session_receive_end(session, server->now);
+    if (is_unwanted)
+      transfer_abort(connection, REASON_PEER_CLOSED);
+    else
+      session_receive_end(session, server->now);
   } else if (status != STATUS_AGAIN)
     transfer_abort(connection, REASON_PEER_RESET);
   return status;

@@ -32,6 +32,7 @@ struct handler {
   const struct framing *framing; /* Finds the end of a request; NULL: SESSION_ASK does. */
   struct limits limits;
   bool has_files;        /* Its responses are likely to have files. */
+  bool ends_with_peer;   /* What waits is not wanted any more when the peer has stopped sending. */
   bool wants_on_connect; /* SESSION_CONNECT is a step when the session starts. */
   bool wants_on_expect;  /* SESSION_EXPECT is a step. Only with a framing of HTTP. */
   bool wants_on_error;   /* SESSION_ERROR is a step after a failure. */

@@ -221,6 +221,12 @@ bool session_wants_input(const struct session *session) {
          session->output.parts == 0 && !(session->suspended && session->kept);
 }
 
+enum session_peer session_peer(const struct session *session) {
+  if (!session->suspended) return SESSION_PEER_IS_READ;
+  bool must_send = session->handler->ends_with_peer && !session->at_end;
+  return must_send ? SESSION_PEER_MUST_SEND : SESSION_PEER_CAN_END;
+}
+
 void session_output(const struct session *session, struct span *spans, size_t capacity,
                     struct session_output *output) {
   output_next(&session->output, spans, capacity, output);

@@ -152,6 +152,14 @@ int64_t session_idle_since(const struct session *session);
  * session_deadline(). */
 bool session_migrate(struct session *session, int64_t now);
 
+/* What ends a peer for this session, while its handler waits for something else. */
+enum session_peer {
+  SESSION_PEER_IS_READ,  /* Nothing waits: reading and writing tell of the peer. */
+  SESSION_PEER_CAN_END,  /* The session is to be aborted when the peer is gone. */
+  SESSION_PEER_MUST_SEND /* The same when the peer has stopped sending. */
+};
+enum session_peer session_peer(const struct session *session);
+
 /* ---- resources ----------------------------------------------------------------------------- */
 
 /* Bytes of memory for the unfinished request and the unsent output. A held string counts for one of

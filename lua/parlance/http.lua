@@ -327,8 +327,8 @@ local DEFAULT_MAX <const>, DEFAULT_MAX_HEAD <const> = 1024 * 1024, 16 * 1024
 local FRAMING_OPTIONS <const> = { "max", "max_head", "max_headers" }
 local HANDLER_OPTIONS <const> = { "expect" }
 local PROTOCOL_OPTIONS <const> = {
-  "listen", "example", "blocksize", "max_request", "max_tasks", "request_timeout", "idle_timeout", "write_timeout",
-  "response_timeout", "handle_connect", "handle_close", "settings",
+  "listen", "example", "blocksize", "half_close", "max_request", "max_unsent", "max_tasks", "request_timeout",
+  "idle_timeout", "write_timeout", "response_timeout", "handle_connect", "handle_close", "settings",
 }
 
 local function take(options, names, into)
@@ -359,6 +359,7 @@ function http.serve(handler, options)
   local limits = take(rest, FRAMING_OPTIONS, { max = DEFAULT_MAX, max_head = DEFAULT_MAX_HEAD })
   local protocol = take(rest, PROTOCOL_OPTIONS, {
     close_when_done = false,
+    half_close = false,
     example = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
     -- Enough for the largest body in chunks, so that framing.http itself refuses larger ones.
     max_request = 2 * (limits.max + limits.max_head) + 16 * 1024,

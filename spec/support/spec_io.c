@@ -25,6 +25,7 @@ static unsigned check_interest(lua_State *L, int index) {
   unsigned interest = POLLER_NONE;
   if (strchr(letters, 'r')) interest |= POLLER_READ;
   if (strchr(letters, 'w')) interest |= POLLER_WRITE;
+  if (strchr(letters, 'e')) interest |= POLLER_END;
   return interest;
 }
 
@@ -80,9 +81,11 @@ static void push_event(lua_State *L, const struct poller_event *event) {
   set_flag(L, "read", event->events & POLLER_READ);
   set_flag(L, "write", event->events & POLLER_WRITE);
   set_flag(L, "gone", event->events & POLLER_GONE);
+  if (event->events & POLLER_END) set_flag(L, "ended", true);
 }
 
-/* poller:wait(milliseconds [, capacity]) -> a list of { owner =, read =, write =, gone = } */
+/* poller:wait(milliseconds [, capacity]) -> a list of { owner =, read =, write =, gone =, ended = }
+ */
 static int wait_for_poller(lua_State *L) {
   struct poller *poller = check_poller(L);
   int timeout = (int)luaL_checkinteger(L, 2);

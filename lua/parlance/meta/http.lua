@@ -16,6 +16,8 @@
 ---@field listen? string
 ---@field example? string
 ---@field blocksize? integer
+---@field half_close? boolean default false
+---@field max_unsent? integer
 ---@field max_request? integer default: what the largest body and head can take
 ---@field request_timeout? number
 ---@field idle_timeout? number

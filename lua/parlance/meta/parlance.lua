@@ -170,6 +170,7 @@ function parlance.topic(name, options) end
 ---@field save? fun(): any returns what the next version gets when the script is edited
 ---@field restore? fun(state: any) gets what the save() of the version before has returned
 ---@field close_when_done? boolean close after the response; default true
+---@field half_close? boolean false: a client that stops sending while its request waits is gone; default true
 ---@field blocksize? integer bytes that are read at once from a file that is not a regular file; default 65536
 ---@field listen? string the default address, such as "localhost:8888"
 ---@field example? string bytes that a client may send, for the suggestion at the start

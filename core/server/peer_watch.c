@@ -1,0 +1,45 @@
+#include "server/peer_watch.h"
+
+#include "base/clock.h"
+#include "server/connection_internal.h"
+#include "server/transfer.h"
+
+enum { LOOK_TIME = 1000 /* ms between two looks. */ };
+
+/* Whether reading or writing will tell that the peer is gone. */
+static bool is_polled(const struct connection *connection) {
+  return (connection->interest & (POLLER_READ | POLLER_WRITE)) != 0;
+}
+
+static bool must_look(const struct connection *connection) {
+  return session_peer(connection->session) != SESSION_PEER_IS_READ &&
+         !poller_reports_ends(connection_server(connection)->poller);
+}
+
+unsigned peer_watch_interest(const struct connection *connection) {
+  return session_peer(connection->session) == SESSION_PEER_MUST_SEND ? POLLER_END : POLLER_NONE;
+}
+
+int64_t peer_watch_deadline(const struct connection *connection) {
+  return must_look(connection) ? connection_server(connection)->now + LOOK_TIME : CLOCK_NEVER;
+}
+
+static void lose_peer(struct connection *connection) {
+  if (session_peer(connection->session) != SESSION_PEER_MUST_SEND) return;
+  connection->peer_ended = true;
+  transfer_abort(connection, REASON_PEER_CLOSED);
+}
+
+void peer_watch_take(struct connection *connection, unsigned events) {
+  if ((events & POLLER_GONE) && !is_polled(connection))
+    transfer_abort(connection, REASON_PEER_RESET);
+  else if ((events & POLLER_END) && !(events & POLLER_GONE))
+    lose_peer(connection);
+}
+
+void peer_watch_look(struct connection *connection) {
+  if (!must_look(connection) && is_polled(connection)) return;
+  enum socket_peer peer = socket_peer(connection->fd);
+  if (peer == SOCKET_PEER_GONE) transfer_abort(connection, REASON_PEER_RESET);
+  if (peer == SOCKET_PEER_ENDED) lose_peer(connection);
+}
