@@ -60,6 +60,7 @@ struct generation *version_make(struct script *script, const struct sources *as_
     return NULL;
   }
   generation_init(generation, script, &serve_handler);
+  generation->handler.list = &script->sessions;
   if (script->options.max_tasks != LIMIT_NOT_GIVEN)
     generation->max_tasks = (size_t)script->options.max_tasks;
   generation->number = script->generation ? script->generation->number + 1 : 1;

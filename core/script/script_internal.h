@@ -10,6 +10,7 @@
 #include "script/memory.h"
 #include "script/script.h"
 #include "script/subscriptions.h"
+#include "session/session_list.h"
 
 struct reload;
 
@@ -40,6 +41,7 @@ struct script {
   struct generation *older;      /* The generations before it that still have sessions. */
   struct generation *running;    /* The generation that Lua runs for; NULL: none, or the newest. */
   struct tasks tasks;
+  struct session_list sessions;
   struct subscriptions subscriptions; /* To the topics of topic.c. */
   struct collector collector;
   size_t collected;       /* Bytes in use after the last collection of script_end_rest(). */

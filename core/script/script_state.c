@@ -9,11 +9,14 @@
 
 #include "script/arena.h"
 #include "script/atomic.h"
+#include "script/connections.h"
 #include "script/coroutines.h"
 #include "script/every.h"
 #include "script/finalizers.h"
 #include "script/kept.h"
+#include "script/lock.h"
 #include "script/push.h"
+#include "script/queue.h"
 #include "script/script_internal.h"
 #include "script/sent_file.h"
 #include "script/serve.h"
@@ -98,6 +101,9 @@ static int prepare(lua_State *state) {
   spawn_install(state, script);
   every_install(state, script);
   within_install(state);
+  lock_install(state);
+  queue_install(state);
+  connections_install(state, script);
   topic_install(state, script);
   push_install(state, script);
   return 0;

@@ -84,7 +84,10 @@ void task_give(struct task *task, enum gate_result result) {
   gate->spares++;
 }
 
-void task_leave_coroutine(struct task *task) { destroy(task); }
+void task_leave_coroutine(struct task *task) {
+  owned_end_all(task, task->cancel == CANCEL_RAISED);
+  destroy(task);
+}
 
 void task_drop(struct task *task) {
   struct world *world = task->generation->script->world;
@@ -317,6 +320,10 @@ struct task *task_begin_wait(lua_State *state, const char *name) {
   lua_pushfstring(state, "%s cannot wait in the message handler of xpcall", name);
   lua_pushliteral(state, "cannot wait");
   return NULL;
+}
+
+bool task_must_end(const struct task *task) {
+  return task->cancel == CANCEL_ASKED || (task->within && within_find_over(task));
 }
 
 void task_check_cancel(lua_State *state) {

@@ -107,6 +107,9 @@ int task_wait(lua_State *state, struct task *task, void (*undo)(struct task *tas
 int task_wait_then(lua_State *state, struct task *task, void (*undo)(struct task *task),
                    lua_KFunction finish);
 
+/* Whether the next wait of the task raises. Allocates nothing. */
+bool task_must_end(const struct task *task);
+
 /* Raises if the wait that is over was cancelled. */
 void task_check_cancel(lua_State *state);
 

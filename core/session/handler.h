@@ -17,6 +17,7 @@
 #include "framing/framing.h"
 
 struct session;
+struct session_list;
 
 /* What a session may use. A time of 0 ms means that there is no limit. */
 struct limits {
@@ -65,6 +66,8 @@ struct handler {
    * never back to NULL, while no call of a session is under way. A handler without sessions at that
    * moment is not used again. */
   struct handler *successor;
+
+  struct session_list *list; /* Shared with its successors; NULL: none. */
 
   size_t sessions; /* How many sessions have this handler. The session room counts them. */
 

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "session/session_internal.h"
+#include "session/session_list.h"
 
 struct session *session_create(struct handler *handler, struct session_owner *owner, int64_t now) {
   struct session *session = calloc(1, sizeof *session);
@@ -13,6 +14,7 @@ struct session *session_create(struct handler *handler, struct session_owner *ow
   session->handler = handler;
   session->owner = owner;
   handler->sessions++;
+  if (handler->list) session_list_add(handler->list, session);
   session->state = handler->wants_on_connect ? STATE_OPENING : STATE_READING;
   session->now = session->read_since = session->write_since = now;
   return session;
@@ -432,6 +434,7 @@ void session_destroy(struct session *session, int64_t now) {
   if (session->client != 0 && handler->forget_client) handler->forget_client(handler, session);
   free(session->failure);
   free(session->closed_with);
+  if (handler->list) session_list_remove(handler->list, session);
   free(session);
   leave_handler(handler);
 }

@@ -28,6 +28,8 @@ enum closes {
 struct session {
   struct handler *handler;
   struct session_owner *owner;
+  struct session *next; /* In the list of its service. */
+  struct session *previous;
   struct buffer *kept;  /* The input of an unfinished request; NULL: there is none. */
   struct span borrowed; /* Input in the owner's buffer, during a call only. */
   size_t window;        /* How much of the input the handler is shown; 0: all. */

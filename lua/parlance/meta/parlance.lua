@@ -68,6 +68,54 @@ function parlance.spawn(f, ...) end
 ---@return "timeout"|"cancelled"|nil code
 function parlance.any(tasks, seconds) end
 
+--- What lock:acquire() returns: closing it releases the lock.
+---@class parlance.Held
+
+---@class parlance.Lock
+local Lock = {}
+
+--- Waits until nobody holds the lock. Keep the value in a `<close>` variable.
+---@param seconds? number 0: do not wait
+---@return parlance.Held? held
+---@return "timeout"|"cancelled"|nil why
+---@return "timeout"|"cancelled"|nil code
+function Lock:acquire(seconds) end
+
+--- Makes a lock that one task holds at a time.
+---@return parlance.Lock
+function parlance.lock() end
+
+---@class parlance.Queue
+local Queue = {}
+
+--- Puts a value at the end. With seconds it waits for room. It raises an error in `request_complete`, `save` and
+--- `restore`, and while the script is loaded.
+---@param value any not nil
+---@param seconds? number
+---@return boolean is_queued
+---@return "full"|"timeout"|"closed"|"cancelled"|nil why
+---@return "full"|"timeout"|"closed"|"cancelled"|nil code
+function Queue:push(value, seconds) end
+
+--- Waits for a value, and takes it from the front.
+---@param seconds? number 0: do not wait
+---@return any value
+---@return "timeout"|"closed"|"cancelled"|nil why
+---@return "timeout"|"closed"|"cancelled"|nil code
+function Queue:pop(seconds) end
+
+--- Refuses all that is pushed from now on. What is there can be taken.
+function Queue:close() end
+
+--- Makes a queue. parlance.shared, or save and restore, take it into the next version.
+---@param capacity? integer default 1024
+---@return parlance.Queue
+function parlance.queue(capacity) end
+
+--- Returns the `self` of each client that is connected and will not be closed, in the order in which they came.
+---@return parlance.Connection[]
+function parlance.connections() end
+
 --- Runs f(...). When the time is over, what f does is cancelled.
 ---@param seconds number
 ---@param f function

@@ -1,0 +1,10 @@
+/* lock.h: parlance.lock(), which one task holds at a time. */
+#ifndef SCRIPT_LOCK_H
+#define SCRIPT_LOCK_H
+
+#include <lua.h>
+
+/* Sets the field `lock` of the table on the top. May raise. */
+void lock_install(lua_State *state);
+
+#endif
