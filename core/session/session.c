@@ -283,10 +283,18 @@ static bool is_starved(const struct session *session) {
   return session->stream_retry_at > 0 && !session_has_output(session);
 }
 
+/* 0: no limit. */
+static int64_t response_timeout(const struct session *session) {
+  uint32_t request = session->own_timeout_of, now = (uint32_t)session->requests;
+  bool is_own = now == request || (now == request + 1 && session->output.parts > 0);
+  if (session->own_timeout == 0 || !is_own) return session->handler->limits.response_timeout;
+  return session->own_timeout == CLOCK_NEVER ? 0 : session->own_timeout;
+}
+
 /* A step waits. If its peer does not take what was sent before, that limit applies, too. */
 static int64_t deadline_of_wait(const struct session *session, enum reason *reason) {
   const struct limits *limits = &session->handler->limits;
-  int64_t when = after(session->waits_since, limits->response_timeout);
+  int64_t when = after(session->waits_since, response_timeout(session));
   int64_t write = after(session->write_since, limits->write_timeout);
   bool is_write = session_has_output(session) && write < when;
   *reason = is_write ? REASON_WRITE_TIMEOUT : REASON_RESPONSE_TIMEOUT;

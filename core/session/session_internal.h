@@ -56,7 +56,9 @@ struct session {
   int64_t asked_at;    /* When that was. */
   void *task;          /* The handler's, while the session is suspended. */
   int64_t waits_since; /* When the step was suspended for the first time. */
+  int64_t own_timeout; /* See session_set_response_timeout(); 0: none. */
   void *attachment;    /* The handler's: see session_attachment(). */
+  uint32_t own_timeout_of; /* The number of the request that it is for. */
   int client;
   unsigned marks : 8;
   unsigned stream_pause : 8; /* ms; 0: the stream had something when it was last asked. */

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "session/failure_log.h"
 #include "session/session_internal.h"
 
@@ -304,6 +305,11 @@ void *session_take_task(struct session *session) {
   return task;
 }
 
+void session_set_response_timeout(struct session *session, int64_t timeout) {
+  session->own_timeout = timeout > 0 ? timeout : CLOCK_NEVER;
+  session->own_timeout_of = (uint32_t)session->requests;
+}
+
 void session_cancelled(struct session *session) {
   session->queueing = false;
   if (session->state != session->waits_in) return; /* Something else has ended it. */
@@ -320,6 +326,7 @@ void session_answered(struct session *session, bool close) {
   }
   switch (session->state) {
   case STATE_OPENING:
+    session->own_timeout = 0;
     session->state = STATE_READING;
     if (close) session_begin_close(session, REASON_DONE);
     break;

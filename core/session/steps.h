@@ -52,6 +52,10 @@ void *session_task(const struct session *session);
  * was at is to be reported. */
 void *session_take_task(struct session *session);
 
+/* How long the answer to the request in hand may wait, in ms, instead of limits.response_timeout.
+ * It also holds for the functions of the response. 0: there is no limit. */
+void session_set_response_timeout(struct session *session, int64_t timeout);
+
 /* Reports a step that was cancelled (handler->cancel). */
 void session_cancelled(struct session *session);
 

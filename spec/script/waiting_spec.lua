@@ -318,6 +318,33 @@ describe("a script that waits", function()
       assert.truthy((logged()):find("warn response_timeout service=protocol", 1, true))
     end)
 
+    it("after the time that was set for this request", function()
+      start "Lines.response_timeout = 2"
+      ask "(...):set_response_timeout(5) sleep(4.5) return 'late'"
+      script:advance(4.5)
+      assert.equal("late", answer())
+      ask "(...):set_response_timeout(0) sleep(4.5) return 'late'"
+      script:advance(4.5)
+      assert.equal("late", answer())
+      ask "sleep(2.5)"
+      script:advance(2)
+      assert.is_true(session:finished())
+      local refused = ask("return select(2, pcall((...).set_response_timeout, (...), -1))", script:open())
+      assert.matches("seconds", refused)
+    end)
+
+    it("after the time that was set for this request, in a function of its response, too", function()
+      start [[
+        Lines.response_timeout = 2
+        function Lines:make_response()
+          self:set_response_timeout(5)
+          return function() sleep(4.5) return "x" end
+        end]]
+      ask "x"
+      script:advance(4.5)
+      assert.equal("x", session:take())
+    end)
+
     it("when its waits together take longer than response_timeout", function()
       start "Lines.response_timeout = 2"
       send "sleep(1.5) sleep(1.5) return 'late'"

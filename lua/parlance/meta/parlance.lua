@@ -259,6 +259,11 @@ local Connection = {}
 ---@return "closed"|"slow_reader"|nil why closed: the connection is over; slow_reader: more than max_unsent would wait
 function Connection:send(data, ...) end
 
+--- Sets how long the answer to the request in hand may wait, instead of `response_timeout`. It also holds for the
+--- functions of the response.
+---@param seconds number 0: there is no limit
+function Connection:set_response_timeout(seconds) end
+
 --- Ends the connection when what was queued before is sent. A response that waits is cancelled; a function that calls
 --- this for its own connection goes on, and its response is sent. The rules of `send` hold.
 ---@param reason? string from 1 to 64 bytes for handle_close and the log; default "closed"
