@@ -22,7 +22,7 @@ end
 local FUNCTIONS <const> = "request_complete = function() return true end, make_response = function() end"
 
 describe("check", function()
-  for _, name in ipairs { "length_sep_body", "echo", "daytime", "upper" } do
+  for _, name in ipairs { "length_sep_body", "echo", "daytime", "upper", "chat" } do
     it("finds protocols/" .. name .. ".lua valid", function()
       local path = ("%s/protocols/%s.lua"):format(server.SOURCE, name)
       local status, said, complaint = check(path)
@@ -39,6 +39,15 @@ describe("check", function()
     assert.same({ 0, "" }, { status, complaint })
     assert.equal(path .. ": the server does not know the field idle_timout; did you mean idle_timeout?",
       select(2, said:match "^([^\n]*)\n([^\n]*)"))
+  end)
+
+  it("remarks fields that hide a method of self, which is no fault", function()
+    local path = folder .. "/hides.lua"
+    server.write_file(path, "return { request_complete = print, make_response = print, send = print, close = 5 }")
+    local status, said, complaint = check(path)
+    assert.same({ 0, "" }, { status, complaint })
+    assert.truthy(said:find("hides.lua: the field close of the protocol hides the method self:close()", 1, true), said)
+    assert.truthy(said:find("hides.lua: the field send of the protocol hides the method self:send()", 1, true), said)
   end)
 
   it("remarks a length field without a byte order, which is no fault", function()

@@ -209,7 +209,7 @@ describe("fuzz", function()
     assert.equal(select(2, fuzz(script)), (select(2, fuzz(script))))
   end)
 
-  for _, name in ipairs { "echo", "upper", "daytime", "length_sep_body", "redis", "http" } do
+  for _, name in ipairs { "echo", "upper", "daytime", "chat", "length_sep_body", "redis", "http" } do
     it("finds nothing in protocols/" .. name .. ".lua", function()
       local status, said, complaint = server.run {
         "fuzz", "--seconds", "1", ("%s/protocols/%s.lua"):format(server.SOURCE, name),

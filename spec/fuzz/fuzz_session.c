@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "check.h"
 #include "framing/http.h"
+#include "session/push.h"
 #include "session/session.h"
 #include "session/steps.h"
 
@@ -63,12 +64,15 @@ struct world {
   size_t expected; /* bytes in expected_bytes */
   size_t seen;     /* of them, by the peer */
   uint64_t answered;
-  bool is_cut;        /* something was lost on purpose: the peer sees a beginning */
-  bool is_full;       /* the model has no more room */
-  enum reason reason; /* at the last look */
-  bool is_at_end;     /* the peer has stopped sending */
-  bool has_clients;   /* every conversation that is answered gets one */
-  bool has_asked;     /* whether the request in hand may go on */
+  bool is_cut;             /* something was lost on purpose: the peer sees a beginning */
+  bool is_full;            /* the model has no more room */
+  enum reason reason;      /* at the last look */
+  bool is_at_end;          /* the peer has stopped sending */
+  bool is_queueing;        /* a part of the response at hand is queued */
+  size_t later[ITEMS_MAX]; /* lengths of what was pushed meanwhile */
+  size_t later_count;
+  bool has_clients; /* every conversation that is answered gets one */
+  bool has_asked;   /* whether the request in hand may go on */
   bool had_on_connect, had_on_error, has_closed, has_forgotten, is_over, is_ended;
 };
 
@@ -141,6 +145,44 @@ static void check_counts(const struct world *world) {
     CHECK(generation->handler.sessions == (&generation->handler == world->holder));
 }
 
+/* ---- pushing ------------------------------------------------------------------------------- */
+
+/* Not in the middle of a response, and not at all where it is over. */
+static void push(struct world *world, size_t length, bool as_blob) {
+  enum push_result result;
+  if (world->expected > EXPECTED_MAX / 2) return;
+  bool is_open = session_takes_pushes(world->session);
+  if (as_blob) {
+    struct blob *blob = blob_create(pattern, length);
+    CHECK(blob != NULL);
+    result = session_push_blob(world->session, blob, world->now);
+    blob_release(blob);
+  } else
+    result = session_push(world->session, pattern, length, world->now);
+  CHECK((result != PUSH_OVER) == is_open && result != PUSH_NO_MEMORY);
+  CHECK(result != PUSH_QUEUED || length <= world->holder->limits.max_unsent);
+  if (result != PUSH_QUEUED) return;
+  if (world->is_queueing)
+    world->later[world->later_count++] = length;
+  else
+    expect(world, pattern, length);
+}
+
+static void close_gently(struct world *world) {
+  bool is_open = session_takes_pushes(world->session);
+  enum push_result result = session_close(world->session, is_open ? "enough" : NULL);
+  CHECK(result == (is_open ? PUSH_QUEUED : PUSH_OVER));
+  if (!is_open) return;
+  world->is_over = true;
+  if (world->alive > 0) world->is_cut = true; /* a stream */
+}
+
+static void close_slow(struct world *world) {
+  if (!session_takes_pushes(world->session)) return;
+  session_close_slow(world->session);
+  world->is_over = world->is_cut = true;
+}
+
 /* ---- the handler's side -------------------------------------------------------------------- */
 
 static int retain(struct world *world) {
@@ -200,15 +242,25 @@ static bool queue_item(struct world *world, uint8_t item, size_t place) {
   case 4: queue_held(world, pattern + offset, length); break;
   case 5:
   case 6: queue_file(world, offset, length, false); break;
-  case 7: queue_file(world, offset, length, true); return true;
+  case 7: queue_file(world, offset, length, true); break;
   case 8:
-  case 9: queue_stream(world, item >> 4, false); return true;
-  case 10: queue_stream(world, item >> 4, true); return true;
-  case 11: CHECK(session_send(world->session, NULL, 0) == STATUS_OK); return true;
+  case 9: queue_stream(world, item >> 4, false); break;
+  case 10: queue_stream(world, item >> 4, true); break;
+  case 11: CHECK(session_send(world->session, NULL, 0) == STATUS_OK); break;
+  case 12:
+  case 13: push(world, length, item & 1); return true;
   default: CHECK(session_send(world->session, pattern + offset, length) == STATUS_OK); break;
   }
-  expect(world, pattern + offset, length);
+  world->is_queueing = true;
+  if ((item & 15) < 7 || (item & 15) > 13 || (item & 15) == 0)
+    expect(world, pattern + offset, length);
   return true;
+}
+
+static void expect_later(struct world *world) {
+  world->is_queueing = false;
+  for (size_t i = 0; i < world->later_count; i++) expect(world, pattern, world->later[i]);
+  world->later_count = 0;
 }
 
 static void fail_is_loss(struct world *world, size_t before) {
@@ -220,6 +272,13 @@ static void check_beginner(const struct world *world) {
   CHECK(world->running == (world->beginner ? world->beginner : world->newest));
 }
 
+/* In a step of its own nothing is cut. */
+static bool close_itself(struct world *world) {
+  bool is_open = session_takes_pushes(world->session);
+  CHECK(session_close(world->session, NULL) == (is_open ? PUSH_QUEUED : PUSH_OVER));
+  return true;
+}
+
 /* The response to a request: an item for each of its bytes. */
 static void answer(struct world *world, struct span request) {
   check_beginner(world);
@@ -228,16 +287,22 @@ static void answer(struct world *world, struct span request) {
   size_t before = world->expected;
   size_t count = request.length < ITEMS_MAX ? request.length : ITEMS_MAX;
   if (before > EXPECTED_MAX / 2 || world->reference_count > REFERENCES_MAX / 2) count = 0;
-  for (size_t i = 0; i < count; i++)
+  for (size_t i = 0; i < count; i++) {
     if (!queue_item(world, (uint8_t)request.data[i], i)) {
       fail_is_loss(world, before);
+      world->is_queueing = false;
+      world->later_count = 0;
       return;
     }
+    if (!world->is_queueing) before = world->expected;
+  }
+  expect_later(world);
   world->answered++;
   world->beginner = NULL;
   world->has_asked = false;
   bool yields = request.length > 0 && request.data[0] == 'y';
   bool closes = request.length > 0 && request.data[0] == 'q';
+  if (request.length > 0 && request.data[0] == 'c') closes = close_itself(world);
   session_answered(world->session, closes);
   if (closes) world->is_over = true;
   if (yields) session_yield(world->session);
@@ -348,6 +413,7 @@ static void do_steps(struct world *world, struct handler *handler, struct sessio
       break;
     case SESSION_EXPECT: expect_request(world); break;
     case SESSION_PULL: pull(world); break;
+    case SESSION_RESUME: CHECK(false); break;
     case SESSION_ERROR: on_error(world); break;
     case SESSION_CLOSE:
       CHECK(world->is_ended && !world->has_closed);
@@ -474,6 +540,7 @@ static struct handler *create_generation(struct world *world, const uint8_t *cho
   if (generation->framing.kind == FRAMING_FIXED) generation->framing.option.fixed.size = 3;
   generation->handler = (struct handler){.framing = choice[0] & 4 ? &generation->framing : NULL,
                                          .limits = {.max_request = 1 + choice[1] % MAX_REQUEST,
+                                                    .max_unsent = choice[4] & 1 ? 1 << 17 : 300,
                                                     .request_timeout = choice[2] * 4,
                                                     .idle_timeout = choice[3] * 8,
                                                     .write_timeout = choice[4] * 2},
@@ -509,6 +576,21 @@ static void be_moved(struct world *world) {
   bool has_in_hand = world->beginner || session_is_responding(world->session);
   CHECK(is_moved == (is_over || !has_in_hand || world->holder == world->newest));
   CHECK(!is_moved || is_over || world->holder == world->newest);
+}
+
+static void happen_to_push(struct world *world, unsigned what) {
+  switch (what) {
+  case 1: close_gently(world); break;
+  case 2: close_slow(world); break;
+  case 3:
+  case 4:
+  case 5: push(world, (size_t)take(world) << what, false); break;
+  case 6:
+  case 7:
+  case 8:
+  case 9: push(world, (size_t)take(world) << (what - 3), true); break;
+  default: session_resume(world->session, world->now); break;
+  }
 }
 
 static void happen(struct world *world, uint8_t what) {
@@ -547,7 +629,7 @@ static void happen(struct world *world, uint8_t what) {
     CHECK(!was_finished || session_reason(world->session) == before);
     break;
   }
-  case 14: session_resume(world->session, world->now); break;
+  case 14: happen_to_push(world, what >> 4); break;
   default: receive(world, world->left); break;
   }
 }
@@ -557,7 +639,7 @@ static void check_reason(struct world *world) {
   enum reason before = world->reason;
   world->reason = session_reason(world->session);
   if (before != REASON_NONE && before != REASON_DONE && before != REASON_PEER_CLOSED &&
-      before != REASON_DRAINED)
+      before != REASON_CLOSED && before != REASON_DRAINED)
     CHECK(world->reason == before);
 }
 

@@ -9,11 +9,11 @@ local captured_log = {}
 ---   printed      a set of the places at which the script printed
 ---   misspelled   fields of the protocol that look misspelled, each with the field that was probably meant
 ---   unknown      settings that the protocol does not document, each with the one that was probably meant, or ""
----   orders       a set of remarks on byte orders
+---   remarks      a set of remarks on byte orders, and on fields of the protocol that hide a method
 ---
 --- Returns the lines of the first error, of the first warning, and of the first response that waited for too long.
 --- Lines that a script logs itself do not count.
-function captured_log.read(printed, misspelled, unknown, orders)
+function captured_log.read(printed, misspelled, unknown, remarks)
   local raised, warning, hanging
   for _, entry in ipairs(simulator.log()) do
     local event, rest = entry.text:match "^%S+ %S+ (%S+) ?(.*)$"
@@ -25,7 +25,11 @@ function captured_log.read(printed, misspelled, unknown, orders)
     elseif event == "unknown_setting" then
       if unknown then unknown[rest:match "setting=(%S+)"] = rest:match " meant=(%S+)" or "" end
     elseif event == "byte_order" then
-      if orders then orders[rest:match '^detail="(.*)"$':gsub('\\"', '"')] = true end
+      if remarks then remarks[rest:match '^detail="(.*)"$':gsub('\\"', '"')] = true end
+    elseif event == "method_hidden" then
+      local service, field = rest:match "service=(%S+) field=(%S+)"
+      local remark = ("%s.lua: the field %s of the protocol hides the method self:%s()"):format(service, field, field)
+      if remarks then remarks[remark] = true end
     elseif event ~= "script" and entry.level == "error" then
       raised = raised or entry.text
     elseif event ~= "script" and entry.level == "warn" then

@@ -226,7 +226,7 @@ function report.remarks(run)
     lines[#lines + 1] = ("%s: the script documents no setting %s%s"):format(
       run.path, name, meant ~= "" and "; did you mean " .. meant .. "?" or "")
   end
-  append(lines, sorted(run.orders or {}))
+  append(lines, sorted(run.remarks or {}))
   for _, place in ipairs(sorted(run.printed)) do
     lines[#lines + 1] = place .. ": prints to standard output; use parlance.log instead"
   end

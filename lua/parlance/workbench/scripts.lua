@@ -58,15 +58,15 @@ function scripts.load_any(script, list)
 end
 
 --- Loads the script and closes it. Returns a table of what captured_log.read() found: `printed`, `misspelled`,
---- `unknown` and `orders`; or nil and why the script is not valid. `is_address(text)` returns whether a text is an
+--- `unknown` and `remarks`; or nil and why the script is not valid. `is_address(text)` returns whether a text is an
 --- address, and if not, why. See scripts.load_any() for the list of transcripts.
 function scripts.validate(script, is_address, list)
   if script.path:find "%.transcript$" then
     return nil, ("%s is a transcript; the script that it is for must stand before it"):format(script.path)
   end
   local loaded <close>, why = scripts.load_any(script, list)
-  local notes = { printed = {}, misspelled = {}, unknown = {}, orders = {} }
-  captured_log.read(notes.printed, notes.misspelled, notes.unknown, notes.orders)
+  local notes = { printed = {}, misspelled = {}, unknown = {}, remarks = {} }
+  captured_log.read(notes.printed, notes.misspelled, notes.unknown, notes.remarks)
   if not loaded then return nil, why end
   local listen = loaded:listen()
   local is_valid, reason = is_address(listen)
