@@ -13,7 +13,7 @@
 #include "server/recording.h"
 #include "server/transfer.h"
 
-enum { ASK_PAUSE = 1 /* ms: see ask_pause of struct session_owner. */ };
+enum { ASK_PAUSE = 1 /* ms: see ask_pause of struct session_hooks. */ };
 
 static struct connection *of_owner(struct session_owner *owner) {
   return (struct connection *)((char *)owner - offsetof(struct connection, owner));
@@ -344,6 +344,17 @@ static void on_name(void *context, const char *name) {
   start_session(connection);
 }
 
+void connection_set_hooks(struct service *service) {
+  service->hooks = (struct session_hooks){.identify = identify,
+                                          .failures = &service->failures,
+                                          .ask_pause = ASK_PAUSE,
+                                          .held = &service->server->held,
+                                          .now = tell_time,
+                                          .wake = wake,
+                                          .on_output = on_output,
+                                          .asks_later = true};
+}
+
 static struct connection *create(struct listener *listener, int fd, const struct sockaddr *peer) {
   struct service *service = listener->service;
   struct server *server = service->server;
@@ -353,14 +364,7 @@ static struct connection *create(struct listener *listener, int fd, const struct
   connection->event_handler.on_event = on_event;
   connection->timer.expire = expire_timer;
   connection->turn.run = take_turn;
-  connection->owner = (struct session_owner){.identify = identify,
-                                             .failures = &service->failures,
-                                             .ask_pause = ASK_PAUSE,
-                                             .held = &server->held,
-                                             .now = tell_time,
-                                             .wake = wake,
-                                             .on_output = on_output,
-                                             .asks_later = true};
+  connection->owner.hooks = &service->hooks;
   connection->listener = listener;
   connection->fd = fd;
   connection->phase = PHASE_NAMING;

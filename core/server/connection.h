@@ -10,6 +10,9 @@
 #include "io/socket.h"
 #include "server/loop.h"
 
+/* Sets service->hooks. The server of the service must be set. */
+void connection_set_hooks(struct service *service);
+
 /* Takes over a socket that was just accepted. On failure the socket is closed and a line is logged.
  */
 void connection_open(struct listener *listener, int fd, const struct sockaddr *peer);

@@ -142,6 +142,7 @@ enum status server_add_service(struct server *server, const struct service_optio
   *why = "memory";
   if (!service) return STATUS_NO_MEMORY;
   service->server = server;
+  connection_set_hooks(service);
   service->handler = options->handler;
   service->has_files = options->handler->has_files;
   service->provider = options->provider;

@@ -21,7 +21,7 @@ void failure_log(struct session *session, enum reason reason, const char *detail
                   reason == REASON_REQUEST_TIMEOUT || reason == REASON_WRITE_TIMEOUT ||
                   reason == REASON_RESPONSE_TIMEOUT || reason == REASON_SLOW_READER ||
                   reason == REASON_OVERLOADED;
-  struct session_failures *failures = session->owner->failures;
+  struct session_failures *failures = session->owner->hooks->failures;
   struct log_limit *limit = is_peers ? &failures->of_peers : limit_of_error(failures, detail);
   struct log_line line;
   if (!log_begin_limited(&line, is_peers ? LOG_WARN : LOG_ERROR, reason_name(reason), limit,

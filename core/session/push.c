@@ -30,7 +30,7 @@ static enum push_result refusal(struct session *session, size_t length) {
 }
 
 enum status session_hold(struct session *session, struct output *output, struct piece *piece) {
-  struct held_strings *strings = session->owner->held;
+  struct held_strings *strings = session->owner->hooks->held;
   enum status status = STATUS_OK;
   piece->of.held.held = NULL;
   piece->of.held.charge = piece->of.held.left.length;
@@ -60,7 +60,8 @@ static enum status queue_later(struct session *session, struct blob *blob) {
 
 /* The owner looks at the output when the handler is back, but not at that of another session. */
 static void tell_owner(struct session *session) {
-  if (!session->running && session->owner->on_output) session->owner->on_output(session->owner);
+  if (!session->running && session->owner->hooks->on_output)
+    session->owner->hooks->on_output(session->owner);
 }
 
 static enum push_result queued(struct session *session, bool was_empty, enum status status,
@@ -121,7 +122,7 @@ void session_drop_later(struct session *session) {
 
 static void ask_to_close(struct session *session, enum closes how) {
   session->closes = how;
-  if (session->owner->wake) session->owner->wake(session->owner);
+  if (session->owner->hooks->wake) session->owner->hooks->wake(session->owner);
 }
 
 enum push_result session_close(struct session *session, const char *why) {

@@ -22,7 +22,7 @@ struct session *session_create(struct handler *handler, struct session_owner *ow
 
 /* The handler was called, which may have taken long. */
 static void tick(struct session *session) {
-  if (session->owner->now) session->now = session->owner->now(session->owner);
+  if (session->owner->hooks->now) session->now = session->owner->hooks->now(session->owner);
 }
 
 void session_release_pieces(struct session *session, struct piece *pieces) {
@@ -32,7 +32,7 @@ void session_release_pieces(struct session *session, struct piece *pieces) {
     pieces = piece->next;
     bool is_held = piece->kind == PIECE_HELD || piece->kind == PIECE_BLOB;
     if (is_held && piece->of.held.held)
-      held_remove(session->owner->held, piece->of.held.held, piece->of.held.charge);
+      held_remove(session->owner->hooks->held, piece->of.held.held, piece->of.held.charge);
     if (piece->kind == PIECE_BLOB)
       blob_release(piece->of.held.blob);
     else if (piece->kind != PIECE_BYTES) {
@@ -379,7 +379,7 @@ size_t session_memory(const struct session *session) {
 }
 
 void session_claim(struct session *session) {
-  if (session->owner->held) output_claim(&session->output, session->owner->held);
+  if (session->owner->hooks->held) output_claim(&session->output, session->owner->hooks->held);
 }
 
 size_t session_files(const struct session *session) {
@@ -427,7 +427,7 @@ const char *session_reason_text(const struct session *session) {
 const char *session_interim(const struct session *session) { return session->interim; }
 
 void session_identify(struct session *session, struct session_identity *identity) {
-  session->owner->identify(session->owner, identity);
+  session->owner->hooks->identify(session->owner, identity);
 }
 
 uint64_t session_requests(const struct session *session) { return session->requests; }

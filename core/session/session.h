@@ -50,7 +50,10 @@ struct session_failures {
   struct log_limit of_places[SESSION_PLACES]; /* By the hash of the place in the script. */
 };
 
-struct session_owner {
+struct session_owner;
+
+/* What the owners of many sessions share. */
+struct session_hooks {
   /* Fills in the identity. It is called for the log, and when the script asks: not often. */
   void (*identify)(struct session_owner *owner, struct session_identity *identity);
   struct session_failures *failures;
@@ -67,6 +70,11 @@ struct session_owner {
   /* True: a stream that has nothing now is asked again at session_deadline(). False: reading a
    * stream waits for it, so that simulated time gives the same result in each run. */
   bool asks_later;
+};
+
+/* A member of what owns the session. */
+struct session_owner {
+  const struct session_hooks *hooks; /* They outlive the session. */
 };
 
 /* The owner must outlive the session, and so must the handler unless it gets a successor. NULL:

@@ -132,7 +132,7 @@ int64_t session_ask_time(const struct session *session) {
   size_t have = session_buffered(session).length;
   bool is_dear = session->asked >= DEAR_FROM && have - session->asked < have / DEAR_SHARE;
   if (!is_dear || session->at_end || session->draining) return session->now;
-  return session->asked_at + session->owner->ask_pause;
+  return session->asked_at + session->owner->hooks->ask_pause;
 }
 
 /* Nothing is in hand, and nothing more will come. */
@@ -293,7 +293,7 @@ void session_suspend(struct session *session, void *task) {
 
 void session_wake(struct session *session) {
   session->woken = true;
-  if (session->owner->wake) session->owner->wake(session->owner);
+  if (session->owner->hooks->wake) session->owner->hooks->wake(session->owner);
 }
 
 void *session_task(const struct session *session) { return session->task; }
@@ -366,7 +366,7 @@ enum status session_pulled(struct session *session, const char *bytes, size_t le
   return STATUS_OK;
 }
 
-bool session_asks_later(const struct session *session) { return session->owner->asks_later; }
+bool session_asks_later(const struct session *session) { return session->owner->hooks->asks_later; }
 
 void session_pulled_nothing(struct session *session) {
   unsigned pause = session->stream_pause * 2;

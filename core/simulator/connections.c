@@ -22,8 +22,9 @@ enum { TAKE_MAX = 64 * 1024 * 1024 };
 
 struct simulated_connection {
   struct session_owner owner; /* It is first, so that a pointer to it points to the connection. */
-  struct ready turn;          /* In the run queue when what the script waits for has come. */
-  struct timer timer;         /* The deadline of the session. */
+  struct session_hooks hooks;
+  struct ready turn;  /* In the run queue when what the script waits for has come. */
+  struct timer timer; /* The deadline of the session. */
   struct simulation *simulation;
   struct session *session; /* NULL: it was closed. */
   struct simulated_connection *next;
@@ -125,7 +126,8 @@ int connections_open(lua_State *L, struct simulation *simulation) {
   arguments_take_table(L, 2);
   arguments_identity(L, 2, script_name(simulation->script), &who);
   struct simulated_connection *connection = lua_newuserdatauv(L, sizeof *connection, 2);
-  *connection = (struct simulated_connection){.owner = {.identify = identify,
+  *connection = (struct simulated_connection){.owner = {&connection->hooks},
+                                              .hooks = {.identify = identify,
                                                         .failures = &connection->failures,
                                                         .wake = wake,
                                                         .on_output = wake},

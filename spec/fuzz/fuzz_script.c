@@ -232,7 +232,8 @@ static void converse(struct script *script, struct span stream, size_t step, uin
                      struct transcript *transcript) {
   struct session_failures quiet = {.of_peers = {.written = 1000000}};
   for (int i = 0; i < SESSION_PLACES; i++) quiet.of_places[i] = quiet.of_peers;
-  struct session_owner owner = {.identify = identify, .failures = &quiet};
+  const struct session_hooks hooks = {.identify = identify, .failures = &quiet};
+  struct session_owner owner = {&hooks};
   struct session *session = session_create(script_handler(script), &owner, 0);
   CHECK(session != NULL);
   session_start(session, 0);

@@ -51,6 +51,7 @@ struct world {
   struct handler *running;  /* whose run() is under way */
   struct handler *beginner; /* who was shown the request in hand; NULL: nobody was */
   int client;
+  struct session_hooks hooks;
   struct session_owner owner;
   struct session_failures failures;
   struct held_strings held;
@@ -724,8 +725,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   if (size < SETTINGS || size > 4096) return 0;
   if (file < 0) set_up();
   memset(&world, 0, sizeof world);
-  world.owner = (struct session_owner){
+  world.hooks = (struct session_hooks){
       .identify = identify, .failures = &world.failures, .held = &world.held};
+  world.owner.hooks = &world.hooks;
   world.newest = world.holder = create_generation(&world, data);
   world.has_clients = data[5] & 32;
   world.input = data + SETTINGS;

@@ -29,6 +29,7 @@ struct service {
 
 struct peer {
   struct session_owner owner; /* first, so that an owner is its peer */
+  struct session_hooks hooks;
   struct spec_peers *all;
   struct session *session; /* NULL once it is closed */
   struct peer *next;
@@ -272,7 +273,8 @@ int spec_open_peer(lua_State *L, struct spec_peers *all, const char *name,
   arguments_identity(L, 2, name, &who);
   int64_t now = arguments_integer(L, 2, "now", 0);
   struct peer *peer = lua_newuserdatauv(L, sizeof *peer, 2);
-  *peer = (struct peer){.owner = {.identify = identify,
+  *peer = (struct peer){.owner = {&peer->hooks},
+                        .hooks = {.identify = identify,
                                   .failures = &all->failures,
                                   .ask_pause = arguments_integer(L, 2, "ask_pause", 0),
                                   .held = &all->held,
