@@ -27,6 +27,13 @@ static int64_t tell_time(struct session_owner *owner) {
   return server->now;
 }
 
+/* server->buffered is the sum over all connections. */
+static void count_buffered(struct connection *connection, size_t buffered) {
+  struct server *server = connection_server(connection);
+  server->buffered += buffered - connection->buffered;
+  connection->buffered = buffered;
+}
+
 static void queue_turn(struct connection *connection) {
   connection->only_sends = false;
   ready_add(&connection_server(connection)->world->ready, &connection->turn);
@@ -35,15 +42,19 @@ static void queue_turn(struct connection *connection) {
 /* What the handler waits for has come. */
 static void wake(struct session_owner *owner) { queue_turn(of_owner(owner)); }
 
+static bool has_room(struct session_owner *owner, size_t length) {
+  const struct server *server = connection_server(of_owner(owner));
+  return server->buffered <= server->max_buffered &&
+         length <= server->max_buffered - server->buffered;
+}
+
+/* The bytes count at once, so that one call of a script cannot fill the memory with them. */
 static void on_output(struct session_owner *owner) {
   struct connection *connection = of_owner(owner);
+  count_buffered(connection, session_memory(connection->session));
   if (ready_is_queued(&connection->turn)) return;
   queue_turn(connection);
   connection->only_sends = true;
-}
-
-static struct connection *of_timer(struct timer *timer) {
-  return (struct connection *)((char *)timer - offsetof(struct connection, timer));
 }
 
 /* The text of an address is made only when it is asked for: for most peers it never is. */
@@ -80,13 +91,6 @@ static void poll_for(struct connection *connection, unsigned interest) {
 }
 
 /* ---- what the server counts ---------------------------------------------------------------- */
-
-/* server->buffered is the sum over all connections. */
-static void count_buffered(struct connection *connection, size_t buffered) {
-  struct server *server = connection_server(connection);
-  server->buffered += buffered - connection->buffered;
-  connection->buffered = buffered;
-}
 
 /* server->more_files is the sum over all connections. */
 static void count_files(struct connection *connection, size_t files) {
@@ -282,7 +286,8 @@ static void expire_and_resume(struct connection *connection) {
 }
 
 static void expire_timer(struct timer *timer) {
-  struct connection *connection = of_timer(timer);
+  struct connection *connection =
+      (struct connection *)((char *)timer - offsetof(struct connection, timer));
   if (connection->phase == PHASE_LINGERING)
     linger_on(connection);
   else {
@@ -351,6 +356,7 @@ void connection_set_hooks(struct service *service) {
                                           .held = &service->server->held,
                                           .now = tell_time,
                                           .wake = wake,
+                                          .has_room = has_room,
                                           .on_output = on_output,
                                           .asks_later = true};
 }

@@ -26,7 +26,9 @@ static size_t pushed_bytes(struct session *session) {
 static enum push_result refusal(struct session *session, size_t length) {
   if (is_over(session)) return PUSH_OVER;
   size_t most = session->handler->limits.max_unsent, pushed = pushed_bytes(session);
-  return pushed > most || length > most - pushed ? PUSH_FULL : PUSH_QUEUED;
+  if (pushed > most || length > most - pushed) return PUSH_FULL;
+  struct session_owner *owner = session->owner;
+  return owner->hooks->has_room && !owner->hooks->has_room(owner, length) ? PUSH_OVERLOADED : PUSH_QUEUED;
 }
 
 enum status session_hold(struct session *session, struct output *output, struct piece *piece) {

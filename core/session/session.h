@@ -64,6 +64,9 @@ struct session_hooks {
   /* The session can go on: session_resume() is to be called in a later turn. NULL: the owner looks
    * at session_wants_turn() of all its sessions. Called from within Lua. */
   void (*wake)(struct session_owner *owner);
+  /* Whether so many bytes more may be pushed to a session, which other sessions of the owner take
+   * memory beside. NULL: always. Called from within Lua. */
+  bool (*has_room)(struct session_owner *owner, size_t length);
   /* Output was queued while the handler of the session was not running: it is to be sent in a later
    * turn. NULL: the owner looks at the output of all its sessions. Called from within Lua. */
   void (*on_output)(struct session_owner *owner);

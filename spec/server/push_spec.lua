@@ -70,6 +70,21 @@ server.for_each_poller(function(poller)
     assert.equal(10000 * sent, #other:receive(10000 * sent))
   end)
 
+  it("refuses what would take more memory than the whole server may, and closes nobody for it", function()
+    local running = start(nil, "--max-buffered", "8M")
+    local one = connect(running, 1)
+    for i = 2, 50 do connect(running, i) end
+    local count = ask(one, [[
+      local piece, sent, why = ("x"):rep(1000000), 0, nil
+      for i = 2, #clients do
+        local is_sent, reason = clients[i]:send(piece)
+        if is_sent then sent = sent + 1 else why = reason end
+      end
+      return sent .. " " .. why]])
+    assert.equal("8 overloaded\n", count)
+    assert.equal(0, running:count_in_log "overloaded")
+  end)
+
   it("takes --max-unsent", function()
     local running = start("P.max_unsent = 1", "--max-unsent", "4K")
     local one = connect(running, 1)

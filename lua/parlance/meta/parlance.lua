@@ -256,7 +256,7 @@ local Connection = {}
 ---@param data any a string, or what `encode` takes
 ---@param ... any
 ---@return boolean is_queued
----@return "closed"|"slow_reader"|nil why closed: the connection is over; slow_reader: more than max_unsent would wait
+---@return "closed"|"slow_reader"|"overloaded"|nil why slow_reader: more than max_unsent would wait
 function Connection:send(data, ...) end
 
 --- Sets how long the answer to the request in hand may wait, instead of `response_timeout`. It also holds for the
