@@ -25,7 +25,7 @@ local FLOORS <const> = {
 
 -- The headers that other rooms may include; a room that is not here shows all of them.
 local DOORS <const> = {
-  framing = { "framing.h", "http.h", "resp.h" },
+  framing = { "framing.h", "http.h", "resp.h", "resp_reply.h" },
   session = { "handler.h", "push.h", "reason.h", "session.h", "session_list.h", "steps.h" },
   script = { "script.h" },
   modules = { "modules.h" },

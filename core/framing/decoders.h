@@ -21,6 +21,8 @@ framing_decoder prefixed_decode;
 framing_decoder netstring_decode;
 framing_decoder http_decode;
 framing_decoder resp_decode;
+framing_decoder http_response_decode;
+framing_decoder resp_reply_decode;
 
 /* What came of reading one part of a frame. */
 enum reading {

@@ -22,7 +22,16 @@ void framing_decode(const struct framing *framing, const char *bytes, size_t len
   case FRAMING_NETSTRING: netstring_decode(framing, bytes, length, progress, answer); break;
   case FRAMING_HTTP: http_decode(framing, bytes, length, progress, answer); break;
   case FRAMING_RESP: resp_decode(framing, bytes, length, progress, answer); break;
+  case FRAMING_HTTP_RESPONSE: http_response_decode(framing, bytes, length, progress, answer); break;
+  case FRAMING_RESP_REPLY: resp_reply_decode(framing, bytes, length, progress, answer); break;
   }
+}
+
+void framing_decode_end(const struct framing *framing, const char *bytes, size_t length,
+                        struct framing_progress *progress, struct framing_answer *answer) {
+  framing_decode(framing, bytes, length, progress, answer);
+  if (answer->verdict != FRAMING_PARTIAL || !answer->until_end) return;
+  answer_complete(answer, bytes + progress->seen, length - progress->seen, length);
 }
 
 const char *framing_explain(const struct framing *framing, const struct framing_answer *answer,
@@ -45,8 +54,10 @@ const char *framing_name(enum framing_kind kind) {
   case FRAMING_LENGTH_LINE: return "length_line";
   case FRAMING_PREFIXED: return "prefixed";
   case FRAMING_NETSTRING: return "netstring";
-  case FRAMING_HTTP: return "http";
-  case FRAMING_RESP: return "resp";
+  case FRAMING_HTTP:
+  case FRAMING_HTTP_RESPONSE: return "http";
+  case FRAMING_RESP:
+  case FRAMING_RESP_REPLY: return "resp";
   }
   return ""; /* not reached: the compiler warns if a kind has no case */
 }

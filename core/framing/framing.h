@@ -1,4 +1,5 @@
-/* framing.h: finds where a request ends, for the usual ways in which protocols frame requests.
+/* framing.h: finds where a request ends, for the usual ways in which protocols frame requests. Two
+ * kinds find what a server answers, for scripts that are clients.
  *
  * Untrusted bytes enter here. A framing is a pure function over bytes: it does no I/O, allocates
  * nothing and keeps no state. What a request means is left to the modules room, and how long a peer
@@ -15,14 +16,16 @@
 #include "base/span.h"
 
 enum framing_kind {
-  FRAMING_LINE,        /* Text up to LF or CR LF. */
-  FRAMING_DELIMITED,   /* Bytes up to a delimiter of one or more bytes. */
-  FRAMING_FIXED,       /* Always the same number of bytes. */
-  FRAMING_LENGTH_LINE, /* A decimal length, LF, and that many bytes. */
-  FRAMING_PREFIXED,    /* A header of fixed size with a binary length field, and the rest. */
-  FRAMING_NETSTRING,   /* "5:hello,": https://cr.yp.to/proto/netstrings.txt */
-  FRAMING_HTTP,        /* A request of HTTP/1.0 or 1.1: see http.h. */
-  FRAMING_RESP         /* Redis: an array of bulk strings, or an inline command; see resp.h. */
+  FRAMING_LINE,          /* Text up to LF or CR LF. */
+  FRAMING_DELIMITED,     /* Bytes up to a delimiter of one or more bytes. */
+  FRAMING_FIXED,         /* Always the same number of bytes. */
+  FRAMING_LENGTH_LINE,   /* A decimal length, LF, and that many bytes. */
+  FRAMING_PREFIXED,      /* A header of fixed size with a binary length field, and the rest. */
+  FRAMING_NETSTRING,     /* "5:hello,": https://cr.yp.to/proto/netstrings.txt */
+  FRAMING_HTTP,          /* A request of HTTP/1.0 or 1.1: see http.h. */
+  FRAMING_RESP,          /* Redis: an array of bulk strings, or an inline command; see resp.h. */
+  FRAMING_HTTP_RESPONSE, /* A response of HTTP/1.0 or 1.1: see http.h. */
+  FRAMING_RESP_REPLY     /* What a Redis answers: see resp_reply.h. */
 };
 
 enum framing_verdict {
@@ -38,9 +41,14 @@ enum {
   FRAMING_WHY_MAX = 256                /* Bytes that are enough for framing_explain(). */
 };
 
+/* The method of the request that an HTTP response answers, as far as the end of the response
+ * depends on it. */
+enum http_answered { HTTP_TO_OTHER, HTTP_TO_HEAD, HTTP_TO_CONNECT };
+
 struct framing {
   enum framing_kind kind;
-  /* Bytes of the largest payload; RESP: of all arguments; HTTP: of a body, its chunks joined.
+  /* Bytes of the largest payload; RESP: of all arguments; RESP_REPLY: of all strings and errors;
+   * HTTP and HTTP_RESPONSE: of a body, its chunks joined.
    * SIZE_MAX: only the session has a limit. */
   size_t max;
   union {
@@ -60,13 +68,15 @@ struct framing {
       size_t strip;   /* Bytes at the front of the frame that are not part of the payload. */
     } prefixed;
     struct {
-      size_t max_head;    /* Bytes of a head: 1 to FRAMING_HEAD_MAX. */
-      size_t max_headers; /* How many header fields, and how many trailer fields. */
-    } http;
+      size_t max_head;             /* Bytes of a head: 1 to FRAMING_HEAD_MAX. */
+      size_t max_headers;          /* How many header fields, and how many trailer fields. */
+      enum http_answered answered; /* HTTP_RESPONSE. */
+    } http;                        /* HTTP and HTTP_RESPONSE. */
     struct {
-      size_t max_arguments; /* 1 to RESP_ARGUMENTS_MAX. `max` is for the bytes of all arguments. */
-      bool reuse;           /* For the modules room: lists of arguments are used again. */
-    } resp;
+      /* 1 to RESP_ARGUMENTS_MAX. RESP_REPLY: of all values of a reply, arrays included. */
+      size_t max_arguments;
+      bool reuse; /* RESP, for the modules room: lists of arguments are used again. */
+    } resp;       /* RESP and RESP_REPLY. */
   } option;
 };
 
@@ -77,27 +87,32 @@ struct framing_answer {
   enum framing_verdict verdict;
   size_t length; /* COMPLETE: bytes of the frame. PARTIAL: call again with so many. */
   /* COMPLETE: the part of the frame that the request is made from, within the bytes that were
-   * given. HTTP: the body alone, behind the head. RESP: the whole frame. */
+   * given. HTTP and HTTP_RESPONSE: the body alone, behind the head. RESP and RESP_REPLY: the whole
+   * frame. */
   struct span payload;
   size_t declared;     /* TOO_LARGE: the payload's length if the frame declares it. */
   const char *why;     /* MALFORMED, TOO_LARGE: a static text, which framing_explain() completes. */
   const char *interim; /* PARTIAL, HTTP: a static text that the peer waits for, or NULL. */
+  bool until_end;      /* PARTIAL, HTTP_RESPONSE: the frame ends where the bytes of the peer end. */
   struct {
-    uint32_t method;  /* COMPLETE, HTTP: the length of the method. */
-    uint32_t target;  /* COMPLETE, HTTP: the length of the target. */
-    bool is_chunked;  /* COMPLETE, HTTP: the payload is a chunked body, still in its chunks. */
-    bool keeps_alive; /* COMPLETE, HTTP: the client wants to go on after the response. */
-    bool expects;     /* COMPLETE, HTTP: the client would wait for 100 Continue before the body. */
+    uint32_t method; /* COMPLETE, HTTP: the length of the method. */
+    uint32_t target; /* COMPLETE, HTTP: the length of the target. */
+    /* COMPLETE, HTTP and HTTP_RESPONSE: the payload is a chunked body, still in its chunks. */
+    bool is_chunked;
+    /* COMPLETE, HTTP and HTTP_RESPONSE: the sender wants to go on after the response. */
+    bool keeps_alive;
+    bool expects; /* COMPLETE, HTTP: the client would wait for 100 Continue before the body. */
   } http;
-  uint32_t arguments; /* COMPLETE, RESP: how many there are. */
+  uint32_t arguments; /* COMPLETE, RESP: how many there are. RESP_REPLY: how many values. */
   char got;           /* MALFORMED, RESP: the byte that framing_explain() quotes. */
 };
 
-/* The part of an HTTP request that is read next. */
+/* The part of an HTTP message that is read next. */
 enum http_stage {
-  HTTP_HEAD,  /* The head. Each line that ends within `seen` is sound. */
-  HTTP_BODY,  /* The body. The head is whole and sound, and `seen` is its length. */
-  HTTP_CHUNKS /* The chunk that begins at `seen`. Everything before it is sound. */
+  HTTP_HEAD,   /* The head. Each line that ends within `seen` is sound. */
+  HTTP_BODY,   /* The body. The head is whole and sound, and `seen` is its length. */
+  HTTP_CHUNKS, /* The chunk that begins at `seen`. Everything before it is sound. */
+  HTTP_REST    /* As HTTP_BODY. The body ends where the bytes of the peer end. */
 };
 
 /* What a decoder remembers of a frame that is not complete. The caller keeps it from one call to
@@ -107,9 +122,12 @@ struct framing_progress {
    * again: a length line, the header of a prefixed frame, the byte before a line feed, the head and
    * the trailers of HTTP. */
   size_t seen;
-  size_t taken;          /* RESP, HTTP: bytes of the arguments, or of data in chunks, in `seen`. */
-  uint32_t arguments;    /* RESP: how many are still to come. */
-  enum http_stage stage; /* HTTP. */
+  size_t taken;       /* Bytes of the arguments, of the strings, or of data in chunks, in `seen`. */
+  uint32_t arguments; /* RESP and RESP_REPLY: how many are still to come. */
+  union {
+    enum http_stage stage; /* HTTP and HTTP_RESPONSE. */
+    uint32_t line;         /* RESP_REPLY: so many bytes behind `seen` hold no end of a line. */
+  };
 };
 
 /* Looks for one frame at the front of bytes[0..length), and fills in *answer. The answer does not
@@ -121,6 +139,11 @@ struct framing_progress {
  * it neither completes nor refuses the frame. So a caller loses nothing if it waits for them. */
 void framing_decode(const struct framing *framing, const char *bytes, size_t length,
                     struct framing_progress *progress, struct framing_answer *answer);
+
+/* As framing_decode(), when no byte comes behind these: a frame that ends where the bytes end is
+ * COMPLETE. */
+void framing_decode_end(const struct framing *framing, const char *bytes, size_t length,
+                        struct framing_progress *progress, struct framing_answer *answer);
 
 /* Writes why the answer is MALFORMED or TOO_LARGE: `why`, and then the byte that is quoted, or the
  * declared length and the limit. Returns text. */

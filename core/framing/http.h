@@ -1,13 +1,14 @@
-/* http.h: reads requests of HTTP/1.0 and HTTP/1.1, strictly by RFC 9112.
+/* http.h: reads requests and responses of HTTP/1.0 and HTTP/1.1, strictly by RFC 9112.
  *
- * The decoder validates a request with these functions. The modules room reads the bytes of a
+ * The decoders validate a message with these functions. The modules room reads the bytes of a
  * COMPLETE answer with the same functions, so they cannot fail there. What a request means is left
  * to others.
  *
  * Where RFC 9112 lets a recipient choose, this one refuses: request smuggling needs two recipients
  * that choose differently. So a line ends with CR LF and never with LF alone, there is at most one
- * Content-Length, and there is no white space where the grammar has none. Each `why` begins with
- * the status code of the response that it deserves ("431 more header fields than allowed"). */
+ * Content-Length, and there is no white space where the grammar has none. Each `why` about a
+ * request begins with the status code of the response that it deserves ("431 more header fields
+ * than allowed"). */
 #ifndef FRAMING_HTTP_H
 #define FRAMING_HTTP_H
 
@@ -25,6 +26,13 @@ struct http_request {
   struct span fields; /* The field lines, each with its CR LF. */
 };
 
+struct http_response {
+  unsigned status;    /* 100 to 999. */
+  struct span reason; /* The reason phrase, which may be empty. */
+  unsigned minor;     /* As of a request. */
+  struct span fields; /* As of a request. */
+};
+
 /* Both spans lie in the field line. The value has no white space around it. */
 struct http_field {
   struct span name;
@@ -34,6 +42,10 @@ struct http_field {
 /* Gives the parts of a request that framing_decode() or http_read_head() answered COMPLETE for. The
  * bytes must still be where they were. */
 void http_read_request(const struct framing_answer *answer, struct http_request *request);
+
+/* Gives the parts of a response that framing_decode() or framing_decode_end() answered COMPLETE
+ * for. The bytes must still be where they were. */
+void http_read_response(const struct framing_answer *answer, struct http_response *response);
 
 /* Takes the first line off *fields and reads it. False: no line is left, or it is no field line,
  * which can only be if a script has changed the lines. */
@@ -51,7 +63,7 @@ bool http_next_element(struct span *list, struct span *element);
  * request without a body. */
 void http_read_head(const char *bytes, size_t length, struct framing_answer *answer);
 
-/* Takes the first chunk off *body, the payload of a chunked request, and gives its data; false if
+/* Takes the first chunk off *body, the payload of a chunked message, and gives its data; false if
  * no data is left. */
 bool http_next_chunk(struct span *body, struct span *data);
 

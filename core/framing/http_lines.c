@@ -86,6 +86,30 @@ const char *http_read_request_line(struct span line, struct http_request *reques
              : "400 the target is of no form that fits the method";
 }
 
+/* ---- the status line ------------------------------------------------------------------------ */
+
+static bool is_digit(char byte) { return byte >= '0' && byte <= '9'; }
+
+/* Servers leave out the space before an empty reason, although they must not. */
+const char *http_read_status_line(struct span line, struct http_response *response) {
+  enum { VERSION = sizeof "HTTP/1.1" - 1, STATUS = VERSION + sizeof " 200" - 1 };
+  const char *text = line.data;
+  if (line.length < STATUS || memcmp(text, "HTTP/1.", 7) != 0 || !is_digit(text[7]))
+    return "400 the status line does not begin as that of HTTP/1.0 or HTTP/1.1 does";
+  const char *digits = text + VERSION + 1;
+  bool is_status = text[VERSION] == ' ' && digits[0] >= '1' && is_digit(digits[0]) &&
+                   is_digit(digits[1]) && is_digit(digits[2]);
+  if (!is_status || (line.length > STATUS && text[STATUS] != ' '))
+    return "400 the status is not a number of three digits";
+  response->minor = text[7] != '0';
+  response->status =
+      (unsigned)((digits[0] - '0') * 100 + (digits[1] - '0') * 10 + (digits[2] - '0'));
+  response->reason = (struct span){text + STATUS, line.length - STATUS};
+  if (response->reason.length > 0)
+    response->reason = (struct span){text + STATUS + 1, line.length - STATUS - 1};
+  return http_is_value(response->reason) ? NULL : "400 the reason phrase holds a control byte";
+}
+
 /* ---- field lines --------------------------------------------------------------------------- */
 
 static bool is_space(char byte) { return byte == ' ' || byte == '\t'; }

@@ -1,4 +1,4 @@
-/* http_lines.h: reads single lines of an HTTP request; http.c judges what they mean together.
+/* http_lines.h: reads single lines of an HTTP message; http_head.c gathers what they mean together.
  *
  * Private to the room. A `why` is NULL or a static text, as in http.h. */
 #ifndef FRAMING_HTTP_LINES_H
@@ -29,6 +29,9 @@ bool http_next_line(struct span *lines, struct span *line);
 
 /* Reads a request line without its CR LF. */
 const char *http_read_request_line(struct span line, struct http_request *request);
+
+/* Reads a status line without its CR LF (RFC 9112, 4). */
+const char *http_read_status_line(struct span line, struct http_response *response);
 
 /* Reads a field line without its CR LF. */
 const char *http_read_field(struct span line, struct http_field *field);

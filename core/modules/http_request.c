@@ -86,18 +86,22 @@ static int count_lines(struct span lines) {
   return count;
 }
 
+void http_headers_push(lua_State *L, struct span lines) {
+  struct http_field field;
+  lua_createtable(L, 0, count_lines(lines));
+  while (http_next_field(&lines, &field)) add_field(L, &field);
+}
+
 /* Makes the headers of the request at index 1 from its lines, stores them in the request instead of
  * the lines, and pushes them. Pushes nil if the request has no lines. */
 static void push_headers(lua_State *L) {
-  struct http_field field;
   struct span lines;
   if (lua_rawgetp(L, 1, &lines_key) != LUA_TSTRING) {
     lua_pushnil(L);
     return;
   }
   lines.data = lua_tolstring(L, -1, &lines.length);
-  lua_createtable(L, 0, count_lines(lines));
-  while (http_next_field(&lines, &field)) add_field(L, &field);
+  http_headers_push(L, lines);
   if (lua_rawgetp(L, 1, &host_key) != LUA_TNIL)
     lua_setfield(L, -2, "host");
   else
@@ -189,7 +193,7 @@ void http_request_push_metatable(lua_State *L) {
   lua_rawgetp(L, LUA_REGISTRYINDEX, &metatable_key);
 }
 
-static void push_body(lua_State *L, const struct framing_answer *answer) {
+void http_body_push(lua_State *L, const struct framing_answer *answer) {
   luaL_Buffer buffer;
   struct span rest = answer->payload, data;
   if (!answer->http.is_chunked) {
@@ -229,7 +233,7 @@ static void set_uncommon(lua_State *L, const struct framing_answer *answer,
     set_field(L, VERSION);
   }
   if (answer->payload.length > 0) {
-    push_body(L, answer);
+    http_body_push(L, answer);
     set_field(L, BODY);
   }
   if (!answer->http.keeps_alive) {

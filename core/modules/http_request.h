@@ -17,6 +17,12 @@ void http_request_open(lua_State *L);
 /* Pushes the metatable of requests. A request loses it when pairs() is called on the request. */
 void http_request_push_metatable(lua_State *L);
 
+/* Pushes the table of the headers that the field lines hold. May raise (memory). */
+void http_headers_push(lua_State *L, struct span lines);
+
+/* Pushes the body of a COMPLETE answer, its chunks joined. May raise (memory). */
+void http_body_push(lua_State *L, const struct framing_answer *answer);
+
 /* How many user values the userdata of an HTTP framing has. They hold what all requests share. */
 enum { HTTP_REQUEST_VALUES = 2 };
 

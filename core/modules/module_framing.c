@@ -8,7 +8,10 @@
 #include "base/log.h"
 #include "framing/resp.h"
 #include "modules/framing_call.h"
+#include "modules/http_incoming.h"
 #include "modules/http_request.h"
+#include "modules/reply_value.h"
+#include "modules/resp_request.h"
 #include "script/framing_value.h"
 
 /* The largest offset of a length field. offset + width cannot overflow. */
@@ -21,9 +24,10 @@ static const char *const type_name = "parlance.framing";
 static const char *const plain_options[] = {"max", NULL};
 static const char *const delimited_options[] = {"delimiter", "max", NULL};
 static const char *const fixed_options[] = {"size", NULL};
-static const char *const http_options[] = {"max", "max_head", "max_headers", NULL};
+static const char *const http_options[] = {"max",    "max_head",  "max_headers",
+                                           "method", "responses", NULL};
 static const char *const prefixed_options[] = {"adjust", "format", "max", "offset", "strip", NULL};
-static const char *const resp_options[] = {"max", "max_arguments", "reuse", NULL};
+static const char *const resp_options[] = {"max", "max_arguments", "replies", "reuse", NULL};
 
 static bool is_among(const char *const *names, const char *name) {
   while (*names != NULL && strcmp(*names, name) != 0) names++;
@@ -104,16 +108,24 @@ static size_t read_max(lua_State *L, enum framing_kind kind) {
   return read_size(L, kind, "max", 0, PTRDIFF_MAX, SIZE_MAX);
 }
 
-/* Declares three functions, which stand below. */
-static framing_push_request push_resp, push_http, push_payload;
+/* Declares five functions, which stand below. */
+static framing_push_request push_resp, push_http, push_reply, push_response, push_payload;
+
+static framing_push_request *find_push(enum framing_kind kind) {
+  switch (kind) {
+  case FRAMING_HTTP: return push_http;
+  case FRAMING_RESP: return push_resp;
+  case FRAMING_HTTP_RESPONSE: return push_response;
+  case FRAMING_RESP_REPLY: return push_reply;
+  default: return push_payload;
+  }
+}
 
 static int push_framing(lua_State *L, const struct framing *framing) {
   bool is_http = framing->kind == FRAMING_HTTP;
   struct framing_value *value = framing_value_push(L, is_http ? HTTP_REQUEST_VALUES : 0);
   value->framing = *framing;
-  value->push_request = is_http                         ? push_http
-                        : framing->kind == FRAMING_RESP ? push_resp
-                                                        : push_payload;
+  value->push_request = find_push(framing->kind);
   if (is_http) http_request_prepare(L, -1);
   return 1;
 }
@@ -236,6 +248,21 @@ static int create_prefixed(lua_State *L) {
 /* The limits are similar to those of common servers. */
 enum { DEFAULT_MAX_HEAD = 16 * 1024, DEFAULT_MAX_HEADERS = 100 };
 
+/* Reads the option `method`: what a response answers. */
+static enum http_answered read_method(lua_State *L, const struct framing *framing) {
+  if (!push_option(L, "method")) return HTTP_TO_OTHER;
+  if (lua_type(L, -1) != LUA_TSTRING)
+    luaL_error(L, "framing.http: method must be a string such as \"HEAD\", not %s", show(L, -1));
+  if (framing->kind != FRAMING_HTTP_RESPONSE)
+    luaL_error(L, "framing.http: method is for responses = true: it says what they answer");
+  const char *method = lua_tostring(L, -1);
+  enum http_answered answered = strcmp(method, "HEAD") == 0      ? HTTP_TO_HEAD
+                                : strcmp(method, "CONNECT") == 0 ? HTTP_TO_CONNECT
+                                                                 : HTTP_TO_OTHER;
+  lua_pop(L, 1);
+  return answered;
+}
+
 static int create_http(lua_State *L) {
   static const enum framing_kind kind = FRAMING_HTTP;
   check_options(L, kind, http_options);
@@ -244,6 +271,8 @@ static int create_http(lua_State *L) {
       read_size(L, kind, "max_head", 1, FRAMING_HEAD_MAX, DEFAULT_MAX_HEAD);
   framing.option.http.max_headers =
       read_size(L, kind, "max_headers", 0, INT_MAX, DEFAULT_MAX_HEADERS);
+  if (read_flag(L, kind, "responses")) framing.kind = FRAMING_HTTP_RESPONSE;
+  framing.option.http.answered = read_method(L, &framing);
   return push_framing(L, &framing);
 }
 
@@ -254,6 +283,10 @@ static int create_resp(lua_State *L) {
   framing.option.resp.max_arguments =
       read_size(L, kind, "max_arguments", 1, (lua_Integer)RESP_ARGUMENTS_MAX, RESP_ARGUMENTS_MAX);
   framing.option.resp.reuse = read_flag(L, kind, "reuse");
+  if (read_flag(L, kind, "replies")) framing.kind = FRAMING_RESP_REPLY;
+  if (framing.kind == FRAMING_RESP_REPLY && framing.option.resp.reuse)
+    return luaL_error(L,
+                      "framing.resp: reuse is for requests: it cannot stand with replies = true");
   return push_framing(L, &framing);
 }
 
@@ -265,58 +298,30 @@ static const struct framing_value *check_framing(lua_State *L) {
   return value;
 }
 
-static void push_argument(lua_State *L, const struct resp_argument *argument) {
-  if (argument->length == argument->raw.length) {
-    lua_pushlstring(L, argument->raw.data, argument->raw.length);
-    return;
-  }
-  luaL_Buffer buffer;
-  resp_unquote(argument, luaL_buffinitsize(L, &buffer, argument->length));
-  luaL_pushresultsize(&buffer, argument->length);
-}
-
-/* With the option `reuse`, there is one list for each number of arguments, so that no list has
- * items of an older request. Only small requests use them, since they stay alive between requests.
- */
-enum { REUSED_ARGUMENTS_MAX = 8, REUSED_BYTES_MAX = 4096 };
-
-/* The keys of these lists in the registry. */
-static const char list_keys[REUSED_ARGUMENTS_MAX + 1];
-
-/* Pushes a list that has room for the arguments. */
-static void push_list(lua_State *L, const struct framing *framing,
-                      const struct framing_answer *answer) {
-  uint32_t count = answer->arguments;
-  bool is_reused = framing->option.resp.reuse && count <= REUSED_ARGUMENTS_MAX &&
-                   answer->payload.length <= REUSED_BYTES_MAX;
-  if (is_reused) {
-    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &list_keys[count]) == LUA_TTABLE) return;
-    lua_pop(L, 1);
-  }
-  lua_createtable(L, (int)count, 0);
-  if (!is_reused) return;
-  lua_pushvalue(L, -1);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &list_keys[count]);
-}
-
-/* Pushes a Redis command as the list of its arguments. */
 static void push_resp(lua_State *L, int index, const struct framing *framing,
                       const struct framing_answer *answer) {
   (void)index;
-  struct resp_cursor cursor;
-  struct resp_argument argument;
-  push_list(L, framing, answer);
-  resp_open(&cursor, answer->payload);
-  for (lua_Integer i = 1; resp_next(&cursor, &argument); i++) {
-    push_argument(L, &argument);
-    lua_rawseti(L, -2, i);
-  }
+  resp_request_push(L, framing, answer);
 }
 
 static void push_http(lua_State *L, int index, const struct framing *framing,
                       const struct framing_answer *answer) {
   (void)framing;
   http_request_push(L, index, answer);
+}
+
+static void push_reply(lua_State *L, int index, const struct framing *framing,
+                       const struct framing_answer *answer) {
+  (void)index;
+  (void)framing;
+  reply_value_push(L, answer);
+}
+
+static void push_response(lua_State *L, int index, const struct framing *framing,
+                          const struct framing_answer *answer) {
+  (void)index;
+  (void)framing;
+  http_incoming_push(L, answer);
 }
 
 static void push_payload(lua_State *L, int index, const struct framing *framing,
@@ -345,6 +350,21 @@ static const char *push_quoted(lua_State *L, const char *bytes, size_t length) {
   return lua_tostring(L, -1);
 }
 
+/* What __tostring shows of framing.http behind the other options. */
+static const char *describe_responses(const struct framing *framing) {
+  static const char *const texts[] = {[HTTP_TO_OTHER] = ", responses = true",
+                                      [HTTP_TO_HEAD] = ", responses = true, method = \"HEAD\"",
+                                      [HTTP_TO_CONNECT] =
+                                          ", responses = true, method = \"CONNECT\""};
+  return framing->kind == FRAMING_HTTP_RESPONSE ? texts[framing->option.http.answered] : "";
+}
+
+/* The same of framing.resp. */
+static const char *describe_replies(const struct framing *framing) {
+  if (framing->kind == FRAMING_RESP_REPLY) return ", replies = true";
+  return framing->option.resp.reuse ? ", reuse = true" : "";
+}
+
 /* Returns the text of all options but max. Pushes it. */
 static const char *describe_options(lua_State *L, const struct framing *framing) {
   switch (framing->kind) {
@@ -361,13 +381,15 @@ static const char *describe_options(lua_State *L, const struct framing *framing)
         (LUAI_UACINT)framing->option.prefixed.offset, (LUAI_UACINT)framing->option.prefixed.adjust,
         (LUAI_UACINT)framing->option.prefixed.strip);
   case FRAMING_HTTP:
-    return lua_pushfstring(L, "max_head = %I, max_headers = %I",
-                           (LUAI_UACINT)framing->option.http.max_head,
-                           (LUAI_UACINT)framing->option.http.max_headers);
+  case FRAMING_HTTP_RESPONSE:
+    return lua_pushfstring(
+        L, "max_head = %I, max_headers = %I%s", (LUAI_UACINT)framing->option.http.max_head,
+        (LUAI_UACINT)framing->option.http.max_headers, describe_responses(framing));
   case FRAMING_RESP:
+  case FRAMING_RESP_REPLY:
     return lua_pushfstring(L, "max_arguments = %I%s",
                            (LUAI_UACINT)framing->option.resp.max_arguments,
-                           framing->option.resp.reuse ? ", reuse = true" : "");
+                           describe_replies(framing));
   default: return lua_pushliteral(L, "");
   }
 }
@@ -406,6 +428,7 @@ static const luaL_Reg constructors[] = {{"line", create_line},
 
 int module_framing_open(lua_State *L) {
   http_request_open(L);
+  reply_value_open(L);
   prepare_values(L);
   luaL_newlib(L, constructors);
   return 1;

@@ -125,9 +125,12 @@ static enum reading_result look_for_any(struct span input, enum reading_end end,
 /* The progress of a frame that is complete is not kept, so that it is found again. */
 static enum reading_result look_for_frame(struct reading *reading, struct span input,
                                           enum reading_end end, struct reading_answer *answer) {
-  if (input.length == 0 || input.length < reading->needed) return wait_for_more(end, answer);
+  bool is_last = end == READING_ENDED;
+  if (input.length == 0 || (input.length < reading->needed && !is_last))
+    return wait_for_more(end, answer);
   struct framing_progress progress = reading->progress;
-  framing_decode(&reading->framing, input.data, input.length, &progress, &answer->framed);
+  (is_last ? framing_decode_end : framing_decode)(&reading->framing, input.data, input.length,
+                                                  &progress, &answer->framed);
   switch (answer->framed.verdict) {
   case FRAMING_COMPLETE: return found(answer, answer->framed.payload, answer->framed.length);
   case FRAMING_PARTIAL: break;

@@ -10,6 +10,7 @@
 #include "framing/framing.h"
 #include "framing/http.h"
 #include "framing/resp.h"
+#include "framing/resp_reply.h"
 
 enum { OPTIONS = 8 };
 
@@ -43,6 +44,12 @@ static void choose_options(const uint8_t *choice, struct framing *framing) {
     framing->option.http.max_head = 16 + (size_t)choice[1] * 16;
     framing->option.http.max_headers = choice[2] % 16;
     break;
+  case FRAMING_HTTP_RESPONSE:
+    framing->option.http.max_head = 16 + (size_t)choice[1] * 16;
+    framing->option.http.max_headers = choice[2] % 16;
+    framing->option.http.answered = (enum http_answered)(choice[3] % 3);
+    break;
+  case FRAMING_RESP_REPLY:
   case FRAMING_RESP:
     framing->option.resp.max_arguments = choice[1] == 255 ? RESP_ARGUMENTS_MAX : 1 + choice[1];
     break;
@@ -60,20 +67,34 @@ static bool lies_in(struct span inner, struct span outer) {
   return inner.data >= outer.data && inner.data + inner.length <= outer.data + outer.length;
 }
 
-/* What can be read of a sound request lies in it; returns the bytes of its body. */
+/* Returns the field lines of a sound message, whose first line lies in it. */
+static struct span read_first_line(const struct framing *framing,
+                                   const struct framing_answer *answer, struct span frame) {
+  struct http_request request;
+  struct http_response response;
+  if (framing->kind == FRAMING_HTTP_RESPONSE) {
+    http_read_response(answer, &response);
+    CHECK(response.status >= 100 && response.status <= 999);
+    CHECK(lies_in(response.reason, frame));
+    return response.fields;
+  }
+  http_read_request(answer, &request);
+  CHECK(lies_in(request.method, frame) && request.method.length > 0);
+  CHECK(lies_in(request.target, frame) && request.target.length > 0);
+  return request.fields;
+}
+
+/* What can be read of a sound message lies in it; returns the bytes of its body. */
 static size_t read_http(const struct framing *framing, const struct framing_answer *answer) {
   struct span data, rest = answer->payload;
   struct span frame = {answer->payload.data + answer->payload.length - answer->length,
                        answer->length};
-  struct http_request request;
+  struct span fields = read_first_line(framing, answer, frame);
   struct http_field field;
   size_t count = 0;
   size_t body = 0;
-  http_read_request(answer, &request);
-  CHECK(lies_in(request.method, frame) && request.method.length > 0);
-  CHECK(lies_in(request.target, frame) && request.target.length > 0);
-  CHECK(lies_in(request.fields, frame));
-  while (http_next_field(&request.fields, &field)) {
+  CHECK(lies_in(fields, frame));
+  while (http_next_field(&fields, &field)) {
     count++;
     CHECK(lies_in(field.name, frame) && field.name.length > 0);
     CHECK(lies_in(field.value, frame));
@@ -113,21 +134,45 @@ static void check_arguments(const struct framing *framing, const struct framing_
   CHECK(total <= framing->max);
 }
 
+/* Takes a Redis reply apart: its values lie in it, are as many as the answer said, and have no more
+ * bytes than are allowed. */
+static void check_values(const struct framing *framing, const struct framing_answer *answer) {
+  const char *end = answer->payload.data + answer->payload.length;
+  struct resp_reply_cursor cursor = {answer->payload.data, end};
+  size_t total = 0;
+  int64_t left = 1;
+  CHECK(answer->payload.length == answer->length);
+  CHECK(answer->arguments <= framing->option.resp.max_arguments);
+  for (uint32_t i = 0; i < answer->arguments; i++, left--) {
+    struct resp_value value;
+    CHECK(left > 0);
+    resp_reply_next(&cursor, &value);
+    CHECK(value.text.length == 0 || lies_in(value.text, answer->payload));
+    total += value.text.length;
+    if (value.type == RESP_ARRAY) left += value.number;
+  }
+  CHECK(left == 0 && cursor.at == end);
+  CHECK(total <= framing->max);
+}
+
 /* Decodes a copy of just so many bytes, so that the sanitizer sees an over-read. The payload of the
  * answer lies in `bytes` again. A kind whose payload is not what `max` limits has a check of its
- * own. */
+ * own. `is_last`: no byte comes behind these. */
 static void decode_copy(const struct framing *framing, const char *bytes, size_t length,
-                        struct framing_progress *progress, struct framing_answer *answer) {
+                        bool is_last, struct framing_progress *progress,
+                        struct framing_answer *answer) {
   char *copy = length > 0 ? malloc(length) : NULL;
   if (copy != NULL) memcpy(copy, bytes, length);
-  framing_decode(framing, copy, length, progress, answer);
+  (is_last ? framing_decode_end : framing_decode)(framing, copy, length, progress, answer);
   if (answer->verdict == FRAMING_COMPLETE) {
     CHECK(answer->length > 0 && answer->length <= length);
     CHECK(answer->payload.data >= copy);
     CHECK(answer->payload.data + answer->payload.length <= copy + answer->length);
     if (framing->kind == FRAMING_RESP)
       check_arguments(framing, answer);
-    else if (framing->kind == FRAMING_HTTP)
+    else if (framing->kind == FRAMING_RESP_REPLY)
+      check_values(framing, answer);
+    else if (framing->kind == FRAMING_HTTP || framing->kind == FRAMING_HTTP_RESPONSE)
       CHECK(read_http(framing, answer) <= framing->max);
     else
       CHECK(answer->payload.length <= framing->max);
@@ -151,6 +196,7 @@ static void check_same(const struct framing_answer *a, const struct framing_answ
   CHECK(a->why == b->why);
   CHECK(a->got == b->got);
   CHECK(a->interim == b->interim);
+  CHECK(a->until_end == b->until_end);
   CHECK(a->http.method == b->http.method && a->http.target == b->http.target);
   CHECK(a->http.is_chunked == b->http.is_chunked);
   CHECK(a->http.keeps_alive == b->http.keeps_alive && a->http.expects == b->http.expects);
@@ -165,7 +211,7 @@ static void feed_pieces(const struct framing *framing, const char *bytes, size_t
   size_t there = 0;
   for (;;) {
     size_t seen = progress.seen;
-    decode_copy(framing, bytes, there, &progress, &answer);
+    decode_copy(framing, bytes, there, false, &progress, &answer);
     if (answer.verdict != FRAMING_PARTIAL || there == length) break;
     CHECK(progress.seen >= seen);
     if (answer.length > asked) asked = answer.length;
@@ -175,6 +221,10 @@ static void feed_pieces(const struct framing *framing, const char *bytes, size_t
   if (answer.verdict == FRAMING_COMPLETE) CHECK(answer.length >= asked);
   if (answer.verdict != FRAMING_PARTIAL) CHECK(there >= asked); /* a session waits for them */
   check_same(&answer, whole);
+  if (answer.verdict != FRAMING_PARTIAL) return;
+  decode_copy(framing, bytes, length, true, &progress, &answer);
+  CHECK((answer.verdict == FRAMING_COMPLETE) == whole->until_end);
+  CHECK(!whole->until_end || answer.length == length);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
@@ -186,7 +236,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   uint32_t cuts = (uint32_t)data[5] << 16 | (uint32_t)data[6] << 8 | data[7];
   const char *bytes = (const char *)data + OPTIONS;
   size_t length = size - OPTIONS;
-  decode_copy(&framing, bytes, length, &progress, &whole);
+  decode_copy(&framing, bytes, length, false, &progress, &whole);
   feed_pieces(&framing, bytes, length, false, 0, &whole);
   feed_pieces(&framing, bytes, length, true, cuts, &whole);
   return 0;

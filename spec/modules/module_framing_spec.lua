@@ -104,6 +104,17 @@ describe("parlance.framing", function()
         "framing.resp: max_arguments must be at most 1048576, not 1048577",
       },
       { "resp", { reuse = 1 }, "framing.resp: reuse must be true or false, not 1" },
+      { "resp", { replies = "yes" }, 'framing.resp: replies must be true or false, not "yes"' },
+      {
+        "resp", { replies = true, reuse = true },
+        "framing.resp: reuse is for requests: it cannot stand with replies = true",
+      },
+      { "http", { responses = 1 }, "framing.http: responses must be true or false, not 1" },
+      {
+        "http", { responses = true, method = true },
+        'framing.http: method must be a string such as "HEAD", not true',
+      },
+      { "http", { method = "HEAD" }, "framing.http: method is for responses = true: it says what they answer" },
     } do
       local kind, options, message = table.unpack(case, 1, 3)
       it("say " .. message:sub(1, 80), function() assert.are.equal(message, refusal(kind, options)) end)
@@ -136,7 +147,16 @@ describe("parlance.framing", function()
         ["framing.http { max_head = 1, max_headers = 0, max = 7 }"] = framing.http {
           max = 7, max_head = 1, max_headers = 0,
         },
+        ["framing.http { max_head = 16384, max_headers = 100, responses = true }"] = framing.http {
+          responses = true, method = "GET",
+        },
+        ['framing.http { max_head = 16384, max_headers = 100, responses = true, method = "HEAD" }'] = framing.http {
+          responses = true, method = "HEAD",
+        },
         ["framing.resp { max_arguments = 1048576 }"] = framing.resp {},
+        ["framing.resp { max_arguments = 2, replies = true, max = 9 }"] = framing.resp {
+          replies = true, max_arguments = 2, max = 9,
+        },
         ["framing.resp { max_arguments = 3, max = 9 }"] = framing.resp { max_arguments = 3, max = 9 },
         ["framing.resp { max_arguments = 1048576, reuse = true }"] = framing.resp { reuse = true },
         ["framing.resp { max_arguments = 1 }"] = framing.resp { max_arguments = 1, reuse = false },

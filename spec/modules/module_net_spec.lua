@@ -173,6 +173,53 @@ server.for_each_poller(function(poller)
         assert.equal('"PUT" "/x" "abc"', answer(client))
       end)
 
+      it("takes what a Redis answers, a null as nil without a reason", function()
+        local client, peer = stream [[
+          local replies, all = framing.resp { replies = true }, {}
+          for i = 1, 6 do
+            local reply, why, code = s:read(replies)
+            all[i] = ("%s/%s/%s"):format(reply, why, code)
+          end
+          return table.concat(all, " ") ]]
+        for _, piece in ipairs { "+OK\r\n$-1\r", "\n:4\r\n-ER", "R no\r\n$2\r\na", "b\r\n" } do peer:send(piece) end
+        peer:close()
+        assert.equal("OK/nil/nil nil/nil/nil 4/nil/nil ERR no/nil/nil ab/nil/nil nil/closed/closed", answer(client))
+      end)
+
+      it("takes a response of HTTP up to its length, and one without a length up to the end", function()
+        local client, peer = stream [[
+          local responses = framing.http { responses = true }
+          local one, two = s:read(responses), s:read(responses)
+          return show(one.status, one.body, one.keep_alive, two.status, two.body, two.keep_alive, s:read(responses)) ]]
+        peer:send "HTTP/1.1 404 None\r\nContent-Length: 4\r\n\r\nnone"
+        peer:send "HTTP/1.1 200 OK\r\n\r\nup to "
+        peer:send "the end"
+        peer:close()
+        assert.equal('404 "none" true 200 "up to the end" false nil "closed" "closed"', answer(client))
+      end)
+
+      for _, case in ipairs {
+        { "closed", "Content-Length: 9\r\n", function(peer) peer:close() end },
+        { "reset", "", upstream.reset },
+      } do
+        local code, length, break_it = table.unpack(case)
+        it("takes no response of HTTP that is cut short: " .. code, function()
+          local client, peer = stream "s:write 'x' return show(select(3, s:read(framing.http { responses = true })))"
+          peer:receive(1)
+          peer:send("HTTP/1.1 200 OK\r\n" .. length .. "\r\nabc")
+          break_it(peer)
+          assert.equal(("%q"):format(code), answer(client))
+        end)
+      end
+
+      it("takes the answer to a HEAD without the body that its length speaks of", function()
+        local client, peer = stream [[
+          local r = s:read(framing.http { responses = true, method = "HEAD" })
+          return show(r.status, r.body, r.headers["content-length"], s:read("any")) ]]
+        peer:send "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nnext"
+        assert.equal('200 "" "4" "next"', answer(client))
+      end)
+
       it("takes all up to the end, and then nothing", function()
         local client, peer = stream "return show(#s:read 'a', s:read 'a', s:read 'any')"
         peer:send(("x"):rep(300000))

@@ -47,6 +47,17 @@ static void decode_fenced(const struct fence *fence, const struct framing *frami
     answer->payload.data = bytes + (answer->payload.data - copy);
 }
 
+/* The same, when no byte comes behind these. */
+static void end_fenced(const struct fence *fence, const struct framing *framing, const char *bytes,
+                       size_t length, struct framing_progress *progress,
+                       struct framing_answer *answer) {
+  char *copy = fence->end - length;
+  memcpy(copy, bytes, length);
+  framing_decode_end(framing, copy, length, progress, answer);
+  if (answer->verdict == FRAMING_COMPLETE)
+    answer->payload.data = bytes + (answer->payload.data - copy);
+}
+
 static const struct framing *check_framing(lua_State *L) {
   const struct framing_value *value = framing_value_test(L, 1);
   luaL_argexpected(L, value != NULL, 1, "parlance.framing");
@@ -66,6 +77,10 @@ static int push_answer(lua_State *L, const struct framing *framing,
   lua_setfield(L, -2, "seen");
   lua_pushstring(L, answer->interim);
   lua_setfield(L, -2, "interim");
+  if (answer->until_end) {
+    lua_pushboolean(L, true);
+    lua_setfield(L, -2, "until_end");
+  }
   lua_pushstring(L, answer->got ? framing_explain(framing, answer, why, sizeof why) : answer->why);
   lua_setfield(L, -2, "why");
   if (answer->verdict == FRAMING_COMPLETE)
@@ -120,7 +135,8 @@ static bool is_same(const struct framing_answer *a, const struct framing_answer 
   return a->verdict == b->verdict && a->length == b->length && a->why == b->why &&
          a->got == b->got && a->payload.data == b->payload.data &&
          a->payload.length == b->payload.length && a->declared == b->declared &&
-         a->arguments == b->arguments;
+         a->arguments == b->arguments && a->until_end == b->until_end &&
+         a->http.is_chunked == b->http.is_chunked && a->http.keeps_alive == b->http.keeps_alive;
 }
 
 /* Feeds up to `first` bytes, then `step` more at a time, until an answer is final, as a session
@@ -175,14 +191,40 @@ static int feed(lua_State *L) {
   return push_answer(L, framing, &progress, &answer);
 }
 
+/* value(framing, bytes): what a script finds for the bytes, behind which no byte comes; and the
+ * length of the frame. nil, and why and the verdict, if they are no frame. */
+static int value(lua_State *L) {
+  const struct framing_value *value = framing_value_test(L, 1);
+  struct framing_progress progress = {0};
+  struct framing_answer answer;
+  struct fence fence;
+  char why[FRAMING_WHY_MAX];
+  size_t length;
+  const char *bytes = luaL_checklstring(L, 2, &length);
+  luaL_argexpected(L, value != NULL, 1, "parlance.framing");
+  build_fence(L, &fence, length);
+  end_fenced(&fence, &value->framing, bytes, length, &progress, &answer);
+  munmap(fence.pages, fence.size);
+  if (answer.verdict != FRAMING_COMPLETE) {
+    bool has_why = answer.verdict != FRAMING_PARTIAL;
+    lua_pushnil(L);
+    lua_pushstring(L, has_why ? framing_explain(&value->framing, &answer, why, sizeof why) : NULL);
+    lua_pushstring(L, answer_names[answer.verdict]);
+    return 3;
+  }
+  value->push_request(L, 1, &value->framing, &answer);
+  lua_pushinteger(L, (lua_Integer)answer.length);
+  return 2;
+}
+
 static int open(lua_State *L) {
   luaL_requiref(L, "parlance.framing", module_framing_open, 0);
   return 1;
 }
 
 int spec_open_framing(lua_State *L) {
-  static const luaL_Reg functions[] = {
-      {"decode", decode}, {"feed", feed}, {"forget", forget}, {"open", open}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"decode", decode}, {"feed", feed}, {"forget", forget},
+                                       {"value", value},   {"open", open}, {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;
 }

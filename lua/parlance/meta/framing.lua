@@ -39,6 +39,8 @@ local framing = {}
 ---@field max? integer bytes of a body
 ---@field max_head? integer bytes of the request line and the header fields; default 16384
 ---@field max_headers? integer header fields; default 100
+---@field responses? boolean whether it finds what a server answers instead of a request; default false
+---@field method? string with `responses`: the method of the request that is answered; "HEAD" and "CONNECT" matter
 
 --- The value of `self.request` with `framing.http`.
 ---@class parlance.http.Request
@@ -49,9 +51,28 @@ local framing = {}
 ---@field body string "" if there is none
 ---@field keep_alive boolean whether the client wants to keep the connection after the response
 
+--- What `framing.http { responses = true }` gives.
+---@class parlance.http.Response
+---@field status integer such as 200
+---@field reason string such as "OK"; it may be empty
+---@field version "1.0"|"1.1"
+---@field headers table<string, string|string[]> by lower-case names; repeated fields are joined with ", "; "set-cookie" is a list
+---@field body string "" if there is none
+---@field keep_alive boolean whether the server wants to keep the connection
+
 ---@class parlance.framing.RespOptions: parlance.framing.MaxOptions
----@field max_arguments? integer 1 to 1048576, which is the default
+---@field max_arguments? integer 1 to 1048576, which is the default; with `replies`: of all values, arrays included
 ---@field reuse? boolean whether the list of a small request is used again for later requests; default false
+---@field replies? boolean whether it finds what a Redis answers instead of a command; default false
+
+--- An error in what a Redis answers. `tostring` gives the text.
+---@class parlance.resp.Error
+---@field err string such as "ERR unknown command"
+
+--- An array in what a Redis answers. A null in it is nil, so that `#` does not count it.
+---@class parlance.resp.Array
+---@field n integer how many values it has
+---@field [integer] string|integer|nil|parlance.resp.Error|parlance.resp.Array
 
 --- Text up to a line feed. One carriage return before it belongs to the ending.
 ---@param options? parlance.framing.MaxOptions
@@ -90,12 +111,17 @@ function framing.netstring(options) end
 
 --- A request of HTTP/1.0 or HTTP/1.1, read strictly by RFC 9112, with a body by Content-Length or in chunks. The detail
 --- of a failure begins with the status code for the response: see handle_error.
+---
+--- With `responses = true`: a response, a `parlance.http.Response`, for `stream:read`.
 ---@param options? parlance.framing.HttpOptions
 ---@return parlance.framing.Framing
 function framing.http(options) end
 
 --- A Redis command: an array of bulk strings ("*1\r\n$4\r\nPING\r\n"), or an inline command ("PING\r\n").
 --- The request is the list of its arguments, `string[]`, empty for an empty line or array.
+---
+--- With `replies = true`: what a Redis answers (RESP2), for `stream:read`. A string or an integer is one, a null is nil
+--- without a reason, an error is a `parlance.resp.Error`, an array a `parlance.resp.Array`.
 --- https://redis.io/docs/latest/develop/reference/protocol-spec/
 ---@param options? parlance.framing.RespOptions
 ---@return parlance.framing.Framing
