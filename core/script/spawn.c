@@ -67,6 +67,7 @@ static int spawn(lua_State *state) {
   struct script *script = lua_touserdata(state, lua_upvalueindex(1));
   luaL_checktype(state, 1, LUA_TFUNCTION);
   if (gate_of(state)->no_wait != ban_while_loading) ban_check(state, "parlance.spawn");
+  if (script->tasks.are_refused) return luaL_error(state, "spawn: no task can be made here");
   int count = lua_gettop(state);
   luaL_checkstack(state, SLOTS, NULL);
   struct task_handle *handle = task_handle_push(state, sizeof *handle, &kind);

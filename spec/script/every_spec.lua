@@ -199,6 +199,71 @@ describe("parlance.every", function()
     assert.equal("1 outer, 1.4 inner, 1.8 inner, 2 outer, 2.4 inner", noted())
   end)
 
+  describe("whose function waits", function()
+    it("leaves out the runs that come meanwhile, and keeps its pace", function()
+      start "parlance.every(1, function() note 'a' parlance.sleep(2.5) note 'b' end)"
+      script:advance(8)
+      assert.equal("1 a, 3.5 b, 4 a, 6.5 b, 7 a", noted())
+    end)
+
+    it("keeps nobody waiting", function()
+      start "parlance.every(1, function() parlance.sleep(100) end)"
+      script:advance(1)
+      assert.equal("now", ask "return 'now'")
+    end)
+
+    it("logs an error behind a wait, and goes on", function()
+      start "parlance.every(1, function() parlance.sleep(0.5) note 'a' error 'on purpose' end)"
+      script:advance(2.5)
+      assert.equal("1.5 a, 2.5 a", noted())
+      local lines = logged()
+      assert.equal(2, #lines)
+      assert.matches('^error script_error service=protocol task="every 1 s" detail=', lines[1])
+    end)
+
+    it("is cancelled in its wait", function()
+      start [[
+        task = parlance.every(1, function()
+          local x <close> = setmetatable({}, { __close = function(_, why) note(tostring(why)) end })
+          parlance.sleep(100)
+        end)]]
+      script:advance(1)
+      assert.equal("true", ask "return task:cancel()")
+      assert.equal("1 cancelled", noted())
+      assert.equal("false", ask "return task:cancel()")
+      script:advance(5)
+      assert.equal("", noted())
+      assert.is_nil(script:deadline())
+      assert.equal("", table.concat(logged()))
+    end)
+
+    it("can cancel itself, and ends at its next wait", function()
+      start "task = parlance.every(1, function() note(tostring(task:cancel())) parlance.sleep(1) note 'never' end)"
+      script:advance(5)
+      assert.equal("1 true", noted())
+      assert.equal("false", ask "return task:cancel()")
+    end)
+
+    it("can cancel another one that is in its wait at the same time", function()
+      start [[
+        a = parlance.every(1, function() parlance.sleep(1) note 'a' b:cancel() end)
+        b = parlance.every(1, function() parlance.sleep(1) note 'b' a:cancel() end)]]
+      script:advance(5)
+      assert.equal("2 a, 4 a", noted())
+    end)
+  end)
+
+  it("is waited for until it is cancelled", function()
+    start "task = parlance.every(1, function() note 'a' end)"
+    local waits = script:open()
+    waits:receive "return table.concat({ select(2, task:wait()) }, ' ')\n"
+    script:advance(2)
+    assert.equal("", waits:take())
+    ask "return task:cancel()"
+    assert.equal("cancelled cancelled\n", waits:take())
+    assert.equal("1 a, 2 a", noted())
+  end)
+
   it("is a value that says what it is", function()
     start "task = parlance.every(0.1, function() end)"
     assert.equal("task: every 0.1 s, " .. folder.path:sub(-200) .. "/protocol.lua:9", ask "return tostring(task)")
