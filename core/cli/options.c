@@ -174,6 +174,7 @@ static const struct known_option known_options[] = {
     {"format", 0, OF_CHECK, option_check_format, 0},
     {"seed", 0, OF_TOOLS, option_check_seed, 0},
     {"seconds", 0, OF_TOOLS, option_check_seconds, 0},
+    {"strict", 0, OF_CHECK, NULL, OPTIONS(is_strict)},
     {"fingerprint", 0, OF_CHECK, NULL, OPTIONS(wants_fingerprint)},
     {"allow-effects", 0, OF_ALL, NULL, OPTIONS(allows_effects)},
 };

@@ -43,6 +43,7 @@ struct options {
   bool no_watch;
   bool preflights;     /* A script is checked before it is reloaded. */
   bool allows_effects; /* A script that is simulated may change things on this machine. */
+  bool is_strict;
   bool wants_fingerprint;
   bool help;
   bool version;

@@ -64,6 +64,8 @@ const char options_help[] =
     "      --seconds S           for so long at most (default of fuzz: 10)\n"
     "      --format FORMAT       of check: text (default), tap or json\n"
     "      --seed N              the same chance as in another run, and the same inputs of fuzz\n"
+    "      --strict              of check: an error that a fault of an upstream causes counts, "
+    "too\n"
     "      --fingerprint         of check: tell only what does not hold, and of which version\n"
     "\n"
     "BYTES may end in K, M or G; S is in seconds, such as 0.5, and 0 means no limit.\n"

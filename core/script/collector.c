@@ -77,6 +77,7 @@ static void end_rest(struct memory *memory) {
 /* A script may have stopped the collector itself. */
 void script_begin_rest(struct script *script) {
   lua_State *state = script->gate.main;
+  script->tasks.failures = script->gate.notices = (struct log_limit){0}; /* Each play logs all. */
   if (!lua_gc(state, LUA_GCISRUNNING)) return;
   if (memory_begin_rest(&script->memory, REST_MOST, end_rest)) lua_gc(state, LUA_GCSTOP);
 }

@@ -116,10 +116,17 @@ struct script_asked {
 };
 struct script_asked script_asked(const struct script *script);
 
-/* Between begin and end Lua's collector rests, as long as less than 64 MiB are used, so that no
- * finalizer of a simulated script runs. At the end those run that are due. */
+/* Between begin and end, which are those of a play, Lua's collector rests, as long as less than 64
+ * MiB are used, so that no finalizer of a simulated script runs. At the end those run that are due.
+ */
 void script_begin_rest(struct script *script);
 void script_end_rest(struct script *script);
+
+/* How many tasks run that requests have spawned. */
+size_t script_count_left_tasks(const struct script *script);
+
+/* Closes the connections to other servers that are kept for later use. */
+void script_drop_kept(struct script *script);
 
 /* The bytes that its Lua state takes; after a full collection if `collects`. */
 size_t script_memory(struct script *script, bool collects);

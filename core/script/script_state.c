@@ -223,6 +223,19 @@ size_t script_memory(struct script *script, bool collects) {
   return script->memory.used;
 }
 
+static size_t count_left(const struct generation *generation) {
+  size_t count = 0;
+  for (const struct task_handle *one = generation->first_task; one; one = one->next)
+    if (!one->is_background) count++;
+  return count;
+}
+
+size_t script_count_left_tasks(const struct script *script) {
+  return script->generation ? count_left(script->generation) : 0;
+}
+
+void script_drop_kept(struct script *script) { kept_free_all(script); }
+
 void script_end_tasks(struct script *script) { task_handle_end_all(script); }
 
 void script_destroy(struct script *script) {

@@ -7,6 +7,7 @@
 
 #include "script/script.h"
 #include "simulator/temp.h"
+#include "simulator/upstreams.h"
 
 struct simulated_connection;
 
@@ -16,6 +17,7 @@ struct simulation {
   struct script *script; /* NULL: it was closed. */
   struct script_clock clock;
   struct world world;                       /* The timers and the run queue of the script. */
+  struct upstreams upstreams;               /* The network of that world. */
   double loaded_at;                         /* The value of clock.real when it was loaded. */
   int64_t now;                              /* Time since it was loaded, in ms. */
   struct simulated_connection *connections; /* The connections that are open. */

@@ -131,6 +131,7 @@ static int load(lua_State *L) {
   set_now(simulation, 0);
   options.clock = &simulation->clock;
   world_init(&simulation->world);
+  upstreams_init(&simulation->upstreams, &simulation->world);
   options.world = &simulation->world;
   simulation->sandbox.folder = arguments_text(L, 2, "temp", NULL);
   if (!arguments_flag(L, 2, "allow_effects")) options.sandbox = &simulation->sandbox;
@@ -147,6 +148,7 @@ static int load(lua_State *L) {
   lua_pushnil(L);
   lua_pushstring(L, error);
   if (simulation->script) script_destroy(simulation->script);
+  upstreams_deinit(&simulation->upstreams);
   world_deinit(&simulation->world);
   simulation->script = NULL;
   if (simulation->sandbox.folder) temp_remove(simulation->sandbox.folder);
@@ -268,12 +270,51 @@ static int close_simulation(lua_State *L) {
   if (!simulation->script) return 0;
   connections_close(simulation);
   script_destroy(simulation->script);
+  upstreams_deinit(&simulation->upstreams);
   world_deinit(&simulation->world);
   simulation->script = NULL;
   temp_forget(&simulation->loaded);
   if (simulation->sandbox.folder) temp_remove(simulation->sandbox.folder);
   return 0;
 }
+
+/* ---- upstreams ----------------------------------------------------------------------------- */
+
+/* play_upstreams(addresses, refused) */
+static int play_upstreams(lua_State *L) {
+  struct simulation *simulation = check(L);
+  script_drop_kept(simulation->script);
+  int count = upstreams_play(L, &simulation->upstreams);
+  (void)connections_settle(simulation);
+  return count;
+}
+
+static int accept_upstream(lua_State *L) { return upstreams_accept(L, &check(L)->upstreams); }
+
+static int state_of_upstream(lua_State *L) { return upstreams_state(L, &check(L)->upstreams); }
+
+static int refuse_upstreams(lua_State *L) {
+  check(L)->upstreams.refuses = true;
+  return 0;
+}
+
+static int left_tasks(lua_State *L) {
+  lua_pushinteger(L, (lua_Integer)script_count_left_tasks(check(L)->script));
+  return 1;
+}
+
+/* Calls the function, and lets what it causes happen. */
+static int act(lua_State *L, int (*function)(lua_State *L, struct upstreams *upstreams)) {
+  struct simulation *simulation = check(L);
+  int count = function(L, &simulation->upstreams);
+  (void)connections_settle(simulation);
+  return count;
+}
+
+static int take_from_upstream(lua_State *L) { return act(L, upstreams_take); }
+static int send_from_upstream(lua_State *L) { return act(L, upstreams_send); }
+static int end_upstream(lua_State *L) { return act(L, upstreams_end); }
+static int reset_upstream(lua_State *L) { return act(L, upstreams_reset); }
 
 /* ---- the module ---------------------------------------------------------------------------- */
 
@@ -336,6 +377,15 @@ int luaopen_parlance_simulator(lua_State *L) {
                                      {"fingerprint", fingerprint},
                                      {"begin_play", begin_play},
                                      {"end_play", end_play},
+                                     {"play_upstreams", play_upstreams},
+                                     {"accept", accept_upstream},
+                                     {"upstream_take", take_from_upstream},
+                                     {"upstream_send", send_from_upstream},
+                                     {"upstream_end", end_upstream},
+                                     {"upstream_reset", reset_upstream},
+                                     {"upstream_state", state_of_upstream},
+                                     {"refuse_upstreams", refuse_upstreams},
+                                     {"left_tasks", left_tasks},
                                      {"close", close_simulation},
                                      {NULL, NULL}};
   arguments_add_class(L, class_name, methods, close_simulation);

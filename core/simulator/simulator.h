@@ -52,6 +52,19 @@
  *                        made there after loading. From now on the garbage collector rests, while
  *                        the script uses less than 64 MiB
  *   end_play()           ends the rest: all finalizers run that are due
+ *   play_upstreams(addresses, refused)
+ *                        from now on somebody plays the parties with these addresses, which the
+ *                        script may connect to. Connections of before break. The nth connect is
+ *                        refused
+ *   accept()             returns the number of the next connection that the script has made, and
+ *                        its address; else nil, and how many connects there were
+ *   upstream_take(n), upstream_send(n, bytes, from, to), upstream_end(n), upstream_reset(n)
+ *                        what the party of the nth connection does: reads what the script has sent,
+ *                        sends, stops sending, resets the connection
+ *   upstream_state(n)    returns what the script has done: "open", "shut" (it sends no more),
+ *                        "closed" or "reset"
+ *   refuse_upstreams()   refuses all further connects, until play_upstreams()
+ *   left_tasks()         returns how many tasks of requests run, which are none of the background
  *   asked()              returns how often request_complete was called, and with how many bytes
  *   memory(collects)     returns the memory of the script in bytes; true: after a full collection
  *   fingerprint()        returns a text that depends on the contents of all files of the script

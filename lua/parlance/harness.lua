@@ -29,6 +29,22 @@ local function close_after_tests()
   end)
 end
 
+local function begin()
+  if case then return end
+  close_after_tests()
+  case = Case.new()
+end
+
+--- The spec plays the party with this address, which scripts may connect to. Call it before the script connects.
+--- Without it, connecting is an error of the script. The nth call with one address is for the nth connection to it; the
+--- last one serves all further connections.
+---@param address string
+---@return parlance.harness.Upstream
+function harness.upstream(address)
+  begin()
+  return case:upstream(address)
+end
+
 --- Connects a client to the script of this path, which is relative to the current folder. The first call for a path
 --- loads the script; further clients connect to the same script. Raises if the script is not valid, or if
 --- handle_connect fails.
@@ -36,10 +52,7 @@ end
 ---@param options? parlance.harness.Options
 ---@return parlance.harness.Client
 function harness.open(path, options)
-  if not case then
-    close_after_tests()
-    case = Case.new()
-  end
+  begin()
   return case:open(path, options)
 end
 

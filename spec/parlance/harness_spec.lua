@@ -502,6 +502,58 @@ the server has not sent what is expected
     end)
   end)
 
+  describe("an upstream", function()
+    local store, asking
+
+    before_each(function()
+      store = harness.upstream "127.0.0.1:6379"
+      asking = harness.open "spec/fixtures/ask_store.lua"
+    end)
+
+    it("is the other side of a script that connects", function()
+      asking:send "k\n"
+      store:expect("GET k\r\n"):send("$1\r", "\nv\r\n")
+      asking:expect "v\n"
+      assert.equal(1, store:connections())
+      assert.is_false(store:closed())
+    end)
+
+    it("may close, break and refuse", function()
+      asking:send "k\n"
+      store:expect("GET k\r\n"):close()
+      asking:expect("ERR closed\n"):send "l\n"
+      assert.equal("GET l\r\n", store:receive(7))
+      store:reset()
+      asking:expect("ERR the connection was reset\n")
+      store:refuse()
+      asking:send("m\n"):expect "ERR Connection refused\n"
+      assert.same({ 2, "" }, { store:connections(), store:receive() })
+    end)
+
+    it("tells what is wrong", function()
+      assert.error_matches(function() store:send "x" end, "the script has not connected")
+      asking:send "k\n"
+      assert.error_matches(function() store:expect "GET l\r\n" end, "has not sent what is expected to 127.0.0.1:6379\n")
+      assert.error_matches(function() store:receive(1) end, "expected 1 bytes, but 0 bytes are there")
+      assert.error_matches(function() harness.upstream(1) end, "upstream%(%) takes an address")
+    end)
+
+    it("is there for the script that was opened before, too", function()
+      local second = harness.upstream "127.0.0.1:6379"
+      asking:send "k\n"
+      store:expect "GET k\r\n"
+      local other = harness.open "spec/fixtures/ask_store.lua"
+      other:send "l\n"
+      second:expect "GET l\r\n"
+    end)
+
+    it("is needed to connect", function()
+      harness.close()
+      local alone = harness.open "spec/fixtures/ask_store.lua"
+      assert.error_matches(function() alone:send "k\n" end, "a simulation has no network")
+    end)
+  end)
+
   describe("an error of the script", function()
     it("is raised where the spec caused it, with the traceback", function()
       local why = failure_of(function() client:send "boom\n" end)

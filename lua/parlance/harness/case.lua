@@ -1,11 +1,13 @@
 -- One test case: the scripts that it has loaded, their clients, and the events that were logged.
 
 local Client = require "parlance.harness.client"
+local Upstream = require "parlance.harness.upstream"
 local advance = require "parlance.workbench.advance"
 local complain = require "parlance.harness.complain"
 local log = require "parlance.workbench.log_line"
 local patience = require "parlance.workbench.patience"
 local quote = require "parlance.harness.quote"
+local play_upstreams = require "parlance.workbench.upstreams"
 local simulator = require "parlance.harness.simulator"
 local temp = require "parlance.workbench.temp"
 
@@ -59,6 +61,7 @@ local FAULTS <const> = {
 ---@field private scripts table[] { path =, script =, options =, environment = } in the order in which they were loaded
 ---@field private environment table<string, string|false> the values of variables before the first open()
 ---@field package clients parlance.harness.Client[]
+---@field package upstreams parlance.harness.Upstream[]
 ---@field events parlance.harness.Event[]
 local Case = {}
 Case.__index = Case
@@ -66,7 +69,8 @@ Case.__index = Case
 ---@return parlance.harness.Case
 function Case.new()
   return setmetatable({
-    simulator = simulator.require(), scripts = {}, environment = {}, clients = {}, events = {},
+    simulator = simulator.require(), scripts = {}, environment = {}, clients = {}, upstreams = {},
+    events = {},
   }, Case)
 end
 
@@ -108,6 +112,7 @@ local function load_script(self, path, options)
   local script, why = self.simulator.load(path, given)
   if not script then complain(why) end
   self.scripts[#self.scripts + 1] = { path = path, script = script, options = options, environment = environment }
+  self:join(script)
   return script
 end
 
@@ -200,6 +205,25 @@ end
 ---@package
 function Case:pump()
   for _, client in ipairs(self.clients) do client:pump() end
+  for _, upstream in ipairs(self.upstreams) do upstream:pump() end
+end
+
+-- The script meets the upstreams. Those are parties of the script that was opened last.
+function Case:join(script)
+  local list <const> = {}
+  for i, upstream in ipairs(self.upstreams) do list[i] = { name = tostring(i), address = upstream.address } end
+  local parties <const> = play_upstreams(script, list)
+  for i, upstream in ipairs(self.upstreams) do upstream:join(parties[tostring(i)]) end
+end
+
+---@param address string
+---@return parlance.harness.Upstream
+function Case:upstream(address)
+  if type(address) ~= "string" then complain "upstream() takes an address, such as \"127.0.0.1:6379\"" end
+  local upstream <const> = Upstream.new(self, address)
+  self.upstreams[#self.upstreams + 1] = upstream
+  if #self.scripts > 0 then self:join(self.scripts[#self.scripts].script) end
+  return upstream
 end
 
 function Case:close()

@@ -11,10 +11,11 @@ local captured_log = {}
 ---   unknown      settings that the protocol does not document, each with the one that was probably meant, or ""
 ---   remarks      a set of remarks on byte orders, and on fields of the protocol that hide a method
 ---
---- Returns the lines of the first error, of the first warning, and of the first response that waited for too long.
+--- Returns the lines of the first error, of the first warning, of the first response that waited for too long, and of
+--- the first error that is none of a request alone: it does not end with the request.
 --- Lines that a script logs itself do not count.
 function captured_log.read(printed, misspelled, unknown, remarks)
-  local raised, warning, hanging
+  local raised, warning, hanging, serious
   for _, entry in ipairs(simulator.log()) do
     local event, rest = entry.text:match "^%S+ %S+ (%S+) ?(.*)$"
     if event == "printed" then
@@ -32,12 +33,13 @@ function captured_log.read(printed, misspelled, unknown, remarks)
       if remarks then remarks[remark] = true end
     elseif event ~= "script" and entry.level == "error" then
       raised = raised or entry.text
+      if event ~= "script_error" or rest:find "^service=%S+ task=" then serious = serious or entry.text end
     elseif event ~= "script" and entry.level == "warn" then
       warning = warning or entry.text
       if event == "response_timeout" then hanging = hanging or entry.text end
     end
   end
-  return raised, warning, hanging
+  return raised, warning, hanging, serious
 end
 
 return captured_log

@@ -96,6 +96,7 @@ return function(arguments)
   }, Check)
   for _, script in ipairs(arguments.scripts) do
     script.options.allow_effects = options["allow-effects"] ~= nil
+    script.options.strict = options.strict ~= nil
     seeds.set(script.options, options.seed)
   end
   local before = is_for_server and fingerprint(arguments.scripts[1])

@@ -345,7 +345,9 @@ local function inputs_of(list, script)
   for _, transcript in ipairs(list) do
     local sent = {}
     for _, step in ipairs(transcript.steps) do
-      if step.kind == "send" then sent[step.client] = (sent[step.client] or "") .. step.text end
+      if step.kind == "send" and not step.is_upstream then
+        sent[step.client] = (sent[step.client] or "") .. step.text
+      end
     end
     for _, bytes in pairs(sent) do inputs[#inputs + 1] = bytes end
   end

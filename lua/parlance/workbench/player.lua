@@ -3,6 +3,7 @@
 local advance = require "parlance.workbench.advance"
 local captured_log = require "parlance.workbench.captured_log"
 local patience = require "parlance.workbench.patience"
+local upstreams = require "parlance.workbench.upstreams"
 
 local player = {}
 
@@ -167,7 +168,8 @@ end
 function Play:client(name)
   local client = self.clients[name]
   if not client then
-    local nth = self.way.has_one_port and 0 or #self.order
+    local nth = self.way.has_one_port and 0 or self.connected
+    self.connected = self.connected + 1
     client = { session = self.script:open { port = 50001 + nth }, pending = "", unread = {}, first = 1, last = 0 }
     self.clients[name] = client
     self.order[#self.order + 1] = client
@@ -176,13 +178,24 @@ function Play:client(name)
   return client
 end
 
+-- Begins the play of the upstreams. Steps have a party of this kind where others have a client.
+function Play:add_upstreams()
+  local parties = upstreams(self.script, self.transcript.upstreams or {}, self.way.refused)
+  for _, upstream in ipairs(self.transcript.upstreams or {}) do
+    local party = { session = parties[upstream.name], pending = "", unread = {}, first = 1, last = 0,
+      upstream = upstream.name }
+    self.clients[upstream.name] = party
+    self.order[#self.order + 1] = party
+  end
+end
+
 -- Begins a client's turn, which lasts until its next `<`: there must be no output that the transcript lacks.
 local function begin_turn(client, step)
   if client.is_in_turn then return end
   client.is_in_turn = true
   flow(client) -- Other clients may have caused output.
   if client.pending ~= "" then
-    fail { kind = "answer", line = step.line, expected = "", got = client.pending }
+    fail { kind = "answer", line = step.line, expected = "", got = client.pending, upstream = client.upstream }
   end
   if not client.session and not client.is_over then
     fail { kind = "closed", line = step.line, reason = reason(client) }
@@ -202,19 +215,42 @@ function Play:note_answers(client)
   if after_piece and self.position > 0 and after_piece(self.position, requests(client)) then self.is_left = true end
 end
 
+-- Returns which part of text[from..] is sent next: up to its next cut. `base` bytes were sent before the text.
+local function next_part(self, text, from, base, cuts, nth)
+  if cuts == "bytes" then return from end
+  if not cuts then return #text end
+  while cuts[self[nth]] and cuts[self[nth]] < base + from do self[nth] = self[nth] + 1 end
+  local cut = cuts[self[nth]]
+  return cut and cut - base < #text and cut - base or #text
+end
+
+-- The same for a step of an upstream. With `breaks_at` it resets the connection after so many bytes, and no connection
+-- to it succeeds any more.
+local function play_upstream_send(self, party, step)
+  local text, base, from = step.text, self.upstream_position, 1
+  local breaks_at = self.way.breaks_at
+  while from <= #text do
+    local to = next_part(self, text, from, base, self.way.upstream_cuts, "next_upstream_cut")
+    local is_last = breaks_at and breaks_at <= base + to
+    if is_last then to = breaks_at - base end
+    if to >= from then send(party, text, from, to) end
+    if is_last then
+      vanish(party)
+      self.script:refuse_upstreams()
+      self.is_free = true
+      return
+    end
+    from = to + 1
+  end
+  self.upstream_position = base + #text
+end
+
 -- Plays a step of kind "send", cut where the way says.
 local function play_send(self, client, step)
   local text, base = step.text, self.position
   local cuts, from = self.way.cuts, 1
   while from <= #text do
-    local to = #text
-    if cuts == "bytes" then
-      to = from
-    elseif cuts then
-      while cuts[self.next_cut] and cuts[self.next_cut] < base + from do self.next_cut = self.next_cut + 1 end
-      local cut = cuts[self.next_cut]
-      if cut and cut - base < to then to = cut - base end
-    end
+    local to = next_part(self, text, from, base, cuts, "next_cut")
     local gone = self.way.gone
     if gone and gone <= base + to then to = gone - base end
     if to >= from then send(client, text, from, to) end
@@ -234,6 +270,7 @@ local STEPS <const> = {}
 function STEPS.send(self, client, step)
   begin_turn(client, step)
   client.has_sent = client.has_sent or step.text ~= ""
+  if client.upstream then return play_upstream_send(self, client, step) end
   play_send(self, client, step)
 end
 
@@ -245,7 +282,7 @@ end
 function STEPS.gone(_, client, step)
   begin_turn(client, step)
   vanish(client)
-  client.pending, client.is_over = "", true -- The client never reads what it has not read by now.
+  client.pending, client.is_over = "", not client.upstream -- The client never reads what it has not read by now.
 end
 
 -- ---- time ---------------------------------------------------------------------------------------
@@ -297,16 +334,21 @@ function STEPS.expect(self, client, step)
   end
   if fault then
     fault.requests, fault.is_closed, fault.has_sent = requests(client), not client.session, client.has_sent
-    fault.reason = reason(client)
+    fault.reason, fault.upstream = reason(client), client.upstream
     fail(fault)
   end
   step.length = #client.pending
   client.pending, client.is_in_turn = "", false
-  self:note_answers(client)
+  if not client.upstream then self:note_answers(client) end
 end
 
 function STEPS.expect_end(self, client, step)
   flow(client)
+  if client.upstream then
+    self:move_until(client, function() return client.session:has_ended() end)
+    if not client.session:has_ended() then fail { kind = "open", line = step.line, upstream = client.upstream } end
+    return
+  end
   if client.session and client.session:waits() then
     self:move_until(client, function() return client.pending ~= "" or not client.session:waits() end)
   end
@@ -317,33 +359,91 @@ function STEPS.expect_end(self, client, step)
   client.is_over, client.is_in_turn = true, false
 end
 
+-- A request that no time limit ends waits for ever.
+function Play:check_hanging()
+  if self.script:response_timeout() > 0 and self.script:task_deadline() then return end
+  for _, client in ipairs(self.order) do
+    if client.session and client.session:waits() then fail { kind = "hang", line = self.step.line } end
+  end
+end
+
+-- A step after the fault of an upstream: what the script says then is free.
+local function play_freely(self, client, step)
+  if step.kind == "send" or step.kind == "send_end" then
+    client.is_in_turn, client.pending = true, ""
+    STEPS[step.kind](self, client, step)
+  elseif step.kind == "gone" then
+    STEPS.gone(self, client, step)
+  else
+    self:move_until(client, function()
+      local waits = false
+      for _, other in ipairs(self.order) do waits = waits or other.session and other.session:waits() end
+      return not waits or client.upstream and client.pending ~= ""
+    end)
+    client.pending = ""
+    self:check_hanging()
+  end
+end
+
 local function play_steps(self, steps)
-  for _, step in ipairs(steps) do
+  for nth, step in ipairs(steps) do
     self.step = step
-    if step.kind == "wait" then
+    if nth == self.way.silent_from then self.is_free = true end
+    if step.is_upstream and self.is_free and not self.way.refused then
+      goto continue -- It is down, or silent.
+    elseif step.kind == "wait" then
       advance(self.script, step.seconds, function() self:flow() end)
+    elseif self.is_free or self.way.refused then
+      play_freely(self, self:client(step.client), step)
     else
       STEPS[step.kind](self, self:client(step.client), step)
     end
+    ::continue::
     if self.is_left then return end
   end
+  if self.is_free or self.way.refused then return end
   for _, client in ipairs(self.order) do
     client.is_in_turn = false
     begin_turn(client, self.step)
   end
 end
 
+-- The clients leave first, then the upstreams end.
 local function close_all(self)
-  for _, client in ipairs(self.order) do
-    send_end(client)
-    if client.session then client.session:close() end
+  for _, is_upstream in ipairs { false, true } do
+    for _, client in ipairs(self.order) do
+      if (client.upstream ~= nil) == is_upstream then
+        if not is_upstream then send_end(client) end
+        if client.session then client.session:close() end
+        if not is_upstream then client.session = nil end
+      end
+    end
   end
 end
 
+-- Tasks that requests have spawned go on for as long as a response may take. Returns the fault if there are some left.
+local function end_tasks(self)
+  local left = patience(self.script, function() return self.script:left_tasks() == 0 end, function()
+    self:flow()
+    return 0
+  end)
+  return not left and { kind = "left", line = self.step.line, count = self.script:left_tasks() } or nil
+end
+
+-- Returns how many connects there were in the play.
+local function connects(script)
+  local number, count
+  repeat number, count = script:accept() until not number
+  return count
+end
+
 -- Adds to the fault the error or the warning that was logged. An error alone is a fault, too. A response that waited
--- for too long is none if the transcript has the words about that.
-local function explain(fault, notes)
-  local raised, warning, hanging = captured_log.read(notes)
+-- for too long is none if the transcript has the words about that. If anything may be answered, an error that ends the
+-- request is none either: it is the second result.
+local function explain(fault, notes, is_free)
+  local tolerated
+  local raised, warning, hanging, serious = captured_log.read(notes)
+  if is_free then raised, hanging, tolerated = serious, nil, raised end
   raised = raised or fault and hanging
   if raised then
     fault = fault or {}
@@ -351,7 +451,7 @@ local function explain(fault, notes)
   elseif fault then
     fault.remark = warning
   end
-  return fault
+  return fault, tolerated
 end
 
 --- Plays the transcript in this way:
@@ -360,27 +460,38 @@ end
 ---            "bytes": it gets each byte separately; nil: each send is one piece
 ---   gone     the client disconnects after so many bytes; `breaks`: by a reset
 ---   has_one_port   all clients have the same port
+---   upstream_cuts  the same as `cuts` for what upstreams send
+---   breaks_at, refused, silent_from   the fault of an upstream: it resets the connection after so many bytes, the
+---            connect of this number is refused, or nothing more is sent by upstreams from the step of this number on.
+---            Then any answer is right
 ---   after_piece(position, requests)   is called after each piece; the play ends if it returns true
 ---
 --- Returns nil, or the fault: its `kind` is "answer" (with `expected` and `got`),
---- "closed" (it should not, with the `reason`), "open" (it should have closed) or "raise" (with the log's
---- text as `raised`); `line` is the transcript's. `notes` gets the places at which the script printed.
+--- "closed" (it should not, with the `reason`), "open" (it should have closed), "hang" (a request still waits), "left"
+--- (`count` tasks are left) or "raise" (with the log's text as `raised`); `upstream` is the name of the party that it
+--- is about; `line` is the transcript's. `notes` gets the places at which the script printed.
 function player.play(script, transcript, way, notes)
   local self = setmetatable({
-    script = script, transcript = transcript, way = way, clients = {}, order = {}, position = 0, next_cut = 1,
+    script = script, transcript = transcript, way = way, clients = {}, order = {}, connected = 0, position = 0,
+    next_cut = 1, upstream_position = 0, next_upstream_cut = 1,
   }, Play)
   script:begin_play()
+  self:add_upstreams()
   if transcript.time then script:set_time(transcript.time) end
   local is_well, fault = pcall(play_steps, self, transcript.steps)
   if not is_well and type(fault) ~= "table" then error(fault, 0) end
   close_all(self)
+  fault = not is_well and fault or end_tasks(self)
+  if not next(way) then transcript.connects = connects(script) end
+  script:play_upstreams {}
   script:end_play()
-  fault = explain(not is_well and fault or nil, notes)
+  local tolerated
+  fault, tolerated = explain(fault, notes, way.breaks_at or way.refused or way.silent_from)
   if fault then
     fault.line, fault.client = fault.line or self.step.line, self.step.client
     fault.position = self.position
   end
-  return fault
+  return fault, tolerated
 end
 
 return player

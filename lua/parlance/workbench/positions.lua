@@ -16,14 +16,15 @@ local function thin(list, most)
   return thinned
 end
 
---- Returns a sorted list of the places at and next to the ends of steps and of lines, as counts of bytes sent.
-function positions.ends(transcript)
+--- Returns a sorted list of the places at and next to the ends of steps and of lines, as counts of bytes that clients
+--- send, or upstreams if `is_upstream`.
+function positions.ends(transcript, is_upstream)
   local set, base = {}, 0
   local function mark(place)
     for near = place - 1, place + 1 do set[near] = true end
   end
   for _, step in ipairs(transcript.steps) do
-    if step.kind == "send" then
+    if step.kind == "send" and (step.is_upstream or false) == (is_upstream or false) then
       for stop in step.text:gmatch "\n()" do mark(base + stop - 1) end
       base = base + #step.text
       mark(base)

@@ -63,7 +63,15 @@ local KINDS <const> = {
     return ("the server has closed (%s), but the transcript has no `< end` here%s"):format(fault.reason,
       fault.reason == "done" and "; to keep connections open, a protocol has `close_when_done = false`" or "")
   end,
-  open = function() return "the server does not close" end,
+  open = function(fault)
+    if fault.upstream then return ("the script does not end its connection to %s"):format(fault.upstream) end
+    return "the server does not close"
+  end,
+  left = function(fault)
+    return ("%d task%s that the conversation has spawned run on for longer than response_timeout after its end"):format(
+      fault.count, fault.count == 1 and "" or "s")
+  end,
+  hang = function() return "the script still waits when response_timeout is over" end,
   raise = function(fault)
     local event = log.parse(fault.raised).event
     if event == "response_timeout" then return "the script waits for longer than response_timeout" end
@@ -71,6 +79,11 @@ local KINDS <const> = {
     return event == "out_of_memory" and "the script runs out of memory" or "the script raises an error"
   end,
   answer = function(fault)
+    if fault.upstream then
+      if fault.got == "" then return ("the script sends nothing to %s"):format(fault.upstream) end
+      if fault.expected == "" then return ("the script sends to %s what nobody expects"):format(fault.upstream) end
+      return ("what the script sends to %s is not what is expected"):format(fault.upstream)
+    end
     if fault.got == "" then return "there is no answer" end
     return fault.expected == "" and "the server answers where nothing is expected"
       or "the answer is not the one expected"
@@ -88,6 +101,15 @@ local IS_SHARED <const> = ": the script keeps state outside of `self`" .. IF_MEA
 
 local function leaving(fault)
   return ("%s the connection after %s"):format(fault.breaks and "resets" or "closes", plural(fault.gone, "byte"))
+end
+
+--- Returns the fault of an upstream as text: `breaks_at`, `refused` or `silent_line` tells what it is.
+function report.upstream_fault(fault)
+  if fault.breaks_at then
+    return ("the connection to an upstream breaks after %s from upstreams"):format(plural(fault.breaks_at, "byte"))
+  end
+  if fault.refused then return ("the connect with the number %d is refused"):format(fault.refused) end
+  return ("upstreams say nothing from line %d on"):format(fault.silent_line)
 end
 
 -- Each text follows a comma after the kind of the fault.
@@ -114,6 +136,14 @@ local WAYS <const> = {
     return ("when another client has the conversation of %s at the same time%s"):format(fault.other.path, IS_SHARED)
   end,
   gone = function(fault) return "when the client " .. leaving(fault) end,
+  upstream_cut = function(fault)
+    if not fault.upstream_cut then return "when what upstreams send comes byte by byte" end
+    return ("when what upstreams send is cut after byte %d"):format(fault.upstream_cut)
+  end,
+  upstream = function(fault)
+    local after = fault.is_after and "when it is played again, after " or "when "
+    return after .. report.upstream_fault(fault)
+  end,
   order = function() return "when tables have another order: it depends on the order of pairs()" end,
   after = function(fault)
     if not fault.gone then
@@ -129,10 +159,10 @@ function report.kind(fault)
 end
 
 -- Returns the bytes before and after the place of a cut.
-local function around(transcript, place)
+local function around(transcript, place, is_upstream)
   local base = 0
   for _, step in ipairs(transcript.steps) do
-    if step.kind == "send" then
+    if step.kind == "send" and (step.is_upstream or false) == is_upstream then
       if place > base and place <= base + #step.text then
         local at = place - base
         local before, after = step.text:sub(math.max(1, at - 23), at), step.text:sub(at + 1, at + 24)
@@ -187,9 +217,11 @@ end
 --- Returns the details of a fault: a list of lines.
 function report.details(fault, transcript)
   local lines = {}
-  local place = fault.how == "cut" and fault.cuts[1] or fault.gone
-  local cut = place and around(transcript, place)
-  if cut then lines[#lines + 1] = ("  %s %s"):format(fault.gone and "leaves  " or "cut     ", cut) end
+  local of_upstream = fault.upstream_cut or fault.breaks_at
+  local place = fault.how == "cut" and fault.cuts[1] or fault.gone or of_upstream
+  local cut = place and around(transcript, place, of_upstream ~= nil)
+  local what = fault.gone and "leaves  " or fault.breaks_at and "breaks  " or "cut     "
+  if cut then lines[#lines + 1] = ("  %s %s"):format(what, cut) end
   if fault.expected then
     append(lines, report.compare(fault.expected, fault.got, "expected", "got"))
     if fault.got == "" and fault.requests == 0 and fault.has_sent and not fault.is_closed then
@@ -227,6 +259,10 @@ function report.remarks(run)
       run.path, name, meant ~= "" and "; did you mean " .. meant .. "?" or "")
   end
   append(lines, sorted(run.remarks or {}))
+  for _, note in ipairs(run.tolerated or {}) do
+    lines[#lines + 1] = ("%s: the script raises an error when %s (a fault with --strict): %s"):format(
+      run.transcript.path, report.upstream_fault(note), note.detail)
+  end
   for _, place in ipairs(sorted(run.printed)) do
     lines[#lines + 1] = place .. ": prints to standard output; use parlance.log instead"
   end

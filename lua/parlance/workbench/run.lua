@@ -3,6 +3,7 @@
 local captured_log = require "parlance.workbench.captured_log"
 local positions = require "parlance.workbench.positions"
 local player = require "parlance.workbench.player"
+local report = require "parlance.workbench.report"
 local scripts = require "parlance.workbench.scripts"
 local simulator = require "parlance.simulator"
 local sorted = require "parlance.workbench.sorted"
@@ -239,6 +240,73 @@ local function try_leaving(self, ends)
   if fault then find_left_over(self, fault) end
 end
 
+-- ---- upstreams ----------------------------------------------------------------------------------
+
+-- Cuts what upstreams send, while clients send all at once.
+local function try_upstream_cuts(self)
+  local total = self.transcript.upstream_bytes or 0
+  if total == 0 then return end
+  local fault = play(self, { upstream_cuts = "bytes" })
+  local most = positions.most(self.transcript.bytes + total, #self.transcript.steps)
+  local list = positions.choose(1, total - 1, positions.ends(self.transcript, true), most)
+  local found, way = try_places(self, "ways to cut upstreams", CUT_SECONDS, list, total - 1, function(place)
+    return play(self, { upstream_cuts = { place } }), place
+  end)
+  if found then return add_finding(self, found, "upstream_cut", { upstream_cut = way }) end
+  if fault then add_finding(self, fault, "upstream_cut") end
+end
+
+-- Plays with a fault of an upstream, and then the whole transcript on the same loaded script: this finds late replies
+-- in kept connections. `what` describes the fault. Returns the finding and its description, or nil.
+local function play_fault(self, way, what)
+  local fault, tolerated = play(self, way)
+  if tolerated and self.options.strict then fault = fault or { kind = "raise", raised = tolerated } end
+  if fault then return fault, what end
+  local place = tolerated and (tolerated:match 'detail="?([^\n]-:%d+:)' or tolerated:match "detail=(.*)$")
+  if tolerated and not self.noted[place] then
+    self.noted[place] = true
+    what.detail = report.raised({ raised = tolerated })[1]:match "^%s*(.*)$"
+    self.tolerated[#self.tolerated + 1] = what
+  end
+  if self.transcript.fresh then return nil end -- It would be loaded anew.
+  fault = play(self, {})
+  return fault, fault and { is_after = true, breaks_at = what.breaks_at, refused = what.refused,
+    silent_line = what.silent_line }
+end
+
+local function line_of(fault, transcript)
+  fault.line = fault.line or transcript.steps[#transcript.steps].line
+  return fault
+end
+
+-- For each byte of the upstreams the connection breaks once, each connect is refused once, and from each step on
+-- upstreams are silent once: one fault a play.
+local function try_upstream_faults(self)
+  local transcript = self.transcript
+  if #(transcript.upstreams or {}) == 0 then return end
+  local total, silences = transcript.upstream_bytes, {}
+  for nth, step in ipairs(transcript.steps) do
+    if step.is_upstream and step.kind:find "^send" then silences[#silences + 1] = nth end
+  end
+  local most = positions.most(transcript.bytes + total, #transcript.steps)
+  local bytes = positions.choose(0, total, positions.ends(transcript, true), most)
+  local connects = positions.choose(1, transcript.connects, {}, most)
+  for _, kind in ipairs {
+    { "bytes for an upstream to break after", total > 0 and bytes or {}, total > 0 and total + 1 or 0,
+      function(place) return { breaks_at = place }, { breaks_at = place } end },
+    { "connects to refuse", connects, transcript.connects,
+      function(nth) return { refused = nth }, { refused = nth } end },
+    { "steps from which upstreams are silent", silences, #silences,
+      function(nth) return { silent_from = nth }, { silent_line = transcript.steps[nth].line } end },
+  } do
+    local what, list, all, make = table.unpack(kind)
+    local fault, more = try_places(self, what, CUT_SECONDS, list, all, function(place)
+      return play_fault(self, make(place))
+    end)
+    if fault then return add_finding(self, line_of(fault, transcript), "upstream", more) end
+  end
+end
+
 -- How many further orders of tables are tried. Two orders of a small table are often the same.
 local ORDERS <const> = 3
 
@@ -278,6 +346,8 @@ local function try_all(self)
   fault = doubled and play(self, {}, doubled) and play(self, { has_one_port = true }, doubled)
   if fault then add_finding(self, fault, "doubled") end
   if #self.findings == 0 then try_leaving(self, ends) end
+  if #self.findings == 0 then try_upstream_cuts(self) end
+  if #self.findings == 0 then try_upstream_faults(self) end
   if #self.findings == 0 then try_orders(self) end
 end
 
@@ -288,12 +358,14 @@ end
 ---              (with `cuts`), "bytes", "pipelined", "doubled" (two clients at once), "gone" (with
 ---              `gone` and `breaks`), "after" (the client after one that disconnected), "worn" (play number
 ---              `plays` shows it, but a newly loaded script does not), "order" (pairs() has another order).
----              `seed` is options.seed
+---              "upstream_cut" (with `upstream_cut` or byte by byte), "upstream" (with `breaks_at`, `refused` or
+---              `silent_line`, and `is_after`: in the play after that). `seed` is options.seed
 ---   plays      the number of plays
 ---   slow       the slowest request, if any is slow: its `length`, `calls`, `bytes`; or nil
 ---   printed    a set of the places at which the script printed
 ---   unknown    settings of the transcript that the script does not document, with what was meant, or ""
 ---   versions   a set of the fingerprints of the versions that were played
+---   tolerated  a list of errors that ended a request properly when an upstream failed
 ---   chosen     a list of texts: which plays were chosen from how many
 ---   unplayed   a text: what was not played for lack of time; or nil
 ---
@@ -302,6 +374,7 @@ return function(path, options, transcript, deadline)
   local self = setmetatable({
     path = path, options = options, transcript = transcript, deadline = deadline,
     findings = {}, plays = 0, printed = {}, versions = {}, unknown = {}, chosen = {},
+    tolerated = {}, noted = {},
   }, Run)
   local why
   simulator.silence(true) -- What it prints while loading was reported before.

@@ -7,11 +7,14 @@
 --   fresh, time           the headers of these names
 --   variables, settings   the headers `set` and `setting`: lists of { name =, text =, value = }. `text` is as written;
 --                         in `value` ${HERE} is replaced
+--   upstreams             the headers `upstream`: a list of { name =, address = }, in which each name stands once
 --   bytes                 how many bytes all clients send
+--   upstream_bytes        how many bytes all upstreams send
 --   clients               how many clients there are
 --   steps                 a list of steps
 --
--- Each step has a `line`, a `client` (its name, "" for the client without a name), and a `kind`:
+-- Each step has a `line`, a `client` (its name, "" for the client without a name), and a `kind`. Steps of an upstream
+-- have its name as `client`, and `is_upstream`; "expect" and "expect_end" are what the script does then.
 --
 --   "send"         `text`: the bytes that the client sends
 --   "expect"       `items`: a list of { text = } and { pattern = }, each with its `line`. The player sets `length`: how
@@ -76,8 +79,17 @@ function HEADERS.setting(self, rest)
   self.settings[#self.settings + 1] = read_named(self, "setting", rest)
 end
 
+function HEADERS.upstream(self, rest)
+  local name, at = rest:match "^(%a%w*)%s+()"
+  local address = name and literal.read_text(rest, at)
+  if not address or address == "" then complain 'upstream needs a name and an address: upstream NAME "HOST:PORT"' end
+  if self.upstreams[name] then complain("there is an upstream %s already", name) end
+  local upstream = { name = name, address = address }
+  self.upstreams[#self.upstreams + 1], self.upstreams[name] = upstream, upstream
+end
+
 local function add(self, step)
-  step.line = self.line
+  step.line, step.is_upstream = self.line, self.upstreams[step.client] and true
   self.steps[#self.steps + 1] = step
   return step
 end
@@ -92,8 +104,9 @@ local function add_send(self, client, text)
   local step = last_of(self, client, "send") or add(self, { kind = "send", client = client, text = "" })
   step.parts = step.parts or {}
   step.parts[#step.parts + 1] = text
-  self.bytes = self.bytes + #text
-  if self.bytes > MOST_BYTES then complain("clients send over %d bytes", MOST_BYTES) end
+  local count = self.upstreams[client] and "upstream_bytes" or "bytes"
+  self[count] = self[count] + #text
+  if self[count] > MOST_BYTES then complain("clients send over %d bytes", MOST_BYTES) end
 end
 
 local function add_item(self, client, item)
@@ -130,6 +143,7 @@ local ENDS <const> = {
 }
 
 local function read_client_line(self, client, arrow, rest)
+  if self.upstreams[client] then return read_arrow(self, client, arrow, rest) end -- The script may connect again.
   if client:find "^%d" then complain("a client's name begins with a letter, not with %s", client:sub(1, 1)) end
   local ended = self.ended[client]
   if not ended then
@@ -149,7 +163,7 @@ local function read_line(self, text)
   if client then return read_client_line(self, client, arrow, text:sub(at)) end
   local word, rest = text:match "^%s*([^%s#]+)%s*(.-)%s*$"
   if not word then return end -- an empty line, or a comment
-  if word ~= "set" and word ~= "setting" then rest = rest:gsub("%s*#.*$", "") end
+  if word ~= "set" and word ~= "setting" and word ~= "upstream" then rest = rest:gsub("%s*#.*$", "") end
   if word == "wait" then
     local seconds = tonumber(rest)
     if not seconds or not rest:find "^%d+%.?%d*$" or seconds > 1e6 then complain "wait needs a number of seconds" end
@@ -159,7 +173,8 @@ local function read_line(self, text)
       complain("no blank may stand between a client's name and its arrow: %s", shown(word .. rest:sub(1, 1)))
     end
     if word:find "[<>]" then complain("%s: a client's name has letters and digits only", shown(word)) end
-    complain("%s is no step: a line begins with > or <, or with wait, fresh, time, set or setting", shown(word))
+    complain("%s is no step: a line begins with > or <, or with wait, fresh, time, set, setting or upstream",
+      shown(word))
   elseif #self.steps > 0 then
     complain("%s must stand before the first step", word)
   else
@@ -170,7 +185,8 @@ end
 --- Reads a transcript from its text. Returns nil and "path:line: what is wrong" if the text is not valid.
 function transcript.read(text, path)
   local self = {
-    path = path, variables = {}, settings = {}, steps = {}, bytes = 0, said = 0, clients = 0, ended = {}, line = 0,
+    path = path, variables = {}, settings = {}, upstreams = {}, steps = {}, bytes = 0, upstream_bytes = 0, said = 0,
+    clients = 0, ended = {}, line = 0,
   }
   for line in (text:gsub("^\xEF\xBB\xBF", "") .. "\n"):gmatch "(.-)\r?\n" do
     self.line = self.line + 1
@@ -222,6 +238,9 @@ function transcript.write(self)
   end
   for _, setting in ipairs(self.settings or {}) do
     out[#out + 1] = ("setting %s %s"):format(setting.name, literal.quote(setting.text))
+  end
+  for _, upstream in ipairs(self.upstreams or {}) do
+    out[#out + 1] = ("upstream %s %s"):format(upstream.name, literal.quote(upstream.address))
   end
   for _, variable in ipairs(self.variables or {}) do
     out[#out + 1] = ("set %s %s"):format(variable.name, literal.quote(variable.text))

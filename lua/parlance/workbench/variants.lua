@@ -9,6 +9,10 @@ local function derived(self, steps)
   return copy
 end
 
+local function has_upstreams(self)
+  return self.upstreams ~= nil and #self.upstreams > 0
+end
+
 -- A wait of so many seconds or more is part of the conversation. Recordings have shorter ones between two steps.
 local PAUSE <const> = 0.1
 
@@ -17,13 +21,18 @@ local PAUSE <const> = 0.1
 --- waits, or a client that resets the connection or sends after the server has closed.
 function variants.pipelined(self)
   if self.clients ~= 1 then return nil end
-  local steps, sent, items = {}, {}, {}
+  local steps, upstream, sent, items = {}, {}, {}, {}
   local send, expect, send_end, expect_end
+  local answers_end = false -- Something is answered behind the client's end.
   for _, step in ipairs(self.steps) do
     local is_short = step.kind == "wait" and step.seconds < PAUSE
-    if not is_short and (step.kind == "wait" or step.kind == "gone" or expect_end) then return nil end
+    local is_over = step.kind == "wait" or step.kind == "gone" or expect_end
+    if not is_short and not step.is_upstream and is_over then return nil end
     if is_short then
       goto continue
+    elseif step.is_upstream then
+      local list = (send or send_end) and upstream or steps
+      list[#list + 1] = step
     elseif step.kind == "send" then
       send = send or { kind = "send", client = step.client, line = step.line }
       sent[#sent + 1] = step.text
@@ -34,6 +43,7 @@ function variants.pipelined(self)
     elseif not send and not send_end then
       steps[#steps + 1] = step
     else
+      answers_end = answers_end or send_end ~= nil
       expect = expect or { kind = "expect", client = step.client, line = step.line, items = items, parts = {} }
       expect.parts[#expect.parts + 1] = { items = step.items, length = step.length }
       table.move(step.items, 1, #step.items, #items + 1, items)
@@ -42,9 +52,14 @@ function variants.pipelined(self)
   end
   if #sent < 2 then return nil end -- The client sends one piece already.
   send.text = table.concat(sent)
-  for _, step in ipairs { send, send_end or false, expect or false, expect_end or false } do
-    if step then steps[#steps + 1] = step end
-  end
+  -- A client that has stopped sending may count as gone for a request that waits.
+  local ends_late = self.takes_time and not answers_end
+  steps[#steps + 1] = send
+  if not ends_late then steps[#steps + 1] = send_end end
+  table.move(upstream, 1, #upstream, #steps + 1, steps)
+  steps[#steps + 1] = expect
+  if ends_late then steps[#steps + 1] = send_end end
+  steps[#steps + 1] = expect_end
   return derived(self, steps)
 end
 
@@ -55,7 +70,7 @@ local MOST_PIECES <const> = 8192
 --- if it is long. Returns nil if the conversation has several clients.
 function variants.doubled(self)
   local steps, size = {}, (self.bytes + MOST_PIECES - 1) // MOST_PIECES
-  if self.clients ~= 1 or self.fresh then return nil end
+  if self.clients ~= 1 or self.fresh or has_upstreams(self) then return nil end
   for _, step in ipairs(self.steps) do
     for at = 1, step.kind == "send" and math.max(#step.text, 1) or 1, math.max(size, 1) do
       for _, client in ipairs(step.kind == "wait" and { "one" } or { "one", "two" }) do
@@ -75,7 +90,7 @@ local function is_independent(self)
   for _, step in ipairs(self.steps) do
     if step.kind == "wait" and step.seconds >= PAUSE then return false end
   end
-  return not self.fresh
+  return not self.fresh and not has_upstreams(self)
 end
 
 local function is_same_list(one, other)

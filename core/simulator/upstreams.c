@@ -1,0 +1,351 @@
+#include "simulator/upstreams.h"
+
+#include <lauxlib.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buffer.h"
+#include "base/world.h"
+
+/* A party takes so many bytes before it reads them. They stand for the buffers of the network. */
+enum { WINDOW = 1024 * 1024 };
+
+/* One connection. It lives until both the script has closed it and the play is over. */
+struct upstream {
+  struct channel channel;
+  struct ready turn;
+  struct upstreams *owner; /* NULL: the play is over. */
+  struct world *world;
+  struct network_connect *asked; /* While it connects. */
+  struct upstream *next;
+  struct buffer *to_script;
+  struct buffer *from_script;
+  unsigned interest;
+  bool is_accepted;  /* accept() has returned it. */
+  bool is_connected; /* The script has the channel. */
+  bool is_in_turn;
+  bool is_ended;  /* The party has stopped sending, */
+  bool is_broken; /* or has reset the connection. */
+  bool is_shut;   /* The script has stopped sending, */
+  bool is_closed; /* or has closed the connection, */
+  bool is_reset;  /* with a reset. */
+  bool is_refused;
+  char address[];
+};
+
+static struct upstream *of_channel(struct channel *channel) {
+  return (struct upstream *)((char *)channel - offsetof(struct upstream, channel));
+}
+
+static void free_unused(struct upstream *upstream) {
+  bool is_used = upstream->owner || upstream->is_in_turn || upstream->asked ||
+                 (upstream->is_connected && !upstream->is_closed);
+  if (is_used) return;
+  ready_remove(&upstream->world->ready, &upstream->turn);
+  buffer_free(&upstream->to_script);
+  buffer_free(&upstream->from_script);
+  free(upstream);
+}
+
+/* ---- the script's side --------------------------------------------------------------------- */
+
+static unsigned events_of(const struct upstream *upstream) {
+  bool can_read = upstream->to_script || upstream->is_ended || upstream->is_broken;
+  bool can_write = upstream->is_broken || buffer_bytes(upstream->from_script).length < WINDOW;
+  return ((can_read ? CHANNEL_READ : 0U) | (can_write ? CHANNEL_WRITE : 0U)) & upstream->interest;
+}
+
+static void poke(struct upstream *upstream) {
+  if (upstream->is_connected && !upstream->is_closed && events_of(upstream))
+    ready_add(&upstream->world->ready, &upstream->turn);
+}
+
+static enum status receive(struct channel *channel, char *into, size_t capacity, size_t *length) {
+  struct upstream *upstream = of_channel(channel);
+  struct span there = buffer_bytes(upstream->to_script);
+  if (upstream->is_broken) return STATUS_ERROR;
+  if (there.length == 0) return upstream->is_ended ? STATUS_CLOSED : STATUS_AGAIN;
+  *length = there.length < capacity ? there.length : capacity;
+  memcpy(into, there.data, *length);
+  buffer_consume(&upstream->to_script, *length);
+  return STATUS_OK;
+}
+
+static enum status send_bytes(struct channel *channel, const char *bytes, size_t length,
+                              size_t *sent) {
+  struct upstream *upstream = of_channel(channel);
+  size_t room = WINDOW - buffer_bytes(upstream->from_script).length;
+  if (upstream->is_broken) return STATUS_ERROR;
+  if (room == 0) return STATUS_AGAIN;
+  *sent = length < room ? length : room;
+  return buffer_append(&upstream->from_script, bytes, *sent) == STATUS_OK ? STATUS_OK
+                                                                          : STATUS_ERROR;
+}
+
+static void watch(struct channel *channel, unsigned interest) {
+  struct upstream *upstream = of_channel(channel);
+  upstream->interest = interest;
+  poke(upstream);
+}
+
+static void shut(struct channel *channel) { of_channel(channel)->is_shut = true; }
+
+static void close_channel(struct channel *channel, bool reset) {
+  struct upstream *upstream = of_channel(channel);
+  upstream->is_closed = true;
+  upstream->is_reset = reset;
+  ready_remove(&upstream->world->ready, &upstream->turn);
+  free_unused(upstream);
+}
+
+static const struct channel_class simulated_class = {.receive = receive,
+                                                     .send = send_bytes,
+                                                     .watch = watch,
+                                                     .shutdown = shut,
+                                                     .close = close_channel};
+
+/* ---- the network --------------------------------------------------------------------------- */
+
+static void finish_connect(struct upstream *upstream) {
+  struct network_connect *asked = upstream->asked;
+  upstream->asked = NULL;
+  asked->attempt = NULL;
+  upstream->is_connected = !upstream->is_refused;
+  if (upstream->is_refused)
+    asked->on_end(asked, NULL, NETWORK_REFUSED, "Connection refused");
+  else
+    asked->on_end(asked, &upstream->channel, NETWORK_OK, NULL);
+}
+
+static void take_turn(struct ready *turn) {
+  struct upstream *upstream = (struct upstream *)((char *)turn - offsetof(struct upstream, turn));
+  struct channel_user *user = upstream->channel.user;
+  upstream->is_in_turn = true;
+  if (upstream->asked)
+    finish_connect(upstream);
+  else if (user)
+    user->on_ready(user, events_of(upstream));
+  upstream->is_in_turn = false;
+  poke(upstream);
+  free_unused(upstream);
+}
+
+static bool is_played(const struct upstreams *upstreams, const char *address) {
+  for (size_t i = 0; i < upstreams->address_count; i++)
+    if (strcmp(upstreams->addresses[i], address) == 0) return true;
+  return false;
+}
+
+static enum status begin_connect(struct network *network, const char *address,
+                                 struct network_connect *asked, const char **why) {
+  struct upstreams *upstreams = (struct upstreams *)network;
+  size_t size = strlen(address) + 1;
+  *why = "a simulation has no network, and nobody plays this upstream";
+  if (!is_played(upstreams, address)) return STATUS_ERROR;
+  struct upstream *upstream = calloc(1, sizeof *upstream + size);
+  if (!upstream) return STATUS_NO_MEMORY;
+  memcpy(upstream->address, address, size);
+  upstream->channel.class = &simulated_class;
+  upstream->turn.run = take_turn;
+  upstream->owner = upstreams;
+  upstream->world = upstreams->world;
+  upstream->asked = asked;
+  upstream->is_refused = ++upstreams->connects == upstreams->refused || upstreams->refuses;
+  asked->attempt = upstream;
+  *upstreams->end = upstream;
+  upstreams->end = &upstream->next;
+  ready_add(&upstreams->world->ready, &upstream->turn);
+  return STATUS_OK;
+}
+
+static void cancel_connect(struct network_connect *asked) {
+  struct upstream *upstream = asked->attempt;
+  asked->attempt = NULL;
+  if (!upstream) return;
+  upstream->asked = NULL;
+  upstream->is_closed = true;
+  ready_remove(&upstream->world->ready, &upstream->turn);
+  free_unused(upstream);
+}
+
+/* Is told in a turn of the loop. */
+struct lookup {
+  struct ready turn;
+  struct world *world;
+  struct network_resolve *asked;
+  const char *address; /* NULL: the name has none. */
+  char name[];
+};
+
+static void finish_lookup(struct ready *turn) {
+  struct lookup *lookup = (struct lookup *)turn;
+  struct network_resolve *asked = lookup->asked;
+  asked->lookup = NULL;
+  asked->on_end(asked, &lookup->address, lookup->address ? 1 : 0, "a simulation looks up no names");
+  free(lookup);
+}
+
+/* Numbers are their own address, and names of upstreams that are played have one. */
+static const char *find_address(const struct upstreams *upstreams, const char *name) {
+  size_t length = strlen(name);
+  if (strspn(name, "0123456789.") == length || strchr(name, ':')) return name;
+  if (strcmp(name, "localhost") == 0) return "127.0.0.1";
+  for (size_t i = 0; i < upstreams->address_count; i++) {
+    const char *address = upstreams->addresses[i];
+    if (strncmp(address, name, length) == 0 && address[length] == ':') return "192.0.2.53";
+  }
+  return NULL;
+}
+
+static enum status resolve(struct network *network, const char *name,
+                           struct network_resolve *asked) {
+  struct upstreams *upstreams = (struct upstreams *)network;
+  size_t size = strlen(name) + 1;
+  struct lookup *lookup = calloc(1, sizeof *lookup + size);
+  if (!lookup) return STATUS_NO_MEMORY;
+  memcpy(lookup->name, name, size);
+  lookup->turn.run = finish_lookup;
+  lookup->world = upstreams->world;
+  lookup->asked = asked;
+  lookup->address = find_address(upstreams, lookup->name);
+  asked->lookup = lookup;
+  ready_add(&upstreams->world->ready, &lookup->turn);
+  return STATUS_OK;
+}
+
+static void cancel_resolve(struct network_resolve *asked) {
+  struct lookup *lookup = asked->lookup;
+  asked->lookup = NULL;
+  if (!lookup) return;
+  ready_remove(&lookup->world->ready, &lookup->turn);
+  free(lookup);
+}
+
+void upstreams_init(struct upstreams *upstreams, struct world *world) {
+  *upstreams = (struct upstreams){.network = {.connect = begin_connect,
+                                              .cancel_connect = cancel_connect,
+                                              .resolve = resolve,
+                                              .cancel_resolve = cancel_resolve},
+                                  .world = world};
+  upstreams->end = &upstreams->first;
+  world->network = &upstreams->network;
+}
+
+/* ---- the party's side ---------------------------------------------------------------------- */
+
+static void forget_addresses(struct upstreams *upstreams) {
+  for (size_t i = 0; i < upstreams->address_count; i++) free(upstreams->addresses[i]);
+  free(upstreams->addresses);
+  upstreams->addresses = NULL;
+  upstreams->address_count = 0;
+}
+
+/* What is still open breaks. */
+static void drop_all(struct upstreams *upstreams) {
+  struct upstream *next;
+  for (struct upstream *upstream = upstreams->first; upstream; upstream = next) {
+    next = upstream->next;
+    upstream->owner = NULL;
+    upstream->is_broken = true;
+    poke(upstream);
+    free_unused(upstream);
+  }
+  upstreams->first = NULL;
+  upstreams->end = &upstreams->first;
+}
+
+void upstreams_deinit(struct upstreams *upstreams) {
+  drop_all(upstreams);
+  forget_addresses(upstreams);
+}
+
+int upstreams_play(lua_State *L, struct upstreams *upstreams) {
+  luaL_checktype(L, 2, LUA_TTABLE);
+  lua_Integer refused = luaL_optinteger(L, 3, 0);
+  size_t count = lua_rawlen(L, 2);
+  drop_all(upstreams);
+  forget_addresses(upstreams);
+  upstreams->connects = 0;
+  upstreams->refuses = false;
+  upstreams->refused = (size_t)refused;
+  upstreams->addresses = calloc(count + 1, sizeof *upstreams->addresses);
+  if (!upstreams->addresses) return luaL_error(L, "not enough memory");
+  for (size_t i = 0; i < count; i++) {
+    lua_rawgeti(L, 2, (lua_Integer)i + 1);
+    upstreams->addresses[i] = strdup(luaL_checkstring(L, -1));
+    if (!upstreams->addresses[i]) return luaL_error(L, "not enough memory");
+    upstreams->address_count++;
+    lua_pop(L, 1);
+  }
+  return 0;
+}
+
+int upstreams_accept(lua_State *L, struct upstreams *upstreams) {
+  lua_Integer number = 1;
+  for (struct upstream *one = upstreams->first; one; one = one->next, number++) {
+    if (one->is_accepted || !one->is_connected) continue;
+    one->is_accepted = true;
+    lua_pushinteger(L, number);
+    lua_pushstring(L, one->address);
+    return 2;
+  }
+  lua_pushnil(L);
+  lua_pushinteger(L, (lua_Integer)upstreams->connects);
+  return 2;
+}
+
+/* The connection whose number stands at index 2. */
+static struct upstream *check(lua_State *L, const struct upstreams *upstreams) {
+  lua_Integer number = luaL_checkinteger(L, 2);
+  struct upstream *upstream = upstreams->first;
+  for (lua_Integer i = 1; i < number && upstream; i++) upstream = upstream->next;
+  luaL_argcheck(L, number >= 1 && upstream, 2, "there is no such connection");
+  return upstream;
+}
+
+int upstreams_take(lua_State *L, struct upstreams *upstreams) {
+  struct upstream *upstream = check(L, upstreams);
+  struct span bytes = buffer_bytes(upstream->from_script);
+  lua_pushlstring(L, bytes.data, bytes.length);
+  buffer_consume(&upstream->from_script, bytes.length);
+  poke(upstream);
+  return 1;
+}
+
+int upstreams_send(lua_State *L, struct upstreams *upstreams) {
+  size_t length;
+  struct upstream *upstream = check(L, upstreams);
+  const char *bytes = luaL_checklstring(L, 3, &length);
+  lua_Integer from = luaL_optinteger(L, 4, 1), to = luaL_optinteger(L, 5, (lua_Integer)length);
+  luaL_argcheck(L, from >= 1 && from <= to + 1, 4, "is out of range");
+  luaL_argcheck(L, to <= (lua_Integer)length, 5, "is behind the end");
+  bool is_over = upstream->is_broken || upstream->is_ended || upstream->is_closed;
+  if (!is_over &&
+      buffer_append(&upstream->to_script, bytes + from - 1, (size_t)(to - from + 1)) != STATUS_OK)
+    return luaL_error(L, "not enough memory");
+  poke(upstream);
+  return 0;
+}
+
+int upstreams_end(lua_State *L, struct upstreams *upstreams) {
+  struct upstream *upstream = check(L, upstreams);
+  upstream->is_ended = true;
+  poke(upstream);
+  return 0;
+}
+
+int upstreams_reset(lua_State *L, struct upstreams *upstreams) {
+  struct upstream *upstream = check(L, upstreams);
+  upstream->is_broken = true;
+  poke(upstream);
+  return 0;
+}
+
+int upstreams_state(lua_State *L, struct upstreams *upstreams) {
+  const struct upstream *upstream = check(L, upstreams);
+  lua_pushstring(L, upstream->is_reset    ? "reset"
+                    : upstream->is_closed ? "closed"
+                    : upstream->is_shut   ? "shut"
+                                          : "open");
+  return 1;
+}

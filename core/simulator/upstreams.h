@@ -1,0 +1,41 @@
+/* upstreams.h: the network of a simulation: the parties that a script connects to. A Lua program
+ * plays them. Private to this room. */
+#ifndef SIMULATOR_UPSTREAMS_H
+#define SIMULATOR_UPSTREAMS_H
+
+#include <lua.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/network.h"
+
+struct world;
+struct upstream;
+
+struct upstreams {
+  struct network network; /* First, so that a pointer to it points to the upstreams. */
+  struct world *world;
+  struct upstream *first; /* The connections of the play, in their order. */
+  struct upstream **end;
+  char **addresses; /* Those that are played. */
+  size_t address_count;
+  size_t connects; /* How many there were in the play. */
+  size_t refused;  /* The number of the connect that is refused; 0: none. */
+  bool refuses;    /* All further ones are refused. */
+};
+
+void upstreams_init(struct upstreams *upstreams, struct world *world);
+
+/* The connections that scripts still have end when the scripts close them. */
+void upstreams_deinit(struct upstreams *upstreams);
+
+/* Methods of a script; see simulator.h. The script stands at index 1. */
+int upstreams_play(lua_State *L, struct upstreams *upstreams);
+int upstreams_accept(lua_State *L, struct upstreams *upstreams);
+int upstreams_take(lua_State *L, struct upstreams *upstreams);
+int upstreams_send(lua_State *L, struct upstreams *upstreams);
+int upstreams_end(lua_State *L, struct upstreams *upstreams);
+int upstreams_reset(lua_State *L, struct upstreams *upstreams);
+int upstreams_state(lua_State *L, struct upstreams *upstreams);
+
+#endif

@@ -1,0 +1,201 @@
+-- Transcripts of scripts that connect to other servers: who plays these, and what their faults find.
+
+local server = require "support.server"
+local simulator = require "parlance.simulator"
+local transcripts = require "parlance.workbench.transcript"
+local run = require "parlance.workbench.run"
+
+local folder
+
+before_each(function()
+  folder = server.new_folder()
+  simulator.log()
+end)
+after_each(function() server.remove_folder(folder) end)
+
+-- A script that asks a store for each line. GET is the body of a function that has the connection as `store`.
+local KV <const> = [[
+local framing = require "parlance.framing"
+local net = require "parlance.net"
+local parlance = require "parlance"
+local Kv = { close_when_done = false, request_complete = framing.line { max = 100 }, response_timeout = 10 }
+local function read(store)
+  local head, why = store:read "l"
+  if not head then return "ERR " .. why end
+  local value, reason = store:read(tonumber(head:sub(2)))
+  if not value then return "ERR " .. reason end
+  local rest, cause = store:read "l"
+  return rest and value or "ERR " .. cause
+end
+function Kv:make_response()
+  local store <close>, why = net.connect("127.0.0.1:6379", { reuse = true })
+  if not store then return "ERR " .. why .. "\n" end
+  store:write("GET ", self.request, "\r\n")
+  GET
+end
+return Kv
+]]
+
+local SOUND <const> = [[
+  local value = read(store)
+  store:release()
+  return value .. "\n"]]
+
+local GET <const> = [[
+upstream store "127.0.0.1:6379"
+> "k\n"
+store< "GET k\r\n"
+store> "$1\r\nv\r\n"
+< "v\n"
+> "kk\n"
+store< "GET kk\r\n"
+store> "$2\r\n" "vv\r\n"
+< "vv\n"
+]]
+
+local function try(body, text, options)
+  local path = folder .. "/kv.lua"
+  server.write_file(path, (KV:gsub("GET\n", function() return body .. "\n" end)))
+  local transcript = assert(transcripts.read(text or GET, folder .. "/t.transcript"))
+  local given = { modules = server.SOURCE .. "/lua" }
+  for name, value in pairs(options or {}) do given[name] = value end
+  return assert(run(path, given, transcript))
+end
+
+local function first(body, text, options)
+  return try(body, text, options).findings[1] or {}
+end
+
+describe("upstreams", function()
+  it("are played as a transcript says, in every cut and with every fault", function()
+    local outcome = try(SOUND)
+    assert.same({}, outcome.findings)
+    -- Two wholes, one byte by byte, 4 cuts, one in one piece, 12 times left and a whole behind that; upstreams: byte by
+    -- byte, 14 cuts, and then with a whole behind each 16 breaks, one refusal and 2 silences.
+    assert.equal(2 + 1 + 4 + 1 + 13 + 1 + 14 + 2 * (16 + 1 + 2), outcome.plays)
+    assert.same({}, outcome.tolerated)
+  end)
+
+  it("are not connected to where no transcript has them", function()
+    local fault = first(SOUND, '> "k\\n"\n< "v\\n"\n')
+    assert.equal("raise", fault.kind)
+    assert.matches("a simulation has no network, and nobody plays this upstream", fault.raised)
+  end)
+
+  it("get exactly what the transcript says", function()
+    for text, expected in pairs {
+      [GET:gsub("GET kk", "GET k")] = { "answer", 7, "store", "GET k\r\n", "GET kk\r\n" },
+      [GET:gsub("store< \"GET k\\r\\n\"\n", "")] = { "answer", 3, "store", "", "GET k\r\n" },
+      [GET .. "store< \"QUIT\""] = { "answer", 10, "store", "QUIT", "" },
+      [GET .. "> \"x\\n\""] = { "answer", 10, "store", "", "GET x\r\n" },
+      [GET .. "store< end"] = { "open", 10, "store" },
+    } do
+      local fault = first(SOUND, text)
+      assert.same(expected, { fault.kind, fault.line, fault.upstream, fault.expected, fault.got })
+    end
+  end)
+
+  it("see the end of a connection", function()
+    assert.is_nil(first('local value = read(store) store:close() return value .. "\\n"',
+      (GET:gsub('< "v\\n"', 'store< end\n%0'):gsub("upstream.-\n", "%0"):gsub('"vv\\n"\n', "%0store< end\n"))).kind)
+  end)
+
+  it("end and break as the transcript says", function()
+    for word, why in pairs { ["end"] = "closed", gone = "reset" } do
+      local text = ('upstream store "127.0.0.1:6379"\n> "k\\n"\nstore< "GET k\\r\\n"\nstore> "$1"\nstore> %s\n')
+        :format(word)
+      local fault = first(SOUND, text .. '< "?"')
+      assert.matches("^ERR .*\n$", fault.got)
+      assert.is_nil(first(SOUND, text .. ('< %q'):format(fault.got):gsub("\\\n", "\\n")).kind, why)
+    end
+  end)
+
+  it("of one address come in the order of the connections, and the last one serves all further", function()
+    local text = [[
+upstream one "127.0.0.1:6379"
+upstream two "127.0.0.1:6379"
+> "a\n"
+one< "GET a\r\n"
+one> "$1\r\n1\r\n"
+< "1\n"
+> "b\n"
+two< "GET b\r\n"
+two> "$1\r\n2\r\n"
+< "2\n"
+> "c\n"
+two< "GET c\r\n"
+two> "$1\r\n3\r\n"
+< "3\n"
+]]
+    assert.is_nil(first('return read(store) .. "\\n"', text).kind)
+  end)
+
+  describe("find by their faults", function()
+    it("an answer that depends on how an upstream's bytes are cut", function()
+      local fault = first [[
+        local all = store:read "any"
+        return all:match "\r\n(.*)\r\n" .. "\n"]]
+      assert.equal("upstream_cut", fault.how)
+    end)
+
+    it("an error that ends the request properly: a remark, and a fault if it is strict", function()
+      local body = [[
+        local head = store:read "l"
+        local value = store:read(tonumber(head:sub(2)))
+        store:read "l"
+        store:release()
+        return value .. "\n"]]
+      local outcome = try(body)
+      assert.same({}, outcome.findings)
+      assert.same({ 0 }, { outcome.tolerated[1].breaks_at })
+      assert.matches("kv.lua:%d+: attempt to index a nil value %(local 'head'%)", outcome.tolerated[1].detail)
+      local fault = first(body, GET, { strict = true })
+      assert.same({ "upstream", "raise", 0 }, { fault.how, fault.kind, fault.breaks_at })
+    end)
+
+    it("a connection that is used again after it was broken", function()
+      local fault = first([[
+        Kv.store = Kv.store or net.connect "127.0.0.1:6379"
+        if not Kv.store then return "ERR\n" end
+        Kv.store:detach()
+        Kv.store:write("GET ", self.request, "\r\n")
+        return read(Kv.store) .. "\n"]], (GET:gsub("store< \"GET k\\", 'store< "GET k\\r\\nGET k\\')))
+      assert.is_truthy(fault.how)
+    end)
+
+    it("a wait that nothing ends", function()
+      local fault = first("Kv.response_timeout = 0 " .. SOUND .. " ", GET)
+      assert.is_nil(fault.kind) -- The limit was read when the script was loaded.
+      server.write_file(folder .. "/kv.lua",
+        (KV:gsub("GET\n", function() return SOUND .. "\n" end):gsub("response_timeout = 10", "response_timeout = 0")))
+      local outcome = assert(run(folder .. "/kv.lua", { modules = server.SOURCE .. "/lua" },
+        assert(transcripts.read(GET, folder .. "/t.transcript"))))
+      assert.same({ "upstream", "hang", 4 },
+        { outcome.findings[1].how, outcome.findings[1].kind, outcome.findings[1].silent_line })
+    end)
+
+    it("an error in a task beside", function()
+      local fault = first([[
+        local value = read(store)
+        parlance.spawn(function() assert(not value:find "^ERR", "a task fails") end)
+        store:release()
+        return value .. "\n"]])
+      assert.same({ "upstream", "raise" }, { fault.how, fault.kind })
+      assert.matches("a task fails", fault.raised)
+    end)
+  end)
+
+  describe("or without them: a finding is", function()
+    it("an error in a task that a request has spawned, also long after the conversation", function()
+      local fault = first('parlance.spawn(function() parlance.sleep(3) error "beside" end) ' .. SOUND)
+      assert.same({ "whole", "raise" }, { fault.how, fault.kind })
+      assert.matches("beside", fault.raised)
+    end)
+
+    it("a task that is left behind", function()
+      local fault = first('parlance.spawn(function() parlance.sleep(11) end) ' .. SOUND)
+      assert.same({ "whole", "left", 2 }, { fault.how, fault.kind, fault.count })
+      assert.is_nil(first('parlance.spawn(function() parlance.sleep(9) end) ' .. SOUND).kind)
+    end)
+  end)
+end)
