@@ -63,6 +63,37 @@ describe("fuzz", function()
     assert.is_truthy(said:find('> "7\\n"\n', 1, true), said)
   end)
 
+  it("mutates what upstreams say, and finds an error that this causes", function()
+    local status, said = fuzz_with([[
+upstream store "127.0.0.1:6379"
+> "k\n"
+store< "GET k\n"
+store> "value 1\n"
+< "1\n"
+]], [[
+      local framing = require "parlance.framing"
+      local net = require "parlance.net"
+      local Ask = { close_when_done = false, request_complete = framing.line { max = 100 } }
+      function Ask:make_response()
+        local store <close> = net.connect "127.0.0.1:6379"
+        store:write("GET ", self.request, "\n")
+        local line = store:read "l"
+        if not line then return "none\n" end
+        return line:match "^value (%d)" .. "\n"
+      end
+      return Ask]])
+    assert.equal(1, status, said)
+    assert.is_truthy(said:find("fuzzed.lua:9: attempt to concatenate a nil value", 1, true), said)
+    local shown = 'upstream store "127.0.0.1:6379"\n> "\\n"\nstore< "GET \\n"\nstore> "\\n"\n'
+    assert.is_truthy(said:find(shown, 1, true), said)
+  end)
+
+  it("finds nothing in a script that takes whatever an upstream says", function()
+    local path = server.SOURCE .. "/spec/fixtures/ask_store.lua"
+    local status, said = server.run { "fuzz", "--seconds", "2", "--seed", "1", path }
+    assert.equal(0, status, said)
+  end)
+
   it("finds a call that takes too long", function()
     local status, said = fuzz(lines 'while #self.request > 3 do end return "x"', "--call-timeout", "0.05")
     assert.equal(1, status)

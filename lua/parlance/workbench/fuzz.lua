@@ -4,6 +4,7 @@
 local captured_log = require "parlance.workbench.captured_log"
 local mutate = require "parlance.workbench.mutate"
 local patience = require "parlance.workbench.patience"
+local play_upstreams = require "parlance.workbench.upstreams"
 local report = require "parlance.workbench.report"
 local scripts = require "parlance.workbench.scripts"
 local seeds = require "parlance.workbench.seeds"
@@ -36,10 +37,34 @@ end
 local Conversation = {}
 Conversation.__index = Conversation
 
+-- The most replies of upstreams in a conversation. Then they are silent.
+local MOST_REPLIES <const> = 100
+
+-- An upstream replies to what the script has sent to it. Returns whether one did.
+function Conversation:reply()
+  local has_replied = false
+  for _, name in ipairs(self.replies.names) do
+    local party = self.parties[name]
+    local sent = party:take()
+    if sent ~= "" and #self.exchanges < MOST_REPLIES then
+      local reply = self.replies[#self.exchanges % #self.replies + 1]
+      self.exchanges[#self.exchanges + 1] = { name = name, sent = sent, reply = reply }
+      party:receive(reply, 1, #reply)
+      has_replied = true
+    end
+  end
+  return has_replied
+end
+
+-- Reads what the server sends, and lets upstreams reply. Returns whether there was anything.
 function Conversation:take()
-  local answer = self.session:take()
-  if answer ~= "" then self.answers[#self.answers + 1] = answer end
-  return answer ~= ""
+  local has_any = false
+  repeat
+    local answer = self.session:take()
+    if answer ~= "" then self.answers[#self.answers + 1] = answer end
+    has_any = has_any or answer ~= ""
+  until not self:reply()
+  return has_any
 end
 
 -- While a request waits for its answer, the time moves until `act()` returns true. Returns whether it did.
@@ -51,7 +76,7 @@ function Conversation:await(act)
     return has_acted or not self.session:waits()
   end, function()
     self:take()
-    return #self.answers
+    return #self.answers + #self.exchanges
   end)
   return has_acted
 end
@@ -79,11 +104,15 @@ function Conversation:send_end()
   self:take()
 end
 
--- Plays a conversation. `cuts` is a sorted list of places, or nil; `gone`: the client resets the connection.
-local function converse(script, bytes, cuts, gone)
+-- Plays a conversation. `cuts` is a sorted list of places, or nil; `gone`: the client resets the connection. `replies`
+-- is a list of what upstreams say one after the other, with their `names` and `upstreams`, a list as in a transcript.
+local function converse(script, bytes, cuts, gone, replies)
   script:begin_play()
+  local parties = play_upstreams(script, replies.upstreams)
   local session <close> = script:open { port = 50001 } -- as in a play
-  local self = setmetatable({ script = script, session = session, answers = {} }, Conversation)
+  local self = setmetatable({
+    script = script, session = session, answers = {}, replies = replies, parties = parties, exchanges = {},
+  }, Conversation)
   self:take()
   local outcome = { greeting = self.answers[1] or "", is_closed_at_once = session:finished() }
   local from = 1
@@ -101,9 +130,12 @@ local function converse(script, bytes, cuts, gone)
   end
   outcome.answer, outcome.reason, outcome.interim = table.concat(self.answers), session:reason(), session:interim()
   session:close()
+  script:play_upstreams {}
   script:end_play()
+  outcome.exchanges = self.exchanges
   local raised, _, hanging = captured_log.read {}
-  outcome.raised = raised or hanging
+  -- An upstream that says too little is waited for, until response_timeout ends that.
+  outcome.raised = raised or #self.exchanges == 0 and hanging or nil
   return outcome
 end
 
@@ -119,9 +151,9 @@ local function differs(one, other)
 end
 
 -- Plays a conversation with a newly loaded script.
-function Fuzz:converse_anew(...)
+function Fuzz:converse_anew(bytes, cuts, gone, replies)
   local script <close> = assert(self:load())
-  return converse(script, ...)
+  return converse(script, bytes, cuts, gone, replies or self.replies)
 end
 
 -- ---- what is looked for -------------------------------------------------------------------------
@@ -136,7 +168,7 @@ local function place_of(text)
 end
 
 function TESTS.raise(self, bytes, way)
-  local outcome = self:converse_anew(bytes, way.cuts, way.gone)
+  local outcome = self:converse_anew(bytes, way.cuts, way.gone, way.replies)
   if not outcome.raised or way.place and place_of(outcome.raised) ~= way.place then return nil end
   way.place = place_of(outcome.raised)
   return { kind = "raise", raised = outcome.raised }
@@ -176,8 +208,8 @@ function TESTS.cut(self, bytes, way)
 end
 
 -- Returns the script's memory after so many further conversations.
-local function size_after(script, bytes, inputs)
-  for _ = 1, inputs do converse(script, bytes) end
+local function size_after(script, bytes, inputs, replies)
+  for _ = 1, inputs do converse(script, bytes, nil, nil, replies) end
   return script:memory(true)
 end
 
@@ -185,10 +217,11 @@ end
 function TESTS.memory(self, bytes)
   local script <close> = assert(self:load())
   local few = MEMORY_INPUTS // 5
-  if size_after(script, bytes, few) >= size_after(script, bytes, MEMORY_INPUTS - few) then return nil end
+  if size_after(script, bytes, few, self.replies)
+    >= size_after(script, bytes, MEMORY_INPUTS - few, self.replies) then return nil end
   local least, before = math.maxinteger, script:memory(true)
   for _ = 2, MEMORY_ROUNDS do
-    local size = size_after(script, bytes, MEMORY_INPUTS)
+    local size = size_after(script, bytes, MEMORY_INPUTS, self.replies)
     least, before = math.min(least, size - before), size
     if least < MEMORY_LEFT * MEMORY_INPUTS then return nil end
   end
@@ -218,16 +251,27 @@ function Fuzz:is_cut_dependent(bytes, cuts)
   return differs(self:converse_anew(bytes), self:converse_anew(bytes, cuts))
 end
 
+-- Returns a copy of the replies with one of them mutated.
+function Fuzz:mutate_replies()
+  local copy = table.move(self.replies, 1, #self.replies, 1, { names = self.replies.names })
+  copy.upstreams = self.replies.upstreams
+  copy[math.random(#copy)] = mutate.next(self.reply_pool)
+  return copy
+end
+
 -- Plays an input. Returns nil, or the kind of fault that it may show, the way and the part of it that was played.
 function Fuzz:suspect(bytes)
-  local whole = converse(self.script, bytes)
+  local whole = converse(self.script, bytes, nil, nil, self.replies)
   if whole.raised then return "raise", {} end
   local cuts = random_cuts(#bytes)
-  local other = converse(self.script, bytes, cuts)
+  local other = converse(self.script, bytes, cuts, nil, self.replies)
   if other.raised then return "raise", { cuts = cuts } end
   if differs(whole, other) and self:is_cut_dependent(bytes, cuts) then return "cut", { cuts = cuts } end
   local part = bytes:sub(1, math.random(0, #bytes))
-  if converse(self.script, part, nil, true).raised then return "raise", { gone = true }, part end
+  if converse(self.script, part, nil, true, self.replies).raised then return "raise", { gone = true }, part end
+  if #whole.exchanges == 0 then return nil end
+  local replies = self:mutate_replies()
+  if converse(self.script, bytes, nil, nil, replies).raised then return "raise", { replies = replies } end
 end
 
 -- Returns one of the last inputs whose conversations make the memory grow, or nil.
@@ -238,14 +282,25 @@ function Fuzz:suspect_of_growth()
   end
 end
 
+-- Makes each reply as small as it can be.
+function Fuzz:shrink_replies(bytes, way)
+  for i, reply in ipairs(way.replies) do
+    way.replies[i] = mutate.shrink(reply, function(less)
+      way.replies[i] = less
+      return TESTS.raise(self, bytes, way) ~= nil
+    end, self.shrink_until)
+  end
+end
+
 function Fuzz:confirm(kind, bytes, way)
   self.shrink_until = os.clock() + SHRINK_SECONDS[kind]
   local fault = TESTS[kind](self, bytes, way)
   if not fault then return nil end
   local least, is_smallest = mutate.shrink(bytes, function(less) return TESTS[kind](self, less, way) ~= nil end,
     self.shrink_until)
+  if way.replies then self:shrink_replies(least, way) end
   fault = TESTS[kind](self, least, way) or fault
-  fault.bytes, fault.gone, fault.is_smallest = least, way.gone, is_smallest
+  fault.bytes, fault.gone, fault.replies, fault.is_smallest = least, way.gone, way.replies, is_smallest
   return fault
 end
 
@@ -277,7 +332,7 @@ end
 
 -- Returns a transcript that shows the fault. What the server sends first stands in front.
 local function transcript_of(fault, self)
-  local outcome = fault.whole or self:converse_anew(fault.bytes, nil, fault.gone)
+  local outcome = fault.whole or self:converse_anew(fault.bytes, nil, fault.gone, fault.replies)
   local greeting, answer = { text = outcome.greeting }, { text = outcome.answer:sub(#outcome.greeting + 1) }
   local is_raised = fault.kind == "raise" -- Only the author knows the right answer.
   local steps = {}
@@ -293,6 +348,12 @@ local function transcript_of(fault, self)
   else
     expect(greeting)
     if fault.bytes ~= "" then add("send", fault.bytes) end
+    for _, exchange in ipairs(outcome.exchanges) do
+      steps[#steps + 1] = { kind = "expect", client = exchange.name, items = { { text = exchange.sent } } }
+      if exchange.reply ~= "" then
+        steps[#steps + 1] = { kind = "send", client = exchange.name, text = exchange.reply }
+      end
+    end
     add(fault.gone and "gone" or "send_end")
     if not fault.gone then
       expect(is_raised and { pattern = ".*" } or answer)
@@ -301,7 +362,7 @@ local function transcript_of(fault, self)
   end
   return transcripts.write {
     fresh = self.keeps_state, variables = self.surroundings.variables, settings = self.surroundings.settings,
-    steps = steps,
+    upstreams = #outcome.exchanges > 0 and self.replies.upstreams or nil, steps = steps,
   }
 end
 
@@ -355,10 +416,31 @@ local function inputs_of(list, script)
   return inputs
 end
 
+-- Returns what upstreams say in the transcripts, with the `upstreams` and their `names`.
+local function replies_of(list)
+  local replies = { upstreams = {}, names = {} }
+  local places = {}
+  for _, transcript in ipairs(list) do
+    for _, upstream in ipairs(transcript.upstreams) do
+      if not places[upstream.address] then
+        places[upstream.address] = true
+        local name = ("%s%s"):format(upstream.name, #replies.names > 0 and #replies.names + 1 or "")
+        replies.names[#replies.names + 1] = name
+        replies.upstreams[#replies.upstreams + 1] = { name = name, address = upstream.address }
+      end
+    end
+    for _, step in ipairs(transcript.steps) do
+      if step.is_upstream and step.kind == "send" then replies[#replies + 1] = step.text end
+    end
+  end
+  if #replies == 0 then replies[1] = "" end
+  return replies
+end
+
 local function fuzz_one(entry, list, seed, seconds, write)
   local self = setmetatable({
     path = entry.path, options = entry.options, seed = seed, count = 0, recent = {},
-    surroundings = { variables = {}, settings = {} },
+    surroundings = { variables = {}, settings = {} }, replies = replies_of(list),
   }, Fuzz)
   for _, transcript in ipairs(list) do
     self.keeps_state = self.keeps_state or transcript.fresh
@@ -366,6 +448,7 @@ local function fuzz_one(entry, list, seed, seconds, write)
   end
   self:renew()
   self.pool = { inputs = inputs_of(list, self.script), words = mutate.words(self.script:files()) }
+  self.reply_pool = { inputs = { table.unpack(self.replies) }, words = self.pool.words }
   math.randomseed(seed)
   simulator.silence(true) -- It would print with each input.
   local fault = self:search(simulator.clock() + seconds)
