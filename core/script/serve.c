@@ -288,13 +288,12 @@ static void pull(lua_State *state, const struct generation *generation, struct s
   finish(state, generation, session, SESSION_PULL);
 }
 
-/* Does a step other than SESSION_ANSWER. True: SESSION_ANSWER is next, at once. */
-__attribute__((noinline)) static bool do_step(lua_State *state, const struct generation *generation,
+/* Does a step other than SESSION_ASK and SESSION_ANSWER. */
+__attribute__((noinline)) static void do_step(lua_State *state, const struct generation *generation,
                                               struct session *session, enum session_step step) {
   switch (step) {
-  case SESSION_ASK: return ask(state, generation, session);
-  case SESSION_PULL: pull(state, generation, session); return false;
-  case SESSION_CLOSE: begin_close(state, generation, session); return false;
+  case SESSION_PULL: pull(state, generation, session); return;
+  case SESSION_CLOSE: begin_close(state, generation, session); return;
   case SESSION_CONNECT:
     push_function(state, generation, FUNCTION_HANDLE_CONNECT);
     call_with_self(state, generation, 1, step);
@@ -303,7 +302,6 @@ __attribute__((noinline)) static bool do_step(lua_State *state, const struct gen
   default: begin_error(state, generation, session);
   }
   finish(state, generation, session, step);
-  return false;
 }
 
 static int next_entry(lua_State *state, int status, lua_KContext context);
@@ -326,7 +324,12 @@ static int do_steps(lua_State *state, struct task *task, bool is_first) {
                           "this version of the protocol takes no requests");
       continue;
     }
-    if (step == SESSION_ANSWER || do_step(state, generation, session, step)) {
+    bool is_complete = step == SESSION_ANSWER;
+    if (step == SESSION_ASK)
+      is_complete = ask(state, generation, session);
+    else if (!is_complete)
+      do_step(state, generation, session, step);
+    if (is_complete) {
       begin_answer(state, generation, session);
       finish_answer(state, generation, session);
     }

@@ -28,7 +28,8 @@ static enum push_result refusal(struct session *session, size_t length) {
   size_t most = session->handler->limits.max_unsent, pushed = pushed_bytes(session);
   if (pushed > most || length > most - pushed) return PUSH_FULL;
   struct session_owner *owner = session->owner;
-  return owner->hooks->has_room && !owner->hooks->has_room(owner, length) ? PUSH_OVERLOADED : PUSH_QUEUED;
+  return owner->hooks->has_room && !owner->hooks->has_room(owner, length) ? PUSH_OVERLOADED
+                                                                          : PUSH_QUEUED;
 }
 
 enum status session_hold(struct session *session, struct output *output, struct piece *piece) {

@@ -68,13 +68,14 @@ struct session {
   bool at_end : 1; /* The peer has stopped sending. */
   bool paused : 1; /* The output was over the high-water mark, and is not yet under the low one. */
   bool draining : 1;
-  bool queueing : 1; /* The current step has queued output and is not reported yet. */
-  bool yielded : 1;  /* The handler has used its share of time. */
+  bool yielded : 1; /* The handler has used its share of time. */
   bool abandoned : 1;
   bool running : 1;
-  bool suspended : 1;  /* A step of the handler waits. */
+  bool suspended : 1; /* A step of the handler waits. */
+  bool woken : 1;     /* What it waits for has come, or it was cancelled. */
+  /* These are cleared together when a step is reported, and so stand in one byte. */
+  bool queueing : 1;   /* The current step has queued output and is not reported yet. */
   bool has_waited : 1; /* The step was suspended before, or is so. */
-  bool woken : 1;      /* What it waits for has come, or it was cancelled. */
   bool begun : 1;      /* A request was looked at and is not answered yet. */
   bool expected : 1;   /* SESSION_EXPECT was reported, or skipped, for this request. */
   bool noted : 1;      /* `later`, or closes_after, is to be looked at when the step is reported. */

@@ -318,7 +318,7 @@ void session_cancelled(struct session *session) {
 }
 
 void session_answered(struct session *session, bool close) {
-  session->queueing = session->has_waited = false;
+  session->queueing = session->has_waited = session->begun = session->expected = false;
   if (session->noted) {
     session->noted = false;
     session_join_later(session);
@@ -332,9 +332,7 @@ void session_answered(struct session *session, bool close) {
     break;
   case STATE_ANSWERING:
     consume_request(session);
-    session->begun = session->expected = false;
     session->requests++;
-    session->length = 0;
     session->progress = (struct framing_progress){0};
     session->asked = 0;
     session->read_since = session->now;
