@@ -26,6 +26,7 @@
 #include "script/stream.h"
 #include "script/stream_value.h"
 #include "script/string_seed.h"
+#include "script/talk.h"
 #include "script/task.h"
 #include "script/task_handle.h"
 #include "script/topic.h"
@@ -106,6 +107,7 @@ static int prepare(lua_State *state) {
   connections_install(state, script);
   topic_install(state, script);
   push_install(state, script);
+  talk_install(state);
   return 0;
 }
 

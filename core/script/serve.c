@@ -47,12 +47,16 @@ static void call_with_self(lua_State *state, const struct generation *generation
   call(state, generation, 1, results, step);
 }
 
-/* The same for a function that must not wait. */
-static void call_at_once(lua_State *state, const struct generation *generation, int results,
-                         enum session_step step, const char *no_wait) {
-  generation->script->gate.no_wait = no_wait;
-  call_with_self(state, generation, results, step);
-  generation->script->gate.no_wait = NULL;
+/* The same for a function that must not wait, without a continuation: after an error that a pcall
+ * of the function has caught, Lua would go on there, and not here. */
+static void call_at_once(lua_State *state, const struct generation *generation, int arguments,
+                         int results, const char *no_wait) {
+  struct gate *gate = &generation->script->gate;
+  gate->no_wait = no_wait;
+  memory_use_server_reserve(gate->memory, false);
+  lua_call(state, arguments, results);
+  memory_use_server_reserve(gate->memory, true);
+  gate->no_wait = NULL;
 }
 
 /* The request that the core has set in `self` goes with its response. */
@@ -94,7 +98,8 @@ static bool ask(lua_State *state, const struct generation *generation, struct se
   generation->script->asked.calls++;
   lua_pushvalue(state, REQUEST_COMPLETE);
   if (!is_shown) client_mark(session, CLIENT_IS_ASKED);
-  call_at_once(state, generation, LUA_MULTRET, SESSION_ASK, ban_in_request_complete);
+  lua_pushvalue(state, SELF);
+  call_at_once(state, generation, 1, LUA_MULTRET, ban_in_request_complete);
   if (!is_shown) {
     client_unmark(session, CLIENT_IS_ASKED);
     generation->script->asked.bytes += session_take_looked(session);
@@ -151,7 +156,8 @@ static void begin_expect(lua_State *state, const struct generation *generation,
   generation->push_request(state, REQUEST_COMPLETE, generation->handler.framing, &head);
   lua_rawset(state, SELF);
   push_function(state, generation, FUNCTION_HANDLE_EXPECT);
-  call_at_once(state, generation, 1, SESSION_EXPECT,
+  lua_pushvalue(state, SELF);
+  call_at_once(state, generation, 1, 1,
                "in handle_expect: decide by the head there, and wait in make_response");
 }
 
@@ -192,13 +198,10 @@ static void finish_error(lua_State *state, const struct generation *generation,
 
 static void begin_close(lua_State *state, const struct generation *generation,
                         struct session *session) {
-  struct gate *gate = &generation->script->gate;
   push_function(state, generation, FUNCTION_HANDLE_CLOSE);
   lua_pushvalue(state, SELF);
   lua_pushstring(state, session_reason_text(session));
-  gate->no_wait = "in handle_close: the connection is over";
-  call(state, generation, 2, 0, SESSION_CLOSE);
-  gate->no_wait = NULL;
+  call_at_once(state, generation, 2, 0, "in handle_close: the connection is over");
 }
 
 static lua_Integer blocksize_of(lua_State *state, const struct generation *generation) {
@@ -477,6 +480,13 @@ static void cancel(struct handler *handler, struct session *session) {
   task_cancel(session_task(session));
 }
 
+/* Its task looks whether that is what it waits for. */
+static void on_progress(struct handler *handler, struct session *session) {
+  (void)handler;
+  struct task *task = session_task(session);
+  if (task) task_wake(task, 0);
+}
+
 static void forget_client(struct handler *handler, struct session *session) {
   struct script *script = ((struct generation *)handler)->script;
   topic_forget(script, session);
@@ -491,6 +501,7 @@ static void migrate(struct handler *handler, struct session *session, struct han
 
 const struct handler serve_handler = {.run = run,
                                       .cancel = cancel,
+                                      .on_progress = on_progress,
                                       .release = sent_release,
                                       .on_sent = sent_forget_request,
                                       .migrate = migrate,

@@ -48,6 +48,10 @@ struct handler {
    * and run() must report it with session_cancelled(). NULL: the handler suspends nothing. */
   void (*cancel)(struct handler *handler, struct session *session);
 
+  /* What a suspended step awaits (session_await()) may have come: it is to look, so the session is
+   * woken. NULL: the handler awaits nothing. */
+  void (*on_progress)(struct handler *handler, struct session *session);
+
   /* Releases what the session got by reference (a held string, a file, a stream): it was sent, or
    * never will be. */
   void (*release)(struct handler *handler, struct session *session, int reference);

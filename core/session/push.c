@@ -77,13 +77,18 @@ static enum push_result queued(struct session *session, bool was_empty, enum sta
   return PUSH_QUEUED;
 }
 
+/* What is pushed waits behind a response that has begun, unless its step listens to the peer. */
+static bool is_responding(const struct session *session) {
+  return session->queueing && session->awaits != SESSION_AWAIT_INPUT;
+}
+
 enum push_result session_push_blob(struct session *session, struct blob *blob, int64_t now) {
   struct output *output = &session->output;
   enum push_result result = refusal(session, blob->length);
   if (result != PUSH_QUEUED || blob->length == 0) return result;
   bool was_empty = output_is_empty(output);
   enum status status;
-  if (session->queueing)
+  if (is_responding(session))
     status = queue_later(session, blob);
   else if (!was_empty && blob->length <= COPIED)
     status = output_append(output, blob->bytes, blob->length);
@@ -96,7 +101,7 @@ enum push_result session_push(struct session *session, const char *bytes, size_t
                               int64_t now) {
   enum push_result result = refusal(session, length);
   if (result != PUSH_QUEUED || length == 0) return result;
-  if (!session->queueing) {
+  if (!is_responding(session)) {
     bool was_empty = output_is_empty(&session->output);
     return queued(session, was_empty, output_append(&session->output, bytes, length), length, now);
   }

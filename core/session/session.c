@@ -165,7 +165,8 @@ bool session_space(struct session *session, struct span *space) {
 }
 
 static bool takes_input(const struct session *session) {
-  return session->state == STATE_OPENING || session->state == STATE_READING;
+  return session->state == STATE_OPENING || session->state == STATE_READING ||
+         session->awaits == SESSION_AWAIT_INPUT;
 }
 
 /* Bytes either join what is kept or are only borrowed for the call. */
@@ -197,6 +198,7 @@ void session_receive(struct session *session, const char *bytes, size_t length, 
   if (!session->kept) session->read_since = now;
   if (take(session, bytes, length) != STATUS_OK)
     session_fail(session, REASON_OUT_OF_MEMORY, "no memory for an unfinished request");
+  if (session->awaits == SESSION_AWAIT_INPUT) session_note_progress(session);
   drive(session, now);
   keep_rest(session);
 }
@@ -209,6 +211,7 @@ void session_receive_end(struct session *session, int64_t now) {
   session->at_end = true;
   /* What is there is all that there will be: ask once more. */
   if (session->state == STATE_READING) session->length = 0;
+  if (session->awaits == SESSION_AWAIT_INPUT) session_note_progress(session);
   drive(session, now);
 }
 
@@ -219,8 +222,9 @@ bool session_wants_turn(const struct session *session) {
 }
 
 bool session_wants_input(const struct session *session) {
-  return takes_input(session) && !session->at_end && !session->paused && !session->yielded &&
-         session->output.parts == 0 && !(session->suspended && session->kept);
+  if (!takes_input(session) || session->at_end || session->yielded) return false;
+  if (session->awaits == SESSION_AWAIT_INPUT) return !session->woken;
+  return !session->paused && session->output.parts == 0 && !(session->suspended && session->kept);
 }
 
 enum session_peer session_peer(const struct session *session) {
@@ -247,7 +251,10 @@ void session_sent(struct session *session, size_t length, int64_t now) {
   session->now = session->write_since = now;
   struct piece *sent = output_sent(&session->output, length);
   if (sent) release_sent(session, sent);
-  if (session->output.size <= SESSION_LOW_WATER) session->paused = false;
+  if (session->output.size <= SESSION_LOW_WATER) {
+    session->paused = false;
+    if (session->awaits == SESSION_AWAIT_ROOM) session_note_progress(session);
+  }
   if (!output_is_empty(&session->output)) return;
   session->pushed = 0;
   session->read_since =
@@ -295,6 +302,7 @@ static int64_t response_timeout(const struct session *session) {
 static int64_t deadline_of_wait(const struct session *session, enum reason *reason) {
   const struct limits *limits = &session->handler->limits;
   int64_t when = after(session->waits_since, response_timeout(session));
+  if (session->awaits != SESSION_AWAIT_NOTHING) return session_peer_deadline(session, reason);
   int64_t write = after(session->write_since, limits->write_timeout);
   bool is_write = session_has_output(session) && write < when;
   *reason = is_write ? REASON_WRITE_TIMEOUT : REASON_RESPONSE_TIMEOUT;

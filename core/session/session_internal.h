@@ -65,7 +65,8 @@ struct session {
   enum state state : 8;
   enum state waits_in : 8; /* The state in which it was suspended. */
   enum reason reason : 8;
-  bool at_end : 1; /* The peer has stopped sending. */
+  enum session_await awaits : 2; /* What the step that waits has asked for. */
+  bool at_end : 1;               /* The peer has stopped sending. */
   bool paused : 1; /* The output was over the high-water mark, and is not yet under the low one. */
   bool draining : 1;
   bool yielded : 1; /* The handler has used its share of time. */
@@ -122,5 +123,14 @@ void session_consume(struct session *session, size_t length);
 /* When the handler may be asked again about an unfinished request of which little is new; now or
  * earlier: at once. */
 int64_t session_ask_time(const struct session *session);
+
+/* Gives back the request that is being answered, unless that was done. */
+void session_consume_request(struct session *session);
+
+/* What the step awaits may have come. */
+void session_note_progress(struct session *session);
+
+/* When a step that awaits something of the peer has waited for too long. */
+int64_t session_peer_deadline(const struct session *session, enum reason *reason);
 
 #endif

@@ -280,6 +280,10 @@ static inline void consume_request(struct session *session) {
   session->length = 0;
 }
 
+void session_consume_request(struct session *session) {
+  if (session->state == STATE_ANSWERING) consume_request(session);
+}
+
 void session_suspend(struct session *session, void *task) {
   assert(!session->suspended);
   if (session->state == STATE_ANSWERING) consume_request(session);
@@ -302,6 +306,7 @@ void *session_take_task(struct session *session) {
   void *task = session->task;
   session->task = NULL;
   session->suspended = session->woken = false;
+  session->awaits = SESSION_AWAIT_NOTHING;
   return task;
 }
 

@@ -137,6 +137,34 @@ void session_pulled_nothing(struct session *session);
 /* Whether session_pulled_nothing() may be called; if not, reading a stream has to wait. */
 bool session_asks_later(const struct session *session);
 
+/* ---- talking with the peer within a step ---------------------------------------------------- */
+
+/* Whether the step may read and write itself: SESSION_CONNECT and SESSION_ANSWER may. It writes
+ * with session_send(): that begins its response. */
+bool session_can_talk(const struct session *session);
+
+/* The bytes behind the request that is being answered, which is given back. They are valid until
+ * the session is next called. */
+struct span session_rest(struct session *session);
+
+/* Takes bytes from the front of them. */
+void session_take_rest(struct session *session, size_t length);
+
+/* Whether the peer has stopped sending. */
+bool session_has_heard_all(const struct session *session);
+
+/* The bytes of output that wait in memory. */
+size_t session_unsent(const struct session *session);
+
+enum session_await {
+  SESSION_AWAIT_NOTHING,
+  SESSION_AWAIT_INPUT, /* More bytes, or the end. Until then idle_timeout holds. */
+  SESSION_AWAIT_ROOM /* The output has gone down to the low mark. Until then write_timeout holds. */
+};
+
+/* The step is about to wait for this: handler->on_progress tells. It ends when the step goes on. */
+void session_await(struct session *session, enum session_await what);
+
 /* ---- failure and end ----------------------------------------------------------------------- */
 
 /* The request or the response has failed: logs that with the first bytes of the input. The next

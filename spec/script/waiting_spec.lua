@@ -230,6 +230,17 @@ describe("a script that waits", function()
       assert.truthy((logged()):find("parlance.sleep cannot wait in handle_close", 1, true))
     end)
 
+    it("and goes on where a function that cannot wait has caught an error", function()
+      start [[
+        closed = 0
+        function Lines:request_complete() return not pcall(error), #self.incoming, self.incoming end
+        function Lines:handle_close() pcall(error) closed = closed + 1 end]]
+      assert.equal("0", ask "return closed")
+      session:close()
+      session = script:open()
+      assert.equal("1", ask "return closed")
+    end)
+
     it("while it is loaded", function()
       folder:add("protocol.lua", "require 'parlance'.sleep(1)")
       local loaded, why = simulator.load(folder.path .. "/protocol.lua", { modules = server.SOURCE .. "/lua" })

@@ -271,4 +271,28 @@ function Connection:set_response_timeout(seconds) end
 ---@return "closed"? why it is over already
 function Connection:close(reason) end
 
+--- Reads from the peer what stands behind the request, as `Stream:read` of parlance.net does. Only `handle_connect` and
+--- `make_response` of the same connection may read, and what they call. What is left is the next request. While it waits,
+--- `idle_timeout` holds, and not `response_timeout`.
+---@param what? "l"|"L"|"a"|"any"|integer|parlance.framing.Framing
+---@return any value
+---@return string? why
+---@return "closed"|"malformed"|"too_large"|"cancelled"|nil code
+function Connection:read(what) end
+
+--- Returns the next bytes, which stay.
+---@param count integer 1 to 65536
+---@return string?
+---@return string? why
+---@return "closed"|"cancelled"|nil code
+function Connection:peek(count) end
+
+--- Writes a part of the response: it is sent at the next wait, and before what the function returns. Waits while more than
+--- 256 KiB are unsent; meanwhile `write_timeout` holds. The rules of `read` hold.
+---@param ... string|number
+---@return parlance.Connection?
+---@return string? why
+---@return "closed"|"cancelled"|nil code
+function Connection:write(...) end
+
 return parlance
