@@ -63,6 +63,22 @@ describe("check", function()
       select(2, said:match "^([^\n]*)\n([^\n]*)"))
   end)
 
+  it("gives the settings of one transcript to no other", function()
+    local path = folder .. "/settings.lua"
+    server.write_file(path, [[
+      local root = require "parlance".settings.root or "none"
+      return {
+        request_complete = require "parlance.framing".line(), close_when_done = false, settings = { root = "it" },
+        make_response = function() return root .. "\n" end,
+      }]])
+    local paths = { folder .. "/a.transcript", folder .. "/b.transcript" }
+    server.write_file(paths[1], 'setting root "set"\n> "a\\n"\n< "set\\n"\n')
+    server.write_file(paths[2], '> "a\\n"\n< "none\\n"\n')
+    local status, said = server.run { "check", path, paths[1], paths[2] }
+    assert.matches("b.transcript: holds", said, 1, true)
+    assert.equal(0, status)
+  end)
+
   it("remarks a setting that the script does not document, which is no fault", function()
     local path = folder .. "/settings.lua"
     server.write_file(path, "return { request_complete = print, make_response = print, settings = { root = 'it' } }")

@@ -10,8 +10,9 @@ local scripts = {}
 -- Returns the options with the settings of the transcript, and the variables of the environment that it sets; or nil
 -- and why not.
 local function prepare(options, transcript)
-  local given, variables = { settings = {} }, {}
+  local given, variables = {}, {}
   for name, value in pairs(options) do given[name] = value end
+  given.settings = {} -- those of this transcript must not reach the next one
   for name, value in pairs(options.settings or {}) do given.settings[name] = value end
   local folder, why = temp.make(simulator)
   given.temp = folder
