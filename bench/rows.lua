@@ -79,6 +79,19 @@ local function among_idle(idle)
   end
 end
 
+---Microseconds of the server's processor time for each delivery of a message that is published.
+local function broadcast(subscribers)
+  return function(server)
+    local client <close> = measure.client_start(("%s/broadcast -s %d %d %d")
+      :format(folder, SECONDS, server.port, subscribers))
+    local said = client:read()
+    local before = measure.cpu(server)
+    local rate, deliveries = (client:read("a") or ""):match("^(%d+) (%d+)")
+    if said ~= "ready" or not rate then error(server.name .. ": " .. tostring(said)) end
+    return (measure.cpu(server) - before) / tonumber(deliveries) * 1e6, tonumber(rate)
+  end
+end
+
 local GET <const> = "GET / HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n"
 
 return {
@@ -113,6 +126,10 @@ return {
       return idle_memory(server.name == "memcached" and "version\\r\\n" or "PING\\r\\n")(server)
     end,
     ours = "parlance, redis", { "redis-server" }, { "memcached" } },
+  { "a message to 1,000 subscribers", "us of CPU a delivery", low = true, run = broadcast(1000),
+    ours = "parlance, broadcast", { "redis-server" } },
+  { "a message to 10,000 subscribers", "us of CPU a delivery", low = true, run = broadcast(10000),
+    ours = "parlance, broadcast", { "redis-server", goal = 0.8 } },
   { "100 busy connections among 10,000, against 100 alone", "requests/s", run = among_idle(9900),
     other_run = among_idle(0), ours = "parlance, framing in C",
     { "parlance, framing in C", goal = 0.95 } },

@@ -61,6 +61,7 @@ servers["parlance, framing in C"] = parlance("bench/peers/length_line.lua")
 servers["parlance, request_complete in Lua"] = parlance("protocols/length_sep_body.lua")
 servers["parlance, redis"] = parlance("protocols/redis.lua")
 servers["parlance, hello"] = parlance("bench/peers/hello.lua")
+servers["parlance, broadcast"] = parlance("bench/peers/broadcast.lua")
 servers["parlance, files"] = parlance("protocols/http.lua", "PARLANCE_ROOT=" .. (folder or "") .. "/files")
 
 servers["bare C, epoll"] = {
@@ -114,7 +115,7 @@ servers["redis-server"] = {
   program = "redis-server",
   package = "redis-server redis-tools",
   command = function(port)
-    return "redis-server --bind 127.0.0.1 --save '' --appendonly no --port " .. port
+    return "redis-server --bind 127.0.0.1 --save '' --appendonly no --maxclients 12000 --port " .. port
   end,
 }
 servers["memcached"] = {

@@ -28,13 +28,14 @@ function workplace.enter(here, program, arguments)
   os.exit(ok or status)
 end
 
----Builds our release binary, the load generator and the minimal server in C.
+---Builds our release binary, the load generators and the minimal server in C.
 function workplace.build()
   local root, folder = workplace.root, workplace.folder
   workplace.shell(
     ("cd '%s' && cmake --preset release >/dev/null && cmake --build --preset release --target parlance >/dev/null")
     :format(root))
-  for source, program in pairs { ["load.c"] = "load", ["peers/floor.c"] = "floor" } do
+  for source, program in pairs { ["load.c"] = "load", ["broadcast.c"] = "broadcast",
+    ["peers/floor.c"] = "floor" } do
     workplace.shell(("cc -O2 -std=c17 -D_GNU_SOURCE -o %s/%s %s/bench/%s"):format(folder, program, root, source))
   end
 end

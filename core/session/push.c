@@ -9,6 +9,10 @@
  * more memory than they do. */
 enum { COPIED = 256 };
 
+/* Shorter blobs count for each session that holds them: to find out who pays for one costs more
+ * than its bytes. */
+enum { SHARED_FROM = 1024 };
+
 static bool is_over(const struct session *session) {
   return session->state >= STATE_CLOSING || session->closes != CLOSES_NOT || session->closes_after;
 }
@@ -33,7 +37,8 @@ static enum push_result refusal(struct session *session, size_t length) {
 }
 
 enum status session_hold(struct session *session, struct output *output, struct piece *piece) {
-  struct held_strings *strings = session->owner->hooks->held;
+  bool is_shared = piece->of.held.left.length >= SHARED_FROM;
+  struct held_strings *strings = is_shared ? session->owner->hooks->held : NULL;
   enum status status = STATUS_OK;
   piece->of.held.held = NULL;
   piece->of.held.charge = piece->of.held.left.length;
