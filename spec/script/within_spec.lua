@@ -177,6 +177,16 @@ describe("parlance.within", function()
     assert.equal("0 1 2 3 coroutine.yield cannot leave parlance.within", lines.noted())
   end)
 
+  it("ends a read from the client, which loses nothing", function()
+    local _, session = start()
+    send "local first = listed(parlance.within(1, (...).read, (...), 'l')) return first .. ', ' .. (...):read('l')"
+    session:receive "la"
+    lines.advance(1)
+    session:receive "te\n"
+    assert.equal("nil timeout timeout, late", answer())
+    assert.equal("next", ask "return 'next'")
+  end)
+
   it("cannot be where nothing may wait", function()
     start()
     assert.matches("parlance.within cannot wait within sort",
