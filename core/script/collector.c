@@ -91,7 +91,8 @@ void script_end_rest(struct script *script) {
   size_t used = script->memory.used;
   bool has_garbage = used / 2 >= script->collected && used - script->collected >= GARBAGE_MIN;
   end_rest(&script->memory);
-  if (!script->gate.has_finalizers && !has_garbage) return;
+  bool has_finalizers = script->gate.has_finalizers || script->streams;
+  if (!has_finalizers && !has_garbage) return;
   (void)gate_run(&script->gate, collect, script);
   script->collected = script->memory.used;
 }

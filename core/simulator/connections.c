@@ -140,8 +140,9 @@ int connections_open(lua_State *L, struct simulation *simulation) {
   connection->session =
       session_create(script_handler(simulation->script), &connection->owner, simulation->now);
   if (!connection->session) return luaL_error(L, "not enough memory");
-  connection->next = simulation->connections;
-  simulation->connections = connection;
+  struct simulated_connection **link = &simulation->connections;
+  while (*link) link = &(*link)->next;
+  *link = connection;
   session_start(connection->session, simulation->now);
   settle(connection);
   return 1;

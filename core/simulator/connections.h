@@ -20,7 +20,7 @@ struct simulation {
   struct upstreams upstreams;               /* The network of that world. */
   double loaded_at;                         /* The value of clock.real when it was loaded. */
   int64_t now;                              /* Time since it was loaded, in ms. */
-  struct simulated_connection *connections; /* The connections that are open. */
+  struct simulated_connection *connections; /* Those that are open, in their order. */
   struct script_sandbox sandbox;
   bool allows_effects;         /* The script does not run in the sandbox. */
   struct temp_contents loaded; /* The files in the script's folder after loading. */

@@ -188,7 +188,9 @@ describe("the definitions for editors", function()
   end)
 
   -- For specs, and not for scripts; it is annotated where it is written.
-  for _, path in ipairs { "lua/parlance/harness.lua", "lua/parlance/harness/client.lua" } do
+  for _, path in ipairs {
+    "lua/parlance/harness.lua", "lua/parlance/harness/client.lua", "lua/parlance/harness/upstream.lua",
+  } do
     local text <const> = read(path)
     if text then
       it("describe every function of " .. path, function()

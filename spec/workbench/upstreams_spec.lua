@@ -192,6 +192,12 @@ two> "$1\r\n3\r\n"
       assert.matches("beside", fault.raised)
     end)
 
+    it("a stream that only the collector closes", function()
+      local fault = first('local other = net.connect "127.0.0.1:6379" other:detach() ' .. SOUND)
+      assert.same({ "whole", "raise" }, { fault.how, fault.kind })
+      assert.matches("warn stream_collected", fault.raised)
+    end)
+
     it("a task that is left behind", function()
       local fault = first('parlance.spawn(function() parlance.sleep(11) end) ' .. SOUND)
       assert.same({ "whole", "left", 2 }, { fault.how, fault.kind, fault.count })

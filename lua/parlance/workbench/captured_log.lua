@@ -31,6 +31,8 @@ function captured_log.read(printed, misspelled, unknown, remarks)
       local service, field = rest:match "service=(%S+) field=(%S+)"
       local remark = ("%s.lua: the field %s of the protocol hides the method self:%s()"):format(service, field, field)
       if remarks then remarks[remark] = true end
+    elseif event == "stream_collected" then
+      raised, serious = raised or entry.text, serious or entry.text
     elseif event ~= "script" and entry.level == "error" then
       raised = raised or entry.text
       if event ~= "script_error" or rest:find "^service=%S+ task=" then serious = serious or entry.text end
