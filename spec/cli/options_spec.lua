@@ -63,6 +63,17 @@ describe("the command line", function()
     end
   end)
 
+  it("refuses a seed that is none, and options of the tools where they do not belong", function()
+    for _, tool in ipairs { "check", "fuzz" } do
+      for _, value in ipairs { "", "x", "-1", "1.5", "99999999999999999999" } do
+        refuses({ tool, "--seed", value, ECHO }, "--seed", value)
+      end
+    end
+    refuses({ "--seed", "1", ECHO }, "--seed")
+    refuses({ "fuzz", "--strict", ECHO }, "--strict")
+    refuses({ "--strict", ECHO }, "--strict")
+  end)
+
   it("refuses a value that is joined to its option in the same way", function()
     refuses({ "--max-request=0", ECHO }, "--max-request", "0")
     refuses({ "-lx", ECHO }, "--listen", "x")

@@ -2,6 +2,7 @@
 
 local play_together = require "parlance.workbench.interleave"
 local server = require "support.server"
+local run = require "parlance.workbench.run"
 local transcripts = require "parlance.workbench.transcript"
 
 local folder
@@ -50,6 +51,33 @@ describe("workbench.interleave", function()
       { fault.how, fault.kind, fault.line, fault.expected, fault.got })
     assert.equal(folder .. "/1.transcript", findings[1].transcript.path)
     assert.equal(folder .. "/2.transcript", fault.other.path)
+  end)
+
+  it("does not mind what comes earlier because another transcript waits", function()
+    local path = folder .. "/slow.lua"
+    server.write_file(path, [[
+      local parlance = require "parlance"
+      local Slow = { close_when_done = false, request_complete = require("parlance.framing").line {} }
+      function Slow:make_response()
+        if self.request == "slow" then parlance.sleep(5) return "done\n" end
+        if self.request ~= "watch" then return self.request .. "\n" end
+        local left = 1
+        return { "ok\n", function()
+          parlance.sleep(1)
+          left = left - 1
+          return left == 0 and "tick\n" or nil
+        end }
+      end
+      return Slow]])
+    local list = {}
+    for i, text in ipairs { '> "slow\\n"\n< "done\\n"', '> "watch\\n"\n< "ok\\n"\n> "x\\n"\n< "tick\\nx\\n"' } do
+      list[i] = assert(transcripts.read(text, ("%s/%d.transcript"):format(folder, i)))
+      assert.same({}, run(path, { modules = server.SOURCE .. "/lua" }, list[i]).findings)
+    end
+    local options = { modules = server.SOURCE .. "/lua" }
+    local findings, plays = play_together({ path = path, options = options }, list, nil, {})
+    assert.same({}, findings)
+    assert.equal(2, plays)
   end)
 
   it("finds what only the later one of two meets", function()

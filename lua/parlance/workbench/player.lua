@@ -292,12 +292,15 @@ function Play:flow()
   for _, client in ipairs(self.order) do flow(client) end
 end
 
--- The time moves until `is_over()` returns true or the client is not connected any more; see patience.lua.
+-- The time moves until `is_over()` returns true or the client is not connected any more; see patience.lua. Notes in the
+-- transcript that it takes time.
 function Play:move_until(client, is_over)
+  local began = self.script:now()
   patience(self.script, function() return not client.session or is_over() end, function()
     self:flow()
     return #client.pending
   end)
+  self.transcript.takes_time = self.transcript.takes_time or self.script:now() > began
 end
 
 -- ---- what must hold -----------------------------------------------------------------------------

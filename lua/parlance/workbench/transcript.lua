@@ -12,6 +12,7 @@
 --   upstream_bytes        how many bytes all upstreams send
 --   clients               how many clients there are
 --   steps                 a list of steps
+--   takes_time            set by the player: whether time has passed while the script waited
 --
 -- Each step has a `line`, a `client` (its name, "" for the client without a name), and a `kind`. Steps of an upstream
 -- have its name as `client`, and `is_upstream`; "expect" and "expect_end" are what the script does then.
