@@ -39,6 +39,7 @@ missing_to_test() {
   missing_lua_module socket lua-socket
   missing_lua_module lpeg lua-lpeg
   missing_lua_module cjson lua-cjson
+  missing_redis_client
   missing_fuzzer_runtime
 }
 
@@ -55,6 +56,12 @@ provide_client() {
 missing_lua_module() { # MODULE PACKAGE
   lua5.4 -e "local find = package.searchpath
     os.exit((find('$1', package.path) or find('$1', package.cpath)) ~= nil)" 2>/dev/null || echo "$2"
+}
+
+# Debian has lua-redis for Lua 5.3 and before. The specs run the same file with 5.4.
+missing_redis_client() {
+  lua5.4 -e "os.exit(package.searchpath('redis', package.path ..
+    ';/usr/share/lua/5.4/?.lua;/usr/share/lua/5.3/?.lua') ~= nil)" 2>/dev/null || echo lua-redis
 }
 
 # libFuzzer and the sanitizers of clang are in a package of their own, which has clang's version in

@@ -13,6 +13,10 @@
 
 enum { CHANNEL_NONE = 0, CHANNEL_READ = 1, CHANNEL_WRITE = 2 };
 
+/* The two ends of a channel, and the size of the longest address, with its terminator. */
+enum channel_end { CHANNEL_OWN_END, CHANNEL_PEER };
+enum { CHANNEL_ADDRESS_MAX = 128 };
+
 /* Who has the channel. A member of the struct that it belongs to (intrusive). */
 struct channel_user {
   /* The channel may be read or written: `events` are CHANNEL_READ | CHANNEL_WRITE. A broken channel
@@ -43,6 +47,10 @@ struct channel_class {
   /* Ends the channel, which is not valid any more. `reset`: the peer must not take what it got for
    * whole. */
   void (*close)(struct channel *channel, bool reset);
+
+  /* Writes the address of one end, such as "127.0.0.1:80" or "[::1]:80", into
+   * text[CHANNEL_ADDRESS_MAX]. False: it has none. NULL: no channel of the class has one. */
+  bool (*address)(const struct channel *channel, enum channel_end end, char *text);
 };
 
 #endif

@@ -6,9 +6,13 @@
 #include <stdlib.h>
 #include <sys/un.h>
 
+#include "io/address.h"
 #include "io/socket.h"
 
 static const struct channel_class socket_class;
+
+_Static_assert((int)CHANNEL_ADDRESS_MAX >= (int)ADDRESS_TEXT_MAX,
+               "address_format() writes an address");
 
 static struct socket_channel *of_channel(struct channel *channel) {
   return (struct socket_channel *)((char *)channel - offsetof(struct socket_channel, channel));
@@ -90,6 +94,24 @@ static void shut(struct channel *channel) {
   if (socket->fd >= 0) socket_shutdown_write(socket->fd);
 }
 
+/* ---- addresses ----------------------------------------------------------------------------- */
+
+static bool write_address(const struct channel *channel, enum channel_end end, char *text) {
+  const struct socket_channel *socket =
+      (const struct socket_channel *)((const char *)channel -
+                                      offsetof(struct socket_channel, channel));
+  struct sockaddr_storage address = {0};
+  socklen_t length = sizeof address;
+  char host[ADDRESS_TEXT_MAX];
+  unsigned port;
+  int result = end == CHANNEL_PEER ? getpeername(socket->fd, (struct sockaddr *)&address, &length)
+                                   : getsockname(socket->fd, (struct sockaddr *)&address, &length);
+  if (result < 0 || address.ss_family == AF_UNIX) return false;
+  address_numeric((struct sockaddr *)&address, host, &port);
+  address_format(host, port, text);
+  return true;
+}
+
 /* ---- life ---------------------------------------------------------------------------------- */
 
 static void unlink_socket(struct socket_channels *channels, struct socket_channel *socket) {
@@ -129,7 +151,8 @@ static const struct channel_class socket_class = {.receive = receive,
                                                   .send = send_bytes,
                                                   .watch = watch,
                                                   .shutdown = shut,
-                                                  .close = close_channel};
+                                                  .close = close_channel,
+                                                  .address = write_address};
 
 void socket_channels_free_closed(struct socket_channels *channels) {
   while (channels->closed) {

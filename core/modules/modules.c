@@ -11,6 +11,22 @@
 #include "modules/simulated_globals.h"
 #include "script/script_internal.h"
 
+/* require "socket" */
+static int open_socket(lua_State *state) {
+  lua_getglobal(state, "require");
+  lua_pushliteral(state, "parlance.socket");
+  lua_call(state, 1, 1);
+  return 1;
+}
+
+/* What LuaSocket itself has under this name would block the loop. */
+static void preload_socket(lua_State *state) {
+  luaL_getsubtable(state, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+  lua_pushcfunction(state, open_socket);
+  lua_setfield(state, -2, "socket");
+  lua_pop(state, 1);
+}
+
 void modules_open(lua_State *state, const struct script_options *options, const char *service) {
   luaL_getsubtable(state, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   module_parlance_push(state, service, options->clock);
@@ -23,6 +39,7 @@ void modules_open(lua_State *state, const struct script_options *options, const 
   lua_pop(state, 1);
   luaL_requiref(state, "parlance.net", module_net_open, 0);
   lua_pop(state, 2);
+  if (options->modules) preload_socket(state);
   if (options->clock) simulated_globals_install(state, options->clock, options->chance);
   if (options->sandbox) sandbox_install(state, options->sandbox);
 }

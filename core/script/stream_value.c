@@ -358,12 +358,26 @@ static int describe(lua_State *state) {
   return 1;
 }
 
+static void push_address(lua_State *state, const struct stream *stream, enum channel_end end) {
+  const struct channel *channel = stream->is_closed ? NULL : stream->channel;
+  char text[CHANNEL_ADDRESS_MAX];
+  if (channel && channel->class->address && channel->class->address(channel, end, text))
+    lua_pushstring(state, text);
+  else
+    lua_pushnil(state);
+}
+
 /* __index(stream, key). The upvalue is the table of methods. */
 static int index_stream(lua_State *state) {
   const struct stream *stream = check(state, 1);
   lua_settop(state, 2);
-  if (lua_type(state, 2) == LUA_TSTRING && strcmp(lua_tostring(state, 2), "reused") == 0) {
+  const char *name = lua_type(state, 2) == LUA_TSTRING ? lua_tostring(state, 2) : "";
+  if (strcmp(name, "reused") == 0) {
     lua_pushboolean(state, stream->is_reused);
+    return 1;
+  }
+  if (strcmp(name, "peer_address") == 0 || strcmp(name, "own_address") == 0) {
+    push_address(state, stream, *name == 'p' ? CHANNEL_PEER : CHANNEL_OWN_END);
     return 1;
   }
   lua_rawget(state, lua_upvalueindex(1));

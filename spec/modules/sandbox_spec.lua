@@ -106,12 +106,12 @@ describe("a simulated script", function()
       "socket.core.connect would connect to ::1",
     },
     { 'package.searchers[3] "lfs" "other".rmdir "BESIDE"', "lfs.rmdir would remove the folder BESIDE" },
-    { 'require "socket".connect("127.0.0.1", 1)', "socket.core.connect would connect to 127.0.0.1" },
-    { 'require "socket".tcp():connect("127.0.0.1", 1)', "socket.core.connect would connect to 127.0.0.1" },
-    { 'require "socket".tcp():bind("127.0.0.1", 0)', "socket.core.bind would listen on 127.0.0.1" },
-    { 'require "socket".udp():sendto("x", "127.0.0.1", 1)', "socket.core.sendto would send x" },
-    { 'require "socket".udp():setpeername("127.0.0.1", 1)', "socket.core.setpeername would connect to 127.0.0.1" },
-    { 'require "socket".dns.toip "localhost"', "socket.core.toip would look up localhost" },
+    { 'require "socket.core".connect("127.0.0.1", 1)', "socket.core.connect would connect to 127.0.0.1" },
+    { 'require "socket.core".tcp():connect("127.0.0.1", 1)', "socket.core.connect would connect to 127.0.0.1" },
+    { 'require "socket.core".tcp():bind("127.0.0.1", 0)', "socket.core.bind would listen on 127.0.0.1" },
+    { 'require "socket.core".udp():sendto("x", "127.0.0.1", 1)', "socket.core.sendto would send x" },
+    { 'require "socket.core".udp():setpeername("127.0.0.1", 1)', "socket.core.setpeername would connect to 127.0.0.1" },
+    { 'require "socket.core".dns.toip "localhost"', "socket.core.toip would look up localhost" },
     { 'require "socket.unix"():connect "BESIDE/socket"', "connect would connect to BESIDE/socket" },
   } do
     local code, deed = table.unpack(case)
@@ -156,7 +156,7 @@ describe("a simulated script", function()
     { 'io.open("OWN/./b", "w"):close() return io.open("OWN/b") ~= nil', "true" },
     { 'return os.tmpname() .. os.tmpname():match "/lua_2"', "OWN/lua_1/lua_2" },
     { 'return io.open(os.tmpname(), "w"):write "x" ~= nil', "true" },
-    { 'return require "socket".gettime() > 0', "true" },
+    { 'return require "socket.core".gettime() > 0', "true" },
     { 'return select(3, package.loadlib("BESIDE/nothing.so", "luaopen_nothing"))', "open" },
     { 'return (package.searchers[3] "no.such.module"):find "no file" ~= nil', "true" },
   } do

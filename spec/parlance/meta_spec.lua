@@ -22,6 +22,7 @@ local MODULES <const> = {
   ["parlance.files"] = "lua/parlance/meta/files.lua",
   ["parlance.net"] = "lua/parlance/meta/net.lua",
   ["parlance.http"] = "lua/parlance/http.lua",
+  ["parlance.socket"] = "lua/parlance/meta/socket.lua",
   ["parlance.http.conditions"] = "lua/parlance/http/conditions.lua",
 }
 

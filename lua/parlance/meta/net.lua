@@ -24,6 +24,8 @@ local net = {}
 --- it and one may write to it at a time.
 ---@class parlance.Stream
 ---@field reused boolean it is a connection that was used before
+---@field peer_address string? of the other server, such as "127.0.0.1:6379"; nil: it is closed, or a Unix socket
+---@field own_address string? of this end
 local Stream = {}
 
 --- Connects to "host:port", "[ipv6]:port" or "unix:PATH". The addresses of a name are tried one after the other, each
