@@ -290,31 +290,12 @@ static bool is_starved(const struct session *session) {
   return session->stream_retry_at > 0 && !session_has_output(session);
 }
 
-/* 0: no limit. */
-static int64_t response_timeout(const struct session *session) {
-  uint32_t request = session->own_timeout_of, now = (uint32_t)session->requests;
-  bool is_own = now == request || (now == request + 1 && session->output.parts > 0);
-  if (session->own_timeout == 0 || !is_own) return session->handler->limits.response_timeout;
-  return session->own_timeout == CLOCK_NEVER ? 0 : session->own_timeout;
-}
-
-/* A step waits. If its peer does not take what was sent before, that limit applies, too. */
-static int64_t deadline_of_wait(const struct session *session, enum reason *reason) {
-  const struct limits *limits = &session->handler->limits;
-  int64_t when = after(session->waits_since, response_timeout(session));
-  if (session->awaits != SESSION_AWAIT_NOTHING) return session_peer_deadline(session, reason);
-  int64_t write = after(session->write_since, limits->write_timeout);
-  bool is_write = session_has_output(session) && write < when;
-  *reason = is_write ? REASON_WRITE_TIMEOUT : REASON_RESPONSE_TIMEOUT;
-  return is_write ? write : when;
-}
-
 /* Which limit of time applies now, and when it is passed. */
 static int64_t deadline(const struct session *session, enum reason *reason) {
   const struct limits *limits = &session->handler->limits;
   *reason = REASON_WRITE_TIMEOUT;
   if (session->state == STATE_ENDED) return CLOCK_NEVER;
-  if (session->suspended) return deadline_of_wait(session, reason);
+  if (session->suspended) return session_wait_deadline(session, reason);
   if (!output_is_empty(&session->output)) {
     if (!is_starved(session)) return after(session->write_since, limits->write_timeout);
     *reason = REASON_FILE_ERROR;

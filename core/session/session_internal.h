@@ -130,7 +130,7 @@ void session_consume_request(struct session *session);
 /* What the step awaits may have come. */
 void session_note_progress(struct session *session);
 
-/* When a step that awaits something of the peer has waited for too long. */
-int64_t session_peer_deadline(const struct session *session, enum reason *reason);
+/* When a suspended step has waited for too long, and for what. */
+int64_t session_wait_deadline(const struct session *session, enum reason *reason);
 
 #endif

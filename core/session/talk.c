@@ -1,4 +1,4 @@
-/* What a step that may wait says to the peer and hears from it while it is at work. */
+/* A step that waits: what it says to the peer and hears from it, and for how long. */
 #include "base/clock.h"
 #include "session/session_internal.h"
 
@@ -29,11 +29,33 @@ void session_note_progress(struct session *session) {
   session->handler->on_progress(session->handler, session);
 }
 
-int64_t session_peer_deadline(const struct session *session, enum reason *reason) {
+static int64_t after(int64_t since, int64_t timeout) {
+  return timeout > 0 ? since + timeout : CLOCK_NEVER;
+}
+
+/* 0: no limit. */
+static int64_t response_timeout(const struct session *session) {
+  uint32_t request = session->own_timeout_of, now = (uint32_t)session->requests;
+  bool is_own = now == request || (now == request + 1 && session->output.parts > 0);
+  if (session->own_timeout == 0 || !is_own) return session->handler->limits.response_timeout;
+  return session->own_timeout == CLOCK_NEVER ? 0 : session->own_timeout;
+}
+
+/* What the step awaits must come from the peer. */
+static int64_t peer_deadline(const struct session *session, enum reason *reason) {
   const struct limits *limits = &session->handler->limits;
   bool is_input = session->awaits == SESSION_AWAIT_INPUT;
-  int64_t timeout = is_input ? limits->idle_timeout : limits->write_timeout;
-  int64_t since = is_input ? session->waits_since : session->write_since;
   *reason = is_input ? REASON_IDLE_TIMEOUT : REASON_WRITE_TIMEOUT;
-  return timeout > 0 ? since + timeout : CLOCK_NEVER;
+  if (is_input) return after(session->waits_since, limits->idle_timeout);
+  return after(session->write_since, limits->write_timeout);
+}
+
+/* If the peer does not take what was sent before, that limit applies, too. */
+int64_t session_wait_deadline(const struct session *session, enum reason *reason) {
+  if (session->awaits != SESSION_AWAIT_NOTHING) return peer_deadline(session, reason);
+  int64_t when = after(session->waits_since, response_timeout(session));
+  int64_t write = after(session->write_since, session->handler->limits.write_timeout);
+  bool is_write = session_has_output(session) && write < when;
+  *reason = is_write ? REASON_WRITE_TIMEOUT : REASON_RESPONSE_TIMEOUT;
+  return is_write ? write : when;
 }

@@ -465,8 +465,7 @@ server.for_each_poller(function(poller)
         assert.is_true(upstream.has_ended(peer))
       end)
 
-      -- The other poller does not tell yet.
-      if poller == "epoll" then it("ends when the client is gone", function()
+      it("ends when the client is gone", function()
         local client = start()
         send(client, "local s = net.connect(UP) s:write(('x'):rep(1000000)) return s:read 'l'")
         local peer = up:accept()
@@ -474,7 +473,7 @@ server.for_each_poller(function(poller)
         client:reset()
         assert.is_true(upstream.has_ended(peer))
         assert.equal("2", ask(running:connect(), "return 2"))
-      end) end
+      end)
 
       it("ends when the response takes longer than response_timeout", function()
         local client = start(APOLOGY .. "Lines.response_timeout = 0.1")
