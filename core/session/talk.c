@@ -17,11 +17,12 @@ bool session_has_heard_all(const struct session *session) { return session->at_e
 
 size_t session_unsent(const struct session *session) { return session->output.size; }
 
-/* What was pushed meanwhile stands before what the step writes next. */
+/* Who listens to the peer has said what it had to say: what was pushed meanwhile stands before what
+ * the step writes next. */
 void session_await(struct session *session, enum session_await what) {
   session->awaits = what & 3;
   session->waits_since = session->now;
-  session_join_later(session);
+  if (what == SESSION_AWAIT_INPUT) session_join_later(session);
 }
 
 void session_note_progress(struct session *session) {
