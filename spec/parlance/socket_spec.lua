@@ -9,6 +9,7 @@ local server = require "support.server"
 local upstream = require "support.upstream"
 
 package.cpath = assert(os.getenv "PARLANCE_BUILD_DIR", "run me through ctest") .. "/lua/?.so;" .. package.cpath
+local harness = require "parlance.harness"
 local simulator = require "parlance.simulator"
 
 -- Debian has lua-redis for other versions of Lua, too, and not for 5.4. It is the same file.
@@ -380,6 +381,41 @@ describe("socket while a script is loaded", function()
 end)
 
 describe("socket in a simulation", function()
+  -- The script asks a store for each line, over a new connection.
+  local ASKING <const> = [[
+    local framing = require "parlance.framing"
+    local socket = require "socket"
+    local Asking = { request_complete = framing.line {}, close_when_done = false }
+    function Asking:make_response()
+      local store, why = socket.connect("127.0.0.1", 6379)
+      if not store then return "ERR " .. why .. "\n" end
+      store:settimeout(2)
+      store:send("GET " .. self.request .. "\r\n")
+      local value, reason, part = store:receive()
+      store:close()
+      return (value or reason .. " after " .. part) .. "\n"
+    end
+    return Asking
+  ]]
+
+  it("meets the upstreams that a spec plays", function()
+    local folder = server.new_folder()
+    server.write_file(folder .. "/asking.lua", ASKING)
+    local store = harness.upstream "127.0.0.1:6379"
+    local asking = harness.open(folder .. "/asking.lua")
+    asking:send "k\n"
+    store:expect("GET k\r\n"):send("v", "\r\n")
+    asking:expect("v\n"):send "l\n"
+    store:expect("GET l\r\n"):send("part"):close()
+    asking:expect("closed after part\n"):send "m\n"
+    store:expect("GET m\r\n"):send "some"
+    harness.advance(2)
+    asking:expect "timeout after some\n"
+    store:refuse()
+    asking:send("n\n"):expect "ERR connection refused\n"
+    harness.close()
+  end)
+
   it("reaches nobody", function()
     local folder = server.new_folder()
     server.write_file(folder .. "/script.lua", [[

@@ -47,6 +47,7 @@ local WORDS <const> = {
   closed = "closed",
   reset = "closed",
   timeout = "timeout",
+  refused = "connection refused",
   name = "host or service not provided, or not known",
 }
 
