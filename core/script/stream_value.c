@@ -290,9 +290,14 @@ static int stream_shutdown(lua_State *state) {
   return 1;
 }
 
-/* stream:close() */
+/* stream:close(), and the end of a <close> variable. What a cancelled task closes is dropped. */
 static int close_stream(lua_State *state) {
-  stream_close(check(state, 1));
+  struct stream *stream = check(state, 1);
+  const struct task *task = gate_of(state)->running;
+  if (task && task->cancel == CANCEL_RAISED)
+    stream_drop(stream);
+  else
+    stream_close(stream);
   lua_pushboolean(state, true);
   return 1;
 }

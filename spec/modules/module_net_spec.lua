@@ -475,6 +475,16 @@ server.for_each_poller(function(poller)
         assert.equal("2", ask(running:connect(), "return 2"))
       end)
 
+      it("is dropped with what is unsent when its task is cancelled, though it is a <close> variable", function()
+        local client, peer = stream "s:write(('x'):rep(20000000)) return 'done'"
+        peer:receive(1)
+        client:reset()
+        server.wait_until("the end", function() return running:log():find("reason=peer_reset", 1, true) end)
+        local _, why, part = peer:receive(20000000)
+        assert.equal("closed", why)
+        assert.is_true(#part < 19999999)
+      end)
+
       it("ends when the response takes longer than response_timeout", function()
         local client = start(APOLOGY .. "Lines.response_timeout = 0.1")
         send(client, "local s = net.connect(UP) return s:read 'l'")
