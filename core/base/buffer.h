@@ -46,7 +46,8 @@ void buffer_commit(struct buffer *buffer, size_t length);
 enum status buffer_append_slow(struct buffer **buffer, const char *bytes, size_t length);
 
 /* Copies bytes to the back. STATUS_NO_MEMORY: the buffer is unchanged. */
-static inline enum status buffer_append(struct buffer **buffer, const char *bytes, size_t length) {
+__attribute__((always_inline)) static inline enum status
+buffer_append(struct buffer **buffer, const char *bytes, size_t length) {
   struct buffer *now = *buffer;
   if (length == 0) return STATUS_OK;
   if (!now || now->capacity - now->end < length) return buffer_append_slow(buffer, bytes, length);
