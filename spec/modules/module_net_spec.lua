@@ -3,6 +3,7 @@
 
 local process = require("parlance_spec").process
 local server = require "support.server"
+local socket = require "socket"
 local upstream = require "support.upstream"
 
 -- A protocol of lines: each is a piece of Lua that is run, and what it returns is answered. UP is the address of the
@@ -683,6 +684,33 @@ server.for_each_poller(function(poller)
         assert.equal('"::1" "127.0.0.1"', ask(client, "return show(table.unpack(net.resolve 'localhost'))"))
         assert.equal('"10.1.2.3"', ask(client, "return show(table.unpack(net.resolve '10.1.2.3'))"))
         assert.equal('"::1"', ask(client, "return show(table.unpack(net.resolve '::1'))"))
+      end)
+
+      it("asks the name server, and connects to what that says", function()
+        local names <close> = setmetatable({ socket = assert(socket.udp()) },
+          { __close = function(self) self.socket:close() end })
+        assert(names.socket:setsockname("127.0.0.1", 0))
+        names.socket:settimeout(server.DEADLINE)
+        local client = start(nil, { "--name-server", "127.0.0.1:" .. select(2, names.socket:getsockname()) })
+        -- Both families are asked for: there is an IPv4 address only.
+        local function serve()
+          for _ = 1, 2 do
+            local query, host, port = assert(names.socket:receivefrom())
+            local name = query:match("^[^\0]*\0", 13)
+            local kind = string.unpack(">I2", query, 13 + #name)
+            local reply = query:sub(1, 2) .. string.pack(">I2I2I2I2I2", 0x8180, 1, kind == 1 and 1 or 0, 0, 0)
+              .. name .. query:sub(13 + #name, 16 + #name)
+            if kind == 1 then reply = reply .. string.pack(">I2I2I2I4s2", 0xc00c, 1, 1, 60, "\127\0\0\1") end
+            names.socket:sendto(reply, host, port)
+          end
+        end
+        send(client, "return show(table.unpack(net.resolve 'upstream.example.'))")
+        serve()
+        assert.equal('"127.0.0.1"', answer(client))
+        send(client, "return net.connect('upstream.example.:' .. UP:match ':(%d+)'):read 'l'")
+        serve()
+        up:accept():send "found\n"
+        assert.equal("found", answer(client))
       end)
 
       it("tells that a name has none", function()
