@@ -76,11 +76,11 @@ local function await(port, name)
   error(name .. " did not come up on port " .. port)
 end
 
----Starts a server on its own core. `command` is a shell command that runs in the foreground.
-function measure.start(name, command, port, folder)
+---Starts a server on its own core, or beside the client. `command` is a shell command that runs in the foreground.
+function measure.start(name, command, port, folder, is_beside_client)
   local log = folder .. "/" .. name:gsub("%W", "_") .. ".log"
   local pid = measure.output(("ulimit -n 20000; cd %s; exec taskset -c %d %s >%s 2>&1 & echo $!")
-    :format(folder, SERVER_CORE, command, log))
+    :format(folder, is_beside_client and CLIENT_CORE or SERVER_CORE, command, log))
   local server = { name = name, pid = pid, port = port, log = log }
   await(port, name)
   return server

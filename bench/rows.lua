@@ -5,6 +5,7 @@
 -- is a goal for our own figure.
 
 local measure = require "measure"
+local servers = require "servers"
 
 local folder = os.getenv("PARLANCE_BENCH_FOLDER")
 local SECONDS <const> = 3
@@ -92,6 +93,19 @@ local function broadcast(subscribers)
   end
 end
 
+---Bytes for each of so many clients whose request, a line, waits for longer than they do.
+local function waiting_memory(clients)
+  return function(server)
+    local before = measure.memory(server)
+    local client <close> = measure.client_start(("%s/load -c %d -s %d %d 'x\\n' 5")
+      :format(folder, clients, SECONDS + 1, server.port))
+    measure.sleep(SECONDS)
+    local memory = (measure.memory(server) - before) / clients
+    client:read("a")
+    return memory
+  end
+end
+
 local GET <const> = "GET / HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n"
 
 return {
@@ -130,6 +144,12 @@ return {
     ours = "parlance, broadcast", { "redis-server" } },
   { "a message to 10,000 subscribers", "us of CPU a delivery", low = true, run = broadcast(10000),
     ours = "parlance, broadcast", { "redis-server", goal = 0.8 } },
+  { "a gateway: a value of 32 bytes of a Redis over HTTP, wrk -t1 -c50", "us of CPU a request", low = true,
+    run = wrk("/greeting", 50), beside = function() return servers.start_redis("greeting", BODY) end,
+    ours = "parlance, gateway",
+    { "nginx, lua-nginx-redis", goal = 0.80 }, { "Node, http and net" } },
+  { "memory of a request that sleeps, 10,000 of them", "bytes", low = true, fresh = true,
+    run = waiting_memory(10000), ours = "parlance, sleep", { "Node, setTimeout" } },
   { "100 busy connections among 10,000, against 100 alone", "requests/s", run = among_idle(9900),
     other_run = among_idle(0), ours = "parlance, framing in C",
     { "parlance, framing in C", goal = 0.95 } },

@@ -14,12 +14,12 @@ local function write(name, text)
   return path
 end
 
-local function parlance(script, environment)
+local function parlance(script, environment, options)
   return {
     program = root .. "/build/release/parlance",
     command = function(port)
-      return ("%s%s/build/release/parlance --log-level error -l 127.0.0.1:%d %s/%s")
-        :format(environment and "env " .. environment .. " " or "", root, port, root, script)
+      return ("%s%s/build/release/parlance --log-level error %s -l 127.0.0.1:%d %s/%s")
+        :format(environment and "env " .. environment .. " " or "", root, options or "", port, root, script)
     end,
   }
 end
@@ -63,6 +63,33 @@ servers["parlance, redis"] = parlance("protocols/redis.lua")
 servers["parlance, hello"] = parlance("bench/peers/hello.lua")
 servers["parlance, broadcast"] = parlance("bench/peers/broadcast.lua")
 servers["parlance, files"] = parlance("protocols/http.lua", "PARLANCE_ROOT=" .. (folder or "") .. "/files")
+
+servers["parlance, sleep"] = parlance("bench/peers/sleep.lua")
+
+-- The Redis that gateways ask runs beside the client: see servers.start_redis().
+local REDIS <const> = (folder or "") .. "/redis.socket"
+servers["parlance, gateway"] = parlance("protocols/gateway.lua", nil, "--set redis=unix:" .. REDIS)
+servers["nginx, lua-nginx-redis"] = nginx(([[content_by_lua_block {
+  local redis = require("nginx.redis"):new()
+  redis:set_timeout(2000)
+  assert(redis:connect("unix:%s"))
+  local value = assert(redis:get(ngx.var.uri:sub(2)))
+  redis:set_keepalive(60000, 64)
+  ngx.header.content_type = "application/octet-stream"
+  ngx.header.content_length = #value
+  ngx.print(value)
+}]]):format(REDIS))
+servers["nginx, lua-nginx-redis"].package = "nginx libnginx-mod-http-lua lua-nginx-redis"
+servers["Node, http and net"] = {
+  program = "node",
+  package = "nodejs",
+  command = function(port) return ("node %s/bench/peers/gateway.js %d %s"):format(root, port, REDIS) end,
+}
+servers["Node, setTimeout"] = {
+  program = "node",
+  package = "nodejs",
+  command = function(port) return ("node %s/bench/peers/sleep.js %d"):format(root, port) end,
+}
 
 servers["bare C, epoll"] = {
   program = "cc",
@@ -131,6 +158,15 @@ servers["nginx, files"] = nginx("root " .. (folder or "") .. "/files;")
 function servers.is_here(name)
   local server = servers[name]
   return measure.has(server.program) and (not server.module or (pcall(require, server.module)))
+end
+
+---Starts the Redis that gateways ask, with one key.
+function servers.start_redis(key, value)
+  local port = measure.free_port()
+  local command = servers["redis-server"].command(port) .. " --unixsocket " .. REDIS
+  local redis = measure.start("redis-server", command, port, folder, true)
+  measure.output(("redis-cli -s %s set %s %s"):format(REDIS, key, value))
+  return redis
 end
 
 ---Starts the server of that name on a free port. If `wrapper` is given, it is the command that runs the server.
