@@ -31,7 +31,9 @@ local DOORS <const> = {
   modules = { "modules.h" },
   reload = { "reload.h", "searcher.h" },
   simulator = { "program.h" },
-  io = { "address.h", "child.h", "network.h", "poller.h", "resolver.h", "signals.h", "socket.h" },
+  io = {
+    "address.h", "child.h", "network.h", "poller.h", "processes.h", "resolver.h", "signals.h", "socket.h",
+  },
   watch = { "watcher.h" },
   server = { "server.h" },
   cli = {},
@@ -41,7 +43,7 @@ local DOORS <const> = {
 local INNER_DOORS <const> = {
   modules = {
     "client.h", "file_value.h", "framing_value.h", "kept.h", "replaced.h", "script_internal.h", "stream_value.h",
-    "task.h",
+    "subprocess.h", "task.h",
   },
   reload = {
     "ban.h", "client.h", "file_value.h", "gate.h", "generation.h", "memory.h", "module_names.h",

@@ -233,6 +233,7 @@ static int run(const struct options *options, struct served *served, struct worl
   const char *why;
   struct server_options server_options = options->server;
   server_options.world = world;
+  server_options.environment = environ;
   server_options.max_connections = connection_capacity();
   if (server_options.max_buffered == BUFFERED_NOT_GIVEN)
     server_options.max_buffered = default_buffered();

@@ -7,6 +7,7 @@
 #include "modules/module_framing.h"
 #include "modules/module_net.h"
 #include "modules/module_parlance.h"
+#include "modules/module_process.h"
 #include "modules/sandbox.h"
 #include "modules/simulated_globals.h"
 #include "script/script_internal.h"
@@ -38,6 +39,8 @@ void modules_open(lua_State *state, const struct script_options *options, const 
   luaL_requiref(state, "parlance.files", module_files_open, 0);
   lua_pop(state, 1);
   luaL_requiref(state, "parlance.net", module_net_open, 0);
+  lua_pop(state, 1);
+  luaL_requiref(state, "parlance.process", module_process_open, 0);
   lua_pop(state, 2);
   if (options->modules) preload_socket(state);
   if (options->clock) simulated_globals_install(state, options->clock, options->chance);

@@ -24,6 +24,12 @@ struct tasks {
   struct log_limit failures; /* Limits the lines about tasks that fail. */
 };
 
+/* The programs of a script: see subprocess.h. */
+struct subprocesses {
+  struct subprocess *first;
+  struct log_limit lines; /* Limits the lines that they write to the log. */
+};
+
 /* The state of collector.c, which collects Lua's garbage in small steps while no request waits. */
 struct collector {
   bool is_dirty;     /* The script was called after the last collection began. */
@@ -48,7 +54,8 @@ struct script {
   struct world *world;    /* The loop's; `own_world` if there is none. */
   struct world own_world; /* Nobody runs it. */
   struct stream *streams; /* All of them: see stream.h. */
-  struct kept *kept;      /* Channels that streams have given back: see kept.h. */
+  struct subprocesses subprocesses;
+  struct kept *kept; /* Channels that streams have given back: see kept.h. */
   struct script_asked asked;
   struct reload *reload; /* The state of reload/reload.c, owned by Lua; NULL before loading. */
   char name[NAME_MAX_LENGTH];

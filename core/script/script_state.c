@@ -26,6 +26,7 @@
 #include "script/stream.h"
 #include "script/stream_value.h"
 #include "script/string_seed.h"
+#include "script/subprocess.h"
 #include "script/talk.h"
 #include "script/task.h"
 #include "script/task_handle.h"
@@ -247,6 +248,7 @@ void script_destroy(struct script *script) {
   task_free_pool(&script->gate);
   gate_close(&script->gate);
   stream_free_all(script);
+  subprocess_free_all(script);
   kept_free_all(script);
   world_deinit(&script->own_world);
   subscriptions_deinit(&script->subscriptions);

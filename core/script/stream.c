@@ -41,6 +41,7 @@ static void unlink_and_free(struct stream *stream) {
   if (stream->next) stream->next->previous = stream->previous;
   buffer_free(&stream->input);
   buffer_free(&stream->output);
+  if (stream->whole) stream->whole->on_freed(stream->whole, stream);
   free(stream);
 }
 
@@ -196,12 +197,17 @@ static void give_up(struct timer *timer) {
 
 void stream_note(struct stream *stream) { ready_add(&stream->script->world->ready, &stream->turn); }
 
+static void note_close(struct stream *stream) {
+  stream->is_closed = true;
+  owned_take(&stream->owned);
+  if (stream->whole) stream->whole->on_closed(stream->whole, stream);
+}
+
 /* Without a timer nothing would end it. */
 void stream_close(struct stream *stream) {
   struct timer_heap *timers = &stream->script->world->timers;
   if (stream->is_closed) return;
-  stream->is_closed = true;
-  owned_take(&stream->owned);
+  note_close(stream);
   int64_t until = script_now(stream->script) + LINGER_TIME;
   if (stream->channel && timer_set(timers, &stream->linger, until) != STATUS_OK)
     stream->is_dropped = true;
@@ -209,9 +215,14 @@ void stream_close(struct stream *stream) {
 }
 
 void stream_drop(struct stream *stream) {
-  stream->is_closed = stream->is_dropped = true;
-  owned_take(&stream->owned);
+  stream->is_dropped = true;
+  if (!stream->is_closed) note_close(stream);
   stream_note(stream);
+}
+
+void stream_give(struct stream *stream) {
+  owned_take(&stream->owned);
+  if (stream->whole) stream->whole->on_given(stream->whole, stream);
 }
 
 struct channel *stream_take_channel(struct stream *stream) {

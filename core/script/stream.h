@@ -21,7 +21,17 @@
 #include "script/reading.h"
 
 struct script;
+struct stream;
 struct task;
+
+/* What a stream is a part of, which is told of its life. A member of the struct that it belongs to
+ * (intrusive). None of the functions may free the stream. */
+struct stream_whole {
+  /* A response has the stream from now on, and no task. */
+  void (*on_given)(struct stream_whole *whole, struct stream *stream);
+  void (*on_closed)(struct stream_whole *whole, struct stream *stream);
+  void (*on_freed)(struct stream_whole *whole, const struct stream *stream);
+};
 
 /* A writer waits while more than the first is unsent, until it is no more than the second. */
 enum { STREAM_HIGH_WATER = 256 * 1024, STREAM_LOW_WATER = 64 * 1024 };
@@ -33,7 +43,8 @@ struct stream {
   struct timer linger; /* When a closed stream is given up. */
   struct owned owned;
   struct script *script;
-  struct stream *next; /* In the list of the script. */
+  struct stream_whole *whole; /* NULL: it is a part of nothing. */
+  struct stream *next;        /* In the list of the script. */
   struct stream *previous;
   struct channel *channel; /* NULL: it is not connected yet, or not any more. */
   struct buffer *input;
@@ -71,6 +82,9 @@ struct stream *stream_create(struct script *script, const char *address);
 
 /* The stream gets a channel. */
 void stream_open(struct stream *stream, struct channel *channel);
+
+/* The task does not own it any more, but a response. */
+void stream_give(struct stream *stream);
 
 /* Has the stream take a turn, in which it does what was noted. */
 void stream_note(struct stream *stream);

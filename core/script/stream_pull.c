@@ -74,7 +74,7 @@ struct stream *stream_pull_of(lua_State *state, int index) {
   return stream;
 }
 
-void stream_pull_give(struct stream *stream) { owned_take(&stream->owned); }
+void stream_pull_give(struct stream *stream) { stream_give(stream); }
 
 void stream_pull_release(struct stream *stream) {
   if (!stream->is_closed) stream_drop(stream);

@@ -31,7 +31,8 @@ static bool service_is_full(const struct service *service) {
 /* A response must not fail because slow peers hold the descriptors of their files. So each
  * connection of a service that sends files counts as two descriptors. */
 static bool server_is_full(const struct server *server) {
-  size_t descriptors = server->more_files + io_network_descriptors(server->network);
+  size_t descriptors = server->more_files + io_network_descriptors(server->network) +
+                       io_processes_descriptors(server->processes);
   for (const struct service *service = server->services; service; service = service->next)
     descriptors += service->connections * (service->has_files ? 2 : 1);
   return descriptors >= server->max_connections;

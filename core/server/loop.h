@@ -10,6 +10,7 @@
 #include "base/world.h"
 #include "io/network.h"
 #include "io/poller.h"
+#include "io/processes.h"
 #include "io/resolver.h"
 #include "server/service.h"
 #include "session/session.h"
@@ -104,6 +105,7 @@ struct server {
   struct poller *poller;
   struct resolver *resolver;                 /* NULL: names of peers are not looked up. */
   struct io_network *network;                /* Of the world. */
+  struct io_processes *processes;            /* Of the world. */
   struct watcher *watcher;                   /* NULL: files are not watched. */
   struct recording_writer *recording_writer; /* NULL: conversations are not recorded. */
   struct event_handler changes;              /* The poller event of the watcher. */

@@ -114,6 +114,11 @@ enum status server_create(const struct server_options *options, struct server **
     status =
         io_network_create(server->poller, server->world, options->name_server, &server->network);
   }
+  if (status == STATUS_OK) {
+    *why = "processes";
+    status = io_processes_create(server->poller, server->world, options->environment,
+                                 &server->processes);
+  }
   if (status == STATUS_OK && options->record) {
     *why = "folder for transcripts";
     status = recording_writer_create(options->record, &server->recording_writer);
@@ -260,6 +265,7 @@ static enum status turn(struct server *server, int wait_ms, size_t *count) {
   migrate_slice(server);
   connection_free_ended(server);
   if (io_network_free_closed(server->network)) server->has_room_again = true;
+  if (io_processes_free_ended(server->processes)) server->has_room_again = true;
   if (server->has_room_again) listener_resume(server);
   return STATUS_OK;
 }
@@ -358,6 +364,7 @@ void server_destroy(struct server *server) {
     poller_remove(server->poller, server->recording_writer->event);
     recording_writer_destroy(server->recording_writer);
   }
+  io_processes_destroy(server->processes);
   io_network_destroy(server->network);
   if (server->resolver) resolver_destroy(server->resolver);
   reloads_end(server);

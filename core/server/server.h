@@ -27,9 +27,10 @@ struct server_options {
   int64_t drain_timeout;  /* ms for the requests in hand when the server stops; 0: no limit */
   int keepalive;          /* s without a word before a TCP peer is asked for a sign; 0: never */
   bool resolve_names;     /* look up the names of peers */
-  const char *name_server; /* "host:port" to ask for them, or NULL for the system's */
-  bool watches;            /* reload a service when its files change; else only at SIGHUP */
-  const char *record;      /* the folder that conversations are written to, or NULL */
+  const char *name_server;  /* "host:port" to ask for them, or NULL for the system's */
+  bool watches;             /* reload a service when its files change; else only at SIGHUP */
+  char *const *environment; /* of programs that scripts run: "NAME=VALUE" strings, and NULL */
+  const char *record;       /* the folder that conversations are written to, or NULL */
 };
 
 /* Whether conversations can be written to the folder; one that is not there is made. False: errno

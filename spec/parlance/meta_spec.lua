@@ -21,6 +21,7 @@ local MODULES <const> = {
   ["parlance.framing"] = "lua/parlance/meta/framing.lua",
   ["parlance.files"] = "lua/parlance/meta/files.lua",
   ["parlance.net"] = "lua/parlance/meta/net.lua",
+  ["parlance.process"] = "lua/parlance/meta/process.lua",
   ["parlance.http"] = "lua/parlance/http.lua",
   ["parlance.socket"] = "lua/parlance/meta/socket.lua",
   ["parlance.http.conditions"] = "lua/parlance/http/conditions.lua",
