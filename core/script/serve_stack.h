@@ -1,4 +1,4 @@
-/* serve_stack.h: where the values of an entry stand that serves a session. For serve.c and
+/* serve_stack.h: where the values of an entry stand that serves a session. For serve_loop.c and
  * verdict.c. */
 #ifndef SCRIPT_SERVE_STACK_H
 #define SCRIPT_SERVE_STACK_H
