@@ -42,8 +42,8 @@ local DOORS <const> = {
 -- What the two rooms that are built into a Lua state may include of script/ besides.
 local INNER_DOORS <const> = {
   modules = {
-    "client.h", "file_value.h", "framing_value.h", "kept.h", "replaced.h", "script_internal.h", "stream_value.h",
-    "subprocess.h", "task.h",
+    "client.h", "file_value.h", "finalizers.h", "framing_value.h", "kept.h", "replaced.h", "script_internal.h",
+    "stream_value.h", "subprocess.h", "task.h",
   },
   reload = {
     "ban.h", "client.h", "file_value.h", "gate.h", "generation.h", "memory.h", "module_names.h",

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "script/finalizers.h"
 #include "script/script_internal.h"
 #include "script/stream_value.h"
 #include "script/task.h"
@@ -122,6 +123,10 @@ static int collect(lua_State *state) {
   struct subprocess **value = luaL_checkudata(state, 1, class_name);
   struct subprocess *child = *value;
   if (!child) return 0;
+  if (!finalizers_are_running(state)) {
+    subprocess_close(child, false);
+    return 0;
+  }
   *value = NULL;
   subprocess_forget_value(child);
   return 0;

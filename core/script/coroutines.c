@@ -68,7 +68,7 @@ static bool reset(lua_State *state, lua_State *coroutine, int *status) {
 }
 
 /* What resume() returns instead of a number of results. */
-enum { FAILED = -1, WAITS = -2 };
+enum { FAILED = -1, WAITS = -2, PASSED_ON = -3 };
 
 /* Moves the results of a coroutine to `state`. Returns their number, or FAILED. */
 static int take_results(lua_State *state, lua_State *coroutine, int results) {
@@ -90,12 +90,13 @@ static void close_cancelled(lua_State *state, lua_State *coroutine) {
 }
 
 /* Runs the coroutine with `arguments` values from its top. Returns the number of results, which
- * are then on the top of `state`; FAILED, with the error there; or WAITS: a wait is in the
- * coroutine, and `state` must be suspended, too. */
+ * are then on the top of `state`; FAILED or PASSED_ON, with the error there; or WAITS: a wait is in
+ * the coroutine, and `state` must be suspended, too. */
 static int run(lua_State *state, lua_State *coroutine, int arguments) {
   struct gate *gate = gate_of(state);
   struct resuming resuming = {state, gate->chain};
   int results = 0;
+  bool was_unwinding = task_is_unwinding(gate);
   gate->chain = &resuming;
   lua_State *outer = watchdog_switch(coroutine);
   int status = lua_resume(coroutine, state, arguments, &results);
@@ -108,8 +109,9 @@ static int run(lua_State *state, lua_State *coroutine, int arguments) {
   if (status == LUA_OK || status == LUA_YIELD) return take_results(state, coroutine, results);
   if (watchdog_is_stopping()) gate_mark(coroutine, GATE_STOPPED);
   lua_xmove(coroutine, state, 1);
-  if (task_is_passed_on(state, -1)) close_cancelled(state, coroutine);
-  return FAILED;
+  if (!task_is_passed_on(state, -1, was_unwinding)) return FAILED;
+  close_cancelled(state, coroutine);
+  return PASSED_ON;
 }
 
 /* Resumes with `arguments` values from the top of `state`: see run(). */
@@ -150,7 +152,7 @@ static int resume_again(lua_State *state, int status, lua_KContext base) {
 /* What coroutine.resume returns. */
 static int finish_resume(lua_State *state, int results) {
   if (results == WAITS) return lua_yieldk(state, 0, lua_gettop(state), resume_again);
-  if (results == FAILED && task_is_passed_on(state, -1)) return lua_error(state);
+  if (results == PASSED_ON) return lua_error(state);
   lua_pushboolean(state, results >= 0);
   lua_insert(state, results >= 0 ? -(results + 1) : -2);
   return results >= 0 ? results + 1 : 2;
@@ -173,7 +175,7 @@ static int call_wrapped_again(lua_State *state, int status, lua_KContext base) {
 static int finish_wrapped(lua_State *state, lua_State *coroutine, int results) {
   if (results == WAITS) return lua_yieldk(state, 0, lua_gettop(state), call_wrapped_again);
   if (results >= 0) return results;
-  if (task_is_passed_on(state, -1)) return lua_error(state);
+  if (results == PASSED_ON) return lua_error(state);
   int status = lua_status(coroutine);
   /* A coroutine that was stopped is not closed: the error stays as it is. */
   if (status != LUA_OK && status != LUA_YIELD && !refusal(coroutine)) {
@@ -207,6 +209,7 @@ static int coroutine_close(lua_State *state) {
   if (coroutine == state) return luaL_error(state, "cannot close a running coroutine");
   if (lua_status(coroutine) == LUA_OK && lua_getstack(coroutine, 0, &frame))
     return luaL_error(state, "cannot close a normal coroutine");
+  bool was_unwinding = task_is_unwinding(gate_of(state));
   int status;
   if (!reset(state, coroutine, &status)) {
     lua_pushboolean(state, 0);
@@ -216,7 +219,7 @@ static int coroutine_close(lua_State *state) {
   lua_pushboolean(state, status == LUA_OK);
   if (status == LUA_OK) return 1;
   lua_xmove(coroutine, state, 1);
-  return task_is_passed_on(state, -1) ? lua_error(state) : 2;
+  return task_is_passed_on(state, -1, was_unwinding) ? lua_error(state) : 2;
 }
 
 /* In the coroutine of a task nobody would resume. */
@@ -254,10 +257,18 @@ static int coroutine_status(lua_State *state) {
 
 /* ---- pcall, xpcall ------------------------------------------------------------------------- */
 
-/* What stands above `skipped` values are the results; after an error, its value is on the top. */
-static int finish_pcall(lua_State *state, int status, lua_KContext skipped) {
-  if (status == LUA_OK || status == LUA_YIELD) return lua_gettop(state) - (int)skipped;
-  if (task_is_passed_on(state, -1)) return lua_error(state);
+/* In the context of pcall: how many values stand below the results, and this if the task was
+ * unwinding when pcall was called. */
+enum { SKIPPED = 0xff, WAS_UNWINDING = 0x100 };
+
+static lua_KContext context_of(lua_State *state, int skipped) {
+  return skipped | (task_is_unwinding(gate_of(state)) ? WAS_UNWINDING : 0);
+}
+
+/* After an error, its value is on the top. */
+static int finish_pcall(lua_State *state, int status, lua_KContext context) {
+  if (status == LUA_OK || status == LUA_YIELD) return lua_gettop(state) - (int)(context & SKIPPED);
+  if (task_is_passed_on(state, -1, (context & WAS_UNWINDING) != 0)) return lua_error(state);
   lua_pushboolean(state, false);
   lua_insert(state, -2);
   return 2;
@@ -278,13 +289,14 @@ static int protected_call(lua_State *state) {
   check_depth(state);
   lua_pushboolean(state, true);
   lua_insert(state, 1);
-  int status = lua_pcallk(state, lua_gettop(state) - 2, LUA_MULTRET, 0, 0, finish_pcall);
-  return finish_pcall(state, status, 0);
+  lua_KContext context = context_of(state, 0);
+  int status = lua_pcallk(state, lua_gettop(state) - 2, LUA_MULTRET, 0, context, finish_pcall);
+  return finish_pcall(state, status, context);
 }
 
 /* The message handler of xpcall. The upvalue is the script's. */
 static int handle_error(lua_State *state) {
-  if (task_is_passed_on(state, 1)) return 1;
+  if (task_is_passed_on(state, 1, true)) return 1;
   lua_pushvalue(state, lua_upvalueindex(1));
   lua_insert(state, 1);
   lua_call(state, lua_gettop(state) - 1, LUA_MULTRET);
@@ -302,8 +314,9 @@ static int protected_call_with(lua_State *state) {
   lua_pushboolean(state, true);
   lua_pushvalue(state, 1);
   lua_rotate(state, 3, 2);
-  int status = lua_pcallk(state, arguments, LUA_MULTRET, 2, 2, finish_pcall);
-  return finish_pcall(state, status, 2);
+  lua_KContext context = context_of(state, 2);
+  int status = lua_pcallk(state, arguments, LUA_MULTRET, 2, context, finish_pcall);
+  return finish_pcall(state, status, context);
 }
 
 void coroutines_install(lua_State *state) {

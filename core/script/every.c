@@ -107,10 +107,16 @@ static void expire(struct timer *timer) {
   struct every *every = (struct every *)((char *)timer - offsetof(struct every, timer));
   struct script *script = every->handle.generation->script;
   (void)timer_set(&script->world->timers, timer, CLOCK_NEVER);
+  /* A finalizer may cancel it while the task is made. */
+  lua_rawgeti(script->gate.main, LUA_REGISTRYINDEX, every->handle.reference);
   struct task *task = task_take(&script->gate);
-  if (task)
+  bool is_cancelled = every->handle.generation == NULL;
+  lua_pop(script->gate.main, 1);
+  if (task && is_cancelled)
+    task_give(task, GATE_OK);
+  else if (task)
     run(every, task);
-  else {
+  else if (!is_cancelled) {
     task_handle_log_lack(&every->handle);
     schedule_next(every);
   }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "script/ban.h"
+#include "script/finalizers.h"
 #include "script/script_internal.h"
 #include "script/task.h"
 
@@ -273,8 +274,10 @@ static void free_items(struct waiter *list) {
   waiter_init_list(list);
 }
 
+/* A script may have got hold of this function and call it itself: then it does nothing. */
 static int collect(lua_State *state) {
   struct queue *queue = check(state);
+  if (!finalizers_are_running(state)) return 0;
   free_items(&queue->items);
   free_items(&queue->pending);
   free_items(&queue->refused);

@@ -52,6 +52,8 @@ static enum gate_result run_task(struct generation *generation, struct session *
     session_suspend(session, task);
   } else if (result == GATE_OK && generation->resting_count < RESTING_MAX) {
     task->session = NULL;
+    task->cancel = CANCEL_NONE;
+    task->unwinds_to = NULL;
     task->next = generation->resting;
     generation->resting = task;
     generation->resting_count++;

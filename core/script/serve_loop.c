@@ -348,7 +348,11 @@ static int go_on_after(lua_State *state, int status, lua_KContext step) {
   struct task *task = lua_touserdata(state, TASK);
   (void)status;
   memory_use_server_reserve(&task->generation->script->memory, true);
-  finish(state, task->generation, task->session, (enum session_step)step);
+  if (task->cancel == CANCEL_RAISED) { /* A C function has caught the error of the cancel. */
+    task->cancel = CANCEL_NONE;
+    session_cancelled(task->session);
+  } else
+    finish(state, task->generation, task->session, (enum session_step)step);
   lua_settop(state, TOP);
   owned_end_all(task, false);
   return do_steps(state, task, false);

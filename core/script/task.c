@@ -76,6 +76,7 @@ void task_give(struct task *task, enum gate_result result) {
   }
   lua_settop(task->coroutine, 0);
   task->cancel = CANCEL_NONE;
+  task->unwinds_to = NULL;
   task->was_stopped = task->is_interrupted = task->is_new = false;
   task->session = NULL;
   task->handle = NULL;
@@ -246,14 +247,17 @@ bool task_is_stopped(const struct gate *gate) {
   return watchdog_is_stopping() || (gate->running && gate->running->was_stopped);
 }
 
-bool task_is_passed_on(lua_State *state, int index) {
+bool task_is_unwinding(const struct gate *gate) { return is_cancelled(gate); }
+
+bool task_is_passed_on(lua_State *state, int index, bool was_unwinding) {
   struct gate *gate = gate_of(state);
   if (watchdog_is_unwinding() || (gate->running && gate->running->was_stopped)) return true;
-  return is_cancelled(gate) && lua_touserdata(state, index) == gate->cancelled;
+  if (!is_cancelled(gate)) return false;
+  return !was_unwinding || lua_touserdata(state, index) == gate->cancelled;
 }
 
 int task_handle_error(lua_State *state) {
-  if (!task_is_passed_on(state, 1)) gate_keep_error(gate_of(state), state, 1, false);
+  if (!task_is_passed_on(state, 1, true)) gate_keep_error(gate_of(state), state, 1, false);
   return 1;
 }
 

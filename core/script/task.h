@@ -137,9 +137,14 @@ void task_cancel(struct task *task);
 /* Whether the running call was stopped by the watchdog. */
 bool task_is_stopped(const struct gate *gate);
 
-/* Whether the error at index is that of the cancelled task that runs, or that of a call that the
- * watchdog stops: it must be raised again. */
-bool task_is_passed_on(lua_State *state, int index);
+/* Whether the running task is cancelled, or what it does within a deadline, and the error of that
+ * is on its way up. */
+bool task_is_unwinding(const struct gate *gate);
+
+/* Whether the error at index, which a call has raised, must be raised again: the watchdog stops the
+ * call, or the task is unwinding. `was_unwinding`: it was so when the call began, that is in a
+ * variable that is closed. There other errors can be caught. */
+bool task_is_passed_on(lua_State *state, int index, bool was_unwinding);
 
 /* The message handler of calls from a task: keeps the error with its traceback in gate->error. */
 int task_handle_error(lua_State *state);

@@ -163,7 +163,7 @@ static bool is_awaited(const struct task_handle *handle) {
 int task_handle_failed(lua_State *state) {
   struct gate *gate = gate_of(state);
   struct task_handle *handle = gate->running->handle;
-  if (task_is_passed_on(state, 1)) return 1;
+  if (task_is_passed_on(state, 1, true)) return 1;
   gate_keep_error(gate, state, 1, false);
   if (is_awaited(handle)) return 1;
   log_failure(handle->generation->script, handle, REASON_SCRIPT_ERROR);
@@ -177,7 +177,7 @@ static void note_failure(lua_State *state, struct task_handle *handle, int statu
   struct gate *gate = &script->gate;
   enum reason reason = REASON_SCRIPT_ERROR;
   bool was_stopped = task_is_stopped(gate);
-  if (!was_stopped && task_is_passed_on(state, -1)) {
+  if (!was_stopped && task_is_passed_on(state, -1, true)) {
     handle->end = TASK_CANCELLED;
     return;
   }

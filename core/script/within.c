@@ -56,14 +56,15 @@ static int finish(lua_State *state, int status, lua_KContext context) {
   (void)context;
   end(within);
   if (status == LUA_OK || status == LUA_YIELD) {
+    if (task->unwinds_to == within) task->unwinds_to = NULL;
     lua_pushboolean(state, true);
     lua_replace(state, 2);
     return lua_gettop(state) - 1;
   }
   bool is_mine = task->unwinds_to == within;
-  bool is_passed_on = task_is_passed_on(state, -1);
+  bool is_cancel = lua_touserdata(state, -1) == task->gate->cancelled;
   if (is_mine) task->unwinds_to = NULL;
-  if (is_mine && is_passed_on && !task_is_passed_on(state, -1))
+  if (is_mine && is_cancel && !task_is_passed_on(state, -1, false))
     return task_push_failure(state, "timeout");
   return lua_error(state);
 }

@@ -143,8 +143,10 @@ enum push_result session_close(struct session *session, const char *why) {
   if (why && !(session->closed_with = strdup(why))) return PUSH_NO_MEMORY;
   if (!session->running)
     ask_to_close(session, CLOSES_GENTLY);
-  else if (session->state == STATE_READING) /* A stream of a response is pulled. */
+  else if (session->state == STATE_READING && session_must_pull(session)) /* A stream is pulled. */
     session_begin_close(session, REASON_CLOSED);
+  else if (session->state == STATE_READING) /* A finalizer, while the handler is asked. */
+    ask_to_close(session, CLOSES_GENTLY);
   else
     session->closes_after = session->noted = true;
   return PUSH_QUEUED;
@@ -160,6 +162,7 @@ void session_obey_close(struct session *session) {
   session->closes = CLOSES_NOT;
   if (session->state >= STATE_CLOSING) return;
   if (how == CLOSES_GENTLY) {
+    session_join_later(session);
     struct piece *streams = output_take_streams(&session->output);
     session_begin_close(session, REASON_CLOSED);
     session_release_pieces(session, streams);

@@ -316,8 +316,10 @@ void session_set_response_timeout(struct session *session, int64_t timeout) {
 }
 
 void session_cancelled(struct session *session) {
-  session->queueing = false;
-  if (session->state != session->waits_in) return; /* Something else has ended it. */
+  if (session->state != session->waits_in) { /* Something else has ended it. */
+    session->queueing = false;
+    return;
+  }
   session_fail(session, REASON_RESPONSE_TIMEOUT,
                "the response waited for longer than response_timeout");
 }

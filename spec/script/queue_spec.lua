@@ -19,6 +19,11 @@ describe("parlance.queue", function()
       return listed(ok, q:pop(), q:pop(), q:pop())]])
   end)
 
+  it("is not emptied by a script that calls its finalizer", function()
+    start(TAKE)
+    assert.equal("1", ask "q:push(1) getmetatable(q).__gc(q) return listed(q:pop())")
+  end)
+
   it("gives every kind of value but nil", function()
     start(TAKE)
     assert.equal("true", ask [[

@@ -310,6 +310,47 @@ describe("a script that waits", function()
       assert.equal("", logged())
     end)
 
+    for name, catch in pairs {
+      pcall = "pcall(held)",
+      ["coroutine.resume"] = "coroutine.resume(coroutine.create(held))",
+      ["coroutine.wrap"] = "pcall(coroutine.wrap(held))",
+    } do
+      it("also if a variable that it closes raises another error, within " .. name, function()
+        start "Lines.response_timeout = 1"
+        send([[local function held()
+          local x <close> = setmetatable({}, { __close = function()
+            note(tostring((pcall(error, 'caught within')))) error 'another' end })
+          sleep(10)
+        end ]] .. catch .. " note 'escaped' return 'escaped'")
+        script:advance(1)
+        assert.equal("", answer())
+        assert.is_true(session:finished())
+        assert.equal("1 false", noted())
+        local next_one = script:open()
+        assert.equal("", ask("return select('#', sleep(0.5))", next_one))
+        script:advance(0.5)
+        assert.equal("0", answer(next_one))
+      end)
+    end
+
+    it("in a function of a response, also if a variable that it closes raises another error", function()
+      start [[
+        Lines.response_timeout = 1
+        function Lines:make_response()
+          return { "a", function()
+            pcall(function()
+              local x <close> = setmetatable({}, { __close = function() error 'another' end })
+              sleep(10)
+            end)
+            return 'escaped'
+          end }
+        end]]
+      send "x"
+      script:advance(1)
+      assert.equal("a", session:take())
+      assert.is_true(session:finished())
+    end)
+
     it("before handle_close is called", function()
       start "function Lines:handle_close(why) note('closed', why) end"
       send "local x <close> = setmetatable({}, { __close = function() note 'x' end }) sleep(10)"

@@ -16,6 +16,22 @@ describe("parlance.within", function()
     assert.is_nil(lines.logged():match "%S")
   end)
 
+  it("is over also if a variable that is closed raises another error", function()
+    start()
+    send [[
+      local got = listed(pcall(parlance.within, 1, function()
+        pcall(function()
+          local x <close> = setmetatable({}, { __close = function() error('another', 0) end })
+          sleep(10)
+        end)
+        return 'escaped'
+      end))
+      return got .. ' ' .. select('#', sleep(1))]]
+    lines.advance(1)
+    lines.advance(1)
+    assert.equal("false another 0", answer())
+  end)
+
   it("cancels what the function does when the time is over, and goes on behind", function()
     start()
     send [[

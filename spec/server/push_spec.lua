@@ -94,7 +94,7 @@ server.for_each_poller(function(poller)
   end)
 
   it("ends a peer that takes nothing of what it was sent within write_timeout", function()
-    local running = start("P.write_timeout = 0.2", "--max-unsent", "64M")
+    local running = start("P.write_timeout = 1", "--max-unsent", "64M")
     local one = connect(running, 1)
     connect(running, 2)
     assert.equal("true\n", ask(one, "return clients[2]:send(('x'):rep(60000000))"))
