@@ -1,9 +1,9 @@
 -- parlance.connections(), the clients that are connected.
 
-local waiting = require "support.waiting"
+local line_protocol = require "support.line_protocol"
 
 describe("parlance.connections", function()
-  local lines = waiting.lines()
+  local lines = line_protocol.simulate()
   local start, ask, send = lines.start, lines.ask, lines.send
 
   local NAMES <const> = [[

@@ -1,9 +1,9 @@
 -- parlance.lock(), which one task holds at a time.
 
-local waiting = require "support.waiting"
+local line_protocol = require "support.line_protocol"
 
 describe("parlance.lock", function()
-  local lines = waiting.lines()
+  local lines = line_protocol.simulate()
   local start, ask, send, answer = lines.start, lines.ask, lines.send, lines.answer
 
   -- hold(name, seconds) holds the lock for so long.

@@ -1,71 +1,32 @@
 -- self:send() and self:close(), in simulated time: from where they may be called, what goes first, and what is refused.
 
-local server = require "support.server"
-local simulator = require "parlance.simulator"
-local tree = require "support.tree"
+local line_protocol = require "support.line_protocol"
 
--- A protocol of lines: each is a piece of Lua that is run, and what it returns is answered. `clients` has all
--- connections by their number, and `ended` the reasons why they were closed.
-local function protocol(rest)
-  return ([[
-    local framing = require "parlance.framing"
-    parlance = require "parlance"
-    sleep = parlance.sleep
+-- `clients` has all connections by their number, and `ended` the reasons why they were closed.
+local SETUP <const> = [[
     clients, ended = {}, {}
-    function said(...) return table.concat({ tostring(...), select(2, ...) }, " ") end
-    function why(f) return (select(2, pcall(f))) end
-    local Lines = { close_when_done = false, request_complete = framing.line { max = 10000 }, idle_timeout = 0 }
     function Lines:handle_connect() clients[#clients + 1] = self end
-    function Lines:make_response()
-      local answer = (assert(load("local self = ... " .. self.request))(self))
-      if type(answer) == "table" or type(answer) == "function" then return answer end
-      return tostring(answer) .. "\n"
-    end
-    function Lines:handle_close(why) ended[#ended + 1] = why end
-    %s
-    return Lines]]):format(rest or "")
-end
+    function Lines:handle_close(why) ended[#ended + 1] = why end ]]
 
 describe("a connection", function()
-  local folder, script, one, other
-
-  local function load(rest, options)
-    folder:add("protocol.lua", protocol(rest))
-    options = options or {}
-    options.modules = server.SOURCE .. "/lua"
-    script = assert(simulator.load(folder.path .. "/protocol.lua", options))
-  end
+  local lines = line_protocol.simulate()
+  local logged = lines.logged
+  local script, one, other
 
   local function start(rest, options)
-    load(rest, options)
-    one, other = script:open(), script:open()
+    script, one = lines.start(SETUP .. (rest or ""), options)
+    other = script:open()
     one:take()
     other:take()
   end
 
-  local function send(to, line) to:receive((line:gsub("\n", " ")) .. "\n") end
+  local function edit(rest) return lines.edit(SETUP .. rest) end
+  local function send(to, code) lines.send(code, to) end
 
-  local function ask(to, line)
-    send(to, line)
+  local function ask(to, code)
+    send(to, code)
     return to:take()
   end
-
-  local function logged()
-    local texts = {}
-    for place, line in ipairs((simulator.log())) do texts[place] = line.text end
-    return table.concat(texts, "\n")
-  end
-
-  before_each(function()
-    folder = tree.new {}
-    simulator.log()
-  end)
-
-  after_each(function()
-    if script then script:close() end
-    script = nil
-    folder:remove()
-  end)
 
   describe("is sent bytes", function()
     it("by another one, at once", function()
@@ -106,7 +67,7 @@ describe("a connection", function()
     end)
 
     it("in handle_close, but not itself", function()
-      start "function Lines:handle_close() clients[2]:send(said(self:send 'x') .. '\\n') end"
+      start "function Lines:handle_close() clients[2]:send(listed(self:send 'x') .. '\\n') end"
       one:close()
       assert.equal("false closed\n", other:take())
     end)
@@ -206,8 +167,8 @@ describe("a connection", function()
 
     it("behind a file or a stream that is being sent", function()
       start()
-      folder:add("file", ("x"):rep(100000))
-      send(one, ("return { assert(io.open %q), 'end\\n' }"):format(folder.path .. "/file"))
+      local path = lines.add("file", ("x"):rep(100000))
+      send(one, ("return { assert(io.open %q), 'end\\n' }"):format(path))
       assert.equal(("x"):rep(1000), one:take(1000))
       send(other, "return clients[1]:send 'news\\n'")
       assert.equal(("x"):rep(99000) .. "end\nnews\n", one:take())
@@ -254,9 +215,8 @@ describe("a connection", function()
 
     it("after the script was edited, by its new version", function()
       start "parlance.shared.clients = parlance.shared.clients or clients"
-      folder:add("protocol.lua", protocol [[
+      assert.equal("reloaded", edit [[
         function Lines:make_response() return tostring(parlance.shared.clients[2]:send "new\n") end]])
-      assert.equal("reloaded", script:reload())
       assert.equal("true", ask(one, ""))
       assert.equal("new\n", other:take())
     end)
@@ -266,8 +226,8 @@ describe("a connection", function()
     it("when it is over: the kept self says so", function()
       start()
       other:close()
-      assert.equal("false closed\n", ask(one, "return said(clients[2]:send 'x')"))
-      assert.equal("false closed\n", ask(one, "return said(clients[2]:close())"))
+      assert.equal("false closed\n", ask(one, "return listed(clients[2]:send 'x')"))
+      assert.equal("false closed\n", ask(one, "return listed(clients[2]:close())"))
     end)
 
     it("when it is about to be over", function()
@@ -276,7 +236,7 @@ describe("a connection", function()
         self.close_when_done = true
         return { 'last ', function() if not done then done = true return 'words' end end }]])
       other:take(1)
-      assert.equal("false closed\n", ask(one, "return said(clients[2]:send 'x')"))
+      assert.equal("false closed\n", ask(one, "return listed(clients[2]:send 'x')"))
       assert.equal("ast words", other:take())
       assert.is_true(other:finished())
     end)
@@ -284,11 +244,11 @@ describe("a connection", function()
     it("when more than max_unsent would wait", function()
       start("Lines.max_unsent = 10")
       send(one, "return clients[2]:send '12345' and clients[2]:send '6789' and clients[2]:send '0'")
-      assert.equal("false slow_reader\n", ask(one:take() and one, "return said(clients[2]:send 'x')"))
+      assert.equal("false slow_reader\n", ask(one:take() and one, "return listed(clients[2]:send 'x')"))
       assert.equal("1234567890", other:take())
-      assert.equal("true\n", ask(one, "return said(clients[2]:send '1234567890')"))
+      assert.equal("true\n", ask(one, "return listed(clients[2]:send '1234567890')"))
       other:take()
-      assert.equal("false slow_reader\n", ask(one, "return said(clients[2]:send '12345678901')"))
+      assert.equal("false slow_reader\n", ask(one, "return listed(clients[2]:send '12345678901')"))
       assert.is_false(other:finished())
     end)
 
@@ -342,7 +302,7 @@ describe("a connection", function()
       it(name, function()
         start(case[1])
         send(one, "x")
-        assert.truthy((logged()):find(case[2], 1, true))
+        assert.truthy(logged():find(case[2], 1, true))
       end)
     end
 
@@ -353,15 +313,14 @@ describe("a connection", function()
           function Lines.save() return {} end
           function Lines.restore() end ]]
         start(saves)
-        folder:add("protocol.lua", protocol(saves .. " -- edited"))
-        script:reload()
+        assert.equal("reloaded", edit(saves .. " -- edited"))
         local sends = ("function Lines.%s() parlance.shared.clients[1]:send 'x' end"):format(name)
-        folder:add("protocol.lua", protocol(saves .. sends))
         if name == "save" then
-          assert.equal("reloaded", script:reload())
-          folder:add("protocol.lua", protocol(saves .. " -- once more"))
+          assert.equal("reloaded", edit(saves .. sends))
+          assert.equal("refused", edit(saves .. " -- once more"))
+        else
+          assert.equal("refused", edit(saves .. sends))
         end
-        assert.equal("refused", script:reload())
         local log = logged()
         assert.truthy(log:find(("send cannot be called in %s: "):format(name), 1, true), log)
       end)
@@ -369,9 +328,8 @@ describe("a connection", function()
 
     it("while the script is loaded", function()
       start "parlance.shared.clients = clients"
-      folder:add("protocol.lua", protocol "parlance.shared.clients[1]:send 'x'")
-      assert.equal("refused", script:reload())
-      assert.truthy((logged()):find("send cannot be called while the script is loaded: ", 1, true))
+      assert.equal("refused", edit "parlance.shared.clients[1]:send 'x'")
+      assert.truthy(logged():find("send cannot be called while the script is loaded: ", 1, true))
     end)
   end)
 
@@ -410,8 +368,7 @@ describe("a connection", function()
 
     it("in handle_connect", function()
       start()
-      folder:add("protocol.lua", protocol "function Lines:handle_connect() self:close() return 'full\\n' end")
-      script:reload()
+      assert.equal("reloaded", edit "function Lines:handle_connect() self:close() return 'full\\n' end")
       local third = script:open()
       assert.equal("full\n", third:take())
       assert.is_true(third:finished())
@@ -437,8 +394,8 @@ describe("a connection", function()
 
     it("and cannot be sent more", function()
       start()
-      assert.equal("false closed\n", ask(one, "self:close() return said(self:send 'x')"))
-      assert.equal("false closed\n", ask(other, "clients[2]:close() return said(self:close())"))
+      assert.equal("false closed\n", ask(one, "self:close() return listed(self:send 'x')"))
+      assert.equal("false closed\n", ask(other, "clients[2]:close() return listed(self:close())"))
     end)
 
     it("while its response waits, which is cancelled", function()
@@ -468,8 +425,8 @@ describe("a connection", function()
 
     it("behind a file, but not behind a stream that does not wait", function()
       start()
-      folder:add("file", ("x"):rep(100000))
-      send(one, ("return { assert(io.open %q), 'end\\n', function() return 'y' end }"):format(folder.path .. "/file"))
+      local path = lines.add("file", ("x"):rep(100000))
+      send(one, ("return { assert(io.open %q), 'end\\n', function() return 'y' end }"):format(path))
       assert.equal(("x"):rep(1000), one:take(1000))
       send(other, "return clients[1]:send 'not sent' and clients[1]:close()")
       assert.equal(("x"):rep(99000) .. "end\n", one:take())
@@ -520,7 +477,7 @@ describe("a connection", function()
       assert.equal("innerouter true\n", ask(one, [[
         return self:send(function() self:send 'inner' return 'outer ' end)]]))
       assert.equal("false closed\n", ask(one, [[
-        return said(self:send(function() self:close() return 'x' end))]]))
+        return listed(self:send(function() self:close() return 'x' end))]]))
     end)
 
     it("cannot wait in encode", function()

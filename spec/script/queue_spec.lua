@@ -1,9 +1,9 @@
 -- parlance.queue(), through which tasks pass values.
 
-local waiting = require "support.waiting"
+local line_protocol = require "support.line_protocol"
 
 describe("parlance.queue", function()
-  local lines = waiting.lines()
+  local lines = line_protocol.simulate()
   local start, ask, send, answer = lines.start, lines.ask, lines.send, lines.answer
 
   local TAKE <const> = [[

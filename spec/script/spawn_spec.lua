@@ -1,9 +1,9 @@
 -- parlance.spawn(), task:wait(), task:cancel() and parlance.any(), in simulated time.
 
-local waiting = require "support.waiting"
+local line_protocol = require "support.line_protocol"
 
 describe("parlance.spawn", function()
-  local lines = waiting.lines()
+  local lines = line_protocol.simulate()
   local start, ask, send, answer = lines.start, lines.ask, lines.send, lines.answer
 
   it("runs the function beside, with its arguments, when the one that calls it has its turn behind it", function()

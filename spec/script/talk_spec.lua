@@ -1,57 +1,19 @@
 -- self:read, self:peek and self:write: a function that answers talks with its peer itself.
 
+local line_protocol = require "support.line_protocol"
 local server = require "support.server"
-local simulator = require "parlance.simulator"
-local tree = require "support.tree"
-
--- A protocol of lines: each is a piece of Lua that is run, and what it returns is answered.
-local function protocol(rest)
-  return ([[
-    framing = require "parlance.framing"
-    parlance = require "parlance"
-    function show(...)
-      local all = table.pack(...)
-      for i = 1, all.n do all[i] = type(all[i]) == "string" and ("%%q"):format(all[i]) or tostring(all[i]) end
-      return table.concat(all, " ")
-    end
-    local Lines = { close_when_done = false, request_complete = framing.line { max = 10000 } }
-    function Lines:make_response() return tostring((assert(load(self.request, "=line"))(self))) .. "\n" end
-    %s
-    return Lines]]):format(rest or "")
-end
 
 describe("self in simulated time", function()
-  local folder, script, session
+  local lines = line_protocol.simulate()
+  local script, session
 
-  local function start(rest)
-    folder:add("protocol.lua", protocol(rest))
-    script = assert(simulator.load(folder.path .. "/protocol.lua", { modules = server.SOURCE .. "/lua" }))
-    session = script:open()
-  end
-
-  local function send(line) session:receive("local self = ... " .. (line:gsub("\n", " ")) .. "\n") end
-
-  local function logged()
-    local texts = {}
-    for place, line in ipairs((simulator.log())) do texts[place] = line.text end
-    return table.concat(texts, "\n")
-  end
-
-  before_each(function()
-    folder = tree.new {}
-    simulator.log()
-  end)
-
-  after_each(function()
-    if script then script:close() end
-    script = nil
-    folder:remove()
-  end)
+  local function start(rest) script, session = lines.start(rest) end
+  local function send(code) lines.send(code, session) end
 
   describe("read", function()
     for _, case in ipairs {
       { "'l'", { "one\r\nrest" }, '"one"' },
-      { "'L'", { "one", "\n" }, '"one\\\n"' },
+      { "'L'", { "one", "\n" }, '"one\\n"' },
       { "3", { "a", "b", "c" }, '"abc"' },
       { "0", {}, '""' },
       { "'any'", { "x" }, '"x"' },
@@ -67,8 +29,8 @@ describe("self in simulated time", function()
 
     it("takes what came with the request, and leaves the rest for the next one", function()
       start()
-      session:receive "local self = ... return show(self:read(3), self:peek(2), self.request)\nabcreturn 1 + 1\n"
-      assert.equal('"abc" "re" "local self = ... return show(self:read(3), self:peek(2), self.request)"\n2\n',
+      session:receive "return show(self:read(3), self:peek(2), self.request)\nabcreturn 1 + 1\n"
+      assert.equal('"abc" "re" "return show(self:read(3), self:peek(2), self.request)"\n2\n',
         session:take())
     end)
 
@@ -127,7 +89,7 @@ describe("self in simulated time", function()
         local x <close> = setmetatable({}, { __close = function(_, e) parlance.log('info', tostring(e)) end })
         self:read()]]
       session:vanish()
-      assert.truthy((logged()):find("message=cancelled", 1, true))
+      assert.truthy(lines.logged():find("message=cancelled", 1, true))
     end)
   end)
 
@@ -209,17 +171,17 @@ end)
 server.for_each_poller(function(poller)
   describe("self with " .. poller, function()
     it("reads and writes as the peer does", function()
-      local running = server.start(protocol(), { poller = poller, turns = true })
+      local running = server.start(line_protocol.script(), { poller = poller, turns = true })
       local client = running:connect()
-      client:send "local self = ... for n = 1, 3 do self:write(n, ' ', self:read 'l', '\\n') end return 'end'\n"
+      client:send "for n = 1, 3 do self:write(n, ' ', self:read 'l', '\\n') end return 'end'\n"
       for n = 1, 3 do assert.equal(n .. " x\n", client:exchange("x\n", 4)) end
       assert.equal("end\n", client:receive(4))
-      client:send "local self = ... return #self:read(3000000)\n"
+      client:send "return #self:read(3000000)\n"
       client:send(("x"):rep(3000000))
       assert.equal("3000000\n", client:receive(8))
-      client:send "local self = ... for _ = 1, 30 do self:write(('x'):rep(100000)) end return ''\n"
+      client:send "for _ = 1, 30 do self:write(('x'):rep(100000)) end return ''\n"
       assert.equal(3000001, #client:receive(3000001))
-      client:send_bytes "local self = ... return self:read 'l'\nabc\n"
+      client:send_bytes "return self:read 'l'\nabc\n"
       assert.equal("abc\n", client:receive(4))
     end)
   end)

@@ -1,67 +1,35 @@
 -- parlance.topic(), in simulated time: who is sent what, in which order, and what ends a subscription.
 
-local server = require "support.server"
-local simulator = require "parlance.simulator"
-local tree = require "support.tree"
+local line_protocol = require "support.line_protocol"
 
--- A protocol of lines: each is a piece of Lua that is run, and what it returns is answered.
-local function protocol(rest)
-  return ([[
-    local framing = require "parlance.framing"
-    parlance = require "parlance"
-    sleep, topic = parlance.sleep, parlance.topic
+local SETUP <const> = [[
+    topic = parlance.topic
     room = topic "room"
     clients = parlance.shared.clients or {}
     parlance.shared.clients = clients
-    function said(...) return table.concat({ tostring(...), select(2, ...) }, " ") end
-    function why(f) return (select(2, pcall(f))) end
-    local Lines = { close_when_done = false, request_complete = framing.line { max = 10000 }, idle_timeout = 0 }
     function Lines:handle_connect()
       clients[#clients + 1] = self
       self.number = #clients
       room:subscribe(self)
     end
-    function Lines:make_response()
-      local answer = (assert(load("local self = ... " .. self.request))(self))
-      return type(answer) == "function" and answer or tostring(answer) .. "\n"
-    end
-    function Lines:handle_close(reason) ended = reason end
-    %s
-    return Lines]]):format(rest or "")
-end
+    function Lines:handle_close(reason) ended = reason end ]]
 
 describe("a topic", function()
-  local folder, script, one, two, three
+  local lines = line_protocol.simulate()
+  local logged = lines.logged
+  local script, one, two, three
 
-  local function start(rest, options)
-    folder:add("protocol.lua", protocol(rest))
-    options = options or {}
-    options.modules = server.SOURCE .. "/lua"
-    script = assert(simulator.load(folder.path .. "/protocol.lua", options))
-    one, two, three = script:open(), script:open(), script:open()
+  local function start(rest)
+    script, one = lines.start(SETUP .. (rest or ""))
+    two, three = script:open(), script:open()
   end
 
-  local function ask(to, line)
-    to:receive((line:gsub("\n", " ")) .. "\n")
+  local function edit(rest) return lines.edit(SETUP .. rest) end
+
+  local function ask(to, code)
+    lines.send(code, to)
     return to:take()
   end
-
-  local function logged()
-    local texts = {}
-    for place, line in ipairs((simulator.log())) do texts[place] = line.text end
-    return table.concat(texts, "\n")
-  end
-
-  before_each(function()
-    folder = tree.new {}
-    simulator.log()
-  end)
-
-  after_each(function()
-    if script then script:close() end
-    script = nil
-    folder:remove()
-  end)
 
   it("sends what is published to all that have subscribed, and tells how many they are", function()
     start()
@@ -81,7 +49,7 @@ describe("a topic", function()
     start()
     assert.equal("true\n", ask(one, "return topic 'room' == room"))
     assert.equal("false\n", ask(one, "return topic 'a' == room"))
-    assert.equal("topic: room\n", ask(one, "return room"))
+    assert.equal("topic: room\n", ask(one, "return tostring(room)"))
   end)
 
   it("sends in the order of subscribing", function()
@@ -93,14 +61,13 @@ describe("a topic", function()
     ask(one, "subscribe(3, 1, 2) return 1")
     assert.equal("3\n", ask(one, "return topic 'order':publish 'abcd'"):sub(-2))
     local order = {}
-    folder:add("protocol.lua", protocol())
     for _, client in ipairs { one, two, three } do order[#order + 1] = client:take() end
     assert.same({ "", "abcd", "abcd" }, order)
   end)
 
   it("sends once to who subscribes twice", function()
     start()
-    assert.equal("true\n", ask(two, "return said(room:subscribe(self))"))
+    assert.equal("true\n", ask(two, "return listed(room:subscribe(self))"))
     assert.equal("x3\n", ask(one, "return room:publish 'x'"))
     assert.equal("x", two:take())
   end)
@@ -124,14 +91,13 @@ describe("a topic", function()
   it("takes no subscription of who is over", function()
     start()
     two:close()
-    assert.equal("false closed\n", ask(one, "return said(topic 'a':subscribe(clients[2]))"))
-    assert.equal("false closed\n", ask(one, "self:close() return said(topic 'a':subscribe(self))"))
+    assert.equal("false closed\n", ask(one, "return listed(topic 'a':subscribe(clients[2]))"))
+    assert.equal("false closed\n", ask(one, "self:close() return listed(topic 'a':subscribe(self))"))
   end)
 
   it("keeps those that have subscribed when the script is edited", function()
     start()
-    folder:add("protocol.lua", protocol "-- edited")
-    assert.equal("reloaded", script:reload())
+    assert.equal("reloaded", edit "-- edited")
     collectgarbage()
     assert.equal("x3\n", ask(one, "collectgarbage() return topic 'room':publish 'x'"))
     assert.equal("x", two:take())
@@ -283,8 +249,7 @@ describe("a topic", function()
 
     it("while the script is loaded", function()
       start()
-      folder:add("protocol.lua", protocol "room:publish 'x'")
-      assert.equal("refused", script:reload())
+      assert.equal("refused", edit "room:publish 'x'")
       assert.truthy(logged():find("publish cannot be called while the script is loaded", 1, true))
     end)
 
@@ -310,14 +275,14 @@ describe("a topic", function()
 
     it("with a table that is no self", function()
       start()
-      assert.equal("false closed\n", ask(one, "return said(room:subscribe({}))"))
+      assert.equal("false closed\n", ask(one, "return listed(room:subscribe({}))"))
       assert.equal("false\n", ask(one, "return room:unsubscribe({})"))
     end)
   end)
 
   it("of one service is not that of another", function()
     start()
-    local other = assert(simulator.load(folder.path .. "/protocol.lua", { modules = server.SOURCE .. "/lua" }))
+    local other = assert(lines.load(SETUP))
     local stranger = other:open()
     assert.equal("x3\n", ask(one, "return room:publish 'x'"))
     assert.equal("", stranger:take())

@@ -1,64 +1,14 @@
 -- Scripts that wait, in simulated time: where a wait works and where it does not, what goes on meanwhile, and how it is
 -- cancelled.
 
-local server = require "support.server"
-local simulator = require "parlance.simulator"
-local tree = require "support.tree"
-
--- A protocol of lines: each is a piece of Lua that is run, and what it returns is answered.
-local function protocol(rest)
-  return ([[
-    local framing = require "parlance.framing"
-    parlance = require "parlance"
-    sleep = parlance.sleep
-    trace = {}
-    function note(...) trace[#trace + 1] = ("%%g %%s"):format(parlance.now(), table.concat({ ... }, " ")) end
-    local Lines = { close_when_done = false, request_complete = framing.line { max = 10000 }, idle_timeout = 0 }
-    function Lines:make_response() return tostring((assert(load(self.request))(self))) .. "\n" end
-    %s
-    return Lines]]):format(rest or "")
-end
+local line_protocol = require "support.line_protocol"
 
 describe("a script that waits", function()
-  local folder, script, session
+  local lines = line_protocol.simulate()
+  local send, answer, ask, noted, logged = lines.send, lines.answer, lines.ask, lines.noted, lines.logged
+  local script, session
 
-  local function start(rest, options)
-    folder:add("protocol.lua", protocol(rest))
-    folder:add("module.lua", "parlance.sleep(1) return { value = 'required' }")
-    options = options or {}
-    options.modules = server.SOURCE .. "/lua"
-    script = assert(simulator.load(folder.path .. "/protocol.lua", options))
-    session = script:open()
-  end
-
-  local function send(line, to) (to or session):receive((line:gsub("\n", " ")) .. "\n") end
-  local function answer(from) return (from or session):take():sub(1, -2) end
-
-  local function ask(line, to)
-    send(line, to)
-    return answer(to)
-  end
-
-  local function noted()
-    return ask("return table.concat(trace, ', ')", script:open())
-  end
-
-  local function logged()
-    local texts = {}
-    for place, line in ipairs((simulator.log())) do texts[place] = line.text end
-    return table.concat(texts, "\n")
-  end
-
-  before_each(function()
-    folder = tree.new {}
-    simulator.log()
-  end)
-
-  after_each(function()
-    if script then script:close() end
-    script = nil
-    folder:remove()
-  end)
+  local function start(...) script, session = lines.start(...) end
 
   it("answers when the wait is over", function()
     start()
@@ -139,12 +89,13 @@ describe("a script that waits", function()
         local done
         for _ in function() end, nil, nil, setmetatable({}, { __close = function() sleep(1) done = 'done' end }) do end
         return done]],
-      ["in dofile"] = "return dofile(FOLDER .. '/module.lua') and 'done'",
+      ["in dofile"] = "return dofile(MODULE) and 'done'",
       ["in require"] = "return require 'module'.value == 'required' and 'done'",
     } do
       it(name, function()
         start()
-        assert.equal("", ask((body:gsub("FOLDER", ("%q"):format(folder.path)))))
+        local path = lines.add("module.lua", "parlance.sleep(1) return { value = 'required' }")
+        assert.equal("", ask((body:gsub("MODULE", ("%q"):format(path)))))
         script:advance(1)
         assert.equal("done", answer())
       end)
@@ -220,14 +171,14 @@ describe("a script that waits", function()
     it("in request_complete, which is told", function()
       start "function Lines:request_complete() sleep(1) return true end"
       send "x"
-      assert.truthy((logged()):find("parlance.sleep cannot wait in request_complete", 1, true))
+      assert.truthy(logged():find("parlance.sleep cannot wait in request_complete", 1, true))
     end)
 
     it("in handle_close", function()
       start "function Lines:handle_close() sleep(1) end"
       session:vanish()
       session:close()
-      assert.truthy((logged()):find("parlance.sleep cannot wait in handle_close", 1, true))
+      assert.truthy(logged():find("parlance.sleep cannot wait in handle_close", 1, true))
     end)
 
     it("and goes on where a function that cannot wait has caught an error", function()
@@ -237,15 +188,13 @@ describe("a script that waits", function()
         function Lines:handle_close() pcall(error) closed = closed + 1 end]]
       assert.equal("0", ask "return closed")
       session:close()
-      session = script:open()
-      assert.equal("1", ask "return closed")
+      assert.equal("1", ask("return closed", script:open()))
     end)
 
     it("while it is loaded", function()
-      folder:add("protocol.lua", "require 'parlance'.sleep(1)")
-      local loaded, why = simulator.load(folder.path .. "/protocol.lua", { modules = server.SOURCE .. "/lua" })
+      local loaded, why = lines.load "sleep(1)"
       assert.is_nil(loaded)
-      assert.truthy((why):find("parlance.sleep cannot wait", 1, true))
+      assert.truthy(why:find("parlance.sleep cannot wait", 1, true))
     end)
 
     it("in a message handler, where it returns why", function()
@@ -367,7 +316,7 @@ describe("a script that waits", function()
       script:advance(0.001)
       assert.equal("response_timeout", answer())
       assert.is_true(session:finished())
-      assert.truthy((logged()):find("warn response_timeout service=protocol", 1, true))
+      assert.truthy(logged():find("warn response_timeout service=protocol", 1, true))
     end)
 
     it("after the time that was set for this request", function()
@@ -436,9 +385,8 @@ describe("a script that waits", function()
     it("when it is being closed, with its script", function()
       start()
       send "local x <close> = setmetatable({}, { __close = function() parlance.log('info', 'closed') end }) sleep(10)"
-      script:close()
-      script = nil
-      assert.truthy((logged()):find("message=closed", 1, true))
+      lines.close()
+      assert.truthy(logged():find("message=closed", 1, true))
     end)
   end)
 
@@ -448,7 +396,7 @@ describe("a script that waits", function()
     script:advance(1)
     script:advance(1)
     assert.equal("2 x", noted())
-    assert.truthy((logged()):find("error script_overrun service=protocol", 1, true))
+    assert.truthy(logged():find("error script_overrun service=protocol", 1, true))
   end)
 
   it("is stopped for good when what it has to close takes too long as well", function()
@@ -462,8 +410,7 @@ describe("a script that waits", function()
   it("goes on in the version that it began with", function()
     start "version = 'first'"
     send "sleep(1) return version"
-    folder:add("protocol.lua", protocol "version = 'second'")
-    assert.equal("reloaded", script:reload())
+    assert.equal("reloaded", lines.edit "version = 'second'")
     assert.equal("second", ask("return version", script:open()))
     script:advance(1)
     assert.equal("first", answer())

@@ -1,9 +1,9 @@
 -- parlance.within(): a deadline for all that a function does.
 
-local waiting = require "support.waiting"
+local line_protocol = require "support.line_protocol"
 
 describe("parlance.within", function()
-  local lines = waiting.lines()
+  local lines = line_protocol.simulate()
   local start, ask, send, answer = lines.start, lines.ask, lines.send, lines.answer
 
   it("returns true and what the function returns in time", function()
