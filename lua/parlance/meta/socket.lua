@@ -2,7 +2,7 @@
 -- For editors only: what `require "socket"` gives a script. The module itself is lua/parlance/socket.lua.
 
 --- The interface of LuaSocket, on top of streams (parlance.net). Where LuaSocket blocks, only the task waits that has
---- called. The manual of LuaSocket documents it; docs/waiting.md tells what is different.
+--- called. The manual of LuaSocket documents it; docs/upstreams.md tells what is different.
 ---@class parlance.socket
 local socket = {}
 
