@@ -30,7 +30,7 @@ local temp = require "parlance.workbench.temp"
 ---@field time? number what os.time() says when the script is loaded; default 0
 ---@field environment? table<string, string|false> what os.getenv() finds; false: nothing
 ---@field settings? table<string, string> parlance.settings; ${TEMP} in a text is the script's folder, as above
----@field allow_effects? boolean the script may write files, run programs and connect
+---@field allow_effects? boolean the script may write files: see docs/checking.md, "Effects"
 
 -- The options for load() of the simulator, with functions that convert them to its units.
 local function in_bytes(value) return value end
