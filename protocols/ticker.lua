@@ -24,7 +24,7 @@ parlance.every(1, function()
   state.seconds = state.seconds + 1
   local line = ("%d s\n"):format(state.seconds)
   for _, client in ipairs(parlance.connections()) do
-    -- send() refuses what a client that does not read would have to keep waiting.
+    -- send() refuses the line if too much waits for a client that does not read.
     if not client.is_paused and not client:send(line) then client:close "slow_reader" end
   end
 end)

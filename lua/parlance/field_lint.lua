@@ -5,8 +5,7 @@
 local KNOWN <const> = {
   "request_complete", "make_response", "handle_connect", "handle_expect", "handle_error", "handle_close", "save",
   "restore", "encode", "blocksize", "close_when_done", "example", "half_close", "idle_timeout", "listen", "max_request",
-  "max_tasks",
-  "max_unsent", "request_timeout", "response_timeout", "settings", "write_timeout",
+  "max_tasks", "max_unsent", "request_timeout", "response_timeout", "settings", "write_timeout",
 }
 
 -- The most fields that are examined.

@@ -4,7 +4,7 @@
 --     local http = require "socket.http"
 --
 -- Libraries that were written for LuaSocket run above it unmodified. Where LuaSocket blocks, only the task that has
--- called waits. What there is not raises an error. LuaSocket's own module stays `require "socket.core"`.
+-- called waits. What parlance does not have raises an error. LuaSocket's own module stays `require "socket.core"`.
 
 local dns = require "parlance.socket.dns"
 local limits = require "parlance.socket.limits"

@@ -37,17 +37,15 @@ local function in_bytes(value) return value end
 local function in_ms(value) return math.floor(value * 1000 + 0.5) end
 local FOR_SCRIPTS <const> = {
   max_request = in_bytes, max_tasks = in_bytes, max_unsent = in_bytes, memory_limit = in_bytes, request_timeout = in_ms,
-  idle_timeout = in_ms,
-  write_timeout = in_ms, response_timeout = in_ms, call_timeout = in_ms, time = in_bytes, allow_effects = in_bytes,
+  idle_timeout = in_ms, write_timeout = in_ms, response_timeout = in_ms, call_timeout = in_ms, time = in_bytes,
+  allow_effects = in_bytes,
 }
 
 local TYPES <const> = {
   host = "string", port = "number", name = "string", server = "table", read_ahead = "number", may_fail = "boolean",
   max_request = "number", max_tasks = "number", max_unsent = "number", request_timeout = "number",
-  idle_timeout = "number",
-  write_timeout = "number", response_timeout = "number", call_timeout = "number", memory_limit = "number",
-  time = "number", environment = "table", settings = "table",
-  allow_effects = "boolean",
+  idle_timeout = "number", write_timeout = "number", response_timeout = "number", call_timeout = "number",
+  memory_limit = "number", time = "number", environment = "table", settings = "table", allow_effects = "boolean",
 }
 
 -- These events in the log mean that the script or its files have a fault.

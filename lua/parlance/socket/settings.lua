@@ -99,7 +99,7 @@ function settings:getoption(option)
   return value
 end
 
--- ---- what there is not --------------------------------------------------------------------------
+-- ---- what is missing ----------------------------------------------------------------------------
 
 local NO_DESCRIPTOR <const> = "a socket of parlance has no descriptor of its own"
 local NO_LISTENING <const> = "the server listens (parlance --listen), not its scripts"

@@ -1,4 +1,4 @@
--- Exceptions of LuaSocket: what try() raises, and what protect() makes results of again.
+-- Exceptions of LuaSocket: try() raises them, and protect() turns them into results again.
 
 local try = {}
 
