@@ -3,33 +3,15 @@
 local server = require "support.server"
 local upstream = require "support.upstream"
 
--- A protocol of lines: each is a piece of Lua that is run, and what it returns is answered.
-local PROTOCOL <const> = [[
-    parlance = require "parlance"
-    net = require "parlance.net"
-    UP = %q
-    function listed(...)
-      local all = table.pack(...)
-      for i = 1, all.n do all[i] = tostring(all[i]) end
-      return table.concat(all, " ")
-    end
-    local framing = require "parlance.framing"
-    local Lines = { close_when_done = false, request_complete = framing.line { max = 10000 }, idle_timeout = 0 }
-    function Lines:make_response() return tostring((assert(load(self.request, "=line"))(self))) .. "\n" end
-    return Lines]]
-
 server.for_each_poller(function(poller)
   describe("streams and tasks with " .. poller, function()
-    local up, client
+    local lines = upstream.lines(poller)
+    local client
 
-    local function send(line) client:send((line:gsub("\n", " ")) .. "\n") end
-    local function answer() return client:receive_until "\n":sub(1, -2) end
+    local function send(code) lines.send(client, code) end
+    local function answer() return lines.answer(client) end
 
-    before_each(function()
-      up = upstream.listen()
-      client = server.start(PROTOCOL:format(up.address), { poller = poller }):connect()
-    end)
-    after_each(function() up:close() end)
+    before_each(function() client = lines.start() end)
 
     it("a deadline ends a read, and what comes later is not lost", function()
       send [[
@@ -37,7 +19,7 @@ server.for_each_poller(function(poller)
         local first = listed(parlance.within(0.05, s.read, s, 'l'))
         s:write 'go on\n'
         return first .. ', ' .. s:read 'l']]
-      local peer = up:accept()
+      local peer = lines.up:accept()
       assert.equal("go on", peer:receive "*l")
       peer:send "late\n"
       assert.equal("nil timeout timeout, late", answer())
@@ -45,7 +27,7 @@ server.for_each_poller(function(poller)
 
     it("a stream that was made within a deadline belongs to the one that called it", function()
       send "local _, s = parlance.within(5, net.connect, UP) return s:read 'l'"
-      up:accept():send "hello\n"
+      lines.up:accept():send "hello\n"
       assert.equal("hello", answer())
     end)
 
@@ -57,7 +39,7 @@ server.for_each_poller(function(poller)
           return s
         end):wait()
         return listed(s:read 'l')]]
-      local peer = up:accept()
+      local peer = lines.up:accept()
       assert.equal("written", peer:receive "*l")
       assert.is_true(upstream.has_ended(peer))
       assert.matches("^nil .*closed$", answer())
@@ -68,7 +50,7 @@ server.for_each_poller(function(poller)
         t = parlance.spawn(function() local s = net.connect(UP) s:write 'here\n' s:read 'l' end)
         return 'spawned']]
       assert.equal("spawned", answer())
-      local peer = up:accept()
+      local peer = lines.up:accept()
       assert.equal("here", peer:receive "*l")
       send "t:cancel() return listed(t:wait())"
       assert.equal("nil cancelled cancelled", answer())
@@ -81,7 +63,7 @@ server.for_each_poller(function(poller)
         local reads = parlance.spawn(function() return s:read 'l' end)
         s:write 'question\n'
         return select(2, reads:wait())]]
-      local peer = up:accept()
+      local peer = lines.up:accept()
       assert.equal("question", peer:receive "*l")
       peer:send "answer\n"
       assert.equal("answer", answer())
@@ -96,7 +78,7 @@ server.for_each_poller(function(poller)
         end
         local first = parlance.any { parlance.spawn(ask, 'a'), parlance.spawn(ask, 'b') }
         return select(2, first:wait())]]
-      local one, other = up:accept(), up:accept()
+      local one, other = lines.up:accept(), lines.up:accept()
       local name = one:receive "*l"
       other:receive "*l"
       one:send("from " .. name .. "\n")
@@ -115,7 +97,7 @@ server.for_each_poller(function(poller)
         end
         for i = 1, 3 do all[i] = select(2, all[i]:wait()) end
         return listed(table.unpack(all))]]
-      local peer = up:accept()
+      local peer = lines.up:accept()
       for _ = 1, 3 do peer:send("reply to " .. peer:receive "*l" .. "\n") end
       assert.equal("reply to 1 reply to 2 reply to 3", answer())
     end)

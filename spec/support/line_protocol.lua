@@ -44,14 +44,28 @@ function line_protocol.script(at_load, name) return PROTOCOL:format(name or "fir
 
 local function one_line(code) return (code:gsub("\n", " ")) .. "\n" end
 
--- ---- over sockets, with a client of support.server -----------------------------------------------
+-- ---- over sockets --------------------------------------------------------------------------------
 
-function line_protocol.send(client, code) client:send(one_line(code)) end
-function line_protocol.answer(client) return (client:receive_until "\n":sub(1, -2)) end
+--- Returns the functions with which specs drive a server of their own, and in `running` the one that was started last.
+function line_protocol.serve(poller)
+  local lines = {}
 
-function line_protocol.ask(client, code)
-  line_protocol.send(client, code)
-  return line_protocol.answer(client)
+  function lines.start(at_load, options)
+    options = options or {}
+    options.poller = poller
+    lines.running = server.start(line_protocol.script(at_load), options)
+    return lines.running:connect()
+  end
+
+  function lines.send(client, code) client:send(one_line(code)) end
+  function lines.answer(client) return (client:receive_until "\n":sub(1, -2)) end
+
+  function lines.ask(client, code)
+    lines.send(client, code)
+    return lines.answer(client)
+  end
+
+  return lines
 end
 
 -- ---- in simulated time ---------------------------------------------------------------------------

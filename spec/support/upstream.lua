@@ -1,5 +1,7 @@
 -- The other server that a script connects to, played by the spec itself.
 
+local busted = require "busted"
+local line_protocol = require "support.line_protocol"
 local socket = require "socket"
 local unix = require "socket.unix"
 
@@ -28,7 +30,7 @@ function upstream.listen(path, backlog)
   listener:settimeout(DEADLINE)
   local address = "unix:" .. (path or "")
   if not path then address = "127.0.0.1:" .. select(2, listener:getsockname()) end
-  return setmetatable({ listener = listener, address = address, accepted = {} }, Upstream)
+  return setmetatable({ listener = listener, address = address, path = path, accepted = {} }, Upstream)
 end
 
 --- A port that nobody listens on.
@@ -70,6 +72,47 @@ end
 function Upstream:close()
   for _, accepted in ipairs(self.accepted) do accepted:close() end
   self.listener:close()
+  if self.path then os.remove(self.path) end
+end
+
+local CONNECTS <const> = [[
+    net = require "parlance.net"
+    UP = %q
+    kept = {} ]]
+
+--- To be called in a describe(): what line_protocol.serve() returns, and an upstream `up` for each spec. The lines have
+--- its address as UP.
+function upstream.lines(poller)
+  local lines = line_protocol.serve(poller)
+  local start = lines.start
+
+  function lines.start(at_load, options)
+    return start(CONNECTS:format(lines.up.address) .. (at_load or ""), options)
+  end
+
+  --- Runs a line that has the stream `s`. Returns the client and the upstream's end.
+  function lines.stream(code, at_load)
+    local client = lines.start(at_load)
+    lines.send(client, "local s <close> = assert(net.connect(UP)) " .. code)
+    return client, lines.up:accept()
+  end
+
+  function lines.listen(...)
+    if lines.up then lines.up:close() end
+    lines.up = upstream.listen(...)
+  end
+
+  --- Listens on a Unix socket in its place.
+  function lines.listen_unix()
+    local path = os.tmpname()
+    os.remove(path)
+    lines.listen(path)
+  end
+
+  busted.before_each(function() lines.listen() end)
+  busted.after_each(function() lines.up:close() end)
+
+  return lines
 end
 
 return upstream
