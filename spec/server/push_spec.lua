@@ -53,8 +53,8 @@ server.for_each_poller(function(poller)
   it("sends to a connection whose request waits", function()
     local running = start()
     local one, other = connect(running, 1), connect(running, 2)
-    one:send "sleep(0.3) return 'late'\n"
-    assert.equal("true\n", ask(other, "return clients[1]:send 'early\\n'"))
+    one:send "while not is_sent do sleep(0.01) end return 'late'\n"
+    assert.equal("true\n", ask(other, "is_sent = clients[1]:send 'early\\n' return is_sent"))
     assert.equal("early\nlate\n", one:receive(11))
   end)
 
