@@ -133,8 +133,8 @@ function parlance.within(seconds, f, ...) end
 function parlance.every(seconds, f) end
 
 --- Waits for so many seconds. Other connections are served meanwhile. It works in `make_response`, `handle_connect`,
---- `handle_error` and in functions of a response. Elsewhere it raises an error that says what to do instead. In the
---- message handler of `xpcall`, and in a request that was cancelled, it returns nil, why and a code at once.
+--- `handle_error`, in functions of a response and in tasks. Elsewhere it raises an error that says what to do instead.
+--- In the message handler of `xpcall`, and in a request that was cancelled, it returns nil, why and a code at once.
 ---@param seconds number from 0 to 1e9
 ---@return nil
 ---@return string? why
