@@ -1,51 +1,12 @@
--- The harness that authors of protocols test with.
+-- The harness that authors of protocols test with: scripts, time, the log, and what a script may do. Its clients are in
+-- harness_client_spec.lua.
 
 local harness = require "parlance.harness"
+local harnessed = require "support.harnessed"
 local lfs = require "lfs"
 local tree = require "support.tree"
 
--- Answers each line: its text in brackets, or what the line asks for.
-local LINES <const> = [[
-local framing = require "parlance.framing"
-local parlance = require "parlance"
-local count = 0
-local Lines = { close_when_done = false, request_timeout = 30, idle_timeout = 60, write_timeout = 10 }
-Lines.request_complete = framing.line { max = 100 }
-
-local does = {
-  boom = function() error "on purpose" end,
-  spin = function() while true do end end,
-  who = function(self) return table.concat({ self.client_address.host, self.client_address.port, self.host,
-    self.server.host, self.server.port }, " ") end,
-  count = function() count = count + 1; return tostring(count) end,
-  time = function() return os.time() .. " " .. parlance.now() .. " " .. parlance.time() end,
-  variable = function() return tostring(os.getenv "PARLANCE_HARNESS_SPEC") end,
-  quit = function(self) self.close_when_done = true; return "bye" end,
-  log = function() parlance.log("error", "said", { text = 'a "b"\\\n\tc', empty = "" }) return "" end,
-  folder = function() return require "beside" end,
-  simulated = function() return tostring(parlance.simulated) end,
-  write = function()
-    local spool = parlance.settings.spool or os.getenv "PARLANCE_HARNESS_SPEC"
-    io.open(spool .. "/mail", "w"):write("x"):close()
-    return io.open(spool .. "/mail"):read "a" .. " " .. spool
-  end,
-  run = function() return tostring(os.execute "true") end,
-}
-
-function Lines:make_response()
-  local word, number = self.request:match "^(%l+) ?(%d*)$"
-  if word == "many" then
-    local left = tonumber(number)
-    return { function() left = left - 1; return left >= 0 and ("m"):rep(1024) or nil end }
-  end
-  if does[word] then return does[word](self) .. "\n" end
-  return "[" .. self.request .. "]\n"
-end
-
-function Lines:handle_error(reason, detail) return "sorry: " .. reason .. "\n" end
-function Lines:handle_close(reason) parlance.log("info", "left", { reason = reason }) end
-return Lines
-]]
+local failure_of <const> = harnessed.failure_of
 
 -- Waits for as many seconds as the line says.
 local SLOW <const> = [[
@@ -71,20 +32,13 @@ function AtTheEnd:handle_close(reason) error("the end: " .. reason) end
 return AtTheEnd
 ]]
 
--- The message of the error that it raises.
-local function failure_of(f, ...)
-  local is_done, why = pcall(f, ...)
-  assert.is_false(is_done)
-  return why
-end
-
 describe("the harness", function()
   local folder, path, client
 
   before_each(function()
     folder = tree.new {
-      ["lines.lua"] = LINES, ["beside.lua"] = 'return "beside"', ["greeter.lua"] = GREETER, ["slow.lua"] = SLOW,
-      ["at_the_end.lua"] = AT_THE_END, ["broken.lua"] = "return {\n", ["http.lua"] = [[
+      ["lines.lua"] = harnessed.LINES, ["beside.lua"] = 'return "beside"', ["greeter.lua"] = GREETER,
+      ["slow.lua"] = SLOW, ["at_the_end.lua"] = AT_THE_END, ["broken.lua"] = "return {\n", ["http.lua"] = [[
         return require("parlance.http").serve(function() return 200, nil, "x" end)]],
       ["raises.lua"] = 'return { handle_connect = function() error "at once" end }',
     }
@@ -228,190 +182,6 @@ describe("the harness", function()
       harness.close()
       client = harness.open(path, { allow_effects = true })
       assert.equal("true\n", client:send("run\n"):receive())
-    end)
-  end)
-
-  describe("send and receive", function()
-    it("cut a request wherever the spec says", function()
-      assert.equal("[hello]\n", client:send("he", "", "llo", "\n"):receive())
-      assert.equal("[a]\n[b]\n", client:send_bytes("a\nb\n"):receive())
-      for _, pieces in ipairs(harness.cuts "one\ntwo\n") do
-        assert.equal("[one]\n[two]\n", client:send_pieces(pieces):receive())
-      end
-    end)
-
-    it("give what there is, and \"\" when there is nothing", function()
-      assert.equal("", client:receive())
-      assert.equal("", client:send("hello"):receive())
-      assert.equal("[hello]\n", client:send("\n"):receive())
-      assert.equal("", client:receive())
-    end)
-
-    it("give so many bytes, and keep the rest", function()
-      client:send "hello\n"
-      assert.equal("[he", client:receive(3))
-      assert.equal("", client:receive(0))
-      assert.equal("llo]\n", client:receive())
-    end)
-
-    it("give everything up to a text", function()
-      client:send "a\nb\n"
-      assert.equal("[a]\n", client:receive_until "\n")
-      assert.equal("[b]\n", client:receive_until "]\n")
-    end)
-
-    it("say what is there when it is not what was asked for", function()
-      client:send "h\xff\"\\\n"
-      assert.matches([[expected 10 bytes, but 7 bytes are there: "[h\xFF\"\\]\n"; the server has not closed]],
-        failure_of(client.receive, client, 10), 1, true)
-      assert.matches([[expected "\r\n", but 7 bytes]], failure_of(client.receive_until, client, "\r\n"), 1, true)
-      assert.equal(7, #client:receive())
-      client:send "quit\n"
-      client:receive()
-      assert.matches("expected 1 bytes, but nothing is there; the server has closed: done",
-        failure_of(client.receive, client, 1))
-    end)
-
-    it("point at the line of the spec", function()
-      local why = failure_of(function() return (client:receive(1)) end)
-      assert.matches("^[^\n]*harness_spec%.lua:%d+: expected", why)
-    end)
-
-    it("take a whole number of bytes", function()
-      for _, bad in ipairs { -1, 1.5, "1" } do
-        assert.matches("receive%(%) takes", failure_of(client.receive, client, bad))
-      end
-    end)
-
-    it("are called with a colon", function()
-      for _, name in ipairs { "send", "receive", "receive_until", "half_close", "reset" } do
-        assert.matches("called with a colon", failure_of(client[name], "x"))
-      end
-    end)
-
-    it("take nothing but strings", function()
-      assert.matches("send%(%) takes strings, and this is a number", failure_of(client.send, client, 1))
-      local hole <const> = { "a", nil, "b" }
-      assert.matches("send%(%) takes strings, and this is a nil", failure_of(client.send_pieces, client, hole))
-    end)
-
-    it("take a response of any length", function()
-      assert.equal(3000 * 1024, #client:send("many 3000\n"):receive())
-      client:send "many 3000\n"
-      assert.equal(2000 * 1024, #client:receive(2000 * 1024))
-      assert.equal(1000 * 1024, #client:receive())
-    end)
-
-    it("say that one has no end", function()
-      client:send "many 1000000\n"
-      assert.matches("without end", failure_of(client.receive, client))
-      assert.equal("mm", client:receive(2))
-    end)
-
-    it("keep what is sent while the server does not read, in order", function()
-      client:send("many 3000\n", "a", "b\n", "c\n")
-      assert.equal(1, client:requests())
-      assert.equal("[ab]\n[c]\n", client:receive():sub(3000 * 1024 + 1))
-    end)
-  end)
-
-  describe("expect", function()
-    it("takes all that was sent, and gives the client", function()
-      assert.equal(client, client:send("a\n"):expect "[a]\n")
-      assert.equal("", client:expect(""):receive())
-    end)
-
-    it("shows bytes that are others, side by side", function()
-      local _, why = pcall(function() client:send("a\n"):expect "[a]\r\n" end)
-      assert.equal([[
-the server has not sent what is expected
-  expected "[a]\r\n"
-  got      "[a]\n"
-         expected                           |  got
-       0 5b 61 5d 0d 0a           [a]..     |  5b 61 5d 0a              [a].]], why:gsub("^[^\n]-:%d+: ", ""))
-      assert.matches("^[^:]*harness_spec.lua:%d+: ", why)
-      assert.equal("", client:receive())
-    end)
-
-    it("tells that nothing was sent, or that the server has closed", function()
-      assert.error_matches(function() client:expect "a" end, "the server has sent nothing\n  expected \"a\"")
-      client:send "quit\n"
-      assert.error_matches(function() client:expect "x" end, "not sent what is expected, and has closed: done\n")
-      assert.error_matches(function() client:expect(1) end, "expect%(%) takes a string, and this is a number")
-    end)
-  end)
-
-  describe("the end", function()
-    it("is told when everything was received", function()
-      client:send "quit\n"
-      assert.is_false(client:closed())
-      assert.equal("done", client:reason())
-      assert.equal("bye\n", client:receive())
-      assert.is_true(client:closed())
-      assert.equal(1, client:requests())
-    end)
-
-    it("may still be sent to, which nobody reads", function()
-      assert.equal("bye\n", client:send("quit\nx\n"):send("y\n"):receive())
-    end)
-
-    it("comes after a half-close, when all was answered", function()
-      assert.equal("[a]\n", client:send("a\nb"):half_close():receive())
-      assert.is_true(client:closed())
-      assert.equal("peer_closed", client:reason())
-    end)
-
-    it("waits with a half-close until the server reads", function()
-      client:send("many 3000\n", "a\n"):half_close()
-      assert.is_nil(client:reason())
-      assert.equal("[a]\n", client:receive():sub(3000 * 1024 + 1))
-      assert.equal("peer_closed", client:reason())
-    end)
-
-    it("lets a half-closed client send no more", function()
-      assert.matches("has called half_close%(%)", failure_of(client.send, client:half_close(), "x"))
-    end)
-
-    it("has the reason and the detail of a failure", function()
-      client:send(("x"):rep(102))
-      assert.equal("sorry: too_large\n", client:receive())
-      local reason, detail = client:reason()
-      assert.equal("too_large", reason)
-      assert.is_string(detail)
-    end)
-
-    it("is told to the script at once", function()
-      client:send "quit\n"
-      client:receive()
-      assert.equal("done", harness.log("left")[1].fields.reason)
-      harness.open(path):reset()
-      assert.equal("peer_reset", harness.log("left")[2].fields.reason)
-      harness.open(path):half_close()
-      assert.equal("peer_closed", harness.log("left")[3].fields.reason)
-      harness.open(path):close()
-      assert.equal("peer_closed", harness.log("left")[4].fields.reason)
-      harness.open(path):send("many 3000\n"):close()
-      assert.equal("peer_reset", harness.log("left")[5].fields.reason)
-    end)
-
-    it("of the client's own lets it do no more", function()
-      client:close()
-      client:close()
-      assert.is_true(client:closed())
-      assert.equal("peer_closed", client:reason())
-      assert.matches("this client has closed", failure_of(client.receive, client))
-      local other = harness.open(path)
-      other:reset()
-      assert.matches("has reset the connection", failure_of(other.send, other, "x"))
-    end)
-
-    it("comes with a server that stops, when nothing is in hand", function()
-      local busy = harness.open(path):send "half"
-      harness.drain()
-      assert.equal("drained", client:reason())
-      assert.is_nil(busy:reason())
-      assert.equal("[half]\n", busy:send("\n"):receive())
-      assert.equal("drained", busy:reason())
     end)
   end)
 
@@ -613,7 +383,7 @@ the server has not sent what is expected
 
     it("takes what was written meanwhile, and leaves a request in hand to the old", function()
       client:send "ab"
-      folder:add("lines.lua", (LINES:gsub('"%["', '"("'):gsub('"%]', '")')))
+      folder:add("lines.lua", (harnessed.LINES:gsub('"%["', '"("'):gsub('"%]', '")')))
       harness.reload()
       assert.equal("[abc]\n(d)\n", client:send("c\nd\n"):receive())
     end)
