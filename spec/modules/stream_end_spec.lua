@@ -26,7 +26,8 @@ server.for_each_poller(function(poller)
       end)
 
       it("wakes who waits for it when another closes it", function()
-        local client = stream "kept[1] = s return show(s:read 'l')"
+        local client, peer = stream "kept[1] = s s:write 'x' return show(s:read 'l')"
+        peer:receive(1) -- the task reads by now
         assert.equal("true", ask(lines.running:connect(), "return kept[1]:close()"))
         assert.equal(CLOSED, answer(client))
       end)
@@ -129,7 +130,8 @@ server.for_each_poller(function(poller)
       end)
 
       it("is not lost when a script calls its finalizer while a task waits", function()
-        local client = stream "kept[1] = s return show(s:read 'l')"
+        local client, peer = stream "kept[1] = s s:write 'x' return show(s:read 'l')"
+        peer:receive(1) -- the task reads by now
         local other = lines.running:connect()
         assert.equal("closed", ask(other, "debug.getmetatable(kept[1]).__gc(kept[1]) return 'closed'"))
         assert.equal(CLOSED, answer(client))

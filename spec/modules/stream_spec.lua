@@ -163,7 +163,8 @@ server.for_each_poller(function(poller)
       end)
 
       it("is for one task at a time", function()
-        local client, peer = stream "kept[1] = s return show(s:read 'l')"
+        local client, peer = stream "kept[1] = s s:write 'x' return show(s:read 'l')"
+        peer:receive(1) -- the task reads by now
         local other = lines.running:connect()
         assert.matches("another task reads from the stream", ask(other, "return show(pcall(kept[1].read, kept[1]))"))
         peer:send "mine\n"

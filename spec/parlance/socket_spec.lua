@@ -277,8 +277,13 @@ server.for_each_poller(function(poller)
 
       it("is one task's at a time", function()
         local client, running = start(port)
-        client:send "local socket, host, port = ... kept = socket.connect(host, port) return kept:receive()\n"
+        begin(client, [[
+          local socket, host, port = ...
+          kept = socket.connect(host, port)
+          kept:send "x"
+          return kept:receive()]])
         local peer = up:accept()
+        peer:receive(1) -- the task receives by now
         assert.matches("another task reads from the stream", ask(running:connect(), "return kept:receive()"))
         peer:send "one\n"
         assert.equal('"one" "nil" "nil"\n', client:receive_until "\n")
