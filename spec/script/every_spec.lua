@@ -1,64 +1,16 @@
 -- parlance.every(), in simulated time; in the server's own it is in spec/server/tasks_spec.lua.
 
-local server = require "support.server"
-local simulator = require "parlance.simulator"
-local tree = require "support.tree"
+local line_protocol = require "support.line_protocol"
 
--- A protocol of lines: each is a piece of Lua that is run, and what it returns is answered. `at_load` stands
--- before; `trace` is a list that outlives versions, and note() puts the time and a name there.
-local function protocol(at_load, name)
-  return ([[
-    local framing = require "parlance.framing"
-    parlance = require "parlance"
-    self_name = "%s"
-    trace = parlance.shared.trace or {}
-    parlance.shared.trace = trace
-    function note(name) trace[#trace + 1] = ("%%g %%s"):format(parlance.now(), name) end
-    local Lines = { close_when_done = false, request_complete = framing.line { max = 1000 }, idle_timeout = 0 }
-    function Lines:make_response() return tostring((assert(load(self.request))())) .. "\n" end
-    %s
-    return Lines]]):format(name or "first", at_load or "")
-end
+-- The line at which the protocol has the piece of Lua that a spec puts there.
+local LINE <const> = select(2, line_protocol.script():gsub("\n", ""))
 
 describe("parlance.every", function()
-  local folder, script, session
+  local lines = line_protocol.simulate()
+  local ask, edit, noted = lines.ask, lines.edit, lines.noted
+  local script
 
-  local function save(at_load, name) folder:add("protocol.lua", protocol(at_load, name)) end
-
-  local function start(at_load, options)
-    save(at_load)
-    options = options or {}
-    options.modules = server.SOURCE .. "/lua"
-    script = assert(simulator.load(folder.path .. "/protocol.lua", options))
-    session = script:open()
-  end
-
-  local function ask(line)
-    session:receive(line:gsub("\n", " ") .. "\n")
-    return session:take():sub(1, -2)
-  end
-
-  -- What was noted since this was last asked for.
-  local function noted()
-    return ask "local all = table.concat(trace, ', ') for i = #trace, 1, -1 do trace[i] = nil end return all"
-  end
-
-  local function logged()
-    local texts = {}
-    for place, line in ipairs((simulator.log())) do texts[place] = line.text:match "^%S+ (.*)$" end
-    return texts
-  end
-
-  before_each(function()
-    folder = tree.new {}
-    simulator.log()
-  end)
-
-  after_each(function()
-    if script then script:close() end
-    script = nil
-    folder:remove()
-  end)
+  local function start(...) script = lines.start(...) end
 
   it("runs the function every so many seconds, and not before the first of them have passed", function()
     start "parlance.every(0.5, function(...) note(select('#', ...)) end)"
@@ -104,19 +56,19 @@ describe("parlance.every", function()
     start "parlance.every(1, function() note 'a' error 'on purpose' end)"
     script:advance(2)
     assert.equal("1 a, 2 a", noted())
-    local lines = logged()
-    assert.equal(2, #lines)
-    assert.matches('^error script_error service=protocol task="every 1 s" detail=', lines[1])
-    assert.truthy(lines[1]:find("protocol.lua:9: on purpose\n", 1, true), lines[1])
+    local log = lines.log()
+    assert.equal(2, #log)
+    assert.matches('^error script_error service=protocol task="every 1 s" detail=', log[1])
+    assert.truthy(log[1]:find(("protocol.lua:%d: on purpose\n"):format(LINE), 1, true), log[1])
   end)
 
   it("logs twenty errors a second, and how many it has left out", function()
     start "parlance.every(0.01, function() error 'on purpose' end)"
     script:advance(0.995)
-    assert.equal(20, #logged())
+    assert.equal(20, #lines.log())
     script:advance(0.1)
-    local lines = logged()
-    assert.matches("suppressed_before=79", lines[1])
+    local log = lines.log()
+    assert.matches("suppressed_before=79", log[1])
   end)
 
   it("is stopped when a run takes too long, and goes on", function()
@@ -124,11 +76,11 @@ describe("parlance.every", function()
     script:advance(2)
     assert.equal("1 a, 2 a", noted())
     local overruns = {}
-    for _, line in ipairs(logged()) do -- on a busy machine that it was blocked is logged as well
+    for _, line in ipairs(lines.log()) do -- on a busy machine that it was blocked is logged as well
       if line:find "^error script_overrun service=protocol" then overruns[#overruns + 1] = line end
     end
     assert.equal(1, #overruns)
-    assert.truthy(overruns[1]:find("protocol.lua:9: ", 1, true), overruns[1])
+    assert.truthy(overruns[1]:find(("protocol.lua:%d: "):format(LINE), 1, true), overruns[1])
   end)
 
   it("survives a run without memory", function()
@@ -136,7 +88,7 @@ describe("parlance.every", function()
       { memory_limit = 1 << 22 })
     script:advance(2)
     assert.equal("1 a, 2 a", noted())
-    assert.matches("^error out_of_memory service=protocol", logged()[1])
+    assert.matches("^error out_of_memory service=protocol", lines.log()[1])
   end)
 
   describe("cancel", function()
@@ -216,9 +168,9 @@ describe("parlance.every", function()
       start "parlance.every(1, function() parlance.sleep(0.5) note 'a' error 'on purpose' end)"
       script:advance(2.5)
       assert.equal("1.5 a, 2.5 a", noted())
-      local lines = logged()
-      assert.equal(2, #lines)
-      assert.matches('^error script_error service=protocol task="every 1 s" detail=', lines[1])
+      local log = lines.log()
+      assert.equal(2, #log)
+      assert.matches('^error script_error service=protocol task="every 1 s" detail=', log[1])
     end)
 
     it("is cancelled in its wait", function()
@@ -234,7 +186,7 @@ describe("parlance.every", function()
       script:advance(5)
       assert.equal("", noted())
       assert.is_nil(script:deadline())
-      assert.equal("", table.concat(logged()))
+      assert.equal("", table.concat(lines.log()))
     end)
 
     it("can cancel itself, and ends at its next wait", function()
@@ -266,7 +218,7 @@ describe("parlance.every", function()
 
   it("is a value that says what it is", function()
     start "task = parlance.every(0.1, function() end)"
-    assert.equal("task: every 0.1 s, " .. folder.path:sub(-200) .. "/protocol.lua:9", ask "return tostring(task)")
+    assert.equal(("task: every 0.1 s, %s:%d"):format(lines.path(), LINE), ask "return tostring(task)")
     ask "return task:cancel()"
     assert.equal("task: every 0.1 s, finished", ask "return tostring(task)")
     assert.equal("userdata", ask "return type(task)")
@@ -305,11 +257,6 @@ describe("parlance.every", function()
   end)
 
   describe("in a hot edit", function()
-    local function edit(at_load, name)
-      save(at_load, name)
-      return script:reload()
-    end
-
     it("ends with its version, and the new one's begins when it takes over", function()
       start "parlance.every(1, function() note(self_name) end)"
       ask "parlance.every(1, function() note 'of a request' end)"
@@ -378,6 +325,6 @@ describe("parlance.every", function()
       parlance.every(1, function() end)
       setmetatable({}, { __gc = function() parlance.every(1, print) end })
       last = setmetatable({}, { __gc = function() parlance.every(1, print) end })]]
-    script:close()
+    lines.close()
   end)
 end)

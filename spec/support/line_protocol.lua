@@ -76,11 +76,13 @@ function line_protocol.simulate()
 
   local function save(at_load, name) folder:add("protocol.lua", line_protocol.script(at_load, name)) end
 
+  function lines.path() return folder.path .. "/protocol.lua" end
+
   function lines.load(at_load, options)
     save(at_load)
     options = options or {}
     options.modules = server.SOURCE .. "/lua"
-    return simulator.load(folder.path .. "/protocol.lua", options)
+    return simulator.load(lines.path(), options)
   end
 
   function lines.start(at_load, options)
@@ -116,12 +118,14 @@ function line_protocol.simulate()
       script:open())
   end
 
-  -- What was logged since then.
-  function lines.logged()
+  -- What was logged since then, as a list.
+  function lines.log()
     local texts = {}
     for place, line in ipairs((simulator.log())) do texts[place] = line.text:match "^%S+ (.*)$" end
-    return table.concat(texts, "\n")
+    return texts
   end
+
+  function lines.logged() return table.concat(lines.log(), "\n") end
 
   function lines.close()
     script:close()
