@@ -204,13 +204,19 @@ static void note_close(struct stream *stream) {
 }
 
 /* Without a timer nothing would end it. */
-void stream_close(struct stream *stream) {
+void stream_linger(struct stream *stream) {
   struct timer_heap *timers = &stream->script->world->timers;
-  if (stream->is_closed) return;
-  note_close(stream);
   int64_t until = script_now(stream->script) + LINGER_TIME;
   if (stream->channel && timer_set(timers, &stream->linger, until) != STATUS_OK)
     stream->is_dropped = true;
+}
+
+/* A program reads until the end of its input, whatever time it takes, and cannot tell an end that
+ * came too early. So a part of a whole lingers from the end of the whole on. */
+void stream_close(struct stream *stream) {
+  if (stream->is_closed) return;
+  note_close(stream);
+  if (!stream->whole) stream_linger(stream);
   stream_note(stream);
 }
 

@@ -89,8 +89,12 @@ void stream_give(struct stream *stream);
 /* Has the stream take a turn, in which it does what was noted. */
 void stream_note(struct stream *stream);
 
-/* Closes it; what was written goes out for 10 s at most. */
+/* Closes it; what was written goes out for 10 s at most. For a part of a whole, these begin with
+ * stream_linger(). */
 void stream_close(struct stream *stream);
+
+/* Gives up what a closed stream has not sent after 10 s from now. */
+void stream_linger(struct stream *stream);
 
 /* Ends it at once. */
 void stream_drop(struct stream *stream);

@@ -201,6 +201,14 @@ static int push_reset(lua_State *state) {
   return 3;
 }
 
+/* An earlier write has timed out. More of them must not grow without bound. */
+static int push_full(lua_State *state) {
+  lua_pushnil(state);
+  lua_pushliteral(state, "too many bytes of earlier writes are unsent");
+  lua_pushliteral(state, "full");
+  return 3;
+}
+
 static void undo_write(struct task *task) {
   struct stream *stream = task->waits_for;
   stream->writer = NULL;
@@ -262,6 +270,7 @@ static int stream_write(lua_State *state) {
   if (stream->is_closed || stream->wants_shutdown) return task_push_failure(state, "closed");
   if (stream->cannot_send) return push_reset(state);
   if (stream->writer) return luaL_error(state, "another task writes to the stream");
+  if (buffer_bytes(stream->output).length > STREAM_HIGH_WATER) return push_full(state);
   if (queue(state, stream, count) != STATUS_OK) return gate_raise_no_memory(state);
   stream->write_until = deadline_of(stream, task);
   stream_note(stream);

@@ -61,11 +61,13 @@ static void wake_all(struct subprocess *child) {
 static void close_streams(struct subprocess *child, bool is_cut) {
   for (int i = 0; i < SUBPROCESS_STREAMS; i++) {
     struct stream *stream = child->streams[i];
-    if (!stream || stream->is_closed) continue;
-    if (is_cut)
+    if (!stream) continue;
+    if (is_cut) {
       stream_drop(stream);
-    else
-      stream_close(stream);
+      continue;
+    }
+    stream_close(stream);
+    stream_linger(stream);
   }
 }
 

@@ -32,6 +32,7 @@ static int read_on(lua_State *state, struct task *task) {
   enum reading_end end = session_has_heard_all(session) ? READING_ENDED : READING_OPEN;
   switch (reading_look(reading, session_rest(session), end, &answer)) {
   case READING_DONE:
+    session_note_talk(session);
     reading_push(state, WHAT, reading, &answer);
     session_take_rest(session, answer.length);
     return 1;
@@ -77,6 +78,7 @@ static int write_on(lua_State *state, struct task *task, size_t most) {
     session_await(task->session, SESSION_AWAIT_ROOM);
     return task_wait_then(state, task, NULL, write_again);
   }
+  session_note_talk(task->session);
   lua_pushvalue(state, SELF);
   return 1;
 }

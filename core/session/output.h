@@ -96,7 +96,7 @@ struct piece *output_take_first(struct output *output);
 /* Counts those of its held strings and blobs that no output counts any more. */
 void output_claim(struct output *output, struct held_strings *strings);
 
-/* Queues the pieces of `from` behind everything. They must be blobs. */
+/* Queues the pieces of `from` behind everything. They must be blobs and bytes. */
 void output_join(struct output *output, struct output *from);
 
 /* Removes every piece, and frees the copied bytes in them; `front` stays. The caller releases the

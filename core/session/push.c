@@ -9,8 +9,8 @@
  * more memory than they do. */
 enum { COPIED = 256 };
 
-/* Shorter blobs count for each session that holds them: to find out who pays for one costs more
- * than its bytes. */
+/* A shorter blob counts in full for each session that holds it: finding the one that counts it
+ * would cost more than its bytes. */
 enum { SHARED_FROM = 1024 };
 
 static bool is_over(const struct session *session) {
@@ -63,7 +63,10 @@ static enum status hold_blob(struct session *session, struct output *output, str
 static enum status queue_later(struct session *session, struct blob *blob) {
   if (!session->later) session->later = calloc(1, sizeof *session->later);
   session->noted = true;
-  return session->later ? hold_blob(session, session->later, blob) : STATUS_NO_MEMORY;
+  if (!session->later) return STATUS_NO_MEMORY;
+  if (session->later->first && blob->length <= COPIED)
+    return output_append_behind(session->later, blob->bytes, blob->length);
+  return hold_blob(session, session->later, blob);
 }
 
 /* The owner looks at the output when the handler is back, but not at that of another session. */

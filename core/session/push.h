@@ -3,7 +3,7 @@
  *
  * Nothing here runs the handler or frees a session, so that it may all be called from within any
  * handler, also that of another session. What is to be done is noted; the owner of the session is
- * told (session_owner.on_output, session_owner.wake) and does it in a later turn. */
+ * told (session_hooks.on_output, session_hooks.wake) and does it in a later turn. */
 #ifndef SESSION_PUSH_H
 #define SESSION_PUSH_H
 
@@ -36,8 +36,8 @@ enum push_result session_push_blob(struct session *session, struct blob *blob, i
 /* Ends the session with REASON_CLOSED when what is queued is sent; no further request is answered.
  * A step that waits is cancelled, and a stream is cut off. From within a step of its own handler
  * nothing is cut: the session ends when the step is complete, and its response and the streams are
- * sent. `why`: see session_reason_text(); copied, at
- * most SESSION_WORD_MAX bytes; NULL: none. PUSH_QUEUED, PUSH_OVER or PUSH_NO_MEMORY. */
+ * sent. `why` is copied: see session_reason_text(). It has at most SESSION_WORD_MAX bytes; NULL:
+ * none. Returns PUSH_QUEUED, PUSH_OVER or PUSH_NO_MEMORY. */
 enum push_result session_close(struct session *session, const char *why);
 
 /* Ends a session with REASON_SLOW_READER and drops its output, in a later turn. */

@@ -364,7 +364,8 @@ void session_expire(struct session *session, int64_t now) {
 }
 
 size_t session_memory(const struct session *session) {
-  return buffer_memory(session->kept) + output_memory(&session->output);
+  size_t later = session->later ? output_memory(session->later) : 0;
+  return buffer_memory(session->kept) + output_memory(&session->output) + later;
 }
 
 void session_claim(struct session *session) {

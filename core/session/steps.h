@@ -162,6 +162,9 @@ enum session_await {
   SESSION_AWAIT_ROOM /* The output has gone down to the low mark. Until then write_timeout holds. */
 };
 
+/* The step has sent bytes to the peer or taken some of it: response_timeout begins anew. */
+void session_note_talk(struct session *session);
+
 /* The step is about to wait for this: handler->on_progress tells. It ends when the step goes on. */
 void session_await(struct session *session, enum session_await what);
 

@@ -17,6 +17,8 @@ bool session_has_heard_all(const struct session *session) { return session->at_e
 
 size_t session_unsent(const struct session *session) { return session->output.size; }
 
+void session_note_talk(struct session *session) { session->waits_since = session->now; }
+
 /* Who listens to the peer has said what it had to say: what was pushed meanwhile stands before what
  * the step writes next. */
 void session_await(struct session *session, enum session_await what) {

@@ -34,6 +34,11 @@ local KEYS <const> = [[
   for key in pairs { alpha = 1, beta = 2, gamma = 3, delta = 4, epsilon = 5 } do keys[#keys + 1] = key end
   return table.concat(keys, " ") .. "\n"]]
 
+-- These depend on addresses. A sanitized build has its memory from malloc(), where other threads allocate, too.
+local OF_ADDRESSES <const> = {
+  ["the order of pairs()"] = true, ["the order of tables as keys"] = true, ["an address"] = true,
+}
+
 describe("chance in the tools", function()
   -- Each of these differs from run to run in a server.
   for name, body in pairs {
@@ -51,6 +56,7 @@ describe("chance in the tools", function()
     ["the time of a date"] = "return os.time { year = 2026, month = 7, day = 1, hour = 0 } .. '\\n'",
   } do
     it("is the same in two runs: " .. name, function()
+      if server.is_sanitized and OF_ADDRESSES[name] then return pending "its memory is that of malloc()" end
       local path = write(body)
       local first = { check(path, '"?"') }
       assert.equal(1, first[1])

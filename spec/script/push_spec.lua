@@ -82,6 +82,15 @@ describe("a connection", function()
       assert.equal("collected\n", other:take())
     end)
 
+    it("and all that waits behind its response before it is closed", function()
+      start()
+      send(one, "self:write 'begun\\n' sleep(5) return 'late'")
+      assert.equal("true true\n", ask(other, "return listed(clients[1]:send 'kept\\n', tostring(clients[1]:close()))"))
+      script:advance(0.001)
+      assert.equal("begun\nkept\n", one:take())
+      assert.is_true(one:finished())
+    end)
+
     it("in a finalizer that runs in request_complete", function()
       start [[
         function Lines:request_complete()

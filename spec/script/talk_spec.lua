@@ -10,6 +10,21 @@ describe("self in simulated time", function()
   local function start(rest) script, session = lines.start(rest) end
   local function send(code) lines.send(code, session) end
 
+  it("has no last words behind what was written, when it is cancelled", function()
+    start "Lines.response_timeout = 1 function Lines:handle_error(why) return why end"
+    send "self:write 'part' parlance.sleep(10)"
+    script:advance(1)
+    assert.equal("part", session:take())
+    assert.is_true(session:finished())
+  end)
+
+  it("begins response_timeout anew with what is written", function()
+    start "Lines.response_timeout = 1"
+    send "for i = 1, 4 do parlance.sleep(0.6) self:write(i) end return ''"
+    script:advance(2.4)
+    assert.equal("1234\n", session:take())
+  end)
+
   describe("read", function()
     for _, case in ipairs {
       { "'l'", { "one\r\nrest" }, '"one"' },

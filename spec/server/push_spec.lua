@@ -85,6 +85,26 @@ server.for_each_poller(function(poller)
     assert.equal(0, running:count_in_log "overloaded")
   end)
 
+  it("refuses it also where it waits behind responses that have begun", function()
+    local running = start(nil, "--max-buffered", "8M")
+    local one = connect(running, 1)
+    for i = 2, 50 do
+      local client = connect(running, i)
+      client:send "self:write('begun\\n') sleep(60)\n"
+      assert.equal("begun\n", client:receive_until "\n")
+    end
+    local count = ask(one, [[
+      local piece, sent, why = ("x"):rep(1000000), 0, nil
+      for i = 2, #clients do
+        local is_sent, reason = clients[i]:send(piece)
+        if is_sent then sent = sent + 1 else why = reason end
+        sleep(0)
+      end
+      return sent .. " " .. why]])
+    assert.equal("8 overloaded\n", count)
+    assert.equal(0, running:count_in_log "overloaded")
+  end)
+
   it("takes --max-unsent", function()
     local running = start("P.max_unsent = 1", "--max-unsent", "4K")
     local one = connect(running, 1)

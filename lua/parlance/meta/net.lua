@@ -14,7 +14,7 @@
 local net = {}
 
 ---@alias parlance.net.ConnectCode "refused"|"unreachable"|"timeout"|"name"|"cancelled"
----@alias parlance.net.Code "closed"|"reset"|"timeout"|"malformed"|"too_large"|"cancelled"
+---@alias parlance.net.Code "closed"|"reset"|"timeout"|"malformed"|"too_large"|"full"|"cancelled"
 
 ---@class parlance.net.Options
 ---@field timeout? number seconds for all of it, the look-up of the name included; default 10; 0: no limit
@@ -68,7 +68,8 @@ function Stream:peek(count) end
 function Stream:lines(what) end
 
 --- Writes the strings, whole and in their order. Waits while more than 256 KiB are unsent. After "timeout" the stream
---- has taken the bytes nevertheless.
+--- has taken the bytes nevertheless. The next write then takes nothing, and returns "full", while more than 256 KiB
+--- are still unsent.
 ---@param ... string|number
 ---@return parlance.Stream?
 ---@return string? why
