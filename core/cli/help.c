@@ -115,7 +115,8 @@ static int describe_path(const struct script_options *options) {
 
 int command_help(const struct options *options) {
   int status = EXIT_STOPPED;
-  if (options->script_count == 0) fputs(options_help, stdout);
+  for (const char *const *section = options_help; options->script_count == 0 && *section; section++)
+    fputs(*section, stdout);
   for (size_t i = 0; i < options->script_count && status == EXIT_STOPPED; i++) {
     if (i > 0) putchar('\n');
     status = describe_path(&options->scripts[i].script);

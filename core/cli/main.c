@@ -16,7 +16,8 @@ static void open_standard_streams(void) {
 
 /* Returns the exit status, which is EXIT_FAILED if standard output cannot be written. */
 static int finished(int status) {
-  return status == EXIT_STOPPED && fflush(stdout) != 0 ? EXIT_FAILED : status;
+  bool is_told = fflush(stdout) == 0 && !ferror(stdout);
+  return status == EXIT_STOPPED && !is_told ? EXIT_FAILED : status;
 }
 
 static int run(const struct options *options, char **argv) {

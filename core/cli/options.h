@@ -59,7 +59,7 @@ struct options {
 bool options_parse(struct options *options, int argc, char **argv);
 
 /* The text that --help prints. */
-extern const char options_help[];
+extern const char *const options_help[];
 
 void options_deinit(struct options *options);
 

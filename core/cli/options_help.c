@@ -1,6 +1,9 @@
 #include "cli/options.h"
 
-const char options_help[] =
+#include <stddef.h>
+
+/* In sections: compilers need not take a longer text than 4,095 bytes. */
+const char *const options_help[] = {
     "usage: parlance [options] SCRIPT [[options] SCRIPT ...]\n"
     "       parlance check [options] SCRIPT [TRANSCRIPT ...] [[options] SCRIPT ...]\n"
     "       parlance fuzz [options] SCRIPT [TRANSCRIPT ...] [[options] SCRIPT ...]\n"
@@ -12,7 +15,7 @@ const char options_help[] =
     "beside\n"
     "it. `fuzz` changes their bytes, and looks for a conversation that the script cannot take.\n"
     "`new` makes a script to begin with, and all that belongs to it, in this folder.\n"
-    "\n"
+    "\n",
     "For the script that follows:\n"
     "  -l, --listen ADDRESS      host:port, [ipv6]:port, :port or unix:PATH; repeatable; port 0\n"
     "                            takes a free one. Default: the script's `listen`, else\n"
@@ -29,7 +32,7 @@ const char options_help[] =
     "      --memory-limit BYTES  of the script's Lua state (default: none)\n"
     "      --set NAME=VALUE      parlance.settings.NAME of the script; repeatable. See --help "
     "SCRIPT\n"
-    "\n"
+    "\n",
     "For the server:\n"
     "      --poller NAME         epoll (default) or select\n"
     "      --resolve-names       look up the names of peers for `self.host`\n"
@@ -56,7 +59,7 @@ const char options_help[] =
     "  -v, --version\n"
     "  -h, --help                what you read; with a SCRIPT: its settings, address, example and "
     "limits\n"
-    "\n"
+    "\n",
     "For check and fuzz, which run the script, but let it change nothing on this machine:\n"
     "      --allow-effects       the script may write files, and run programs and connect with "
     "Lua's\n"
@@ -64,12 +67,12 @@ const char options_help[] =
     "      --seconds S           for so long at most (default of fuzz: 10)\n"
     "      --format FORMAT       of check: text (default), tap or json\n"
     "      --seed N              the same chance as in another run, and the same inputs of fuzz\n"
-    "      --strict              of check: an error that a fault of an upstream causes counts, "
-    "too\n"
+    "      --strict              of check: errors that faults of upstreams cause count, too\n"
     "      --fingerprint         of check: tell only what does not hold, and of which version\n"
     "\n"
     "BYTES may end in K, M or G; S is in seconds, such as 0.5, and 0 means no limit.\n"
     "Exit status: 0 after a clean stop, 2 for a wrong command line or a script that does not "
     "load,\n"
     "1 otherwise. Of check and fuzz: 0 if all is well, 1 if something was found, 2 if something\n"
-    "could not be checked.\n";
+    "could not be checked.\n",
+    NULL};
