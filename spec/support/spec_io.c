@@ -84,8 +84,8 @@ static void push_event(lua_State *L, const struct poller_event *event) {
   if (event->events & POLLER_END) set_flag(L, "ended", true);
 }
 
-/* poller:wait(milliseconds [, capacity]) -> a list of { owner =, read =, write =, gone =, ended = }
- */
+/* poller:wait(milliseconds [, capacity]) returns a list of { owner =, read =, write =, gone =,
+ * ended = }. */
 static int wait_for_poller(lua_State *L) {
   struct poller *poller = check_poller(L);
   int timeout = (int)luaL_checkinteger(L, 2);
