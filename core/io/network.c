@@ -20,7 +20,7 @@ enum {
 
 struct io_network {
   struct network network; /* First, so that a pointer to it points to this. */
-  struct socket_channels channels;
+  struct polled_channels channels;
   struct world *world;
   const char *name_server;
   struct resolver *resolver; /* NULL: no name was looked up yet. */
@@ -62,7 +62,7 @@ struct resolving {
 static void close_attempts(struct connecting *connecting, const struct socket_channel *but) {
   for (size_t i = 0; i < connecting->tried; i++) {
     struct socket_channel *attempt = connecting->attempts[i];
-    if (attempt && attempt != but) socket_channel_close(attempt, true);
+    if (attempt && attempt != but) polled_channel_close(&attempt->polled.channel, true);
   }
 }
 
@@ -85,7 +85,7 @@ static void end(struct connecting *connecting, struct socket_channel *channel,
   close_attempts(connecting, channel);
   free_connecting(connecting);
   asked->attempt = NULL;
-  asked->on_end(asked, channel ? &channel->channel : NULL, error, why);
+  asked->on_end(asked, channel ? &channel->polled.channel : NULL, error, why);
 }
 
 /* ENOENT: nothing of that name for a Unix socket. */
@@ -115,7 +115,7 @@ static void on_connected(struct socket_channel *socket, int error) {
   for (size_t i = 0; i < connecting->tried; i++)
     if (connecting->attempts[i] == socket) connecting->attempts[i] = NULL;
   connecting->open--;
-  socket_channel_close(socket, false);
+  polled_channel_close(&socket->polled.channel, false);
   note_failure(connecting, error);
   try_next(connecting);
 }
@@ -319,11 +319,13 @@ void io_network_expire(struct io_network *network) {
 
 bool io_network_free_closed(struct io_network *network) {
   if (!network->channels.closed) return false;
-  socket_channels_free_closed(&network->channels);
+  polled_channels_free_closed(&network->channels);
   return true;
 }
 
-size_t io_network_descriptors(const struct io_network *network) { return network->channels.count; }
+size_t io_network_descriptors(const struct io_network *network) {
+  return network->channels.descriptors;
+}
 
 enum status io_network_create(struct poller *poller, struct world *world, const char *name_server,
                               struct io_network **created) {
@@ -354,7 +356,7 @@ void io_network_destroy(struct io_network *network) {
     next_resolving = one->next;
     end_resolving(one, NULL, 0, "the server stops");
   }
-  socket_channels_break(&network->channels);
+  polled_channels_break(&network->channels);
   if (network->resolver) resolver_destroy(network->resolver);
   free(network);
 }

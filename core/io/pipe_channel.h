@@ -7,30 +7,13 @@
 #define IO_PIPE_CHANNEL_H
 
 #include <stdbool.h>
-#include <stddef.h>
 
-#include "base/channel.h"
 #include "base/status.h"
-#include "io/poller.h"
-
-struct pipe_channel;
-
-/* The channels of all processes. All zeros is none. */
-struct pipe_channels {
-  struct poller *poller;
-  struct pipe_channel *first;
-  struct pipe_channel *closed; /* Freed at the end of the turn. */
-  size_t descriptors;          /* How many are open. */
-};
+#include "io/polled_channel.h"
 
 /* Makes a channel of a descriptor that does not block, and which it owns from now on, also if that
  * fails. STATUS_NO_MEMORY. STATUS_FULL: the poller cannot hold it. */
-enum status pipe_channel_create(struct pipe_channels *channels, int fd, bool is_read,
+enum status pipe_channel_create(struct polled_channels *channels, int fd, bool is_read,
                                 struct channel **created);
-
-void pipe_channels_free_closed(struct pipe_channels *channels);
-
-/* Closes all descriptors. Their users still have to close the channels, which are broken. */
-void pipe_channels_break(struct pipe_channels *channels);
 
 #endif

@@ -21,7 +21,7 @@ enum {
 
 struct io_processes {
   struct processes processes; /* First, so that a pointer to it points to this. */
-  struct pipe_channels channels;
+  struct polled_channels channels;
   struct world *world;
   char *const *environment;
   const char *path;
@@ -339,7 +339,7 @@ bool io_processes_free_ended(struct io_processes *processes) {
     processes->ended = running->next;
     free(running);
   }
-  pipe_channels_free_closed(&processes->channels);
+  polled_channels_free_closed(&processes->channels);
   return has_any;
 }
 
@@ -397,7 +397,7 @@ void io_processes_destroy(struct io_processes *processes) {
       signal_group(one, SIGKILL);
   }
   while (processes->first) end(processes->first);
-  pipe_channels_break(&processes->channels);
+  polled_channels_break(&processes->channels);
   io_processes_free_ended(processes);
   free(processes);
 }
