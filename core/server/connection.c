@@ -200,19 +200,10 @@ static void finish(struct connection *connection) {
   linger_for(connection, time);
 }
 
-/* The time to linger is over. A peer that still takes bytes of its response gets all of them, and
- * then once more the same time to stop sending. */
 static void linger_on(struct connection *connection) {
-  struct server *server = connection_server(connection);
-  size_t before = connection->unacknowledged;
-  size_t left = connection->unacknowledged = socket_unacknowledged(connection->fd);
-  bool was_slow = connection->is_slow;
-  connection->is_slow = left > 0;
-  if (left < before) connection->delivered_at = server->now;
-  bool has_time =
-      left > 0 ? server->now - connection->delivered_at < linger_patience(connection) : was_slow;
-  if (has_time)
-    linger_for(connection, linger_time_again(connection));
+  int64_t time = linger_look(connection);
+  if (time > 0)
+    linger_for(connection, time);
   else
     end(connection, false);
 }

@@ -23,9 +23,21 @@ int64_t linger_time_again(const struct connection *connection) {
   return connection_server(connection)->is_draining ? LINGER_TIME_DRAINING : LINGER_TIME;
 }
 
-int64_t linger_patience(const struct connection *connection) {
+/* For how many ms the peer may take no byte of its last response. */
+static int64_t patience(const struct connection *connection) {
   const struct service *service = connection->listener->service;
   int64_t timeout = service->handler->limits.write_timeout;
   if (service->server->is_draining || (timeout > 0 && timeout < LINGER_TIME)) return LINGER_TIME;
   return timeout > 0 ? timeout : CLOCK_NEVER;
+}
+
+int64_t linger_look(struct connection *connection) {
+  int64_t now = connection_server(connection)->now;
+  size_t before = connection->unacknowledged;
+  size_t left = connection->unacknowledged = socket_unacknowledged(connection->fd);
+  bool was_slow = connection->is_slow;
+  connection->is_slow = left > 0;
+  if (left < before) connection->delivered_at = now;
+  bool has_time = left > 0 ? now - connection->delivered_at < patience(connection) : was_slow;
+  return has_time ? linger_time_again(connection) : 0;
 }

@@ -19,7 +19,9 @@ int64_t linger_time(const struct connection *connection, enum reason reason, int
 /* For how many ms it waits once more. */
 int64_t linger_time_again(const struct connection *connection);
 
-/* For how many ms a lingering peer may take no byte of its last response. */
-int64_t linger_patience(const struct connection *connection);
+/* The time to linger is over. Returns for how many ms the connection waits once more; 0: it is to
+ * be closed. A peer that still takes bytes of its response gets all of them, and then once more the
+ * same time to stop sending. */
+int64_t linger_look(struct connection *connection);
 
 #endif
