@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "io/spawn.h"
 
 enum {
   HEAD = 56 * 1024, /* Bytes kept of the beginning of the output. */
@@ -72,18 +73,10 @@ static int spawn(const struct child_command *plan, int output, pid_t *pid) {
   return error;
 }
 
-/* If SIGCHLD is ignored, which processes inherit, waitid() does not tell how children end. */
-static void restore_default_sigchld(void) {
-  struct sigaction action;
-  if (sigaction(SIGCHLD, NULL, &action) != 0 || action.sa_handler != SIG_IGN) return;
-  action = (struct sigaction){.sa_handler = SIG_DFL};
-  sigaction(SIGCHLD, &action, NULL);
-}
-
 /* Returns 0 or an errno value. */
 static int start(struct child *child, const struct child_command *plan) {
   int ends[2];
-  restore_default_sigchld();
+  spawn_restore_sigchld();
   if (pipe2(ends, O_CLOEXEC) != 0) return errno;
   child->output_fd = ends[0];
   int error = fcntl(ends[0], F_SETFL, O_NONBLOCK) != 0 ? errno : 0;

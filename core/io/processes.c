@@ -51,7 +51,7 @@ struct running {
 
 /* ---- life ---------------------------------------------------------------------------------- */
 
-static void stop_polling(struct running *running) {
+static void close_exit(struct running *running) {
   if (running->exit_fd < 0) return;
   poller_remove(running->processes->channels.poller, running->exit_fd);
   close(running->exit_fd);
@@ -70,7 +70,7 @@ static void end(struct running *running) {
   if (running->process) running->process->running = NULL;
   ready_remove(&processes->world->ready, &running->turn);
   timer_cancel(&processes->world->timers, &running->timer);
-  stop_polling(running);
+  close_exit(running);
   running->event_handler.on_event = ignore;
   running->is_over = true;
   if (running->previous)
@@ -125,7 +125,7 @@ static void on_ended(struct running *running, int status, bool is_ours) {
     how = (struct process_end){true, WTERMSIG(status)};
   else if (is_ours)
     how.number = WEXITSTATUS(status);
-  stop_polling(running);
+  close_exit(running);
   running->has_ended = true;
   running->has_rest = kill(-running->pid, 0) == 0 || errno == EPERM;
   struct process *process = running->process;
@@ -193,7 +193,8 @@ static bool open_ends(struct ends *ends, const struct process_plan *plan) {
   return open_pipe(ends, 1, false) && (plan->joins_errors || open_pipe(ends, 2, false));
 }
 
-/* Makes channels of our ends. Returns 0, or an errno value: then none is left. */
+/* Makes channels of our ends. Returns 0, or an errno value: then `start` has those that were made.
+ */
 static int make_channels(struct io_processes *processes, struct ends *ends,
                          struct process_start *start) {
   struct channel **const made[] = {&start->input, &start->output, &start->errors};
@@ -204,10 +205,6 @@ static int make_channels(struct io_processes *processes, struct ends *ends,
     if (fd >= 0) status = pipe_channel_create(&processes->channels, fd, i > 0, made[i]);
   }
   if (status == STATUS_OK) return 0;
-  for (int i = 0; i < 3; i++) {
-    if (*made[i]) (*made[i])->class->close(*made[i], true);
-    *made[i] = NULL;
-  }
   return status == STATUS_NO_MEMORY ? ENOMEM : EMFILE;
 }
 
@@ -246,7 +243,7 @@ static int watch_exit(struct running *running) {
   return error;
 }
 
-/* Returns 0, or an errno value. */
+/* Returns 0, or an errno value. The channels of `start` are the caller's, also if it fails. */
 static int launch(struct running *running, struct process_start *start, bool *is_of_folder) {
   struct io_processes *processes = running->processes;
   struct process_plan process = *running->plan;

@@ -28,8 +28,8 @@ bool io_processes_free_ended(struct io_processes *processes);
 /* How many descriptors are open for them. */
 size_t io_processes_descriptors(const struct io_processes *processes);
 
-/* Ends all processes, for which it waits two seconds at most, breaks all channels, which their
- * users still have to close, and frees. NULL is ignored. */
+/* Ends all processes: those that have not ended two seconds after SIGTERM are killed. Breaks all
+ * channels, which their users still have to close, and frees. NULL is ignored. */
 void io_processes_destroy(struct io_processes *processes);
 
 #endif

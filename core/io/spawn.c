@@ -102,7 +102,8 @@ static void run(const struct spawn_plan *plan, struct failure *failure) {
  */
 
 /* The parent goes on when the program runs. fork() would copy the tables of all its memory, which
- * takes long in a large server. It has no variables that the child could change. */
+ * takes long in a large server, and posix_spawn() cannot set limits. The function has no variables
+ * that the child could change. */
 static __attribute__((noinline)) pid_t start(const struct spawn_plan *plan,
                                              struct failure *failure) {
   pid_t pid = vfork();              /* NOLINT(clang-analyzer-security.insecureAPI.vfork) */
@@ -110,8 +111,7 @@ static __attribute__((noinline)) pid_t start(const struct spawn_plan *plan,
   return pid;
 }
 
-/* If SIGCHLD is ignored, which processes inherit, nobody is told how children end. */
-static void restore_default_sigchld(void) {
+void spawn_restore_sigchld(void) {
   struct sigaction action;
   if (sigaction(SIGCHLD, NULL, &action) != 0 || action.sa_handler != SIG_IGN) return;
   action = (struct sigaction){.sa_handler = SIG_DFL};
@@ -121,7 +121,7 @@ static void restore_default_sigchld(void) {
 int spawn_program(const struct spawn_plan *plan, pid_t *pid, bool *is_of_folder) {
   struct failure failure = {0};
   sigset_t all, old;
-  restore_default_sigchld();
+  spawn_restore_sigchld();
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &old);
   *pid = start(plan, &failure);

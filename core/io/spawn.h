@@ -22,4 +22,8 @@ struct spawn_plan {
  * the working folder has caused it. */
 int spawn_program(const struct spawn_plan *plan, pid_t *pid, bool *is_of_folder);
 
+/* Gives SIGCHLD its default handling if it is ignored, which processes inherit: nobody would be
+ * told how children end. */
+void spawn_restore_sigchld(void);
+
 #endif
