@@ -13,9 +13,8 @@
 enum network_error {
   NETWORK_OK,
   NETWORK_REFUSED,     /* Nobody listens there. */
-  NETWORK_UNREACHABLE, /* No way leads there, or the machine has no descriptor left. */
-  NETWORK_NAME,        /* The name has no address. */
-  NETWORK_NO_MEMORY
+  NETWORK_UNREACHABLE, /* No way leads there, or the machine has no descriptor or memory left. */
+  NETWORK_NAME         /* The name has no address. */
 };
 
 struct network_connect {

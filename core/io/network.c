@@ -120,9 +120,9 @@ static void on_connected(struct socket_channel *socket, int error) {
   try_next(connecting);
 }
 
-static void wait_for(struct connecting *connecting, int64_t pause) {
+static enum status wait_for(struct connecting *connecting, int64_t pause) {
   struct timer_heap *timers = &connecting->network->world->timers;
-  (void)timer_set(timers, &connecting->timer, clock_milliseconds() + pause);
+  return timer_set(timers, &connecting->timer, clock_milliseconds() + pause);
 }
 
 /* Begins with the next address, or with one after it if that fails at once. */
@@ -133,15 +133,15 @@ static void try_next(struct connecting *connecting) {
     enum status status = socket_channel_connect(&connecting->network->channels,
                                                 &connecting->addresses[place], attempt);
     if (status == STATUS_AGAIN) {
-      wait_for(connecting, BACKLOG_PAUSE);
-      return;
+      if (wait_for(connecting, BACKLOG_PAUSE) == STATUS_OK) return;
+      status = STATUS_NO_MEMORY;
     }
     connecting->tried++;
     if (status == STATUS_OK) {
       (*attempt)->on_connected = on_connected;
       (*attempt)->context = connecting;
       connecting->open++;
-      if (connecting->tried < connecting->count) wait_for(connecting, ATTEMPT_DELAY);
+      if (connecting->tried < connecting->count) (void)wait_for(connecting, ATTEMPT_DELAY);
       return;
     }
     *attempt = NULL;
@@ -171,7 +171,7 @@ static void on_found(void *context, const struct sockaddr_storage *addresses, si
     end(connecting, NULL, NETWORK_NAME, why);
     return;
   }
-  if (count > NETWORK_ADDRESSES_MAX) count = NETWORK_ADDRESSES_MAX;
+  assert(count <= NETWORK_ADDRESSES_MAX);
   memcpy(connecting->addresses, addresses, count * sizeof *addresses);
   for (size_t i = 0; i < count; i++) set_port(&connecting->addresses[i], connecting->address.port);
   connecting->count = count;
@@ -267,7 +267,7 @@ static void on_resolved(void *context, const struct sockaddr_storage *addresses,
   const char *pointers[NETWORK_ADDRESSES_MAX];
   unsigned port;
   resolving->lookup = NULL;
-  if (count > NETWORK_ADDRESSES_MAX) count = NETWORK_ADDRESSES_MAX;
+  assert(count <= NETWORK_ADDRESSES_MAX);
   for (size_t i = 0; i < count; i++) {
     address_numeric((const struct sockaddr *)&addresses[i], texts[i], &port);
     pointers[i] = texts[i];

@@ -159,9 +159,11 @@ static void answer_found(struct resolver_lookup *lookup, const struct sockaddr_s
   lookup->found(lookup->context, addresses, count, why);
 }
 
+static const char no_answer[] = "no name server has answered";
+
 static void time_out(struct resolver_lookup *lookup) {
   if (lookup->found)
-    answer_found(lookup, NULL, 0, "no name server has answered");
+    answer_found(lookup, NULL, 0, no_answer);
   else
     answer(lookup, NULL);
 }
@@ -248,11 +250,11 @@ static const struct ares_addrinfo_node *next_of(const struct ares_addrinfo_node 
 
 /* The addresses come in the order of RFC 6724. From the first one on the families take turns. */
 static size_t interleave(const struct ares_addrinfo_node *nodes,
-                         struct sockaddr_storage addresses[RESOLVER_FOUND_MAX]) {
+                         struct sockaddr_storage addresses[NETWORK_ADDRESSES_MAX]) {
   const struct ares_addrinfo_node *first = nodes, *other = nodes;
   size_t count = 0, turn = 0, misses = 0;
   while (nodes && !is_known(nodes)) nodes = nodes->ai_next;
-  while (nodes && count < RESOLVER_FOUND_MAX && misses < 2) {
+  while (nodes && count < NETWORK_ADDRESSES_MAX && misses < 2) {
     bool is_first = turn++ % 2 == 0;
     const struct ares_addrinfo_node *node =
         next_of(is_first ? &first : &other, nodes->ai_family, is_first);
@@ -264,13 +266,15 @@ static size_t interleave(const struct ares_addrinfo_node *nodes,
 
 static void on_found(void *context, int status, int timeouts, struct ares_addrinfo *result) {
   struct resolver_lookup *lookup = context;
-  struct sockaddr_storage addresses[RESOLVER_FOUND_MAX] = {0};
+  struct sockaddr_storage addresses[NETWORK_ADDRESSES_MAX] = {0};
   size_t count = 0;
   (void)timeouts;
   lookup->resolver->pending--;
   lookup->finished = true;
   if (status == ARES_SUCCESS && result) count = interleave(result->nodes, addresses);
-  answer_found(lookup, addresses, count, count > 0 ? NULL : "the name has no address");
+  bool is_answered = status != ARES_ETIMEOUT && status != ARES_ECONNREFUSED;
+  const char *why = is_answered ? "the name has no address" : no_answer;
+  answer_found(lookup, addresses, count, count > 0 ? NULL : why);
   if (result) ares_freeaddrinfo(result);
   if (!lookup->starting) free(lookup);
 }

@@ -15,6 +15,7 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
+#include "base/network.h"
 #include "base/status.h"
 #include "io/poller.h"
 
@@ -49,10 +50,9 @@ enum status resolver_lookup_start(struct resolver *resolver, const struct sockad
 typedef void resolver_found(void *context, const struct sockaddr_storage *addresses, size_t count,
                             const char *why);
 
-/* Starts to look up the addresses of a name, of which RESOLVER_FOUND_MAX count. "localhost" and
+/* Starts to look up the addresses of a name, of which NETWORK_ADDRESSES_MAX count. "localhost" and
  * what ends in ".localhost" is the loopback (RFC 6761), and a numeric address is its own. Otherwise
  * as resolver_lookup_start(). */
-enum { RESOLVER_FOUND_MAX = 16 };
 enum status resolver_find_start(struct resolver *resolver, const char *name, resolver_found *found,
                                 void *context, struct resolver_lookup **lookup);
 

@@ -33,20 +33,13 @@ static struct network *check_network(lua_State *state, const char *verb, const c
   return network;
 }
 
-static void set_timer(lua_State *state, struct task *task, int64_t timeout) {
-  struct script *script = task->generation->script;
-  if (timeout == 0) return;
-  if (timer_set(&script->world->timers, &task->timer, script_now(script) + timeout) != STATUS_OK)
-    gate_raise_no_memory(state);
-}
-
 /* ---- connect ------------------------------------------------------------------------------- */
 
 /* The stack of connect(). */
 enum { ADDRESS = 1, OPTIONS, STREAM };
 
 struct options {
-  int64_t timeout; /* ms; 0: none. */
+  int64_t timeout; /* ms; -1: none. */
   bool reuses;
 };
 
@@ -56,7 +49,7 @@ static void check_option(lua_State *state, struct options *options) {
     double seconds = lua_isnumber(state, -1) ? lua_tonumber(state, -1) : -1;
     luaL_argcheck(state, seconds >= 0 && seconds <= longest, OPTIONS,
                   "timeout must be a number of seconds from 0 to 1e9");
-    options->timeout = (int64_t)ceil(seconds * 1000);
+    options->timeout = seconds > 0 ? (int64_t)ceil(seconds * 1000) : -1;
   } else if (strcmp(name, "reuse") == 0) {
     luaL_argcheck(state, lua_isboolean(state, -1), OPTIONS, "reuse must be true or false");
     options->reuses = lua_toboolean(state, -1);
@@ -85,8 +78,7 @@ static void undo_connect(struct task *task) {
 static int finish_connect(lua_State *state, struct stream *stream) {
   static const char *const codes[] = {[NETWORK_REFUSED] = "refused",
                                       [NETWORK_UNREACHABLE] = "unreachable",
-                                      [NETWORK_NAME] = "name",
-                                      [NETWORK_NO_MEMORY] = "unreachable"};
+                                      [NETWORK_NAME] = "name"};
   if (stream->channel && !stream->is_closed) {
     lua_settop(state, STREAM);
     return 1;
@@ -132,7 +124,7 @@ static int net_connect(lua_State *state) {
   if (status == STATUS_ERROR) return luaL_argerror(state, ADDRESS, why);
   if (status != STATUS_OK) return gate_raise_no_memory(state);
   owned_give(&stream->owned, task);
-  set_timer(state, task, options.timeout);
+  task_set_timeout(state, task, options.timeout);
   task->waits_for = stream;
   stream->connector = task;
   return task_wait_then(state, task, undo_connect, connect_again);
