@@ -20,9 +20,9 @@ struct http_head {
   unsigned minor;     /* Minor version, 0 or 1. */
   size_t length;      /* Bytes, with the empty line at the end. */
   size_t count;       /* How many header fields there are. */
-  unsigned hosts;     /* How many of them are Host (requests only), ... */
-  unsigned lengths;   /* ... Content-Length, ... */
-  unsigned encodings; /* ... and Transfer-Encoding. */
+  unsigned hosts;     /* How many of them are Host (requests only). */
+  unsigned lengths;   /* How many of them are Content-Length. */
+  unsigned encodings; /* How many of them are Transfer-Encoding. */
   uint64_t body;      /* What Content-Length says. */
   bool is_chunked;    /* The last transfer coding is chunked. */
   bool is_coded;      /* There is a transfer coding besides chunked. */

@@ -1,5 +1,5 @@
-/* child_value.h: a child (script/subprocess.h) as a value of a script: wait, kill, close, and its
- * streams as fields. */
+/* subprocess_value.h: a child (script/subprocess.h) as a value of a script: wait, kill, close, and
+ * its streams as fields. */
 #ifndef MODULES_SUBPROCESS_VALUE_H
 #define MODULES_SUBPROCESS_VALUE_H
 

@@ -20,10 +20,10 @@
 #include "server/reloads.h"
 
 enum {
-  EVENTS = 256,         /* dispatched in a turn */
+  EVENTS = 256,         /* that are dispatched in a turn, at most */
   FAREWELL_TIME = 1000, /* ms for telling scripts of connections that are cut off at the end */
-  TIMERS = 256,         /* that expire in a turn at most; */
-  TIMERS_TIME = 20,     /* ms that expired timers have in a turn: what is left has the next turn */
+  TIMERS = 256,         /* that expire in a turn, at most */
+  TIMERS_TIME = 20,     /* ms that expired timers have in a turn, at most */
   QUEUE_TIME = 50, /* ms that the run queue has in a turn, at most: then events are looked at */
   LONGEST_WAIT = 3600 * 1000
 };

@@ -42,8 +42,8 @@
  *   advance(seconds)     moves the simulated time: deadlines of connections expire, and functions
  *                        of parlance.every() run, each at its time
  *   set_time(seconds)    sets what os.time() returns now
- *   deadline()           returns the seconds to the next deadline or function of
- *                        parlance.every(); nil: there is none
+ *   deadline()           returns the seconds to the next event: a limit of a connection, the end of
+ *                        a wait, or a function of parlance.every(); nil: there is none
  *   task_deadline()      returns the seconds to the next event that a task waits for, which is no
  *                        limit of an idle connection; nil: there is none
  *   response_timeout()   returns the limit response_timeout of the protocol; 0: there is none

@@ -24,11 +24,11 @@ struct upstream {
   bool is_accepted;  /* accept() has returned it. */
   bool is_connected; /* The script has the channel. */
   bool is_in_turn;
-  bool is_ended;  /* The party has stopped sending, */
-  bool is_broken; /* or has reset the connection. */
-  bool is_shut;   /* The script has stopped sending, */
-  bool is_closed; /* or has closed the connection, */
-  bool is_reset;  /* with a reset. */
+  bool is_ended;  /* The party has stopped sending. */
+  bool is_broken; /* The party has reset the connection, or the play is over. */
+  bool is_shut;   /* The script has stopped sending. */
+  bool is_closed; /* The script has closed the connection. */
+  bool is_reset;  /* The script has closed it with a reset. */
   bool is_refused;
   char address[];
 };
