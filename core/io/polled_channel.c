@@ -61,8 +61,7 @@ void polled_channel_close_descriptor(struct polled_channel *polled, bool reset) 
   polled->channels->descriptors--;
 }
 
-static void leave_list(struct polled_channel *polled) {
-  struct polled_channels *channels = polled->channels;
+static void leave_list(struct polled_channels *channels, struct polled_channel *polled) {
   if (polled->previous)
     polled->previous->next = polled->next;
   else
@@ -79,7 +78,7 @@ void polled_channel_close(struct channel *channel, bool reset) {
     return;
   }
   polled_channel_close_descriptor(polled, reset);
-  leave_list(polled);
+  leave_list(channels, polled);
   polled->next = channels->closed;
   channels->closed = polled;
 }
@@ -96,7 +95,7 @@ void polled_channels_break(struct polled_channels *channels) {
   while (channels->first) {
     struct polled_channel *polled = channels->first;
     polled_channel_close_descriptor(polled, true);
-    leave_list(polled);
+    leave_list(channels, polled);
     polled->channels = NULL;
   }
   polled_channels_free_closed(channels);

@@ -241,6 +241,16 @@ server.for_each_poller(function(poller)
         assert.equal("found", answer(client))
       end)
 
+      it("tells that no name server answers", function()
+        local nobody <const> = assert(socket.udp())
+        assert(nobody:setsockname("127.0.0.1", 0))
+        local port <const> = select(2, nobody:getsockname())
+        nobody:close()
+        local client = start(nil, { "--name-server", "127.0.0.1:" .. port })
+        assert.equal('nil "no name server has answered" "name"',
+          ask(client, "return show(net.resolve 'upstream.example.')"))
+      end)
+
       it("tells that a name has none", function()
         local client = start()
         assert.equal('nil "the name has no address" "name"', ask(client, "return show(net.resolve 'no..name')"))
