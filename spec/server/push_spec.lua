@@ -86,7 +86,7 @@ server.for_each_poller(function(poller)
   end)
 
   it("refuses it also where it waits behind responses that have begun", function()
-    local running = start(nil, "--max-buffered", "8M")
+    local running = start(nil, "--max-buffered", "8M", "--drain-timeout", "0.1")
     local one = connect(running, 1)
     for i = 2, 50 do
       local client = connect(running, i)
