@@ -235,6 +235,8 @@ local APART <const> = {
   { "script/script_internal", "script/every" },
   { "script/script", "script/settings" },
   { "script/script", "script/every" },
+  { "script/task", "script/owned" },
+  { "script/task", "script/within" },
   { "reload/protocol", "reload/field_lint" },
   { "server/connection", "server/listener" },
   { "server/loop", "server/preflight" },

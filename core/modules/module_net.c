@@ -117,13 +117,13 @@ static int net_connect(lua_State *state) {
   if (!task) return 3;
   struct network *network = check_network(state, "connect to", address);
   if (options.reuses && reuse(stream)) {
-    owned_give(&stream->owned, task);
+    owned_give(&stream->owned, &task->owned);
     return finish_connect(state, stream);
   }
   enum status status = network->connect(network, address, &stream->asked, &why);
   if (status == STATUS_ERROR) return luaL_argerror(state, ADDRESS, why);
   if (status != STATUS_OK) return gate_raise_no_memory(state);
-  owned_give(&stream->owned, task);
+  owned_give(&stream->owned, &task->owned);
   task_set_timeout(state, task, options.timeout);
   task->waits_for = stream;
   stream->connector = task;

@@ -2,29 +2,23 @@
 
 #include <stddef.h>
 
-#include "script/task.h"
-
-void owned_give(struct owned *owned, struct task *task) {
-  owned->task = task;
-  owned->previous = NULL;
-  owned->next = task->owned;
-  if (owned->next) owned->next->previous = owned;
-  task->owned = owned;
+void owned_give(struct owned *owned, struct owned **list) {
+  owned->link = list;
+  owned->next = *list;
+  if (owned->next) owned->next->link = &owned->next;
+  *list = owned;
 }
 
 void owned_take(struct owned *owned) {
-  if (!owned->task) return;
-  if (owned->previous)
-    owned->previous->next = owned->next;
-  else
-    owned->task->owned = owned->next;
-  if (owned->next) owned->next->previous = owned->previous;
-  owned->task = NULL;
+  if (!owned->link) return;
+  *owned->link = owned->next;
+  if (owned->next) owned->next->link = owned->link;
+  owned->link = NULL;
 }
 
-void owned_end_all(struct task *task, bool is_cancelled) {
-  while (task->owned) {
-    struct owned *owned = task->owned;
+void owned_end_all(struct owned **list, bool is_cancelled) {
+  while (*list) {
+    struct owned *owned = *list;
     owned_take(owned);
     owned->end(owned, is_cancelled);
   }

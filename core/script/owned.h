@@ -1,29 +1,27 @@
-/* owned.h: what belongs to a task, such as a stream, and ends with it.
+/* owned.h: lists of what belongs to a task, such as a stream, and ends with it.
  *
- * An entry is a member of the struct that it belongs to (intrusive), so that no function fails. */
+ * An entry is a member of the struct that it belongs to (intrusive), so that no function fails. The
+ * head of a list is a pointer that must not move. */
 #ifndef SCRIPT_OWNED_H
 #define SCRIPT_OWNED_H
 
 #include <stdbool.h>
 
-struct task;
-
 struct owned {
   struct owned *next;
-  struct owned *previous;
-  struct task *task; /* NULL: it belongs to no task. */
+  struct owned **link; /* The pointer to this entry in its list; NULL: it is in no list. */
 
   /* The task has ended, and the entry is out of its list. May not enter Lua. */
   void (*end)(struct owned *owned, bool is_cancelled);
 };
 
-/* Gives an entry that belongs to no task to this one. */
-void owned_give(struct owned *owned, struct task *task);
+/* Adds an entry that is in no list. */
+void owned_give(struct owned *owned, struct owned **list);
 
-/* Takes it out of its task's list. Does nothing if it belongs to no task. */
+/* Removes an entry from its list. Does nothing if it is in none. */
 void owned_take(struct owned *owned);
 
-/* Ends all that belongs to the task. */
-void owned_end_all(struct task *task, bool is_cancelled);
+/* Ends all that is in the list. */
+void owned_end_all(struct owned **list, bool is_cancelled);
 
 #endif

@@ -245,7 +245,7 @@ static void fail_step(lua_State *state, const struct generation *generation,
   struct gate *gate = &generation->script->gate;
   enum gate_result result = GATE_ERROR;
   bool is_cancelled = gate->running->cancel == CANCEL_RAISED;
-  owned_end_all(gate->running, is_cancelled);
+  owned_end_all(&gate->running->owned, is_cancelled);
   gate->no_wait = NULL;
   client_unmark(session, CLIENT_IS_ASKED);
   if (task_is_stopped(gate)) {
@@ -336,7 +336,7 @@ static int do_steps(lua_State *state, struct task *task, bool is_first) {
     }
     if (step == SESSION_CLOSE) break;
     lua_settop(state, TOP);
-    if (task->owned) owned_end_all(task, false);
+    if (task->owned) owned_end_all(&task->owned, false);
     if (watchdog_restarted_at() - started >= SHARE_OF_TIME) session_yield(session);
   }
   lua_settop(state, SELF - 1);
@@ -354,7 +354,7 @@ static int go_on_after(lua_State *state, int status, lua_KContext step) {
   } else
     finish(state, task->generation, task->session, (enum session_step)step);
   lua_settop(state, TOP);
-  owned_end_all(task, false);
+  owned_end_all(&task->owned, false);
   return do_steps(state, task, false);
 }
 

@@ -195,9 +195,9 @@ enum status subprocess_start(struct subprocess *child, struct task *task) {
   enum status status = processes->start(processes, &child->plan, &child->process);
   if (status != STATUS_OK) return status;
   child->starter = task;
-  owned_give(&child->owned, task);
+  owned_give(&child->owned, &task->owned);
   for (int i = 0; i < SUBPROCESS_STREAMS; i++)
-    if (child->streams[i]) owned_give(&child->streams[i]->owned, task);
+    if (child->streams[i]) owned_give(&child->streams[i]->owned, &task->owned);
   return STATUS_OK;
 }
 

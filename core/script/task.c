@@ -10,7 +10,6 @@
 #include "script/owned.h"
 #include "script/script_internal.h"
 #include "script/watchdog.h"
-#include "script/within.h"
 #include "session/steps.h"
 
 /* The most tasks that wait in the pool for the next entry. */
@@ -61,7 +60,7 @@ struct task *task_take(struct gate *gate) {
 
 /* luaL_unref() only changes fields that exist, so it cannot raise. */
 static void destroy(struct task *task) {
-  owned_end_all(task, true);
+  owned_end_all(&task->owned, true);
   luaL_unref(task->gate->main, LUA_REGISTRYINDEX, task->reference);
   free(task);
 }
@@ -69,7 +68,7 @@ static void destroy(struct task *task) {
 /* A coroutine that has failed, or that rests in its body, is of no use for another body. */
 void task_give(struct task *task, enum gate_result result) {
   struct gate *gate = task->gate;
-  if (task->owned) owned_end_all(task, task->cancel == CANCEL_RAISED);
+  if (task->owned) owned_end_all(&task->owned, task->cancel == CANCEL_RAISED);
   if (result != GATE_OK || task->state == TASK_RESTING || gate->spares == POOL) {
     destroy(task);
     return;
@@ -86,14 +85,14 @@ void task_give(struct task *task, enum gate_result result) {
 }
 
 void task_leave_coroutine(struct task *task) {
-  owned_end_all(task, task->cancel == CANCEL_RAISED);
+  owned_end_all(&task->owned, task->cancel == CANCEL_RAISED);
   destroy(task);
 }
 
 void task_drop(struct task *task) {
   struct world *world = task->generation->script->world;
   if (task->undo) task->undo(task);
-  within_drop(task);
+  while (task->within) task_end_within(task->within);
   timer_cancel(&world->timers, &task->timer);
   ready_remove(&world->ready, &task->turn);
   destroy(task);
@@ -238,6 +237,20 @@ void task_install(lua_State *state) {
   lua_rawsetp(state, LUA_REGISTRYINDEX, gate->cancelled);
 }
 
+/* The outermost deadline of the task that is over; NULL: none is. */
+static struct within *find_over(const struct task *task) {
+  struct within *over = NULL;
+  for (struct within *one = task->within; one; one = one->outer)
+    if (one->is_over) over = one;
+  return over;
+}
+
+void task_end_within(struct within *within) {
+  struct task *task = within->task;
+  timer_cancel(&task->generation->script->world->timers, &within->timer);
+  task->within = within->outer;
+}
+
 static bool is_cancelled(const struct gate *gate) {
   const struct task *task = gate->running;
   return task && (task->cancel == CANCEL_RAISED || task->unwinds_to);
@@ -267,7 +280,7 @@ static int raise_cancel(lua_State *state, struct task *task) {
   if (task->cancel == CANCEL_ASKED)
     task->cancel = CANCEL_RAISED;
   else
-    task->unwinds_to = within_find_over(task);
+    task->unwinds_to = find_over(task);
   lua_rawgetp(state, LUA_REGISTRYINDEX, task->gate->cancelled);
   return lua_error(state);
 }
@@ -315,7 +328,7 @@ struct task *task_begin_wait(lua_State *state, const char *name) {
     task_push_failure(state, "cancelled");
     return NULL;
   }
-  if (task && task->within && within_find_over(task)) raise_cancel(state, task);
+  if (task && find_over(task)) raise_cancel(state, task);
   if (gate->no_wait) luaL_error(state, "%s cannot wait %s", name, gate->no_wait);
   lua_State *stuck = find_stuck(state);
   if (!stuck && task) return task;
@@ -327,7 +340,7 @@ struct task *task_begin_wait(lua_State *state, const char *name) {
 }
 
 bool task_must_end(const struct task *task) {
-  return task->cancel == CANCEL_ASKED || (task->within && within_find_over(task));
+  return task->cancel == CANCEL_ASKED || find_over(task);
 }
 
 void task_check_cancel(lua_State *state) {

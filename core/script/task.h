@@ -24,7 +24,6 @@ struct generation;
 struct owned;
 struct session;
 struct task_handle;
-struct within;
 
 enum task_state {
   TASK_RUNNING,
@@ -37,6 +36,15 @@ enum task_cancel {
   CANCEL_NONE,
   CANCEL_ASKED, /* The wait at hand, or else the next one, raises an error. */
   CANCEL_RAISED /* It has raised it, and each further wait returns at once. */
+};
+
+/* A deadline of within(), for all that a function does. */
+struct within {
+  struct timer timer;
+  struct task *task;
+  struct within *outer; /* The next deadline of the task; NULL: none. */
+  const lua_State *coroutine;
+  bool is_over;
 };
 
 struct task {
@@ -123,6 +131,9 @@ void task_set_timeout(lua_State *state, struct task *task, int64_t ms);
 
 /* Returns nil, the code and the code. */
 int task_push_failure(lua_State *state, const char *code);
+
+/* Removes a deadline, which is the innermost one of its task. */
+void task_end_within(struct within *within);
 
 /* A deadline of the task is over: ends the wait that it is in. */
 void task_interrupt(struct task *task);

@@ -5,41 +5,10 @@
 #include "script/script_internal.h"
 #include "script/task.h"
 
-/* A userdata at index 1 of the call of within() that has made it. */
-struct within {
-  struct timer timer;
-  struct task *task;
-  struct within *outer; /* The next deadline of the task; NULL: none. */
-  const lua_State *coroutine;
-  bool is_over;
-};
-
-struct within *within_find_over(const struct task *task) {
-  struct within *over = NULL;
-  for (struct within *one = task->within; one; one = one->outer)
-    if (one->is_over) over = one;
-  return over;
-}
-
 bool within_is_in(const struct task *task, const lua_State *coroutine) {
   const struct within *one = task ? task->within : NULL;
   while (one && one->coroutine != coroutine) one = one->outer;
   return one;
-}
-
-static struct timer_heap *timers_of(const struct task *task) {
-  return &task->generation->script->world->timers;
-}
-
-/* Removes the innermost deadline. */
-static void end(struct within *within) {
-  timer_cancel(timers_of(within->task), &within->timer);
-  within->task->within = within->outer;
-}
-
-void within_drop(struct task *task) {
-  while (task->within) end(task->within);
-  task->unwinds_to = NULL;
 }
 
 static void expire(struct timer *timer) {
@@ -54,7 +23,7 @@ static int finish(lua_State *state, int status, lua_KContext context) {
   struct within *within = lua_touserdata(state, 1);
   struct task *task = within->task;
   (void)context;
-  end(within);
+  task_end_within(within);
   if (status == LUA_OK || status == LUA_YIELD) {
     if (task->unwinds_to == within) task->unwinds_to = NULL;
     lua_pushboolean(state, true);
@@ -69,7 +38,7 @@ static int finish(lua_State *state, int status, lua_KContext context) {
   return lua_error(state);
 }
 
-/* within(seconds, f, ...) */
+/* within(seconds, f, ...). The deadline is a userdata at index 1. */
 static int within(lua_State *state) {
   luaL_checknumber(state, 1);
   int64_t ms = task_check_seconds(state, 1);
@@ -81,8 +50,8 @@ static int within(lua_State *state) {
   lua_insert(state, 2);
   struct task *task = task_begin_wait(state, "parlance.within");
   if (!task) return 3;
-  int64_t until = script_now(task->generation->script) + ms;
-  if (timer_set(timers_of(task), &within->timer, until) != STATUS_OK)
+  struct script *script = task->generation->script;
+  if (timer_set(&script->world->timers, &within->timer, script_now(script) + ms) != STATUS_OK)
     return gate_raise_no_memory(state);
   within->task = task;
   within->outer = task->within;

@@ -9,16 +9,9 @@
 #include <stdbool.h>
 
 struct task;
-struct within;
-
-/* The outermost deadline of a task that is over; NULL: none is. */
-struct within *within_find_over(const struct task *task);
 
 /* Whether a function that has a deadline runs in this coroutine: it must not yield. */
 bool within_is_in(const struct task *task, const lua_State *coroutine);
-
-/* Forgets the deadlines of a task that does not run any more. */
-void within_drop(struct task *task);
 
 /* Sets the field `within` of the table on the top. May raise. */
 void within_install(lua_State *state);
