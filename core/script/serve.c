@@ -72,7 +72,7 @@ static void run(struct handler *handler, struct session *session) {
   enum gate_result result = run_task(generation, session);
   script->running = outer;
   if (result != GATE_OK && result != GATE_WAITING)
-    session_fail(session, serve_reason_of(result), script->gate.error);
+    session_fail(session, task_reason_of(result), script->gate.error);
   if (is_last) session_closed(session);
 }
 

@@ -233,35 +233,25 @@ static void forget_other(lua_State *state, const struct generation *generation,
 /* How long one conversation may keep the others waiting, in ms, if it has more and more to do. */
 enum { SHARE_OF_TIME = 20 };
 
-enum reason serve_reason_of(enum gate_result result) {
-  if (result == GATE_OVERRUN) return REASON_SCRIPT_OVERRUN;
-  return result == GATE_NO_MEMORY ? REASON_OUT_OF_MEMORY : REASON_SCRIPT_ERROR;
-}
-
 /* A function of the script has raised, was stopped or was cancelled. A cancelled one has left the
  * error behind that the session is to have. */
 static void fail_step(lua_State *state, const struct generation *generation,
                       struct session *session, int status) {
   struct gate *gate = &generation->script->gate;
-  enum gate_result result = GATE_ERROR;
+  enum gate_result result = task_failure_of(state, status);
   bool is_cancelled = gate->running->cancel == CANCEL_RAISED;
   owned_end_all(&gate->running->owned, is_cancelled);
   gate->no_wait = NULL;
   client_unmark(session, CLIENT_IS_ASKED);
-  if (task_is_stopped(gate)) {
-    result = GATE_OVERRUN;
-    gate_keep_error(gate, state, 0, true);
-  } else if (status == LUA_ERRMEM || gate_is_no_memory(state)) {
-    result = GATE_NO_MEMORY;
-    snprintf(gate->error, sizeof gate->error, "not enough memory");
-  } else if (is_cancelled) {
-    gate->running->cancel = CANCEL_NONE;
+  gate->running->cancel = CANCEL_NONE;
+  if (result == GATE_ERROR && is_cancelled) {
     session_cancelled(session);
     return;
   }
-  gate->running->cancel = CANCEL_NONE;
+  if (result == GATE_OVERRUN) gate_keep_error(gate, state, 0, true);
+  if (result == GATE_NO_MEMORY) snprintf(gate->error, sizeof gate->error, "not enough memory");
   gate->running->was_stopped = false;
-  session_fail(session, serve_reason_of(result), gate->error);
+  session_fail(session, task_reason_of(result), gate->error);
 }
 
 /* Takes the results of the step's function, which are above TOP. */

@@ -135,6 +135,11 @@ static bool leave(struct gate *gate, const struct outer_entry *outer) {
   return was_stopped;
 }
 
+/* Whether a call with this status has failed for lack of memory. Its error is on the top. */
+static bool lacks_memory(lua_State *state, int status) {
+  return status == LUA_ERRMEM || gate_is_no_memory(state);
+}
+
 /* Keeps the error, and closes the pending variables, which runs code of the script. This is not
  * done after a stop, because Lua calls no hook on a coroutine that has failed within a hook: it
  * could not be stopped. */
@@ -142,7 +147,7 @@ static enum gate_result fail(struct task *task, int status, bool was_stopped) {
   struct gate *gate = task->gate;
   struct outer_entry outer;
   bool was_lent = gate->memory->uses_server_reserve;
-  bool lacks_memory = status == LUA_ERRMEM || gate_is_no_memory(task->coroutine);
+  bool has_no_memory = lacks_memory(task->coroutine, status);
   memory_use_server_reserve(gate->memory, true);
   if (status == LUA_YIELD)
     lua_pushliteral(task->coroutine, "a C module yields outside of a coroutine");
@@ -153,7 +158,7 @@ static enum gate_result fail(struct task *task, int status, bool was_stopped) {
   lua_resetthread(task->coroutine);
   leave(gate, &outer);
   lua_settop(task->coroutine, 0); /* If a script holds the coroutine, its status is "dead". */
-  return lacks_memory ? GATE_NO_MEMORY : GATE_ERROR;
+  return has_no_memory ? GATE_NO_MEMORY : GATE_ERROR;
 }
 
 static enum gate_result resume(struct task *task, int arguments) {
@@ -251,21 +256,29 @@ void task_end_within(struct within *within) {
   task->within = within->outer;
 }
 
-static bool is_cancelled(const struct gate *gate) {
-  const struct task *task = gate->running;
-  return task && (task->cancel == CANCEL_RAISED || task->unwinds_to);
-}
-
 bool task_is_stopped(const struct gate *gate) {
   return watchdog_is_stopping() || (gate->running && gate->running->was_stopped);
 }
 
-bool task_is_unwinding(const struct gate *gate) { return is_cancelled(gate); }
+enum gate_result task_failure_of(lua_State *state, int status) {
+  if (task_is_stopped(gate_of(state))) return GATE_OVERRUN;
+  return lacks_memory(state, status) ? GATE_NO_MEMORY : GATE_ERROR;
+}
+
+enum reason task_reason_of(enum gate_result result) {
+  if (result == GATE_OVERRUN) return REASON_SCRIPT_OVERRUN;
+  return result == GATE_NO_MEMORY ? REASON_OUT_OF_MEMORY : REASON_SCRIPT_ERROR;
+}
+
+bool task_is_unwinding(const struct gate *gate) {
+  const struct task *task = gate->running;
+  return task && (task->cancel == CANCEL_RAISED || task->unwinds_to);
+}
 
 bool task_is_passed_on(lua_State *state, int index, bool was_unwinding) {
   struct gate *gate = gate_of(state);
   if (watchdog_is_unwinding() || (gate->running && gate->running->was_stopped)) return true;
-  if (!is_cancelled(gate)) return false;
+  if (!task_is_unwinding(gate)) return false;
   return !was_unwinding || lua_touserdata(state, index) == gate->cancelled;
 }
 
@@ -324,7 +337,7 @@ struct task *task_begin_wait(lua_State *state, const char *name) {
   struct task *task = gate->running;
   if (gate->finalizes) luaL_error(state, "%s cannot wait in a finalizer", name);
   if (task && task->cancel == CANCEL_ASKED) raise_cancel(state, task);
-  if (is_cancelled(gate)) {
+  if (task_is_unwinding(gate)) {
     task_push_failure(state, "cancelled");
     return NULL;
   }

@@ -19,6 +19,7 @@
 #include "base/timer.h"
 #include "script/gate.h"
 #include "script/waiter.h"
+#include "session/reason.h"
 
 struct generation;
 struct owned;
@@ -156,6 +157,12 @@ bool task_is_unwinding(const struct gate *gate);
  * call, or the task is unwinding. `was_unwinding`: it was so when the call began, that is in a
  * variable that is closed. There other errors can be caught. */
 bool task_is_passed_on(lua_State *state, int index, bool was_unwinding);
+
+/* How a protected call of the running task has failed with this status. Its error is on the top. */
+enum gate_result task_failure_of(lua_State *state, int status);
+
+/* The reason of a failure: of the session that the task answers, and in the log. */
+enum reason task_reason_of(enum gate_result result);
 
 /* The message handler of calls from a task: keeps the error with its traceback in gate->error. */
 int task_handle_error(lua_State *state);

@@ -8,7 +8,6 @@
 #include "base/clock.h"
 #include "script/script_internal.h"
 #include "script/task.h"
-#include "session/reason.h"
 
 static const char class_name[] = "parlance.task";
 
@@ -175,20 +174,15 @@ int task_handle_failed(lua_State *state) {
 static void note_failure(lua_State *state, struct task_handle *handle, int status) {
   struct script *script = handle->generation->script;
   struct gate *gate = &script->gate;
-  enum reason reason = REASON_SCRIPT_ERROR;
-  bool was_stopped = task_is_stopped(gate);
-  if (!was_stopped && task_is_passed_on(state, -1, true)) {
+  enum gate_result result = task_failure_of(state, status);
+  if (result != GATE_OVERRUN && task_is_passed_on(state, -1, true)) {
     handle->end = TASK_CANCELLED;
     return;
   }
   handle->end = TASK_RAISED;
   if (handle->is_logged || is_awaited(handle)) return;
-  if (was_stopped)
-    reason = REASON_SCRIPT_OVERRUN;
-  else if (status == LUA_ERRMEM || gate_is_no_memory(state))
-    reason = REASON_OUT_OF_MEMORY;
-  gate_keep_error(gate, state, 0, was_stopped);
-  log_failure(script, handle, reason);
+  gate_keep_error(gate, state, 0, result == GATE_OVERRUN);
+  log_failure(script, handle, task_reason_of(result));
 }
 
 /* The stack of task_handle_body(). */
@@ -235,7 +229,7 @@ static void take_turn(struct ready *turn) {
   if (result == GATE_WAITING) return;
   if (result != GATE_OK) {
     handle->end = TASK_RAISED;
-    log_failure(script, handle, REASON_SCRIPT_ERROR);
+    log_failure(script, handle, task_reason_of(result));
   }
   handle->kind->finish(handle, result);
 }
