@@ -87,16 +87,11 @@ static const struct task_kind kind = {.begin = begin, .cancel = cancel, .finish 
 /* Pushing these values cannot fail: see task.c. */
 static void run(struct every *every, struct task *task) {
   struct task_handle *handle = &every->handle;
-  lua_State *state = task->gate->main, *coroutine = task->coroutine;
-  handle->task = task;
-  task->handle = handle;
-  task->generation = handle->generation;
-  lua_pushcfunction(coroutine, task_handle_body);
-  lua_pushlightuserdata(coroutine, handle);
-  lua_pushcfunction(coroutine, task_handle_failed);
+  lua_State *state = task->gate->main;
+  task_handle_attach(handle, task, handle->generation);
   lua_rawgeti(state, LUA_REGISTRYINDEX, handle->reference);
   lua_getiuservalue(state, -1, TASK_HANDLE_VALUE);
-  lua_xmove(state, coroutine, 1);
+  lua_xmove(state, task->coroutine, 1);
   lua_pop(state, 1);
   task_handle_run(handle);
 }

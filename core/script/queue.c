@@ -253,10 +253,7 @@ static int close_queue(lua_State *state) {
   struct queue *queue = check(state);
   struct waiter *first;
   queue->is_closed = true;
-  while ((first = waiter_first(&queue->takers))) {
-    waiter_remove(first);
-    task_wake(first->task, 0);
-  }
+  task_wake_all(&queue->takers);
   while ((first = waiter_first(&queue->pending))) {
     struct task *task = first->task;
     move((struct item *)first, &queue->refused, NULL);

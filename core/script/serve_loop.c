@@ -393,7 +393,7 @@ static int after_loop(lua_State *state, int status, lua_KContext context) {
 
 /* A function of the script that raises has its variables closed here, where they may wait. */
 int serve_loop(lua_State *state) {
-  lua_pushcfunction(state, task_handle_error);
+  lua_pushcfunction(state, task_keep_error);
   lua_pushcfunction(state, loop);
   lua_pushvalue(state, TASK);
   return after_loop(state, lua_pcallk(state, 1, 0, TASK + 1, 0, after_loop), 0);

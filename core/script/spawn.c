@@ -37,7 +37,7 @@ static const struct task_kind kind = {
 
 /* ---- spawn --------------------------------------------------------------------------------- */
 
-/* What task_handle_body() needs besides the arguments. */
+/* Room on the coroutine besides that for the arguments. */
 enum { SLOTS = 8 };
 
 /* Takes a task with room for the function and its arguments. NULL: there is no memory. */
@@ -48,18 +48,18 @@ static struct task *take_task(lua_State *state, int arguments) {
   return NULL;
 }
 
-/* Moves the function and its arguments, the `count` values below the handle on the top. Allocates
- * nothing in Lua. */
-static void prepare(lua_State *state, struct task_handle *handle, int count) {
-  lua_State *coroutine = handle->coroutine = handle->task->coroutine;
-  lua_pushthread(coroutine);
-  lua_xmove(coroutine, state, 1);
+/* Moves the function and its arguments, the `count` values below the handle on the top, to the
+ * task. Allocates nothing in Lua. */
+static void attach(lua_State *state, struct task_handle *handle, struct task *task,
+                   struct generation *maker, int count) {
+  handle->coroutine = task->coroutine;
+  lua_pushthread(task->coroutine);
+  lua_xmove(task->coroutine, state, 1);
   lua_setiuservalue(state, -2, TASK_HANDLE_VALUE);
   lua_insert(state, 1);
-  lua_pushcfunction(coroutine, task_handle_body);
-  lua_pushlightuserdata(coroutine, handle);
-  lua_pushcfunction(coroutine, task_handle_failed);
-  lua_xmove(state, coroutine, count);
+  task_handle_attach(handle, task, maker);
+  task->is_new = true;
+  lua_xmove(state, task->coroutine, count);
 }
 
 /* spawn(f, ...) */
@@ -81,11 +81,7 @@ static int spawn(lua_State *state) {
     task_handle_discard(state, handle);
     return why ? luaL_error(state, "spawn: %s", why) : gate_raise_no_memory(state);
   }
-  handle->task = task;
-  task->handle = handle;
-  task->generation = maker;
-  task->is_new = true;
-  prepare(state, handle, count);
+  attach(state, handle, task, maker, count);
   if (task_handle_link(handle, maker, is_background)) task_handle_queue(handle);
   return 1;
 }
@@ -141,16 +137,17 @@ static bool push_first(lua_State *state, size_t count) {
   return first;
 }
 
-static void undo_any(struct task *task) {
-  struct any *any = task->waits_for;
+static void leave_lists(struct any *any) {
   for (size_t i = 0; i < any->count; i++) waiter_remove(&any->places[i]);
 }
+
+static void undo_any(struct task *task) { leave_lists(task->waits_for); }
 
 static int finish_any(lua_State *state, int status, lua_KContext context) {
   struct any *any = lua_touserdata(state, PLACES);
   (void)status;
   (void)context;
-  for (size_t i = 0; i < any->count; i++) waiter_remove(&any->places[i]);
+  leave_lists(any);
   task_check_cancel(state);
   return push_first(state, any->count) ? 1 : task_push_failure(state, "timeout");
 }

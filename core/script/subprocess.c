@@ -50,11 +50,7 @@ static void forget_reference(struct subprocess *child) {
 }
 
 static void wake_all(struct subprocess *child) {
-  struct waiter *waiter;
-  while ((waiter = waiter_first(&child->waiters))) {
-    waiter_remove(waiter);
-    task_wake(waiter->task, 0);
-  }
+  task_wake_all(&child->waiters);
   if (child->starter) task_wake(child->starter, 0);
 }
 

@@ -282,7 +282,7 @@ bool task_is_passed_on(lua_State *state, int index, bool was_unwinding) {
   return !was_unwinding || lua_touserdata(state, index) == gate->cancelled;
 }
 
-int task_handle_error(lua_State *state) {
+int task_keep_error(lua_State *state) {
   if (!task_is_passed_on(state, 1, true)) gate_keep_error(gate_of(state), state, 1, false);
   return 1;
 }
@@ -411,6 +411,14 @@ void task_wake(struct task *task, int results) {
     session_wake(task->session);
   else
     ready_add(&world->ready, &task->turn);
+}
+
+void task_wake_all(struct waiter *list) {
+  struct waiter *first;
+  while ((first = waiter_first(list))) {
+    waiter_remove(first);
+    task_wake(first->task, 0);
+  }
 }
 
 void task_cancel(struct task *task) {

@@ -143,6 +143,9 @@ void task_interrupt(struct task *task);
  * waiting. */
 void task_wake(struct task *task, int results);
 
+/* Empties a list of waiters, and lets their tasks go on without values. */
+void task_wake_all(struct waiter *list);
+
 /* Cancels the task, which must not have ended. */
 void task_cancel(struct task *task);
 
@@ -165,7 +168,7 @@ enum gate_result task_failure_of(lua_State *state, int status);
 enum reason task_reason_of(enum gate_result result);
 
 /* The message handler of calls from a task: keeps the error with its traceback in gate->error. */
-int task_handle_error(lua_State *state);
+int task_keep_error(lua_State *state);
 
 /* Frees the tasks of the pool. */
 void task_free_pool(struct gate *gate);

@@ -92,11 +92,7 @@ void task_handle_end(struct task_handle *handle, enum task_end end) {
   handle->end = end;
   handle->ended_as = ++script->tasks.ended;
   script->tasks.count--;
-  struct waiter *waiter;
-  while ((waiter = waiter_first(&handle->waiters))) {
-    waiter_remove(waiter);
-    task_wake(waiter->task, 0);
-  }
+  task_wake_all(&handle->waiters);
   luaL_unref(script->gate.main, LUA_REGISTRYINDEX, handle->reference);
   generation->task_count--;
   struct handler *handler = &generation->handler;
@@ -159,7 +155,7 @@ static bool is_awaited(const struct task_handle *handle) {
 }
 
 /* The message handler. An error that nobody waits for is logged at once. */
-int task_handle_failed(lua_State *state) {
+static int handle_error(lua_State *state) {
   struct gate *gate = gate_of(state);
   struct task_handle *handle = gate->running->handle;
   if (task_is_passed_on(state, 1, true)) return 1;
@@ -185,10 +181,10 @@ static void note_failure(lua_State *state, struct task_handle *handle, int statu
   log_failure(script, handle, task_reason_of(result));
 }
 
-/* The stack of task_handle_body(). */
+/* The stack of run_function(). */
 enum { HANDLE = 1, MESSAGE_HANDLER, BELOW_RESULTS = MESSAGE_HANDLER };
 
-static int finish_body(lua_State *state, int status, lua_KContext context) {
+static int finish_function(lua_State *state, int status, lua_KContext context) {
   struct task_handle *handle = lua_touserdata(state, HANDLE);
   (void)context;
   if (status == LUA_OK || status == LUA_YIELD) {
@@ -199,10 +195,21 @@ static int finish_body(lua_State *state, int status, lua_KContext context) {
   return 1;
 }
 
-int task_handle_body(lua_State *state) {
+static int run_function(lua_State *state) {
   int arguments = lua_gettop(state) - BELOW_RESULTS - 1;
-  int status = lua_pcallk(state, arguments, LUA_MULTRET, MESSAGE_HANDLER, 0, finish_body);
-  return finish_body(state, status, 0);
+  int status = lua_pcallk(state, arguments, LUA_MULTRET, MESSAGE_HANDLER, 0, finish_function);
+  return finish_function(state, status, 0);
+}
+
+/* The arguments of run_function() stand from its index 1 on. */
+void task_handle_attach(struct task_handle *handle, struct task *task,
+                        struct generation *generation) {
+  handle->task = task;
+  task->handle = handle;
+  task->generation = generation;
+  lua_pushcfunction(task->coroutine, run_function);
+  lua_pushlightuserdata(task->coroutine, handle);
+  lua_pushcfunction(task->coroutine, handle_error);
 }
 
 static enum gate_result run(struct task *task) {
@@ -216,9 +223,8 @@ static enum gate_result run(struct task *task) {
   return task_start_prepared(task);
 }
 
-/* What has failed in task_handle_body() itself is logged here. */
-static void take_turn(struct ready *turn) {
-  struct task *task = (struct task *)((char *)turn - offsetof(struct task, turn));
+/* What has failed in run_function() itself is logged here. */
+static void take_turn(struct task *task) {
   struct task_handle *handle = task->handle;
   struct script *script = handle->generation->script;
   struct generation *outer = script->running;
@@ -237,7 +243,7 @@ static void take_turn(struct ready *turn) {
 static void take_turn_in_queue(struct ready *turn) {
   struct task *task = (struct task *)((char *)turn - offsetof(struct task, turn));
   struct world *world = task->generation->script->world;
-  take_turn(turn);
+  take_turn(task);
   if (world->on_work) world->on_work(world);
 }
 
@@ -249,7 +255,7 @@ static void prepare(struct task_handle *handle) {
 
 void task_handle_run(struct task_handle *handle) {
   prepare(handle);
-  take_turn(&handle->task->turn);
+  take_turn(handle->task);
 }
 
 void task_handle_queue(struct task_handle *handle) {
@@ -278,7 +284,7 @@ void task_handle_end_all(struct script *script) {
     struct task *task = any_handle(script) == handle ? handle->task : NULL;
     if (!task) continue;
     ready_remove(&script->world->ready, &task->turn);
-    if (clock_milliseconds() < end) take_turn(&task->turn);
+    if (clock_milliseconds() < end) take_turn(task);
     if (any_handle(script) != handle) continue;
     task_drop(task);
     handle->end = TASK_CANCELLED;

@@ -63,7 +63,7 @@ struct task_handle *task_handle_push(lua_State *state, size_t size, const struct
 /* Takes back a handle that was not linked. */
 void task_handle_discard(lua_State *state, struct task_handle *handle);
 
-/* The handle at index. Raises if it is none. */
+/* The handle at index. For another value, check() raises, and test() returns NULL. */
 struct task_handle *task_handle_check(lua_State *state, int index);
 struct task_handle *task_handle_test(lua_State *state, int index);
 
@@ -80,17 +80,16 @@ bool task_handle_link(struct task_handle *handle, struct generation *maker, bool
 /* The task has ended: unlinks it and wakes who waits for it. May free its generation. */
 void task_handle_end(struct task_handle *handle, enum task_end end);
 
-/* Runs the function, which stands on the coroutine as task_handle_body() says: now, or when it
- * comes to the front of the run queue. */
+/* Has the task, whose coroutine is empty, run for the handle. The caller then pushes the function
+ * of the script and its arguments onto the coroutine. Allocates nothing in Lua. */
+void task_handle_attach(struct task_handle *handle, struct task *task,
+                        struct generation *generation);
+
+/* Runs the function: now, or when the task comes to the front of the run queue. */
 void task_handle_run(struct task_handle *handle);
 void task_handle_queue(struct task_handle *handle);
 
-/* The function that runs on the coroutine of the handle's task, which has at its bottom the
- * function, the handle as a light userdata, task_handle_failed(), a function and its arguments. */
-int task_handle_body(lua_State *state);
-int task_handle_failed(lua_State *state);
-
-/* There is no memory to run it: logs that. */
+/* Logs that there is no memory to run the function. */
 void task_handle_log_lack(const struct task_handle *handle);
 
 /* The version takes over: begins its tasks. */
