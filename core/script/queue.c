@@ -161,14 +161,15 @@ static int wait_for_room(lua_State *state, struct queue *queue, struct item *ite
   return task_wait_then(state, task, undo_push, finish_push);
 }
 
-/* NULL: it may wait. Else why it cannot be queued, or "" if it is. */
-static const char *try_push(struct queue *queue, struct item *item) {
-  if (queue->is_closed) return "closed";
-  if (give(queue, item)) return "";
-  if (queue->count >= queue->capacity) return NULL;
+enum attempt { QUEUED, FULL, CLOSED };
+
+static enum attempt try_push(struct queue *queue, struct item *item) {
+  if (queue->is_closed) return CLOSED;
+  if (give(queue, item)) return QUEUED;
+  if (queue->count >= queue->capacity) return FULL;
   waiter_add(&queue->items, &item->place, NULL);
   queue->count++;
-  return "";
+  return QUEUED;
 }
 
 /* queue:push(value [, seconds]). Finalizers may do anything while the item is made, and cancel the
@@ -187,15 +188,16 @@ static int push(lua_State *state) {
       return 3;
     }
     struct item *item = make_item(state);
-    const char *why = try_push(queue, item);
-    if (why && *why == '\0') {
+    enum attempt attempt = try_push(queue, item);
+    if (attempt == QUEUED) {
       lua_pushboolean(state, true);
       return 1;
     }
-    if (!why && may_wait && !task_must_end(gate_of(state)->running))
+    if (attempt == FULL && may_wait && !task_must_end(gate_of(state)->running))
       return wait_for_room(state, queue, item, ms);
     drop(state, item);
-    if (why || ms <= 0) return refuse(state, why ? why : "full");
+    if (attempt == CLOSED) return refuse(state, "closed");
+    if (ms <= 0) return refuse(state, "full");
   }
 }
 

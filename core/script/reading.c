@@ -9,14 +9,16 @@
 
 /* As Lua's own files do, a "*" is allowed in front. */
 static void take_name(lua_State *state, int index, struct reading *reading) {
-  static const char *const names[] = {"l", "L", "a", "any"};
-  static const enum reading_kind kinds[] = {READING_LINE, READING_LINE_ENDED, READING_ALL,
-                                            READING_ANY};
+  static const struct {
+    const char *name;
+    enum reading_kind kind;
+  } kinds[] = {
+      {"l", READING_LINE}, {"L", READING_LINE_ENDED}, {"a", READING_ALL}, {"any", READING_ANY}};
   const char *name = lua_tostring(state, index);
   if (*name == '*') name++;
-  for (int i = 0; i < 4; i++) {
-    if (strcmp(name, names[i]) != 0) continue;
-    reading->kind = kinds[i];
+  for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+    if (strcmp(name, kinds[i].name) != 0) continue;
+    reading->kind = kinds[i].kind;
     return;
   }
   luaL_argerror(state, index, "must be \"l\", \"L\", \"a\", \"any\", a number or a framing");
