@@ -1,4 +1,6 @@
-/* Lua's garbage, collected in small steps while nobody waits: script_collect_garbage(). */
+/* When Lua's garbage is collected: in small steps while nobody waits (script_collect_garbage()),
+ * and not during work that everybody waits for, or a play (script_rest_collector(),
+ * script_begin_rest()). */
 #include "base/clock.h"
 #include "script/script_internal.h"
 
@@ -87,14 +89,18 @@ static int collect(lua_State *state) {
   return 0;
 }
 
+size_t script_memory(struct script *script, bool collects) {
+  if (collects) (void)gate_run(&script->gate, collect, script);
+  return script->memory.used;
+}
+
 void script_end_rest(struct script *script) {
   size_t used = script->memory.used;
   bool has_garbage = used / 2 >= script->collected && used - script->collected >= GARBAGE_MIN;
   end_rest(&script->memory);
   bool has_finalizers = script->gate.has_finalizers || script->streams;
   if (!has_finalizers && !has_garbage) return;
-  (void)gate_run(&script->gate, collect, script);
-  script->collected = script->memory.used;
+  script->collected = script_memory(script, true);
 }
 
 /* ---- collecting while nobody waits --------------------------------------------------------- */

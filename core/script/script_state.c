@@ -216,16 +216,6 @@ struct script_asked script_asked(const struct script *script) {
   return script->asked;
 }
 
-static int collect(lua_State *state) {
-  lua_gc(state, LUA_GCCOLLECT);
-  return 0;
-}
-
-size_t script_memory(struct script *script, bool collects) {
-  if (collects) (void)gate_run(&script->gate, collect, script);
-  return script->memory.used;
-}
-
 static size_t count_left(const struct generation *generation) {
   size_t count = 0;
   for (const struct task_handle *one = generation->first_task; one; one = one->next)
