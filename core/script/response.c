@@ -10,6 +10,7 @@
 #include "script/file_value.h"
 #include "script/gate.h"
 #include "script/sent_file.h"
+#include "script/stream.h"
 #include "script/stream_pull.h"
 
 static void check_status(lua_State *state, enum status status) {
@@ -243,7 +244,7 @@ static void send_function(lua_State *state, struct session *session) {
   int reference = luaL_ref(state, LUA_REGISTRYINDEX);
   enum status status = session_send_stream(session, reference);
   if (status != STATUS_OK) luaL_unref(state, LUA_REGISTRYINDEX, reference);
-  if (status == STATUS_OK && stream) stream_pull_give(stream);
+  if (status == STATUS_OK && stream) stream_give(stream);
   check_status(state, status);
 }
 

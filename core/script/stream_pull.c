@@ -74,8 +74,6 @@ struct stream *stream_pull_of(lua_State *state, int index) {
   return stream;
 }
 
-void stream_pull_give(struct stream *stream) { stream_give(stream); }
-
 void stream_pull_release(struct stream *stream) {
   if (!stream->is_closed) stream_drop(stream);
 }

@@ -18,10 +18,8 @@ void stream_pull_wrap_items(lua_State *state, int index);
 /* The stream of the function at index; NULL: the value is something else. */
 struct stream *stream_pull_of(lua_State *state, int index);
 
-/* The function at index was queued: its stream does not end with the task any more. */
-void stream_pull_give(struct stream *stream);
-
-/* The function is not wanted any more. */
+/* The response does not need the stream of such a function any more: drops the stream, unless it
+ * was closed. */
 void stream_pull_release(struct stream *stream);
 
 #endif
