@@ -134,8 +134,7 @@ static int every(lua_State *state) {
   lua_pushvalue(state, 2);
   lua_setiuservalue(state, 3, TASK_HANDLE_VALUE);
   /* Finalizers may have made tasks before this line. After it, nothing allocates in Lua. */
-  bool is_background;
-  struct generation *maker = task_handle_maker(script, &is_background);
+  struct generation *maker = task_handle_maker(script);
   const char *why = task_handle_refusal(script, maker);
   if (!why && timer_set(&script->world->timers, &new->timer, CLOCK_NEVER) != STATUS_OK)
     why = "not enough memory";

@@ -73,8 +73,7 @@ static int spawn(lua_State *state) {
   struct task_handle *handle = task_handle_push(state, sizeof *handle, &kind);
   struct task *task = take_task(state, count);
   /* Finalizers may have made tasks before this line. After it, nothing allocates in Lua. */
-  bool is_background;
-  struct generation *maker = task_handle_maker(script, &is_background);
+  struct generation *maker = task_handle_maker(script);
   const char *why = task ? task_handle_refusal(script, maker) : NULL;
   if (!task || why) {
     if (task) task_give(task, GATE_OK);
@@ -82,7 +81,7 @@ static int spawn(lua_State *state) {
     return why ? luaL_error(state, "spawn: %s", why) : gate_raise_no_memory(state);
   }
   attach(state, handle, task, maker, count);
-  if (task_handle_link(handle, maker, is_background)) task_handle_queue(handle);
+  if (task_handle_link(handle, maker, task_handle_is_background(script))) task_handle_queue(handle);
   return 1;
 }
 

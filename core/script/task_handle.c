@@ -37,12 +37,14 @@ struct task_handle *task_handle_test(lua_State *state, int index) {
   return luaL_testudata(state, index, class_name);
 }
 
-struct generation *task_handle_maker(struct script *script, bool *is_background) {
-  const struct task *task = script->gate.running;
-  *is_background = true;
-  if (task && task->session) *is_background = false;
-  if (task && task->handle) *is_background = task->handle->is_background;
+struct generation *task_handle_maker(struct script *script) {
   return script->running ? script->running : script->generation;
+}
+
+bool task_handle_is_background(const struct script *script) {
+  const struct task *task = script->gate.running;
+  if (task && task->handle) return task->handle->is_background;
+  return !task || !task->session;
 }
 
 /* A version that is loaded counts its own: those of the version before end when it takes over. */

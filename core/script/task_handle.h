@@ -5,8 +5,8 @@
  * the version of the script that has made it. A task that is made while its version is loaded
  * begins when that version takes over; if the version is rejected, the task never runs.
  *
- * A task of the background was made while a version was loaded, by another task of the background,
- * or by every(). It is cancelled when its version gets a successor. What a task that answers has
+ * A background task was made while a version was loaded, by another background task, or by every().
+ * It is cancelled when its version gets a successor. What a task that answers has
  * spawned goes on to its end. */
 #ifndef SCRIPT_TASK_HANDLE_H
 #define SCRIPT_TASK_HANDLE_H
@@ -67,14 +67,17 @@ void task_handle_discard(lua_State *state, struct task_handle *handle);
 struct task_handle *task_handle_check(lua_State *state, int index);
 struct task_handle *task_handle_test(lua_State *state, int index);
 
-/* Whose version makes a task now, and whether it is one of the background. */
-struct generation *task_handle_maker(struct script *script, bool *is_background);
+/* The version that makes a task now. */
+struct generation *task_handle_maker(struct script *script);
+
+/* Whether a task that is spawned now is a background task. */
+bool task_handle_is_background(const struct script *script);
 
 /* Why `maker` cannot make a task now; NULL: it can. */
 const char *task_handle_refusal(const struct script *script, const struct generation *maker);
 
-/* Links a new handle. True: the task is to begin now. It has ended at once if it is one of the
- * background and its version has a successor. */
+/* Links a new handle. True: the task is to begin now. It has ended at once if it is a
+ * background task and its version has a successor. */
 bool task_handle_link(struct task_handle *handle, struct generation *maker, bool is_background);
 
 /* The task has ended: unlinks it and wakes who waits for it. May free its generation. */
@@ -95,7 +98,7 @@ void task_handle_log_lack(const struct task_handle *handle);
 /* The version takes over: begins its tasks. */
 void task_handle_begin_all(struct generation *generation);
 
-/* The version is about to get a successor: cancels its tasks of the background. */
+/* The version is about to get a successor: cancels its background tasks. */
 void task_handle_cancel_background(struct generation *generation);
 
 /* The version never takes over: forgets its tasks, which have not begun. */
