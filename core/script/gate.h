@@ -42,7 +42,7 @@ struct gate {
   unsigned spares;              /* How many these are. */
   struct task *running;         /* The task that runs; NULL: none. */
   const struct resuming *chain; /* The coroutines that the task has resumed; NULL: none. */
-  const char *no_wait;          /* Where it cannot wait now, and what to do instead; or NULL. */
+  const char *no_wait;          /* Where the task cannot wait now, and what to do then; or NULL. */
   bool finalizes;               /* A finalizer of the script runs, which may interrupt anything. */
   lua_CFunction handler;        /* The function that calls message handlers of the script. */
   const void *cancelled;        /* The address of the error of a cancel. */

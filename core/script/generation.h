@@ -44,7 +44,7 @@ enum root { ROOT_PROTOCOL = 1, ROOT_GLOBALS, ROOT_SOURCES };
 struct generation {
   struct handler handler; /* The first member: its address is the generation's. */
   struct script *script;
-  struct generation *next; /* The next older generation that still has sessions. */
+  struct generation *next; /* The next older one that still has sessions or tasks. */
   unsigned number;         /* The first generation has the number 1. */
   int64_t since;           /* When the generation began to serve, in ms. */
   uint64_t fingerprint;    /* The fingerprint of the sources at the end of loading. */

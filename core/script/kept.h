@@ -1,4 +1,4 @@
-/* kept.h: channels that streams have given back, for others to the same place.
+/* kept.h: channels that streams have given back, for other streams to the same address.
  *
  * A channel is kept for 60 s, and at most 64 to one address, 1,024 in all. One on which anything
  * happens meanwhile is closed: what comes late must not be taken for the answer to another request.

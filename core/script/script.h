@@ -3,7 +3,7 @@
  * A script is a service of its own: it shares no state and no memory with another script. The owner
  * of the sessions brings the bytes; a script only gives the handler that new sessions get.
  *
- * script_state.c implements most of this interface; tasks.c and collector.c implement the rest. */
+ * script_state.c implements most of this interface; collector.c implements the rest. */
 #ifndef SCRIPT_SCRIPT_H
 #define SCRIPT_SCRIPT_H
 
@@ -90,8 +90,8 @@ enum idle_work script_collect_garbage(struct script *script);
  * loaded: the same in each process that loads the same. */
 uint64_t script_fingerprint(const struct script *script);
 
-/* What sessions are to be created with now. It lives as long as it is the newest or has sessions.
- */
+/* What sessions are to be created with now. It lives as long as it is the newest, or has
+ * sessions or tasks. */
 struct handler *script_handler(struct script *script);
 
 /* The protocol's name: its file's, without folder and ending. */

@@ -19,7 +19,7 @@ enum { NAME_MAX_LENGTH = 64 };
 /* The tasks of a script that run beside: see task_handle.h. */
 struct tasks {
   size_t count;              /* How many tasks have not ended. */
-  uint64_t ended;            /* How many have. */
+  uint64_t ended;            /* How many tasks have ended. */
   bool are_refused;          /* No task can be made: during save and restore, and at the end. */
   struct log_limit failures; /* Limits the lines about tasks that fail. */
 };
@@ -44,7 +44,7 @@ struct script {
   struct memory memory;
   struct gate gate;
   struct generation *generation; /* The generation that serves; NULL before the script is loaded. */
-  struct generation *older;      /* The generations before it that still have sessions. */
+  struct generation *older;      /* Those before it that still have sessions or tasks. */
   struct generation *running;    /* The generation that Lua runs for; NULL: none, or the newest. */
   struct tasks tasks;
   struct session_list sessions;
@@ -74,7 +74,7 @@ static inline const struct generation *script_running(const struct script *scrip
   return script->running ? script->running : script->generation;
 }
 
-/* Frees a generation that has no sessions. */
+/* Frees a generation that has no sessions. Its tasks, if it has some, have not begun. */
 void script_free_generation(struct script *script, struct generation *generation);
 
 #endif

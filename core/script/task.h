@@ -36,7 +36,7 @@ enum task_state {
 enum task_cancel {
   CANCEL_NONE,
   CANCEL_ASKED, /* The wait at hand, or else the next one, raises an error. */
-  CANCEL_RAISED /* It has raised it, and each further wait returns at once. */
+  CANCEL_RAISED /* A wait has raised it, and each further wait returns at once. */
 };
 
 /* A deadline of within(), for all that a function does. */
@@ -58,7 +58,7 @@ struct task {
   struct session *session;       /* The session that it answers; NULL: none. */
   struct task_handle *handle;    /* What scripts hold of a task that runs beside; NULL: nothing. */
   struct task *next;             /* In the pool. */
-  struct waiter place;           /* In the list of what it waits for. */
+  struct waiter place;           /* Its place in the list of what it waits for. */
   void *waits_for;               /* The object of the wait, for `undo`. */
   void *given;                   /* What the task was given while it waited; NULL: nothing. */
   struct within *within;         /* The innermost deadline of within(); NULL: none. */
@@ -74,7 +74,7 @@ struct task {
   enum task_cancel cancel : 8;
 };
 
-/* Takes a task of the pool, or makes one. NULL: there is no memory. */
+/* Takes a task from the pool, or makes one. NULL: there is no memory. */
 struct task *task_take(struct gate *gate);
 
 /* Like task_start(), but runs the function that stands on task->coroutine below its arguments. */
@@ -94,7 +94,7 @@ int task_rest(lua_State *state, struct task *task, lua_KFunction next);
 /* Gives back a task that rests, or has ended with this result. */
 void task_give(struct task *task, enum gate_result result);
 
-/* Frees a task that has ended, but leaves what stands on its coroutine, which somebody else has. */
+/* Frees a task that has ended, but leaves the values on its coroutine, which a handle has. */
 void task_leave_coroutine(struct task *task);
 
 /* Forgets a task that has not ended: its pending variables are not closed. */
@@ -130,7 +130,7 @@ int64_t task_check_seconds(lua_State *state, int index);
  * else was done. Allocates nothing in Lua. */
 void task_set_timeout(lua_State *state, struct task *task, int64_t ms);
 
-/* Returns nil, the code and the code. */
+/* Pushes nil, the code as the message, and the code. Returns 3. */
 int task_push_failure(lua_State *state, const char *code);
 
 /* Removes a deadline, which is the innermost one of its task. */
@@ -152,13 +152,13 @@ void task_cancel(struct task *task);
 /* Whether the running call was stopped by the watchdog. */
 bool task_is_stopped(const struct gate *gate);
 
-/* Whether the running task is cancelled, or what it does within a deadline, and the error of that
- * is on its way up. */
+/* Whether the error of a cancel, or of a deadline that is over, is on its way up in the running
+ * task. */
 bool task_is_unwinding(const struct gate *gate);
 
 /* Whether the error at index, which a call has raised, must be raised again: the watchdog stops the
- * call, or the task is unwinding. `was_unwinding`: it was so when the call began, that is in a
- * variable that is closed. There other errors can be caught. */
+ * call, or the task is unwinding. `was_unwinding`: the task was unwinding when the call began, so
+ * the call is made while a variable is closed. There, other errors can be caught. */
 bool task_is_passed_on(lua_State *state, int index, bool was_unwinding);
 
 /* How a protected call of the running task has failed with this status. Its error is on the top. */

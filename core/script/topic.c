@@ -17,14 +17,14 @@ static const char topics_key;
 struct topic {
   struct subscribers subscribers;
   int reference; /* In the registry; LUA_NOREF: it has no subscribers. */
-  bool drops;    /* Who cannot take a message misses it, and is not closed. */
+  bool drops;    /* A connection that cannot take a message misses it, and is not closed. */
 };
 
 static struct script *script_of(lua_State *state) {
   return lua_touserdata(state, lua_upvalueindex(1));
 }
 
-/* The topic at 1; the `self` at 2, if that is wanted, is checked by the caller. */
+/* The topic at index 1. */
 static struct topic *check(lua_State *state) { return luaL_checkudata(state, 1, class_name); }
 
 static void release_if_empty(lua_State *state, struct topic *topic) {

@@ -36,7 +36,7 @@ static struct {
   volatile sig_atomic_t unwinding; /* The error of a stop is on its way up. */
   volatile sig_atomic_t waiting;   /* The running call has blocked, and that is not logged yet. */
   volatile sig_atomic_t noted;     /* The running call has blocked, and that is logged. */
-  volatile sig_atomic_t raised;    /* 0: none of the last three is set. One test for each call. */
+  volatile sig_atomic_t raised;    /* 0: none of the four above is set. One test for each call. */
   volatile sig_atomic_t tick;      /* Milliseconds between ticks; 0: no ticks. */
   unsigned depth;                  /* How many calls are nested. */
   pid_t installed;                 /* The process that has the timers; 0: none. */

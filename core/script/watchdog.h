@@ -3,10 +3,12 @@
  *
  * A hook would slow down every instruction, so that a call usually has none. A timer of the
  * thread's processor time ticks a few times in each time limit. If its signal handler finds that
- * the call has overrun, it sets a hook, which raises an error at every further instruction until
- * the call returns, however many pcalls there are. An idle process is not woken, and no call is
- * stopped because the machine was suspended. The time of a call counts from the first tick within
- * it: the call is stopped after its limit, and before nine eighths of it and 20 ms.
+ * the call has overrun, it sets a hook, which raises an error once. The replaced pcall and the
+ * like (coroutines.h) pass this error on, and pending variables are closed, which has one more time
+ * limit. After that, the hook raises an error at every instruction until the call returns. An idle
+ * process is not woken, and no call is stopped because the machine was suspended. The time of a
+ * call counts from the first tick within it: the call is stopped after its limit, and before nine
+ * eighths of it and 20 ms.
  *
  * A second timer measures real time; it is started at most once in each time limit, not for each
  * call. If a call takes its limit without using the processor or waiting for a busy one, a hook
@@ -40,7 +42,8 @@ struct watch {
 typedef void watchdog_note(lua_State *state, int64_t waited);
 
 /* Installs the signal handlers (SIGVTALRM, SIGALRM) and the timers in this process, with ticks that
- * suit calls of up to `timeout` ms. Must be called again after fork(), which does not copy timers.
+ * suit calls of up to `timeout` ms. The hook calls `on_stop` before it first raises the error of a
+ * stop; it must not raise itself. Must be called again after fork(), which does not copy timers.
  * False: a system call has failed, and errno says why. */
 bool watchdog_install(int64_t timeout, watchdog_note *note, void (*on_stop)(lua_State *state));
 
