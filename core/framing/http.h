@@ -74,6 +74,10 @@ bool http_is_value(struct span text);
 
 /* Whether `text` is `lower` in any case. `lower` has lower-case letters, digits and hyphens; `text`
  * has only bytes that http_is_name() accepts, since some others would count as equal. */
-bool http_is_word(struct span text, const char *lower);
+static inline bool http_is_word(struct span text, const char *lower) {
+  for (size_t i = 0; i < text.length; i++)
+    if (lower[i] == '\0' || (text.data[i] | 0x20) != lower[i]) return false;
+  return lower[text.length] == '\0';
+}
 
 #endif

@@ -24,12 +24,6 @@ bool http_is_name(struct span text) {
   return text.length > 0 && http_run(text.data, text.length, HTTP_TOKEN) == text.length;
 }
 
-bool http_is_word(struct span text, const char *lower) {
-  for (size_t i = 0; i < text.length; i++)
-    if (lower[i] == '\0' || (text.data[i] | 0x20) != lower[i]) return false;
-  return lower[text.length] == '\0';
-}
-
 bool http_next_line(struct span *lines, struct span *line) {
   const char *why;
   if (http_find_line(lines->data, lines->length, 0, 0, line, &why) != READING_DONE) return false;
