@@ -55,11 +55,12 @@ enum status poller_add(struct poller *poller, int fd, unsigned interest, void *o
   if (fd >= poller->backend->descriptor_limit) return STATUS_FULL;
   if (find_watch(poller, fd)) return refuse(EEXIST);
   enum status status = make_room(poller, fd);
-  if (status == STATUS_OK) status = poller->backend->add(poller, fd, interest);
   if (status != STATUS_OK) return status;
   poller->watches[fd] =
       (struct poller_watch){.owner = owner, .interest = interest, .is_watched = true};
-  return STATUS_OK;
+  status = poller->backend->add(poller, fd, interest);
+  if (status != STATUS_OK) poller->watches[fd] = (struct poller_watch){0};
+  return status;
 }
 
 enum status poller_change(struct poller *poller, int fd, unsigned interest) {

@@ -10,7 +10,8 @@
  *   3. After poller_remove() no poller_wait() reports the descriptor. The events that the last
  *      poller_wait() returned may still hold it: the caller must check that (see server/).
  *   4. A descriptor that a back end cannot hold is refused with STATUS_FULL.
- *   5. A signal ends the wait early with no events and STATUS_OK.
+ *   5. A signal ends the wait early with no events and STATUS_OK. So may an event that nobody wants
+ *      any more: epoll is told of less interest only then.
  *   6. Waiting allocates nothing.
  *
  * The poller owns no descriptor: poller_remove() must be called before a descriptor is closed. */

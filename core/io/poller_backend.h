@@ -13,6 +13,7 @@
 struct poller_watch {
   void *owner;
   unsigned interest;
+  unsigned armed; /* epoll: what the kernel reports, which may be more than the interest. */
   bool is_watched;
 };
 

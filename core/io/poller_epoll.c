@@ -30,9 +30,11 @@ static enum status epoll_poller_create(struct poller **poller) {
   return STATUS_OK;
 }
 
+/* The end of what the peer sends is reported beside its bytes, so that a change between the two
+ * costs no system call. */
 static enum status control(struct poller *poller, int operation, int fd, unsigned interest) {
   struct epoll_event event = {.data.fd = fd};
-  if (interest & POLLER_READ) event.events |= EPOLLIN;
+  if (interest & POLLER_READ) event.events |= EPOLLIN | EPOLLRDHUP;
   if (interest & POLLER_WRITE) event.events |= EPOLLOUT;
   if (interest & POLLER_END) event.events |= EPOLLRDHUP;
   if (epoll_ctl(epoll_of(poller)->descriptor, operation, fd, &event) == 0) return STATUS_OK;
@@ -40,12 +42,25 @@ static enum status control(struct poller *poller, int operation, int fd, unsigne
   return errno == ENOSPC ? STATUS_FULL : STATUS_ERROR; /* ENOSPC: max_user_watches is reached. */
 }
 
-static enum status epoll_poller_add(struct poller *poller, int fd, unsigned interest) {
-  return control(poller, EPOLL_CTL_ADD, fd, interest);
+static unsigned armed_for(unsigned interest) {
+  return interest & POLLER_READ ? interest | POLLER_END : interest;
 }
 
+static enum status arm(struct poller *poller, int operation, int fd, unsigned interest) {
+  enum status status = control(poller, operation, fd, interest);
+  if (status == STATUS_OK) poller->watches[fd].armed = armed_for(interest);
+  return status;
+}
+
+static enum status epoll_poller_add(struct poller *poller, int fd, unsigned interest) {
+  return arm(poller, EPOLL_CTL_ADD, fd, interest);
+}
+
+/* The kernel is told of less interest only when it reports what nobody wants: most of what is not
+ * wanted now does not happen before it is wanted again. */
 static enum status epoll_poller_change(struct poller *poller, int fd, unsigned interest) {
-  return control(poller, EPOLL_CTL_MOD, fd, interest);
+  if ((interest & ~poller->watches[fd].armed) == 0) return STATUS_OK;
+  return arm(poller, EPOLL_CTL_MOD, fd, interest);
 }
 
 static void epoll_poller_remove(struct poller *poller, int fd) {
@@ -53,14 +68,15 @@ static void epoll_poller_remove(struct poller *poller, int fd) {
 }
 
 /* epoll reports errors and hang-ups without being asked, and not always together with EPOLLIN. */
-static struct poller_event translate(const struct poller *poller, const struct epoll_event *event) {
-  const struct poller_watch *watch = &poller->watches[event->data.fd];
+static struct poller_event translate(const struct poller_watch *watch,
+                                     const struct epoll_event *event) {
   unsigned events = POLLER_NONE;
   if (event->events & EPOLLIN) events |= POLLER_READ;
   if (event->events & EPOLLOUT) events |= POLLER_WRITE;
   if (event->events & EPOLLRDHUP) events |= POLLER_END;
   if (event->events & (EPOLLERR | EPOLLHUP)) events |= watch->interest | POLLER_GONE;
-  return (struct poller_event){.owner = watch->owner, .events = events};
+  return (struct poller_event){.owner = watch->owner,
+                               .events = events & (watch->interest | POLLER_GONE)};
 }
 
 static enum status epoll_poller_wait(struct poller *poller, int timeout_ms,
@@ -69,8 +85,14 @@ static enum status epoll_poller_wait(struct poller *poller, int timeout_ms,
   int most = capacity < BATCH ? (int)capacity : BATCH;
   int ready = epoll_wait(epoll->descriptor, epoll->batch, most, timeout_ms);
   if (ready < 0) return errno == EINTR ? STATUS_OK : STATUS_ERROR;
-  for (int i = 0; i < ready; i++) events[i] = translate(poller, &epoll->batch[i]);
-  *count = (size_t)ready;
+  for (int i = 0; i < ready; i++) {
+    int fd = epoll->batch[i].data.fd;
+    struct poller_event event = translate(&poller->watches[fd], &epoll->batch[i]);
+    if (event.events)
+      events[(*count)++] = event;
+    else
+      (void)arm(poller, EPOLL_CTL_MOD, fd, poller->watches[fd].interest);
+  }
   return STATUS_OK;
 }
 

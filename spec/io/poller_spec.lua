@@ -114,6 +114,17 @@ for _, name in ipairs { "epoll", "select" } do
       assert.equal(1, #poller:wait(5000))
     end)
 
+    it("reports what is not asked for any more only when it is asked for again", function()
+      local near, far = watched_pair("r", 1)
+      assert(poller:change(near, ""))
+      io.write(far, { "x" })
+      for _ = 1, 3 do assert.same({}, poller:wait(0)) end
+      assert(poller:change(near, "r"))
+      assert.same({ { owner = 1, read = true, write = false, gone = false } }, poller:wait(5000))
+      assert(poller:change(near, "w"))
+      assert.same({ { owner = 1, read = false, write = true, gone = false } }, poller:wait(5000))
+    end)
+
     describe("when the peer is gone", function()
       it("reports a socket as readable and writable", function()
         local _, far = watched_pair("rw", 1)
