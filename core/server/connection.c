@@ -267,7 +267,9 @@ static void expire_and_resume(struct connection *connection) {
   struct session *session = connection->session;
   transfer_catch_up(connection);
   if (!session_finished(session)) {
-    transfer_check_delivery(connection);
+    if (session_has_output(session) ||
+        session_deadline(session) <= connection_server(connection)->now)
+      transfer_check_delivery(connection);
     if (connection->recording) recording_look(&connection->recording, session);
     session_expire(session, connection_server(connection)->now);
     if (connection->recording) recording_expired(&connection->recording, session);
