@@ -85,8 +85,9 @@ static bool is_quiet(struct channel *channel) {
   return channel->class->receive(channel, &byte, 1, &length) == STATUS_AGAIN;
 }
 
-bool kept_give(struct script *script, struct channel *channel, const char *address) {
-  struct kept *kept = is_quiet(channel) ? make(script, channel, address) : NULL;
+bool kept_give(struct script *script, struct channel *channel, const char *address,
+               bool is_drained) {
+  struct kept *kept = is_drained || is_quiet(channel) ? make(script, channel, address) : NULL;
   if (!kept) {
     channel->class->close(channel, false);
     return false;

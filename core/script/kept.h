@@ -11,8 +11,10 @@
 struct channel;
 struct script;
 
-/* Keeps the channel, or closes it. False: it was closed. */
-bool kept_give(struct script *script, struct channel *channel, const char *address);
+/* Keeps the channel, or closes it. is_drained: it is known that nothing more has come. False: it
+ * was closed. */
+bool kept_give(struct script *script, struct channel *channel, const char *address,
+               bool is_drained);
 
 /* Returns the channel to this address that was given last; NULL: there is none. */
 struct channel *kept_take(struct script *script, const char *address);

@@ -86,7 +86,7 @@ void stream_flush(struct stream *stream) {
 
 static void note_end(struct stream *stream, enum status status) {
   if (status == STATUS_CLOSED) stream->end = READING_ENDED;
-  if (status == STATUS_ERROR) stream->end = READING_BROKEN;
+  if (status == STATUS_ERROR || status == STATUS_NO_MEMORY) stream->end = READING_BROKEN;
   if (status == STATUS_ERROR) stream->cannot_send = true;
 }
 
@@ -102,23 +102,36 @@ static void discard(struct stream *stream) {
   note_end(stream, status);
 }
 
+/* A small read goes over the stack, so that the buffer is no larger than what came. */
+static enum status receive_little(struct stream *stream, size_t *length) {
+  char bytes[ROOM_MIN];
+  enum status status =
+      stream->channel->class->receive(stream->channel, bytes, sizeof bytes, length);
+  if (status != STATUS_OK) return status;
+  return buffer_append(&stream->input, bytes, *length);
+}
+
+static enum status receive_much(struct stream *stream, size_t *length) {
+  struct span space;
+  enum status status = buffer_reserve(&stream->input, stream->room, &space);
+  if (status != STATUS_OK) return status;
+  status =
+      stream->channel->class->receive(stream->channel, (char *)space.data, stream->room, length);
+  if (status == STATUS_OK) buffer_commit(stream->input, *length);
+  if (buffer_bytes(stream->input).length == 0) buffer_free(&stream->input);
+  return status;
+}
+
 /* The room follows the bytes that come. */
 static void receive(struct stream *stream) {
-  struct span space;
-  size_t length, room = stream->room;
-  if (buffer_reserve(&stream->input, room, &space) != STATUS_OK) {
-    stream->end = READING_BROKEN;
-    return;
-  }
-  enum status status =
-      stream->channel->class->receive(stream->channel, (char *)space.data, room, &length);
+  size_t length = 0, room = stream->room;
+  enum status status = (room == ROOM_MIN ? receive_little : receive_much)(stream, &length);
   if (status == STATUS_OK) {
-    buffer_commit(stream->input, length);
     if (length == room && room < ROOM_MAX) stream->room = room * 2;
     if (length < room / 4 && room > ROOM_MIN) stream->room = room / 2;
   }
+  stream->is_drained = length < room;
   note_end(stream, status);
-  if (buffer_bytes(stream->input).length == 0) buffer_free(&stream->input);
 }
 
 /* ---- turns --------------------------------------------------------------------------------- */
@@ -235,7 +248,7 @@ struct channel *stream_take_channel(struct stream *stream) {
   struct channel *channel = stream->channel;
   stream->channel = NULL;
   channel->user = NULL;
-  stream_close(stream);
+  if (!stream->is_closed) note_close(stream);
   return channel;
 }
 

@@ -69,10 +69,11 @@ struct stream {
   bool wants_shutdown : 1; /* Sending ends when the output is sent. */
   bool is_shut : 1;        /* Sending has ended. */
   bool has_sent : 1;
-  bool is_cut : 1;    /* A read or a write was cut short. */
-  bool is_reused : 1; /* It has a channel that was used before. */
-  char why[80];       /* With `error`. */
-  char address[];     /* As the script has written it. */
+  bool is_drained : 1; /* The last read took all that had come. */
+  bool is_cut : 1;     /* A read or a write was cut short. */
+  bool is_reused : 1;  /* It has a channel that was used before. */
+  char why[80];        /* With `error`. */
+  char address[];      /* As the script has written it. */
 };
 
 enum { STREAM_NO_TIMEOUT_SET = -1 };
@@ -102,7 +103,7 @@ void stream_drop(struct stream *stream);
 /* Sends as much as it can now. */
 void stream_flush(struct stream *stream);
 
-/* Takes its channel away, which is the caller's: the stream is closed. */
+/* Takes its channel away, which is the caller's: the stream is closed. No task may wait for it. */
 struct channel *stream_take_channel(struct stream *stream);
 
 /* The value in Lua is gone. May free the stream. */

@@ -338,7 +338,8 @@ static int release(lua_State *state) {
   const char *why = stream->is_closed ? "closed" : find_rest(stream);
   if (why)
     stream_close(stream);
-  else if (!kept_give(stream->script, stream_take_channel(stream), stream->address))
+  else if (!kept_give(stream->script, stream_take_channel(stream), stream->address,
+                      stream->is_drained))
     why = "the connection has ended";
   lua_pushboolean(state, !why);
   if (!why) return 1;
@@ -383,8 +384,10 @@ static void push_address(lua_State *state, const struct stream *stream, enum cha
 
 /* __index(stream, key). The upvalue is the table of methods. */
 static int index_stream(lua_State *state) {
-  const struct stream *stream = check(state, 1);
   lua_settop(state, 2);
+  lua_pushvalue(state, 2);
+  if (lua_rawget(state, lua_upvalueindex(1)) != LUA_TNIL) return 1;
+  const struct stream *stream = check(state, 1);
   const char *name = lua_type(state, 2) == LUA_TSTRING ? lua_tostring(state, 2) : "";
   if (strcmp(name, "reused") == 0) {
     lua_pushboolean(state, stream->is_reused);
@@ -394,8 +397,7 @@ static int index_stream(lua_State *state) {
     push_address(state, stream, *name == 'p' ? CHANNEL_PEER : CHANNEL_OWN_END);
     return 1;
   }
-  lua_rawget(state, lua_upvalueindex(1));
-  return 1;
+  return 0;
 }
 
 void stream_value_install(lua_State *state) {
