@@ -20,8 +20,8 @@ local replies <const> = framing.resp { replies = true }
 
 -- A command is an array of bulk strings.
 local function encode(words)
-  local parts = { ("*%d\r\n"):format(#words) }
-  for i, word in ipairs(words) do parts[i + 1] = ("$%d\r\n%s\r\n"):format(#word, word) end
+  local parts = { "*" .. #words .. "\r\n" }
+  for i, word in ipairs(words) do parts[i + 1] = "$" .. #word .. "\r\n" .. word .. "\r\n" end
   return table.concat(parts)
 end
 
@@ -32,13 +32,15 @@ local function ask(command, reuse)
   if not redis then return nil, why, code end
   redis:set_timeout(TIMEOUT)
   redis:write(command)
-  -- Redis may have closed a kept connection while nobody looked. Then not a byte comes, and a new one is tried. The
-  -- command may run twice: all commands of this gateway may.
-  local first, _, trouble = redis:peek(1)
-  if not first and redis.reused and (trouble == "closed" or trouble == "reset") then return ask(command, false) end
   local reply
   reply, why, code = redis:read(replies)
-  if not why then redis:release() end -- all of the reply was read: the next request may have the connection
+  if not why then
+    redis:release() -- all of the reply was read: the next request may have the connection
+  elseif redis.reused and (code == "closed" or code == "reset") and not redis:peek(1) then
+    -- Redis had closed the kept connection, and not a byte came: a new one is tried. The command may run twice: all
+    -- commands of this gateway may.
+    return ask(command, false)
+  end
   return reply, why, code
 end
 
