@@ -115,6 +115,16 @@ function measure.response_length(port, request)
   return #(whole or part)
 end
 
+---Returns the line with which a server answers a line.
+function measure.ask(port, line)
+  local client = assert(socket.connect("127.0.0.1", port))
+  client:settimeout(60)
+  client:send(line .. "\n")
+  local answer, why = client:receive()
+  client:close()
+  return answer or error(why, 0)
+end
+
 function measure.median(values)
   local sorted = table.move(values, 1, #values, 1, {})
   table.sort(sorted)

@@ -106,6 +106,18 @@ local function waiting_memory(clients)
   end
 end
 
+---Has so many tasks sleep. Returns the bytes that each takes, or the ms of the collector's longest step beside them.
+local function sleepers(tasks, what)
+  return function(server)
+    local before = measure.memory(server)
+    local asleep = measure.ask(server.port, tasks)
+    local memory = (measure.memory(server) - before) / tasks
+    local step = tonumber(measure.ask(server.port, "step"))
+    if asleep ~= "asleep" or not step then error(server.name .. ": " .. tostring(asleep)) end
+    return what == "memory" and memory or step
+  end
+end
+
 local GET <const> = "GET / HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n"
 
 return {
@@ -150,6 +162,12 @@ return {
     { "nginx, lua-nginx-redis", goal = 0.80 }, { "Node, http and net" } },
   { "memory of a request that sleeps, 10,000 of them", "bytes", low = true, fresh = true,
     run = waiting_memory(10000), ours = "parlance, sleep", { "Node, setTimeout" } },
+  { "memory of a background task that sleeps, 100,000 of them", "bytes", low = true, fresh = true,
+    run = sleepers(100000, "memory"), ours = "parlance, sleepers", { "Lua, coroutines" } },
+  { "longest step of the collector beside 10,000 tasks that sleep", "ms", low = true, fresh = true,
+    run = sleepers(10000, "step"), ours = "parlance, sleepers", { "Lua, coroutines" } },
+  { "longest step of the collector beside 100,000 tasks that sleep", "ms", low = true, fresh = true,
+    run = sleepers(100000, "step"), ours = "parlance, sleepers", { "Lua, coroutines" } },
   { "100 busy connections among 10,000, against 100 alone", "requests/s", run = among_idle(9900),
     other_run = among_idle(0), ours = "parlance, framing in C",
     { "parlance, framing in C", goal = 0.95 } },

@@ -65,6 +65,13 @@ servers["parlance, broadcast"] = parlance("bench/peers/broadcast.lua")
 servers["parlance, files"] = parlance("protocols/http.lua", "PARLANCE_ROOT=" .. (folder or "") .. "/files")
 
 servers["parlance, sleep"] = parlance("bench/peers/sleep.lua")
+servers["parlance, sleepers"] = parlance("bench/peers/sleepers.lua", nil, "--call-timeout 0")
+servers["Lua, coroutines"] = {
+  program = "lua5.4",
+  module = "socket",
+  package = "lua5.4 lua-socket",
+  command = function(port) return ("lua5.4 %s/bench/peers/coroutines.lua %d"):format(root, port) end,
+}
 
 -- The Redis that gateways ask runs beside the client: see servers.start_redis().
 local REDIS <const> = (folder or "") .. "/redis.socket"
