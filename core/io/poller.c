@@ -57,7 +57,7 @@ enum status poller_add(struct poller *poller, int fd, unsigned interest, void *o
   enum status status = make_room(poller, fd);
   if (status != STATUS_OK) return status;
   poller->watches[fd] =
-      (struct poller_watch){.owner = owner, .interest = interest, .is_watched = true};
+      (struct poller_watch){.owner = owner, .interest = interest & 0xff, .is_watched = true};
   status = poller->backend->add(poller, fd, interest);
   if (status != STATUS_OK) poller->watches[fd] = (struct poller_watch){0};
   return status;
@@ -68,7 +68,7 @@ enum status poller_change(struct poller *poller, int fd, unsigned interest) {
   if (!watch) return refuse(ENOENT);
   if (watch->interest == interest) return STATUS_OK;
   enum status status = poller->backend->change(poller, fd, interest);
-  if (status == STATUS_OK) watch->interest = interest;
+  if (status == STATUS_OK) watch->interest = interest & 0xff;
   return status;
 }
 

@@ -12,9 +12,9 @@
 /* The watch of one descriptor. */
 struct poller_watch {
   void *owner;
-  unsigned interest;
-  unsigned armed; /* epoll: what the kernel reports, which may be more than the interest. */
-  bool is_watched;
+  unsigned interest : 8;
+  unsigned armed : 8; /* epoll: what the kernel reports, which may be more than the interest. */
+  bool is_watched : 1;
 };
 
 /* A back end embeds this as the first member of its own state. */

@@ -48,7 +48,7 @@ static unsigned armed_for(unsigned interest) {
 
 static enum status arm(struct poller *poller, int operation, int fd, unsigned interest) {
   enum status status = control(poller, operation, fd, interest);
-  if (status == STATUS_OK) poller->watches[fd].armed = armed_for(interest);
+  if (status == STATUS_OK) poller->watches[fd].armed = armed_for(interest) & 0xff;
   return status;
 }
 
