@@ -75,6 +75,7 @@ struct script_options {
                         * only when a session calls it. */
 };
 
+struct channel;
 struct script;
 
 /* Makes the state, without running the script: reload/reload.h loads it. The options' texts must
@@ -124,6 +125,14 @@ void script_end_rest(struct script *script);
 
 /* How many tasks run that requests have spawned. */
 size_t script_count_left_tasks(const struct script *script);
+
+/* How many detached streams are open. `*address` is that of the last one as the script has written
+ * it, and lives as long as this stream; NULL: there is none. */
+size_t script_count_left_streams(const struct script *script, const char **address);
+
+/* How many bytes the open stream with this channel holds that the script has not read; 0 if no
+ * stream has it. The channel may be over: it is only compared. */
+size_t script_unread(const struct script *script, const struct channel *channel);
 
 /* Closes the connections to other servers that are kept for later use. */
 void script_drop_kept(struct script *script);

@@ -227,6 +227,22 @@ size_t script_count_left_tasks(const struct script *script) {
   return script->generation ? count_left(script->generation) : 0;
 }
 
+size_t script_count_left_streams(const struct script *script, const char **address) {
+  size_t count = 0;
+  *address = NULL;
+  for (const struct stream *stream = script->streams; stream; stream = stream->next) {
+    if (!stream->is_detached || stream->is_closed) continue;
+    if (count++ == 0) *address = stream->address;
+  }
+  return count;
+}
+
+size_t script_unread(const struct script *script, const struct channel *channel) {
+  for (const struct stream *stream = script->streams; stream; stream = stream->next)
+    if (stream->channel == channel && !stream->is_closed) return buffer_bytes(stream->input).length;
+  return 0;
+}
+
 void script_drop_kept(struct script *script) { kept_free_all(script); }
 
 void script_end_tasks(struct script *script) { task_handle_end_all(script); }

@@ -280,10 +280,10 @@ static int close_simulation(lua_State *L) {
 
 /* ---- upstreams ----------------------------------------------------------------------------- */
 
-/* play_upstreams(addresses, refused) */
+/* play_upstreams(addresses, refused, keeps) */
 static int play_upstreams(lua_State *L) {
   struct simulation *simulation = check(L);
-  script_drop_kept(simulation->script);
+  if (!lua_toboolean(L, 4)) script_drop_kept(simulation->script);
   int count = upstreams_play(L, &simulation->upstreams);
   (void)connections_settle(simulation);
   return count;
@@ -298,9 +298,24 @@ static int refuse_upstreams(lua_State *L) {
   return 0;
 }
 
+/* upstream_unread(n) */
+static int unread_of_upstream(lua_State *L) {
+  struct simulation *simulation = check(L);
+  const struct channel *channel = upstreams_channel(L, &simulation->upstreams);
+  lua_pushinteger(L, (lua_Integer)script_unread(simulation->script, channel));
+  return 1;
+}
+
 static int left_tasks(lua_State *L) {
   lua_pushinteger(L, (lua_Integer)script_count_left_tasks(check(L)->script));
   return 1;
+}
+
+static int left_streams(lua_State *L) {
+  const char *address;
+  lua_pushinteger(L, (lua_Integer)script_count_left_streams(check(L)->script, &address));
+  lua_pushstring(L, address);
+  return 2;
 }
 
 /* Calls the function, and lets what it causes happen. */
@@ -386,6 +401,8 @@ int luaopen_parlance_simulator(lua_State *L) {
                                      {"upstream_state", state_of_upstream},
                                      {"refuse_upstreams", refuse_upstreams},
                                      {"left_tasks", left_tasks},
+                                     {"left_streams", left_streams},
+                                     {"upstream_unread", unread_of_upstream},
                                      {"close", close_simulation},
                                      {NULL, NULL}};
   arguments_add_class(L, class_name, methods, close_simulation);

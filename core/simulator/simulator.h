@@ -52,10 +52,10 @@
  *                        made there after loading. From now on the garbage collector rests, while
  *                        the script uses less than 64 MiB
  *   end_play()           ends the rest: all finalizers run that are due
- *   play_upstreams(addresses, refused)
+ *   play_upstreams(addresses, refused, keeps)
  *                        from now on somebody plays the parties with these addresses, which the
- *                        script may connect to. Connections of before break. The nth connect is
- *                        refused
+ *                        script may connect to. Connections of before break, unless `keeps` is
+ *                        true: then they keep their numbers. The nth connect is refused
  *   accept()             returns the number of the next connection that the script has made, and
  *                        its address; else nil, and how many connects there were
  *   upstream_take(n), upstream_send(n, bytes, from, to), upstream_end(n), upstream_reset(n)
@@ -63,8 +63,11 @@
  *                        sends, stops sending, resets the connection
  *   upstream_state(n)    returns what the script has done: "open", "shut" (it sends no more),
  *                        "closed" or "reset"
+ *   upstream_unread(n)   returns how many bytes of what the party has sent the script has not read
  *   refuse_upstreams()   refuses all further connects, until play_upstreams()
  *   left_tasks()         returns how many tasks of requests run, which are none of the background
+ *   left_streams()       returns how many detached streams are open, and the address of the
+ *                        one made last
  *   asked()              returns how often request_complete was called, and with how many bytes
  *   memory(collects)     returns the memory of the script in bytes; true: after a full collection
  *   fingerprint()        returns a text that depends on the contents of all files of the script

@@ -263,7 +263,7 @@ int upstreams_play(lua_State *L, struct upstreams *upstreams) {
   luaL_checktype(L, 2, LUA_TTABLE);
   lua_Integer refused = luaL_optinteger(L, 3, 0);
   size_t count = lua_rawlen(L, 2);
-  drop_all(upstreams);
+  if (!lua_toboolean(L, 4)) drop_all(upstreams);
   forget_addresses(upstreams);
   upstreams->connects = 0;
   upstreams->refuses = false;
@@ -348,4 +348,8 @@ int upstreams_state(lua_State *L, struct upstreams *upstreams) {
                     : upstream->is_shut   ? "shut"
                                           : "open");
   return 1;
+}
+
+const struct channel *upstreams_channel(lua_State *L, const struct upstreams *upstreams) {
+  return &check(L, upstreams)->channel;
 }

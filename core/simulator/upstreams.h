@@ -38,4 +38,7 @@ int upstreams_end(lua_State *L, struct upstreams *upstreams);
 int upstreams_reset(lua_State *L, struct upstreams *upstreams);
 int upstreams_state(lua_State *L, struct upstreams *upstreams);
 
+/* The channel of the connection whose number stands at index 2. It may be closed already. */
+const struct channel *upstreams_channel(lua_State *L, const struct upstreams *upstreams);
+
 #endif

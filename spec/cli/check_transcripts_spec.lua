@@ -36,7 +36,7 @@ return {
 local HOLDS <const> = '> "a\\n"\n< "A\\n"\n'
 
 describe("check", function()
-  -- The seven planted faults: the line, the words, more words of the details, and the exit status.
+  -- The planted faults: the line, the words, more words of the details, and the exit status.
   for _, case in ipairs {
     { "one_read", "two", 1, ":2: the answer is not the one expected, when what the client sends is cut after byte 1\n",
       'cut      "h" | "ello\\n"' },
@@ -54,9 +54,20 @@ describe("check", function()
       'got      "hello from bob\\n"' },
     { "quadratic", "long", 0, ": holds (", "slow: request_complete was called 3005 times for one request of 3005 bytes "
       .. "and looked at 4410 KiB; return `false, n`, or use a framing of parlance.framing" },
+    { "reply_in_one_read", "get", 1,
+      ":5: the answer is not the one expected, when what upstreams send is cut after byte 1\n",
+      'cut      "$" | "1\\r\\nv\\r\\n"' },
+    { "stream_left_open", "two", 1, ":9: a connection to 127.0.0.1:6379 stays open: nothing closes it, when the "
+      .. "connection to an upstream breaks after 0 bytes from upstreams\n", "seen with --seed 1" },
+    { "late_reply", "two", 1, ":9: the answer is not the one expected, when it is played again, after what an upstream "
+      .. "says in line 4 came too late: it was still to come on a connection that the script kept; close a connection "
+      .. "whose reply was not read\n", 'got      "1\\n"' },
+    -- The conversation has one request, so that the late reply is the right one.
+    { "late_reply", "one", 1, ":6: a reply of store is left unread in a connection that the script uses again, when it "
+      .. "is played again, after what an upstream says in line 5 came too late", "close a connection" },
   } do
     local name, transcript, expected, words, more = table.unpack(case)
-    it("names the fault of " .. name, function()
+    it(("names the fault of %s in %s"):format(name, transcript), function()
       local status, said, complaint = check(("%s/%s.lua"):format(FIXTURES, name))
       assert.equal("", complaint)
       local path = ("%s/transcripts/%s/%s.transcript"):format(FIXTURES, name, transcript)

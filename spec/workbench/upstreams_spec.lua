@@ -75,8 +75,9 @@ describe("upstreams", function()
     local outcome = try(SOUND)
     assert.same({}, outcome.findings)
     -- Two wholes, one byte by byte, 4 cuts, one in one piece, 12 times left and a whole behind that; upstreams: byte by
-    -- byte, 14 cuts, and then with a whole behind each 16 breaks, one refusal and 2 silences.
-    assert.equal(2 + 1 + 4 + 1 + 13 + 1 + 14 + 2 * (16 + 1 + 2), outcome.plays)
+    -- byte, 14 cuts, one play with the connection of the one before, and then with a whole behind each 16 breaks, one
+    -- refusal and 2 silences.
+    assert.equal(2 + 1 + 4 + 1 + 13 + 1 + 14 + 2 + 2 * (16 + 1 + 2), outcome.plays)
     assert.same({}, outcome.tolerated)
   end)
 
@@ -171,6 +172,52 @@ two> "$1\r\n3\r\n"
         Kv.store = Kv.store or net.connect("127.0.0.1:6379"):detach()
         local store, why = Kv.store]]))).findings[1]
       assert.same({ "upstream", "answer", true, 0 }, { fault.how, fault.kind, fault.is_after, fault.breaks_at })
+    end)
+
+    describe("a late reply in a connection that the script keeps,", function()
+      -- Returns the source of a fixture; `drain` stands before it asks the store.
+      local function source(name, drain)
+        local text = server.read_file(("%s/spec/fixtures/%s.lua"):format(server.SOURCE, name))
+        local changed, count = text:gsub("  loan.store:write", function(found) return (drain or "") .. found end)
+        assert(count == 1)
+        return changed
+      end
+
+      local TWO <const> = server.read_file(server.SOURCE .. "/spec/fixtures/transcripts/late_reply/two.transcript")
+      -- The script reads away what has come before it asks.
+      local DRAIN <const> = [[
+  loan.store:set_timeout(0.001)
+  if loan.store:read "any" and not loan.is_kept then return nil, "odd greeting" end
+  loan.store:set_timeout(2)
+]]
+
+      local function late(name, text, drain)
+        local found = try_script(source(name, drain), text).findings[1]
+        return found and { found.how, found.kind, found.silent_line, found.is_after, found.is_late }
+      end
+
+      it("if it is the answer to the next request", function()
+        assert.same({ "upstream", "answer", 4, true, true }, late("late_reply", TWO))
+        assert.is_nil(late("own_pool", TWO))
+      end)
+
+      it("also if it comes after the next request was sent", function()
+        assert.same({ "upstream", "answer", 8, true, true }, late("late_reply", TWO, DRAIN))
+        assert.is_nil(late("own_pool", TWO, DRAIN))
+      end)
+
+      it("also if the transcript is fresh", function()
+        assert.same({ "upstream", "answer", 5, true, true }, late("late_reply", "fresh\n" .. TWO))
+        assert.is_nil(late("own_pool", "fresh\n" .. TWO))
+      end)
+    end)
+
+    it("nothing, if a script says something else on a new connection than on a kept one", function()
+      local source = with_body(SOUND):gsub("store:write", function(found)
+        return 'if not store.reused then\nstore:write "AUTH\\r\\n"\nstore:read "l"\nend\n' .. found
+      end)
+      local text = GET:gsub('store< "GET k', 'store< "AUTH\\r\\n"\nstore> "+OK\\r\\n"\n%0', 1)
+      assert.same({}, try_script(source, text).findings)
     end)
 
     it("a wait that nothing ends", function()

@@ -180,7 +180,8 @@ end
 
 -- Begins the play of the upstreams. Steps have a party of this kind where others have a client.
 function Play:add_upstreams()
-  local parties = upstreams(self.script, self.transcript.upstreams or {}, self.way.refused)
+  local parties
+  parties, self.parties = upstreams(self.script, self.transcript.upstreams or {}, self.way)
   for _, upstream in ipairs(self.transcript.upstreams or {}) do
     local party = { session = parties[upstream.name], pending = "", unread = {}, first = 1, last = 0,
       upstream = upstream.name }
@@ -370,9 +371,12 @@ function Play:check_hanging()
   end
 end
 
--- A step after the fault of an upstream: what the script says then is free.
+-- A step after the fault of an upstream: what the script says then is free. An upstream that was not asked does not
+-- answer.
 local function play_freely(self, client, step)
-  if step.kind == "send" or step.kind == "send_end" then
+  if client.is_unasked and step.kind ~= "expect" then
+    return
+  elseif step.kind == "send" or step.kind == "send_end" then
     client.is_in_turn, client.pending = true, ""
     STEPS[step.kind](self, client, step)
   elseif step.kind == "gone" then
@@ -383,15 +387,19 @@ local function play_freely(self, client, step)
       for _, other in ipairs(self.order) do waits = waits or other.session and other.session:waits() end
       return not waits or client.upstream and client.pending ~= ""
     end)
-    client.pending = ""
-    self:check_hanging()
+    local is_asked = client.upstream and client.pending ~= ""
+    client.is_unasked, client.pending = client.upstream and not is_asked, ""
+    if not is_asked then self:check_hanging() end
   end
 end
 
 local function play_steps(self, steps)
   for nth, step in ipairs(steps) do
     self.step = step
-    if nth == self.way.silent_from then self.is_free = true end
+    if nth == self.way.silent_from then
+      self.is_free = true
+      if step.kind == "send" then self:client(step.client).session:hold(step.text) end
+    end
     if step.is_upstream and self.is_free and not self.way.refused then
       goto continue -- It is down, or silent.
     elseif step.kind == "wait" then
@@ -411,11 +419,11 @@ local function play_steps(self, steps)
   end
 end
 
--- The clients leave first, then the upstreams end.
+-- The clients leave first, then the upstreams end, unless the next play goes on with their connections.
 local function close_all(self)
   for _, is_upstream in ipairs { false, true } do
     for _, client in ipairs(self.order) do
-      if (client.upstream ~= nil) == is_upstream then
+      if (client.upstream ~= nil) == is_upstream and not (is_upstream and self.way.keeps) then
         if not is_upstream then send_end(client) end
         if client.session then client.session:close() end
         if not is_upstream then client.session = nil end
@@ -467,17 +475,21 @@ end
 ---   breaks_at, refused, silent_from   the fault of an upstream: it resets the connection after so many bytes, the
 ---            connect of this number is refused, or nothing more is sent by upstreams from the step of this number on.
 ---            Then any answer is right
+---   keeps    connections to upstreams live on after the play. Then `kept` is set in the way, which is `before` in the
+---            way of the play that goes on with them; see upstreams.lua for that, and for `late`. `has_sent_late` and
+---            `unread` are set in the way
 ---   after_piece(position, requests)   is called after each piece; the play ends if it returns true
 ---
 --- Returns nil, or the fault: its `kind` is "answer" (with `expected` and `got`),
 --- "closed" (it should not, with the `reason`), "open" (it should have closed), "hang" (a request still waits), "left"
---- (`count` tasks are left) or "raise" (with the log's text as `raised`); `upstream` is the name of the party that it
+--- (`count` tasks are left), or "raise" (with the log's text as `raised`); `upstream` is the name of the party that it
 --- is about; `line` is the transcript's. `notes` gets the places at which the script printed.
 function player.play(script, transcript, way, notes)
   local self = setmetatable({
     script = script, transcript = transcript, way = way, clients = {}, order = {}, connected = 0, position = 0,
     next_cut = 1, upstream_position = 0, next_upstream_cut = 1,
   }, Play)
+  local is_plain = not next(way)
   script:begin_play()
   self:add_upstreams()
   if transcript.time then script:set_time(transcript.time) end
@@ -485,8 +497,9 @@ function player.play(script, transcript, way, notes)
   if not is_well and type(fault) ~= "table" then error(fault, 0) end
   close_all(self)
   fault = not is_well and fault or end_tasks(self)
-  if not next(way) then transcript.connects = connects(script) end
-  script:play_upstreams {}
+  if is_plain then transcript.connects = connects(script) end
+  way.has_sent_late, way.unread = self.parties.has_sent_late, self.parties:unread()
+  if way.keeps then way.kept = self.parties else script:play_upstreams {} end
   script:end_play()
   local tolerated
   fault, tolerated = explain(fault, notes, way.breaks_at or way.refused or way.silent_from)

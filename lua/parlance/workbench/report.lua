@@ -71,6 +71,12 @@ local KINDS <const> = {
     return ("%d task%s that the conversation has spawned run on for longer than response_timeout after its end"):format(
       fault.count, fault.count == 1 and "" or "s")
   end,
+  streams = function(fault)
+    return ("a connection to %s stays open: nothing closes it"):format(fault.address)
+  end,
+  unread = function(fault)
+    return ("a reply of %s is left unread in a connection that the script uses again"):format(fault.upstream)
+  end,
   hang = function() return "the script still waits when response_timeout is over" end,
   raise = function(fault)
     local event = log.parse(fault.raised).event
@@ -142,6 +148,10 @@ local WAYS <const> = {
     return ("when what upstreams send is cut after byte %d"):format(fault.upstream_cut)
   end,
   upstream = function(fault)
+    if fault.is_late then
+      return ("when it is played again, after what an upstream says in line %d came too late: it was still to come on "
+        .. "a connection that the script kept; close a connection whose reply was not read"):format(fault.silent_line)
+    end
     local after = fault.is_after and "when it is played again, after " or "when "
     return after .. report.upstream_fault(fault)
   end,

@@ -51,7 +51,7 @@ local function renew(self)
 end
 
 local function play(self, way, transcript)
-  if self.transcript.fresh and self.plays > 0 then renew(self) end
+  if self.transcript.fresh and self.plays > 0 and not way.before and not way.goes_on then renew(self) end
   simulator.silence(self.plays > 0) -- Each play prints the same.
   self.plays = self.plays + 1
   return player.play(self.script, transcript or self.transcript, way, self.printed)
@@ -256,9 +256,50 @@ local function try_upstream_cuts(self)
   if fault then add_finding(self, fault, "upstream_cut") end
 end
 
--- Plays with a fault of an upstream, and then the whole transcript on the same loaded script: this finds late replies
--- in kept connections. `what` describes the fault. Returns the finding and its description, or nil.
+-- Plays the whole transcript twice, the second time with the connections that the script has kept. If that does not
+-- hold, the script says something else on a kept connection than on a new one, such as a password.
+local function look_at_kept(self)
+  local way = { keeps = true }
+  if play(self, way) then return end
+  local again = { before = way.kept }
+  self.keeps = play(self, again) == nil
+  self.leaves_unread = again.unread ~= nil
+end
+
+-- Plays the whole transcript on the same loaded script, after a play in this way. Returns the fault.
+local function play_after(self, way, late)
+  if not self.keeps then return not self.transcript.fresh and play(self, {}) or nil end
+  local again = { before = way.kept, late = late }
+  local fault = play(self, again)
+  if not fault and again.has_sent_late and again.unread and not self.leaves_unread then
+    fault = { kind = "unread", upstream = again.unread }
+  end
+  return fault, again.has_sent_late
+end
+
+-- How often a stream must be left behind, in as many plays.
+local LEFT <const> = 3
+
+-- Returns the fault if every play in this way leaves one more stream open.
+local function find_left_streams(self, way)
+  if self.transcript.fresh and not self.keeps then return nil end -- Each play would be with a new script.
+  local before, now, address = self.streams, self.script:left_streams()
+  for _ = 2, LEFT do
+    if now <= before then break end
+    way.goes_on = true
+    play(self, way)
+    play_after(self, way)
+    before, now, address = now, self.script:left_streams()
+  end
+  if not self.transcript.fresh then self.streams = now end
+  return now > before and { kind = "streams", address = address } or nil
+end
+
+-- Plays with a fault of an upstream, and then the whole transcript on the same loaded script. What a silent upstream
+-- did not say comes then, before the script uses the connection again and, in another play, when it does: this finds
+-- late replies in kept connections. `what` describes the fault. Returns the finding and its description, or nil.
 local function play_fault(self, way, what)
+  way.keeps = self.keeps
   local fault, tolerated = play(self, way)
   if tolerated and self.options.strict then fault = fault or { kind = "raise", raised = tolerated } end
   if fault then return fault, what end
@@ -268,9 +309,13 @@ local function play_fault(self, way, what)
     what.detail = report.raised({ raised = tolerated })[1]:match "^%s*(.*)$"
     self.tolerated[#self.tolerated + 1] = what
   end
-  if self.transcript.fresh then return nil end -- It would be loaded anew.
-  fault = play(self, {})
-  return fault, fault and { is_after = true, breaks_at = what.breaks_at, refused = what.refused,
+  local after, is_late = play_after(self, way, "idle")
+  if not after and is_late then
+    play(self, way)
+    after, is_late = play_after(self, way, "in_use")
+  end
+  if not after then return find_left_streams(self, way), what end
+  return after, { is_after = true, is_late = is_late, breaks_at = what.breaks_at, refused = what.refused,
     silent_line = what.silent_line }
 end
 
@@ -284,6 +329,8 @@ end
 local function try_upstream_faults(self)
   local transcript = self.transcript
   if #(transcript.upstreams or {}) == 0 then return end
+  look_at_kept(self)
+  self.streams = self.script:left_streams()
   local total, silences = transcript.upstream_bytes, {}
   for nth, step in ipairs(transcript.steps) do
     if step.is_upstream and step.kind:find "^send" then silences[#silences + 1] = nth end
@@ -359,7 +406,8 @@ end
 ---              `gone` and `breaks`), "after" (the client after one that disconnected), "worn" (play number
 ---              `plays` shows it, but a newly loaded script does not), "order" (pairs() has another order).
 ---              "upstream_cut" (with `upstream_cut` or byte by byte), "upstream" (with `breaks_at`, `refused` or
----              `silent_line`, and `is_after`: in the play after that). `seed` is options.seed
+---              `silent_line`; `is_after`: in the play after that; `is_late`: what was not said comes in that
+---              play). `seed` is options.seed
 ---   plays      the number of plays
 ---   slow       the slowest request, if any is slow: its `length`, `calls`, `bytes`; or nil
 ---   printed    a set of the places at which the script printed

@@ -7,24 +7,54 @@ Upstream.__index = Upstream
 local Upstreams = {}
 Upstreams.__index = Upstreams
 
--- Notes the connections that the script has made meanwhile. The nth to an address is for the nth upstream of this
--- address; the last one serves all further.
+-- The connection is for the next upstream of its address; the last one serves all further.
+local function assign(self, number, address)
+  local parties = self.parties[address]
+  self.counts[address] = (self.counts[address] or 0) + 1
+  local party = parties[math.min(self.counts[address], #parties)]
+  party.numbers[#party.numbers + 1] = number
+  self.all[#self.all + 1] = { number = number, address = address, party = party }
+end
+
+-- Sends what an upstream has held back in the play before. Nobody reads it if the script has closed the connection.
+local function send_late(self)
+  local late = self.late
+  self.late = nil
+  if not late or self.script:upstream_state(late.number) ~= "open" then return end
+  self.script:upstream_send(late.number, late.text, 1, #late.text)
+  self.has_sent_late = true
+end
+
+-- Notes the connections of an earlier play that the script uses again, and those that it has made meanwhile. Both count
+-- as a connect.
 local function accept(self)
+  for i = #self.kept, 1, -1 do
+    local kept = self.kept[i]
+    local bytes = self.script:upstream_take(kept.number)
+    if bytes ~= "" then
+      table.remove(self.kept, i)
+      self.taken[kept.number] = bytes
+      assign(self, kept.number, kept.address)
+      if self.late and self.late.number == kept.number then send_late(self) end
+    end
+  end
   while true do
     local number, address = self.script:accept()
     if not number then return end
-    local parties = self.parties[address]
-    self.counts[address] = (self.counts[address] or 0) + 1
-    local party = parties[math.min(self.counts[address], #parties)]
-    party.numbers[#party.numbers + 1] = number
+    assign(self, number, address)
   end
 end
 
 --- Reads what the script has sent on all connections to this party.
 function Upstream:take()
-  accept(self.all)
+  local all = self.all
+  accept(all)
   local pieces = {}
-  for i, number in ipairs(self.numbers) do pieces[i] = self.script:upstream_take(number) end
+  for _, number in ipairs(self.numbers) do
+    pieces[#pieces + 1] = all.taken[number]
+    all.taken[number] = nil
+    pieces[#pieces + 1] = self.script:upstream_take(number)
+  end
   return table.concat(pieces)
 end
 
@@ -44,13 +74,23 @@ end
 
 function Upstream:receive_end()
   local number = last(self)
-  if number then self.script:upstream_end(number) end
-  return number ~= nil
+  if not number then return false end
+  self.all.over[number] = true
+  self.script:upstream_end(number)
+  return true
 end
 
 function Upstream:vanish()
   local number = last(self)
-  if number then self.script:upstream_reset(number) end
+  if not number then return end
+  self.all.over[number] = true
+  self.script:upstream_reset(number)
+end
+
+--- Holds back what the party has to send now, for a play that goes on with this one's connections.
+function Upstream:hold(text)
+  local number = last(self)
+  if number then self.all.held = { number = number, text = text } end
 end
 
 --- Returns whether the script has ended the connection that the party has last sent on, or its side of it. (It may have
@@ -73,17 +113,51 @@ function Upstream:close()
   for _, number in ipairs(self.numbers) do self.script:upstream_end(number) end
 end
 
---- Begins a play of these parties, a list of { name =, address = }. The connect with the number `refused`, if there is
---- one, fails. Returns a table of the parties by their names.
-return function(script, list, refused)
-  local self = setmetatable({ script = script, parties = {}, counts = {} }, Upstreams)
+-- Returns the connections that the script still has. Those that their party has ended break, as if the script had sent
+-- something to a party that is gone.
+local function still_open(before)
+  local open = {}
+  for _, list in ipairs { before.kept, before.all } do
+    for _, one in ipairs(list) do
+      if before.over[one.number] then
+        before.script:upstream_reset(one.number)
+      elseif before.script:upstream_state(one.number) == "open" then
+        open[#open + 1] = { number = one.number, address = one.address }
+      end
+    end
+  end
+  return open
+end
+
+--- Returns the name of a party from which the script has not read all, on a connection that it has used.
+function Upstreams:unread()
+  for _, one in ipairs(self.all) do
+    if self.script:upstream_unread(one.number) > 0 then return one.party.name end
+  end
+end
+
+--- Begins a play of these parties, a list of { name =, address = }. Options are
+---
+---   refused   the number of a connect that fails; nil: none
+---   before    the parties of the play before: the connections that the script still has to them live on, and are for
+---             the next upstream of their address when the script uses them. nil: they are dropped
+---   late      when what a party of that play has held back is sent: "idle": now; "in_use": when the script uses the
+---             connection again. The field `has_sent_late` tells whether the script still had the connection
+---
+--- Returns a table of the parties by their names, and all together.
+return function(script, list, options)
+  options = options or {}
+  local before = options.before
+  local self = setmetatable({ script = script, parties = {}, counts = {}, all = {}, over = {}, taken = {},
+    kept = before and still_open(before) or {}, late = options.late and before.held }, Upstreams)
   local addresses, named = {}, {}
   for i, upstream in ipairs(list) do
-    local party = setmetatable({ script = script, all = self, numbers = {} }, Upstream)
+    local party = setmetatable({ script = script, all = self, name = upstream.name, numbers = {} }, Upstream)
     local parties = self.parties[upstream.address] or {}
     parties[#parties + 1], self.parties[upstream.address] = party, parties
     addresses[i], named[upstream.name] = upstream.address, party
   end
-  script:play_upstreams(addresses, refused)
-  return named
+  script:play_upstreams(addresses, options.refused, before ~= nil)
+  if options.late == "idle" then send_late(self) end
+  return named, self
 end
