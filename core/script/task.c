@@ -9,6 +9,7 @@
 #include "script/generation.h"
 #include "script/owned.h"
 #include "script/script_internal.h"
+#include "script/stuck.h"
 #include "script/watchdog.h"
 #include "session/steps.h"
 
@@ -298,40 +299,6 @@ static int raise_cancel(lua_State *state, struct task *task) {
   return lua_error(state);
 }
 
-/* The coroutine that cannot be suspended; NULL: all of them can, from the running one up to that of
- * the task. */
-static lua_State *find_stuck(lua_State *state) {
-  if (!lua_isyieldable(state)) return state;
-  for (const struct resuming *one = gate_of(state)->chain; one; one = one->outer)
-    if (!lua_isyieldable(one->resumer)) return one->resumer;
-  return NULL;
-}
-
-/* Whether a message handler of the script runs in the coroutine. */
-static bool is_handling(lua_State *state) {
-  lua_Debug frame;
-  for (int level = 0; lua_getstack(state, level, &frame); level++) {
-    lua_getinfo(state, "f", &frame);
-    bool is_handler = lua_tocfunction(state, -1) == gate_of(state)->handler;
-    lua_pop(state, 1);
-    if (is_handler) return true;
-  }
-  return false;
-}
-
-/* Raises that a function cannot wait within the innermost C function of `stuck`, above the level.
- */
-static int complain_of_frame(lua_State *state, lua_State *stuck, const char *name) {
-  lua_Debug frame;
-  for (int level = 1; lua_getstack(stuck, level, &frame); level++) {
-    lua_getinfo(stuck, "Sn", &frame);
-    if (*frame.what != 'C') continue;
-    return luaL_error(state, "%s cannot wait within %s", name,
-                      frame.name ? frame.name : "a C function");
-  }
-  return luaL_error(state, "%s cannot wait here", name);
-}
-
 struct task *task_begin_wait(lua_State *state, const char *name) {
   struct gate *gate = gate_of(state);
   struct task *task = gate->running;
@@ -343,9 +310,9 @@ struct task *task_begin_wait(lua_State *state, const char *name) {
   }
   if (task && find_over(task)) raise_cancel(state, task);
   if (gate->no_wait) luaL_error(state, "%s cannot wait %s", name, gate->no_wait);
-  lua_State *stuck = find_stuck(state);
+  lua_State *stuck = stuck_find(state);
   if (!stuck && task) return task;
-  if (!is_handling(stuck ? stuck : state)) complain_of_frame(state, stuck ? stuck : state, name);
+  if (!stuck_is_handling(stuck ? stuck : state)) stuck_complain(state, stuck ? stuck : state, name);
   lua_pushnil(state);
   lua_pushfstring(state, "%s cannot wait in the message handler of xpcall", name);
   lua_pushliteral(state, "cannot wait");

@@ -32,8 +32,7 @@ __attribute__((format(printf, 2, 3))) static void add(struct text *text, const c
 
 /* ---- levels -------------------------------------------------------------------------------- */
 
-/* Adds the name of the function on the top of the stack if a loaded module has it. */
-static bool add_global_name(lua_State *state, struct text *text) {
+bool traceback_name_function(lua_State *state, char *name, size_t size) {
   int function = lua_gettop(state);
   bool is_found = false;
   lua_getfield(state, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
@@ -45,8 +44,8 @@ static bool add_global_name(lua_State *state, struct text *text) {
       if (lua_type(state, -2) == LUA_TSTRING && lua_rawequal(state, -1, function)) {
         const char *module = lua_tostring(state, function + 2);
         bool is_base = strcmp(module, LUA_GNAME) == 0;
-        add(text, "function '%s%s%s'", is_base ? "" : module, is_base ? "" : ".",
-            lua_tostring(state, -2));
+        snprintf(name, size, "%s%s%s", is_base ? "" : module, is_base ? "" : ".",
+                 lua_tostring(state, -2));
         is_found = true;
       }
       lua_pop(state, 1);
@@ -58,8 +57,10 @@ static bool add_global_name(lua_State *state, struct text *text) {
 }
 
 static void add_function(lua_State *state, const lua_Debug *about, struct text *text) {
-  if (add_global_name(state, text)) return;
-  if (*about->namewhat)
+  char name[128];
+  if (traceback_name_function(state, name, sizeof name))
+    add(text, "function '%s'", name);
+  else if (*about->namewhat)
     add(text, "%s '%s'", about->namewhat, about->name);
   else if (*about->what == 'm')
     add(text, "main chunk");

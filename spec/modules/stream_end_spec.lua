@@ -153,7 +153,7 @@ server.for_each_poller(function(poller)
 
       it("cannot be used where nothing can wait", function()
         local client, peer = stream "return show(pcall(function() table.sort({ 1, 2 }, function() s:read 'l' end) end))"
-        assert.matches("stream:read cannot wait within sort", answer(client))
+        assert.matches("stream:read cannot wait within table.sort", answer(client))
         assert.is_true(upstream.has_ended(peer))
       end)
 

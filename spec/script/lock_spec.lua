@@ -75,7 +75,7 @@ describe("parlance.lock", function()
       local got
       table.sort({ 1, 2 }, function() got = listed(lock:acquire(0)) end)
       return got]])
-    assert.matches("lock:acquire cannot wait within sort",
+    assert.matches("lock:acquire cannot wait within table.sort",
       ask "return select(2, pcall(function() table.sort({ 1, 2 }, function() lock:acquire() end) end))")
     lines.advance(1)
     assert.equal("true", ask "local held <close> = lock:acquire(0) return held ~= nil")

@@ -68,7 +68,7 @@ describe("parlance.queue", function()
 
     it("works where nothing may wait if there is a value", function()
       start(TAKE)
-      assert.matches("1.*queue:pop cannot wait within sort", ask [[
+      assert.matches("1.*queue:pop cannot wait within table.sort", ask [[
         q:push(1)
         local got
         return listed(select(2, pcall(function()
@@ -174,7 +174,7 @@ describe("parlance.queue", function()
 
     it("cannot wait where nothing may", function()
       start(TAKE)
-      assert.matches("queue:push cannot wait within sort", ask [[
+      assert.matches("queue:push cannot wait within table.sort", ask [[
         for i = 1, 3 do q:push(i) end
         return select(2, pcall(function() table.sort({ 1, 2 }, function() q:push(4, 1) end) end))]])
     end)

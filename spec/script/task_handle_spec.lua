@@ -80,7 +80,7 @@ describe("a task", function()
     it("cannot be where nothing may wait, unless the task has ended", function()
       start()
       ask "t = parlance.spawn(sleep, 1)"
-      assert.matches("task:wait cannot wait within sort",
+      assert.matches("task:wait cannot wait within table.sort",
         ask "return select(2, pcall(function() table.sort({ 1, 2 }, function() t:wait() end) end))")
       lines.advance(1)
       assert.equal("true", ask [[

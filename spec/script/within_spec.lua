@@ -205,7 +205,7 @@ describe("parlance.within", function()
 
   it("cannot be where nothing may wait", function()
     start()
-    assert.matches("parlance.within cannot wait within sort",
+    assert.matches("parlance.within cannot wait within table.sort",
       ask "return select(2, pcall(function() table.sort({ 1, 2 }, function() parlance.within(1, print) end) end))")
   end)
 
