@@ -26,13 +26,14 @@ local FLOORS <const> = {
 -- The headers that other rooms may include; a room that is not here shows all of them.
 local DOORS <const> = {
   framing = { "framing.h", "http.h", "resp.h", "resp_reply.h" },
-  session = { "handler.h", "push.h", "reason.h", "session.h", "session_list.h", "steps.h" },
+  session = { "handler.h", "push.h", "reason.h", "session.h", "session_list.h", "steps.h", "tunnel.h" },
   script = { "script.h" },
   modules = { "modules.h" },
   reload = { "reload.h", "searcher.h" },
   simulator = { "program.h" },
   io = {
     "address.h", "child.h", "network.h", "poller.h", "processes.h", "resolver.h", "signals.h", "socket.h",
+    "splice.h",
   },
   watch = { "watcher.h" },
   server = { "server.h" },

@@ -76,6 +76,13 @@ static const struct channel_class socket_class = {.receive = receive,
                                                   .close = polled_channel_close,
                                                   .address = write_address};
 
+int socket_channel_descriptor(const struct channel *channel) {
+  const struct polled_channel *socket =
+      (const struct polled_channel *)((const char *)channel -
+                                      offsetof(struct polled_channel, channel));
+  return channel->class == &socket_class ? socket->fd : -1;
+}
+
 static socklen_t size_of(const struct sockaddr_storage *address) {
   if (address->ss_family == AF_INET) return sizeof(struct sockaddr_in);
   return address->ss_family == AF_INET6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_un);

@@ -15,6 +15,9 @@ struct socket_channel {
   void *context; /* For on_connected. */
 };
 
+/* The descriptor of a channel of this class; -1: it has another class, or was closed. */
+int socket_channel_descriptor(const struct channel *channel);
+
 /* Begins to connect. STATUS_OK: on_connected will be called. STATUS_AGAIN: the backlog of a Unix
  * socket is full. STATUS_ERROR: it has failed at once, and errno says why. STATUS_FULL: there is no
  * descriptor left. */

@@ -31,6 +31,7 @@
 #include "script/task.h"
 #include "script/task_handle.h"
 #include "script/topic.h"
+#include "script/tunnel.h"
 #include "script/within.h"
 
 static void take_name(struct script *script) {
@@ -109,6 +110,7 @@ static int prepare(lua_State *state) {
   topic_install(state, script);
   push_install(state, script);
   talk_install(state);
+  tunnel_install(state);
   return 0;
 }
 

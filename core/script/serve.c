@@ -7,7 +7,9 @@
 #include "script/serve_loop.h"
 #include "script/task.h"
 #include "script/topic.h"
+#include "script/tunnel.h"
 #include "session/session.h"
+#include "session/tunnel.h"
 
 /* The most tasks of a generation that rest. */
 enum { RESTING_MAX = 64 };
@@ -85,7 +87,10 @@ static void cancel(struct handler *handler, struct session *session) {
 static void on_progress(struct handler *handler, struct session *session) {
   (void)handler;
   struct task *task = session_task(session);
-  if (task) task_wake(task, 0);
+  if (task && session_has_tunnel(session))
+    tunnel_on_progress(task);
+  else if (task)
+    task_wake(task, 0);
 }
 
 static void forget_client(struct handler *handler, struct session *session) {

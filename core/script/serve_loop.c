@@ -14,9 +14,11 @@
 #include "script/script_internal.h"
 #include "script/serve_stack.h"
 #include "script/task.h"
+#include "script/tunnel.h"
 #include "script/verdict.h"
 #include "script/watchdog.h"
 #include "session/session.h"
+#include "session/tunnel.h"
 
 /* What one step may need on the stack at most. */
 enum { SLOTS = 30 };
@@ -333,6 +335,13 @@ static int do_steps(lua_State *state, struct task *task, bool is_first) {
   return task_rest(state, task, next_entry);
 }
 
+static void check_tunnel(lua_State *state, const struct generation *generation, lua_KContext step) {
+  enum function function =
+      step == SESSION_CONNECT ? FUNCTION_HANDLE_CONNECT : FUNCTION_MAKE_RESPONSE;
+  if (!lua_isnil(state, -1))
+    tunnel_refuse_result(state, generation_push_place(state, generation, function));
+}
+
 /* The function of a step has waited and is back. */
 static int go_on_after(lua_State *state, int status, lua_KContext step) {
   struct task *task = lua_touserdata(state, TASK);
@@ -341,8 +350,10 @@ static int go_on_after(lua_State *state, int status, lua_KContext step) {
   if (task->cancel == CANCEL_RAISED) { /* A C function has caught the error of the cancel. */
     task->cancel = CANCEL_NONE;
     session_cancelled(task->session);
-  } else
+  } else {
+    if (session_has_tunnel(task->session)) check_tunnel(state, task->generation, step);
     finish(state, task->generation, task->session, (enum session_step)step);
+  }
   lua_settop(state, TOP);
   owned_end_all(&task->owned, false);
   return do_steps(state, task, false);

@@ -38,7 +38,7 @@ struct stream *stream_value_test(lua_State *state, int index) {
   return is_stream ? *(struct stream **)lua_touserdata(state, index) : NULL;
 }
 
-static struct stream *check(lua_State *state, int index) {
+struct stream *stream_value_check(lua_State *state, int index) {
   struct stream *stream = stream_value_test(state, index);
   if (!stream) luaL_typeerror(state, index, class_name);
   return stream;
@@ -140,7 +140,7 @@ static void check_count(lua_State *state, int most, const char *complaint) {
 /* stream:read(what) */
 int stream_value_read(lua_State *state) {
   struct reading reading;
-  struct stream *stream = check(state, 1);
+  struct stream *stream = stream_value_check(state, 1);
   check_count(state, 2, "one thing is read at a time");
   lua_settop(state, 2);
   reading_take(state, 2, &reading);
@@ -150,7 +150,7 @@ int stream_value_read(lua_State *state) {
 /* stream:peek(count) */
 static int stream_peek(lua_State *state) {
   struct reading reading;
-  struct stream *stream = check(state, 1);
+  struct stream *stream = stream_value_check(state, 1);
   lua_settop(state, 2);
   reading_take_peek(state, 2, &reading);
   return begin_read(state, stream, &reading, "stream:peek");
@@ -184,7 +184,7 @@ static int read_line(lua_State *state) {
 /* stream:lines(what) */
 static int stream_lines(lua_State *state) {
   struct reading reading;
-  check(state, 1);
+  stream_value_check(state, 1);
   check_count(state, 2, "one thing is read at a time");
   lua_settop(state, 2);
   reading_take(state, 2, &reading);
@@ -260,7 +260,7 @@ static enum status queue(lua_State *state, struct stream *stream, int count) {
 
 /* stream:write(...) */
 static int stream_write(lua_State *state) {
-  struct stream *stream = check(state, 1);
+  struct stream *stream = stream_value_check(state, 1);
   int count = lua_gettop(state);
   for (int i = 2; i <= count; i++)
     luaL_checklstring(state, i, NULL); /* Makes strings of numbers. */
@@ -281,7 +281,7 @@ static int stream_write(lua_State *state) {
 
 /* stream:set_timeout(seconds) */
 static int set_timeout(lua_State *state) {
-  struct stream *stream = check(state, 1);
+  struct stream *stream = stream_value_check(state, 1);
   double seconds = luaL_checknumber(state, 2);
   luaL_argcheck(state, seconds >= 0 && seconds <= longest, 2,
                 "must be a number of seconds from 0 to 1e9");
@@ -291,7 +291,7 @@ static int set_timeout(lua_State *state) {
 
 /* stream:shutdown() */
 static int stream_shutdown(lua_State *state) {
-  struct stream *stream = check(state, 1);
+  struct stream *stream = stream_value_check(state, 1);
   if (stream->is_closed) return task_push_failure(state, "closed");
   stream->wants_shutdown = true;
   stream_note(stream);
@@ -301,7 +301,7 @@ static int stream_shutdown(lua_State *state) {
 
 /* stream:close(), and the end of a <close> variable. What a cancelled task closes is dropped. */
 static int close_stream(lua_State *state) {
-  struct stream *stream = check(state, 1);
+  struct stream *stream = stream_value_check(state, 1);
   const struct task *task = gate_of(state)->running;
   if (task && task->cancel == CANCEL_RAISED)
     stream_drop(stream);
@@ -313,7 +313,7 @@ static int close_stream(lua_State *state) {
 
 /* stream:detach() */
 static int detach(lua_State *state) {
-  struct stream *stream = check(state, 1);
+  struct stream *stream = stream_value_check(state, 1);
   if (stream->is_closed) return task_push_failure(state, "closed");
   owned_take(&stream->owned);
   stream->is_detached = true;
@@ -334,7 +334,7 @@ static const char *find_rest(struct stream *stream) {
 
 /* stream:release() */
 static int release(lua_State *state) {
-  struct stream *stream = check(state, 1);
+  struct stream *stream = stream_value_check(state, 1);
   const char *why = stream->is_closed ? "closed" : find_rest(stream);
   if (why)
     stream_close(stream);
@@ -368,7 +368,7 @@ static int collect(lua_State *state) {
 }
 
 static int describe(lua_State *state) {
-  const struct stream *stream = check(state, 1);
+  const struct stream *stream = stream_value_check(state, 1);
   lua_pushfstring(state, "stream (%s%s)", stream->address, stream->is_closed ? ", closed" : "");
   return 1;
 }
@@ -387,7 +387,7 @@ static int index_stream(lua_State *state) {
   lua_settop(state, 2);
   lua_pushvalue(state, 2);
   if (lua_rawget(state, lua_upvalueindex(1)) != LUA_TNIL) return 1;
-  const struct stream *stream = check(state, 1);
+  const struct stream *stream = stream_value_check(state, 1);
   const char *name = lua_type(state, 2) == LUA_TSTRING ? lua_tostring(state, 2) : "";
   if (strcmp(name, "reused") == 0) {
     lua_pushboolean(state, stream->is_reused);

@@ -15,6 +15,9 @@ struct stream *stream_value_push(lua_State *state, struct script *script, const 
 /* The stream of the value at index; NULL: it is no stream. Allocates nothing in Lua. */
 struct stream *stream_value_test(lua_State *state, int index);
 
+/* The same, but raises that the argument is no stream. */
+struct stream *stream_value_check(lua_State *state, int index);
+
 /* The method `read`. */
 int stream_value_read(lua_State *state);
 

@@ -6,19 +6,18 @@
 #include "script/reading.h"
 #include "script/task.h"
 #include "session/session.h"
+#include "session/tunnel.h"
 
 /* The stack of read() and peek(). */
 enum { SELF = 1, WHAT, READING };
 
-/* The session that the task answers, whose `self` is at index 1; NULL: it is over. Raises for
- * another one. */
-static struct session *check_session(lua_State *state, const struct task *task, const char *name) {
+struct session *talk_check_session(lua_State *state, const struct task *task, const char *name) {
   struct session *session = client_session(state, SELF);
   if (session && (session != task->session || !session_can_talk(session)))
     luaL_error(state,
                "%s works only in the handle_connect and make_response of the same connection",
                name);
-  return session;
+  return session && session_has_tunnel(session) ? NULL : session;
 }
 
 /* ---- reading ------------------------------------------------------------------------------- */
@@ -58,7 +57,7 @@ static int begin_read(lua_State *state, const char *name, take *take_what) {
   take_what(state, WHAT, lua_newuserdatauv(state, sizeof(struct reading), 0));
   struct task *task = task_begin_wait(state, name);
   if (!task) return 3;
-  if (!check_session(state, task, name)) return task_push_failure(state, "closed");
+  if (!talk_check_session(state, task, name)) return task_push_failure(state, "closed");
   return read_on(state, task);
 }
 
@@ -97,7 +96,7 @@ static int write_to(lua_State *state) {
   luaL_checkstack(state, LUA_MINSTACK, NULL);
   struct task *task = task_begin_wait(state, "self:write");
   if (!task) return 3;
-  struct session *session = check_session(state, task, "self:write");
+  struct session *session = talk_check_session(state, task, "self:write");
   if (!session) return task_push_failure(state, "closed");
   for (int i = SELF + 1; i <= count; i++) {
     size_t length;

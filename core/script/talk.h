@@ -5,6 +5,13 @@
 
 #include <lua.h>
 
+struct session;
+struct task;
+
+/* The session that the task answers, whose `self` is at index 1; NULL: it is over, or a tunnel has
+ * it. Raises for another one, in the name of the function that was called. */
+struct session *talk_check_session(lua_State *state, const struct task *task, const char *name);
+
 /* Adds the methods to those of every `self`. May raise. */
 void talk_install(lua_State *state);
 

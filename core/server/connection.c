@@ -12,16 +12,14 @@
 #include "server/peer_watch.h"
 #include "server/recording.h"
 #include "server/transfer.h"
+#include "server/tunnel.h"
+#include "session/tunnel.h"
 
 enum { ASK_PAUSE = 1 /* ms: see ask_pause of struct session_hooks. */ };
 
-static struct connection *of_owner(struct session_owner *owner) {
-  return (struct connection *)((char *)owner - offsetof(struct connection, owner));
-}
-
 /* A session calls this when its handler has run, which may have taken long. */
 static int64_t tell_time(struct session_owner *owner) {
-  struct server *server = connection_server(of_owner(owner));
+  struct server *server = connection_server(connection_of_owner(owner));
   server_update_clock(server);
   idle_note_work(server);
   return server->now;
@@ -40,17 +38,17 @@ static void queue_turn(struct connection *connection) {
 }
 
 /* What the handler waits for has come. */
-static void wake(struct session_owner *owner) { queue_turn(of_owner(owner)); }
+static void wake(struct session_owner *owner) { queue_turn(connection_of_owner(owner)); }
 
 static bool has_room(struct session_owner *owner, size_t length) {
-  const struct server *server = connection_server(of_owner(owner));
+  const struct server *server = connection_server(connection_of_owner(owner));
   return server->buffered <= server->max_buffered &&
          length <= server->max_buffered - server->buffered;
 }
 
 /* The bytes count at once, so that one call of a script cannot fill the memory with them. */
 static void on_output(struct session_owner *owner) {
-  struct connection *connection = of_owner(owner);
+  struct connection *connection = connection_of_owner(owner);
   count_buffered(connection, session_memory(connection->session));
   if (ready_is_queued(&connection->turn)) return;
   queue_turn(connection);
@@ -59,7 +57,7 @@ static void on_output(struct session_owner *owner) {
 
 /* The text of an address is made only when it is asked for: for most peers it never is. */
 static void identify(struct session_owner *owner, struct session_identity *identity) {
-  const struct connection *connection = of_owner(owner);
+  const struct connection *connection = connection_of_owner(owner);
   char *host = connection_server(connection)->peer_host;
   unsigned port;
   address_numeric(&connection->peer.any, host, &port);
@@ -82,12 +80,6 @@ static void schedule(struct connection *connection, int64_t when) {
   struct timer *timer = &connection->timer;
   if (timer->place != 0 && timer->when <= when) return;
   if (when != CLOCK_NEVER) timer_set(&connection_server(connection)->world->timers, timer, when);
-}
-
-static void poll_for(struct connection *connection, unsigned interest) {
-  if (interest == connection->interest) return;
-  if (poller_change(connection_server(connection)->poller, connection->fd, interest) == STATUS_OK)
-    connection->interest = interest & 0xff;
 }
 
 /* ---- what the server counts ---------------------------------------------------------------- */
@@ -171,6 +163,7 @@ static void finish(struct connection *connection) {
   enum reason reason = session_reason(connection->session);
   uint64_t requests = session_requests(connection->session);
   int64_t idle_since = session_idle_since(connection->session);
+  bool is_tunnel_cut = session_is_cut(connection->session);
   char word[SESSION_WORD_MAX + 1]; /* The reason, which may be the session's own word. */
   snprintf(word, sizeof word, "%s", session_reason_text(connection->session));
   if (connection->recording) recording_finish(&connection->recording, connection->session);
@@ -186,7 +179,7 @@ static void finish(struct connection *connection) {
   /* The socket is closed with a reset, so that the peer does not take a cut response for a whole
    * one. */
   bool is_broken = reason == REASON_PEER_RESET || reason == REASON_WRITE_TIMEOUT ||
-                   reason == REASON_SLOW_READER || connection->is_cut;
+                   reason == REASON_SLOW_READER || connection->is_cut || is_tunnel_cut;
   int64_t time = linger_time(connection, reason, idle_since);
   if (is_broken || connection->peer_ended || reason == REASON_STOPPED || time == 0) {
     end(connection, is_broken);
@@ -194,7 +187,7 @@ static void finish(struct connection *connection) {
   }
   connection->phase = PHASE_LINGERING;
   socket_shutdown_write(connection->fd);
-  poll_for(connection, POLLER_READ);
+  peer_watch_poll(connection, POLLER_READ);
   connection->unacknowledged = socket_unacknowledged(connection->fd);
   connection->delivered_at = server->now;
   linger_for(connection, time);
@@ -219,9 +212,13 @@ static void linger(struct connection *connection) {
 
 /* ---- events -------------------------------------------------------------------------------- */
 
-/* After anything has happened to the session: sends, and does what the new state asks for. May end
- * the connection. */
-static void settle(struct connection *connection) {
+static unsigned interest_of(const struct connection *connection) {
+  if (connection->tunnel) return tunnel_interest(connection);
+  return (session_wants_input(connection->session) ? POLLER_READ : 0u) |
+         (session_has_output(connection->session) ? POLLER_WRITE : 0u);
+}
+
+void connection_settle(struct connection *connection) {
   struct server *server = connection_server(connection);
   bool has_more = transfer_send(connection);
   if (server->is_draining && !session_finished(connection->session))
@@ -232,13 +229,13 @@ static void settle(struct connection *connection) {
   }
   size_t buffered = session_memory(connection->session);
   size_t files = session_files(connection->session);
+  if (session_has_said_all(connection->session)) transfer_shutdown(connection);
   if (buffered != connection->buffered) count_buffered(connection, buffered);
   if (files > 0 || connection->more_files > 0) count_files(connection, files);
-  bool reads = session_wants_input(connection->session);
-  bool writes = session_has_output(connection->session);
-  poll_for(connection, (reads ? POLLER_READ : 0u) | (writes ? POLLER_WRITE : 0u) |
-                           peer_watch_interest(connection));
-  if (writes) transfer_check_delivery(connection);
+  unsigned interest = interest_of(connection);
+  bool writes = (interest & POLLER_WRITE) != 0;
+  peer_watch_poll(connection, interest);
+  if (writes && !connection->tunnel) transfer_check_delivery(connection);
   if (has_more || session_wants_turn(connection->session))
     queue_turn(connection);
   else {
@@ -254,17 +251,21 @@ static void on_event(struct event_handler *event_handler, unsigned events) {
     linger(connection);
     return;
   }
-  if ((events & (POLLER_READ | POLLER_GONE)) && session_wants_input(connection->session))
+  if (connection->tunnel && (events & (POLLER_READ | POLLER_WRITE)))
+    tunnel_take(connection, events);
+  else if ((events & (POLLER_READ | POLLER_GONE)) && session_wants_input(connection->session))
     transfer_receive(connection);
   else
     peer_watch_take(connection, events);
-  settle(connection);
+  connection_settle(connection);
 }
 
 /* Applies the limits of time that are over, and resumes the session. transfer_catch_up() may have
  * aborted the session: the recording has looked at it before the abort, and must not look again. */
 static void expire_and_resume(struct connection *connection) {
   struct session *session = connection->session;
+  if (connection->tunnel && session_deadline(session) <= connection_server(connection)->now)
+    tunnel_take(connection, POLLER_READ | POLLER_WRITE);
   transfer_catch_up(connection);
   if (!session_finished(session)) {
     if (session_has_output(session) ||
@@ -275,7 +276,7 @@ static void expire_and_resume(struct connection *connection) {
     if (connection->recording) recording_expired(&connection->recording, session);
     session_resume(session, connection_server(connection)->now);
   }
-  settle(connection);
+  connection_settle(connection);
 }
 
 static void expire_timer(struct timer *timer) {
@@ -294,7 +295,7 @@ static void take_turn(struct ready *entry) {
   struct connection *connection =
       (struct connection *)((char *)entry - offsetof(struct connection, turn));
   if (connection->only_sends)
-    settle(connection);
+    connection_settle(connection);
   else
     expire_and_resume(connection);
 }
@@ -332,7 +333,7 @@ static void start_session(struct connection *connection) {
   }
   if (server->recording_writer) connection->recording = recording_begin(service);
   session_start(connection->session, server->now);
-  settle(connection);
+  connection_settle(connection);
 }
 
 static void on_name(void *context, const char *name) {
@@ -351,6 +352,8 @@ void connection_set_hooks(struct service *service) {
                                           .wake = wake,
                                           .has_room = has_room,
                                           .on_output = on_output,
+                                          .join = tunnel_join,
+                                          .part = tunnel_part,
                                           .asks_later = true};
 }
 
@@ -394,7 +397,7 @@ void connection_drain(struct connection *connection) {
   if (connection->phase == PHASE_NAMING)
     end(connection, false);
   else if (connection->phase == PHASE_TALKING)
-    settle(connection);
+    connection_settle(connection);
   else
     schedule(connection, connection_server(connection)->now + linger_time_again(connection));
 }
@@ -429,7 +432,7 @@ void connection_refuse(struct connection *connection) {
   if (connection->recording) recording_look(&connection->recording, connection->session);
   if (session_refuse(connection->session, connection_server(connection)->now))
     connection->is_cut = true;
-  settle(connection);
+  connection_settle(connection);
 }
 
 struct connection *connection_next(const struct connection *connection) {

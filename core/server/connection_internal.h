@@ -21,6 +21,7 @@ struct connection {
   struct timer timer;
   struct ready turn; /* Is in the run queue when the session has more to do in a later turn. */
   struct resolver_lookup *lookup;
+  struct tunnel *tunnel;       /* NULL: the session takes and gives the bytes. */
   char *name;                  /* NULL if it was not looked up, or if there is none. */
   struct recording *recording; /* NULL if the connection is not recorded. */
   size_t more_files;           /* Open files of its responses, less one. */
@@ -31,15 +32,25 @@ struct connection {
   unsigned interest : 8;
   enum phase phase : 8;
   bool peer_ended : 1;
-  bool is_cut : 1;     /* Output was dropped: a reset shows the peer that it is not complete. */
-  bool has_sent : 1;   /* At least one byte was sent. */
-  bool is_slow : 1;    /* While lingering: some bytes were not taken at the last check. */
-  bool only_sends : 1; /* Its turn in the run queue is for output alone. */
+  bool is_cut : 1;      /* Output was dropped: a reset shows the peer that it is not complete. */
+  bool has_sent : 1;    /* At least one byte was sent. */
+  bool is_slow : 1;     /* While lingering: some bytes were not taken at the last check. */
+  bool is_shut : 1;     /* The sending side was shut down, while the session goes on. */
+  bool is_unpolled : 1; /* The poller does not have the socket: see peer_watch.c. */
+  bool only_sends : 1;  /* Its turn in the run queue is for output alone. */
   union peer_address peer;
 };
 
 static inline struct server *connection_server(const struct connection *connection) {
   return connection->listener->service->server;
 }
+
+static inline struct connection *connection_of_owner(struct session_owner *owner) {
+  return (struct connection *)((char *)owner - offsetof(struct connection, owner));
+}
+
+/* After anything has happened to the session: sends, and does what the new state asks for. May end
+ * the connection. */
+void connection_settle(struct connection *connection);
 
 #endif

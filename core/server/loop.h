@@ -12,6 +12,7 @@
 #include "io/poller.h"
 #include "io/processes.h"
 #include "io/resolver.h"
+#include "io/splice.h"
 #include "server/service.h"
 #include "session/session.h"
 #include "watch/watcher.h"
@@ -127,14 +128,15 @@ struct server {
   struct connection *ended;           /* Connections that are freed at the end of the turn. */
   struct connection *next_to_migrate; /* See migrate.h; NULL: none is left. */
   size_t connection_count;
-  bool has_room_again;      /* A descriptor came free in this turn: paused listeners may go on. */
-  size_t max_connections;   /* Descriptors for connections and for the files of their responses. */
-  size_t more_files;        /* Open files of responses, beyond the first of each connection. */
-  struct held_strings held; /* The held strings of all responses. */
-  size_t buffered;          /* Bytes in memory of all connections, without recordings. */
-  size_t max_buffered;      /* SIZE_MAX: no limit. */
-  int keepalive;            /* Seconds; 0: TCP keep-alive is off. */
-  int64_t now;              /* When the turn began, or as of the last server_update_clock(). */
+  bool has_room_again;       /* A descriptor came free in this turn: paused listeners may go on. */
+  size_t max_connections;    /* Descriptors for connections and for the files of their responses. */
+  size_t more_files;         /* Open files of responses, beyond the first of each connection. */
+  struct splice_pipes pipes; /* Of all tunnels. */
+  struct held_strings held;  /* The held strings of all responses. */
+  size_t buffered;           /* Bytes in memory of all connections, without recordings. */
+  size_t max_buffered;       /* SIZE_MAX: no limit. */
+  int keepalive;             /* Seconds; 0: TCP keep-alive is off. */
+  int64_t now;               /* When the turn began, or as of the last server_update_clock(). */
   struct event_handler signals; /* The poller event of signal_fd. */
   int signal_fd;
   bool is_stopping; /* The process was asked to stop. */

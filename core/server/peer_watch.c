@@ -16,8 +16,25 @@ static bool must_look(const struct connection *connection) {
          !poller_reports_ends(connection_server(connection)->poller);
 }
 
-unsigned peer_watch_interest(const struct connection *connection) {
-  return session_peer(connection->session) == SESSION_PEER_MUST_SEND ? POLLER_END : POLLER_NONE;
+/* When both sides of a socket were shut down, epoll reports that at every wait, wanted or not. Such
+ * a socket is taken out of the poller until it is wanted. */
+static void stop_polling(struct connection *connection) {
+  poller_remove(connection_server(connection)->poller, connection->fd);
+  connection->interest = POLLER_NONE;
+  connection->is_unpolled = true;
+}
+
+void peer_watch_poll(struct connection *connection, unsigned interest) {
+  struct poller *poller = connection_server(connection)->poller;
+  struct session *session = connection->session;
+  if (session && session_peer(session) == SESSION_PEER_MUST_SEND) interest |= POLLER_END;
+  if (interest == connection->interest) return;
+  enum status status = connection->is_unpolled ? poller_add(poller, connection->fd, interest,
+                                                            &connection->event_handler)
+                                               : poller_change(poller, connection->fd, interest);
+  if (status != STATUS_OK) return;
+  connection->is_unpolled = false;
+  connection->interest = interest & 0xff;
 }
 
 int64_t peer_watch_deadline(const struct connection *connection) {
@@ -31,14 +48,16 @@ static void lose_peer(struct connection *connection) {
 }
 
 void peer_watch_take(struct connection *connection, unsigned events) {
-  if ((events & POLLER_GONE) && !is_polled(connection))
+  if ((events & POLLER_GONE) && connection->is_shut && !is_polled(connection))
+    stop_polling(connection);
+  else if ((events & POLLER_GONE) && !is_polled(connection))
     transfer_abort(connection, REASON_PEER_RESET);
   else if ((events & POLLER_END) && !(events & POLLER_GONE))
     lose_peer(connection);
 }
 
 void peer_watch_look(struct connection *connection) {
-  if (!must_look(connection) && is_polled(connection)) return;
+  if (connection->is_shut || (!must_look(connection) && is_polled(connection))) return;
   enum socket_peer peer = socket_peer(connection->fd);
   if (peer == SOCKET_PEER_GONE) transfer_abort(connection, REASON_PEER_RESET);
   if (peer == SOCKET_PEER_ENDED) lose_peer(connection);

@@ -10,8 +10,9 @@
 
 struct connection;
 
-/* Which events besides reading and writing the poller should report. */
-unsigned peer_watch_interest(const struct connection *connection);
+/* Has the poller report when the socket can be read and written, as `interest` says, and what else
+ * tells of the peer. */
+void peer_watch_poll(struct connection *connection, unsigned interest);
 
 /* When peer_watch_look() is to be called; CLOCK_NEVER: the poller reports the peer. */
 int64_t peer_watch_deadline(const struct connection *connection);

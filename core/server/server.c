@@ -352,6 +352,7 @@ void server_destroy(struct server *server) {
   preflight_end(server);
   abort_all(server);
   connection_free_ended(server);
+  splice_pipes_close(&server->pipes);
   timer_cancel(timers, &server->idle.timer);
   timer_cancel(timers, &server->retry);
   timer_cancel(timers, &server->drain);

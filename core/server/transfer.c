@@ -26,7 +26,8 @@ void transfer_abort(struct connection *connection, enum reason reason) {
 void transfer_check_delivery(struct connection *connection) {
   size_t before = connection->unacknowledged;
   size_t left = connection->unacknowledged = socket_unacknowledged(connection->fd);
-  bool takes = session_has_output(connection->session) ? left < before : left > 0 && left != before;
+  bool has_output = connection->tunnel || session_has_output(connection->session);
+  bool takes = has_output ? left < before : left > 0 && left != before;
   if (takes) session_delivered(connection->session, connection_server(connection)->now);
 }
 
@@ -100,6 +101,12 @@ bool transfer_send(struct connection *connection) {
     if (connection_server(connection)->now - started >= TURN_TIME) return true;
   }
   return session_wants_turn(session);
+}
+
+void transfer_shutdown(struct connection *connection) {
+  if (connection->is_shut || session_has_output(connection->session)) return;
+  connection->is_shut = true;
+  socket_shutdown_write(connection->fd);
 }
 
 /* ---- receiving ----------------------------------------------------------------------------- */

@@ -12,6 +12,9 @@
  * or when the share of this turn is used up. True: the rest can go on in the next turn. */
 bool transfer_send(struct connection *connection);
 
+/* The session has said all: ends sending, once the output is sent. */
+void transfer_shutdown(struct connection *connection);
+
 /* Reads once and gives the session what came. STATUS_AGAIN: there is nothing to read now. */
 enum status transfer_receive(struct connection *connection);
 

@@ -29,6 +29,7 @@ static size_t pushed_bytes(struct session *session) {
 
 static enum push_result refusal(struct session *session, size_t length) {
   if (is_over(session)) return PUSH_OVER;
+  if (session->tunnel != TUNNEL_NONE) return PUSH_TUNNEL;
   size_t most = session->handler->limits.max_unsent, pushed = pushed_bytes(session);
   if (pushed > most || length > most - pushed) return PUSH_FULL;
   struct session_owner *owner = session->owner;
@@ -169,6 +170,10 @@ void session_obey_close(struct session *session) {
     struct piece *streams = output_take_streams(&session->output);
     session_begin_close(session, REASON_CLOSED);
     session_release_pieces(session, streams);
+    return;
+  }
+  if (how == CLOSES_CUT || how == CLOSES_BROKEN) {
+    session_drop_output(session, how == CLOSES_CUT ? REASON_CLOSED : REASON_PEER_RESET);
     return;
   }
   session_fail(session, REASON_SLOW_READER,

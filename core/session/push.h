@@ -16,6 +16,7 @@
 enum push_result {
   PUSH_QUEUED,
   PUSH_OVER,       /* The session is over, or will be when its output is sent. */
+  PUSH_TUNNEL,     /* The session is a tunnel now. */
   PUSH_FULL,       /* More than limits.max_unsent pushed bytes would wait to be sent. */
   PUSH_OVERLOADED, /* The owner has too much in memory, for all its sessions together. */
   PUSH_NO_MEMORY

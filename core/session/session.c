@@ -153,7 +153,7 @@ static void drive(struct session *session, int64_t now) {
   session->yielded = false;
   if (has_step(session)) run_handler(session);
   session->answer = NULL;
-  if (was_empty) session->write_since = session->now;
+  if (was_empty && !session->blocked) session->write_since = session->now;
   if (session->state == STATE_CLOSING && output_is_empty(&session->output))
     session->state = STATE_ENDED;
 }
@@ -164,9 +164,13 @@ bool session_space(struct session *session, struct span *space) {
   return session->kept && buffer_reserve(&session->kept, 4096, space) == STATUS_OK;
 }
 
+static bool awaits_input(const struct session *session) {
+  return session->awaits == SESSION_AWAIT_INPUT || session->awaits == SESSION_AWAIT_TUNNEL;
+}
+
 static bool takes_input(const struct session *session) {
   return session->state == STATE_OPENING || session->state == STATE_READING ||
-         session->awaits == SESSION_AWAIT_INPUT;
+         awaits_input(session);
 }
 
 /* Bytes either join what is kept or are only borrowed for the call. */
@@ -198,7 +202,7 @@ void session_receive(struct session *session, const char *bytes, size_t length, 
   if (!session->kept) session->read_since = now;
   if (take(session, bytes, length) != STATUS_OK)
     session_fail(session, REASON_OUT_OF_MEMORY, "no memory for an unfinished request");
-  if (session->awaits == SESSION_AWAIT_INPUT) session_note_progress(session);
+  if (awaits_input(session)) session_note_progress(session);
   drive(session, now);
   keep_rest(session);
 }
@@ -211,7 +215,7 @@ void session_receive_end(struct session *session, int64_t now) {
   session->at_end = true;
   /* What is there is all that there will be: ask once more. */
   if (session->state == STATE_READING) session->length = 0;
-  if (session->awaits == SESSION_AWAIT_INPUT) session_note_progress(session);
+  if (awaits_input(session)) session_note_progress(session);
   drive(session, now);
 }
 
@@ -224,12 +228,15 @@ bool session_wants_turn(const struct session *session) {
 bool session_wants_input(const struct session *session) {
   if (!takes_input(session) || session->at_end || session->yielded) return false;
   if (session->awaits == SESSION_AWAIT_INPUT) return !session->woken;
+  if (session->awaits == SESSION_AWAIT_TUNNEL)
+    return !session->woken && !session->joined && session_buffered(session).length == 0;
   return !session->paused && session->output.parts == 0 && !(session->suspended && session->kept);
 }
 
 enum session_peer session_peer(const struct session *session) {
   if (!session->suspended) return SESSION_PEER_IS_READ;
-  bool must_send = session->handler->ends_with_peer && !session->at_end;
+  bool must_send =
+      session->handler->ends_with_peer && !session->at_end && session->tunnel == TUNNEL_NONE;
   return must_send ? SESSION_PEER_MUST_SEND : SESSION_PEER_CAN_END;
 }
 
@@ -249,11 +256,12 @@ static void release_sent(struct session *session, struct piece *pieces) {
 
 void session_sent(struct session *session, size_t length, int64_t now) {
   session->now = session->write_since = now;
+  if (session->tunnel != TUNNEL_NONE) session->waits_since = now;
   struct piece *sent = output_sent(&session->output, length);
   if (sent) release_sent(session, sent);
   if (session->output.size <= SESSION_LOW_WATER) {
     session->paused = false;
-    if (session->awaits == SESSION_AWAIT_ROOM) session_note_progress(session);
+    if (session->awaits >= SESSION_AWAIT_ROOM) session_note_progress(session);
   }
   if (!output_is_empty(&session->output)) return;
   session->pushed = 0;
@@ -265,6 +273,7 @@ void session_sent(struct session *session, size_t length, int64_t now) {
 /* Between requests it may still be busy with the last response. */
 void session_delivered(struct session *session, int64_t now) {
   session->write_since = now;
+  if (session->tunnel != TUNNEL_NONE) session->waits_since = now;
   if (!session->kept) session->read_since = now;
 }
 

@@ -51,6 +51,7 @@ struct session_failures {
 };
 
 struct session_owner;
+struct session_joint;
 
 /* What the owners of many sessions share. */
 struct session_hooks {
@@ -70,6 +71,9 @@ struct session_hooks {
   /* Output was queued while the handler of the session was not running: it is to be sent in a later
    * turn. NULL: the owner looks at the output of all its sessions. Called from within Lua. */
   void (*on_output)(struct session_owner *owner);
+  /* See session_join() and session_part() in tunnel.h. NULL: it never moves the bytes itself. */
+  bool (*join)(struct session_owner *owner, struct session_joint *joint);
+  void (*part)(struct session_owner *owner);
   /* True: a stream that has nothing now is asked again at session_deadline(). False: reading a
    * stream waits for it, so that simulated time gives the same result in each run. */
   bool asks_later;

@@ -6,6 +6,7 @@
 #include "session/output.h"
 #include "session/session.h"
 #include "session/steps.h"
+#include "session/tunnel.h"
 
 enum state {
   STATE_OPENING,   /* Before SESSION_CONNECT was reported. */
@@ -22,7 +23,15 @@ enum state {
 enum closes {
   CLOSES_NOT,
   CLOSES_GENTLY, /* What is queued is sent. */
-  CLOSES_SLOW    /* What is queued is dropped. */
+  CLOSES_SLOW,   /* What is queued is dropped. */
+  CLOSES_CUT,    /* The same: its tunnel was torn down. */
+  CLOSES_BROKEN  /* The same: the other end of its tunnel has broken. */
+};
+
+enum tunnel {
+  TUNNEL_NONE,
+  TUNNEL_OPEN,
+  TUNNEL_OVER /* All was passed on both ways. */
 };
 
 struct session {
@@ -81,7 +90,11 @@ struct session {
   bool expected : 1;   /* SESSION_EXPECT was reported, or skipped, for this request. */
   bool noted : 1;      /* `later`, or closes_after, is to be looked at when the step is reported. */
   bool closes_after : 1; /* The session ends with this step. */
-  enum closes closes : 2;
+  enum closes closes : 3;
+  enum tunnel tunnel : 2;
+  bool said_all : 1; /* The peer is told that nothing more comes. */
+  bool joined : 1;   /* The owner moves the bytes of the tunnel. */
+  bool blocked : 1;  /* While joined: the peer does not take what there is for it. */
 };
 
 /* The bytes that were received and are part of no answered request. */

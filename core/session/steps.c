@@ -326,6 +326,7 @@ void session_cancelled(struct session *session) {
 
 void session_answered(struct session *session, bool close) {
   session->queueing = session->has_waited = session->begun = session->expected = false;
+  close = close || session->tunnel != TUNNEL_NONE;
   if (session->noted) {
     session->noted = false;
     session_join_later(session);

@@ -159,7 +159,9 @@ size_t session_unsent(const struct session *session);
 enum session_await {
   SESSION_AWAIT_NOTHING,
   SESSION_AWAIT_INPUT, /* More bytes, or the end. Until then idle_timeout holds. */
-  SESSION_AWAIT_ROOM /* The output has gone down to the low mark. Until then write_timeout holds. */
+  SESSION_AWAIT_ROOM,  /* The output has gone down to the low mark. Until then write_timeout holds.
+                        */
+  SESSION_AWAIT_TUNNEL /* Input or room, as it comes (tunnel.h). Both limits hold. */
 };
 
 /* The step has sent bytes to the peer or taken some of it: response_timeout begins anew. */

@@ -48,6 +48,13 @@ static int64_t response_timeout(const struct session *session) {
 static int64_t peer_deadline(const struct session *session, enum reason *reason) {
   const struct limits *limits = &session->handler->limits;
   bool is_input = session->awaits == SESSION_AWAIT_INPUT;
+  if (session->awaits == SESSION_AWAIT_TUNNEL) {
+    int64_t idle = after(session->waits_since, limits->idle_timeout);
+    bool is_unsent = session->blocked || session_has_output(session);
+    int64_t write = is_unsent ? after(session->write_since, limits->write_timeout) : CLOCK_NEVER;
+    *reason = write < idle ? REASON_WRITE_TIMEOUT : REASON_IDLE_TIMEOUT;
+    return write < idle ? write : idle;
+  }
   *reason = is_input ? REASON_IDLE_TIMEOUT : REASON_WRITE_TIMEOUT;
   if (is_input) return after(session->waits_since, limits->idle_timeout);
   return after(session->write_since, limits->write_timeout);

@@ -112,6 +112,17 @@ function Queue:close() end
 ---@return parlance.Queue
 function parlance.queue(capacity) end
 
+--- Joins a connection and a stream both ways until both have stopped sending. What waits to go out goes first, then what
+--- was read before, then the bytes as they come. If one side is reset, so is the other, and the request is cancelled. It
+--- is the last thing on a connection: only nil may be returned behind it. It works in `make_response` and
+--- `handle_connect` of that connection. The stream is closed for the script from then on.
+---@param connection parlance.Connection
+---@param stream parlance.Stream
+---@return integer? to_stream how many bytes went to the stream; nil: nothing was begun
+---@return integer|string to_client how many went to the client; else why
+---@return "closed"|"reset"|"cancelled"|"cannot wait"|nil code
+function parlance.tunnel(connection, stream) end
+
 --- Returns the `self` of each client that is connected and will not be closed, in the order in which they came.
 ---@return parlance.Connection[]
 function parlance.connections() end
@@ -256,7 +267,7 @@ local Connection = {}
 ---@param data any a string, or what `encode` takes
 ---@param ... any
 ---@return boolean is_queued
----@return "closed"|"slow_reader"|"overloaded"|nil why slow_reader: more than max_unsent would wait
+---@return "closed"|"tunnel"|"slow_reader"|"overloaded"|nil why slow_reader: more than max_unsent would wait
 function Connection:send(data, ...) end
 
 --- Sets how long the answer to the request in hand may wait, instead of `response_timeout`. It also holds for the

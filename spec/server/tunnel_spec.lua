@@ -1,0 +1,373 @@
+-- timeout 300
+-- parlance.tunnel in a running server: both ends are sockets of this process. Each case runs twice: where the kernel
+-- moves the bytes, and where the server copies them, as it does when it records.
+
+local server = require "support.server"
+local socket = require "socket"
+local upstream = require "support.upstream"
+
+local DEADLINE <const> = 30
+local MIB <const> = 1024 * 1024
+
+-- A line begins a tunnel. Words in it tell what the script does beside.
+local SCRIPT <const> = [[
+io.stdout:setvbuf "no"
+local framing = require "parlance.framing"
+local net = require "parlance.net"
+local parlance = require "parlance"
+local Proxy = { close_when_done = false, request_complete = framing.line {} }
+
+function Proxy:make_response()
+  if self.request == "plain" then return "plain\n" end
+  local up = assert(net.connect(%q))
+  first = first or self
+  if self.request == "prepared" then
+    up:write "request "
+    self:write "response "
+    up:peek(4)
+  end
+  local there, back, code
+  if self.request == "within" then
+    print("within", parlance.within(0.05, parlance.tunnel, self, up))
+    return
+  end
+  there, back, code = parlance.tunnel(self, up)
+  print("tunnel", there, back, code)
+  if self.request == "more" then return "more\n" end
+  if self.request == "talk" then
+    print("read", self:read())
+    print("write", self:write "x")
+    print("again", parlance.tunnel(self, up))
+    print("stream", up:read())
+  end
+  if self.request == "raise" then error "after the tunnel" end
+end
+
+function Proxy:handle_error(why) print("error " .. why) return "last words\n" end
+function Proxy:handle_close(why) print("closed " .. why) end
+return Proxy
+]]
+
+-- Waits until a connection is reset: to LuaSocket a reset and an end are the same word, but an end is no error of the
+-- socket.
+local function is_reset(one)
+  server.wait_until("a reset", function() return one:getoption "error" == "closed" end)
+end
+
+local WAYS <const> = { moved = false, copied = true }
+local KINDS <const> = { "tcp", "unix" }
+
+server.for_each_poller(function(poller)
+  for way, is_copied in pairs(WAYS) do
+    describe(("a tunnel whose bytes are %s"):format(way), function()
+      local store, running, folders
+
+      local function new_path()
+        folders[#folders + 1] = server.new_folder()
+        return folders[#folders] .. "/socket"
+      end
+
+      local function start(options, kind)
+        options = options or {}
+        options.poller, options.turns = poller, true
+        if is_copied then
+          folders[#folders + 1] = server.new_folder()
+          table.insert(options, 1, folders[#folders])
+          table.insert(options, 1, "--record")
+        end
+        store = upstream.listen(kind == "unix" and new_path() or nil)
+        if kind == "unix" then options.listen = { "unix:" .. new_path() } end
+        running = server.start(SCRIPT:format(store.address), options)
+      end
+
+      -- Returns the two ends.
+      local function join(line)
+        local client = running:connect():send((line or "go") .. "\n")
+        return client, store:accept()
+      end
+
+      local function says(text)
+        server.wait_until(text, function() return running:output():find(text, 1, true) end)
+      end
+
+      before_each(function() folders = {} end)
+      after_each(function()
+        if store then store:close() end
+        store = nil
+        for _, folder in ipairs(folders) do server.remove_folder(folder) end
+      end)
+
+      for _, kind in ipairs(KINDS) do
+        it("passes on bytes both ways and returns how many, " .. kind, function()
+          start(nil, kind)
+          local client, far = join()
+          client:send "hello"
+          assert.equal("hello", far:receive(5))
+          far:send "good morning"
+          assert.equal("good morning", client:receive(12))
+          client:half_close()
+          assert.is_true(upstream.has_ended(far))
+          far:send "!"
+          far:close()
+          assert.equal("!", client:receive_all())
+          says "tunnel\t5\t13\tnil\n"
+          says "closed done\n"
+        end)
+      end
+
+      it("sends first what waits to go out, then what is buffered, then the bytes", function()
+        start()
+        local client = running:connect():send "prepared\nbehind"
+        local far = store:accept()
+        assert.equal("request ", far:receive(8))
+        far:send "data"
+        assert.equal("response data", client:receive(13))
+        assert.equal("behind", far:receive(6))
+        client:send "!"
+        assert.equal("!", far:receive(1))
+      end)
+
+      it("gets the requests that the client has sent behind, as bytes", function()
+        start()
+        local client = running:connect():send "plain\ngo\nplain\nplain\n"
+        assert.equal("plain\n", client:receive(6))
+        assert.equal("plain\nplain\n", store:accept():receive(12))
+      end)
+
+      it("ends when the other side has stopped first, too", function()
+        start()
+        local client, far = join()
+        far:send "all of it"
+        far:shutdown "send"
+        assert.equal("all of it", client:receive_all())
+        client:send "still here"
+        client:half_close()
+        assert.equal("still here", far:receive(10))
+        assert.is_true(upstream.has_ended(far))
+        says "tunnel\t10\t9\tnil\n"
+      end)
+
+      it("resets the stream when the client is reset", function()
+        start()
+        local client, far = join()
+        client:send "x"
+        far:receive(1)
+        client:reset()
+        is_reset(far)
+        says "closed peer_reset\n"
+        assert.is_nil(running:output():find("tunnel\t", 1, true))
+      end)
+
+      it("resets the client when the stream is reset", function()
+        start()
+        local client, far = join()
+        client:send "x"
+        far:receive(1)
+        upstream.reset(far)
+        is_reset(client.socket)
+        says "closed peer_reset\n"
+      end)
+
+      it("keeps a client waiting that sends faster than the other side reads", function()
+        start()
+        local client, far = join()
+        local memory = running:memory()
+        local piece, left = ("x"):rep(65536), 64 * MIB
+        local taken = client:send_until_full(function()
+          left = left - #piece
+          return left >= 0 and piece or nil
+        end, 0.3)
+        assert.is_true(taken < 48 * MIB, taken)
+        if not server.is_sanitized then assert.is_true(running:memory() - memory < 2048) end
+        local got = 0
+        while got < taken do
+          local part = far:receive(math.min(MIB, taken - got))
+          got = got + #part
+        end
+        client:send "end"
+        assert.equal("end", far:receive(3))
+      end)
+
+      it("moves 64 MiB each way at once in flat memory", function()
+        start()
+        local client, far = join()
+        client:send "x"
+        far:receive(1)
+        local memory = running:memory()
+        local piece = ("abcdefgh"):rep(32768)
+        local ends = { { one = client.socket }, { one = far } }
+        for _, each in ipairs(ends) do
+          each.one:settimeout(0)
+          each.sent, each.got, each.from = 0, 0, 1
+        end
+        local began = server.now()
+        while ends[1].got < 64 * MIB or ends[2].got < 64 * MIB do
+          assert.is_true(server.now() - began < 4 * DEADLINE)
+          local writes = {}
+          for _, each in ipairs(ends) do if each.sent < 64 * MIB then writes[#writes + 1] = each.one end end
+          local _, _, why = socket.select({ client.socket, far }, writes, DEADLINE)
+          assert.is_nil(why)
+          for _, each in ipairs(ends) do
+            if each.sent < 64 * MIB then
+              local last, _, part = each.one:send(piece, each.from)
+              local upto = last or part
+              each.sent = each.sent + upto - each.from + 1
+              each.from = upto == #piece and 1 or upto + 1
+            end
+            local whole, _, some = each.one:receive(256 * 1024)
+            each.got = each.got + #(whole or some)
+          end
+        end
+        assert.equal(64 * MIB, ends[1].got)
+        assert.equal(64 * MIB, ends[2].got)
+        if not server.is_sanitized and not is_copied then
+          assert.is_true(running:memory() - memory < 2048, running:memory() - memory)
+        end
+      end)
+
+      it("has only nil behind it: anything else is an error of the script with its place", function()
+        start()
+        local client, far = join "more"
+        far:send "x"
+        far:close()
+        client:half_close()
+        assert.equal("x", client:receive_all())
+        running:wait_for_log "script_error [^\n]*script1.lua:%d+: make_response returned a string behind "
+        says "closed script_error\n"
+        assert.is_nil(running:output():find("error ", 1, true))
+      end)
+
+      it("is followed by no words of handle_error when the script raises", function()
+        start()
+        local client, far = join "raise"
+        far:close()
+        client:half_close()
+        assert.equal("", client:receive_all())
+        running:wait_for_log "script_error [^\n]*after the tunnel"
+      end)
+
+      it("leaves a self and a stream behind that are closed", function()
+        start()
+        local client, far = join "talk"
+        far:close()
+        client:half_close()
+        assert.equal("", client:receive_all())
+        says "closed done\n"
+        assert.equal("tunnel\t0\t0\tnil\nread\tnil\tclosed\tclosed\nwrite\tnil\tclosed\tclosed\n" ..
+          "again\tnil\tclosed\tclosed\nstream\tnil\tclosed\tclosed\nclosed done\n", running:output())
+      end)
+
+      it("tears both down when its wait is cancelled", function()
+        start()
+        local client, far = join "within"
+        is_reset(client.socket)
+        is_reset(far)
+        says "closed closed\n"
+      end)
+
+      it("ends by idle_timeout when no byte passes, and not by response_timeout", function()
+        start { "--idle-timeout", "0.6", "--response-timeout", "0.2" }
+        local client, far = join()
+        for _ = 1, 8 do
+          socket.sleep(0.1)
+          client:send "x"
+          assert.equal("x", far:receive(1))
+          far:send "y"
+          assert.equal("y", client:receive(1))
+        end
+        local began = server.now()
+        is_reset(client.socket)
+        is_reset(far)
+        assert.is_true(server.now() - began > 0.4)
+        says "closed idle_timeout\n"
+      end)
+
+      it("ends by write_timeout when the client takes nothing", function()
+        start { "--write-timeout", "0.5" }
+        local _, far = join()
+        far:settimeout(0.1)
+        local piece = ("x"):rep(MIB)
+        local began = server.now()
+        repeat
+          local sent, why = far:send(piece)
+          assert.is_true(server.now() - began < DEADLINE)
+        until not sent and why ~= "timeout"
+        says "closed write_timeout\n"
+      end)
+
+      it("goes on while the server drains, and is cut when that is over", function()
+        start { "--drain-timeout", "0.5" }
+        local client, far = join()
+        client:send "x"
+        far:receive(1)
+        running:terminate()
+        running:wait_for_log " draining"
+        client:send "still"
+        assert.equal("still", far:receive(5))
+        far:send "there"
+        assert.equal("there", client:receive(5))
+        assert.equal(0, running:wait())
+        is_reset(client.socket)
+        running:expect_end()
+      end)
+
+      it("that ends while the server drains lets it stop", function()
+        start()
+        local client, far = join()
+        running:terminate()
+        running:wait_for_log " draining"
+        client:send "bye"
+        client:half_close()
+        assert.equal("bye", far:receive(3))
+        far:close()
+        assert.equal("", client:receive_all())
+        assert.equal(0, running:wait(5))
+        running:expect_end()
+      end)
+
+      it("goes on across a hot edit", function()
+        start()
+        local client, far = join()
+        client:send "x"
+        far:receive(1)
+        local path = running.folder .. "/script1.lua"
+        server.write_file(path, (server.read_file(path):gsub("plain\\n", "edited\\n")))
+        running:wait_for_log " reloaded "
+        assert.equal("edited\n", running:connect():exchange("plain\n", 7))
+        client:send "on"
+        assert.equal("on", far:receive(2))
+        far:close()
+        client:half_close()
+        says "tunnel\t3\t0\tnil\n"
+      end)
+
+      it("leaves no descriptor behind", function()
+        start()
+        assert.equal("plain\n", running:connect():exchange("plain\n", 6))
+        running:turn()
+        running:close_clients()
+        running.turner = nil
+        running:wait_for_log "closed service=script1"
+        running:turn()
+        local before = running:descriptors()
+        for round = 1, 30 do
+          local client, far = join(round % 7 == 0 and "within" or "go")
+          client:send "x"
+          far:receive(1)
+          if round % 3 == 0 then
+            client:reset()
+          elseif round % 3 == 1 then
+            upstream.reset(far)
+          else
+            client:close()
+            far:close()
+          end
+        end
+        server.wait_until("the descriptors to be closed", function()
+          running:turn()
+          return running:descriptors() <= before + (is_copied and 0 or 4)
+        end)
+      end)
+    end)
+  end
+end)
