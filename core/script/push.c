@@ -7,7 +7,8 @@
 #include "script/client.h"
 
 struct span push_encode(lua_State *state, struct script *script, int first, const char *name) {
-  int encode = script_running(script)->functions[FUNCTION_ENCODE];
+  const struct generation *generation = script_running(script);
+  int encode = generation ? generation->functions[FUNCTION_ENCODE] : LUA_NOREF;
   if (encode == LUA_NOREF) {
     luaL_checktype(state, first, LUA_TSTRING);
     luaL_argcheck(state, lua_gettop(state) == first, first + 1,

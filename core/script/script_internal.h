@@ -69,7 +69,7 @@ void script_rest_collector(struct script *script);
 /* The time of the script, in ms: the world's, or that of its simulation. */
 int64_t script_now(const struct script *script);
 
-/* The version whose code runs. */
+/* The version whose code runs. NULL: a finalizer, while the state is closed. */
 static inline const struct generation *script_running(const struct script *script) {
   return script->running ? script->running : script->generation;
 }

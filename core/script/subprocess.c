@@ -156,11 +156,11 @@ static void on_end(struct process *process, struct process_end end) {
   struct subprocess *child = of_process(process);
   child->has_ended = true;
   child->end = end;
-  timer_cancel(timers_of(child), &child->timer);
   wake_all(child);
   forget_reference(child);
 }
 
+/* Others of its group may go on when it has ended itself. */
 static void on_timer(struct timer *timer) {
   struct subprocess *child =
       (struct subprocess *)((char *)timer - offsetof(struct subprocess, timer));

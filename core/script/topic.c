@@ -1,6 +1,7 @@
 #include "script/topic.h"
 
 #include <lauxlib.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "script/ban.h"
@@ -104,7 +105,8 @@ static int publish(lua_State *state) {
   ban_check(state, "publish");
   struct topic *topic = check(state);
   struct span bytes = push_encode(state, script, 2, "publish");
-  size_t most = script_running(script)->handler.limits.max_unsent;
+  const struct generation *generation = script_running(script);
+  size_t most = generation ? generation->handler.limits.max_unsent : SIZE_MAX;
   if (bytes.length > most)
     return luaL_error(state, "publish: the message has %I bytes, and max_unsent is %I",
                       (LUAI_UACINT)bytes.length, (LUAI_UACINT)most);

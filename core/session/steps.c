@@ -392,9 +392,10 @@ void session_fail(struct session *session, enum reason reason, const char *detai
       is_between && session->handler->wants_on_error && session->state < STATE_FAILING;
   session->queueing = session->has_waited = false;
   session->stream_retry_at = session->stream_pause = 0;
-  session_release_pieces(session, output_take_parts(&session->output));
   if (!has_last_words) {
+    struct piece *parts = output_take_parts(&session->output);
     session_begin_close(session, reason);
+    session_release_pieces(session, parts); /* Code of the script may run, and push. */
     return;
   }
   session->reason = reason;

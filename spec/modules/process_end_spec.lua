@@ -122,6 +122,14 @@ server.for_each_poller(function(poller)
         wait_until_gone(id)
       end)
 
+      it("leaves a group that is ended when its timeout is over", function()
+        local client = start()
+        assert.equal('"exit" 0 ""', ask(client, [[
+          local child = sh('sleep 100 & exit 0', { timeout = 0.1 })
+          local how, number = child:wait()
+          return show(how, number, child.stdout:read 'a')]]))
+      end)
+
       it("goes on while nothing refers to it, and keeps its pipes", function()
         local client = start()
         assert.equal("done", ask(client, [[

@@ -261,6 +261,17 @@ describe("a connection", function()
       assert.is_false(other:finished())
     end)
 
+    it("behind a response that breaks off, in a finalizer that runs then", function()
+      start([[
+        collectgarbage("incremental", 1, 1000, 0)
+        function trap() setmetatable({}, { __gc = function() if broken then clients[1]:send "x" end trap() end }) end
+        for _ = 1, 100 do trap() end]], { allow_effects = true })
+      send(one, "return { 'begun', function() broken = true error 'on purpose' end, io.popen 'true', io.popen 'true' }")
+      script:advance(0.1)
+      assert.equal("begun", one:take())
+      assert.equal("script_error", one:reason())
+    end)
+
     it("over 1 MiB, if nothing says otherwise", function()
       start()
       assert.equal("true true false\n", ask(one, [[
