@@ -153,8 +153,10 @@ static int set_metatable(lua_State *state) {
   return 1;
 }
 
-/* debug.setmetatable(value, metatable) */
+/* debug.setmetatable(value, metatable). The metatable of a userdata tells what its bytes are. */
 static int debug_set_metatable(lua_State *state) {
+  luaL_argcheck(state, lua_type(state, 1) != LUA_TUSERDATA, 1,
+                "the metatable of a userdata cannot be changed");
   wrap_finalizer(state);
   return replaced_call(state);
 }

@@ -2,6 +2,8 @@
 
 #include <lauxlib.h>
 
+#include "base/log.h"
+#include "script/script_internal.h"
 #include "script/task.h"
 
 static const char lock_class[] = "parlance.lock", held_class[] = "parlance.held";
@@ -31,9 +33,24 @@ static void release(struct held *held) {
   task_wake(next->task, 0);
 }
 
-/* held:__close(), held:__gc() */
+/* held:__close() */
 static int release_held(lua_State *state) {
   release(luaL_checkudata(state, 1, held_class));
+  return 0;
+}
+
+/* held:__gc(). At the end of the script everything is collected, which is nobody's fault. */
+static int collect_held(lua_State *state) {
+  struct held *held = luaL_checkudata(state, 1, held_class);
+  struct script *script = lua_touserdata(state, lua_upvalueindex(1));
+  struct log_line line;
+  if (held->lock && script_running(script) &&
+      gate_begin_notice(&script->gate, &line, "lock_collected")) {
+    log_text(&line, "detail",
+             "nothing referred to what lock:acquire had returned: keep it in a <close> variable");
+    log_end(&line);
+  }
+  release(held);
   return 0;
 }
 
@@ -88,7 +105,7 @@ static int make_lock(lua_State *state) {
   return 1;
 }
 
-void lock_install(lua_State *state) {
+void lock_install(lua_State *state, struct script *script) {
   luaL_newmetatable(state, lock_class);
   lua_createtable(state, 0, 1);
   lua_pushcfunction(state, acquire);
@@ -97,7 +114,8 @@ void lock_install(lua_State *state) {
   luaL_newmetatable(state, held_class);
   lua_pushcfunction(state, release_held);
   lua_setfield(state, -2, "__close");
-  lua_pushcfunction(state, release_held);
+  lua_pushlightuserdata(state, script);
+  lua_pushcclosure(state, collect_held, 1);
   lua_setfield(state, -2, "__gc");
   lua_pop(state, 2);
   lua_pushcfunction(state, make_lock);

@@ -4,7 +4,9 @@
 
 #include <lua.h>
 
+struct script;
+
 /* Sets the field `lock` of the table on the top. May raise. */
-void lock_install(lua_State *state);
+void lock_install(lua_State *state, struct script *script);
 
 #endif

@@ -53,11 +53,14 @@ static void replace_exit(lua_State *state) {
   lua_pop(state, 1);
 }
 
-/* Lua calls no hook while it runs another, so that a script's own hook could not be stopped. */
-static void remove_sethook(lua_State *state) {
+/* Lua calls no hook while it runs another, so that a script's own hook could not be stopped. The
+ * objects of the core refer to each other with user values. */
+static void remove_debug_functions(lua_State *state) {
   lua_getglobal(state, LUA_DBLIBNAME);
   lua_pushnil(state);
   lua_setfield(state, -2, "sethook");
+  lua_pushnil(state);
+  lua_setfield(state, -2, "setuservalue");
   lua_pop(state, 1);
 }
 
@@ -89,7 +92,7 @@ static int prepare(lua_State *state) {
   coroutines_install(state);
   task_install(state);
   finalizers_install(state);
-  remove_sethook(state);
+  remove_debug_functions(state);
   replace_exit(state);
   sent_file_open(state);
   stream_value_install(state);
@@ -104,7 +107,7 @@ static int prepare(lua_State *state) {
   spawn_install(state, script);
   every_install(state, script);
   within_install(state);
-  lock_install(state);
+  lock_install(state, script);
   queue_install(state);
   connections_install(state, script);
   topic_install(state, script);

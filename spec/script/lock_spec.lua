@@ -109,6 +109,14 @@ describe("parlance.lock", function()
     assert.equal("", lines.noted())
     ask "after_gc()"
     assert.equal("0 a has it", lines.noted())
+    assert.matches("warn lock_collected service=protocol detail=", lines.logged())
+  end)
+
+  it("is collected without a word where it was released, and when the script ends", function()
+    start(HOLD)
+    ask "do local held <close> = lock:acquire() end after_gc() kept = lock:acquire()"
+    lines.close()
+    assert.equal("", lines.logged())
   end)
 
   it("survives that all that wait for it are collected with it", function()

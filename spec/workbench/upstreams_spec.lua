@@ -251,6 +251,12 @@ two> "$1\r\n3\r\n"
       assert.matches("warn stream_collected", fault.raised)
     end)
 
+    it("a lock that only the collector releases", function()
+      local fault = first("parlance.lock():acquire() " .. SOUND)
+      assert.same({ "whole", "raise" }, { fault.how, fault.kind })
+      assert.matches("warn lock_collected", fault.raised)
+    end)
+
     it("a task that is left behind", function()
       local fault = first('parlance.spawn(function() parlance.sleep(11) end) ' .. SOUND)
       assert.same({ "whole", "left", 2 }, { fault.how, fault.kind, fault.count })

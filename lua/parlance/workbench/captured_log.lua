@@ -31,7 +31,7 @@ function captured_log.read(printed, misspelled, unknown, remarks)
       local service, field = rest:match "service=(%S+) field=(%S+)"
       local remark = ("%s.lua: the field %s of the protocol hides the method self:%s()"):format(service, field, field)
       if remarks then remarks[remark] = true end
-    elseif event == "stream_collected" then
+    elseif event == "stream_collected" or event == "lock_collected" then
       raised, serious = raised or entry.text, serious or entry.text
     elseif event ~= "script" and entry.level == "error" then
       raised = raised or entry.text

@@ -82,6 +82,7 @@ local KINDS <const> = {
     local event = log.parse(fault.raised).event
     if event == "response_timeout" then return "the script waits for longer than response_timeout" end
     if event == "stream_collected" then return "a detached stream is closed only by the collector" end
+    if event == "lock_collected" then return "a lock is released only by the collector" end
     if event == "script_overrun" then return "a call into the script takes too long" end
     return event == "out_of_memory" and "the script runs out of memory" or "the script raises an error"
   end,
