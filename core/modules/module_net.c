@@ -121,7 +121,8 @@ static int net_connect(lua_State *state) {
     return finish_connect(state, stream);
   }
   enum status status = network->connect(network, address, &stream->asked, &why);
-  if (status == STATUS_ERROR) return luaL_argerror(state, ADDRESS, why);
+  if (status == STATUS_ERROR)
+    return luaL_argerror(state, ADDRESS, lua_pushfstring(state, "%s: %s", address, why));
   if (status != STATUS_OK) return gate_raise_no_memory(state);
   owned_give(&stream->owned, &task->owned);
   task_set_timeout(state, task, options.timeout);

@@ -280,7 +280,7 @@ static int close_simulation(lua_State *L) {
 
 /* ---- upstreams ----------------------------------------------------------------------------- */
 
-/* play_upstreams(addresses, refused, keeps) */
+/* play_upstreams(parties, refused, keeps) */
 static int play_upstreams(lua_State *L) {
   struct simulation *simulation = check(L);
   if (!lua_toboolean(L, 4)) script_drop_kept(simulation->script);

@@ -52,9 +52,12 @@
  *                        made there after loading. From now on the garbage collector rests, while
  *                        the script uses less than 64 MiB
  *   end_play()           ends the rest: all finalizers run that are due
- *   play_upstreams(addresses, refused, keeps)
- *                        from now on somebody plays the parties with these addresses, which the
- *                        script may connect to. Connections of before break, unless `keeps` is
+ *   play_upstreams(parties, refused, keeps)
+ *                        from now on somebody plays these parties, which the script may connect to:
+ *                        a list of { address =, failure =, why = }. The nth connect to an address
+ *                        is for its nth party, the last one takes all further. `failure` is why the
+ *                        connect fails: nil, "refused", "unreachable", "name" or "timeout" (it
+ *                        never ends). Connections of before break, unless `keeps` is
  *                        true: then they keep their numbers. The nth connect is refused
  *   accept()             returns the number of the next connection that the script has made, and
  *                        its address; else nil, and how many connects there were

@@ -10,6 +10,15 @@
 /* A party takes so many bytes before it reads them. They stand for the buffers of the network. */
 enum { WINDOW = 1024 * 1024 };
 
+/* Who is played. */
+struct party {
+  char *address;
+  char *why;                /* With `error`; NULL: none. */
+  enum network_error error; /* Its connect fails. */
+  bool is_silent;           /* Its connect never ends. */
+  bool is_taken;            /* There was a connect for it. */
+};
+
 /* One connection. It lives until both the script has closed it and the play is over. */
 struct upstream {
   struct channel channel;
@@ -24,11 +33,12 @@ struct upstream {
   bool is_accepted;  /* accept() has returned it. */
   bool is_connected; /* The script has the channel. */
   bool is_in_turn;
-  bool is_ended;  /* The party has stopped sending. */
-  bool is_broken; /* The party has reset the connection, or the play is over. */
-  bool is_shut;   /* The script has stopped sending. */
-  bool is_closed; /* The script has closed the connection. */
-  bool is_reset;  /* The script has closed it with a reset. */
+  bool is_ended;             /* The party has stopped sending. */
+  bool is_broken;            /* The party has reset the connection, or the play is over. */
+  bool is_shut;              /* The script has stopped sending. */
+  bool is_closed;            /* The script has closed the connection. */
+  bool is_reset;             /* The script has closed it with a reset. */
+  const struct party *party; /* While it connects. */
   bool is_refused;
   char address[];
 };
@@ -108,11 +118,16 @@ static const struct channel_class simulated_class = {.receive = receive,
 
 static void finish_connect(struct upstream *upstream) {
   struct network_connect *asked = upstream->asked;
+  const struct party *party = upstream->party;
+  bool fails = upstream->is_refused || (party && party->error != NETWORK_OK);
+  if (!upstream->is_refused && party && party->is_silent) return;
   upstream->asked = NULL;
   asked->attempt = NULL;
-  upstream->is_connected = !upstream->is_refused;
+  upstream->is_connected = !fails;
   if (upstream->is_refused)
-    asked->on_end(asked, NULL, NETWORK_REFUSED, "Connection refused");
+    asked->on_end(asked, NULL, NETWORK_REFUSED, "connection refused");
+  else if (fails)
+    asked->on_end(asked, NULL, party->error, party->why);
   else
     asked->on_end(asked, &upstream->channel, NETWORK_OK, NULL);
 }
@@ -130,18 +145,25 @@ static void take_turn(struct ready *turn) {
   free_unused(upstream);
 }
 
-static bool is_played(const struct upstreams *upstreams, const char *address) {
-  for (size_t i = 0; i < upstreams->address_count; i++)
-    if (strcmp(upstreams->addresses[i], address) == 0) return true;
-  return false;
+/* The first party with this address that had no connect, or the last one. NULL: nobody plays it. */
+static struct party *find_party(const struct upstreams *upstreams, const char *address) {
+  struct party *party = NULL;
+  for (size_t i = 0; i < upstreams->party_count; i++) {
+    if (strcmp(upstreams->parties[i].address, address) != 0) continue;
+    party = &upstreams->parties[i];
+    if (!party->is_taken) break;
+  }
+  return party;
 }
 
 static enum status begin_connect(struct network *network, const char *address,
                                  struct network_connect *asked, const char **why) {
   struct upstreams *upstreams = (struct upstreams *)network;
   size_t size = strlen(address) + 1;
-  *why = "a simulation has no network, and nobody plays this upstream";
-  if (!is_played(upstreams, address)) return STATUS_ERROR;
+  struct party *party = find_party(upstreams, address);
+  *why = "a simulation has no network, and nobody plays this upstream; a transcript names it in a "
+         "line `upstream NAME \"ADDRESS\"`, a spec calls harness.upstream(address)";
+  if (!party) return STATUS_ERROR;
   struct upstream *upstream = calloc(1, sizeof *upstream + size);
   if (!upstream) return STATUS_NO_MEMORY;
   memcpy(upstream->address, address, size);
@@ -150,6 +172,8 @@ static enum status begin_connect(struct network *network, const char *address,
   upstream->owner = upstreams;
   upstream->world = upstreams->world;
   upstream->asked = asked;
+  upstream->party = party;
+  party->is_taken = true;
   upstream->is_refused = ++upstreams->connects == upstreams->refused || upstreams->refuses;
   asked->attempt = upstream;
   *upstreams->end = upstream;
@@ -190,8 +214,8 @@ static const char *find_address(const struct upstreams *upstreams, const char *n
   size_t length = strlen(name);
   if (strspn(name, "0123456789.") == length || strchr(name, ':')) return name;
   if (strcmp(name, "localhost") == 0) return "127.0.0.1";
-  for (size_t i = 0; i < upstreams->address_count; i++) {
-    const char *address = upstreams->addresses[i];
+  for (size_t i = 0; i < upstreams->party_count; i++) {
+    const char *address = upstreams->parties[i].address;
     if (strncmp(address, name, length) == 0 && address[length] == ':') return "192.0.2.53";
   }
   return NULL;
@@ -233,11 +257,16 @@ void upstreams_init(struct upstreams *upstreams, struct world *world) {
 
 /* ---- the party's side ---------------------------------------------------------------------- */
 
-static void forget_addresses(struct upstreams *upstreams) {
-  for (size_t i = 0; i < upstreams->address_count; i++) free(upstreams->addresses[i]);
-  free(upstreams->addresses);
-  upstreams->addresses = NULL;
-  upstreams->address_count = 0;
+/* What still connects goes on as if nothing were said of it. */
+static void forget_parties(struct upstreams *upstreams) {
+  for (struct upstream *one = upstreams->first; one; one = one->next) one->party = NULL;
+  for (size_t i = 0; i < upstreams->party_count; i++) {
+    free(upstreams->parties[i].address);
+    free(upstreams->parties[i].why);
+  }
+  free(upstreams->parties);
+  upstreams->parties = NULL;
+  upstreams->party_count = 0;
 }
 
 /* What is still open breaks. */
@@ -246,6 +275,7 @@ static void drop_all(struct upstreams *upstreams) {
   for (struct upstream *upstream = upstreams->first; upstream; upstream = next) {
     next = upstream->next;
     upstream->owner = NULL;
+    upstream->party = NULL;
     upstream->is_broken = true;
     poke(upstream);
     free_unused(upstream);
@@ -256,7 +286,25 @@ static void drop_all(struct upstreams *upstreams) {
 
 void upstreams_deinit(struct upstreams *upstreams) {
   drop_all(upstreams);
-  forget_addresses(upstreams);
+  forget_parties(upstreams);
+}
+
+/* Reads the party on the top of the stack. False: there is no memory. */
+static bool take_party(lua_State *L, struct party *party) {
+  static const char *const codes[] = {"none", "refused", "unreachable", "name", "timeout", NULL};
+  static const enum network_error errors[] = {NETWORK_OK, NETWORK_REFUSED, NETWORK_UNREACHABLE,
+                                              NETWORK_NAME, NETWORK_OK};
+  lua_getfield(L, -1, "address");
+  lua_getfield(L, -2, "failure");
+  lua_getfield(L, -3, "why");
+  const char *address = luaL_checkstring(L, -3), *why = luaL_optstring(L, -1, "");
+  int code = luaL_checkoption(L, -2, "none", codes);
+  *party = (struct party){.address = strdup(address),
+                          .why = strdup(why),
+                          .error = errors[code],
+                          .is_silent = strcmp(codes[code], "timeout") == 0};
+  lua_pop(L, 3);
+  return party->address && party->why;
 }
 
 int upstreams_play(lua_State *L, struct upstreams *upstreams) {
@@ -264,17 +312,17 @@ int upstreams_play(lua_State *L, struct upstreams *upstreams) {
   lua_Integer refused = luaL_optinteger(L, 3, 0);
   size_t count = lua_rawlen(L, 2);
   if (!lua_toboolean(L, 4)) drop_all(upstreams);
-  forget_addresses(upstreams);
+  forget_parties(upstreams);
   upstreams->connects = 0;
   upstreams->refuses = false;
   upstreams->refused = (size_t)refused;
-  upstreams->addresses = calloc(count + 1, sizeof *upstreams->addresses);
-  if (!upstreams->addresses) return luaL_error(L, "not enough memory");
+  upstreams->parties = calloc(count + 1, sizeof *upstreams->parties);
+  if (!upstreams->parties) return luaL_error(L, "not enough memory");
   for (size_t i = 0; i < count; i++) {
     lua_rawgeti(L, 2, (lua_Integer)i + 1);
-    upstreams->addresses[i] = strdup(luaL_checkstring(L, -1));
-    if (!upstreams->addresses[i]) return luaL_error(L, "not enough memory");
-    upstreams->address_count++;
+    bool is_taken = take_party(L, &upstreams->parties[i]);
+    upstreams->party_count++;
+    if (!is_taken) return luaL_error(L, "not enough memory");
     lua_pop(L, 1);
   }
   return 0;

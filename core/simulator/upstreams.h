@@ -11,14 +11,15 @@
 
 struct world;
 struct upstream;
+struct party;
 
 struct upstreams {
   struct network network; /* First, so that a pointer to it points to the upstreams. */
   struct world *world;
   struct upstream *first; /* The connections of the play, in their order. */
   struct upstream **end;
-  char **addresses; /* Those that are played. */
-  size_t address_count;
+  struct party *parties; /* Those that are played. */
+  size_t party_count;
   size_t connects; /* How many there were in the play. */
   size_t refused;  /* The number of the connect that is refused; 0: none. */
   bool refuses;    /* All further ones are refused. */

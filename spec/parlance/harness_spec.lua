@@ -296,7 +296,7 @@ describe("the harness", function()
       store:reset()
       asking:expect("ERR the connection was reset\n")
       store:refuse()
-      asking:send("m\n"):expect "ERR Connection refused\n"
+      asking:send("m\n"):expect "ERR connection refused\n"
       assert.same({ 2, "" }, { store:connections(), store:receive() })
     end)
 

@@ -106,6 +106,15 @@ describe("workbench.transcript", function()
       end
     end)
 
+    it("knows how connecting to an upstream fails", function()
+      local self = assert(read('upstream a "h:1" # here\n'
+        .. 'upstream b "h:1" refused # down\nupstream c "h:1" name "why"\n> end'))
+      assert.same({ name = "a", address = "h:1" }, self.upstreams[1])
+      assert.same({ name = "b", address = "h:1", failure = "refused", why = "connection refused" }, self.upstreams[2])
+      assert.same({ name = "c", address = "h:1", failure = "name", why = "why" }, self.upstreams[3])
+      assert.same(self.upstreams, assert(read(transcripts.write(self))).upstreams)
+    end)
+
     it("knows the folder of a file without one", function()
       local self = assert(transcripts.read('set A "${HERE}"\n> end', "a.transcript"))
       assert.equal(".", self.variables[1].value)
@@ -129,6 +138,8 @@ describe("workbench.transcript", function()
     { 'upstream 1st "a:1"', 1, 'upstream needs a name and an address: upstream NAME "HOST:PORT"' },
     { 'upstream store ""', 1, 'upstream needs a name and an address: upstream NAME "HOST:PORT"' },
     { 'upstream store "a:1"\nupstream store "b:2"', 2, "there is an upstream store already" },
+    { 'upstream store "a:1" busy', 1, '"busy" is no way to fail: refused, unreachable, name or timeout' },
+    { 'upstream store "a:1" refused now', 1, '"now" makes no sense here; a text stands in double quotes' },
     { '> "x"\nupstream store "a:1"', 2, "upstream must stand before the first step" },
 
     { ">", 1, "> needs a string, hex, end or gone" },

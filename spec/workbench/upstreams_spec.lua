@@ -84,7 +84,31 @@ describe("upstreams", function()
   it("are not connected to where no transcript has them", function()
     local fault = first(SOUND, '> "k\\n"\n< "v\\n"\n')
     assert.equal("raise", fault.kind)
-    assert.matches("a simulation has no network, and nobody plays this upstream", fault.raised)
+    assert.matches("127.0.0.1:6379: a simulation has no network, and nobody plays this upstream", fault.raised)
+  end)
+
+  it("may fail to connect, each at its turn", function()
+    local text = [[
+upstream down "127.0.0.1:6379" refused
+upstream far "127.0.0.1:6379" unreachable "no way"
+upstream slow "127.0.0.1:6379" timeout
+upstream unknown "127.0.0.1:6379" name
+upstream store "127.0.0.1:6379"
+> "a\n"
+< "ERR connection refused\n"
+> "a\n"
+< "ERR no way\n"
+> "a\n"
+< "ERR timeout\n"
+> "a\n"
+< "ERR Domain name not found\n"
+> "a\n"
+store< "GET a\r\n"
+store> "$1\r\n1\r\n"
+< "1\n"
+]]
+    local patient = with_body(SOUND):gsub("response_timeout = 10", "response_timeout = 20")
+    assert.same({}, try_script(patient, text).findings)
   end)
 
   it("get exactly what the transcript says", function()

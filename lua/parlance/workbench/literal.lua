@@ -87,8 +87,8 @@ local function complain_of(rest, is_first)
   complain("%s makes no sense here%s", shown(rest), hint)
 end
 
--- Reads a string or digits at `at`. Returns the bytes and the place after them, or nil if there are none.
-local function read_text(text, at)
+--- Reads a string or digits at `at`. Returns the bytes and the place after them, or nil if there are none.
+function literal.read_one(text, at)
   if text:find('^"', at) then return read_string(text, at) end
   local stop = text:match("^hex%f[%W]()", at)
   if not stop then return nil end
@@ -105,7 +105,7 @@ function literal.read(text, at, allows_patterns)
     at = text:match("^%s*()", at)
     local start = allows_patterns and text:match("^~%s*()", at)
     if start and text:sub(start, start) ~= '"' then complain 'a pattern is a string: < ~"%%d+"' end
-    local part, stop = read_text(text, start or at)
+    local part, stop = literal.read_one(text, start or at)
     if not part then break end
     at = stop
     local times, behind = text:match("^%s*%*%s*(%d+)()", at)

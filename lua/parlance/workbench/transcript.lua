@@ -7,7 +7,8 @@
 --   fresh, time           the headers of these names
 --   variables, settings   the headers `set` and `setting`: lists of { name =, text =, value = }. `text` is as written;
 --                         in `value` ${HERE} is replaced
---   upstreams             the headers `upstream`: a list of { name =, address = }, in which each name stands once
+--   upstreams             the headers `upstream`: a list of { name =, address =, failure =, why = }, in which each name
+--                         stands once. `failure` is nil or the code of net.connect for a connect that fails
 --   bytes                 how many bytes all clients send
 --   upstream_bytes        how many bytes all upstreams send
 --   clients               how many clients there are
@@ -80,12 +81,30 @@ function HEADERS.setting(self, rest)
   self.settings[#self.settings + 1] = read_named(self, "setting", rest)
 end
 
+-- Why a connect may fail, as the codes of net.connect, and what it says if the transcript does not.
+local FAILURES <const> = {
+  refused = "connection refused", unreachable = "No route to host", name = "Domain name not found",
+  timeout = "timeout",
+}
+
+-- Reads how connecting fails, from `at` on. Returns the code and the text, or nil if nothing stands there.
+local function read_failure(rest, at)
+  local code, behind = rest:match("^%s*([^%s#]+)()", at)
+  if not code then return nil end
+  if not FAILURES[code] then
+    complain("%s is no way to fail: refused, unreachable, name or timeout", shown(code))
+  end
+  return code, literal.read_text(rest, behind) or FAILURES[code]
+end
+
 function HEADERS.upstream(self, rest)
   local name, at = rest:match "^(%a%w*)%s+()"
-  local address = name and literal.read_text(rest, at)
+  local address, behind
+  if name then address, behind = literal.read_one(rest, at) end
   if not address or address == "" then complain 'upstream needs a name and an address: upstream NAME "HOST:PORT"' end
   if self.upstreams[name] then complain("there is an upstream %s already", name) end
   local upstream = { name = name, address = address }
+  upstream.failure, upstream.why = read_failure(rest, behind)
   self.upstreams[#self.upstreams + 1], self.upstreams[name] = upstream, upstream
 end
 
@@ -241,7 +260,8 @@ function transcript.write(self)
     out[#out + 1] = ("setting %s %s"):format(setting.name, literal.quote(setting.text))
   end
   for _, upstream in ipairs(self.upstreams or {}) do
-    out[#out + 1] = ("upstream %s %s"):format(upstream.name, literal.quote(upstream.address))
+    local why = upstream.failure and (" %s %s"):format(upstream.failure, literal.quote(upstream.why)) or ""
+    out[#out + 1] = ("upstream %s %s%s"):format(upstream.name, literal.quote(upstream.address), why)
   end
   for _, variable in ipairs(self.variables or {}) do
     out[#out + 1] = ("set %s %s"):format(variable.name, literal.quote(variable.text))

@@ -7,11 +7,13 @@ Upstream.__index = Upstream
 local Upstreams = {}
 Upstreams.__index = Upstreams
 
--- The connection is for the next upstream of its address; the last one serves all further.
+-- The connection is for the next upstream of its address that takes it; the last one serves all further.
 local function assign(self, number, address)
   local parties = self.parties[address]
-  self.counts[address] = (self.counts[address] or 0) + 1
-  local party = parties[math.min(self.counts[address], #parties)]
+  local nth = self.counts[address] or 0
+  repeat nth = nth + 1 until nth >= #parties or not parties[nth].failure
+  self.counts[address] = nth
+  local party = parties[math.min(nth, #parties)]
   party.numbers[#party.numbers + 1] = number
   self.all[#self.all + 1] = { number = number, address = address, party = party }
 end
@@ -136,7 +138,7 @@ function Upstreams:unread()
   end
 end
 
---- Begins a play of these parties, a list of { name =, address = }. Options are
+--- Begins a play of these parties, a list of { name =, address =, failure =, why = }. Options are
 ---
 ---   refused   the number of a connect that fails; nil: none
 ---   before    the parties of the play before: the connections that the script still has to them live on, and are for
@@ -150,14 +152,15 @@ return function(script, list, options)
   local before = options.before
   local self = setmetatable({ script = script, parties = {}, counts = {}, all = {}, over = {}, taken = {},
     kept = before and still_open(before) or {}, late = options.late and before.held }, Upstreams)
-  local addresses, named = {}, {}
-  for i, upstream in ipairs(list) do
-    local party = setmetatable({ script = script, all = self, name = upstream.name, numbers = {} }, Upstream)
+  local named = {}
+  for _, upstream in ipairs(list) do
+    local party = setmetatable({ script = script, all = self, name = upstream.name, numbers = {},
+      failure = upstream.failure }, Upstream)
     local parties = self.parties[upstream.address] or {}
     parties[#parties + 1], self.parties[upstream.address] = party, parties
-    addresses[i], named[upstream.name] = upstream.address, party
+    named[upstream.name] = party
   end
-  script:play_upstreams(addresses, options.refused, before ~= nil)
+  script:play_upstreams(list, options.refused, before ~= nil)
   if options.late == "idle" then send_late(self) end
   return named, self
 end
