@@ -7,8 +7,36 @@ local upstream = require "support.upstream"
 
 server.for_each_poller(function(poller)
   describe("parlance.net with " .. poller, function()
-    local lines = upstream.lines(poller)
+    local lines, names = upstream.lines(poller), nil
     local start, stream, send, answer, ask = lines.start, lines.stream, lines.send, lines.answer, lines.ask
+
+    -- Starts the server with a name server that is played here. Returns a client, and what answers the two questions
+    -- for a name, one for each family, with these addresses.
+    local function start_with_names(addresses)
+      names = assert(socket.udp())
+      assert(names:setsockname("127.0.0.1", 0))
+      names:settimeout(server.DEADLINE)
+      local client = start(nil, { "--name-server", "127.0.0.1:" .. select(2, names:getsockname()) })
+      return client, function()
+        for _ = 1, 2 do
+          local query, host, port = assert(names:receivefrom())
+          local name = query:match("^[^\0]*\0", 13)
+          local kind = string.unpack(">I2", query, 13 + #name)
+          local all = addresses[kind == 1 and "v4" or "v6"] or {}
+          local reply = query:sub(1, 2) .. string.pack(">I2I2I2I2I2", 0x8180, 1, #all, 0, 0)
+            .. name .. query:sub(13 + #name, 16 + #name)
+          for _, address in ipairs(all) do
+            reply = reply .. string.pack(">I2I2I2I4s2", 0xc00c, kind, 1, 60, address)
+          end
+          names:sendto(reply, host, port)
+        end
+      end
+    end
+
+    after_each(function()
+      if names then names:close() end
+      names = nil
+    end)
 
     describe("connect", function()
       it("gives a stream to what listens there", function()
@@ -90,6 +118,58 @@ server.for_each_poller(function(poller)
           assert.matches(complaint, ask(start(), ("return why(function() net.connect(%s) end)"):format(call)))
         end)
       end
+
+      describe("with a name that has several addresses", function()
+        local busy, free, port
+
+        -- The backlog of the first address can be filled, so that the kernel lets others wait there.
+        before_each(function()
+          busy, free = socket.tcp4(), socket.tcp4()
+          assert(busy:bind("127.0.0.2", 0))
+          port = select(2, busy:getsockname())
+          assert(free:bind("127.0.0.3", port))
+          assert(free:listen(1))
+        end)
+
+        after_each(function()
+          busy:close()
+          free:close()
+        end)
+
+        local function connect()
+          local client, serve = start_with_names { v4 = { "\127\0\0\2", "\127\0\0\3" } }
+          send(client, ([[
+            local before = parlance.now()
+            local s = net.connect("upstream.example.:%d")
+            return show(s.peer_address, parlance.now() - before)]]):format(port))
+          serve()
+          local address, took = answer(client):match '^"([%d.]+):%d+" (.*)$'
+          return address, tonumber(took)
+        end
+
+        it("tries the next one 250 ms later beside the first", function()
+          assert(busy:listen(0))
+          local fillers = {}
+          for i = 1, 3 do
+            fillers[i] = socket.tcp4()
+            fillers[i]:settimeout(0)
+            fillers[i]:connect("127.0.0.2", port)
+          end
+          local address, took = connect()
+          assert.equal("127.0.0.3", address)
+          assert.is_true(took > 0.249 and took < 10)
+          for _, filler in ipairs(fillers) do filler:close() end
+        end)
+
+        it("tries the next one at once where the first refuses", function()
+          assert.equal("127.0.0.3", (connect()))
+        end)
+
+        it("takes the first one that is there", function()
+          assert(busy:listen(1))
+          assert.equal("127.0.0.2", (connect()))
+        end)
+      end)
 
       it("works for five hundred connections at once", function()
         local client = start()
@@ -215,23 +295,7 @@ server.for_each_poller(function(poller)
       end)
 
       it("asks the name server, and connects to what that says", function()
-        local names <close> = setmetatable({ socket = assert(socket.udp()) },
-          { __close = function(self) self.socket:close() end })
-        assert(names.socket:setsockname("127.0.0.1", 0))
-        names.socket:settimeout(server.DEADLINE)
-        local client = start(nil, { "--name-server", "127.0.0.1:" .. select(2, names.socket:getsockname()) })
-        -- Both families are asked for: there is an IPv4 address only.
-        local function serve()
-          for _ = 1, 2 do
-            local query, host, port = assert(names.socket:receivefrom())
-            local name = query:match("^[^\0]*\0", 13)
-            local kind = string.unpack(">I2", query, 13 + #name)
-            local reply = query:sub(1, 2) .. string.pack(">I2I2I2I2I2", 0x8180, 1, kind == 1 and 1 or 0, 0, 0)
-              .. name .. query:sub(13 + #name, 16 + #name)
-            if kind == 1 then reply = reply .. string.pack(">I2I2I2I4s2", 0xc00c, 1, 1, 60, "\127\0\0\1") end
-            names.socket:sendto(reply, host, port)
-          end
-        end
+        local client, serve = start_with_names { v4 = { "\127\0\0\1" } }
         send(client, "return show(table.unpack(net.resolve 'upstream.example.'))")
         serve()
         assert.equal('"127.0.0.1"', answer(client))
@@ -239,6 +303,15 @@ server.for_each_poller(function(poller)
         serve()
         lines.up:accept():send "found\n"
         assert.equal("found", answer(client))
+      end)
+
+      it("gives IPv6 and IPv4 addresses in turn", function()
+        local client, serve = start_with_names {
+          v4 = { "\127\0\0\2", "\127\0\0\3" }, v6 = { ("\0"):rep(15) .. "\1", "\x20\1\x0d\xb8" .. ("\0"):rep(12) },
+        }
+        send(client, "return show(table.unpack(net.resolve 'upstream.example.'))")
+        serve()
+        assert.equal('"::1" "127.0.0.2" "2001:db8::" "127.0.0.3"', answer(client))
       end)
 
       it("tells that no name server answers", function()
