@@ -96,13 +96,20 @@ static int field_named(lua_State *state, int key) {
   return field;
 }
 
-/* During request_complete, self.incoming is stored, so that it is the same each time. */
+/* During request_complete, self.incoming is stored, so that it is the same each time. While a
+ * request is being answered it is stored, too: when make_response waits, the bytes go. */
 static int give_input(lua_State *state, struct session *session) {
   struct span input = session_input(session);
+  bool is_asked = (session_marks(session) & CLIENT_IS_ASKED) != 0;
+  bool has_request = session_has_request(session);
   lua_pushlstring(state, input.data ? input.data : "", input.length);
-  if ((session_marks(session) & CLIENT_IS_ASKED) == 0) return 1;
-  session_count_looked(session, input.length);
-  return keep(state);
+  if (!is_asked && !has_request) return 1;
+  keep(state);
+  if (is_asked)
+    session_count_looked(session, input.length);
+  else
+    client_mark(session, CLIENT_KEEPS_INPUT);
+  return 1;
 }
 
 /* __index(self, key) */

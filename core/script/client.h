@@ -16,7 +16,8 @@ enum {
   CLIENT_IS_ASKED = 1,    /* request_complete is running: self.incoming is kept and counted. */
   CLIENT_HAS_REQUEST = 2, /* The core has set self.request for the current request. */
   CLIENT_IS_ANSWERED = 4, /* The request of self.request was answered: the field is removed next. */
-  CLIENT_WAS_ASKED = 8    /* request_complete has returned that the request is incomplete. */
+  CLIENT_WAS_ASKED = 8,   /* request_complete has returned that the request is incomplete. */
+  CLIENT_KEEPS_INPUT = 16 /* make_response has looked at self.incoming, which stays as it was. */
 };
 
 /* Returns the session of the `self` at index; NULL: the value is something else, or its

@@ -119,8 +119,16 @@ static bool closes_when_done(lua_State *state, const struct generation *generati
 static void note_answered(struct session *session) {
   unsigned marks = session_marks(session);
   if (marks == 0) return;
-  client_unmark(session, CLIENT_WAS_ASKED);
+  client_unmark(session, CLIENT_WAS_ASKED | CLIENT_KEEPS_INPUT);
   if (marks & CLIENT_HAS_REQUEST) client_mark(session, CLIENT_IS_ANSWERED);
+}
+
+/* With a framing, the input is not stored for the next request. */
+static void drop_input(lua_State *state, struct session *session) {
+  lua_pushliteral(state, "incoming");
+  lua_pushnil(state);
+  lua_rawset(state, SELF);
+  client_unmark(session, CLIENT_KEEPS_INPUT);
 }
 
 __attribute__((always_inline)) static inline void
@@ -143,7 +151,10 @@ __attribute__((always_inline)) static inline void
 finish_answer(lua_State *state, const struct generation *generation, struct session *session) {
   if (!response_queue(state, session, generation, FUNCTION_MAKE_RESPONSE)) return;
   session_answered(session, closes_when_done(state, generation));
-  if (!generation->handler.framing) note_answered(session);
+  if (!generation->handler.framing)
+    note_answered(session);
+  else if (session_marks(session) & CLIENT_KEEPS_INPUT)
+    drop_input(state, session);
 }
 
 /* Whether the script has the peer send the body of its request, having seen the head. */

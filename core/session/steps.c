@@ -31,6 +31,10 @@ struct span session_input(const struct session *session) {
   return input;
 }
 
+bool session_has_request(const struct session *session) {
+  return session->state == STATE_ANSWERING && session->length > 0;
+}
+
 static enum session_step too_large(struct session *session, const char *why) {
   session_fail(session, REASON_TOO_LARGE, why);
   return session_next(session);

@@ -70,6 +70,9 @@ void session_yield(struct session *session);
  * that copies what it is shown would else copy all of it for each request. */
 struct span session_input(const struct session *session);
 
+/* Whether session_input() begins with the request that is being answered, which has not waited. */
+bool session_has_request(const struct session *session);
+
 /* At SESSION_ANSWER with a framing: what the framing found, until the session is next called. */
 const struct framing_answer *session_framed(const struct session *session);
 

@@ -46,6 +46,36 @@ describe("a script that waits", function()
     for i = 1, 200 do assert.equal(tostring(i), answer(all[i])) end
   end)
 
+  describe("finds in self.incoming", function()
+    for found, complete in pairs { ["by a framing"] = "framing.line()", ["by the script"] = [[function(self)
+      local last = self.incoming:find "\n"
+      return last ~= nil, last, last and self.incoming:sub(1, last - 1)
+    end]] } do
+      it("what it has found before, for each request by itself, which was found " .. found, function()
+        start("Lines.request_complete = " .. complete .. [[
+          function Lines:make_response()
+            local before = self.incoming
+            if self.request:find "wait" then sleep(1) end
+            return ("%s %s; "):format(before == self.incoming, before:gsub("\n", "+"))
+          end]])
+        session:receive "wait 1\nx\nwait 2\nhal"
+        assert.equal("", session:take())
+        script:advance(1)
+        assert.equal("true wait 1+x+wait 2+hal; true x+wait 2+hal; ", session:take())
+        script:advance(1)
+        session:receive "f\n"
+        assert.equal("true wait 2+hal; true half+; ", session:take())
+      end)
+    end
+
+    it("only what is behind the request, if it looks after a wait", function()
+      start()
+      session:receive "sleep(1) return self.incoming\nreturn self.request"
+      script:advance(1)
+      assert.equal("return self.request", answer())
+    end)
+  end)
+
   describe("is cancelled", function()
     local CLOSES <const> = [[
       local function closing(name)
