@@ -91,7 +91,7 @@ static void count_files(struct connection *connection, size_t files) {
   if (files > 0) service->has_files = true;
   bool is_fewer = more < connection->more_files;
   service->server->more_files += more - connection->more_files;
-  connection->more_files = more;
+  connection->more_files = (uint32_t)more;
   if (is_fewer) service->server->has_room_again = true;
 }
 

@@ -24,7 +24,6 @@ struct connection {
   struct tunnel *tunnel;       /* NULL: the session takes and gives the bytes. */
   char *name;                  /* NULL if it was not looked up, or if there is none. */
   struct recording *recording; /* NULL if the connection is not recorded. */
-  size_t more_files;           /* Open files of its responses, less one. */
   size_t buffered;             /* Its share of the sum in server->buffered. */
   size_t unacknowledged;       /* Bytes that the peer had not taken at the last check. */
   int64_t delivered_at;        /* While lingering: when the peer last took some of them. */
@@ -38,6 +37,7 @@ struct connection {
   bool is_shut : 1;     /* The sending side was shut down, while the session goes on. */
   bool is_unpolled : 1; /* The poller does not have the socket: see peer_watch.c. */
   bool only_sends : 1;  /* Its turn in the run queue is for output alone. */
+  uint32_t more_files;  /* Open files of its responses, less one. */
   union peer_address peer;
 };
 
