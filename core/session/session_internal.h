@@ -28,7 +28,7 @@ enum closes {
   CLOSES_BROKEN  /* The same: the other end of its tunnel has broken. */
 };
 
-enum tunnel {
+enum tunnel_phase {
   TUNNEL_NONE,
   TUNNEL_OPEN,
   TUNNEL_OVER /* All was passed on both ways. */
@@ -91,7 +91,7 @@ struct session {
   bool noted : 1;      /* `later`, or closes_after, is to be looked at when the step is reported. */
   bool closes_after : 1; /* The session ends with this step. */
   enum closes closes : 3;
-  enum tunnel tunnel : 2;
+  enum tunnel_phase tunnel : 2;
   bool said_all : 1; /* The peer is told that nothing more comes. */
   bool joined : 1;   /* The owner moves the bytes of the tunnel. */
   bool blocked : 1;  /* While joined: the peer does not take what there is for it. */
