@@ -185,18 +185,30 @@ describe("a script that waits", function()
       end)
     end
 
-    it("in request_complete, which is told", function()
+    it("in request_complete, which is told with what to do instead", function()
       start "function Lines:request_complete() sleep(1) return true end"
       send "x"
-      assert.truthy(logged():find("parlance.sleep cannot wait in request_complete", 1, true))
+      local said = "cannot wait in request_complete: decide by the bytes there, and wait in make_response"
+      assert.truthy(logged():find("parlance.sleep " .. said, 1, true))
     end)
 
-    it("in handle_close", function()
+    it("in handle_close, which is told with the reason", function()
       start "function Lines:handle_close() sleep(1) end"
       session:vanish()
       session:close()
-      assert.truthy(logged():find("parlance.sleep cannot wait in handle_close", 1, true))
+      assert.truthy(logged():find("parlance.sleep cannot wait in handle_close: the connection is over", 1, true))
     end)
+
+    for name, code in pairs {
+      ["save: return what is there"] = "function Lines.save() sleep(1) end function Lines.restore() end",
+      ["restore: take what is there"] = "function Lines.save() return {} end function Lines.restore() sleep(1) end",
+    } do
+      it("in " .. name, function()
+        start(code)
+        assert.equal("refused", lines.edit(code .. " other = 1"))
+        assert.truthy(logged():find("parlance.sleep cannot wait in " .. name, 1, true))
+      end)
+    end
 
     it("and goes on where a function that cannot wait has caught an error", function()
       start [[
@@ -208,10 +220,27 @@ describe("a script that waits", function()
       assert.equal("1", ask("return closed", script:open()))
     end)
 
-    it("while it is loaded", function()
-      local loaded, why = lines.load "sleep(1)"
-      assert.is_nil(loaded)
-      assert.truthy(why:find("parlance.sleep cannot wait", 1, true))
+    for name, call in pairs {
+      ["parlance.sleep"] = "sleep(1)",
+      ["parlance.within"] = "parlance.within(1, print)",
+      ["queue:pop"] = "parlance.queue():pop()",
+      ["net.connect"] = "require 'parlance.net'.connect '127.0.0.1:7'",
+      ["net.resolve"] = "require 'parlance.net'.resolve 'localhost'",
+    } do
+      it("while it is loaded: " .. name, function()
+        local loaded, why = lines.load(call)
+        assert.is_nil(loaded)
+        local said = name .. " cannot wait while the script is loaded: wait in make_response"
+        assert.truthy(why:find(said, 1, true), why)
+      end)
+    end
+
+    it("and then has begun nothing", function()
+      start "net = require 'parlance.net'"
+      script:play_upstreams { { address = "127.0.0.1:7" } }
+      local said = ask "return why(function() table.sort({ 2, 1 }, function() net.connect '127.0.0.1:7' end) end)"
+      assert.truthy(said:find("net.connect cannot wait within table.sort", 1, true), said)
+      assert.same({ nil, 0 }, { script:accept() })
     end)
 
     it("in a message handler, where it returns why", function()
@@ -240,6 +269,19 @@ describe("a script that waits", function()
       script:advance(1)
       assert.equal("done", answer())
       assert.equal("dead", ask("return coroutine.status(co)", other))
+    end)
+
+    it("and one that is the server's, which is refused, too", function()
+      start()
+      send "co = coroutine.running() sleep(1) return 'done'"
+      local other = script:open()
+      assert.equal("normal", ask("return coroutine.status(co)", other))
+      assert.equal("cannot resume: the coroutine is the server's own",
+        ask("return select(2, coroutine.resume(co))", other))
+      assert.equal("cannot close: the coroutine is the server's own",
+        ask("return select(2, coroutine.close(co))", other))
+      script:advance(1)
+      assert.equal("done", answer())
     end)
 
     it("of its own only, to yield in", function()

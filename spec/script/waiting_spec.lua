@@ -143,6 +143,45 @@ describe("a script that waits", function()
       assert.is_true(session:finished())
     end)
 
+    it("also in a coroutine that is resumed, in the middle of others", function()
+      start()
+      send [[
+        local function wait()
+          local x <close> = setmetatable({}, { __close = function() note 'innermost' end })
+          sleep(9)
+        end
+        local function resume() coroutine.resume(coroutine.create(wait)) note 'resumed' end
+        local function wrap() coroutine.wrap(resume)() note 'wrapped' end
+        local x <close> = setmetatable({}, { __close = function(_, why) note(why) end })
+        xpcall(wrap, function() note 'handled' end)
+        note 'went on']]
+      session:vanish()
+      assert.equal("0 innermost, 0 cancelled", noted())
+    end)
+
+    for name, wait in pairs {
+      ["parlance.sleep"] = "sleep(5)", ["net.connect"] = "net.connect(UP)", ["net.resolve"] = "net.resolve 'localhost'",
+      ["stream:read"] = "stream:read 'l'", ["stream:peek"] = "stream:peek(1)", ["self:read"] = "self:read 'l'",
+      ["self:peek"] = "self:peek(1)", ["self:write"] = "self:write 'x'", ["task:wait"] = "task:wait()",
+      ["parlance.any"] = "parlance.any { task }", ["queue:pop"] = "queue:pop()",
+      ["parlance.within"] = "parlance.within(5, print)", ["lock:acquire"] = "lock:acquire()",
+      ["a wait in a coroutine"] = "coroutine.wrap(function() return sleep(5) end)()",
+      ["a wait in pcall"] = "select(2, pcall(sleep, 5))",
+    } do
+      it("and then has each wait return at once: " .. name, function()
+        start "net = require 'parlance.net' UP = '127.0.0.1:7'"
+        script:play_upstreams { { address = "127.0.0.1:7" } }
+        send(([[
+          local stream = net.connect(UP) stream:detach()
+          local task, queue, lock = parlance.spawn(sleep, 1000), parlance.queue(), parlance.lock()
+          local held = lock:acquire()
+          local x <close> = setmetatable({}, { __close = function() note(%s) end })
+          sleep(1000)]]):format(wait))
+        session:vanish()
+        assert.equal("0 nil cancelled cancelled", noted())
+      end)
+    end
+
     it("before handle_close is called", function()
       start "function Lines:handle_close(why) note('closed', why) end"
       send "local x <close> = setmetatable({}, { __close = function() note 'x' end }) sleep(10)"
@@ -231,6 +270,31 @@ describe("a script that waits", function()
       lines.close()
       assert.truthy(logged():find("message=closed", 1, true))
     end)
+  end)
+
+  it("closes its variables after an error, which may wait", function()
+    start "function Lines:handle_error(why) return why end"
+    send "local x <close> = setmetatable({}, { __close = function(_, e) sleep(1) note(e) end }) error('on purpose', 0)"
+    assert.is_false(session:finished())
+    script:advance(1)
+    assert.equal("script_error", session:take())
+    assert.equal("1 on purpose", noted())
+  end)
+
+  it("is stopped when a variable that is closed after an error takes too long", function()
+    start(nil, { call_timeout = 50 })
+    send [[local x <close> = setmetatable({}, { __close = function() sleep(1) while true do end end })
+      error 'on purpose']]
+    script:advance(1)
+    assert.is_true(session:finished())
+    assert.truthy(logged():find("error script_overrun service=protocol", 1, true))
+  end)
+
+  it("has no message handler called for a stop, which is logged with its place", function()
+    start(nil, { call_timeout = 50 })
+    send "xpcall(function() while true do end end, function() note 'handled' end) note 'went on'"
+    assert.equal("", noted())
+    assert.truthy(logged():find(":1: the call took longer than 0.05 s (--call-timeout) and was stopped", 1, true))
   end)
 
   it("is stopped when it takes too long, and what it has to close is closed", function()

@@ -14,6 +14,13 @@ local function sleep_for(seconds)
   parlance.sleep(seconds)
 end
 function Lines:make_response()
+  local times, busy_for = self.request:match "^busy (%S+) (%S+)$"
+  for _ = 1, times or 0 do
+    local start = parlance.now()
+    while parlance.now() - start < tonumber(busy_for) do end
+    parlance.sleep(0.001)
+  end
+  if times then return "done\n" end
   local seconds, then_says = self.request:match "^(%S+) (.*)$"
   if self.request:find "^stream" then
     local left = 3
@@ -67,6 +74,35 @@ server.for_each_poller(function(poller)
       slow:send "1000 late\n"
       waits_for "waits"
       assert.equal("now\n", other:exchange("0 now\n", 4))
+    end)
+
+    it("takes 64 KiB at most of what its client sends meanwhile", function()
+      local path = os.tmpname()
+      os.remove(path)
+      start { listen = { "unix:" .. path } }
+      local client = connect()
+      client:send "1000 late\n"
+      waits_for "waits"
+      -- What a Unix socket holds is known: so many bytes of the sender.
+      local file <close> = assert(io.open "/proc/sys/net/core/wmem_default")
+      local kernel = file:read "n"
+      client.socket:settimeout(0)
+      local total, tries = 0, 0
+      repeat
+        local sent, _, partly = client.socket:send(("x"):rep(65536))
+        sent = sent or partly
+        total = total + sent
+        tries = sent > 0 and 0 or tries + 1
+        if sent == 0 then client.socket:settimeout(0.01) client.socket:receive(1) client.socket:settimeout(0) end
+      until tries == 20 or total > 10000000
+      assert.is_true(total >= 65536 and total <= kernel + 65536, total)
+    end)
+
+    it("has call_timeout anew behind each wait", function()
+      start { "--call-timeout", 0.4 }
+      local client = connect()
+      client:send "busy 8 0.06\n"
+      assert.equal("done\n", client:receive_until "\n")
     end)
 
     it("waits in the functions of a response", function()

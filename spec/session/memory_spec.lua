@@ -19,6 +19,16 @@ describe("session", function()
       assert.equal(0, session:memory())
     end)
 
+    it("is none while a request waits that the script has", function()
+      local session = conversation.lines [[
+        require "parlance".sleep(1000)
+      ]]:open()
+      session:receive(("a"):rep(900))
+      assert.is_true(session:memory() >= 900)
+      session:receive "\n"
+      assert.equal(0, session:memory())
+    end)
+
     it("is what was not sent, with all of a long string, and without one that others send, too", function()
       local script = conversation.lines [[
         KEPT = KEPT or ("k"):rep(100000)
