@@ -89,6 +89,19 @@ static void close_cancelled(lua_State *state, lua_State *coroutine) {
   if (status != LUA_OK) lua_replace(state, -2);
 }
 
+/* A function of a C module has yielded below within(), whose function must not be left. */
+static int end_yielded(lua_State *state, lua_State *coroutine) {
+  int status;
+  within_end_in(gate_of(state)->running, coroutine);
+  if (!reset(state, coroutine, &status))
+    gate_mark(coroutine, GATE_STOPPED);
+  else if (status != LUA_OK)
+    lua_xmove(coroutine, state, 1);
+  else
+    lua_pushliteral(state, "a C module yields within parlance.within");
+  return FAILED;
+}
+
 /* Runs the coroutine with `arguments` values from its top. Returns the number of results, which
  * are then on the top of `state`; FAILED or PASSED_ON, with the error there; or WAITS: a wait is in
  * the coroutine, and `state` must be suspended, too. */
@@ -106,6 +119,8 @@ static int run(lua_State *state, lua_State *coroutine, int arguments) {
     gate_mark(coroutine, GATE_WAITS);
     return WAITS;
   }
+  if (status == LUA_YIELD && within_is_in(gate->running, coroutine))
+    return end_yielded(state, coroutine);
   if (status == LUA_OK || status == LUA_YIELD) return take_results(state, coroutine, results);
   if (watchdog_is_stopping()) gate_mark(coroutine, GATE_STOPPED);
   lua_xmove(coroutine, state, 1);

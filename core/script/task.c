@@ -11,6 +11,7 @@
 #include "script/script_internal.h"
 #include "script/stuck.h"
 #include "script/watchdog.h"
+#include "script/within.h"
 #include "session/steps.h"
 
 /* The most tasks that wait in the pool for the next entry. */
@@ -150,8 +151,10 @@ static enum gate_result fail(struct task *task, int status, bool was_stopped) {
   bool was_lent = gate->memory->uses_server_reserve;
   bool has_no_memory = lacks_memory(task->coroutine, status);
   memory_use_server_reserve(gate->memory, true);
-  if (status == LUA_YIELD)
+  if (status == LUA_YIELD) {
+    within_end_in(task, task->coroutine);
     lua_pushliteral(task->coroutine, "a C module yields outside of a coroutine");
+  }
   gate_keep_error(gate, task->coroutine, 0, was_stopped);
   memory_use_server_reserve(gate->memory, was_lent);
   if (was_stopped) return GATE_OVERRUN;

@@ -193,6 +193,64 @@ describe("parlance.within", function()
     assert.equal("0 1 2 3 coroutine.yield cannot leave parlance.within", lines.noted())
   end)
 
+  describe("around a function of a C module that yields", function()
+    local library <const> = package.searchpath("parlance_spec", package.cpath)
+    local AGAIN <const> = "return listed(parlance.within(1, function() collectgarbage() sleep(0) return 5 end))"
+
+    local function begin()
+      start(("leave = assert(package.loadlib(%q, 'spec_yield'))"):format(library))
+    end
+
+    it("ends the coroutine, with its variables, in an error that says so", function()
+      begin()
+      local said <const> = "a C module yields within parlance.within"
+      send [[
+        local c = coroutine.create(function()
+          parlance.within(1, function()
+            parlance.within(2, function()
+              local x <close> = setmetatable({}, { __close = function() note 'closed' end })
+              leave()
+            end)
+          end)
+        end)
+        return listed(coroutine.resume(c)) .. ', ' .. listed(coroutine.resume(c)) .. ', ' .. coroutine.status(c)]]
+      assert.equal("false " .. said .. ", false cannot resume dead coroutine, dead", answer())
+      assert.equal("0 closed", lines.noted())
+      assert.matches("false .*" .. said, ask [[return listed(pcall(coroutine.wrap(function()
+        parlance.within(1, leave)
+      end)))]])
+      lines.advance(3)
+      assert.equal("true 5", ask(AGAIN))
+    end)
+
+    it("ends what the task does", function()
+      begin()
+      ask [[
+        task = parlance.spawn(function() parlance.within(1, function() parlance.within(2, leave) end) end)]]
+      assert.matches("script_error service=protocol task=spawned detail=\"?a C module yields outside of a coroutine", lines.logged())
+      send "parlance.within(1, leave)"
+      assert.matches("script_error .*detail=a C module yields outside of a coroutine", lines.logged())
+      lines.advance(3)
+      assert.equal("true 5", ask(AGAIN, lines.open()))
+    end)
+
+    it("ends the coroutine when its deadline was over before", function()
+      begin()
+      send [[
+        local c = coroutine.wrap(function()
+          parlance.within(1, function()
+            local x <close> = setmetatable({}, { __close = function() leave() end })
+            sleep(2)
+          end)
+        end)
+        local got = listed(pcall(c))
+        return got .. ' ' .. select('#', sleep(1))]]
+      lines.advance(1)
+      lines.advance(1)
+      assert.matches("^false .* 0$", answer())
+    end)
+  end)
+
   it("ends a read from the client, which loses nothing", function()
     local _, session = start()
     send "local first = listed(parlance.within(1, (...).read, (...), 'l')) return first .. ', ' .. (...):read('l')"
