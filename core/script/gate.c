@@ -44,6 +44,13 @@ static bool find_place(lua_State *state, int level, lua_Debug *place) {
   return false;
 }
 
+void gate_write_place(lua_State *state, int level, char *text) {
+  lua_Debug place;
+  *text = '\0';
+  if (find_place(state, level, &place))
+    snprintf(text, GATE_PLACE_MAX, "%s:%d: ", place.short_src, place.currentline);
+}
+
 void gate_log_place(lua_State *state, struct log_line *line, int level) {
   lua_Debug place;
   char text[LUA_IDSIZE + 128];
@@ -61,13 +68,11 @@ void gate_log_place(lua_State *state, struct log_line *line, int level) {
 /* Keeps the error of a call that the watchdog has just stopped: its place, the reason, and the
  * traceback. Allocates nothing in Lua. */
 static void keep_stop(lua_State *state) {
-  lua_Debug place;
   struct gate *gate = gate_of(state);
   char *text = gate->stopped;
   size_t room = sizeof gate->stopped;
-  int length = 0;
-  if (find_place(state, 0, &place))
-    length = snprintf(text, room, "%s:%d: ", place.short_src, place.currentline);
+  gate_write_place(state, 0, text);
+  int length = (int)strlen(text);
   length += snprintf(text + length, room - (size_t)length,
                      "the call took longer than %g s (--call-timeout) and was stopped\n",
                      (double)gate->call_timeout / 1000);

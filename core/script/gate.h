@@ -15,7 +15,7 @@
 enum gate_result { GATE_OK, GATE_ERROR, GATE_OVERRUN, GATE_NO_MEMORY, GATE_WAITING };
 
 /* The most bytes of an error: it fits into a line of the log together with other fields. */
-enum { GATE_ERROR_MAX = 3072 };
+enum { GATE_ERROR_MAX = 3072, GATE_PLACE_MAX = LUA_IDSIZE + 24 };
 
 /* Marks of a coroutine. A new coroutine has none. */
 enum gate_mark {
@@ -46,14 +46,15 @@ struct gate {
   bool finalizes;               /* A finalizer of the script runs, which may interrupt anything. */
   lua_CFunction handler;        /* The function that calls message handlers of the script. */
   const void *cancelled;        /* The address of the error of a cancel. */
-  int64_t call_timeout;         /* ms; 0: none. */
-  struct log_limit notices;     /* Limits the lines of gate_begin_notice(). */
-  unsigned closing;             /* How many coroutines are being closed, nested. */
-  uintptr_t stack_base;         /* The address of the C stack at the outermost entry. */
-  lua_State *finalizer;         /* The coroutine that finalizers run on, or NULL. */
-  int finalizer_reference;      /* Its reference in the registry. */
-  bool has_finalizers;          /* The script has set a metatable with __gc. */
-  const void *trace_of;         /* The address of the error that `trace` belongs to, or NULL. */
+  char cancelled_at[GATE_PLACE_MAX]; /* The place of the wait that was cancelled last. */
+  int64_t call_timeout;              /* ms; 0: none. */
+  struct log_limit notices;          /* Limits the lines of gate_begin_notice(). */
+  unsigned closing;                  /* How many coroutines are being closed, nested. */
+  uintptr_t stack_base;              /* The address of the C stack at the outermost entry. */
+  lua_State *finalizer;              /* The coroutine that finalizers run on, or NULL. */
+  int finalizer_reference;           /* Its reference in the registry. */
+  bool has_finalizers;               /* The script has set a metatable with __gc. */
+  const void *trace_of;             /* The address of the error that `trace` belongs to, or NULL. */
   char trace[GATE_ERROR_MAX / 2];   /* The traceback that gate_keep_trace() has kept. */
   char error[GATE_ERROR_MAX];       /* The last error, with its traceback. */
   char stopped[GATE_ERROR_MAX];     /* The error of the call that the watchdog stops; "": none. */
@@ -86,6 +87,10 @@ int gate_keep_trace(lua_State *state);
 
 /* Begins a warning about a call that goes on. False: the limit of such lines is reached. */
 bool gate_begin_notice(struct gate *gate, struct log_line *line, const char *event);
+
+/* Writes "FILE:LINE: " of the first Lua function at this level or above into text[GATE_PLACE_MAX];
+ * or "". Allocates nothing in Lua. */
+void gate_write_place(lua_State *state, int level, char *text);
 
 /* Adds the field `place`: the file, line and function of the first Lua function at this level or
  * above. Allocates nothing in Lua. */

@@ -246,8 +246,8 @@ static void forget_other(lua_State *state, const struct generation *generation,
 /* How long one conversation may keep the others waiting, in ms, if it has more and more to do. */
 enum { SHARE_OF_TIME = 20 };
 
-/* A function of the script has raised, was stopped or was cancelled. A cancelled one has left the
- * error behind that the session is to have. */
+/* A function of the script has raised, was stopped or was cancelled. After a cancel the session
+ * knows itself why it was asked for, and the error is not looked at. */
 static void fail_step(lua_State *state, const struct generation *generation,
                       struct session *session, int status) {
   struct gate *gate = &generation->script->gate;
@@ -258,7 +258,7 @@ static void fail_step(lua_State *state, const struct generation *generation,
   client_unmark(session, CLIENT_IS_ASKED);
   gate->running->cancel = CANCEL_NONE;
   if (result == GATE_ERROR && is_cancelled) {
-    session_cancelled(session);
+    session_cancelled(session, gate->cancelled_at);
     return;
   }
   if (result == GATE_OVERRUN) gate_keep_error(gate, state, 0, true);
@@ -360,7 +360,7 @@ static int go_on_after(lua_State *state, int status, lua_KContext step) {
   memory_use_server_reserve(&task->generation->script->memory, true);
   if (task->cancel == CANCEL_RAISED) { /* A C function has caught the error of the cancel. */
     task->cancel = CANCEL_NONE;
-    session_cancelled(task->session);
+    session_cancelled(task->session, task->gate->cancelled_at);
   } else {
     if (session_has_tunnel(task->session)) check_tunnel(state, task->generation, step);
     finish(state, task->generation, task->session, (enum session_step)step);

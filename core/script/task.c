@@ -294,9 +294,10 @@ int task_keep_error(lua_State *state) {
 /* Ends what the task does, or only what it does within a deadline. */
 static int raise_cancel(lua_State *state, struct task *task) {
   task->is_interrupted = false;
-  if (task->cancel == CANCEL_ASKED)
+  if (task->cancel == CANCEL_ASKED) {
     task->cancel = CANCEL_RAISED;
-  else
+    gate_write_place(state, 0, task->gate->cancelled_at);
+  } else
     task->unwinds_to = find_over(task);
   lua_rawgetp(state, LUA_REGISTRYINDEX, task->gate->cancelled);
   return lua_error(state);

@@ -1,5 +1,8 @@
 /* buffer_limit.h: the limit for the memory that all connections together buffer. Private to the
- * server room. */
+ * server room.
+ *
+ * What the streams of scripts buffer does not count: they have limits of their own, and to refuse a
+ * client because another server is slow would free nothing. */
 #ifndef SERVER_BUFFER_LIMIT_H
 #define SERVER_BUFFER_LIMIT_H
 

@@ -1,6 +1,7 @@
 #include "session/steps.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -319,13 +320,14 @@ void session_set_response_timeout(struct session *session, int64_t timeout) {
   session->own_timeout_of = (uint32_t)session->requests;
 }
 
-void session_cancelled(struct session *session) {
+void session_cancelled(struct session *session, const char *place) {
+  char detail[256];
   if (session->state != session->waits_in) { /* Something else has ended it. */
     session->queueing = false;
     return;
   }
-  session_fail(session, REASON_RESPONSE_TIMEOUT,
-               "the response waited for longer than response_timeout");
+  snprintf(detail, sizeof detail, "%sthe response waited for longer than response_timeout", place);
+  session_fail(session, REASON_RESPONSE_TIMEOUT, detail);
 }
 
 void session_answered(struct session *session, bool close) {

@@ -56,8 +56,9 @@ void *session_take_task(struct session *session);
  * It also holds for the functions of the response. 0: there is no limit. */
 void session_set_response_timeout(struct session *session, int64_t timeout);
 
-/* Reports a step that was cancelled (handler->cancel). */
-void session_cancelled(struct session *session);
+/* Reports a step that was cancelled (handler->cancel). `place`: where it waited, such as
+ * "chat.lua:12: ", for the log and SESSION_ERROR; or "". */
+void session_cancelled(struct session *session, const char *place);
 
 /* The handler has used its share of time: session_next() is SESSION_WAIT until the owner calls
  * session_resume(). */

@@ -201,6 +201,22 @@ describe("a script that waits", function()
       assert.truthy(logged():find("warn response_timeout service=protocol", 1, true))
     end)
 
+    it("with the place of the wait in the log and for handle_error, also within coroutines", function()
+      start "Lines.response_timeout = 2 function Lines:handle_error(_, detail) note(detail) end"
+      local said <const> = "request:3: the response waited for longer than response_timeout"
+      for _, code in ipairs {
+        "local f = load('\\n\\n sleep(10)', '=request') f()",
+        "local f = load('\\n\\n sleep(10)', '=request') coroutine.wrap(function() pcall(f) end)()",
+        "local f = load('\\n\\n sleep(10)', '=request') return function() f() end",
+      } do
+        local client = script:open()
+        send(code, client)
+        script:advance(2)
+        assert.truthy(logged():find(("detail=%q"):format(said), 1, true))
+      end
+      assert.equal(("2 %s, 4 %s"):format(said, said), noted())
+    end)
+
     it("after the time that was set for this request", function()
       start "Lines.response_timeout = 2"
       ask "(...):set_response_timeout(5) sleep(4.5) return 'late'"
