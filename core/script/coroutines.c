@@ -92,7 +92,7 @@ static void close_cancelled(lua_State *state, lua_State *coroutine) {
 /* A function of a C module has yielded below within(), whose function must not be left. */
 static int end_yielded(lua_State *state, lua_State *coroutine) {
   int status;
-  within_end_in(gate_of(state)->running, coroutine);
+  task_end_withins(gate_of(state)->running, coroutine);
   if (!reset(state, coroutine, &status))
     gate_mark(coroutine, GATE_STOPPED);
   else if (status != LUA_OK)

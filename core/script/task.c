@@ -11,7 +11,6 @@
 #include "script/script_internal.h"
 #include "script/stuck.h"
 #include "script/watchdog.h"
-#include "script/within.h"
 #include "session/steps.h"
 
 /* The most tasks that wait in the pool for the next entry. */
@@ -152,7 +151,7 @@ static enum gate_result fail(struct task *task, int status, bool was_stopped) {
   bool has_no_memory = lacks_memory(task->coroutine, status);
   memory_use_server_reserve(gate->memory, true);
   if (status == LUA_YIELD) {
-    within_end_in(task, task->coroutine);
+    task_end_withins(task, task->coroutine);
     lua_pushliteral(task->coroutine, "a C module yields outside of a coroutine");
   }
   gate_keep_error(gate, task->coroutine, 0, was_stopped);
@@ -258,6 +257,13 @@ void task_end_within(struct within *within) {
   struct task *task = within->task;
   timer_cancel(&task->generation->script->world->timers, &within->timer);
   task->within = within->outer;
+}
+
+void task_end_withins(struct task *task, const lua_State *coroutine) {
+  while (task->within && task->within->coroutine == coroutine) {
+    if (task->unwinds_to == task->within) task->unwinds_to = NULL;
+    task_end_within(task->within);
+  }
 }
 
 bool task_is_stopped(const struct gate *gate) {

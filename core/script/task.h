@@ -136,6 +136,10 @@ int task_push_failure(lua_State *state, const char *code);
 /* Removes a deadline, which is the innermost one of its task. */
 void task_end_within(struct within *within);
 
+/* Removes the deadlines of the functions in this coroutine of the task, which is given up. They are
+ * the innermost ones. */
+void task_end_withins(struct task *task, const lua_State *coroutine);
+
 /* A deadline of the task is over: ends the wait that it is in. */
 void task_interrupt(struct task *task);
 

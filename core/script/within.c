@@ -11,13 +11,6 @@ bool within_is_in(const struct task *task, const lua_State *coroutine) {
   return one;
 }
 
-void within_end_in(struct task *task, const lua_State *coroutine) {
-  while (task->within && task->within->coroutine == coroutine) {
-    if (task->unwinds_to == task->within) task->unwinds_to = NULL;
-    task_end_within(task->within);
-  }
-}
-
 static void expire(struct timer *timer) {
   struct within *within = (struct within *)((char *)timer - offsetof(struct within, timer));
   within->is_over = true;

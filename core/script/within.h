@@ -13,10 +13,6 @@ struct task;
 /* Whether a function that has a deadline runs in this coroutine: it must not yield. */
 bool within_is_in(const struct task *task, const lua_State *coroutine);
 
-/* Removes the deadlines of all functions that run in this coroutine, which is about to be given up.
- * No coroutine that has deadlines may have been resumed from it. */
-void within_end_in(struct task *task, const lua_State *coroutine);
-
 /* Sets the field `within` of the table on the top. May raise. */
 void within_install(lua_State *state);
 

@@ -60,8 +60,10 @@ server.for_each_poller(function(poller)
 
       it("gives nil and the reason where nobody listens", function()
         local client = start()
-        assert.equal('nil "connection refused" "refused"',
-          ask(client, ("return show(net.connect(%q))"):format(upstream.refusing())))
+        local address, bound = upstream.refusing()
+        local code <const> = ("return show(net.connect(%q))"):format(address)
+        assert.equal('nil "connection refused" "refused"', ask(client, code))
+        bound:close()
         assert.equal('nil "No such file or directory" "refused"', ask(client, "return show(net.connect('unix:/none'))"))
       end)
 

@@ -1,6 +1,7 @@
 -- What make_response returns, and what it must not.
 local conversation = require "support.conversation"
 local rooms = require "parlance_spec"
+local server = require "support.server"
 
 local function say(body, step)
   local session <close> = conversation.lines(body):open()
@@ -261,9 +262,13 @@ describe("response", function()
     it("that is none on the disk is read piece by piece", function()
       local comm <close> = assert(io.open "/proc/self/comm")
       assert.equal("<" .. comm:read "a" .. ">", say [[ return { "<", io.open "/proc/self/comm", ">" } ]])
+      local count <const> = rooms.process.descriptors
+      local before <const> = count()
       assert.equal(("0123456789"):rep(1000), say([[
         self.blocksize = 7
         return { io.popen "for i in $(seq 1000); do printf 0123456789; done" } ]], 333))
+      -- A thread closes the pipe.
+      server.wait_until("the end of the program", function() return count() == before end)
     end)
 
     it("that cannot be read is an error of the file, which is named", function()

@@ -33,11 +33,12 @@ function upstream.listen(path, backlog)
   return setmetatable({ listener = listener, address = address, path = path, accepted = {} }, Upstream)
 end
 
---- A port that nobody listens on.
+--- A port that nobody listens on, and that nobody else gets while the socket is there. Returns its address and the
+--- socket.
 function upstream.refusing()
-  local closed = upstream.listen()
-  closed:close()
-  return closed.address
+  local bound = socket.tcp4()
+  assert(bound:bind("127.0.0.1", 0))
+  return "127.0.0.1:" .. select(2, bound:getsockname()), bound
 end
 
 --- Accepts a connection: a socket of LuaSocket, which raises where there is nothing in time.
