@@ -25,8 +25,10 @@ local FLOORS <const> = {
 
 -- The headers that other rooms may include; a room that is not here shows all of them.
 local DOORS <const> = {
-  framing = { "framing.h", "http.h", "resp.h", "resp_reply.h" },
-  session = { "handler.h", "push.h", "reason.h", "session.h", "session_list.h", "steps.h", "tunnel.h" },
+  framing = { "framing.h", "http.h", "http_body.h", "resp.h", "resp_reply.h" },
+  session = {
+    "body.h", "handler.h", "push.h", "reason.h", "session.h", "session_list.h", "steps.h", "tunnel.h",
+  },
   script = { "script.h" },
   modules = { "modules.h" },
   reload = { "reload.h", "searcher.h" },
@@ -43,7 +45,7 @@ local DOORS <const> = {
 -- What the two rooms that are built into a Lua state may include of script/ besides.
 local INNER_DOORS <const> = {
   modules = {
-    "client.h", "file_value.h", "finalizers.h", "framing_value.h", "kept.h", "replaced.h", "script_internal.h",
+    "body.h", "client.h", "file_value.h", "finalizers.h", "framing_value.h", "kept.h", "replaced.h", "script_internal.h",
     "stream_value.h", "subprocess.h", "task.h",
   },
   reload = {

@@ -30,6 +30,7 @@ enum framing_kind {
 
 enum framing_verdict {
   FRAMING_COMPLETE,  /* The bytes begin with a whole request. */
+  FRAMING_HEAD,      /* HTTP with stream_body: the bytes begin with a head whose body follows. */
   FRAMING_PARTIAL,   /* The bytes are the beginning of a request. */
   FRAMING_MALFORMED, /* No further bytes can make a request of them. */
   FRAMING_TOO_LARGE  /* The request is over a limit. */
@@ -71,6 +72,7 @@ struct framing {
       size_t max_head;             /* Bytes of a head: 1 to FRAMING_HEAD_MAX. */
       size_t max_headers;          /* How many header fields, and how many trailer fields. */
       enum http_answered answered; /* HTTP_RESPONSE. */
+      bool stream_body;            /* HTTP: a request is its head: see http_body.h. */
     } http;                        /* HTTP and HTTP_RESPONSE. */
     struct {
       /* 1 to RESP_ARGUMENTS_MAX. RESP_REPLY: of all values of a reply, arrays included. */
@@ -85,19 +87,23 @@ struct framing {
  * when a framing of the kind RESP answers MALFORMED. */
 struct framing_answer {
   enum framing_verdict verdict;
-  size_t length; /* COMPLETE: bytes of the frame. PARTIAL: call again with so many. */
+  /* COMPLETE: bytes of the frame. HEAD: bytes of the head. PARTIAL: call again with so many. */
+  size_t length;
   /* COMPLETE: the part of the frame that the request is made from, within the bytes that were
    * given. HTTP and HTTP_RESPONSE: the body alone, behind the head. RESP and RESP_REPLY: the whole
-   * frame. */
+   * frame. HEAD: nothing, behind the head. */
   struct span payload;
-  size_t declared;     /* TOO_LARGE: the payload's length if the frame declares it. */
+  /* TOO_LARGE: the payload's length if the frame declares it. HEAD: that of a body that is not
+   * chunked. */
+  size_t declared;
   const char *why;     /* MALFORMED, TOO_LARGE: a static text, which framing_explain() completes. */
   const char *interim; /* PARTIAL, HTTP: a static text that the peer waits for, or NULL. */
   bool until_end;      /* PARTIAL, HTTP_RESPONSE: the frame ends where the bytes of the peer end. */
-  struct {
-    uint32_t method; /* COMPLETE, HTTP: the length of the method. */
-    uint32_t target; /* COMPLETE, HTTP: the length of the target. */
-    /* COMPLETE, HTTP and HTTP_RESPONSE: the payload is a chunked body, still in its chunks. */
+  struct {             /* Of HEAD as of COMPLETE. */
+    uint32_t method;   /* COMPLETE, HTTP: the length of the method. */
+    uint32_t target;   /* COMPLETE, HTTP: the length of the target. */
+    /* COMPLETE, HTTP and HTTP_RESPONSE: the payload is a chunked body, still in its chunks. HEAD:
+     * the body is chunked. */
     bool is_chunked;
     /* COMPLETE, HTTP and HTTP_RESPONSE: the sender wants to go on after the response. */
     bool keeps_alive;
@@ -129,6 +135,11 @@ struct framing_progress {
     uint32_t line;         /* RESP_REPLY: so many bytes behind `seen` hold no end of a line. */
   };
 };
+
+/* Whether a request is only its head: it may be answered FRAMING_HEAD. */
+static inline bool framing_streams_body(const struct framing *framing) {
+  return framing->kind == FRAMING_HTTP && framing->option.http.stream_body;
+}
 
 /* Looks for one frame at the front of bytes[0..length), and fills in *answer. The answer does not
  * depend on how the bytes were cut into calls. Reads nothing outside of the bytes, which may be

@@ -78,31 +78,63 @@ static void answer_head_alone(const struct http_head *head, size_t needed,
   if (head->expects && head->minor > 0) answer->interim = "HTTP/1.1 100 Continue\r\n\r\n";
 }
 
-/* The head is whole, and each line of it is sound by itself. */
+static bool is_body_too_large(const struct framing *framing, const struct http_head *head) {
+  return head->body > framing->max || head->body > FRAME_MAX - head->length;
+}
+
+/* The body is left to http_body.c. */
+static void answer_head(const struct framing *framing, const char *bytes,
+                        const struct http_head *head, struct framing_answer *answer) {
+  if (!head->is_chunked && is_body_too_large(framing, head)) {
+    answer_too_large(answer, "413 the body is larger than allowed");
+    return;
+  }
+  answer_complete(answer, bytes + head->length, 0, head->length);
+  answer->verdict = FRAMING_HEAD;
+  answer->declared = head->is_chunked ? 0 : (size_t)head->body;
+  describe_request(head, answer);
+  answer->http.is_chunked = head->is_chunked;
+}
+
+/* The head is whole and sound, and says that there is a body. */
 static void decode_body(const struct framing *framing, const char *bytes, size_t length,
                         const struct http_head *head, struct framing_progress *progress,
                         struct framing_answer *answer) {
-  const char *why = judge_head(head);
-  progress->stage = HTTP_BODY;
-  if (head->count > framing->option.http.max_headers) {
-    answer_too_large(answer, "431 more header fields than allowed");
-  } else if (why != NULL) {
-    answer_malformed(answer, why);
+  if (framing->option.http.stream_body) {
+    answer_head(framing, bytes, head, answer);
   } else if (head->is_chunked && length > head->length) {
     progress->stage = HTTP_CHUNKS;
     progress->seen = head->length;
     decode_chunks(framing, bytes, length, progress, answer);
   } else if (head->is_chunked) {
     answer_head_alone(head, length + 1, progress, answer);
-  } else if (head->body > framing->max || head->body > FRAME_MAX - head->length) {
+  } else if (is_body_too_large(framing, head)) {
     answer_too_large(answer, "413 the body is larger than allowed");
-  } else if (length == head->length && head->body > 0) {
+  } else if (length == head->length) {
     answer_head_alone(head, length + (size_t)head->body, progress, answer);
   } else if (length - head->length < head->body) {
     answer_partial(answer, progress, head->length + (size_t)head->body, head->length);
   } else {
     answer_complete(answer, bytes + head->length, (size_t)head->body,
                     head->length + (size_t)head->body);
+    describe_request(head, answer);
+  }
+}
+
+/* The head is whole, and each line of it is sound by itself. Most requests have no body. */
+static void decode_behind_head(const struct framing *framing, const char *bytes, size_t length,
+                               const struct http_head *head, struct framing_progress *progress,
+                               struct framing_answer *answer) {
+  const char *why = judge_head(head);
+  progress->stage = HTTP_BODY;
+  if (head->count > framing->option.http.max_headers) {
+    answer_too_large(answer, "431 more header fields than allowed");
+  } else if (why != NULL) {
+    answer_malformed(answer, why);
+  } else if (head->is_chunked || head->body > 0) {
+    decode_body(framing, bytes, length, head, progress, answer);
+  } else {
+    answer_complete(answer, bytes + head->length, 0, head->length);
     describe_request(head, answer);
   }
 }
@@ -122,7 +154,7 @@ void http_decode(const struct framing *framing, const char *bytes, size_t length
   size_t max_head = framing->option.http.max_head;
   size_t window = length < max_head ? length : max_head;
   switch (http_head_read_on(FRAMING_HTTP, bytes, window, progress, &head, &why)) {
-  case READING_DONE: decode_body(framing, bytes, length, &head, progress, answer); break;
+  case READING_DONE: decode_behind_head(framing, bytes, length, &head, progress, answer); break;
   case READING_BAD: answer_malformed(answer, why); break;
   case READING_SHORT: answer_unfinished_head(bytes, length, max_head, progress, answer); break;
   }

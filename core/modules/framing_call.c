@@ -92,6 +92,7 @@ static int return_answer(lua_State *L, const struct framing *framing, struct ses
                          const struct framing_answer *answer) {
   char why[FRAMING_WHY_MAX];
   switch (answer->verdict) {
+  case FRAMING_HEAD: /* Not reached: such a framing cannot be called. */
   case FRAMING_COMPLETE:
     ((const struct framing_value *)lua_touserdata(L, 1))->push_request(L, 1, framing, answer);
     lua_setfield(L, 2, "request");

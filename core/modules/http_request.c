@@ -5,10 +5,11 @@
 #include <string.h>
 
 #include "framing/http.h"
+#include "script/body.h"
 
 /* The keys of a request for its field lines and for the host in its target, until `headers` is made
- * of them; and the key of the requests' metatable in the registry. */
-static const char lines_key, host_key, metatable_key;
+ * of them; and the keys of the requests' metatables in the registry. */
+static const char lines_key, host_key, metatable_key, streamed_key;
 
 /* The user values of a framing: the values that all its requests share. */
 enum { METATABLE = 1, TARGET_NAME };
@@ -160,6 +161,32 @@ static int pairs_of_request(lua_State *L) {
   return 2;
 }
 
+/* Pushes the body of the request at index 1, whose framing streams it. A request without a body has
+ * none before it is read. */
+static void push_stream(lua_State *L) {
+  lua_pushstring(L, field_names[BODY]);
+  if (lua_rawget(L, 1) != LUA_TNIL) return;
+  body_push(L, NULL);
+  lua_pushstring(L, field_names[BODY]);
+  lua_pushvalue(L, -2);
+  lua_rawset(L, 1);
+}
+
+/* The same as index_request() and pairs_of_request(), where the body is a stream. */
+static int index_streamed(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  bool is_body = lua_type(L, 2) == LUA_TSTRING && strcmp(lua_tostring(L, 2), "body") == 0;
+  if (!is_body) return index_request(L);
+  push_stream(L);
+  return 1;
+}
+
+static int pairs_of_streamed(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  push_stream(L);
+  return pairs_of_request(L);
+}
+
 static void push_fields(lua_State *L) {
   lua_createtable(L, 0, END - 1);
   for (int field = 1; field < END; field++) {
@@ -177,16 +204,22 @@ static void push_common_names(lua_State *L) {
   }
 }
 
-void http_request_open(lua_State *L) {
+static void make_metatable(lua_State *L, const char *key, lua_CFunction index,
+                           lua_CFunction pairs) {
   lua_createtable(L, 0, 3);
   push_fields(L);
-  lua_pushcclosure(L, index_request, 1);
+  lua_pushcclosure(L, index, 1);
   lua_setfield(L, -2, "__index");
-  lua_pushcfunction(L, pairs_of_request);
+  lua_pushcfunction(L, pairs);
   lua_setfield(L, -2, "__pairs");
   push_common_names(L);
   lua_setfield(L, -2, "common_names");
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &metatable_key);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, key);
+}
+
+void http_request_open(lua_State *L) {
+  make_metatable(L, &metatable_key, index_request, pairs_of_request);
+  make_metatable(L, &streamed_key, index_streamed, pairs_of_streamed);
 }
 
 void http_request_push_metatable(lua_State *L) {
@@ -242,9 +275,9 @@ static void set_uncommon(lua_State *L, const struct framing_answer *answer,
   }
 }
 
-void http_request_prepare(lua_State *L, int index) {
+void http_request_prepare(lua_State *L, int index, bool is_streamed) {
   index = lua_absindex(L, index);
-  http_request_push_metatable(L);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, is_streamed ? &streamed_key : &metatable_key);
   lua_setiuservalue(L, index, METATABLE);
   lua_pushliteral(L, "target");
   lua_setiuservalue(L, index, TARGET_NAME);
@@ -266,4 +299,12 @@ void http_request_push(lua_State *L, int index, const struct framing_answer *ans
   lua_rawsetp(L, -2, &lines_key);
   lua_getiuservalue(L, index, METATABLE);
   lua_setmetatable(L, -2);
+}
+
+void http_request_push_streamed(lua_State *L, int index, const struct framing_answer *answer,
+                                struct session *session) {
+  http_request_push(L, index, answer);
+  if (!session || answer->verdict != FRAMING_HEAD) return;
+  body_push(L, session);
+  set_field(L, BODY);
 }

@@ -8,8 +8,11 @@
 #define MODULES_HTTP_REQUEST_H
 
 #include <lua.h>
+#include <stdbool.h>
 
 #include "framing/framing.h"
+
+struct session;
 
 /* Prepares the state; may be called again. May raise (memory). */
 void http_request_open(lua_State *L);
@@ -26,11 +29,17 @@ void http_body_push(lua_State *L, const struct framing_answer *answer);
 /* How many user values the userdata of an HTTP framing has. They hold what all requests share. */
 enum { HTTP_REQUEST_VALUES = 2 };
 
-/* Sets the user values of the framing's userdata at `index`, once. May raise (memory). */
-void http_request_prepare(lua_State *L, int index);
+/* Sets the user values of the framing's userdata at `index`, once. `is_streamed`: the body of each
+ * request is a stream. May raise (memory). */
+void http_request_prepare(lua_State *L, int index, bool is_streamed);
 
-/* Pushes the request of a COMPLETE answer, whose bytes must still be in the input. The
- * framing's userdata stands at `index`, which is absolute. May raise (memory). */
+/* Pushes the request of an answer that is COMPLETE or HEAD, whose bytes must still be in the input.
+ * The framing's userdata stands at `index`, which is absolute. May raise (memory). */
 void http_request_push(lua_State *L, int index, const struct framing_answer *answer);
+
+/* The same of a framing with stream_body, for the session that is at the step SESSION_ANSWER; NULL:
+ * only the head is there, and the body has ended. */
+void http_request_push_streamed(lua_State *L, int index, const struct framing_answer *answer,
+                                struct session *session);
 
 #endif

@@ -13,6 +13,7 @@
 #include "modules/reply_value.h"
 #include "modules/resp_request.h"
 #include "script/framing_value.h"
+#include "script/task.h"
 
 /* The largest offset of a length field. offset + width cannot overflow. */
 enum { OFFSET_MAX = INT_MAX };
@@ -24,8 +25,8 @@ static const char *const type_name = "parlance.framing";
 static const char *const plain_options[] = {"max", NULL};
 static const char *const delimited_options[] = {"delimiter", "max", NULL};
 static const char *const fixed_options[] = {"size", NULL};
-static const char *const http_options[] = {"max",    "max_head",  "max_headers",
-                                           "method", "responses", NULL};
+static const char *const http_options[] = {"max",       "max_head",    "max_headers", "method",
+                                           "responses", "stream_body", NULL};
 static const char *const prefixed_options[] = {"adjust", "format", "max", "offset", "strip", NULL};
 static const char *const resp_options[] = {"max", "max_arguments", "replies", "reuse", NULL};
 
@@ -108,12 +109,13 @@ static size_t read_max(lua_State *L, enum framing_kind kind) {
   return read_size(L, kind, "max", 0, PTRDIFF_MAX, SIZE_MAX);
 }
 
-/* Declares five functions, which stand below. */
-static framing_push_request push_resp, push_http, push_reply, push_response, push_payload;
+/* Declares six functions, which stand below. */
+static framing_push_request push_resp, push_http, push_streamed, push_reply, push_response,
+    push_payload;
 
-static framing_push_request *find_push(enum framing_kind kind) {
-  switch (kind) {
-  case FRAMING_HTTP: return push_http;
+static framing_push_request *find_push(const struct framing *framing) {
+  switch (framing->kind) {
+  case FRAMING_HTTP: return framing->option.http.stream_body ? push_streamed : push_http;
   case FRAMING_RESP: return push_resp;
   case FRAMING_HTTP_RESPONSE: return push_response;
   case FRAMING_RESP_REPLY: return push_reply;
@@ -125,8 +127,8 @@ static int push_framing(lua_State *L, const struct framing *framing) {
   bool is_http = framing->kind == FRAMING_HTTP;
   struct framing_value *value = framing_value_push(L, is_http ? HTTP_REQUEST_VALUES : 0);
   value->framing = *framing;
-  value->push_request = find_push(framing->kind);
-  if (is_http) http_request_prepare(L, -1);
+  value->push_request = find_push(framing);
+  if (is_http) http_request_prepare(L, -1, framing->option.http.stream_body);
   return 1;
 }
 
@@ -273,6 +275,10 @@ static int create_http(lua_State *L) {
       read_size(L, kind, "max_headers", 0, INT_MAX, DEFAULT_MAX_HEADERS);
   if (read_flag(L, kind, "responses")) framing.kind = FRAMING_HTTP_RESPONSE;
   framing.option.http.answered = read_method(L, &framing);
+  framing.option.http.stream_body = read_flag(L, kind, "stream_body");
+  if (framing.option.http.stream_body && framing.kind == FRAMING_HTTP_RESPONSE)
+    return luaL_error(
+        L, "framing.http: stream_body is for requests: it cannot stand with responses = true");
   return push_framing(L, &framing);
 }
 
@@ -310,6 +316,12 @@ static void push_http(lua_State *L, int index, const struct framing *framing,
   http_request_push(L, index, answer);
 }
 
+static void push_streamed(lua_State *L, int index, const struct framing *framing,
+                          const struct framing_answer *answer) {
+  (void)framing;
+  http_request_push_streamed(L, index, answer, gate_of(L)->running->session);
+}
+
 static void push_reply(lua_State *L, int index, const struct framing *framing,
                        const struct framing_answer *answer) {
   (void)index;
@@ -331,7 +343,13 @@ static void push_payload(lua_State *L, int index, const struct framing *framing,
   lua_pushlstring(L, answer->payload.data, answer->payload.length);
 }
 
-static int call(lua_State *L) { return framing_call(L, check_framing(L)); }
+static int call(lua_State *L) {
+  const struct framing_value *value = check_framing(L);
+  if (framing_streams_body(&value->framing))
+    return luaL_error(L, "framing.http with stream_body cannot be called: it must be the "
+                         "request_complete of the protocol");
+  return framing_call(L, value);
+}
 
 /* Pushes the bytes as a Lua literal, for __tostring. */
 static const char *push_quoted(lua_State *L, const char *bytes, size_t length) {
@@ -356,7 +374,8 @@ static const char *describe_responses(const struct framing *framing) {
                                       [HTTP_TO_HEAD] = ", responses = true, method = \"HEAD\"",
                                       [HTTP_TO_CONNECT] =
                                           ", responses = true, method = \"CONNECT\""};
-  return framing->kind == FRAMING_HTTP_RESPONSE ? texts[framing->option.http.answered] : "";
+  if (framing->kind == FRAMING_HTTP_RESPONSE) return texts[framing->option.http.answered];
+  return framing->option.http.stream_body ? ", stream_body = true" : "";
 }
 
 /* The same of framing.resp. */

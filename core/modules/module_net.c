@@ -21,14 +21,9 @@ static int push_failure(lua_State *state, const char *why, const char *code) {
   return 3;
 }
 
-static struct script *script_of(lua_State *state) {
-  struct gate *gate = gate_of(state);
-  return (struct script *)((char *)gate - offsetof(struct script, gate));
-}
-
 /* What is simulated must do no harm. */
 static struct network *check_network(lua_State *state, const char *verb, const char *place) {
-  struct network *network = script_of(state)->world->network;
+  struct network *network = script_of_state(state)->world->network;
   if (!network) luaL_error(state, "a simulated script would %s %s", verb, place);
   return network;
 }
@@ -112,7 +107,7 @@ static int net_connect(lua_State *state) {
   const char *address = luaL_checkstring(state, ADDRESS), *why;
   lua_settop(state, OPTIONS);
   struct options options = take_options(state);
-  struct stream *stream = stream_value_push(state, script_of(state), address);
+  struct stream *stream = stream_value_push(state, script_of_state(state), address);
   struct task *task = task_begin_wait(state, "net.connect");
   if (!task) return 3;
   struct network *network = check_network(state, "connect to", address);

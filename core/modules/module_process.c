@@ -26,11 +26,6 @@ struct request {
   lua_Integer environment_count;
 };
 
-static struct script *script_of(lua_State *state) {
-  struct gate *gate = gate_of(state);
-  return (struct script *)((char *)gate - offsetof(struct script, gate));
-}
-
 /* ---- what is asked for --------------------------------------------------------------------- */
 
 /* Appends the text on the top to the list of words, and pops it. */
@@ -248,7 +243,7 @@ static void take_name(lua_State *state, struct subprocess *child) {
 /* process.spawn(argv, options). The value and all else that takes memory is there before anything
  * is begun. */
 static int process_spawn(lua_State *state) {
-  struct script *script = script_of(state);
+  struct script *script = script_of_state(state);
   struct request request = {.plan = {.cpu = PROCESS_NO_LIMIT,
                                      .memory = PROCESS_NO_LIMIT,
                                      .files = PROCESS_NO_LIMIT,

@@ -43,6 +43,8 @@ void reading_take(lua_State *state, int index, struct reading *reading) {
   } else if (type == LUA_TSTRING)
     take_name(state, index, reading);
   else if ((framing = framing_value_test(state, index))) {
+    luaL_argcheck(state, !framing_streams_body(&framing->framing), index,
+                  "framing.http with stream_body can only be the request_complete of a protocol");
     reading->kind = READING_FRAMING;
     reading->framing = framing->framing;
   } else
@@ -135,6 +137,7 @@ static enum reading_result look_for_frame(struct reading *reading, struct span i
                                                   &progress, &answer->framed);
   switch (answer->framed.verdict) {
   case FRAMING_COMPLETE: return found(answer, answer->framed.payload, answer->framed.length);
+  case FRAMING_HEAD: /* Not reached: reading_take() refuses such a framing. */
   case FRAMING_PARTIAL: break;
   case FRAMING_MALFORMED: return failed(answer, "malformed", NULL);
   case FRAMING_TOO_LARGE: return too_large(answer, NULL);

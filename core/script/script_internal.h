@@ -3,6 +3,8 @@
 #ifndef SCRIPT_SCRIPT_INTERNAL_H
 #define SCRIPT_SCRIPT_INTERNAL_H
 
+#include <stddef.h>
+
 #include "base/log.h"
 #include "base/world.h"
 #include "script/gate.h"
@@ -68,6 +70,11 @@ void script_rest_collector(struct script *script);
 
 /* The time of the script, in ms: the world's, or that of its simulation. */
 int64_t script_now(const struct script *script);
+
+/* The script of a state. */
+static inline struct script *script_of_state(lua_State *state) {
+  return (struct script *)((char *)gate_of(state) - offsetof(struct script, gate));
+}
 
 /* The version whose code runs. NULL: a finalizer, while the state is closed. */
 static inline const struct generation *script_running(const struct script *script) {

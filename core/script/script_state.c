@@ -110,7 +110,7 @@ static int prepare(lua_State *state) {
   lock_install(state, script);
   queue_install(state);
   connections_install(state, script);
-  topic_install(state, script);
+  topic_install(state);
   push_install(state, script);
   talk_install(state);
   tunnel_install(state);

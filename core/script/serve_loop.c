@@ -17,6 +17,7 @@
 #include "script/tunnel.h"
 #include "script/verdict.h"
 #include "script/watchdog.h"
+#include "session/body.h"
 #include "session/session.h"
 #include "session/tunnel.h"
 
@@ -264,6 +265,7 @@ static void fail_step(lua_State *state, const struct generation *generation,
   if (result == GATE_OVERRUN) gate_keep_error(gate, state, 0, true);
   if (result == GATE_NO_MEMORY) snprintf(gate->error, sizeof gate->error, "not enough memory");
   gate->running->was_stopped = false;
+  if (result == GATE_ERROR && session_fail_body(session)) return;
   session_fail(session, task_reason_of(result), gate->error);
 }
 

@@ -134,13 +134,37 @@ static void receive(struct stream *stream) {
   note_end(stream, status);
 }
 
+bool stream_receive_now(struct stream *stream) {
+  if (!stream->is_body || !stream->channel || stream->end != READING_OPEN) return false;
+  size_t before = buffer_bytes(stream->input).length;
+  receive(stream);
+  return stream->end != READING_OPEN || buffer_bytes(stream->input).length > before;
+}
+
 /* ---- turns --------------------------------------------------------------------------------- */
 
-static unsigned interest_of(const struct stream *stream) {
-  bool reads = stream->end == READING_OPEN;
-  if (!stream->is_closed && !stream->reader && buffer_bytes(stream->input).length >= READ_AHEAD)
-    reads = false;
+static bool can_go_on(struct stream *stream) {
+  struct reading_answer answer;
+  if (stream->is_closed) return true;
+  return reading_look(&stream->reading, buffer_bytes(stream->input), stream->end, &answer) !=
+         READING_PARTIAL;
+}
+
+/* A body takes nothing that its reader does not need, so that it does not depend on how bytes come
+ * whether the reader has seen the end. */
+static bool reads_ahead(struct stream *stream) {
+  if (stream->is_body) return stream->reader && !can_go_on(stream);
+  return stream->is_closed || stream->reader || buffer_bytes(stream->input).length < READ_AHEAD;
+}
+
+static unsigned interest_of(struct stream *stream) {
+  bool reads = stream->end == READING_OPEN && reads_ahead(stream);
   return (reads ? CHANNEL_READ : 0U) | (stream->output ? CHANNEL_WRITE : 0U);
+}
+
+static void watch(struct stream *stream) {
+  stream->interest = interest_of(stream) & 3;
+  stream->channel->class->watch(stream->channel, stream->interest);
 }
 
 /* What a closed stream has written goes out first. Then it is told to the peer that this is the
@@ -162,15 +186,7 @@ static void use_channel(struct stream *stream) {
     stream->is_shut = true;
     stream->channel->class->shutdown(stream->channel);
   }
-  stream->interest = interest_of(stream) & 3;
-  stream->channel->class->watch(stream->channel, stream->interest);
-}
-
-static bool can_go_on(struct stream *stream) {
-  struct reading_answer answer;
-  if (stream->is_closed) return true;
-  return reading_look(&stream->reading, buffer_bytes(stream->input), stream->end, &answer) !=
-         READING_PARTIAL;
+  watch(stream);
 }
 
 static bool has_room(const struct stream *stream) {
@@ -191,7 +207,9 @@ static void take_turn(struct ready *turn) { settle(of_turn(turn)); }
 
 static void on_ready(struct channel_user *user, unsigned events) {
   struct stream *stream = of_user(user);
-  if (events & CHANNEL_READ) {
+  if (stream->is_body) {
+    while (reads_ahead(stream) && stream_receive_now(stream)) continue;
+  } else if (events & CHANNEL_READ) {
     if (stream->is_closed)
       discard(stream);
     else
@@ -209,6 +227,19 @@ static void give_up(struct timer *timer) {
 /* ---- what is noted ------------------------------------------------------------------------- */
 
 void stream_note(struct stream *stream) { ready_add(&stream->script->world->ready, &stream->turn); }
+
+void stream_await(struct stream *stream, struct task *reader) {
+  stream->reader = reader;
+  if (stream->is_body)
+    watch(stream);
+  else if (!(stream->interest & CHANNEL_READ))
+    stream_note(stream);
+}
+
+void stream_end_wait(struct stream *stream) {
+  stream->reader = NULL;
+  if (stream->is_body && stream->channel) watch(stream);
+}
 
 static void note_close(struct stream *stream) {
   stream->is_closed = true;

@@ -72,8 +72,11 @@ struct stream {
   bool is_drained : 1; /* The last read took all that had come. */
   bool is_cut : 1;     /* A read or a write was cut short. */
   bool is_reused : 1;  /* It has a channel that was used before. */
-  char why[80];        /* With `error`. */
-  char address[];      /* As the script has written it. */
+  bool is_body : 1;    /* See body.h: it is read only while a reader needs more than it has. */
+  const char *fault;   /* The code of a broken body, a static text; NULL: "reset". */
+  const char *fault_why;
+  char why[80];   /* With `error`. */
+  char address[]; /* As the script has written it. */
 };
 
 enum { STREAM_NO_TIMEOUT_SET = -1 };
@@ -99,6 +102,14 @@ void stream_linger(struct stream *stream);
 
 /* Ends it at once. */
 void stream_drop(struct stream *stream);
+
+/* A body has bytes in memory, which are received at once. True: it has received some, or the end.
+ * Streams of other channels receive in a turn of the loop, and this does nothing. */
+bool stream_receive_now(struct stream *stream);
+
+/* The reader waits for bytes, or waits no more. */
+void stream_await(struct stream *stream, struct task *reader);
+void stream_end_wait(struct stream *stream);
 
 /* Sends as much as it can now. */
 void stream_flush(struct stream *stream);

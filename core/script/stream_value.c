@@ -44,6 +44,13 @@ struct stream *stream_value_check(lua_State *state, int index) {
   return stream;
 }
 
+struct stream *stream_value_check_whole(lua_State *state, int index, const char *name) {
+  struct stream *stream = stream_value_check(state, index);
+  if (stream->is_body)
+    luaL_error(state, "the body of a request can only be read: it has no %s", name);
+  return stream;
+}
+
 /* ---- waiting ------------------------------------------------------------------------------- */
 
 /* When a wait that begins now is to end. */
@@ -72,7 +79,7 @@ static int read_on(lua_State *state, struct stream *stream, struct task *task);
 
 static void undo_read(struct task *task) {
   struct stream *stream = task->waits_for;
-  stream->reader = NULL;
+  stream_end_wait(stream);
   stream->is_cut = true;
 }
 
@@ -80,7 +87,7 @@ static int read_again(lua_State *state, int status, lua_KContext top) {
   struct stream *stream = *(struct stream **)lua_touserdata(state, 1);
   (void)status;
   (void)top;
-  stream->reader = NULL;
+  stream_end_wait(stream);
   task_check_cancel(state);
   return read_on(state, stream, gate_of(state)->running);
 }
@@ -88,8 +95,7 @@ static int read_again(lua_State *state, int status, lua_KContext top) {
 static int wait_for_bytes(lua_State *state, struct stream *stream, struct task *task) {
   set_timer(state, stream, task, stream->read_until);
   task->waits_for = stream;
-  stream->reader = task;
-  if (!(stream->interest & CHANNEL_READ)) stream_note(stream);
+  stream_await(stream, task);
   return task_wait_then(state, task, undo_read, read_again);
 }
 
@@ -107,10 +113,24 @@ static int finish_read(lua_State *state, struct stream *stream,
   return 1;
 }
 
+static enum reading_result look(struct stream *stream, struct reading_answer *answer) {
+  enum reading_result result;
+  do {
+    struct span input = buffer_bytes(stream->input);
+    result = reading_look(&stream->reading, input, stream->end, answer);
+  } while (result == READING_PARTIAL && stream_receive_now(stream));
+  bool is_broken = result == READING_FAILED && stream->end == READING_BROKEN;
+  if (is_broken && stream->fault && strcmp(answer->code, "reset") == 0) {
+    answer->code = stream->fault;
+    answer->why = stream->fault_why;
+  }
+  return result;
+}
+
 static int read_on(lua_State *state, struct stream *stream, struct task *task) {
   struct reading_answer answer = {0};
   if (stream->is_closed) return task_push_failure(state, "closed");
-  switch (reading_look(&stream->reading, buffer_bytes(stream->input), stream->end, &answer)) {
+  switch (look(stream, &answer)) {
   case READING_DONE: return finish_read(state, stream, &answer);
   case READING_FAILED:
     stream->is_cut = true;
@@ -260,7 +280,7 @@ static enum status queue(lua_State *state, struct stream *stream, int count) {
 
 /* stream:write(...) */
 static int stream_write(lua_State *state) {
-  struct stream *stream = stream_value_check(state, 1);
+  struct stream *stream = stream_value_check_whole(state, 1, "write");
   int count = lua_gettop(state);
   for (int i = 2; i <= count; i++)
     luaL_checklstring(state, i, NULL); /* Makes strings of numbers. */
@@ -291,7 +311,7 @@ static int set_timeout(lua_State *state) {
 
 /* stream:shutdown() */
 static int stream_shutdown(lua_State *state) {
-  struct stream *stream = stream_value_check(state, 1);
+  struct stream *stream = stream_value_check_whole(state, 1, "shutdown");
   if (stream->is_closed) return task_push_failure(state, "closed");
   stream->wants_shutdown = true;
   stream_note(stream);
@@ -313,7 +333,7 @@ static int close_stream(lua_State *state) {
 
 /* stream:detach() */
 static int detach(lua_State *state) {
-  struct stream *stream = stream_value_check(state, 1);
+  struct stream *stream = stream_value_check_whole(state, 1, "detach");
   if (stream->is_closed) return task_push_failure(state, "closed");
   owned_take(&stream->owned);
   stream->is_detached = true;
@@ -334,7 +354,7 @@ static const char *find_rest(struct stream *stream) {
 
 /* stream:release() */
 static int release(lua_State *state) {
-  struct stream *stream = stream_value_check(state, 1);
+  struct stream *stream = stream_value_check_whole(state, 1, "release");
   const char *why = stream->is_closed ? "closed" : find_rest(stream);
   if (why)
     stream_close(stream);

@@ -18,6 +18,10 @@ struct stream *stream_value_test(lua_State *state, int index);
 /* The same, but raises that the argument is no stream. */
 struct stream *stream_value_check(lua_State *state, int index);
 
+/* The same, of a stream that is no body of a request, which can only be read. Raises in the name of
+ * what a body does not have. */
+struct stream *stream_value_check_whole(lua_State *state, int index, const char *name);
+
 /* The method `read`. */
 int stream_value_read(lua_State *state);
 

@@ -5,6 +5,7 @@
 #include "script/client.h"
 #include "script/reading.h"
 #include "script/task.h"
+#include "session/body.h"
 #include "session/session.h"
 #include "session/tunnel.h"
 
@@ -18,6 +19,14 @@ struct session *talk_check_session(lua_State *state, const struct task *task, co
                "%s works only in the handle_connect and make_response of the same connection",
                name);
   return session && session_has_tunnel(session) ? NULL : session;
+}
+
+struct session *talk_check_behind_body(lua_State *state, const struct task *task,
+                                       const char *name) {
+  struct session *session = talk_check_session(state, task, name);
+  if (session && session_is_in_body(session))
+    luaL_error(state, "%s would take bytes of self.request.body: read that to its end first", name);
+  return session;
 }
 
 /* ---- reading ------------------------------------------------------------------------------- */
@@ -57,7 +66,7 @@ static int begin_read(lua_State *state, const char *name, take *take_what) {
   take_what(state, WHAT, lua_newuserdatauv(state, sizeof(struct reading), 0));
   struct task *task = task_begin_wait(state, name);
   if (!task) return 3;
-  if (!talk_check_session(state, task, name)) return task_push_failure(state, "closed");
+  if (!talk_check_behind_body(state, task, name)) return task_push_failure(state, "closed");
   return read_on(state, task);
 }
 

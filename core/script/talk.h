@@ -12,6 +12,10 @@ struct task;
  * it. Raises for another one, in the name of the function that was called. */
 struct session *talk_check_session(lua_State *state, const struct task *task, const char *name);
 
+/* The same, to take bytes behind the request. Raises while a part of its body, which is a stream,
+ * was not taken. */
+struct session *talk_check_behind_body(lua_State *state, const struct task *task, const char *name);
+
 /* Adds the methods to those of every `self`. May raise. */
 void talk_install(lua_State *state);
 

@@ -21,10 +21,6 @@ struct topic {
   bool drops;    /* A connection that cannot take a message misses it, and is not closed. */
 };
 
-static struct script *script_of(lua_State *state) {
-  return lua_touserdata(state, lua_upvalueindex(1));
-}
-
 /* The topic at index 1. */
 static struct topic *check(lua_State *state) { return luaL_checkudata(state, 1, class_name); }
 
@@ -68,14 +64,14 @@ static int subscribe(lua_State *state) {
     topic->reference = reference;
   else
     luaL_unref(state, LUA_REGISTRYINDEX, reference);
-  bool is_subscribed = add(state, script_of(state), topic, client_session(state, 2));
+  bool is_subscribed = add(state, script_of_state(state), topic, client_session(state, 2));
   release_if_empty(state, topic);
   return push_give_result(state, is_subscribed ? PUSH_QUEUED : PUSH_OVER);
 }
 
 /* topic:unsubscribe(self) */
 static int unsubscribe(lua_State *state) {
-  struct script *script = script_of(state);
+  struct script *script = script_of_state(state);
   struct topic *topic = check(state);
   luaL_checktype(state, 2, LUA_TTABLE);
   struct session *session = client_session(state, 2);
@@ -101,7 +97,7 @@ static lua_Integer push_to_all(struct topic *topic, struct blob *blob, int64_t n
 /* topic:publish(data, ...). The topic is looked at when the bytes are made, which may run anything.
  */
 static int publish(lua_State *state) {
-  struct script *script = script_of(state);
+  struct script *script = script_of_state(state);
   ban_check(state, "publish");
   struct topic *topic = check(state);
   struct span bytes = push_encode(state, script, 2, "publish");
@@ -179,21 +175,19 @@ static int topic(lua_State *state) {
   return 1;
 }
 
-static void add_class(lua_State *state, struct script *script) {
+static void add_class(lua_State *state) {
   static const luaL_Reg methods[] = {
       {"subscribe", subscribe}, {"unsubscribe", unsubscribe}, {"publish", publish}, {NULL, NULL}};
   luaL_newmetatable(state, class_name);
-  lua_createtable(state, 0, 3);
-  lua_pushlightuserdata(state, script);
-  luaL_setfuncs(state, methods, 1);
+  luaL_newlib(state, methods);
   lua_setfield(state, -2, "__index");
   lua_pushcfunction(state, describe);
   lua_setfield(state, -2, "__tostring");
   lua_pop(state, 1);
 }
 
-void topic_install(lua_State *state, struct script *script) {
-  add_class(state, script);
+void topic_install(lua_State *state) {
+  add_class(state);
   lua_newtable(state);
   lua_createtable(state, 0, 1);
   lua_pushliteral(state, "v");

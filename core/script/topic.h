@@ -7,7 +7,7 @@
 #include "script/script_internal.h"
 
 /* Adds `topic` to the table on the top. May raise. */
-void topic_install(lua_State *state, struct script *script);
+void topic_install(lua_State *state);
 
 /* The session is over: removes its subscriptions. Cannot raise. */
 void topic_forget(struct script *script, struct session *session);

@@ -224,7 +224,7 @@ static void take_stream(struct tunnel *tunnel, struct stream *stream) {
 
 /* Returns the stream at its index; NULL: what is to be returned instead is on the top. */
 static struct stream *check_stream(lua_State *state) {
-  struct stream *stream = stream_value_check(state, STREAM);
+  struct stream *stream = stream_value_check_whole(state, STREAM, "tunnel");
   if (stream->reader || stream->writer) luaL_error(state, "another task uses the stream");
   if (stream->is_closed || !stream->channel || stream->wants_shutdown) {
     task_push_failure(state, "closed");
@@ -244,7 +244,7 @@ static int start(lua_State *state) {
   struct tunnel *tunnel = lua_newuserdatauv(state, sizeof *tunnel, 0);
   struct task *task = task_begin_wait(state, "parlance.tunnel");
   if (!task) return 3;
-  struct session *session = talk_check_session(state, task, "parlance.tunnel");
+  struct session *session = talk_check_behind_body(state, task, "parlance.tunnel");
   if (!session) return task_push_failure(state, "closed");
   struct stream *stream = check_stream(state);
   if (!stream) return 3;

@@ -70,8 +70,8 @@ static enum status queue_later(struct session *session, struct blob *blob) {
   return hold_blob(session, session->later, blob);
 }
 
-/* The owner looks at the output when the handler is back, but not at that of another session. */
-static void tell_owner(struct session *session) {
+/* The owner looks at the session when its handler is back, but not at another one. */
+void session_tell_owner(struct session *session) {
   if (!session->running && session->owner->hooks->on_output)
     session->owner->hooks->on_output(session->owner);
 }
@@ -82,7 +82,7 @@ static enum push_result queued(struct session *session, bool was_empty, enum sta
   session->pushed += length;
   if (was_empty) session->write_since = now;
   if (session->output.size >= SESSION_HIGH_WATER) session->paused = true;
-  tell_owner(session);
+  session_tell_owner(session);
   return PUSH_QUEUED;
 }
 
@@ -145,11 +145,12 @@ static void ask_to_close(struct session *session, enum closes how) {
 enum push_result session_close(struct session *session, const char *why) {
   if (is_over(session)) return PUSH_OVER;
   if (why && !(session->closed_with = strdup(why))) return PUSH_NO_MEMORY;
+  bool is_between = session->state == STATE_READING || session->state == STATE_DROPPING;
   if (!session->running)
     ask_to_close(session, CLOSES_GENTLY);
-  else if (session->state == STATE_READING && session_must_pull(session)) /* A stream is pulled. */
+  else if (is_between && session_must_pull(session)) /* A stream is pulled. */
     session_begin_close(session, REASON_CLOSED);
-  else if (session->state == STATE_READING) /* A finalizer, while the handler is asked. */
+  else if (is_between) /* A finalizer, while the handler is asked. */
     ask_to_close(session, CLOSES_GENTLY);
   else
     session->closes_after = session->noted = true;

@@ -8,6 +8,9 @@
 #include "session/session_internal.h"
 #include "session/session_list.h"
 
+/* While a body is wanted, so many bytes may wait to be looked at: one read. */
+enum { BODY_AHEAD = 64 * 1024 };
+
 struct session *session_create(struct handler *handler, struct session_owner *owner, int64_t now) {
   struct session *session = calloc(1, sizeof *session);
   if (!session) return NULL;
@@ -68,6 +71,7 @@ void session_begin_close(struct session *session, enum reason reason) {
   if (reason == REASON_DONE && session->closes_after) reason = REASON_CLOSED;
   if (is_benign(session->reason)) session->reason = reason;
   session_drop_later(session);
+  session_end_body(session);
   session->state = output_is_empty(&session->output) ? STATE_ENDED : STATE_CLOSING;
   drop_input(session);
 }
@@ -77,7 +81,8 @@ void session_begin_close(struct session *session, enum reason reason) {
 /* Whether the session has nothing in hand that its handler must finish. */
 static bool is_between_requests(const struct session *session) {
   if (session->suspended) return false;
-  if (session->state == STATE_READING) return !session->begun && session->output.parts == 0;
+  if (session->state == STATE_READING || session->state == STATE_DROPPING)
+    return !session->begun && session->output.parts == 0;
   return session->state == STATE_OPENING;
 }
 
@@ -169,8 +174,7 @@ static bool awaits_input(const struct session *session) {
 }
 
 static bool takes_input(const struct session *session) {
-  return session->state == STATE_OPENING || session->state == STATE_READING ||
-         awaits_input(session);
+  return session->state <= STATE_DROPPING || awaits_input(session) || session->wants_body;
 }
 
 /* Bytes either join what is kept or are only borrowed for the call. */
@@ -199,10 +203,11 @@ static void keep_rest(struct session *session) {
 void session_receive(struct session *session, const char *bytes, size_t length, int64_t now) {
   if (!takes_input(session) || length == 0) return;
   session->now = now;
-  if (!session->kept) session->read_since = now;
+  if (!session->kept && session->state != STATE_DROPPING) session->read_since = now;
   if (take(session, bytes, length) != STATUS_OK)
     session_fail(session, REASON_OUT_OF_MEMORY, "no memory for an unfinished request");
   if (awaits_input(session)) session_note_progress(session);
+  if (session->wants_body) session_tell_body(session);
   drive(session, now);
   keep_rest(session);
 }
@@ -216,6 +221,8 @@ void session_receive_end(struct session *session, int64_t now) {
   /* What is there is all that there will be: ask once more. */
   if (session->state == STATE_READING) session->length = 0;
   if (awaits_input(session)) session_note_progress(session);
+  session->now = now;
+  if (session->wants_body) session_tell_body(session);
   drive(session, now);
 }
 
@@ -230,6 +237,7 @@ bool session_wants_input(const struct session *session) {
   if (session->awaits == SESSION_AWAIT_INPUT) return !session->woken;
   if (session->awaits == SESSION_AWAIT_TUNNEL)
     return !session->woken && !session->joined && session_buffered(session).length == 0;
+  if (session->wants_body) return session_buffered(session).length < BODY_AHEAD;
   return !session->paused && session->output.parts == 0 && !(session->suspended && session->kept);
 }
 
@@ -312,7 +320,8 @@ static int64_t deadline(const struct session *session, enum reason *reason) {
   }
   if (session->yielded) return CLOCK_NEVER; /* it waits for its turn, and not for the peer */
   *reason = REASON_REQUEST_TIMEOUT;
-  if (session->kept) return after(session->read_since, limits->request_timeout);
+  if (session->kept && session->state != STATE_DROPPING)
+    return after(session->read_since, limits->request_timeout);
   *reason = REASON_IDLE_TIMEOUT;
   return after(session->read_since, limits->idle_timeout);
 }

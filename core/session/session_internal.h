@@ -3,6 +3,7 @@
 #ifndef SESSION_SESSION_INTERNAL_H
 #define SESSION_SESSION_INTERNAL_H
 
+#include "session/body.h"
 #include "session/output.h"
 #include "session/session.h"
 #include "session/steps.h"
@@ -11,6 +12,7 @@
 enum state {
   STATE_OPENING,   /* Before SESSION_CONNECT was reported. */
   STATE_READING,   /* Between requests, or in the middle of one. */
+  STATE_DROPPING,  /* Between two requests: what is left of the body of the first is dropped. */
   STATE_EXPECTING, /* At SESSION_EXPECT. */
   STATE_ANSWERING, /* At SESSION_ANSWER. */
   STATE_FAILING,   /* At SESSION_ERROR. */
@@ -67,7 +69,8 @@ struct session {
   int64_t waits_since; /* When the step was suspended for the first time. */
   int64_t own_timeout; /* See session_set_response_timeout(); 0: none. */
   void *attachment;    /* The handler's: see session_attachment(). */
-  uint32_t own_timeout_of; /* The number of the request that it is for. */
+  struct session_body *body; /* See body.h; NULL: there is none. */
+  uint32_t own_timeout_of;   /* The number of the request that it is for. */
   int client;
   unsigned marks : 8;
   unsigned stream_pause : 8; /* ms; 0: the stream had something when it was last asked. */
@@ -92,9 +95,10 @@ struct session {
   bool closes_after : 1; /* The session ends with this step. */
   enum closes closes : 3;
   enum tunnel_phase tunnel : 2;
-  bool said_all : 1; /* The peer is told that nothing more comes. */
-  bool joined : 1;   /* The owner moves the bytes of the tunnel. */
-  bool blocked : 1;  /* While joined: the peer does not take what there is for it. */
+  bool said_all : 1;   /* The peer is told that nothing more comes. */
+  bool joined : 1;     /* The owner moves the bytes of the tunnel. */
+  bool blocked : 1;    /* While joined: the peer does not take what there is for it. */
+  bool wants_body : 1; /* The user of the body waits for bytes. */
 };
 
 /* The bytes that were received and are part of no answered request. */
@@ -139,6 +143,25 @@ int64_t session_ask_time(const struct session *session);
 
 /* Gives back the request that is being answered, unless that was done. */
 void session_consume_request(struct session *session);
+
+/* Sets up the body of the request that was answered FRAMING_HEAD. False: there is no memory. */
+bool session_begin_body(struct session *session);
+
+/* Bytes have come, or the end, which the user of the body waits for. */
+void session_tell_body(struct session *session);
+
+/* The step that has the body is reported: from now on it is STATE_DROPPING. */
+void session_leave_body(struct session *session, bool close);
+
+/* At STATE_DROPPING, when the response needs the body no more: drops what has come of it. True: it
+ * is over, and the state is STATE_READING. False: more must come, or the session is closing. */
+bool session_drop_body(struct session *session);
+
+/* Ends the body, if there is one. */
+void session_end_body(struct session *session);
+
+/* Output was queued, or input is wanted, and the owner may not look when the handler is back. */
+void session_tell_owner(struct session *session);
 
 /* What the step awaits may have come. */
 void session_note_progress(struct session *session);

@@ -108,6 +108,13 @@ static enum session_step wait_for_more(struct session *session, const char *inte
   return expect(session, interim);
 }
 
+static enum session_step answer_head(struct session *session) {
+  enum session_step step = decoded(session, session->answer->length);
+  if (step != SESSION_ANSWER || session_begin_body(session)) return step;
+  session_fail(session, REASON_OUT_OF_MEMORY, "no memory for the body of a request");
+  return session_next(session);
+}
+
 static enum session_step refuse(struct session *session, enum reason reason) {
   char why[FRAMING_WHY_MAX];
   session_fail(session, reason,
@@ -118,6 +125,7 @@ static enum session_step refuse(struct session *session, enum reason reason) {
 /* Not inlined, so that decode() needs little for a request that is there, as it mostly is. */
 __attribute__((noinline)) static enum session_step undecoded(struct session *session) {
   const struct framing_answer *answer = session->answer;
+  if (answer->verdict == FRAMING_HEAD) return answer_head(session);
   if (answer->verdict == FRAMING_PARTIAL)
     return wait_for_more(session, answer->interim, answer->length);
   bool is_too_large = answer->verdict == FRAMING_TOO_LARGE;
@@ -172,9 +180,10 @@ static enum session_step next_request(struct session *session) {
 /* But for STATE_READING. */
 static const unsigned char step_of_state[] = {
     [STATE_OPENING] = SESSION_CONNECT,  [STATE_READING] = SESSION_WAIT,
-    [STATE_EXPECTING] = SESSION_EXPECT, [STATE_ANSWERING] = SESSION_ANSWER,
-    [STATE_FAILING] = SESSION_ERROR,    [STATE_CLOSING] = SESSION_WAIT,
-    [STATE_ENDED] = SESSION_WAIT,       [STATE_NOTIFYING] = SESSION_CLOSE,
+    [STATE_DROPPING] = SESSION_WAIT,    [STATE_EXPECTING] = SESSION_EXPECT,
+    [STATE_ANSWERING] = SESSION_ANSWER, [STATE_FAILING] = SESSION_ERROR,
+    [STATE_CLOSING] = SESSION_WAIT,     [STATE_ENDED] = SESSION_WAIT,
+    [STATE_NOTIFYING] = SESSION_CLOSE,
 };
 
 /* The handler has had its share, or output stands before what would be next. */
@@ -191,6 +200,7 @@ enum session_step session_next(struct session *session) {
   if (session->yielded || session->paused || session->suspended || session->output.parts > 0)
     return next_of_busy(session);
   if (session->state == STATE_READING) return next_request(session);
+  if (session->state == STATE_DROPPING && session_drop_body(session)) return next_request(session);
   return (enum session_step)step_of_state[session->state];
 }
 
@@ -351,7 +361,10 @@ void session_answered(struct session *session, bool close) {
     session->asked = 0;
     session->read_since = session->now;
     session->state = STATE_READING;
-    if (close) session_begin_close(session, REASON_DONE);
+    if (session->body)
+      session_leave_body(session, close);
+    else if (close)
+      session_begin_close(session, REASON_DONE);
     break;
   case STATE_EXPECTING:
     session->requests++;
@@ -396,6 +409,7 @@ void session_fail(struct session *session, enum reason reason, const char *detai
   bool is_between = session->output.parts == 0 && !session->queueing;
   bool has_last_words =
       is_between && session->handler->wants_on_error && session->state < STATE_FAILING;
+  session_end_body(session);
   session->queueing = session->has_waited = false;
   session->stream_retry_at = session->stream_pause = 0;
   if (!has_last_words) {

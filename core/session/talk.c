@@ -47,7 +47,7 @@ static int64_t response_timeout(const struct session *session) {
 /* What the step awaits must come from the peer. */
 static int64_t peer_deadline(const struct session *session, enum reason *reason) {
   const struct limits *limits = &session->handler->limits;
-  bool is_input = session->awaits == SESSION_AWAIT_INPUT;
+  bool is_input = session->awaits != SESSION_AWAIT_ROOM;
   if (session->awaits == SESSION_AWAIT_TUNNEL) {
     int64_t idle = after(session->waits_since, limits->idle_timeout);
     bool is_unsent = session->blocked || session_has_output(session);
@@ -62,7 +62,8 @@ static int64_t peer_deadline(const struct session *session, enum reason *reason)
 
 /* If the peer does not take what was sent before, that limit applies, too. */
 int64_t session_wait_deadline(const struct session *session, enum reason *reason) {
-  if (session->awaits != SESSION_AWAIT_NOTHING) return peer_deadline(session, reason);
+  if (session->awaits != SESSION_AWAIT_NOTHING || session->wants_body)
+    return peer_deadline(session, reason);
   int64_t when = after(session->waits_since, response_timeout(session));
   int64_t write = after(session->write_since, session->handler->limits.write_timeout);
   bool is_write = session_has_output(session) && write < when;

@@ -324,7 +324,7 @@ end
 
 local DEFAULT_MAX <const>, DEFAULT_MAX_HEAD <const> = 1024 * 1024, 16 * 1024
 
-local FRAMING_OPTIONS <const> = { "max", "max_head", "max_headers" }
+local FRAMING_OPTIONS <const> = { "max", "max_head", "max_headers", "stream_body" }
 local HANDLER_OPTIONS <const> = { "expect" }
 local PROTOCOL_OPTIONS <const> = {
   "listen", "example", "blocksize", "half_close", "max_request", "max_unsent", "max_tasks", "request_timeout",
@@ -356,13 +356,17 @@ function http.serve(handler, options)
   local rest = {}
   for name, value in pairs(options or {}) do rest[name] = value end
   local expect <const> = take(rest, HANDLER_OPTIONS, {}).expect
-  local limits = take(rest, FRAMING_OPTIONS, { max = DEFAULT_MAX, max_head = DEFAULT_MAX_HEAD })
+  local is_streamed <const> = rest.stream_body
+  local limits = take(rest, FRAMING_OPTIONS, {
+    max = not is_streamed and DEFAULT_MAX or nil,
+    max_head = DEFAULT_MAX_HEAD,
+  })
   local protocol = take(rest, PROTOCOL_OPTIONS, {
     close_when_done = false,
     half_close = false,
     example = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
     -- Enough for the largest body in chunks, so that framing.http itself refuses larger ones.
-    max_request = 2 * (limits.max + limits.max_head) + 16 * 1024,
+    max_request = 2 * ((is_streamed and 0 or limits.max) + limits.max_head) + 16 * 1024,
   })
   if next(rest) then error(("http.serve has no option %q"):format(next(rest)), 2) end
 
@@ -376,6 +380,7 @@ function http.serve(handler, options)
   function protocol.make_response(self)
     local request <const> = self.request
     local status, headers, body = handler(request, self)
+    if is_streamed and not response.goes_on(self) then request.keep_alive = false end
     local answer, closes = make(request, status, headers, body)
     if not answer then answer, closes = respond_in_parts(make, complain, request, status, headers, body) end
     if closes then self.close_when_done = true end

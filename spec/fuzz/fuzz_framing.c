@@ -9,6 +9,7 @@
 #include "check.h"
 #include "framing/framing.h"
 #include "framing/http.h"
+#include "framing/http_body.h"
 #include "framing/resp.h"
 #include "framing/resp_reply.h"
 
@@ -43,6 +44,7 @@ static void choose_options(const uint8_t *choice, struct framing *framing) {
   case FRAMING_HTTP:
     framing->option.http.max_head = 16 + (size_t)choice[1] * 16;
     framing->option.http.max_headers = choice[2] % 16;
+    framing->option.http.stream_body = (choice[3] & 1) != 0;
     break;
   case FRAMING_HTTP_RESPONSE:
     framing->option.http.max_head = 16 + (size_t)choice[1] * 16;
@@ -164,7 +166,7 @@ static void decode_copy(const struct framing *framing, const char *bytes, size_t
   char *copy = length > 0 ? malloc(length) : NULL;
   if (copy != NULL) memcpy(copy, bytes, length);
   (is_last ? framing_decode_end : framing_decode)(framing, copy, length, progress, answer);
-  if (answer->verdict == FRAMING_COMPLETE) {
+  if (answer->verdict == FRAMING_COMPLETE || answer->verdict == FRAMING_HEAD) {
     CHECK(answer->length > 0 && answer->length <= length);
     CHECK(answer->payload.data >= copy);
     CHECK(answer->payload.data + answer->payload.length <= copy + answer->length);
@@ -172,6 +174,8 @@ static void decode_copy(const struct framing *framing, const char *bytes, size_t
       check_arguments(framing, answer);
     else if (framing->kind == FRAMING_RESP_REPLY)
       check_values(framing, answer);
+    else if (answer->verdict == FRAMING_HEAD)
+      CHECK(answer->payload.length == 0 && framing->option.http.stream_body);
     else if (framing->kind == FRAMING_HTTP || framing->kind == FRAMING_HTTP_RESPONSE)
       CHECK(read_http(framing, answer) <= framing->max);
     else
@@ -227,6 +231,89 @@ static void feed_pieces(const struct framing *framing, const char *bytes, size_t
   CHECK(!whole->until_end || answer.length == length);
 }
 
+/* ---- bodies that are streamed -------------------------------------------------------------- */
+
+struct taken {
+  char *data;
+  size_t length;
+  size_t used; /* Bytes that were taken away. */
+  enum http_body_result result;
+  const char *why;
+};
+
+/* The next piece of a copy of just so many bytes. Returns where its data lies in `bytes`. */
+static const char *next_of_copy(struct http_body *body, const char *bytes, size_t length,
+                                size_t most, struct taken *taken, struct http_body_piece *piece) {
+  char *copy = length > 0 ? malloc(length) : NULL;
+  if (copy != NULL) memcpy(copy, bytes, length);
+  taken->result = http_body_next(body, (struct span){copy, length}, most, piece);
+  CHECK(piece->length <= length);
+  size_t offset = 0;
+  if (taken->result == HTTP_BODY_FOUND) {
+    CHECK(piece->data.length > 0 && piece->data.length <= most);
+    CHECK(lies_in(piece->data, (struct span){copy, piece->length}));
+    offset = (size_t)(piece->data.data - copy);
+  }
+  bool is_refused = taken->result == HTTP_BODY_MALFORMED || taken->result == HTTP_BODY_TOO_LARGE;
+  CHECK((piece->why != NULL) == is_refused);
+  free(copy);
+  return bytes + offset;
+}
+
+/* Takes a body apart that comes in pieces: of one byte (step 1), random (0), or whole (SIZE_MAX).
+ */
+static void take_body(const struct http_body *begun, const char *bytes, size_t length, size_t step,
+                      uint32_t state, struct taken *taken) {
+  struct http_body body = *begun;
+  size_t there = step == SIZE_MAX ? length : 0;
+  for (;;) {
+    struct http_body_piece piece;
+    size_t most = step > 0 ? step : next_cut(&state);
+    const char *data =
+        next_of_copy(&body, bytes + taken->used, there - taken->used, most, taken, &piece);
+    taken->used += piece.length;
+    taken->why = piece.why;
+    if (taken->result == HTTP_BODY_FOUND) {
+      memcpy(taken->data + taken->length, data, piece.data.length);
+      taken->length += piece.data.length;
+    } else if (taken->result != HTTP_BODY_PARTIAL || there == length) {
+      return;
+    } else {
+      there += step > 0 ? step : next_cut(&state);
+      if (there > length) there = length;
+    }
+  }
+}
+
+/* The body is the same however its bytes are cut, and the one that a framing finds that does not
+ * stream it, unless that has limits of its own. */
+static void check_body(const struct framing *framing, const struct framing_answer *head,
+                       const char *bytes, size_t length, uint32_t cuts) {
+  struct http_body body;
+  struct taken taken[3] = {{.length = 0}};
+  http_body_begin(&body, framing, head);
+  for (size_t i = 0; i < 3; i++) {
+    static const size_t steps[] = {SIZE_MAX, 1, 0};
+    taken[i].data = malloc(length + 1);
+    CHECK(taken[i].data != NULL);
+    take_body(&body, bytes + head->length, length - head->length, steps[i], cuts, &taken[i]);
+    CHECK(taken[i].length <= framing->max);
+    CHECK(taken[i].result == taken[0].result && taken[i].used == taken[0].used);
+    CHECK(taken[i].length == taken[0].length && taken[i].why == taken[0].why);
+    CHECK(memcmp(taken[i].data, taken[0].data, taken[0].length) == 0);
+  }
+  struct framing plain = *framing;
+  struct framing_progress progress = {0};
+  struct framing_answer whole;
+  plain.option.http.stream_body = false;
+  framing_decode(&plain, bytes, length, &progress, &whole);
+  if (whole.verdict == FRAMING_COMPLETE) {
+    CHECK(taken[0].result == HTTP_BODY_OVER && head->length + taken[0].used == whole.length);
+    CHECK(read_http(&plain, &whole) == taken[0].length);
+  }
+  for (size_t i = 0; i < 3; i++) free(taken[i].data);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   struct framing framing;
   struct framing_progress progress = {0};
@@ -239,5 +326,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   decode_copy(&framing, bytes, length, false, &progress, &whole);
   feed_pieces(&framing, bytes, length, false, 0, &whole);
   feed_pieces(&framing, bytes, length, true, cuts, &whole);
+  if (whole.verdict == FRAMING_HEAD) check_body(&framing, &whole, bytes, length, cuts);
   return 0;
 }

@@ -7,11 +7,13 @@
 #include <unistd.h>
 
 #include "framing/framing.h"
+#include "framing/http_body.h"
 #include "modules/module_framing.h"
 #include "script/framing_value.h"
 #include "spec_module.h"
 
 static const char *const answer_names[] = {[FRAMING_COMPLETE] = "complete",
+                                           [FRAMING_HEAD] = "head",
                                            [FRAMING_PARTIAL] = "partial",
                                            [FRAMING_MALFORMED] = "malformed",
                                            [FRAMING_TOO_LARGE] = "too_large"};
@@ -43,8 +45,7 @@ static void decode_fenced(const struct fence *fence, const struct framing *frami
   char *copy = fence->end - length;
   memcpy(copy, bytes, length);
   framing_decode(framing, copy, length, progress, answer);
-  if (answer->verdict == FRAMING_COMPLETE)
-    answer->payload.data = bytes + (answer->payload.data - copy);
+  if (answer->verdict <= FRAMING_HEAD) answer->payload.data = bytes + (answer->payload.data - copy);
 }
 
 /* The same, when no byte comes behind these. */
@@ -83,7 +84,7 @@ static int push_answer(lua_State *L, const struct framing *framing,
   }
   lua_pushstring(L, answer->got ? framing_explain(framing, answer, why, sizeof why) : answer->why);
   lua_setfield(L, -2, "why");
-  if (answer->verdict == FRAMING_COMPLETE)
+  if (answer->verdict <= FRAMING_HEAD)
     lua_pushlstring(L, answer->payload.data, answer->payload.length);
   else
     lua_pushnil(L);
@@ -217,14 +218,102 @@ static int value(lua_State *L) {
   return 2;
 }
 
+/* ---- bodies -------------------------------------------------------------------------------- */
+
+static const char *const body_results[] = {[HTTP_BODY_PARTIAL] = "partial",
+                                           [HTTP_BODY_OVER] = "over",
+                                           [HTTP_BODY_MALFORMED] = "malformed",
+                                           [HTTP_BODY_TOO_LARGE] = "too_large"};
+
+/* What is found of a body. */
+struct taken {
+  char *data; /* As large as the body. */
+  size_t length;
+  size_t used; /* Bytes that were taken away. */
+  enum http_body_result result;
+  const char *why;
+};
+
+/* Takes the bytes apart, which come `step` at a time behind the first ones. Each call sees a copy
+ * that ends at the unreadable page. */
+static void take_body(const struct fence *fence, const struct http_body *begun, struct span all,
+                      size_t first, size_t step, struct taken *taken) {
+  struct http_body body = *begun;
+  size_t there = first;
+  taken->length = taken->used = 0;
+  for (;;) {
+    struct http_body_piece piece;
+    size_t left = there - taken->used;
+    char *copy = fence->end - left;
+    memcpy(copy, all.data + taken->used, left);
+    taken->result = http_body_next(&body, (struct span){copy, left}, step, &piece);
+    taken->used += piece.length;
+    taken->why = piece.why;
+    if (taken->result == HTTP_BODY_FOUND) {
+      memcpy(taken->data + taken->length, piece.data.data, piece.data.length);
+      taken->length += piece.data.length;
+    } else if (taken->result != HTTP_BODY_PARTIAL || there == all.length) {
+      return;
+    } else {
+      there = all.length - there > step ? there + step : all.length;
+    }
+  }
+}
+
+static bool is_same_body(const struct taken *one, const struct taken *other) {
+  return one->length == other->length && memcmp(one->data, other->data, one->length) == 0 &&
+         one->result == other->result && one->used == other->used && one->why == other->why;
+}
+
+static const char *take_all_ways(const struct fence *fence, const struct http_body *body,
+                                 struct span all, struct taken *whole, struct taken *pieces) {
+  take_body(fence, body, all, all.length, all.length + 1, whole);
+  for (size_t cut = 0; cut <= all.length; cut++) {
+    take_body(fence, body, all, cut, all.length + 1, pieces);
+    if (!is_same_body(whole, pieces)) return "gave another body in two pieces";
+  }
+  take_body(fence, body, all, 0, 1, pieces);
+  return is_same_body(whole, pieces) ? NULL : "gave another body byte by byte";
+}
+
+/* body(framing, bytes): the data of the body behind the head, the last result, how many bytes the
+ * request has, and why it is refused. Checks that they are the same whole, byte by byte, and in two
+ * pieces, for each cut. */
+static int take_request_body(lua_State *L) {
+  const struct framing *framing = check_framing(L);
+  struct span all;
+  struct framing_progress progress = {0};
+  struct framing_answer answer;
+  struct http_body body;
+  struct fence fence;
+  all.data = luaL_checklstring(L, 2, &all.length);
+  framing_decode(framing, all.data, all.length, &progress, &answer);
+  luaL_argcheck(L, answer.verdict == FRAMING_HEAD, 2, "has no head with a body");
+  http_body_begin(&body, framing, &answer);
+  all = (struct span){all.data + answer.length, all.length - answer.length};
+  struct taken whole = {.data = lua_newuserdatauv(L, all.length, 0)};
+  struct taken pieces = {.data = lua_newuserdatauv(L, all.length, 0)};
+  build_fence(L, &fence, all.length);
+  const char *fault = take_all_ways(&fence, &body, all, &whole, &pieces);
+  munmap(fence.pages, fence.size);
+  if (fault != NULL) return luaL_error(L, "framing.http %s", fault);
+  lua_pushlstring(L, whole.data, whole.length);
+  lua_pushstring(L, body_results[whole.result]);
+  lua_pushinteger(L, (lua_Integer)(answer.length + whole.used));
+  lua_pushstring(L, whole.why);
+  return 4;
+}
+
 static int open(lua_State *L) {
   luaL_requiref(L, "parlance.framing", module_framing_open, 0);
   return 1;
 }
 
 int spec_open_framing(lua_State *L) {
-  static const luaL_Reg functions[] = {{"decode", decode}, {"feed", feed}, {"forget", forget},
-                                       {"value", value},   {"open", open}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"decode", decode}, {"feed", feed},
+                                       {"forget", forget}, {"value", value},
+                                       {"open", open},     {"body", take_request_body},
+                                       {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;
 }

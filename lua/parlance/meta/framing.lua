@@ -39,6 +39,7 @@ local framing = {}
 ---@field max? integer bytes of a body
 ---@field max_head? integer bytes of the request line and the header fields; default 16384
 ---@field max_headers? integer header fields; default 100
+---@field stream_body? boolean whether a request is complete when its head is, and its body is a stream; default false
 ---@field responses? boolean whether it finds what a server answers instead of a request; default false
 ---@field method? string with `responses`: the method of the request that is answered; "HEAD" and "CONNECT" matter
 
@@ -50,6 +51,10 @@ local framing = {}
 ---@field headers table<string, string> by lower-case names; repeated fields are joined with ", " (cookie: "; ")
 ---@field body string "" if there is none
 ---@field keep_alive boolean whether the client wants to keep the connection after the response
+
+--- The value of `self.request` with `framing.http { stream_body = true }`.
+---@class parlance.http.StreamedRequest: parlance.http.Request
+---@field body parlance.Stream can only be read: it has no `write`, `shutdown`, `release` and `detach`
 
 --- What `framing.http { responses = true }` gives.
 ---@class parlance.http.Response
@@ -111,6 +116,10 @@ function framing.netstring(options) end
 
 --- A request of HTTP/1.0 or HTTP/1.1, read strictly by RFC 9112, with a body by Content-Length or in chunks. The detail
 --- of a failure begins with the status code for the response: see handle_error.
+---
+--- With `stream_body = true`, a request is complete when its head is, and its body is a stream of the bytes of the body
+--- alone, chunks decoded: `request.body:read(65536)`. It has `read`, `peek`, `lines`, `set_timeout` and `close`, and can
+--- be read until the response was sent. Such a framing can only be the `request_complete` of a protocol.
 ---
 --- With `responses = true`: a response, a `parlance.http.Response`, for `stream:read`.
 ---@param options? parlance.framing.HttpOptions

@@ -10,9 +10,10 @@
 
 --- Limits of the request, as for framing.http, and fields of the protocol.
 ---@class parlance.http.Options
----@field max? integer bytes of a request's body; default 1 MiB
+---@field max? integer bytes of a request's body; default 1 MiB, with `stream_body` without a limit
 ---@field max_head? integer bytes of a request's head; default 16384
 ---@field max_headers? integer header fields of a request; default 100
+---@field stream_body? boolean whether `request.body` is a stream (parlance.http.StreamedRequest); default false
 ---@field listen? string
 ---@field example? string
 ---@field blocksize? integer
