@@ -107,7 +107,8 @@ static int finish_read(lua_State *state, struct stream *stream,
   stream->is_cut = true;
   reading_push(state, 2, &stream->reading, answer);
   stream->is_cut = was_cut;
-  bool was_full = buffer_bytes(stream->input).length > 0 && !(stream->interest & CHANNEL_READ);
+  bool was_full = buffer_bytes(stream->input).length > 0 && !(stream->interest & CHANNEL_READ) &&
+                  !stream->is_body;
   buffer_consume(&stream->input, answer->length);
   if (was_full) stream_note(stream);
   return 1;

@@ -23,6 +23,9 @@ local SCRIPT <const> = [[
     local values = table.pack(answer(self.request.body, self, self.request))
     return values.n == 1 and type(values[1]) == "function" and values[1] or shown(table.unpack(values, 1, values.n))
   end
+  local function closing()
+    return setmetatable({}, { __close = function(_, why) parlance.log("info", tostring(why)) end })
+  end
   function on.all(body) return body:read "a" end
   function on.some(body) return body:read(3) end
   function on.none() return "none" end
@@ -124,7 +127,10 @@ describe("self.request.body with stream_body", function()
       { "a line with its end", "body:read 'L'", [["one\13\n"]] },
       { "so many bytes", "body:read(6)", [["one\13\nt"]] },
       { "bytes that stay", "body:peek(2), body:read(3)", '"on" "one"' },
-      { "up to its end", "body:read 'a', body:read 'a', body:read 'l'", [["one\13\ntwo\nabc" "" nil "closed" "closed"]] },
+      {
+        "up to its end", "body:read 'a', body:read 'a', body:read 'l'",
+        [["one\13\ntwo\nabc" "" nil "closed" "closed"]],
+      },
       { "as frames", "body:read(framing.line()), body:read(framing.line()), body:read(3)", '"one" "two" "abc"' },
       { "in lines", "body:lines()(), #body:read 'a'", '"one" 7' },
       { "beyond its end not at all", "body:read(100), body:read(12)", 'nil "one\\13\\ntwo\\nabc"' },
@@ -152,7 +158,8 @@ describe("self.request.body with stream_body", function()
       table.sort(names)
       return body == request.body, tostring(body), table.concat(names, ","), body:read "any"
     end]]
-    local text = 'true "stream (the body of a request)" "body,headers,keep_alive,method,target,version" nil "closed" "closed"'
+    local text = 'true "stream (the body of a request)" "body,headers,keep_alive,method,target,version" nil ' ..
+      '"closed" "closed"'
     session:receive(head "go")
     assert.equal(text, session:take())
     session:receive(put("go", ""))
@@ -178,9 +185,11 @@ describe("self.request.body with stream_body", function()
       return table.concat(all, "; "), body.peer_address, body:set_timeout(1)
     end]]
     session:receive(put("go", "x"))
-    assert.equal('"the body of a request can only be read: it has no write; the body of a request can only be read: it ' ..
-      'has no shutdown; the body of a request can only be read: it has no detach; the body of a request can only be ' ..
-      'read: it has no release" nil', session:take())
+    local texts = {}
+    for place, name in ipairs { "write", "shutdown", "detach", "release" } do
+      texts[place] = "the body of a request can only be read: it has no " .. name
+    end
+    assert.equal(('"%s" nil'):format(table.concat(texts, "; ")), session:take())
   end)
 
   it("limits the head alone by max_request, and a body by max", function()
@@ -318,7 +327,7 @@ describe("self.request.body with stream_body", function()
       start [[
         Bodies.idle_timeout, Bodies.response_timeout = 3, 2
         function on.go(body, self)
-          local trouble <close> = setmetatable({}, { __close = function(_, why) parlance.log("info", tostring(why)) end })
+          local trouble <close> = closing()
           return body:read "a"
         end]]
       session:receive(head("go", "Content-Length: 9"))
@@ -335,7 +344,7 @@ describe("self.request.body with stream_body", function()
 
     it("cancels the request when the peer resets the connection", function()
       start [[function on.go(body)
-        local trouble <close> = setmetatable({}, { __close = function(_, why) parlance.log("info", tostring(why)) end })
+        local trouble <close> = closing()
         return body:read "a"
       end]]
       session:receive(head("go", "Content-Length: 9"))
