@@ -43,11 +43,15 @@ describe("check", function()
 
   it("remarks fields that hide a method of self, which is no fault", function()
     local path = folder .. "/hides.lua"
-    server.write_file(path, "return { request_complete = print, make_response = print, send = print, close = 5 }")
+    server.write_file(path, [[return {
+      request_complete = print, make_response = print, send = print, close = 5, read = print, write = print,
+    }]])
     local status, said, complaint = check(path)
     assert.same({ 0, "" }, { status, complaint })
-    assert.truthy(said:find("hides.lua: the field close of the protocol hides the method self:close()", 1, true), said)
-    assert.truthy(said:find("hides.lua: the field send of the protocol hides the method self:send()", 1, true), said)
+    for _, name in ipairs { "close", "read", "send", "write" } do
+      local remark = ("hides.lua: the field %s of the protocol hides the method self:%s()"):format(name, name)
+      assert.truthy(said:find(remark, 1, true), said)
+    end
   end)
 
   it("remarks a length field without a byte order, which is no fault", function()

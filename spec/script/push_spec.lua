@@ -470,11 +470,12 @@ describe("a connection", function()
   end)
 
   it("has the fields of its protocol in the place of methods, which is warned of", function()
-    start "function Lines:send() return 'mine' end Lines.close = 5"
+    start "function Lines:send() return 'mine' end Lines.close = 5 Lines.read = 6 function Lines.write() return 7 end"
     local log = logged()
-    assert.truthy(log:find("warn method_hidden service=protocol field=close", 1, true), log)
-    assert.truthy(log:find("warn method_hidden service=protocol field=send", 1, true), log)
-    assert.equal("mine 5\n", ask(one, "return self:send() .. ' ' .. self.close"))
+    for _, name in ipairs { "close", "send", "read", "write" } do
+      assert.truthy(log:find("warn method_hidden service=protocol field=" .. name, 1, true), log)
+    end
+    assert.equal("mine 5 6 7\n", ask(one, "return listed(self:send(), self.close, self.read, self:write())"))
   end)
 
   describe("with a protocol that has encode", function()

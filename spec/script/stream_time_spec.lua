@@ -202,4 +202,13 @@ describe("a stream in simulated time", function()
     ask("kept:close()", script:open())
     assert.equal("closed", script:upstream_state(1))
   end)
+
+  it("that is detached goes over into the next version", function()
+    start()
+    ask "local s = net.connect(UP) s:detach() parlance.shared.stream = s"
+    assert.equal("reloaded", lines.edit "-- the next version")
+    script:upstream_send(1, "hello\n")
+    assert.equal("hello", ask("return parlance.shared.stream:read 'l'", script:open()))
+    ask("parlance.shared.stream:close()", script:open())
+  end)
 end)

@@ -251,6 +251,25 @@ describe("a script that waits", function()
         return ("%s %s %s"):format(table.unpack(got, 1, 3))]])
     end)
 
+    for name, wait in pairs {
+      ["parlance.within"] = "parlance.within(1, print)", ["parlance.any"] = "parlance.any { task }",
+      ["task:wait"] = "task:wait()", ["queue:pop"] = "parlance.queue():pop()", ["lock:acquire"] = "lock:acquire()",
+      ["self:read"] = "self:read 'l'", ["self:peek"] = "self:peek(1)", ["self:write"] = "self:write 'x'",
+      ["net.connect"] = "net.connect(UP)", ["net.resolve"] = "net.resolve 'localhost'",
+      ["stream:read"] = "stream:read 'l'", ["stream:write"] = "stream:write(('x'):rep(3000000))",
+    } do
+      it("in a message handler: " .. name, function()
+        start "net = require 'parlance.net' UP = '127.0.0.1:7'"
+        script:play_upstreams { { address = "127.0.0.1:7" } }
+        local said = ask(([[
+          local task, lock, stream, got = parlance.spawn(sleep, 1), parlance.lock(), net.connect(UP)
+          local held = lock:acquire()
+          xpcall(error, function() got = listed(%s) end)
+          return got]]):format(wait))
+        assert.equal(("nil %s cannot wait in the message handler of xpcall cannot wait"):format(name), said)
+      end)
+    end
+
     it("with a number that is none", function()
       start()
       assert.matches("number expected", ask "return select(2, pcall(sleep, 'x'))")
