@@ -93,6 +93,20 @@ local function broadcast(subscribers)
   end
 end
 
+---Seconds of the proxy's processor time for each GB that passes, both ways at once.
+local function tunnel(connections)
+  return function(server)
+    local client <close> = measure.client_start(("%s/tunnel -s %d -c %d %d %d")
+      :format(folder, SECONDS, connections, server.port, servers.far_port))
+    local said = client:read()
+    local before = measure.cpu(server)
+    local bytes = tonumber(client:read() or "")
+    local spent = measure.cpu(server) - before
+    if said ~= "ready" or not bytes then error(server.name .. ": " .. tostring(said)) end
+    return spent / bytes * 1e9, bytes / SECONDS
+  end
+end
+
 ---Bytes for each of so many clients whose request, a line, waits for longer than they do.
 local function waiting_memory(clients)
   return function(server)
@@ -160,6 +174,9 @@ return {
     run = wrk("/greeting", 50), beside = function() return servers.start_redis("greeting", BODY) end,
     ours = "parlance, gateway",
     { "nginx, lua-nginx-redis", goal = 0.80 }, { "Node, http and net" } },
+  { "a tunnel: 8 TCP connections, both ways at once", "s of CPU a GB", low = true, run = tunnel(8),
+    ours = "parlance, tunnel",
+    { "HAProxy, TCP mode", goal = 1.0 }, { "HAProxy, TCP mode, splice-auto", goal = 1.0 }, { "socat" } },
   { "memory of a request that sleeps, 10,000 of them", "bytes", low = true, fresh = true,
     run = waiting_memory(10000), ours = "parlance, sleep", { "Node, setTimeout" } },
   { "memory of a background task that sleeps, 100,000 of them", "bytes", low = true, fresh = true,

@@ -98,6 +98,42 @@ servers["Node, setTimeout"] = {
   command = function(port) return ("node %s/bench/peers/sleep.js %d"):format(root, port) end,
 }
 
+-- Where tunnels lead: the client of the benchmark listens there.
+servers.far_port = measure.free_port()
+servers["parlance, tunnel"] = parlance("bench/peers/tunnel.lua", nil, "--set to=127.0.0.1:" .. servers.far_port)
+local function haproxy_tunnel(options)
+  return {
+    program = "haproxy",
+    package = "haproxy",
+    command = function(port)
+      local path = write("haproxy" .. port .. ".cfg", ([[
+global
+  nbthread 1
+  maxconn 1000
+defaults
+  mode tcp
+  timeout client 60s
+  timeout server 60s
+  timeout connect 5s
+%s
+listen bench
+  bind 127.0.0.1:%d
+  server far 127.0.0.1:%d
+]]):format(options, port, servers.far_port))
+      return "haproxy -q -f " .. path
+    end,
+  }
+end
+servers["HAProxy, TCP mode"] = haproxy_tunnel ""
+servers["HAProxy, TCP mode, splice-auto"] = haproxy_tunnel "  option splice-auto"
+servers["socat"] = {
+  program = "socat",
+  package = "socat",
+  command = function(port)
+    return ("socat -b 65536 TCP-LISTEN:%d,bind=127.0.0.1,reuseaddr,fork TCP:127.0.0.1:%d")
+      :format(port, servers.far_port)
+  end,
+}
 servers["bare C, epoll"] = {
   program = "cc",
   package = "gcc",

@@ -35,6 +35,7 @@ function workplace.build()
     ("cd '%s' && cmake --preset release >/dev/null && cmake --build --preset release --target parlance >/dev/null")
     :format(root))
   for source, program in pairs { ["load.c"] = "load", ["broadcast.c"] = "broadcast",
+    ["tunnel.c"] = "tunnel",
     ["peers/floor.c"] = "floor" } do
     workplace.shell(("cc -O2 -std=c17 -D_GNU_SOURCE -o %s/%s %s/bench/%s"):format(folder, program, root, source))
   end

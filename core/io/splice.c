@@ -9,7 +9,7 @@
 #include "io/socket_channel.h"
 
 enum {
-  PIPE_SIZE = 256 * 1024, /* Bytes that a pipe is asked to hold. */
+  PIPE_SIZE = 512 * 1024, /* Bytes that a pipe is asked to hold. */
   COPY_SIZE = 16 * 1024   /* Bytes that are copied at once. */
 };
 
