@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "session/session.h"
 #include "session/steps.h"
+#include "session/tunnel.h"
 #include "simulator/arguments.h"
 
 static const char class_name[] = "parlance.simulator.connection";
@@ -298,6 +299,13 @@ static int wants_input(lua_State *L) {
   return 1;
 }
 
+static int has_ended(lua_State *L) {
+  const struct simulated_connection *connection = check(L);
+  bool says_more = session_has_output(connection->session);
+  lua_pushboolean(L, session_has_said_all(connection->session) && !says_more);
+  return 1;
+}
+
 static int waits(lua_State *L) {
   lua_pushboolean(L, session_task(check(L)->session) != NULL);
   return 1;
@@ -334,6 +342,7 @@ void connections_register(lua_State *L) {
                                      {"drain", drain},
                                      {"finished", finished},
                                      {"wants_input", wants_input},
+                                     {"has_ended", has_ended},
                                      {"waits", waits},
                                      {"reason", reason},
                                      {"interim", interim},

@@ -86,6 +86,7 @@
  *   vanish()             resets the connection
  *   drain()              the server begins to stop
  *   finished()           returns whether the server has closed and all output was taken
+ *   has_ended()          returns whether the server has stopped sending, though it has not closed
  *   waits()              returns whether a task waits that serves the connection
  *   reason()             returns the reason of the end; "none" before
  *   interim()            returns the interim response of the framing, such as 100 Continue, or nil

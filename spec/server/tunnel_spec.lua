@@ -19,8 +19,12 @@ local Proxy = { close_when_done = false, request_complete = framing.line {} }
 
 function Proxy:make_response()
   if self.request == "plain" then return "plain\n" end
+  if self.request == "send" then
+    return ("%%s %%s %%d\n"):format(first:send "x", select(2, first:send "x"), parlance.topic "t":publish "x")
+  end
   local up = assert(net.connect(%q))
   first = first or self
+  if self.request == "topic" then parlance.topic "t":subscribe(self) end
   if self.request == "prepared" then
     up:write "request "
     self:write "response "
@@ -57,7 +61,30 @@ end
 local WAYS <const> = { moved = false, copied = true }
 local KINDS <const> = { "tcp", "unix" }
 
+-- Bytes that tell where they are from.
+local function pattern(length)
+  local words = {}
+  for i = 1, length // 8 do words[i] = ("%07d\n"):format(i % 10000000) end
+  return table.concat(words)
+end
+
 server.for_each_poller(function(poller)
+  describe("the proxy of the documents", function()
+    it("works", function()
+      local page = server.read_file(server.SOURCE .. "/docs/upstreams.md")
+      local script = assert(page:match "This is a whole TCP proxy:%s+```lua\n(.-)```")
+      local far <close> = setmetatable({ store = upstream.listen() }, { __close = function(self) self.store:close() end })
+      local running = server.start(script, { poller = poller, "--set", "to=" .. far.store.address })
+      local client = running:connect()
+      local accepted = far.store:accept()
+      assert.equal("a", (client:send "a" and accepted:receive(1)))
+      accepted:send "b"
+      assert.equal("b", client:receive(1))
+      accepted:close()
+      assert.equal("", client:exchange_all "")
+    end)
+  end)
+
   for way, is_copied in pairs(WAYS) do
     describe(("a tunnel whose bytes are %s"):format(way), function()
       local store, running, folders
@@ -127,6 +154,16 @@ server.for_each_poller(function(poller)
         assert.equal("!", far:receive(1))
       end)
 
+      it("takes nothing that is sent or published otherwise", function()
+        start()
+        local client, far = join "topic"
+        client:send "x"
+        far:receive(1)
+        assert.equal("false tunnel 0\n", running:connect():exchange("send\n", 15))
+        far:send "y"
+        assert.equal("y", client:receive(1))
+      end)
+
       it("gets the requests that the client has sent behind, as bytes", function()
         start()
         local client = running:connect():send "plain\ngo\nplain\nplain\n"
@@ -145,6 +182,30 @@ server.for_each_poller(function(poller)
         assert.equal("still here", far:receive(10))
         assert.is_true(upstream.has_ended(far))
         says "tunnel\t10\t9\tnil\n"
+      end)
+
+      it("passes on half a client, and then resets when the other half breaks", function()
+        start()
+        local client, far = join()
+        client:half_close()
+        assert.is_true(upstream.has_ended(far))
+        far:send "x"
+        assert.equal("x", client:receive(1))
+        upstream.reset(far)
+        is_reset(client.socket)
+        says "closed peer_reset\n"
+      end)
+
+      it("loses nothing that a client sends whose receiving has ended, to one that reads late", function()
+        start()
+        local client, far = join()
+        far:shutdown "send"
+        assert.equal("", client:receive_all())
+        local taken = client:send_until_full(function() return ("x"):rep(65536) end, 0.3)
+        client:half_close()
+        socket.sleep(0.05)
+        assert.equal(taken, #assert(far:receive "*a"))
+        says(("tunnel\t%d\t0\tnil\n"):format(taken))
       end)
 
       it("resets the stream when the client is reset", function()
@@ -194,7 +255,7 @@ server.for_each_poller(function(poller)
         client:send "x"
         far:receive(1)
         local memory = running:memory()
-        local piece = ("abcdefgh"):rep(32768)
+        local piece = pattern(256 * 1024)
         local ends = { { one = client.socket }, { one = far } }
         for _, each in ipairs(ends) do
           each.one:settimeout(0)
@@ -215,7 +276,11 @@ server.for_each_poller(function(poller)
               each.from = upto == #piece and 1 or upto + 1
             end
             local whole, _, some = each.one:receive(256 * 1024)
-            each.got = each.got + #(whole or some)
+            local bytes, place = whole or some, each.got % #piece
+            local expected = piece:sub(place + 1, place + #bytes)
+            expected = expected .. piece:sub(1, #bytes - #expected)
+            if bytes ~= expected then error("other bytes, behind " .. each.got) end
+            each.got = each.got + #bytes
           end
         end
         assert.equal(64 * MIB, ends[1].got)

@@ -271,10 +271,10 @@ function Client:reset()
   self.case:check()
 end
 
---- Returns whether the server has closed and all its bytes were received.
+--- Returns whether the server has closed, or has stopped sending, and all its bytes were received.
 ---@return boolean
 function Client:closed()
-  return not self.session and self.size == 0
+  return (not self.session or self.session:has_ended()) and self.size == 0
 end
 
 --- Returns why the conversation has ended: the reason that handle_close gets ("done", "peer_closed", "malformed"

@@ -198,8 +198,9 @@ local function begin_turn(client, step)
   if client.pending ~= "" then
     fail { kind = "answer", line = step.line, expected = "", got = client.pending, upstream = client.upstream }
   end
-  if not client.session and not client.is_over then
-    fail { kind = "closed", line = step.line, reason = reason(client) }
+  local has_ended = not client.session or not client.upstream and client.session:has_ended()
+  if has_ended and not client.is_over then
+    fail { kind = "closed", line = step.line, reason = client.session and "it has stopped sending" or reason(client) }
   end
 end
 
@@ -354,12 +355,14 @@ function STEPS.expect_end(self, client, step)
     return
   end
   if client.session and client.session:waits() then
-    self:move_until(client, function() return client.pending ~= "" or not client.session:waits() end)
+    self:move_until(client, function()
+      return client.pending ~= "" or client.session:has_ended() or not client.session:waits()
+    end)
   end
   if client.pending ~= "" then
     fail { kind = "answer", line = step.line, expected = "", got = client.pending }
   end
-  if client.session then fail { kind = "open", line = step.line } end
+  if client.session and not client.session:has_ended() then fail { kind = "open", line = step.line } end
   client.is_over, client.is_in_turn = true, false
 end
 

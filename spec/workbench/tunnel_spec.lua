@@ -1,0 +1,166 @@
+-- parlance.tunnel in plays and in the harness: the proxy that docs/upstreams.md shows, between simulated peers.
+
+local harness = require "parlance.harness"
+local run = require "parlance.workbench.run"
+local server = require "support.server"
+local simulator = require "parlance.simulator"
+local transcripts = require "parlance.workbench.transcript"
+
+local PAGE <const> = server.read_file(server.SOURCE .. "/docs/upstreams.md")
+local PROXY <const> = assert(PAGE:match "This is a whole TCP proxy:%s+```lua\n(.-)```")
+
+-- A tunnel behind a line, with what is read ahead on both sides.
+local BEHIND <const> = [[
+local framing = require "parlance.framing"
+local net = require "parlance.net"
+local parlance = require "parlance"
+local Proxy = { close_when_done = false, request_complete = framing.line {} }
+function Proxy:make_response()
+  if self.request == "plain" then return "plain\n" end
+  local up = assert(net.connect "127.0.0.1:6379")
+  up:write "request "
+  self:write "response "
+  up:peek(4)
+  self:send "pushed "
+  local there, back = parlance.tunnel(self, up)
+  parlance.log("info", "tunnel", { there = there, back = back })
+end
+return Proxy
+]]
+
+local folder
+
+before_each(function()
+  folder = server.new_folder()
+  simulator.log()
+end)
+after_each(function() server.remove_folder(folder) end)
+
+local function write(source)
+  local path = folder .. "/proxy.lua"
+  server.write_file(path, source)
+  return path
+end
+
+local function try(source, text)
+  local transcript = assert(transcripts.read(text, folder .. "/t.transcript"))
+  return assert(run(write(source), { modules = server.SOURCE .. "/lua" }, transcript))
+end
+
+describe("a tunnel in a play", function()
+  it("passes bytes and ends on, in every cut and with every fault", function()
+    local outcome = try(PROXY, [[
+setting to "127.0.0.1:6379"
+upstream far "127.0.0.1:6379"
+> "hello"
+far< "hello"
+far> "good "
+far> "morning"
+< "good morning"
+far> end
+< end
+> "still here"
+far< "still here"
+> end
+far< end
+]])
+    assert.same({}, outcome.findings)
+    assert.same({}, outcome.tolerated)
+  end)
+
+  it("ends the client's side first, too", function()
+    assert.same({}, try(PROXY, [[
+setting to "127.0.0.1:6379"
+upstream far "127.0.0.1:6379"
+> "all"
+> end
+far< "all"
+far< end
+far> "of it"
+far> end
+< "of it"
+< end
+]]).findings)
+  end)
+
+  it("sends first what waits to go out, then what was read before", function()
+    assert.same({}, try(BEHIND, [[
+upstream far "127.0.0.1:6379"
+> "plain\n"
+< "plain\n"
+> "go\nplain\nplain\n"
+far< "request "
+far> "data"
+< "response pushed data"
+far< "plain\nplain\n"
+> end
+far< end
+far> end
+< end
+]]).findings)
+  end)
+
+  it("stops sending without `< end`: that is a finding", function()
+    local fault = try(PROXY, [[
+setting to "127.0.0.1:6379"
+upstream far "127.0.0.1:6379"
+> "x"
+far< "x"
+far> "y"
+< "y"
+far> end
+]]).findings[1] or {}
+    assert.equal("closed", fault.kind)
+  end)
+end)
+
+describe("a tunnel in the harness", function()
+  local far, client
+
+  before_each(function()
+    far = harness.upstream "127.0.0.1:6379"
+    client = harness.open(write(BEHIND))
+  end)
+  after_each(function() harness.close() end)
+
+  local function join()
+    client:send "go\n"
+    far:expect("request "):send "data"
+    client:expect "response pushed data"
+  end
+
+  it("passes on a half-close of each side", function()
+    join()
+    far:send("!"):close()
+    client:expect "!"
+    assert.is_true(client:closed())
+    client:send "?"
+    far:expect "?"
+    assert.is_nil((client:reason()))
+    client:half_close()
+    assert.is_true(far:closed())
+    assert.equal("done", (client:reason()))
+  end)
+
+  it("passes on a reset of each side", function()
+    join()
+    far:reset()
+    client:receive()
+    assert.equal("peer_reset", (client:reason()))
+    local other = harness.open(folder .. "/proxy.lua")
+    other:send "go\n"
+    far:expect("request "):send "data"
+    other:expect "response pushed data"
+    other:reset()
+    assert.is_true(far:closed())
+  end)
+
+  it("moves much both ways", function()
+    join()
+    local much = ("0123456789abcdef"):rep(1 << 17)
+    client:send(much)
+    far:send(much)
+    assert.is_true(much == client:receive(#much))
+    assert.is_true(much == far:receive(#much))
+  end)
+end)
