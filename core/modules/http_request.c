@@ -6,6 +6,7 @@
 
 #include "framing/http.h"
 #include "script/body.h"
+#include "script/task.h"
 
 /* The keys of a request for its field lines and for the host in its target, until `headers` is made
  * of them; and the keys of the requests' metatables in the registry. */
@@ -287,7 +288,9 @@ void http_request_prepare(lua_State *L, int index, bool is_streamed) {
  * uncommon ones or the script's own. */
 enum { FEW_FIELDS = 4 };
 
-void http_request_push(lua_State *L, int index, const struct framing_answer *answer) {
+void http_request_push(lua_State *L, int index, const struct framing *framing,
+                       const struct framing_answer *answer) {
+  (void)framing;
   struct http_request request;
   http_read_request(answer, &request);
   lua_createtable(L, 0, FEW_FIELDS);
@@ -301,10 +304,10 @@ void http_request_push(lua_State *L, int index, const struct framing_answer *ans
   lua_setmetatable(L, -2);
 }
 
-void http_request_push_streamed(lua_State *L, int index, const struct framing_answer *answer,
-                                struct session *session) {
-  http_request_push(L, index, answer);
-  if (!session || answer->verdict != FRAMING_HEAD) return;
-  body_push(L, session);
+void http_request_push_streamed(lua_State *L, int index, const struct framing *framing,
+                                const struct framing_answer *answer) {
+  http_request_push(L, index, framing, answer);
+  if (answer->verdict != FRAMING_HEAD) return;
+  body_push(L, gate_of(L)->running->session);
   set_field(L, BODY);
 }

@@ -10,9 +10,7 @@
 #include <lua.h>
 #include <stdbool.h>
 
-#include "framing/framing.h"
-
-struct session;
+#include "script/framing_value.h"
 
 /* Prepares the state; may be called again. May raise (memory). */
 void http_request_open(lua_State *L);
@@ -33,13 +31,8 @@ enum { HTTP_REQUEST_VALUES = 2 };
  * request is a stream. May raise (memory). */
 void http_request_prepare(lua_State *L, int index, bool is_streamed);
 
-/* Pushes the request of an answer that is COMPLETE or HEAD, whose bytes must still be in the input.
- * The framing's userdata stands at `index`, which is absolute. May raise (memory). */
-void http_request_push(lua_State *L, int index, const struct framing_answer *answer);
-
-/* The same of a framing with stream_body, for the session that is at the step SESSION_ANSWER; NULL:
- * only the head is there, and the body has ended. */
-void http_request_push_streamed(lua_State *L, int index, const struct framing_answer *answer,
-                                struct session *session);
+/* Push the request of an answer that is COMPLETE or HEAD. With stream_body, and at the step
+ * SESSION_ANSWER, its body is that of the session; else it has ended. */
+framing_push_request http_request_push, http_request_push_streamed;
 
 #endif

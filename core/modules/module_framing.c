@@ -13,7 +13,6 @@
 #include "modules/reply_value.h"
 #include "modules/resp_request.h"
 #include "script/framing_value.h"
-#include "script/task.h"
 
 /* The largest offset of a length field. offset + width cannot overflow. */
 enum { OFFSET_MAX = INT_MAX };
@@ -109,13 +108,13 @@ static size_t read_max(lua_State *L, enum framing_kind kind) {
   return read_size(L, kind, "max", 0, PTRDIFF_MAX, SIZE_MAX);
 }
 
-/* Declares six functions, which stand below. */
-static framing_push_request push_resp, push_http, push_streamed, push_reply, push_response,
-    push_payload;
+/* Declares four functions, which stand below. */
+static framing_push_request push_resp, push_reply, push_response, push_payload;
 
 static framing_push_request *find_push(const struct framing *framing) {
   switch (framing->kind) {
-  case FRAMING_HTTP: return framing->option.http.stream_body ? push_streamed : push_http;
+  case FRAMING_HTTP:
+    return framing->option.http.stream_body ? http_request_push_streamed : http_request_push;
   case FRAMING_RESP: return push_resp;
   case FRAMING_HTTP_RESPONSE: return push_response;
   case FRAMING_RESP_REPLY: return push_reply;
@@ -308,18 +307,6 @@ static void push_resp(lua_State *L, int index, const struct framing *framing,
                       const struct framing_answer *answer) {
   (void)index;
   resp_request_push(L, framing, answer);
-}
-
-static void push_http(lua_State *L, int index, const struct framing *framing,
-                      const struct framing_answer *answer) {
-  (void)framing;
-  http_request_push(L, index, answer);
-}
-
-static void push_streamed(lua_State *L, int index, const struct framing *framing,
-                          const struct framing_answer *answer) {
-  (void)framing;
-  http_request_push_streamed(L, index, answer, gate_of(L)->running->session);
 }
 
 static void push_reply(lua_State *L, int index, const struct framing *framing,

@@ -8,9 +8,6 @@
 #include "session/session_internal.h"
 #include "session/session_list.h"
 
-/* While a body is wanted, so many bytes may wait to be looked at: one read. */
-enum { BODY_AHEAD = 64 * 1024 };
-
 struct session *session_create(struct handler *handler, struct session_owner *owner, int64_t now) {
   struct session *session = calloc(1, sizeof *session);
   if (!session) return NULL;
@@ -169,12 +166,8 @@ bool session_space(struct session *session, struct span *space) {
   return session->kept && buffer_reserve(&session->kept, 4096, space) == STATUS_OK;
 }
 
-static bool awaits_input(const struct session *session) {
-  return session->awaits == SESSION_AWAIT_INPUT || session->awaits == SESSION_AWAIT_TUNNEL;
-}
-
 static bool takes_input(const struct session *session) {
-  return session->state <= STATE_DROPPING || awaits_input(session) || session->wants_body;
+  return session->state <= STATE_DROPPING || session_awaits_input(session) || session->wants_body;
 }
 
 /* Bytes either join what is kept or are only borrowed for the call. */
@@ -206,8 +199,7 @@ void session_receive(struct session *session, const char *bytes, size_t length, 
   if (!session->kept && session->state != STATE_DROPPING) session->read_since = now;
   if (take(session, bytes, length) != STATUS_OK)
     session_fail(session, REASON_OUT_OF_MEMORY, "no memory for an unfinished request");
-  if (awaits_input(session)) session_note_progress(session);
-  if (session->wants_body) session_tell_body(session);
+  session_note_input(session);
   drive(session, now);
   keep_rest(session);
 }
@@ -220,9 +212,8 @@ void session_receive_end(struct session *session, int64_t now) {
   session->at_end = true;
   /* What is there is all that there will be: ask once more. */
   if (session->state == STATE_READING) session->length = 0;
-  if (awaits_input(session)) session_note_progress(session);
   session->now = now;
-  if (session->wants_body) session_tell_body(session);
+  session_note_input(session);
   drive(session, now);
 }
 

@@ -163,6 +163,17 @@ void session_end_body(struct session *session);
 /* Output was queued, or input is wanted, and the owner may not look when the handler is back. */
 void session_tell_owner(struct session *session);
 
+/* While a body is wanted, so many bytes may wait to be looked at: one read. */
+enum { BODY_AHEAD = 64 * 1024 };
+
+/* Whether the step awaits bytes of the peer. */
+static inline bool session_awaits_input(const struct session *session) {
+  return session->awaits == SESSION_AWAIT_INPUT || session->awaits == SESSION_AWAIT_TUNNEL;
+}
+
+/* Bytes have come, or their end. */
+void session_note_input(struct session *session);
+
 /* What the step awaits may have come. */
 void session_note_progress(struct session *session);
 

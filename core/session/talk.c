@@ -32,6 +32,11 @@ void session_note_progress(struct session *session) {
   session->handler->on_progress(session->handler, session);
 }
 
+void session_note_input(struct session *session) {
+  if (session_awaits_input(session)) session_note_progress(session);
+  if (session->wants_body) session_tell_body(session);
+}
+
 static int64_t after(int64_t since, int64_t timeout) {
   return timeout > 0 ? since + timeout : CLOCK_NEVER;
 }
