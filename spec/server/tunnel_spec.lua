@@ -86,6 +86,47 @@ server.for_each_poller(function(poller)
     end)
   end)
 
+  describe("a tunnel with a pipe of a program", function()
+    local PROGRAM <const> = [[
+io.stdout:setvbuf "no"
+local framing = require "parlance.framing"
+local parlance = require "parlance"
+local process = require "parlance.process"
+local Lines = { close_when_done = false, request_complete = framing.line {} }
+function Lines:make_response()
+  local child <close> = assert(process.spawn { "sh", "-c", self.request })
+  local pipe = self.request:find "head" and child.stdin or child.stdout
+  print(parlance.tunnel(self, pipe))
+  print(pipe == child.stdin and child.stdout:read "a" or child:wait())
+end
+return Lines
+]]
+
+    local function says(running, text)
+      server.wait_until(text, function() return running:output():find(text, 1, true) end)
+    end
+
+    it("brings what the program writes", function()
+      local running = server.start(PROGRAM, { poller = poller })
+      assert.equal("hello\nworld\n", running:connect():send("echo hello; echo world\n"):receive_all())
+      says(running, "0\t12\nexit\n")
+    end)
+
+    it("takes what the client sends, up to its end", function()
+      local running = server.start(PROGRAM, { poller = poller })
+      assert.equal("", running:connect():exchange_all "head -c 3\nabc")
+      says(running, "3\t0\nabc\n")
+    end)
+
+    it("moves much, with back pressure", function()
+      local running = server.start(PROGRAM, { poller = poller })
+      local client = running:connect():send "yes | dd bs=64k count=128 iflag=fullblock 2>/dev/null\n"
+      socket.sleep(0.1)
+      if not server.is_sanitized then assert.is_true(running:memory() < 24 * 1024, running:memory()) end
+      assert.equal(8 * MIB, #client:receive_all())
+    end)
+  end)
+
   for way, is_copied in pairs(WAYS) do
     describe(("a tunnel whose bytes are %s"):format(way), function()
       local store, running, folders
@@ -405,6 +446,37 @@ server.for_each_poller(function(poller)
         far:close()
         client:half_close()
         says "tunnel\t3\t0\tnil\n"
+      end)
+
+      it("does not need a descriptor more when the other side takes nothing", function()
+        start { rlimit_nofile = 80 }
+        local joined, idle = {}, {}
+        for i = 1, 16 do joined[i] = { join() } end
+        while running:descriptors() < 80 and #idle < 24 do idle[#idle + 1] = running:connect() end
+        local piece, sent = pattern(64 * 1024), {}
+        for i, each in ipairs(joined) do
+          local far, from = each[2], 1
+          far:settimeout(0.05)
+          sent[i] = 0
+          repeat
+            local last, _, part = far:send(piece, from)
+            local upto = last or part
+            sent[i] = sent[i] + upto - from + 1
+            from = upto == #piece and 1 or upto + 1
+          until not last
+        end
+        for i, each in ipairs(joined) do
+          local got, bytes = 0, nil
+          while got < sent[i] do
+            local count = math.min(#piece - got % #piece, sent[i] - got)
+            bytes = each[1]:receive(count)
+            if bytes ~= piece:sub(got % #piece + 1, got % #piece + count) then error("other bytes, behind " .. got) end
+            got = got + count
+          end
+          each[1]:send "x"
+          each[2]:settimeout(DEADLINE)
+          assert.equal("x", each[2]:receive(1))
+        end
       end)
 
       it("leaves no descriptor behind", function()

@@ -164,3 +164,54 @@ describe("a tunnel in the harness", function()
     assert.is_true(much == far:receive(#much))
   end)
 end)
+
+describe("a tunnel that is asked for wrongly", function()
+  local MISUSE <const> = [[
+local framing = require "parlance.framing"
+local net = require "parlance.net"
+local parlance = require "parlance"
+local Lines = { close_when_done = false, request_complete = framing.line {} }
+function Lines:make_response()
+  local ok, first, why, code
+  first_self = first_self or self
+  local up = assert(net.connect "127.0.0.1:6379")
+  local function tell(...)
+    local words = table.pack(...)
+    for i = 1, words.n do words[i] = tostring(words[i]) end
+    return table.concat(words, " ") .. "\n"
+  end
+  BODY
+end
+return Lines
+]]
+
+  local function answer(body)
+    harness.upstream "127.0.0.1:6379"
+    local client = harness.open(write((MISUSE:gsub("BODY", function() return body end))))
+    client:send "x\n"
+    return client:receive_until "\n"
+  end
+
+  after_each(function() harness.close() end)
+
+  it("is an error of the script", function()
+    for body, expected in pairs {
+      ["return tell(pcall(parlance.tunnel, self, 'x'))"] = "bad argument #2 .*parlance.stream expected, got string",
+      ["return tell(pcall(parlance.tunnel, 1, up))"] = "bad argument #1 .*table expected",
+      ["return tell(pcall(parlance.tunnel, {}, up))"] = "true nil closed closed",
+      ["return tell(parlance.spawn(parlance.tunnel, self, up):wait())"] =
+        "nil parlance.tunnel works only in the handle_connect and make_response of the same connection error",
+      ["parlance.spawn(up.read, up) parlance.sleep(0.1) return tell(pcall(parlance.tunnel, self, up))"] =
+        "false another task uses the stream",
+      ["return function() if ok then return end ok = true return tell(pcall(parlance.tunnel, self, up)) end"] =
+        "works only in the handle_connect and make_response",
+    } do
+      assert.matches(expected, answer(body))
+      harness.close()
+    end
+  end)
+
+  it("is told of a stream that is closed, and can still answer", function()
+    assert.equal("nil closed closed\n", answer "up:close() return tell(parlance.tunnel(self, up))")
+  end)
+end)
