@@ -466,10 +466,10 @@ return Lines
           until not last
         end
         for i, each in ipairs(joined) do
-          local got, bytes = 0, nil
+          local got = 0
           while got < sent[i] do
             local count = math.min(#piece - got % #piece, sent[i] - got)
-            bytes = each[1]:receive(count)
+            local bytes = each[1]:receive(count)
             if bytes ~= piece:sub(got % #piece + 1, got % #piece + count) then error("other bytes, behind " .. got) end
             got = got + count
           end
