@@ -201,13 +201,18 @@ static int receive(lua_State *L) {
   return 1;
 }
 
+/* While a task waits, the end may be one that ends the task, as in the server: peer_watch.c. */
 static int receive_end(lua_State *L) {
   struct simulated_connection *connection = check(L);
-  bool is_read = session_wants_input(connection->session);
-  if (is_read) {
-    session_receive_end(connection->session, connection->simulation->now);
-    settle(connection);
-  }
+  struct session *session = connection->session;
+  int64_t now = connection->simulation->now;
+  bool is_lost = session_peer(session) == SESSION_PEER_MUST_SEND;
+  bool is_read = is_lost || session_wants_input(session);
+  if (is_lost)
+    session_abort(session, REASON_PEER_CLOSED, now);
+  else if (is_read)
+    session_receive_end(session, now);
+  if (is_read) settle(connection);
   lua_pushboolean(L, is_read);
   return 1;
 }

@@ -67,6 +67,11 @@ server.for_each_poller(function(poller)
         assert.equal('nil "No such file or directory" "refused"', ask(client, "return show(net.connect('unix:/none'))"))
       end)
 
+      it("gives nil and the reason where no way leads", function()
+        -- TCP has no broadcast. Why the kernel refuses it depends on the machine's routes.
+        assert.matches('^nil "[^"]+" "unreachable"$', ask(start(), "return show(net.connect '255.255.255.255:7')"))
+      end)
+
       it("tells both ends of a stream", function()
         local client = start()
         send(client, "local s = net.connect(UP) return show(s.peer_address, s.own_address, s:close(), s.peer_address)")

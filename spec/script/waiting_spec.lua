@@ -182,6 +182,16 @@ describe("a script that waits", function()
       end)
     end
 
+    for name, wait in pairs { ["for something else"] = "sleep(10)", ["for its peer"] = "self:read 'l'" } do
+      it("when its peer stops sending, with half_close = false: while it waits " .. name, function()
+        start "Lines.half_close = false"
+        send("local x <close> = setmetatable({}, { __close = function(_, why) note(why) end }) " .. wait)
+        assert.is_true(session:receive_end())
+        assert.equal("0 cancelled", noted())
+        assert.equal("peer_closed", session:reason())
+      end)
+    end
+
     it("before handle_close is called", function()
       start "function Lines:handle_close(why) note('closed', why) end"
       send "local x <close> = setmetatable({}, { __close = function() note 'x' end }) sleep(10)"
