@@ -325,11 +325,6 @@ void *session_take_task(struct session *session) {
   return task;
 }
 
-void session_set_response_timeout(struct session *session, int64_t timeout) {
-  session->own_timeout = timeout > 0 ? timeout : CLOCK_NEVER;
-  session->own_timeout_of = (uint32_t)session->requests;
-}
-
 void session_cancelled(struct session *session, const char *place) {
   char detail[256];
   if (session->state != session->waits_in) { /* Something else has ended it. */

@@ -41,6 +41,11 @@ static int64_t after(int64_t since, int64_t timeout) {
   return timeout > 0 ? since + timeout : CLOCK_NEVER;
 }
 
+void session_set_response_timeout(struct session *session, int64_t timeout) {
+  session->own_timeout = timeout > 0 ? timeout : CLOCK_NEVER;
+  session->own_timeout_of = (uint32_t)session->requests;
+}
+
 /* 0: no limit. */
 static int64_t response_timeout(const struct session *session) {
   uint32_t request = session->own_timeout_of, now = (uint32_t)session->requests;

@@ -94,6 +94,14 @@ store> "value 1\n"
     assert.equal(0, status, said)
   end)
 
+  it("finds nothing in a script whose bodies are streams, which hold in check, too", function()
+    local path = server.SOURCE .. "/spec/fixtures/upload.lua"
+    local status, said = server.run { "check", path }
+    assert.equal(0, status, said)
+    status, said = server.run { "fuzz", "--seconds", "2", "--seed", "1", path }
+    assert.equal(0, status, said)
+  end)
+
   it("finds a call that takes too long", function()
     local status, said = fuzz(lines 'while #self.request > 3 do end return "x"', "--call-timeout", "0.05")
     assert.equal(1, status)

@@ -56,6 +56,27 @@ describe("a failing allocation", function()
     torture(script, "ONE\nTWO\nTHREE\n", converse { "one\ntw", "o\nthr", "ee\n" })
   end)
 
+  it("costs at most its conversation where a body is a stream, and no body looks whole that is not", function()
+    local script = conversation.script [[
+      local framing = require "parlance.framing"
+      local P = { close_when_done = false, request_complete = framing.http { stream_body = true } }
+      function P:make_response()
+        local all, piece, _, code = {}, nil, nil, nil
+        repeat
+          piece, _, code = self.request.body:read "any"
+          all[#all + 1] = piece
+        until not piece
+        if code == "closed" then return table.concat(all) .. ";" end
+        self.close_when_done = true
+      end
+      return P]]
+    local head <const> = "PUT / HTTP/1.1\r\nHost: a\r\n"
+    torture(script, "hello;" .. ("x"):rep(9000) .. "y;;", converse {
+      head .. "Content-Length: 5\r\n\r\nhe", "llo" .. head .. "Transfer-Encoding: chunked\r\n\r\n2328\r\n",
+      ("x"):rep(9000), "\r\n1\r\ny\r\n0\r\n\r", "\n" .. head .. "\r\n",
+    })
+  end)
+
   it("does not lose a piece of a response", function()
     local folder = conversation.folder { file = ("f"):rep(100) }
     -- The long string is made beforehand: a buffer of lauxlib's leaks when there is no memory to call
