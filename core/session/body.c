@@ -80,7 +80,7 @@ enum status session_read_body(struct session *session, char *into, size_t capaci
   enum http_body_result result = take_piece(session, capacity, &piece);
   *length = piece.data.length;
   if (result == HTTP_BODY_FOUND) memcpy(into, piece.data.data, piece.data.length);
-  session_consume(session, piece.length);
+  if (piece.length > 0) session_consume(session, piece.length);
   if (result == HTTP_BODY_FOUND) return STATUS_OK;
   body->is_told = result == HTTP_BODY_OVER;
   if (result == HTTP_BODY_OVER) return STATUS_CLOSED;
@@ -166,7 +166,7 @@ bool session_drop_body(struct session *session) {
   enum http_body_result result;
   do {
     result = take_piece(session, SIZE_MAX, &piece);
-    session_consume(session, piece.length);
+    if (piece.length > 0) session_consume(session, piece.length);
   } while (result == HTTP_BODY_FOUND);
   if (result != HTTP_BODY_OVER) {
     bool is_last = body->fault != REASON_NONE || session->draining;

@@ -155,11 +155,79 @@ static const char *const protocols[] = {
                                                      "}\n"
                                                      "end\n"
                                                      "return P",
+    /* Bodies that are streams, which are read in the ways that do not depend on the cuts. */
+    FRAMED(
+        "framing.http { max = 99, max_head = 400, stream_body = true }") "P.max_request = nil\n"
+                                                                         "local function show(...) "
+                                                                         "return '<' .. "
+                                                                         "table.concat({ ... }, "
+                                                                         "'|') .. '>' end\n"
+                                                                         "local kinds = {\n"
+                                                                         "  a = function(body) "
+                                                                         "return show(body:read "
+                                                                         "'a' or select(3, "
+                                                                         "body:read 'l')) end,\n"
+                                                                         "  b = function(body) "
+                                                                         "return { '(', body, ')' "
+                                                                         "} end,\n"
+                                                                         "  c = function(body) "
+                                                                         "body:close() return "
+                                                                         "show(select(3, "
+                                                                         "body:read(1))) end,\n"
+                                                                         "  e = function(body) "
+                                                                         "error(body:read(2)) "
+                                                                         "end,\n"
+                                                                         "  f = function(body) "
+                                                                         "return { '[', function() "
+                                                                         "return body:read(1) end, "
+                                                                         "']' } end,\n"
+                                                                         "  l = function(body) "
+                                                                         "local n = 0 for _ in "
+                                                                         "body:lines(2) do n = n + "
+                                                                         "1 end return show(n) "
+                                                                         "end,\n"
+                                                                         "  p = function(body) "
+                                                                         "return show(body:peek(1) "
+                                                                         "or '-', body:read(3) or "
+                                                                         "'-') end,\n"
+                                                                         "  r = function(body, "
+                                                                         "self) return "
+                                                                         "show(body:read 'a' or "
+                                                                         "'-', self:read(2) or "
+                                                                         "'-') end,\n"
+                                                                         "  w = function(body, "
+                                                                         "self) for x in "
+                                                                         "body:lines(1) do "
+                                                                         "self:write(x) end return "
+                                                                         "'.' end,\n"
+                                                                         "}\n"
+                                                                         "function "
+                                                                         "P:make_response()\n"
+                                                                         "  local r = "
+                                                                         "self.request\n"
+                                                                         "  self.close_when_done = "
+                                                                         "not r.keep_alive\n"
+                                                                         "  local kind = "
+                                                                         "kinds[r.target:sub(2, "
+                                                                         "2)]\n"
+                                                                         "  return kind and "
+                                                                         "kind(r.body, self) or "
+                                                                         "show(r.method, "
+                                                                         "r.target)\n"
+                                                                         "end\n"
+                                                                         "return P",
 };
 
 enum { PROTOCOLS = sizeof protocols / sizeof *protocols };
 
 static struct script *scripts[PROTOCOLS];
+static struct world world;
+
+/* Does what the script has asked of its streams. */
+static void run_queue(void) {
+  struct ready *entry;
+  while ((entry = ready_take(&world.ready))) entry->run(entry);
+}
 
 struct transcript {
   enum reason reason;
@@ -183,6 +251,7 @@ static void write_down(struct transcript *transcript, const char *bytes, size_t 
 static void take_output(struct session *session, struct transcript *transcript) {
   struct span spans[2];
   struct session_output output;
+  run_queue();
   while (session_has_output(session) || session_wants_turn(session)) {
     session_resume(session, 0);
     session_output(session, spans, 2, &output);
@@ -194,6 +263,7 @@ static void take_output(struct session *session, struct transcript *transcript) 
     }
     session_sent(session, length, 0);
     if (!session_wants_turn(session)) session_resume(session, 0);
+    run_queue();
   }
 }
 
@@ -254,6 +324,7 @@ static void converse(struct script *script, struct span stream, size_t step, uin
   transcript->requests = session_requests(session);
   transcript->has_interim = session_interim(session) != NULL;
   session_destroy(session, 0);
+  run_queue();
 }
 
 /* Whether 100 Continue is sent depends on the cuts. */
@@ -268,6 +339,7 @@ static void check_same(const struct transcript *a, const struct transcript *b) {
 static void load_scripts(void) {
   static char paths[PROTOCOLS][32];
   log_configure(LOG_ERROR, LOG_TEXT);
+  world_init(&world);
   atexit(look_for_leaks);
   for (int i = 0; i < PROTOCOLS; i++) {
     const char *error = "";
@@ -277,6 +349,7 @@ static void load_scripts(void) {
     snprintf(paths[i], sizeof paths[i], "/proc/self/fd/%d", file);
     struct script_options options = {.path = paths[i],
                                      .open_modules = modules_open,
+                                     .world = &world,
                                      .call_timeout = 4000,
                                      .max_request = LIMIT_NOT_GIVEN,
                                      .max_unsent = LIMIT_NOT_GIVEN,
