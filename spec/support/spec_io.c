@@ -181,5 +181,6 @@ int spec_open_io(lua_State *L) {
   spec_add_resolver(L);
   spec_add_watcher(L);
   spec_add_children(L);
+  spec_add_splice(L);
   return 1;
 }

@@ -31,6 +31,7 @@ void spec_add_sockets(lua_State *L);
 void spec_add_resolver(lua_State *L);
 void spec_add_watcher(lua_State *L);
 void spec_add_children(lua_State *L);
+void spec_add_splice(lua_State *L);
 
 /* Pushes nil, the status and errno's name, and returns 3. */
 int spec_failure(lua_State *L, enum status status);
