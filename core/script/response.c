@@ -334,7 +334,10 @@ static bool queue_table(lua_State *state, struct session *session, struct items 
   int table = items->index;
   *items = (struct items){.are_list = true, .index = table};
   items->count = (lua_Integer)lua_rawlen(state, table);
-  if (items->count > 0) return queue_items(state, session, items, returned);
+  if (items->count > 0) {
+    stream_pull_wrap_items(state, table);
+    return queue_items(state, session, items, returned);
+  }
   if (push_file(state, table, &length)) {
     lua_pop(state, 1);
     *items = (struct items){.is_only = true, .index = table, .count = 1};
@@ -391,7 +394,6 @@ static bool queue_list(lua_State *state, struct session *session, const struct r
   struct items items = {.are_list = true, .index = lua_gettop(state)};
   items.count = (lua_Integer)lua_rawlen(state, items.index);
   (void)count_slots(state, &items, &has_files);
-  if (has_files) stream_pull_wrap_items(state, items.index);
   if (has_files || items.count == 0) return queue_protected(state, session, returned);
   send_items(state, session, &items);
   return true;

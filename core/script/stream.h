@@ -65,6 +65,7 @@ struct stream {
   bool is_closed : 1;           /* The script has closed it, or its task has ended. */
   bool is_dropped : 1;          /* It is not to send what it has. */
   bool is_detached : 1;
+  bool is_returned : 1;    /* It was returned as a part of a response. */
   bool cannot_send : 1;    /* Sending has failed. */
   bool wants_shutdown : 1; /* Sending ends when the output is sent. */
   bool is_shut : 1;        /* Sending has ended. */

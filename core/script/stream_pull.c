@@ -40,7 +40,13 @@ static int read_piece(lua_State *state) {
 
 bool stream_pull_wrap(lua_State *state) {
   if (!stream_value_test(state, -1)) return false;
+  lua_pushvalue(state, -1);
   lua_pushcclosure(state, read_piece, 1);
+  struct stream *stream = stream_value_test(state, -2);
+  if (!stream || stream->is_closed) return luaL_error(state, "a stream of the response is closed");
+  if (stream->is_returned) return luaL_error(state, "a stream cannot be returned twice");
+  stream->is_returned = true;
+  lua_remove(state, -2);
   return true;
 }
 

@@ -8,11 +8,11 @@
 struct stream;
 
 /* If the value on the top is a stream, replaces it by a function that makes a response's pieces of
- * it. May raise. */
+ * it. Raises if the stream is closed, or was returned before. */
 bool stream_pull_wrap(lua_State *state);
 
 /* If the list at `index`, which is absolute, has streams, replaces it by a copy with such functions
- * in their place. May raise. */
+ * in their place. Raises as stream_pull_wrap(). */
 void stream_pull_wrap_items(lua_State *state, int index);
 
 /* The stream of the function at index; NULL: the value is something else. */

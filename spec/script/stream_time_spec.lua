@@ -180,7 +180,29 @@ describe("a stream in simulated time", function()
       start()
       ask "return parlance.spawn(function() kept = net.connect(UP) end):wait()"
       assert.equal("", ask "return kept")
-      assert.matches("a stream of the response: it was closed before its end", lines.logged())
+      assert.matches("a stream of the response is closed", lines.logged())
+    end)
+
+    it("cannot be returned twice, in one list or in two responses", function()
+      start()
+      send "kept = net.connect(UP) return kept"
+      local other = script:open()
+      assert.equal("", ask("return { 'begun', kept }", other))
+      assert.matches("a stream cannot be returned twice", lines.logged())
+      script:upstream_send(1, "whole")
+      script:upstream_end(1)
+      assert.equal("whole", session:take())
+      send "local s = net.connect(UP) return { 'begun', s, s }"
+      assert.equal("", session:take())
+      assert.matches("a stream cannot be returned twice", lines.logged())
+      assert.equal("closed", script:upstream_state(2))
+    end)
+
+    it("has the files beside it closed where it cannot be returned", function()
+      start()
+      send "file = io.open '/dev/null' kept = net.connect(UP) kept:close() return { file, kept }"
+      assert.is_true(session:finished())
+      assert.equal("closed file", ask("return io.type(file)", script:open()))
     end)
   end)
 
