@@ -91,6 +91,16 @@ server.for_each_poller(function(poller)
         assert.equal("hello", answer(client))
       end)
 
+      it("connects over IPv6", function()
+        local listener = assert(socket.tcp6())
+        assert(listener:bind("::1", 0))
+        assert(listener:listen(1))
+        local port = select(2, listener:getsockname())
+        assert.equal(('"[::1]:%d"'):format(port),
+          ask(start(), ("local s = net.connect('[::1]:%d') return show(s.peer_address)"):format(port)))
+        listener:close()
+      end)
+
       it("connects to a Unix socket", function()
         lines.listen_unix()
         local client = start()

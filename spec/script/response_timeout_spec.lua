@@ -90,6 +90,20 @@ describe("response_timeout", function()
     assert.equal("script_error", session:reason())
   end)
 
+  it("begins anew for each piece of a stream in a response", function()
+    start "net = require 'parlance.net' Lines.response_timeout = 2"
+    script:play_upstreams { { address = "127.0.0.1:7" } }
+    send "return { 'begun;', net.connect '127.0.0.1:7' }"
+    for _ = 1, 3 do
+      script:advance(1.999)
+      script:upstream_send(1, "x")
+    end
+    assert.equal("begun;xxx", session:take())
+    ends_after(2)
+    assert.equal("response_timeout", session:reason())
+    assert.equal("reset", script:upstream_state(1))
+  end)
+
   it("begins anew with each byte to and from the peer", function()
     start "Lines.response_timeout = 2"
     send "sleep(1.9) self:write 'a' sleep(1.9) note(self:read(1)) sleep(1.9) self:write 'b' sleep(1000)"

@@ -80,6 +80,18 @@ describe("a script that waits", function()
       end)
     end
 
+    it("in a module that another task requires meanwhile, which runs once more", function()
+      start "loads = 0"
+      lines.add("module.lua", "loads = loads + 1 parlance.sleep(1) return { number = loads }")
+      local other = script:open()
+      send "return require 'module'.number"
+      send("return require 'module'.number", other)
+      script:advance(1)
+      assert.equal("2", answer())
+      assert.equal("2", answer(other))
+      assert.equal("2 2", ask "return listed(loads, require 'module'.number)")
+    end)
+
     it("in handle_connect", function()
       start "function Lines:handle_connect() sleep(1) return 'welcome\\n' end"
       send "return 'first'"
@@ -288,6 +300,14 @@ describe("a script that waits", function()
       script:advance(1)
       assert.equal("done", answer())
       assert.equal("dead", ask("return coroutine.status(co)", other))
+    end)
+
+    it("that are wrapped, and cannot be called while they wait", function()
+      start()
+      send "f = coroutine.wrap(function() sleep(1) return 'done' end) return f()"
+      assert.matches("cannot resume: the coroutine waits", ask("return why(f)", script:open()))
+      script:advance(1)
+      assert.equal("done", answer())
     end)
 
     it("and one that is the server's, which is refused, too", function()
