@@ -457,6 +457,37 @@ describe("self.request.body with stream_body", function()
     end)
   end)
 
+  it("takes no harm from finalizers that use it, whenever they run", function()
+    for _, act in ipairs {
+      "body:close()", "self:close()", "pcall(body.read, body, 'any')", "self:send 'x'", "body = nil kept = nil",
+    } do
+      start(([[
+        collectgarbage("incremental", 10, 1000)
+        local kept
+        local function litter(self, body)
+          setmetatable({}, { __gc = function() %s end })
+        end
+        function on.go(body, self)
+          kept = body
+          for piece in body:lines(7) do
+            for _ = 1, 3 do litter(self, body) end
+            local garbage = {}
+            for i = 1, 20 do garbage[i] = { piece .. i } end
+          end
+          return "done"
+        end]]):format(act))
+      for _ = 1, 3 do
+        local one <close> = script:open()
+        one:receive(head("go", "Transfer-Encoding: chunked"))
+        for _ = 1, 20 do one:receive("32\r\n" .. ("x"):rep(50) .. "\r\n") end
+        one:receive "0\r\n\r\n"
+        one:take()
+      end
+      script:close()
+      script = nil
+    end
+  end)
+
   it("goes on in the version that it began with, and the next request is the next version's", function()
     start "function on.go(body) return body:read 'a', 'old' end"
     session:receive(head("go", "Content-Length: 4") .. "a")

@@ -49,7 +49,22 @@ function on.program(body)
   child.stdin:close()
   return 200, nil, child.stdout:read "a"
 end
-function on.echo(body) return 200, nil, function() return body:read "any" end end
+function on.echo(body)
+  return 200, nil, function()
+    local piece, why, code = body:read "any"
+    if not piece and code ~= "closed" then error(why) end
+    return piece
+  end
+end
+function on.beside(body)
+  local task = parlance.spawn(function()
+    local total = 0
+    for piece in body:lines "any" do total = total + #piece end
+    return total
+  end)
+  local _, total = task:wait()
+  return 200, nil, total .. "\n"
+end
 function on.no() return 403, nil, "no\n" end
 function on.tells(body)
   local _, _, code = body:read "a"
@@ -152,6 +167,14 @@ server.for_each_poller(function(poller)
       other:close()
     end)
 
+    it("can be read by a task beside", function()
+      local client = start()
+      client:send(head("beside", "Content-Length: " .. 65 * #PIECE, "Expect: 100-continue"))
+      assert.equal("HTTP/1.1 100 Continue\r\n\r\n", client:receive_until "\r\n\r\n")
+      for _ = 1, 65 do client:send(PIECE) end
+      assert.same({ 200, 65 * #PIECE .. "\n" }, { response(client) })
+    end)
+
     it("can be written to a program", function()
       local client = start()
       client:send(long("program", 64 * #PIECE))
@@ -165,6 +188,16 @@ server.for_each_poller(function(poller)
       client:receive_until "1\r\na\r\n"
       client:send "\r\n2\r\nbc\r\n0\r\n\r\n"
       assert.equal("2\r\nbc\r\n0\r\n\r\n", client:receive_all())
+    end)
+
+    it("that is broken cuts what goes back", function()
+      local client = start()
+      client:send(head("echo", CHUNKED) .. "1\r\na")
+      client:receive_until "1\r\na\r\n"
+      client:send "\r\nx"
+      assert.equal("", client:receive_rest())
+      waits_for "closed malformed"
+      assert.equal(0, running:count_in_log "script_error")
     end)
 
     it("ends the connection after idle_timeout, where nothing of it comes", function()
