@@ -46,7 +46,7 @@ local DOORS <const> = {
 local INNER_DOORS <const> = {
   modules = {
     "body.h", "client.h", "file_value.h", "finalizers.h", "framing_value.h", "kept.h", "replaced.h",
-    "script_internal.h", "stream_value.h", "subprocess.h", "task.h",
+    "script_internal.h", "stream_tap.h", "stream_value.h", "subprocess.h", "task.h",
   },
   reload = {
     "ban.h", "client.h", "file_value.h", "gate.h", "generation.h", "memory.h", "module_names.h",

@@ -7,6 +7,7 @@
 
 #include "script/kept.h"
 #include "script/script_internal.h"
+#include "script/stream_tap.h"
 #include "script/stream_value.h"
 #include "script/task.h"
 
@@ -75,13 +76,16 @@ static int finish_connect(lua_State *state, struct stream *stream) {
                                       [NETWORK_UNREACHABLE] = "unreachable",
                                       [NETWORK_NAME] = "name"};
   if (stream->channel && !stream->is_closed) {
+    stream_tap(stream, TAP_OPENS, (struct span){NULL, 0});
     lua_settop(state, STREAM);
     return 1;
   }
   bool has_failed = stream->error != NETWORK_OK;
+  const char *code = has_failed ? codes[stream->error] : "timeout";
+  const char *why = has_failed ? stream->why : code;
+  stream_tap_failure(stream, code, why);
   stream_drop(stream);
-  if (!has_failed) return push_failure(state, "timeout", "timeout");
-  return push_failure(state, stream->why, codes[stream->error]);
+  return push_failure(state, why, code);
 }
 
 static int connect_again(lua_State *state, int status, lua_KContext top) {
@@ -94,8 +98,8 @@ static int connect_again(lua_State *state, int status, lua_KContext top) {
 }
 
 /* Takes a kept channel. False: there is none. */
-static bool reuse(struct stream *stream) {
-  struct channel *channel = kept_take(stream->script, stream->address);
+static bool reuse(struct stream *stream, const struct task *task) {
+  struct channel *channel = kept_take(stream, stream_tap_session(task));
   if (!channel) return false;
   stream_open(stream, channel);
   stream->is_reused = true;
@@ -111,7 +115,7 @@ static int net_connect(lua_State *state) {
   struct task *task = task_begin_wait(state, "net.connect");
   if (!task) return 3;
   struct network *network = check_network(state, "connect to", address);
-  if (options.reuses && reuse(stream)) {
+  if (options.reuses && reuse(stream, task)) {
     owned_give(&stream->owned, &task->owned);
     return finish_connect(state, stream);
   }
@@ -119,6 +123,7 @@ static int net_connect(lua_State *state) {
   if (status == STATUS_ERROR)
     return luaL_argerror(state, ADDRESS, lua_pushfstring(state, "%s: %s", address, why));
   if (status != STATUS_OK) return gate_raise_no_memory(state);
+  stream_tap_use(stream, task);
   owned_give(&stream->owned, &task->owned);
   task_set_timeout(state, task, options.timeout);
   task->waits_for = stream;

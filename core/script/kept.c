@@ -4,6 +4,8 @@
 #include <string.h>
 
 #include "script/script_internal.h"
+#include "script/stream.h"
+#include "script/stream_tap.h"
 
 enum {
   KEPT_TIME = 60000, /* ms */
@@ -16,6 +18,8 @@ struct kept {
   struct timer timer;
   struct script *script;
   struct channel *channel;
+  const struct session *session; /* With a tap, that has given it; NULL: any other. */
+  uint32_t number;               /* What that tap calls it. */
   struct kept *next;
   struct kept *previous;
   char address[];
@@ -40,9 +44,20 @@ static void drop(struct kept *kept) {
   channel->class->close(channel, false);
 }
 
+/* Whether nothing has come. A byte that is read here is lost, but then the channel is closed. */
+static bool is_quiet(struct channel *channel, const struct session *session, uint32_t number) {
+  char byte;
+  size_t length;
+  if (channel->class->receive(channel, &byte, 1, &length) == STATUS_AGAIN) return true;
+  if (session) stream_tap_event(session, number, TAP_LAPSES, (struct span){NULL, 0});
+  return false;
+}
+
 static void on_ready(struct channel_user *user, unsigned events) {
+  struct kept *kept = (struct kept *)((char *)user - offsetof(struct kept, user));
   (void)events;
-  drop((struct kept *)((char *)user - offsetof(struct kept, user)));
+  (void)is_quiet(kept->channel, kept->session, kept->number);
+  drop(kept);
 }
 
 static void on_timer(struct timer *timer) {
@@ -78,35 +93,41 @@ static struct kept *make(struct script *script, struct channel *channel, const c
   return kept;
 }
 
-/* Whether nothing has come. A byte that is read here is lost, but then the channel is closed. */
-static bool is_quiet(struct channel *channel) {
-  char byte;
-  size_t length;
-  return channel->class->receive(channel, &byte, 1, &length) == STATUS_AGAIN;
-}
-
-bool kept_give(struct script *script, struct channel *channel, const char *address,
-               bool is_drained) {
-  struct kept *kept = is_drained || is_quiet(channel) ? make(script, channel, address) : NULL;
+bool kept_give(struct stream *stream) {
+  struct channel *channel = stream_take_channel(stream);
+  bool is_good = stream->is_drained || is_quiet(channel, stream->session, stream->number);
+  struct kept *kept = is_good ? make(stream->script, channel, stream->address) : NULL;
   if (!kept) {
     channel->class->close(channel, false);
     return false;
   }
+  kept->session = stream->session;
+  kept->number = stream->number;
   channel->user = &kept->user;
   channel->class->watch(channel, CHANNEL_READ);
   return true;
 }
 
-struct channel *kept_take(struct script *script, const char *address) {
+struct channel *kept_take(struct stream *stream, struct session *session) {
   struct kept *next;
-  for (struct kept *kept = script->kept; kept; kept = next) {
+  for (struct kept *kept = stream->script->kept; kept; kept = next) {
     next = kept->next;
-    if (strcmp(kept->address, address) != 0) continue;
+    if (kept->session != session || strcmp(kept->address, stream->address) != 0) continue;
+    uint32_t number = kept->number;
     struct channel *channel = take(kept);
-    if (is_quiet(channel)) return channel;
+    if (is_quiet(channel, session, number)) {
+      stream->session = session;
+      stream->number = number;
+      return channel;
+    }
     channel->class->close(channel, false);
   }
   return NULL;
+}
+
+void kept_forget(struct script *script, const struct session *session) {
+  for (struct kept *kept = script->kept; kept; kept = kept->next)
+    if (kept->session == session) kept->session = NULL;
 }
 
 void kept_free_all(struct script *script) {

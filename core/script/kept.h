@@ -10,14 +10,20 @@
 
 struct channel;
 struct script;
+struct session;
+struct stream;
 
-/* Keeps the channel, or closes it. is_drained: it is known that nothing more has come. False: it
- * was closed. */
-bool kept_give(struct script *script, struct channel *channel, const char *address,
-               bool is_drained);
+/* Takes the channel of the stream away, and keeps or closes it. The stream is closed. False: the
+ * channel was closed. */
+bool kept_give(struct stream *stream);
 
-/* Returns the channel to this address that was given last; NULL: there is none. */
-struct channel *kept_take(struct script *script, const char *address);
+/* Returns the channel to the address of the stream that was given last; NULL: there is none. A
+ * session with a tap gets what it has given itself, so that a recording of it is whole; NULL: any
+ * other. */
+struct channel *kept_take(struct stream *stream, struct session *session);
+
+/* The session ends, or has no tap any more. */
+void kept_forget(struct script *script, const struct session *session);
 
 /* Closes all. */
 void kept_free_all(struct script *script);

@@ -58,6 +58,7 @@ struct script {
   struct stream *streams; /* All of them: see stream.h. */
   struct subprocesses subprocesses;
   struct kept *kept; /* Channels that streams have given back: see kept.h. */
+  bool has_taps;     /* A session of it has, or had, a tap: see stream_tap.h. */
   struct script_asked asked;
   struct reload *reload; /* The state of reload/reload.c, owned by Lua; NULL before loading. */
   char name[NAME_MAX_LENGTH];

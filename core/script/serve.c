@@ -5,6 +5,7 @@
 #include "script/script_internal.h"
 #include "script/sent.h"
 #include "script/serve_loop.h"
+#include "script/stream_tap.h"
 #include "script/task.h"
 #include "script/topic.h"
 #include "script/tunnel.h"
@@ -96,6 +97,7 @@ static void on_progress(struct handler *handler, struct session *session) {
 static void forget_client(struct handler *handler, struct session *session) {
   struct script *script = ((struct generation *)handler)->script;
   topic_forget(script, session);
+  stream_tap_forget(script, session);
   client_forget(script->gate.main, session);
 }
 

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "script/script_internal.h"
+#include "script/stream_tap.h"
 #include "script/task.h"
 
 enum {
@@ -85,6 +86,9 @@ void stream_flush(struct stream *stream) {
 }
 
 static void note_end(struct stream *stream, enum status status) {
+  bool is_new = stream->end == READING_OPEN && !stream->is_closed;
+  if (is_new && (status == STATUS_CLOSED || status == STATUS_ERROR))
+    stream_tap(stream, status == STATUS_CLOSED ? TAP_ENDS : TAP_BREAKS, (struct span){NULL, 0});
   if (status == STATUS_CLOSED) stream->end = READING_ENDED;
   if (status == STATUS_ERROR || status == STATUS_NO_MEMORY) stream->end = READING_BROKEN;
   if (status == STATUS_ERROR) stream->cannot_send = true;
@@ -127,6 +131,8 @@ static void receive(struct stream *stream) {
   size_t length = 0, room = stream->room;
   enum status status = (room == ROOM_MIN ? receive_little : receive_much)(stream, &length);
   if (status == STATUS_OK) {
+    struct span input = buffer_bytes(stream->input);
+    stream_tap(stream, TAP_RECEIVES, (struct span){input.data + input.length - length, length});
     if (length == room && room < ROOM_MAX) stream->room = room * 2;
     if (length < room / 4 && room > ROOM_MIN) stream->room = room / 2;
   }

@@ -21,6 +21,7 @@
 #include "script/reading.h"
 
 struct script;
+struct session;
 struct stream;
 struct task;
 
@@ -50,14 +51,16 @@ struct stream {
   struct buffer *input;
   struct buffer *output;
   struct reading reading;
-  struct task *reader;    /* Waits for bytes; NULL: none does. */
-  struct task *writer;    /* Waits for room; NULL: none does. */
-  struct task *connector; /* Waits until it is connected; NULL: none does. */
-  int64_t read_until;     /* When the reader is to give up, in ms; CLOCK_NEVER. */
-  int64_t write_until;    /* The same for the writer, or for the connector. */
-  int64_t timeout;        /* ms; 0: none; STREAM_NO_TIMEOUT_SET: that of the task. */
-  size_t room;            /* How much the next read has room for. */
-  size_t discarded;       /* Bytes that came when it was closed. */
+  struct session *session; /* Whose tap is told: see stream_tap.h. NULL: nobody is. */
+  uint32_t number;         /* What that tap calls it. */
+  struct task *reader;     /* Waits for bytes; NULL: none does. */
+  struct task *writer;     /* Waits for room; NULL: none does. */
+  struct task *connector;  /* Waits until it is connected; NULL: none does. */
+  int64_t read_until;      /* When the reader is to give up, in ms; CLOCK_NEVER. */
+  int64_t write_until;     /* The same for the writer, or for the connector. */
+  int64_t timeout;         /* ms; 0: none; STREAM_NO_TIMEOUT_SET: that of the task. */
+  size_t room;             /* How much the next read has room for. */
+  size_t discarded;        /* Bytes that came when it was closed. */
   enum reading_end end : 8;
   enum network_error error : 8; /* Why it is not connected. */
   unsigned interest : 2;        /* What the channel is watched for. */

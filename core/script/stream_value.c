@@ -9,6 +9,7 @@
 #include "script/gate.h"
 #include "script/kept.h"
 #include "script/script_internal.h"
+#include "script/stream_tap.h"
 #include "script/task.h"
 
 static const char class_name[] = "parlance.stream";
@@ -149,6 +150,7 @@ static int begin_read(lua_State *state, struct stream *stream, const struct read
   if (!task) return 3;
   if (stream->is_closed) return task_push_failure(state, "closed");
   if (stream->reader) return luaL_error(state, "another task reads from the stream");
+  stream_tap_use(stream, task);
   stream->reading = *reading;
   stream->read_until = deadline_of(stream, task);
   return read_on(state, stream, task);
@@ -292,7 +294,11 @@ static int stream_write(lua_State *state) {
   if (stream->cannot_send) return push_reset(state);
   if (stream->writer) return luaL_error(state, "another task writes to the stream");
   if (buffer_bytes(stream->output).length > STREAM_HIGH_WATER) return push_full(state);
+  size_t before = buffer_bytes(stream->output).length;
   if (queue(state, stream, count) != STATUS_OK) return gate_raise_no_memory(state);
+  struct span queued = buffer_bytes(stream->output);
+  stream_tap_use(stream, task);
+  stream_tap(stream, TAP_SENDS, (struct span){queued.data + before, queued.length - before});
   stream->write_until = deadline_of(stream, task);
   stream_note(stream);
   return write_on(state, stream, task, STREAM_HIGH_WATER);
@@ -359,8 +365,7 @@ static int release(lua_State *state) {
   const char *why = stream->is_closed ? "closed" : find_rest(stream);
   if (why)
     stream_close(stream);
-  else if (!kept_give(stream->script, stream_take_channel(stream), stream->address,
-                      stream->is_drained))
+  else if (!kept_give(stream))
     why = "the connection has ended";
   lua_pushboolean(state, !why);
   if (!why) return 1;

@@ -4,6 +4,7 @@
 
 #include "script/discard.h"
 #include "script/script_internal.h"
+#include "script/stream_tap.h"
 #include "script/stream_value.h"
 #include "script/talk.h"
 #include "script/task.h"
@@ -26,6 +27,7 @@ struct tunnel {
   struct session_joint joint; /* With the channel; NULL: the tunnel has ended. */
   struct task *task;
   struct session *session;
+  uint32_t number;       /* What the tap of the session calls the stream. */
   struct buffer *input;  /* What the stream had read before. */
   struct buffer *output; /* What the stream had not sent yet. */
   bool cannot_send;      /* The channel only receives. */
@@ -48,6 +50,10 @@ static const struct script *script_of(const struct tunnel *tunnel) {
 
 /* ---- bytes --------------------------------------------------------------------------------- */
 
+static void tap(const struct tunnel *tunnel, enum tap_event event, struct span bytes) {
+  stream_tap_event(tunnel->session, tunnel->number, event, bytes);
+}
+
 /* What the stream has not sent goes first, then what the peer sends. STATUS_OK: all of it was sent.
  */
 static enum status move_to_channel(struct tunnel *tunnel) {
@@ -64,6 +70,7 @@ static enum status move_to_channel(struct tunnel *tunnel) {
       buffer_consume(&tunnel->output, sent);
       session_note_tunneled(tunnel->session, now);
     } else {
+      tap(tunnel, TAP_SENDS, (struct span){bytes.data, sent});
       session_tunnel_take(tunnel->session, sent, now);
       tunnel->joint.from_peer += sent;
     }
@@ -96,8 +103,14 @@ static enum status move_to_peer(struct tunnel *tunnel) {
     if (tunnel->has_heard_all) return STATUS_CLOSED;
     bytes = (struct span){.data = piece};
     enum status status = channel->class->receive(channel, piece, sizeof piece, &bytes.length);
-    if (status == STATUS_OK) status = send_to_peer(tunnel, bytes);
-    if (status == STATUS_CLOSED) tunnel->has_heard_all = true;
+    if (status == STATUS_OK) {
+      tap(tunnel, TAP_RECEIVES, bytes);
+      status = send_to_peer(tunnel, bytes);
+    } else if (status == STATUS_CLOSED) {
+      tap(tunnel, TAP_ENDS, (struct span){NULL, 0});
+      tunnel->has_heard_all = true;
+    } else if (status == STATUS_ERROR)
+      tap(tunnel, TAP_BREAKS, (struct span){NULL, 0});
     if (status != STATUS_OK) return status;
   }
   return STATUS_AGAIN;
@@ -250,6 +263,8 @@ static int start(lua_State *state) {
   if (!stream) return 3;
   *tunnel = (struct tunnel){
       .user.on_ready = on_ready, .turn.run = take_turn, .task = task, .session = session};
+  stream_tap_use(stream, task);
+  tunnel->number = stream->number;
   take_stream(tunnel, stream);
   session_begin_tunnel(session);
   task->waits_for = tunnel;

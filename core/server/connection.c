@@ -331,7 +331,8 @@ static void start_session(struct connection *connection) {
     refuse(connection, "not enough memory");
     return;
   }
-  if (server->recording_writer) connection->recording = recording_begin(service);
+  if (server->recording_writer)
+    recording_begin(&connection->recording, service, connection->session);
   session_start(connection->session, server->now);
   connection_settle(connection);
 }

@@ -15,9 +15,10 @@
 
 struct recording;
 
-/* Starts the recording of a session that is about to start. The server must have a
- * recording_writer. NULL: the session is not recorded. */
-struct recording *recording_begin(struct service *service);
+/* Starts the recording of a session that is about to start, and stores it at `place`, which must
+ * not move; NULL: the session is not recorded. The server must have a recording_writer. The
+ * recording is the tap of the session: what the script says to other servers is recorded, too. */
+void recording_begin(struct recording **place, struct service *service, struct session *session);
 
 /* To be called before the session gets these bytes, or learns that no more will come. */
 void recording_receives(struct recording **recording, struct session *session, struct span bytes);

@@ -79,9 +79,9 @@ static struct span behind(struct span bytes, size_t length) {
 }
 
 /* Adds one line with a quoted string. Returns how many of the bytes, at least one, are in it. */
-static size_t put_bytes_line(struct transcript *transcript, char side, struct span bytes) {
+static size_t put_bytes_line(struct transcript *transcript, const char *side, struct span bytes) {
   char line[COLUMNS + 32];
-  char *end = line + sprintf(line, "%c \"", side);
+  char *end = line + sprintf(line, "%.20s \"", side);
   size_t run = run_length(bytes, bytes.length), taken = 0;
   if (run >= RUN_MIN) {
     end += escape((struct span){bytes.data, 1}, end);
@@ -106,6 +106,28 @@ static size_t put_bytes_line(struct transcript *transcript, char side, struct sp
   end += sprintf(end, "\"\n");
   put(transcript, line, (size_t)(end - line));
   return taken;
+}
+
+static void put_string(struct transcript *transcript, struct span bytes) {
+  put(transcript, " \"", 2);
+  for (; bytes.length > 0; bytes = behind(bytes, 1)) {
+    char text[8];
+    put(transcript, text, (size_t)escape(bytes, text));
+  }
+  put(transcript, "\"", 1);
+}
+
+void transcript_upstream(struct transcript *transcript, const char *name, struct span address,
+                         const char *failure, struct span why) {
+  put(transcript, "upstream ", 9);
+  put(transcript, name, strlen(name));
+  put_string(transcript, address);
+  if (failure) {
+    put(transcript, " ", 1);
+    put(transcript, failure, strlen(failure));
+    put_string(transcript, why);
+  }
+  put(transcript, "\n", 1);
 }
 
 /* ---- binary bytes -------------------------------------------------------------------------- */
@@ -142,9 +164,9 @@ static size_t count_raw(struct span bytes) {
 
 /* Adds one line of pairs of hexadecimal digits, with the printable characters as a comment. Returns
  * how many of the bytes, at least one, are in it. */
-static size_t put_hex_line(struct transcript *transcript, char side, struct span bytes) {
+static size_t put_hex_line(struct transcript *transcript, const char *side, struct span bytes) {
   char line[COLUMNS + 32];
-  char *end = line + sprintf(line, "%c hex", side);
+  char *end = line + sprintf(line, "%.20s hex", side);
   size_t run = run_length(bytes, bytes.length), taken = 0;
   if (run >= RUN_MIN) {
     end += sprintf(end, " %02x * %zu\n", (unsigned char)bytes.data[0], run);
@@ -171,14 +193,14 @@ static struct span first_line(struct span bytes) {
   return (struct span){bytes.data, feed ? (size_t)(feed - bytes.data) + 1 : bytes.length};
 }
 
-static void put_strings(struct transcript *transcript, char side, struct span bytes) {
+static void put_strings(struct transcript *transcript, const char *side, struct span bytes) {
   while (bytes.length > 0) bytes = behind(bytes, put_bytes_line(transcript, side, bytes));
 }
 
 /* Lines of text at the beginning, such as the head of an HTTP message, are written as strings
  * whatever follows. From the first line on that is not text, all the rest is written in hexadecimal
  * digits if enough of it is binary. */
-void transcript_bytes(struct transcript *transcript, char side, struct span bytes) {
+void transcript_bytes(struct transcript *transcript, const char *side, struct span bytes) {
   size_t raw = count_raw(bytes);
   bool has_begun = false;
   while (raw > 0) {

@@ -24,10 +24,16 @@ void transcript_time(struct transcript *transcript, int64_t real_milliseconds);
 /* Adds a `wait` line, or several if the time is very long. */
 void transcript_wait(struct transcript *transcript, int64_t milliseconds);
 
-/* Adds bytes that the client ('>') or the server ('<') sends. A line feed ends a line, no line is
+/* Adds an `upstream` line; `failure` is the word for how connecting fails, with the text `why`;
+ * NULL: it does not. */
+void transcript_upstream(struct transcript *transcript, const char *name, struct span address,
+                         const char *failure, struct span why);
+
+/* Adds bytes that the client (">") or the server ("<") sends, or the same with the name of an
+ * upstream, at most 20 bytes in all. A line feed ends a line, no line is
  * longer than 100 columns, and a byte that is repeated often is written once with its number.
  * Bytes that are not text are written as `hex 00 01 ff`. The workbench's literal.lua writes the
  * same lines. */
-void transcript_bytes(struct transcript *transcript, char side, struct span bytes);
+void transcript_bytes(struct transcript *transcript, const char *side, struct span bytes);
 
 #endif

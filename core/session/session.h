@@ -30,6 +30,7 @@ enum { SESSION_HIGH_WATER = 256 * 1024, SESSION_LOW_WATER = 64 * 1024 };
 enum { SESSION_WORD_MAX = 64 };
 
 struct session;
+struct tap; /* base/tap.h */
 
 /* The two ends of the connection. The pointers are valid during the call that asked. */
 struct session_identity {
@@ -87,6 +88,11 @@ struct session_owner {
 /* The owner must outlive the session, and so must the handler unless it gets a successor. NULL:
  * there is no memory. */
 struct session *session_create(struct handler *handler, struct session_owner *owner, int64_t now);
+
+/* Who is told of what the handler says to other servers for this session; NULL: nobody. The tap
+ * must be valid as long as the session has it. */
+void session_set_tap(struct session *session, struct tap *tap);
+struct tap *session_tap(const struct session *session);
 
 /* Runs the handler for SESSION_CONNECT, if it wants that. */
 void session_start(struct session *session, int64_t now);

@@ -68,6 +68,7 @@ struct session {
   void *task;          /* The handler's, while the session is suspended. */
   int64_t waits_since; /* When the step was suspended for the first time. */
   int64_t own_timeout; /* See session_set_response_timeout(); 0: none. */
+  struct tap *tap;     /* See session_set_tap(). */
   void *attachment;    /* The handler's: see session_attachment(). */
   struct session_body *body; /* See body.h; NULL: there is none. */
   uint32_t own_timeout_of;   /* The number of the request that it is for. */

@@ -80,3 +80,9 @@ int64_t session_wait_deadline(const struct session *session, enum reason *reason
   *reason = is_write ? REASON_WRITE_TIMEOUT : REASON_RESPONSE_TIMEOUT;
   return is_write ? write : when;
 }
+
+void session_set_tap(struct session *session, struct tap *tap) { session->tap = tap; }
+
+struct tap *session_tap(const struct session *session) {
+  return session->tap;
+}

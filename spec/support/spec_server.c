@@ -86,7 +86,7 @@ static int transcript(lua_State *L) {
       lua_rawgeti(L, -3, 1);
       lua_rawgeti(L, -4, 2);
       bytes.data = lua_tolstring(L, -1, &bytes.length);
-      transcript_bytes(&out, *lua_tostring(L, -2), bytes);
+      transcript_bytes(&out, lua_tostring(L, -2), bytes);
     }
     lua_settop(L, 1);
   }

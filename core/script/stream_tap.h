@@ -1,0 +1,34 @@
+/* stream_tap.h: tells the tap of a session (base/tap.h) what is said on the streams that its tasks
+ * use. A stream belongs to the session whose task has used it last. */
+#ifndef SCRIPT_STREAM_TAP_H
+#define SCRIPT_STREAM_TAP_H
+
+#include <stdbool.h>
+
+#include "base/span.h"
+#include "base/tap.h"
+#include "script/stream.h"
+
+struct session;
+struct task;
+
+/* Whose streams it uses; NULL: its session has no tap. */
+struct session *stream_tap_session(const struct task *task);
+
+/* The task is about to connect the stream, or uses it. */
+void stream_tap_use(struct stream *stream, const struct task *task);
+
+/* Does nothing if the stream belongs to no session. */
+void stream_tap(const struct stream *stream, enum tap_event event, struct span bytes);
+
+/* The same for what has been a stream of this session, with its number. */
+void stream_tap_event(const struct session *session, uint32_t number, enum tap_event event,
+                      struct span bytes);
+
+/* The stream is not connected: `code` as of net.connect, and why. */
+void stream_tap_failure(const struct stream *stream, const char *code, const char *why);
+
+/* The session ends, or has no tap any more. */
+void stream_tap_forget(struct script *script, const struct session *session);
+
+#endif
