@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "server/loop.h"
 #include "server/recording_steps.h"
+#include "session/tunnel.h"
 
 enum {
   /* In ms. Reads within this time after the first are one step, since one request can take several
@@ -213,14 +214,22 @@ void recording_look(struct recording **recording, struct session *session) {
   catch_up(recording, session);
 }
 
-void recording_receives(struct recording **recording, struct session *session, struct span bytes) {
+/* Records what the server has said before the client goes on. */
+static void catch_up_all(struct recording **recording, struct session *session) {
   catch_up(recording, session);
+  if (!*recording || (*recording)->half_closed || !session_has_said_all(session)) return;
+  (*recording)->half_closed = true;
+  add(recording, session, HALF_CLOSES, (struct span){NULL, 0});
+}
+
+void recording_receives(struct recording **recording, struct session *session, struct span bytes) {
+  catch_up_all(recording, session);
   if (*recording) (*recording)->received += bytes.length;
   if (*recording) add(recording, session, SENDS, bytes);
 }
 
 void recording_receives_end(struct recording **recording, struct session *session) {
-  catch_up(recording, session);
+  catch_up_all(recording, session);
   if (!*recording) return;
   (*recording)->ends = true;
   add(recording, session, ENDS, (struct span){NULL, 0});

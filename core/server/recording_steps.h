@@ -12,10 +12,11 @@
 struct service;
 
 enum kind {
-  SENDS,   /* The client sends bytes. */
-  ENDS,    /* The client stops sending. */
-  ANSWERS, /* The server sends bytes. */
-  EXPIRES, /* A limit of time ends the session. */
+  SENDS,       /* The client sends bytes. */
+  ENDS,        /* The client stops sending. */
+  ANSWERS,     /* The server sends bytes. */
+  HALF_CLOSES, /* The server stops sending: a tunnel does. */
+  EXPIRES,     /* A limit of time ends the session. */
   /* Of a connection to another server: */
   CONNECTS, /* The script connects: the bytes are the address. */
   OPENS,    /* It is connected. */
@@ -60,6 +61,7 @@ struct recording {
   uint64_t reloads;   /* How often the script had been reloaded at the beginning. */
   size_t received;    /* Bytes from the client. */
   size_t connections; /* To other servers. */
+  bool half_closed;   /* HALF_CLOSES is in `steps`. */
   bool ends;          /* The client has stopped sending. */
   struct look look;   /* The last look. */
   enum reason reason; /* Set at the end. */

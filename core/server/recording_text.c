@@ -246,6 +246,8 @@ static void write_steps(struct text *text, size_t unseen) {
       transcript_line(text->out, "> end");
     else if (step.kind == SENDS)
       transcript_bytes(text->out, ">", bytes);
+    else if (step.kind == HALF_CLOSES)
+      transcript_line(text->out, "< end");
     else if (step.kind == ANSWERS)
       answered = write_said(text, place, "<");
     text->has_client = true;
@@ -262,9 +264,9 @@ static bool is_break(enum reason reason) {
 static void write_break(struct text *text) {
   const struct recording *recording = text->recording;
   struct transcript *out = text->out;
-  if (!recording->look.is_whole)
+  if (!recording->look.is_whole && !recording->half_closed)
     transcript_line(out, "< ~\".*\"  # and what was not sent any more");
-  if (recording->look.closes)
+  if (recording->look.closes && !recording->half_closed)
     transcript_line(out, "< end");
   else if (recording->reason != REASON_STOPPED) {
     if (recording->look.is_idle) write_time(text, recording->ended);
@@ -277,7 +279,9 @@ static void write_end(struct text *text) {
   write_client(text);
   if (is_break(reason))
     write_break(text);
-  else if (reason != REASON_DRAINED) /* Not the script, but the end of the server closes then. */
+  else if (reason != REASON_DRAINED &&
+           !text->recording
+                ->half_closed) /* Not the script, but the end of the server closes then. */
     transcript_line(text->out, "< end");
 }
 
