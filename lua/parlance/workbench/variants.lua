@@ -53,7 +53,7 @@ function variants.pipelined(self)
   if #sent < 2 then return nil end -- The client sends one piece already.
   send.text = table.concat(sent)
   -- A client that has stopped sending may count as gone for a request that waits.
-  local ends_late = self.takes_time and not answers_end
+  local ends_late = (self.takes_time or has_upstreams(self)) and not answers_end
   steps[#steps + 1] = send
   if not ends_late then steps[#steps + 1] = send_end end
   table.move(upstream, 1, #upstream, #steps + 1, steps)
