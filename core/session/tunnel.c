@@ -39,7 +39,10 @@ void session_end_sending(struct session *session) {
   tell_owner(session);
 }
 
-void session_end_tunnel(struct session *session) { session->tunnel = TUNNEL_OVER; }
+void session_end_tunnel(struct session *session) {
+  session->tunnel = TUNNEL_OVER;
+  session_note_talk(session);
+}
 
 void session_break_tunnel(struct session *session, bool is_reset) {
   if (session->state >= STATE_CLOSING || session->closes != CLOSES_NOT) return;

@@ -50,8 +50,8 @@ void session_note_tunneled(struct session *session, int64_t now);
 /* Nothing more is sent to the peer when the output is sent. */
 void session_end_sending(struct session *session);
 
-/* Both ends have stopped sending, and all was passed on. If this is not called before the session
- * ends, the connection is to be reset. */
+/* Both ends have stopped sending, and all was passed on. response_timeout begins anew. If this is
+ * not called before the session ends, the connection is to be reset. */
 void session_end_tunnel(struct session *session);
 
 /* The tunnel was torn down: ends the session, unless it has ended, and drops its output, in a later

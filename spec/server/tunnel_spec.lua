@@ -24,6 +24,7 @@ function Proxy:make_response()
   end
   local up = assert(net.connect(%q))
   first = first or self
+  if self.request == "close" then parlance.spawn(function() parlance.sleep(0.01) self:close "enough" end) end
   if self.request == "topic" then parlance.topic "t":subscribe(self) end
   if self.request == "prepared" then
     up:write "request "
@@ -44,6 +45,7 @@ function Proxy:make_response()
     print("again", parlance.tunnel(self, up))
     print("stream", up:read())
   end
+  if self.request == "sleep" then print("slept", parlance.sleep(0.1)) end
   if self.request == "raise" then error "after the tunnel" end
 end
 
@@ -387,6 +389,25 @@ return Lines
         is_reset(far)
         assert.is_true(server.now() - began > 0.4)
         says "closed idle_timeout\n"
+      end)
+
+      it("has response_timeout begin anew behind it", function()
+        start { "--response-timeout", "0.3" }
+        local client, far = join "sleep"
+        far:close()
+        assert.equal("", client:receive_all())
+        socket.sleep(0.4)
+        client:half_close()
+        says "slept\n"
+        says "closed done\n"
+      end)
+
+      it("is torn down by self:close", function()
+        start()
+        local client, far = join "close"
+        is_reset(client.socket)
+        is_reset(far)
+        says "closed enough\n"
       end)
 
       it("ends by write_timeout when the client takes nothing", function()
