@@ -6,7 +6,9 @@
 
 #include "framing/http.h"
 #include "script/body.h"
+#include "script/client.h"
 #include "script/task.h"
+#include "session/body.h"
 
 /* The keys of a request for its field lines and for the host in its target, until `headers` is made
  * of them; and the keys of the requests' metatables in the registry. */
@@ -310,4 +312,10 @@ void http_request_push_streamed(lua_State *L, int index, const struct framing *f
   if (answer->verdict != FRAMING_HEAD) return;
   body_push(L, gate_of(L)->running->session);
   set_field(L, BODY);
+}
+
+int http_request_goes_on(lua_State *L) {
+  const struct session *session = client_session(L, 1);
+  lua_pushboolean(L, !session || session_goes_on(session));
+  return 1;
 }

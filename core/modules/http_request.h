@@ -35,4 +35,8 @@ void http_request_prepare(lua_State *L, int index, bool is_streamed);
  * SESSION_ANSWER, its body is that of the session; else it has ended. */
 framing_push_request http_request_push, http_request_push_streamed;
 
+/* goes_on(self), for lua/parlance/http.lua: whether another request can follow behind the body of
+ * this one. */
+int http_request_goes_on(lua_State *L);
+
 #endif

@@ -10,8 +10,6 @@
 #include "base/clock.h"
 #include "framing/http.h"
 #include "modules/http_request.h"
-#include "script/client.h"
-#include "session/body.h"
 
 /* The stack of make(): the arguments, a userdata for lines beyond the first FEW, and the iterator
  * of headers that are no plain table. All names and values stay on the stack from ANCHORS on, so
@@ -435,16 +433,9 @@ static int new_maker(lua_State *L) {
   return 2;
 }
 
-/* goes_on(self): whether another request can follow behind the body of this one. */
-static int goes_on(lua_State *L) {
-  const struct session *session = client_session(L, 1);
-  lua_pushboolean(L, !session || session_goes_on(session));
-  return 1;
-}
-
 void http_response_push(lua_State *L, const struct script_clock *clock) {
   lua_createtable(L, 0, 2);
-  lua_pushcfunction(L, goes_on);
+  lua_pushcfunction(L, http_request_goes_on);
   lua_setfield(L, -2, "goes_on");
   lua_pushlightuserdata(L, (void *)clock);
   lua_pushcclosure(L, new_maker, CLOCK);
