@@ -33,6 +33,7 @@ function variants.pipelined(self)
     elseif step.is_upstream then
       local list = (send or send_end) and upstream or steps
       list[#list + 1] = step
+      answers_end = answers_end or send_end ~= nil -- A tunnel may pass the end on.
     elseif step.kind == "send" then
       send = send or { kind = "send", client = step.client, line = step.line }
       sent[#sent + 1] = step.text
