@@ -277,6 +277,8 @@ static void write_break(struct text *text) {
 static void write_end(struct text *text) {
   enum reason reason = text->recording->reason;
   write_client(text);
+  /* The end was seen while a request waited, and not read: see half_close. */
+  if (reason == REASON_PEER_CLOSED && !text->recording->ends) transcript_line(text->out, "> end");
   if (is_break(reason))
     write_break(text);
   else if (reason != REASON_DRAINED &&

@@ -293,6 +293,16 @@ server.for_each_poller(function(poller)
       assert.matches('up1< "GET a\\n"\n> gone', (recordings(1):gsub("wait %S+\n", "")), 1, true)
     end)
 
+    it("has a client that closes while its request waits, if that ends the request", function()
+      local client = start("protocols/gateway.lua", "--set", "redis=" .. up.address):connect()
+      client:send "GET /a HTTP/1.1\r\nHost: a\r\n\r\n"
+      assert(up:accept():receive(20))
+      client:close()
+      server.wait_until("a recording", function() return #names_in(folder .. "/records") == 1 end)
+      local text = recordings(1, "protocols/gateway.lua", "--set", "redis=" .. up.address)
+      assert.matches("\n> end\n< end\n$", text)
+    end)
+
     it("has a tunnel", function()
       local client = start():connect():send(("tunnel %s\n"):format(up.address))
       local peer = up:accept()
