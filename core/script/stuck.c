@@ -7,7 +7,10 @@
 #include "script/gate.h"
 #include "script/traceback.h"
 
-enum { NAME_MAX_LENGTH = 64 };
+enum {
+  NAME_MAX_LENGTH = 64,
+  LEVELS_MAX = 1000 /* Levels that are looked at: Lua walks to each of them. */
+};
 
 lua_State *stuck_find(lua_State *state) {
   if (!lua_isyieldable(state)) return state;
@@ -18,7 +21,7 @@ lua_State *stuck_find(lua_State *state) {
 
 bool stuck_is_handling(lua_State *state) {
   lua_Debug frame;
-  for (int level = 0; lua_getstack(state, level, &frame); level++) {
+  for (int level = 0; level < LEVELS_MAX && lua_getstack(state, level, &frame); level++) {
     lua_getinfo(state, "f", &frame);
     bool is_handler = lua_tocfunction(state, -1) == gate_of(state)->handler;
     lua_pop(state, 1);
@@ -51,7 +54,7 @@ int stuck_complain(lua_State *state, lua_State *stuck, const char *name) {
   lua_Debug frame;
   char function[NAME_MAX_LENGTH] = "";
   /* Level 0 is the function that waits, or the one that has resumed the next coroutine. */
-  for (int level = 1; lua_getstack(stuck, level, &frame); level++) {
+  for (int level = 1; level < LEVELS_MAX && lua_getstack(stuck, level, &frame); level++) {
     lua_getinfo(stuck, "Sn", &frame);
     if (*frame.what == 'C' && name_frame(state, stuck, &frame, function) &&
         !can_wait_within(function))

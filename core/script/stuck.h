@@ -12,11 +12,12 @@
  * that of the task. */
 lua_State *stuck_find(lua_State *state);
 
-/* Whether a message handler of the script runs in the coroutine. */
+/* Whether a message handler of the script runs in the coroutine, at most 1,000 levels up. */
 bool stuck_is_handling(lua_State *state);
 
 /* Raises that the running function, which has this name, cannot wait within the innermost C
- * function of `stuck` in which waiting does not work. */
+ * function of `stuck` in which waiting does not work. If none is among the innermost 1,000 levels,
+ * the error names no function. */
 int stuck_complain(lua_State *state, lua_State *stuck, const char *name);
 
 #endif

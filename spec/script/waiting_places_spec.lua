@@ -197,6 +197,14 @@ describe("a script that waits", function()
       end)
     end
 
+    it("however deep the stack is, which takes no time", function()
+      start(nil, { call_timeout = 1000 })
+      local said = ask [[
+        local function deep(n) if n == 0 then sleep(1) end return (deep(n - 1)) end
+        return why(function() table.sort({ 2, 1 }, function() deep(150000) end) end)]]
+      assert.matches("parlance.sleep cannot wait here$", said)
+    end)
+
     it("in request_complete, which is told with what to do instead", function()
       start "function Lines:request_complete() sleep(1) return true end"
       send "x"
