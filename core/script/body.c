@@ -53,8 +53,8 @@ static void on_over(struct session_body_user *user) {
   stream_note(stream);
 }
 
-static bool has_unread(const struct session_body_user *user) {
-  return buffer_bytes(of_user(user)->stream->input).length > 0;
+static size_t unread(const struct session_body_user *user) {
+  return buffer_bytes(of_user(user)->stream->input).length;
 }
 
 /* ---- the side of the stream ---------------------------------------------------------------- */
@@ -106,7 +106,7 @@ void body_push(lua_State *state, struct session *session) {
     return;
   }
   *body = (struct body){.channel = {.class = &class, .user = &stream->user},
-                        .user = {on_bytes, on_over, has_unread},
+                        .user = {on_bytes, on_over, unread},
                         .stream = stream,
                         .session = session};
   stream->end = READING_OPEN;

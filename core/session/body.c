@@ -124,6 +124,11 @@ void session_tell_body(struct session *session) {
   session->body->user->on_bytes(session->body->user);
 }
 
+size_t session_body_memory(const struct session *session) {
+  const struct session_body_user *user = session->body ? session->body->user : NULL;
+  return user ? user->unread(user) : 0;
+}
+
 /* ---- the end -------------------------------------------------------------------------------- */
 
 bool session_goes_on(const struct session *session) {
@@ -133,8 +138,7 @@ bool session_goes_on(const struct session *session) {
   if (body->is_told) return true;
   if (body->decoder.is_chunked || (body->expects && !body->is_asked_for)) return false;
   if (body->declared <= SESSION_BODY_DROPPED) return true;
-  bool has_unread = body->user && body->user->has_unread(body->user);
-  return body->decoder.stage == HTTP_BODY_END && !has_unread;
+  return body->decoder.stage == HTTP_BODY_END && session_body_memory(session) == 0;
 }
 
 /* The response is queued: `close` ends the session when it is sent. Its functions may still read

@@ -26,8 +26,8 @@ struct session_body_user {
   /* The session has no body any more, and forgets the user. The last look at the body is allowed.
    * May be called from within the handler, and must not enter it. */
   void (*on_over)(struct session_body_user *user);
-  /* Whether the script has not taken all the data that the user has. */
-  bool (*has_unread)(const struct session_body_user *user);
+  /* How many bytes of data the user has in memory, which the script has not taken. */
+  size_t (*unread)(const struct session_body_user *user);
 };
 
 /* Whether the session has a body, at its end or not. */

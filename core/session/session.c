@@ -374,7 +374,8 @@ void session_expire(struct session *session, int64_t now) {
 
 size_t session_memory(const struct session *session) {
   size_t later = session->later ? output_memory(session->later) : 0;
-  return buffer_memory(session->kept) + output_memory(&session->output) + later;
+  size_t input = buffer_memory(session->kept) + session_body_memory(session);
+  return input + output_memory(&session->output) + later;
 }
 
 void session_claim(struct session *session) {
@@ -389,7 +390,8 @@ size_t session_files(const struct session *session) {
  * is given up. */
 bool session_refuse(struct session *session, int64_t now) {
   size_t output = output_memory(&session->output);
-  bool is_cut = output > buffer_memory(session->kept) || session->state >= STATE_FAILING;
+  bool is_cut = output > buffer_memory(session->kept) + session_body_memory(session) ||
+                session->state >= STATE_FAILING;
   session->now = now;
   session_fail(session, REASON_OVERLOADED,
                is_cut ? "the server buffers too much, and most of it for this response"

@@ -183,8 +183,8 @@ enum session_peer session_peer(const struct session *session);
 
 /* ---- resources ----------------------------------------------------------------------------- */
 
-/* Bytes of memory for the unfinished request and the unsent output. A held string counts for one of
- * the sessions that send it. Files do not count. */
+/* Bytes of memory for the unfinished request, what was read of a body, and the unsent output. A
+ * held string counts for one of the sessions that send it. Files do not count. */
 size_t session_memory(const struct session *session);
 
 /* Held strings that it sends count for this session from now on, if they count for none. */

@@ -158,6 +158,9 @@ void session_leave_body(struct session *session, bool close);
  * is over, and the state is STATE_READING. False: more must come, or the session is closing. */
 bool session_drop_body(struct session *session);
 
+/* Bytes of the body that its user has. */
+size_t session_body_memory(const struct session *session);
+
 /* Ends the body, if there is one. */
 void session_end_body(struct session *session);
 

@@ -190,6 +190,16 @@ server.for_each_poller(function(poller)
       assert.equal("2\r\nbc\r\n0\r\n\r\n", client:receive_all())
     end)
 
+    it("counts for --max-buffered, as far as it is read at once", function()
+      running = server.start(SCRIPT:format("", ""), { poller = poller, "--max-buffered", "4M" })
+      local client = running:connect()
+      client:send(long("tells", 100 * #PIECE))
+      client:send_until_full(function() return PIECE end, 0.2)
+      assert.truthy(client:receive_rest():find("HTTP/1.1 503 ", 1, true))
+      waits_for "cancelled"
+      waits_for "closed overloaded"
+    end)
+
     it("that is broken cuts what goes back", function()
       local client = start()
       client:send(head("echo", CHUNKED) .. "1\r\na")
