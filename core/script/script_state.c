@@ -11,6 +11,7 @@
 #include "script/atomic.h"
 #include "script/connections.h"
 #include "script/coroutines.h"
+#include "script/debug_library.h"
 #include "script/every.h"
 #include "script/finalizers.h"
 #include "script/kept.h"
@@ -53,17 +54,6 @@ static void replace_exit(lua_State *state) {
   lua_pop(state, 1);
 }
 
-/* Lua calls no hook while it runs another, so that a script's own hook could not be stopped. The
- * objects of the core refer to each other with user values. */
-static void remove_debug_functions(lua_State *state) {
-  lua_getglobal(state, LUA_DBLIBNAME);
-  lua_pushnil(state);
-  lua_setfield(state, -2, "sethook");
-  lua_pushnil(state);
-  lua_setfield(state, -2, "setuservalue");
-  lua_pop(state, 1);
-}
-
 /* Lua's collector works a little whenever so many bytes have been taken (a power of two), and by
  * its own default that little is all there is to collect in most scripts: everybody would wait for
  * it, a fifth of a millisecond and more. In smaller steps it does the same work. */
@@ -92,7 +82,7 @@ static int prepare(lua_State *state) {
   coroutines_install(state);
   task_install(state);
   finalizers_install(state);
-  remove_debug_functions(state);
+  debug_library_install(state);
   replace_exit(state);
   sent_file_open(state);
   stream_value_install(state);

@@ -162,20 +162,6 @@ describe("watchdog", function()
       return tostring(is_well) .. " " .. why]], "x\n")))
   end)
 
-  it("takes debug.setuservalue away, and lets debug.setmetatable change no userdata", function()
-    assert.equal("nil", (converse(script "return tostring(debug.setuservalue)", "x\n")))
-    local refused = "the metatable of a userdata cannot be changed"
-    for _, value in ipairs { "parlance.queue()", "parlance.lock():acquire()", "io.stdout" } do
-      local text = [[
-        local parlance = require "parlance"
-        return select(2, pcall(debug.setmetatable, %s, debug.getmetatable(parlance.lock())))]]
-      local said = converse(script(text:format(value)), "x\n")
-      assert.truthy(said:find(refused, 1, true), said)
-    end
-    local text = "debug.setmetatable(1, { __len = function() return '5' end }) return #1"
-    assert.equal("5", (converse(script(text), "x\n")))
-  end)
-
   it("takes debug.sethook away, since a hook could not be stopped", function()
     assert.equal("nil", (converse(script "return tostring(debug.sethook)", "x\n")))
   end)
