@@ -371,7 +371,8 @@ size_t socket_unacknowledged(int fd) {
 enum socket_peer socket_peer(int fd) {
   struct pollfd polled = {.fd = fd, .events = POLLRDHUP};
   if (poll(&polled, 1, 0) <= 0) return SOCKET_PEER_THERE;
-  if (polled.revents & (POLLERR | POLLHUP)) return SOCKET_PEER_GONE;
+  if (polled.revents & POLLERR) return SOCKET_PEER_BROKEN;
+  if (polled.revents & POLLHUP) return SOCKET_PEER_GONE;
   return polled.revents & POLLRDHUP ? SOCKET_PEER_ENDED : SOCKET_PEER_THERE;
 }
 

@@ -71,7 +71,8 @@ size_t socket_unacknowledged(int fd);
 enum socket_peer {
   SOCKET_PEER_THERE,
   SOCKET_PEER_ENDED, /* It has stopped sending. It may still read. */
-  SOCKET_PEER_GONE   /* The connection is broken, or both its directions are closed. */
+  SOCKET_PEER_GONE,  /* Both directions are closed. What it sent before can still be read. */
+  SOCKET_PEER_BROKEN /* The connection was reset, or has another error. */
 };
 enum socket_peer socket_peer(int fd);
 

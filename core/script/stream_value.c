@@ -326,14 +326,17 @@ static int stream_shutdown(lua_State *state) {
   return 1;
 }
 
-/* stream:close(), and the end of a <close> variable. What a cancelled task closes is dropped. */
-static int close_stream(lua_State *state) {
-  struct stream *stream = stream_value_check(state, 1);
-  const struct task *task = gate_of(state)->running;
+/* What a cancelled task closes is dropped. */
+static void close_for(const struct task *task, struct stream *stream) {
   if (task && task->cancel == CANCEL_RAISED)
     stream_drop(stream);
   else
     stream_close(stream);
+}
+
+/* stream:close(), and the end of a <close> variable. */
+static int close_stream(lua_State *state) {
+  close_for(gate_of(state)->running, stream_value_check(state, 1));
   lua_pushboolean(state, true);
   return 1;
 }
@@ -348,8 +351,10 @@ static int detach(lua_State *state) {
   return 1;
 }
 
-/* Why the channel cannot be used again; NULL: it can. */
-static const char *find_rest(struct stream *stream) {
+/* Why the channel cannot be used again; NULL: it can. Behind a cancel a reply may still come. */
+static const char *find_rest(const struct gate *gate, struct stream *stream) {
+  if (stream->is_closed) return "closed";
+  if (task_is_unwinding(gate)) return "the task was cancelled";
   if (stream->reader || stream->writer) return "a task waits for the stream";
   if (stream->is_cut) return "a read or a write was cut short";
   if (stream->wants_shutdown) return "sending was ended";
@@ -362,9 +367,9 @@ static const char *find_rest(struct stream *stream) {
 /* stream:release() */
 static int release(lua_State *state) {
   struct stream *stream = stream_value_check_whole(state, 1, "release");
-  const char *why = stream->is_closed ? "closed" : find_rest(stream);
+  const char *why = find_rest(gate_of(state), stream);
   if (why)
-    stream_close(stream);
+    close_for(gate_of(state)->running, stream);
   else if (!kept_give(stream))
     why = "the connection has ended";
   lua_pushboolean(state, !why);

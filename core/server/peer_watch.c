@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "server/connection_internal.h"
 #include "server/transfer.h"
+#include "session/tunnel.h"
 
 enum { LOOK_TIME = 1000 /* ms between two looks. */ };
 
@@ -47,10 +48,17 @@ static void lose_peer(struct connection *connection) {
   transfer_abort(connection, REASON_PEER_CLOSED);
 }
 
+/* What the peer of a tunnel has sent is passed on, also when it has closed its socket meanwhile. A
+ * TCP peer that does so cannot be told from one that has stopped sending; a Unix peer can. */
+static bool is_heard_out(const struct connection *connection, enum socket_peer peer) {
+  return peer == SOCKET_PEER_GONE && session_has_tunnel(connection->session);
+}
+
 void peer_watch_take(struct connection *connection, unsigned events) {
-  if ((events & POLLER_GONE) && connection->is_shut && !is_polled(connection))
+  bool is_gone = (events & POLLER_GONE) && !is_polled(connection);
+  if (is_gone && (connection->is_shut || is_heard_out(connection, socket_peer(connection->fd))))
     stop_polling(connection);
-  else if ((events & POLLER_GONE) && !is_polled(connection))
+  else if (is_gone)
     transfer_abort(connection, REASON_PEER_RESET);
   else if ((events & POLLER_END) && !(events & POLLER_GONE))
     lose_peer(connection);
@@ -59,6 +67,7 @@ void peer_watch_take(struct connection *connection, unsigned events) {
 void peer_watch_look(struct connection *connection) {
   if (connection->is_shut || (!must_look(connection) && is_polled(connection))) return;
   enum socket_peer peer = socket_peer(connection->fd);
-  if (peer == SOCKET_PEER_GONE) transfer_abort(connection, REASON_PEER_RESET);
+  if (peer >= SOCKET_PEER_GONE && !is_heard_out(connection, peer))
+    transfer_abort(connection, REASON_PEER_RESET);
   if (peer == SOCKET_PEER_ENDED) lose_peer(connection);
 }

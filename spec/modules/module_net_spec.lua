@@ -244,6 +244,26 @@ server.for_each_poller(function(poller)
         end)
       end
 
+      for how, ending in pairs {
+        ["cancelled"] = "local task = parlance.spawn(ask) parlance.sleep(0) task:cancel() task:wait()",
+        ["ended by a deadline"] = "parlance.within(0.01, ask)",
+      } do
+        it("closes a stream in a task that is " .. how .. ", because a reply may be late", function()
+          local client, peer = stream([[
+            local released
+            local giving_back <const> = { __close = function() released = show(s:release()) end }
+            local function ask()
+              local _ <close> = setmetatable({}, giving_back)
+              s:write "x\n"
+              parlance.sleep(60)
+            end
+            ]] .. ending .. " return released")
+          assert.equal('false "the task was cancelled"', answer(client))
+          assert.equal("x", peer:receive "*l")
+          assert.is_true(upstream.has_ended(peer))
+        end)
+      end
+
       it("closes a stream whose peer has gone", function()
         local client, peer = stream "s:read 'a' return show(s:release())"
         peer:close()

@@ -252,6 +252,19 @@ return Lines
         says(("tunnel\t%d\t0\tnil\n"):format(taken))
       end)
 
+      for _, kind in ipairs(KINDS) do
+        it("loses nothing that a client sends before it closes, to one that reads late, " .. kind, function()
+          start(nil, kind)
+          local client, far = join()
+          local taken = client:send_until_full(function() return ("x"):rep(65536) end, 0.3)
+          client:close()
+          socket.sleep(0.05)
+          assert.equal(taken, #assert(far:receive "*a"))
+          far:close()
+          says(("tunnel\t%d\t0\tnil\n"):format(taken))
+        end)
+      end
+
       it("resets the stream when the client is reset", function()
         start()
         local client, far = join()

@@ -93,8 +93,8 @@ function Stream:shutdown() end
 function Stream:close() end
 
 --- Gives the connection back for `reuse`, or closes it if it cannot be used again: if a read or a write was cut short,
---- or bytes are unread or unsent. It is kept for 60 s, and 64 of one address at most. The stream is closed in both
---- cases.
+--- bytes are unread or unsent, or the task was cancelled. It is kept for 60 s, and 64 of one address at most. The
+--- stream is closed in both cases.
 ---@return boolean
 ---@return string? why it was closed
 function Stream:release() end
