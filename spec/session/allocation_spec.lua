@@ -56,6 +56,11 @@ describe("a failing allocation", function()
     torture(script, "ONE\nTWO\nTHREE\n", converse { "one\ntw", "o\nthr", "ee\n" })
   end)
 
+  it("leaves no self.incoming of one request to the next", function()
+    local script = conversation.lines [[return self.incoming:gsub("\n", "+") .. self.incoming:gsub("\n", "-") .. ";"]]
+    torture(script, "one+twone-tw;two+two-;", converse { "one\ntw", "o\n" })
+  end)
+
   it("costs at most its conversation where a body is a stream, and no body looks whole that is not", function()
     local script = conversation.script [[
       local framing = require "parlance.framing"
