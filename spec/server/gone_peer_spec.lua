@@ -2,18 +2,18 @@
 
 local server = require "support.server"
 
--- "wait N" waits for so long, "big N" answers with so many bytes, "push N" is sent to the first connection. What is
--- cancelled is printed, and why each connection has ended.
+-- "wait N" waits for so long, "read" for a line, "write N" until so many bytes are written. "big N" answers with so many
+-- bytes. "push N" is sent to the first connection. What is cancelled is printed, and why each connection has ended.
 local SCRIPT <const> = [[
 io.stdout:setvbuf "no"
 local framing = require "parlance.framing"
 local parlance = require "parlance"
 local first
 local Lines = { close_when_done = false, request_complete = framing.line {} }
-local function wait(seconds)
+local function wait(seconds, how)
   local held <close> = setmetatable({}, { __close = function(_, why) if why then print(tostring(why)) end end })
-  print "waits"
-  parlance.sleep(seconds)
+  print "waits";
+  (how or parlance.sleep)(seconds)
 end
 function Lines:handle_connect()
   first = first or self
@@ -25,6 +25,8 @@ function Lines:make_response()
   if word == "big" then return ("x"):rep(number) end
   if word == "push" then return tostring(first:send(("x"):rep(number))) .. "\n" end
   if word == "stream" then return { "begun\n", function() wait(number) end } end
+  if word == "read" then wait(number, function() self:read "l" end) end
+  if word == "write" then wait(number, function() self:write(("x"):rep(number)) end) end
   if word == "subscribe" then
     parlance.topic "room":subscribe(self)
     return "subscribed\n"
@@ -151,6 +153,18 @@ server.for_each_poller(function(poller)
       local client = waiting "stream 1000\n"
       assert.equal("begun\n", client:receive(6))
       client:half_close()
+      waits_for "cancelled\nclosed peer_closed"
+    end)
+
+    it("while its request waits for it: in self:read", function()
+      start(ENDS)
+      waiting("read\n"):half_close()
+      waits_for "cancelled\nclosed peer_closed"
+    end)
+
+    it("while its request waits for it: in self:write", function()
+      start(ENDS)
+      waiting("write 30000000\n"):half_close()
       waits_for "cancelled\nclosed peer_closed"
     end)
 
