@@ -2,8 +2,9 @@
 
 local server = require "support.server"
 
--- "wait N" waits for so long, "read" for a line, "write N" until so many bytes are written. "big N" answers with so many
--- bytes. "push N" is sent to the first connection. What is cancelled is printed, and why each connection has ended.
+-- "wait N" waits for so long, "read" for a line, "write N" until so many bytes are written.
+-- "big N" answers with so many bytes. "push N" is sent to the first connection.
+-- What is cancelled is printed, and why each connection has ended.
 local SCRIPT <const> = [[
 io.stdout:setvbuf "no"
 local framing = require "parlance.framing"
