@@ -94,6 +94,23 @@ store> "value 1\n"
     assert.equal(0, status, said)
   end)
 
+  it("does not blame the cut for what a tunnel passes on, piece by piece", function()
+    local status, said = fuzz_with([[
+upstream far "127.0.0.1:6379"
+> "go\nabc"
+far< "abc"
+far> "1"
+< "1"
+]], [[
+      local framing = require "parlance.framing"
+      local net = require "parlance.net"
+      local parlance = require "parlance"
+      local Proxy = { close_when_done = false, request_complete = framing.line { max = 100 } }
+      function Proxy:make_response() parlance.tunnel(self, (net.connect "127.0.0.1:6379")) end
+      return Proxy]])
+    assert.equal(0, status, said)
+  end)
+
   it("finds nothing in a script whose bodies are streams, which hold in check, too", function()
     local path = server.SOURCE .. "/spec/fixtures/upload.lua"
     local status, said = server.run { "check", path }

@@ -46,6 +46,7 @@ function Conversation:reply()
   for _, name in ipairs(self.replies.names) do
     local party = self.parties[name]
     local sent = party:take()
+    self.sent[name] = self.sent[name] .. sent
     if sent ~= "" and #self.exchanges < MOST_REPLIES then
       local reply = self.replies[#self.exchanges % #self.replies + 1]
       self.exchanges[#self.exchanges + 1] = { name = name, sent = sent, reply = reply }
@@ -112,6 +113,7 @@ local function converse(script, bytes, cuts, gone, replies)
   local session <close> = script:open { port = 50001 } -- as in a play
   local self = setmetatable({
     script = script, session = session, answers = {}, replies = replies, parties = parties, exchanges = {},
+    sent = setmetatable({}, { __index = function() return "" end }),
   }, Conversation)
   self:take()
   local outcome = { greeting = self.answers[1] or "", is_closed_at_once = session:finished() }
@@ -132,7 +134,7 @@ local function converse(script, bytes, cuts, gone, replies)
   session:close()
   script:play_upstreams {}
   script:end_play()
-  outcome.exchanges = self.exchanges
+  outcome.exchanges, outcome.sent = self.exchanges, self.sent
   local raised, _, hanging = captured_log.read {}
   -- An upstream that says too little is waited for, until response_timeout ends that.
   outcome.raised = raised or #self.exchanges == 0 and hanging or nil
@@ -146,7 +148,21 @@ local function final(outcome)
   return (answer:gsub(interim:gsub("%W", "%%%0"), ""))
 end
 
+-- Whether upstreams were sent the same bytes in other pieces, as when a script passes on what comes. An upstream
+-- replies to each piece here, so that the answers cannot be compared.
+local function is_passed_on(one, other)
+  for name, sent in pairs(one.sent) do
+    if sent ~= other.sent[name] then return false end
+  end
+  for place, exchange in ipairs(one.exchanges) do
+    local same = other.exchanges[place]
+    if not same or exchange.sent ~= same.sent then return true end
+  end
+  return #one.exchanges ~= #other.exchanges
+end
+
 local function differs(one, other)
+  if is_passed_on(one, other) then return false end
   return final(one) ~= final(other) or one.reason ~= other.reason or one.is_closed ~= other.is_closed
 end
 
