@@ -287,6 +287,12 @@ static int collect(lua_State *state) {
 
 /* ---- making -------------------------------------------------------------------------------- */
 
+/* #queue: how many values can be taken. */
+static int count_values(lua_State *state) {
+  lua_pushinteger(state, (lua_Integer)check(state)->count);
+  return 1;
+}
+
 /* queue([capacity]) */
 static int make_queue(lua_State *state) {
   lua_Integer capacity = luaL_optinteger(state, 1, CAPACITY);
@@ -308,6 +314,8 @@ void queue_install(lua_State *state) {
   static const luaL_Reg methods[] = {
       {"push", push}, {"pop", pop}, {"close", close_queue}, {NULL, NULL}};
   luaL_newmetatable(state, class_name);
+  lua_pushcfunction(state, count_values);
+  lua_setfield(state, -2, "__len");
   luaL_newlib(state, methods);
   lua_setfield(state, -2, "__index");
   lua_pushcfunction(state, collect);

@@ -1,8 +1,9 @@
--- Finds the state that a hot edit loses: tables that were filled in the old version and are empty in the new one.
+-- Finds the state that a hot edit loses: tables and queues that were filled in the old version and are empty in the new
+-- one.
 --
 -- The server calls this just before the new version takes over, and logs a warning afterwards. In C, lost state is
--- called "dropped". Tables are compared by their names: globals, fields of
--- the protocol, and the locals that functions of the script and of the modules beside it use.
+-- called "dropped". Tables and queues are compared by their names: globals, fields of the protocol, and the locals that
+-- functions of the script and of the modules beside it use.
 
 local parlance = require "parlance"
 
@@ -22,16 +23,28 @@ local function few(fields)
   end, fields
 end
 
--- Returns the tables of a version by their names, such as "local scores (game.lua)".
-local function tables_of(roots)
+local function is_queue(value)
+  local metatable = type(value) == "userdata" and debug.getmetatable(value)
+  return metatable and rawget(metatable, "__name") == "parlance.queue"
+end
+
+local function is_store(value) return type(value) == "table" or is_queue(value) end
+
+local function is_filled(value)
+  if type(value) == "table" then return next(value) ~= nil end
+  return #value > 0
+end
+
+-- Returns the tables and queues of a version by their names, such as "local scores (game.lua)".
+local function stores_of(roots)
   local found, seen, visited = {}, {}, 0
   local visit
-  for _, value in few(parlance.shared) do -- These tables are never lost.
-    if type(value) == "table" then seen[value] = true end
+  for _, value in few(parlance.shared) do -- These are never lost.
+    if is_store(value) then seen[value] = true end
   end
 
   local function note(name, value)
-    if type(value) == "table" and not found[name] then found[name] = value end
+    if is_store(value) and not found[name] then found[name] = value end
   end
 
   local function visit_function(value, depth)
@@ -39,7 +52,7 @@ local function tables_of(roots)
       local name, upvalue = getupvalue(value, i)
       if not name or name == "" then break end -- The upvalues of C functions have no names.
       if name ~= "_ENV" then
-        if type(upvalue) == "table" then
+        if is_store(upvalue) then
           note(("local %s (%s)"):format(name, getinfo(value, "S").short_src), upvalue)
         end
         visit(upvalue, depth)
@@ -82,13 +95,13 @@ local function is_cache(value)
   return metatable and (rawget(metatable, "__mode") ~= nil or type(rawget(metatable, "__index")) == "function")
 end
 
---- Returns the names of the lost tables in one text, or nil.
+--- Returns the names of the lost tables and queues in one text, or nil.
 return function(old, new)
-  local before, now = tables_of(old), tables_of(new)
+  local before, now = stores_of(old), stores_of(new)
   local lost = {}
   for name, value in pairs(before) do
     local successor = now[name]
-    local is_lost = successor and successor ~= value and next(value) ~= nil and next(successor) == nil
+    local is_lost = successor and successor ~= value and is_filled(value) and not is_filled(successor)
     if is_lost and not is_cache(value) then
       lost[#lost + 1] = name
     end

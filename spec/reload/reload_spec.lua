@@ -456,6 +456,20 @@ describe("reload", function()
       assert.matches("local cache %(FOLDER/helper.lua%)", log)
     end)
 
+    it("in a queue is named, and in a shared queue is not", function()
+      local make <const> = { own = "parlance.queue()", shared = "parlance.shared.jobs or parlance.queue()" }
+      for kind, queue in pairs(make) do
+        local more = "local parlance = require 'parlance' local jobs = " .. queue .. " parlance.shared.jobs = "
+          .. (kind == "shared" and "jobs" or "nil") .. " function Lines.put() jobs:push(1) return #jobs end"
+        local script, save, look = open(version("one", "Lines.put()", more), nil, { modules = MODULES })
+        ask(script:open(), "")
+        save(version("two", "Lines.put()", more))
+        local _, log = look()
+        local lost <const> = log:find('state_lost service=protocol generation=2 names="local jobs', 1, true)
+        assert.equal(kind == "own", lost ~= nil, log)
+      end
+    end)
+
     it("that is saved, shared, empty, or a cache is not", function()
       for _, more in ipairs {
         "local kept = setmetatable({}, { __mode = 'k' }) function Lines.put() kept[Lines] = 1 end",

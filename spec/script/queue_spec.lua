@@ -19,6 +19,16 @@ describe("parlance.queue", function()
       return listed(ok, q:pop(), q:pop(), q:pop())]])
   end)
 
+  it("tells how many values are there", function()
+    start(TAKE)
+    assert.equal("0 2 1", ask [[
+      local before = #q
+      q:push 'a' q:push 'b'
+      local filled = #q
+      q:pop()
+      return listed(before, filled, #q)]])
+  end)
+
   it("is not emptied by a script that calls its finalizer", function()
     start(TAKE)
     assert.equal("1", ask "q:push(1) getmetatable(q).__gc(q) return listed(q:pop())")

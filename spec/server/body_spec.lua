@@ -70,6 +70,7 @@ function on.tells(body)
   local _, _, code = body:read "a"
   return 200, nil, tostring(code) .. "\n"
 end
+function on.itself(body) return 200, nil, body end
 return http.serve(serve, { stream_body = true, handle_close = function(_, why) print("closed " .. why) end, %s })
 ]]
 
@@ -293,6 +294,13 @@ server.for_each_poller(function(poller)
       client:send(head("count", CHUNKED) .. "1\r\nxy")
       assert.same({ 400, "400 Bad Request\nno CR LF behind the data of a chunk\n", "close" }, { response(client) })
       assert.equal(0, running:count_in_log "script_error")
+    end)
+
+    it("tells how a stream becomes the body of a response", function()
+      local client = start()
+      client:send(long("itself", 1) .. "x")
+      assert.equal(500, (response(client)))
+      assert.equal(1, running:count_in_log "a body cannot be made of a stream: return a function that reads it")
     end)
 
     it("is the lesson of the documents", function()

@@ -86,6 +86,7 @@ function Lock:acquire(seconds) end
 function parlance.lock() end
 
 ---@class parlance.Queue
+---@operator len: integer how many values can be taken
 local Queue = {}
 
 --- Puts a value at the end. With seconds it waits for room. It raises an error in `request_complete`, `save` and
