@@ -52,7 +52,7 @@ end
 
 local function answer_value(value)
   if not value then return say(404, "no such key") end
-  return 200, { ["Content-Type"] = "application/octet-stream" }, value
+  return 200, { ["Content-Type"] = "application/octet-stream" }, tostring(value)
 end
 
 local function answer_count(count)
