@@ -81,6 +81,24 @@ describe("upstreams", function()
     assert.same({}, outcome.tolerated)
   end)
 
+  it("are asked at once for what a client has sent ahead: no time passes before that, in no cut", function()
+    assert.same({}, try(SOUND:gsub("^", "store:set_timeout(1)"), [[
+upstream store "127.0.0.1:6379"
+> "k\n"
+> "kk\n"
+> "kkk\n"
+store< "GET k\r\n"
+store> "$1\r\nv\r\n"
+store< "GET kk\r\n"
+< "v\n"
+store> "$2\r\nvv\r\n"
+store< "GET kkk\r\n"
+< "vv\n"
+store> "$3\r\nvvv\r\n"
+< "vvv\n"
+]]).findings)
+  end)
+
   it("are not connected to where no transcript has them", function()
     local fault = first(SOUND, '> "k\\n"\n< "v\\n"\n')
     assert.equal("raise", fault.kind)

@@ -131,13 +131,16 @@ local function give(client)
   return true
 end
 
--- Moves bytes in both directions until nothing moves.
+-- Moves bytes in both directions until nothing moves. Returns whether any has moved.
 local function flow(client)
-  repeat
+  local has_moved = false
+  while true do
     local had = #client.pending
     local has_given = give(client)
     take(client)
-  until not has_given and #client.pending == had
+    if not has_given and #client.pending == had then return has_moved end
+    has_moved = true
+  end
 end
 
 -- Adds a piece to what the client has sent.
@@ -289,9 +292,14 @@ end
 
 -- ---- time ---------------------------------------------------------------------------------------
 
--- All clients read what the server has sent, and send what it reads now.
+-- All clients read what the server has sent, and send what it reads now, until nothing moves: what the script sends to
+-- one may be its answer to what another one has just sent.
 function Play:flow()
-  for _, client in ipairs(self.order) do flow(client) end
+  local has_moved
+  repeat
+    has_moved = false
+    for _, client in ipairs(self.order) do has_moved = flow(client) or has_moved end
+  until not has_moved
 end
 
 -- The time moves until `is_over()` returns true or the client is not connected any more; see patience.lua. Notes in the
