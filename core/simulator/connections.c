@@ -316,6 +316,12 @@ static int waits(lua_State *L) {
   return 1;
 }
 
+/* Also when it has ended. */
+static int has_tunnel(lua_State *L) {
+  lua_pushboolean(L, session_has_tunnel(check(L)->session));
+  return 1;
+}
+
 static int reason(lua_State *L) {
   lua_pushstring(L, session_reason_text(check(L)->session));
   return 1;
@@ -349,6 +355,7 @@ void connections_register(lua_State *L) {
                                      {"wants_input", wants_input},
                                      {"has_ended", has_ended},
                                      {"waits", waits},
+                                     {"has_tunnel", has_tunnel},
                                      {"reason", reason},
                                      {"interim", interim},
                                      {"requests", requests},

@@ -442,6 +442,7 @@ describe("parlance.simulator", function()
       assert.equal(1, #simulator.log())
       for _, name in ipairs {
         "receive", "receive_end", "take", "vanish", "drain", "finished", "reason", "requests", "interim", "wants_input",
+        "has_tunnel",
       } do
         assert.error_matches(function() session[name](session, "x") end, "the session was closed")
       end

@@ -5,6 +5,7 @@ local run = require "parlance.workbench.run"
 local server = require "support.server"
 local simulator = require "parlance.simulator"
 local transcripts = require "parlance.workbench.transcript"
+local variants = require "parlance.workbench.variants"
 
 local PAGE <const> = server.read_file(server.SOURCE .. "/docs/upstreams.md")
 local PROXY <const> = assert(PAGE:match "This is a whole TCP proxy:%s+```lua\n(.-)```")
@@ -66,6 +67,56 @@ far< end
 ]])
     assert.same({}, outcome.findings)
     assert.same({}, outcome.tolerated)
+  end)
+
+  it("has turns of the client that follow one another, as in a recording", function()
+    assert.same({}, try(PROXY, [[
+setting to "127.0.0.1:6379"
+upstream far "127.0.0.1:6379"
+> "hi\n"
+far< "hi\n"
+far> "far: hi\n"
+< "far: hi\n"
+wait 0.002
+> "ho\n"
+far< "ho\n"
+far> "far: ho\n"
+< "far: ho\n"
+> end
+far< end
+far> end
+< end
+]]).findings)
+  end)
+
+  it("has all turns before it in one piece, and those in it as they are", function()
+    local outcome = try(BEHIND, [[
+upstream far "127.0.0.1:6379"
+> "plain\n"
+< "plain\n"
+> "go\n"
+far< "request "
+far> "data"
+< "response pushed data"
+> "hi"
+far< "hi"
+> "ho"
+far< "ho"
+]])
+    assert.same({}, outcome.findings)
+    assert.equal([[
+upstream far "127.0.0.1:6379"
+> "plain\n"
+> "go\n"
+far< "request "
+far> "data"
+< "plain\n"
+< "response pushed data"
+> "hi"
+far< "hi"
+> "ho"
+far< "ho"
+]], transcripts.write(variants.pipelined(outcome.transcript)))
   end)
 
   it("ends the client's side first, too", function()

@@ -276,6 +276,7 @@ function STEPS.send(self, client, step)
   begin_turn(client, step)
   client.has_sent = client.has_sent or step.text ~= ""
   if client.upstream then return play_upstream_send(self, client, step) end
+  step.is_tunneled = client.session and client.session:has_tunnel()
   play_send(self, client, step)
 end
 

@@ -17,14 +17,21 @@ end
 local PAUSE <const> = 0.1
 
 --- Returns a variant in which the client sends everything in one piece, and all answers come after it. What the
---- server sends first stays in front. Returns nil where that would be a different conversation: with several clients,
---- waits, or a client that resets the connection or sends after the server has closed.
+--- server sends first stays in front. A turn that goes into a tunnel (`is_tunneled`, which player.play() sets) and all
+--- behind it stay as they are, because nothing in a tunnel tells where a turn ends. Returns nil where that would be a
+--- different conversation: with several clients, waits, or a client that resets the connection or sends after the
+--- server has closed.
 function variants.pipelined(self)
   if self.clients ~= 1 then return nil end
   local steps, upstream, sent, items = {}, {}, {}, {}
   local send, expect, send_end, expect_end
   local answers_end = false -- Something is answered behind the client's end.
-  for _, step in ipairs(self.steps) do
+  local rest = #self.steps + 1
+  for nth, step in ipairs(self.steps) do
+    if step.is_tunneled then
+      rest = nth
+      break
+    end
     local is_short = step.kind == "wait" and step.seconds < PAUSE
     local is_over = step.kind == "wait" or step.kind == "gone" or expect_end
     if not is_short and not step.is_upstream and is_over then return nil end
@@ -61,6 +68,7 @@ function variants.pipelined(self)
   steps[#steps + 1] = expect
   if ends_late then steps[#steps + 1] = send_end end
   steps[#steps + 1] = expect_end
+  table.move(self.steps, rest, #self.steps, #steps + 1, steps)
   return derived(self, steps)
 end
 
