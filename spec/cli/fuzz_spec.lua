@@ -111,6 +111,28 @@ far> "1"
     assert.equal(0, status, said)
   end)
 
+  it("still blames the cut if an answer before the tunnel depends on it", function()
+    local status, said = fuzz_with([[
+upstream far "127.0.0.1:6379"
+> "hi\n"
+< "3 bytes\n"
+> "abc"
+far< "abc"
+far> "1"
+< "1"
+]], [[
+      local net = require "parlance.net"
+      local parlance = require "parlance"
+      local Proxy = { close_when_done = false, request_complete = function() return true end }
+      function Proxy:make_response()
+        self:write(#self.incoming, " bytes\n")
+        parlance.tunnel(self, (net.connect "127.0.0.1:6379"))
+      end
+      return Proxy]])
+    assert.equal(1, status, said)
+    assert.is_truthy(said:find("the answer depends on the cut", 1, true), said)
+  end)
+
   it("finds nothing in a script whose bodies are streams, which hold in check, too", function()
     local path = server.SOURCE .. "/spec/fixtures/upload.lua"
     local status, said = server.run { "check", path }
