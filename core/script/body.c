@@ -97,7 +97,7 @@ static const struct channel_class class = {.receive = receive,
 
 void body_push(lua_State *state, struct session *session) {
   struct stream *stream = stream_value_push(state, script_of_state(state), "the body of a request");
-  stream->is_body = true;
+  stream->kind = STREAM_BODY;
   stream->end = READING_ENDED;
   if (!session || !session_has_body(session)) return;
   struct body *body = malloc(sizeof *body);

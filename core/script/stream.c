@@ -141,7 +141,7 @@ static void receive(struct stream *stream) {
 }
 
 bool stream_receive_now(struct stream *stream) {
-  if (!stream->is_body || !stream->channel || stream->end != READING_OPEN) return false;
+  if (stream->kind != STREAM_BODY || !stream->channel || stream->end != READING_OPEN) return false;
   size_t before = buffer_bytes(stream->input).length;
   receive(stream);
   return stream->end != READING_OPEN || buffer_bytes(stream->input).length > before;
@@ -159,7 +159,7 @@ static bool can_go_on(struct stream *stream) {
 /* A body takes nothing that its reader does not need, so that it does not depend on how bytes come
  * whether the reader has seen the end. */
 static bool reads_ahead(struct stream *stream) {
-  if (stream->is_body) return stream->reader && !can_go_on(stream);
+  if (stream->kind == STREAM_BODY) return stream->reader && !can_go_on(stream);
   return stream->is_closed || stream->reader || buffer_bytes(stream->input).length < READ_AHEAD;
 }
 
@@ -213,7 +213,7 @@ static void take_turn(struct ready *turn) { settle(of_turn(turn)); }
 
 static void on_ready(struct channel_user *user, unsigned events) {
   struct stream *stream = of_user(user);
-  if (stream->is_body) {
+  if (stream->kind == STREAM_BODY) {
     while (reads_ahead(stream) && stream_receive_now(stream)) continue;
   } else if (events & CHANNEL_READ) {
     if (stream->is_closed)
@@ -236,7 +236,7 @@ void stream_note(struct stream *stream) { ready_add(&stream->script->world->read
 
 void stream_await(struct stream *stream, struct task *reader) {
   stream->reader = reader;
-  if (stream->is_body)
+  if (stream->kind == STREAM_BODY)
     watch(stream);
   else if (!(stream->interest & CHANNEL_READ))
     stream_note(stream);
@@ -244,7 +244,7 @@ void stream_await(struct stream *stream, struct task *reader) {
 
 void stream_end_wait(struct stream *stream) {
   stream->reader = NULL;
-  if (stream->is_body && stream->channel) watch(stream);
+  if (stream->kind == STREAM_BODY && stream->channel) watch(stream);
 }
 
 static void note_close(struct stream *stream) {

@@ -37,6 +37,13 @@ struct stream_whole {
 /* A writer waits while more than the first is unsent, until it is no more than the second. */
 enum { STREAM_HIGH_WATER = 256 * 1024, STREAM_LOW_WATER = 64 * 1024 };
 
+/* What is at the other end. */
+enum stream_kind {
+  STREAM_CONNECTION, /* Another server. Only what goes over these is told to a tap. */
+  STREAM_PIPE,       /* A program. */
+  STREAM_BODY /* The client: see body.h. It is read only while a reader needs more than it has. */
+};
+
 struct stream {
   struct channel_user user;
   struct network_connect asked; /* While it connects. */
@@ -61,6 +68,7 @@ struct stream {
   int64_t timeout;         /* ms; 0: none; STREAM_NO_TIMEOUT_SET: that of the task. */
   size_t room;             /* How much the next read has room for. */
   size_t discarded;        /* Bytes that came when it was closed. */
+  enum stream_kind kind : 8;
   enum reading_end end : 8;
   enum network_error error : 8; /* Why it is not connected. */
   unsigned interest : 2;        /* What the channel is watched for. */
@@ -76,7 +84,6 @@ struct stream {
   bool is_drained : 1; /* The last read took all that had come. */
   bool is_cut : 1;     /* A read or a write was cut short. */
   bool is_reused : 1;  /* It has a channel that was used before. */
-  bool is_body : 1;    /* See body.h: it is read only while a reader needs more than it has. */
   const char *fault;   /* The code of a broken body, a static text; NULL: "reset". */
   const char *fault_why;
   char why[80];   /* With `error`. */
@@ -85,7 +92,7 @@ struct stream {
 
 enum { STREAM_NO_TIMEOUT_SET = -1 };
 
-/* Makes a stream that is not connected. NULL: there is no memory. */
+/* Makes a stream that is not connected, of the kind STREAM_CONNECTION. NULL: there is no memory. */
 struct stream *stream_create(struct script *script, const char *address);
 
 /* The stream gets a channel. */

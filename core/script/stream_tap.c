@@ -24,7 +24,7 @@ void stream_tap(const struct stream *stream, enum tap_event event, struct span b
 
 void stream_tap_use(struct stream *stream, const struct task *task) {
   struct session *session = stream_tap_session(task);
-  if (!session || session == stream->session) return;
+  if (stream->kind != STREAM_CONNECTION || !session || session == stream->session) return;
   struct tap *tap = session_tap(session);
   stream->script->has_taps = true;
   stream->session = session;

@@ -1,5 +1,6 @@
 /* stream_tap.h: tells the tap of a session (base/tap.h) what is said on the streams that its tasks
- * use. A stream belongs to the session whose task has used it last. */
+ * use. A connection to another server belongs to the session whose task has used it last; pipes of
+ * programs and bodies of requests belong to none. */
 #ifndef SCRIPT_STREAM_TAP_H
 #define SCRIPT_STREAM_TAP_H
 
@@ -15,7 +16,8 @@ struct task;
 /* Whose streams it uses; NULL: its session has no tap. */
 struct session *stream_tap_session(const struct task *task);
 
-/* The task is about to connect the stream, or uses it. */
+/* The task is about to connect the stream, or uses it. Does nothing if it is no connection to
+ * another server. */
 void stream_tap_use(struct stream *stream, const struct task *task);
 
 /* Does nothing if the stream belongs to no session. */

@@ -47,7 +47,7 @@ struct stream *stream_value_check(lua_State *state, int index) {
 
 struct stream *stream_value_check_whole(lua_State *state, int index, const char *name) {
   struct stream *stream = stream_value_check(state, index);
-  if (stream->is_body)
+  if (stream->kind == STREAM_BODY)
     luaL_error(state, "the body of a request can only be read: it has no %s", name);
   return stream;
 }
@@ -109,7 +109,7 @@ static int finish_read(lua_State *state, struct stream *stream,
   reading_push(state, 2, &stream->reading, answer);
   stream->is_cut = was_cut;
   bool was_full = buffer_bytes(stream->input).length > 0 && !(stream->interest & CHANNEL_READ) &&
-                  !stream->is_body;
+                  stream->kind != STREAM_BODY;
   buffer_consume(&stream->input, answer->length);
   if (was_full) stream_note(stream);
   return 1;

@@ -116,6 +116,7 @@ void subprocess_add_stream(struct subprocess *child, enum subprocess_stream whic
   child->streams[which] = stream;
   child->stream_count++;
   stream->whole = &child->whole;
+  stream->kind = STREAM_PIPE;
 }
 
 /* ---- what the world tells ------------------------------------------------------------------ */

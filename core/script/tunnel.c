@@ -28,6 +28,7 @@ struct tunnel {
   struct task *task;
   struct session *session;
   uint32_t number;       /* What the tap of the session calls the stream. */
+  bool is_tapped;        /* It is told of the stream. */
   struct buffer *input;  /* What the stream had read before. */
   struct buffer *output; /* What the stream had not sent yet. */
   bool cannot_send;      /* The channel only receives. */
@@ -51,7 +52,7 @@ static const struct script *script_of(const struct tunnel *tunnel) {
 /* ---- bytes --------------------------------------------------------------------------------- */
 
 static void tap(const struct tunnel *tunnel, enum tap_event event, struct span bytes) {
-  stream_tap_event(tunnel->session, tunnel->number, event, bytes);
+  if (tunnel->is_tapped) stream_tap_event(tunnel->session, tunnel->number, event, bytes);
 }
 
 /* What the stream has not sent goes first, then what the peer sends. STATUS_OK: all of it was sent.
@@ -265,6 +266,7 @@ static int start(lua_State *state) {
       .user.on_ready = on_ready, .turn.run = take_turn, .task = task, .session = session};
   stream_tap_use(stream, task);
   tunnel->number = stream->number;
+  tunnel->is_tapped = stream->session == session;
   take_stream(tunnel, stream);
   session_begin_tunnel(session);
   task->waits_for = tunnel;

@@ -9,6 +9,7 @@ local SCRIPT <const> = [=[
 local framing = require "parlance.framing"
 local net = require "parlance.net"
 local parlance = require "parlance"
+local process = require "parlance.process"
 local mine
 local does = {}
 function does.ask(_, address, key)
@@ -48,6 +49,18 @@ end
 function does.tunnel(self, address)
   parlance.tunnel(self, (net.connect(address)))
 end
+function does.program(_, word)
+  local child <close> = process.spawn { "cat" }
+  child.stdin:write(word, "\n")
+  child.stdin:close()
+  return child.stdout:read "l" .. "\n"
+end
+function does.output(self, word)
+  parlance.tunnel(self, process.spawn({ "echo", word }).stdout)
+end
+function does.read(self)
+  return (self:read "l" or "nothing") .. "\n"
+end
 function does.slowly(_, address, key)
   parlance.sleep(0.15)
   local line = does.ask(_, address, key)
@@ -66,6 +79,13 @@ return {
     return does[words[1]](self, words[2], words[3])
   end,
 }
+]=]
+
+-- Answers with the body of each request.
+local BODIES <const> = [=[
+return require "parlance.http".serve(function(request)
+  return 200, nil, (request.body:read(5) or "") .. (request.body:read "a" or "")
+end, { stream_body = true })
 ]=]
 
 local function names_in(folder)
@@ -272,6 +292,42 @@ server.for_each_poller(function(poller)
       finish(client)
       local text = recordings(1, nil, "--set", "greeter=" .. up.address)
       assert.matches('< ""  # the client is there\nup1< "GET greeting\\n"', text, 1, true)
+    end)
+
+    it("has no upstream for the body of a request", function()
+      local bodies = folder .. "/bodies.lua"
+      server.write_file(bodies, BODIES)
+      local client = start(bodies):connect()
+      client:send "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 11\r\n\r\nhello"
+      client:send " world"
+      client:receive_until "hello world"
+      finish(client)
+      assert.is_nil((recordings(1, bodies)):find "up1")
+    end)
+
+    it("has no upstream for what the client says while its request waits", function()
+      local client = start():connect():send "read\n"
+      client:send "more\n"
+      assert.equal("more\n", client:receive(5))
+      finish(client)
+      assert.same({ '> "read\\n"', '> "more\\n"', '< "more\\n"', "> end", "< end" }, lines_of((recordings(1))))
+    end)
+
+    it("has no upstream for a program, beside one for another server", function()
+      local client = start():connect():send "program word\n"
+      assert.equal("word\n", client:receive(5))
+      client:send(("ask %s a\n"):format(up.address))
+      answer(up:accept(), "GET a\n", "v\n")
+      assert.equal("v\n", client:receive(2))
+      client:send "output end\n"
+      assert.equal("end\n", client:receive_all())
+      client:close()
+      local name = server.wait_until("a recording", function() return names_in(folder .. "/records")[1] end)
+      local lines = lines_of(server.read_file(folder .. "/records/" .. name))
+      assert.same({
+        'upstream up1 "ADDRESS"', '> "program word\\n"', '< "word\\n"', '> "ask ADDRESS a\\n"', 'up1< "GET a\\n"',
+        'up1> "v\\n"', '< "v\\n"', '> "output end\\n"', '< "end\\n"', "< end",
+      }, { table.unpack(lines, 1, 10) })
     end)
 
     it("has the pauses of the script and of others", function()
