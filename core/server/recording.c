@@ -9,12 +9,14 @@
 #include "base/clock.h"
 #include "server/loop.h"
 #include "server/recording_steps.h"
+#include "session/steps.h"
 #include "session/tunnel.h"
 
 enum {
   /* In ms. Reads within this time after the first are one step, since one request can take several
    * reads. The step has the time of its first read, so that a play misses no limit of time. */
   STEP_TIME = 10,
+  PUSH_TIME = 100,       /* In ms. Pushes that follow one another within this time are one step. */
   FILE_CHUNK = 16 * 1024 /* How many bytes of a file are read at once. */
 };
 
@@ -102,6 +104,7 @@ static bool goes_on(const struct recording *recording, enum kind kind, unsigned 
   if (!recording->steps) return false;
   struct step last = recording_step(recording, recording->last);
   if (last.kind != kind || last.connection != connection) return false;
+  if (kind == ANSWERS && recording->rests) return last.is_push && when - last.when < PUSH_TIME;
   if (kind == ANSWERS || kind == ASKS) return true;
   /* The answer may contain the time, mostly in seconds, so that a step stays within a second. */
   int64_t began = recording->began_real;
@@ -112,7 +115,8 @@ static bool goes_on(const struct recording *recording, enum kind kind, unsigned 
 /* Adds a step without bytes. */
 static enum status add_step(struct recording *recording, enum kind kind, unsigned connection,
                             int64_t when) {
-  struct step step = {.when = when, .kind = kind, .connection = connection & 0xffffff};
+  struct step step = {.when = when, .kind = kind, .connection = connection & 0x7fffff};
+  step.is_push = kind == ANSWERS && recording->rests;
   size_t place = buffer_bytes(recording->steps).length;
   enum status status = buffer_append(&recording->steps, (const char *)&step, sizeof step);
   if (status != STATUS_OK) return status;
@@ -148,6 +152,8 @@ static void add_of(struct recording **recording, struct session *session, enum k
             add_step(*recording, kind, connection, when) != STATUS_OK) ||
            add_bytes(*recording, bytes, when) != STATUS_OK)
     drop_for_memory(recording, session);
+  else
+    (*recording)->rests = false;
 }
 
 static void add(struct recording **recording, struct session *session, enum kind kind,
@@ -212,6 +218,12 @@ void recording_look(struct recording **recording, struct session *session) {
                     .closes = (*recording)->ends || session_reason(session) != REASON_NONE,
                     .unseen = session_wants_input(session) ? 0 : session_unanswered(session)};
   catch_up(recording, session);
+}
+
+void recording_settles(struct recording *recording, const struct session *session) {
+  if (!recording->steps || recording_step(recording, recording->last).kind != ANSWERS) return;
+  recording->rests = is_whole(session) && !session_has_output(session) && !session_task(session) &&
+                     !session_wants_turn(session);
 }
 
 /* Records what the server has said before the client goes on. */

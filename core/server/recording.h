@@ -28,6 +28,10 @@ void recording_receives_end(struct recording **recording, struct session *sessio
 void recording_sends(struct recording **recording, struct session *session,
                      const struct span *spans, const struct session_output *output, size_t sent);
 
+/* To be called when as much was sent as the peer takes for now. What the session says after it had
+ * nothing more to say, and before it gets input, is a push: it has its own time. */
+void recording_settles(struct recording *recording, const struct session *session);
+
 /* To be called before a call that may end the session before all its output is sent. */
 void recording_look(struct recording **recording, struct session *session);
 

@@ -3,6 +3,8 @@
 #ifndef SERVER_RECORDING_STEPS_H
 #define SERVER_RECORDING_STEPS_H
 
+#include <stdbool.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "base/tap.h"
@@ -33,7 +35,8 @@ struct step {
   int64_t when; /* In ms since the beginning; of ANSWERS the time when the last byte was sent. */
   uint32_t length;
   enum kind kind : 8;
-  unsigned connection : 24; /* To another server: the number of its CONNECTS, from 0 on. */
+  unsigned connection : 23; /* To another server: the number of its CONNECTS, from 0 on. */
+  bool is_push : 1;         /* Of ANSWERS: nothing has happened since the ANSWERS before. */
 };
 
 /* What recording_look() saw. The log of steps cannot tell how a session ends: a session that is
@@ -61,6 +64,7 @@ struct recording {
   uint64_t reloads;   /* How often the script had been reloaded at the beginning. */
   size_t received;    /* Bytes from the client. */
   size_t connections; /* To other servers. */
+  bool rests;         /* The last step is ANSWERS, and the session has said all that it had to. */
   bool half_closed;   /* HALF_CLOSES is in `steps`. */
   bool ends;          /* The client has stopped sending. */
   struct look look;   /* The last look. */

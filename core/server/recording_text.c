@@ -162,8 +162,13 @@ static bool is_input(const struct step *step) {
          step->kind == REPLIES || step->kind == STOPS || step->kind == BREAKS;
 }
 
-/* Writes what the script says to one party from this place on, up to the next input: in a play,
- * that comes in one piece. Returns the place of that input. */
+/* Whether a push comes so late that it is written for itself, with a `wait` before it. */
+static bool is_late_push(const struct text *text, const struct step *step) {
+  return step->is_push && step->when - text->clock >= ANSWER_TIME;
+}
+
+/* Writes what the script says to one party from this place on, up to the next input or to a late
+ * push: in a play, that comes in one piece. Returns the place of what ends it. */
 static size_t write_said(const struct text *text, size_t place, const char *side) {
   const struct recording *recording = text->recording;
   struct span steps = buffer_bytes(recording->steps);
@@ -173,6 +178,7 @@ static size_t write_said(const struct text *text, size_t place, const char *side
     step = recording_step(recording, place);
     if (is_input(&step)) break;
     if (step.kind != first.kind || step.connection != first.connection) continue;
+    if (said && is_late_push(text, &step)) break;
     if (buffer_append(&said, steps.data + place + sizeof step, step.length) != STATUS_OK)
       text->out->is_incomplete = true;
   }

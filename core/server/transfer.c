@@ -100,6 +100,7 @@ bool transfer_send(struct connection *connection) {
     if (started == 0) started = connection_server(connection)->now;
     if (connection_server(connection)->now - started >= TURN_TIME) return true;
   }
+  if (connection->recording) recording_settles(connection->recording, session);
   return session_wants_turn(session);
 }
 

@@ -44,6 +44,25 @@ return {
 }
 ]]
 
+-- Greets, and pushes a line 0.3 s later, and one more.
+local PUSHES <const> = [[
+local parlance = require "parlance"
+return {
+  close_when_done = false,
+  request_complete = require("parlance.framing").line {},
+  handle_connect = function(self)
+    parlance.spawn(function()
+      for nth = 1, 2 do
+        parlance.sleep(0.3)
+        if not self:send(("pushed %d\n"):format(nth)) then return end
+      end
+    end)
+    return "hello\n"
+  end,
+  make_response = function(self) return self.request:upper() .. "\n" end,
+}
+]]
+
 local folders = {}
 
 -- A folder for a test; or only its name, so that the server has to make it.
@@ -363,6 +382,34 @@ time TIME
       assert.equal("B\n", client:exchange("b\n", 2))
       local wait = (running:stop() and transcripts(folder, 1)):match '\n< "A\\n"\nwait (%d+%.%d+)\n> "b\\n"\n'
       assert.is_true(tonumber(wait) >= 0.04) -- by a clock that ticks every 10 ms at the least
+    end)
+
+    it("has what the server says first, and what it pushes while the client is silent, and plays back", function()
+      local path = new_folder() .. "/pushes.lua"
+      server.write_file(path, PUSHES)
+      local client = start(path):connect()
+      assert.equal("hello\npushed 1\npushed 2\n", client:receive(24))
+      assert.equal("A\n", client:exchange("a\n", 2))
+      client:half_close()
+      assert.equal("", client:receive_all())
+      local text = transcripts(folder, 1)
+      local first, second, rest = text:match '\n\n< "hello\\n"\nwait (%S+)\n< "pushed 1\\n"\nwait (%S+)\n(.*)$'
+      assert.is_true(tonumber(first) >= 0.25 and tonumber(second) >= 0.25, text)
+      assert.equal('< "pushed 2\\n"\n> "a\\n"\n< "A\\n"\n> end\n< end\n', (rest:gsub("wait %S+\n", "")))
+      local status, said, complaint = server.run { "check", path, folder }
+      assert.equal("0 ", status .. " " .. complaint, said .. text)
+    end)
+
+    it("has pushes that follow one another in one step, and plays back", function()
+      local path = new_folder() .. "/pushes.lua"
+      server.write_file(path, (PUSHES:gsub("0%.3", "0.01")))
+      local client = start(path):connect()
+      assert.equal("hello\npushed 1\npushed 2\n", client:receive(24))
+      client:half_close()
+      assert.equal("", client:receive_all())
+      local text = transcripts(folder, 1)
+      local status, said, complaint = server.run { "check", path, folder }
+      assert.equal("0 ", status .. " " .. complaint, said .. text)
     end)
 
     it("has no end when it was the server that stopped", function()
