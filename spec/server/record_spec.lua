@@ -396,8 +396,8 @@ time TIME
       local first, second, rest = text:match '\n\n< "hello\\n"\nwait (%S+)\n< "pushed 1\\n"\nwait (%S+)\n(.*)$'
       assert.is_true(tonumber(first) >= 0.25 and tonumber(second) >= 0.25, text)
       assert.equal('< "pushed 2\\n"\n> "a\\n"\n< "A\\n"\n> end\n< end\n', (rest:gsub("wait %S+\n", "")))
-      local status, said, complaint = server.run { "check", path, folder }
-      assert.equal("0 ", status .. " " .. complaint, said .. text)
+      local status, report, complaint = server.run { "check", path, folder }
+      assert.equal("0 ", status .. " " .. complaint, report .. text)
     end)
 
     it("has pushes that follow one another in one step, and plays back", function()
@@ -408,8 +408,8 @@ time TIME
       client:half_close()
       assert.equal("", client:receive_all())
       local text = transcripts(folder, 1)
-      local status, said, complaint = server.run { "check", path, folder }
-      assert.equal("0 ", status .. " " .. complaint, said .. text)
+      local status, report, complaint = server.run { "check", path, folder }
+      assert.equal("0 ", status .. " " .. complaint, report .. text)
     end)
 
     it("has no end when it was the server that stopped", function()
