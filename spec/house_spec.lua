@@ -45,8 +45,8 @@ local DOORS <const> = {
 -- What the two rooms that are built into a Lua state may include of script/ besides.
 local INNER_DOORS <const> = {
   modules = {
-    "body.h", "client.h", "file_value.h", "finalizers.h", "framing_value.h", "kept.h", "replaced.h",
-    "script_internal.h", "stream_tap.h", "stream_value.h", "subprocess.h", "task.h",
+    "ban.h", "body.h", "client.h", "datagrams.h", "file_value.h", "finalizers.h", "framing_value.h", "kept.h",
+    "replaced.h", "script_internal.h", "stream_tap.h", "stream_value.h", "subprocess.h", "task.h",
   },
   reload = {
     "ban.h", "client.h", "file_value.h", "gate.h", "generation.h", "memory.h", "module_names.h",

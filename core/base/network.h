@@ -8,6 +8,7 @@
 #include <stddef.h>
 
 #include "base/channel.h"
+#include "base/datagrams.h"
 #include "base/status.h"
 
 enum network_error {
@@ -48,6 +49,8 @@ struct network {
   /* Looks up the addresses of a name, which takes 5 s at most. STATUS_NO_MEMORY. */
   enum status (*resolve)(struct network *network, const char *name, struct network_resolve *asked);
   void (*cancel_resolve)(struct network_resolve *asked);
+
+  const struct datagrams_class *datagrams; /* NULL: it has no datagrams. */
 };
 
 #endif

@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "io/address.h"
+#include "io/datagram_channel.h"
 #include "io/resolver.h"
 #include "io/socket_channel.h"
 
@@ -21,6 +22,7 @@ enum {
 struct io_network {
   struct network network; /* First, so that a pointer to it points to this. */
   struct polled_channels channels;
+  struct datagrams_class datagrams;
   struct world *world;
   const char *name_server;
   struct resolver *resolver; /* NULL: no name was looked up yet. */
@@ -307,6 +309,12 @@ static void cancel_resolve(struct network_resolve *asked) {
   asked->lookup = NULL;
 }
 
+static enum status open_datagrams(struct network *network, enum datagrams_family family,
+                                  struct channel **opened, const char **why) {
+  struct io_network *io = (struct io_network *)network;
+  return datagram_channel_open(&io->channels, family, opened, why);
+}
+
 /* ---- the loop ------------------------------------------------------------------------------ */
 
 int64_t io_network_deadline(struct io_network *network, int64_t now) {
@@ -334,7 +342,10 @@ enum status io_network_create(struct poller *poller, struct world *world, const 
   network->network = (struct network){.connect = start_connect,
                                       .cancel_connect = cancel_connect,
                                       .resolve = start_resolve,
-                                      .cancel_resolve = cancel_resolve};
+                                      .cancel_resolve = cancel_resolve,
+                                      .datagrams = &network->datagrams};
+  network->datagrams = datagram_channel_functions;
+  network->datagrams.open = open_datagrams;
   network->channels.poller = poller;
   network->world = world;
   network->name_server = name_server;

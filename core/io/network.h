@@ -3,7 +3,10 @@
  * What a script asks for begins in the run queue of the world, so that no socket is touched within
  * Lua. Names are looked up with a resolver of its own, which is made when it is first needed. A
  * name's addresses are tried one after the other, the next one when one has failed or 250 ms have
- * passed, and the first connection counts (RFC 8305). */
+ * passed, and the first connection counts (RFC 8305).
+ *
+ * Sockets for datagrams are used at once, also within Lua: no call on them tells anybody
+ * anything. */
 #ifndef IO_NETWORK_H
 #define IO_NETWORK_H
 

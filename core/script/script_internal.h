@@ -52,10 +52,11 @@ struct script {
   struct session_list sessions;
   struct subscriptions subscriptions; /* To the topics of topic.c. */
   struct collector collector;
-  size_t collected;       /* Bytes in use after the last collection of script_end_rest(). */
-  struct world *world;    /* The loop's; `own_world` if there is none. */
-  struct world own_world; /* Nobody runs it. */
-  struct stream *streams; /* All of them: see stream.h. */
+  size_t collected;            /* Bytes in use after the last collection of script_end_rest(). */
+  struct world *world;         /* The loop's; `own_world` if there is none. */
+  struct world own_world;      /* Nobody runs it. */
+  struct stream *streams;      /* All of them: see stream.h. */
+  struct datagrams *datagrams; /* All of them: see datagrams.h. */
   struct subprocesses subprocesses;
   struct kept *kept; /* Channels that streams have given back: see kept.h. */
   bool has_taps;     /* A session of it has, or had, a tap: see stream_tap.h. */

@@ -11,6 +11,7 @@
 #include "script/atomic.h"
 #include "script/connections.h"
 #include "script/coroutines.h"
+#include "script/datagrams.h"
 #include "script/debug_library.h"
 #include "script/every.h"
 #include "script/finalizers.h"
@@ -249,6 +250,7 @@ void script_destroy(struct script *script) {
   task_free_pool(&script->gate);
   gate_close(&script->gate);
   stream_free_all(script);
+  datagrams_free_all(script);
   subprocess_free_all(script);
   kept_free_all(script);
   world_deinit(&script->own_world);

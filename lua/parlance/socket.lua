@@ -1,4 +1,4 @@
--- The interface of LuaSocket for scripts, on top of streams: `require "socket"` gives this module.
+-- The interface of LuaSocket for scripts, on top of streams and datagrams: `require "socket"` gives this module.
 --
 --     local socket = require "socket"
 --     local http = require "socket.http"
@@ -12,6 +12,7 @@ local parlance = require "parlance"
 local select_sockets = require "parlance.socket.select"
 local tcp = require "parlance.socket.tcp"
 local try = require "parlance.socket.try"
+local udp = require "parlance.socket.udp"
 
 ---@class parlance.socket
 local socket = {
@@ -73,15 +74,23 @@ function socket.connect4(host, port) return socket.connect(host, port, nil, nil,
 function socket.connect6(host, port) return socket.connect(host, port, nil, nil, "inet6") end
 
 local NO_LISTENING <const> = "the server listens (parlance --listen), not its scripts"
-local NO_DATAGRAMS <const> = "scripts have no datagrams"
 
 --- There is none: it raises.
 socket.bind = limits.without("socket.bind", NO_LISTENING)
 
---- There are none: they raise.
-socket.udp = limits.without("socket.udp", NO_DATAGRAMS)
-socket.udp4 = limits.without("socket.udp4", NO_DATAGRAMS)
-socket.udp6 = limits.without("socket.udp6", NO_DATAGRAMS)
+--- Makes a socket for datagrams, of the family of the first address that it uses.
+---@return parlance.socket.Udp
+function socket.udp() return assert(udp.create "udp") end
+
+--- The same, for IPv4.
+---@return parlance.socket.Udp?
+---@return string? why
+function socket.udp4() return udp.create("udp4", "inet") end
+
+--- The same, for IPv6.
+---@return parlance.socket.Udp?
+---@return string? why
+function socket.udp6() return udp.create("udp6", "inet6") end
 
 socket.select = select_sockets
 

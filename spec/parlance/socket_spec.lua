@@ -3,6 +3,7 @@
 -- what there is not.
 
 local cases = require "support.luasocket_cases"
+local pieces = require "support.socket_lines"
 local luasocket = require "socket"
 local process = require("parlance_spec").process
 local server = require "support.server"
@@ -16,7 +17,8 @@ local simulator = require "parlance.simulator"
 local REDIS <const> = assert(package.searchpath("redis",
   package.path .. ";/usr/share/lua/5.4/?.lua;/usr/share/lua/5.3/?.lua")):gsub("redis.lua$", "?.lua")
 
-local HOST <const> = "127.0.0.1"
+local HOST <const>, run <const>, script <const>, begin <const>, ask <const> =
+  pieces.HOST, pieces.run, pieces.script, pieces.begin, pieces.ask
 
 -- Runs each line that it gets as a piece of Lua, and answers what that returns.
 local PEER <const> = [[
@@ -43,46 +45,6 @@ local STORE <const> = [[
   end
   return Store
 ]]
-
--- What a piece of Lua returns or raises, as text. The place of an error is left out.
-local SHOW <const> = [[
-  local function show(is_well, ...)
-    local all = table.pack(...)
-    for i = 1, all.n do
-      local text = tostring(all[i])
-      if not is_well then text = text:gsub("^.-:%d+: ", "") end
-      all[i] = ("%q"):format(text):gsub("\n", "n")
-    end
-    return (is_well and "" or "raised ") .. table.concat(all, " ")
-  end
-  return function(code, ...) return show(pcall(assert(load(code)), ...)) end
-]]
-
-local run = assert(load(SHOW))()
-
--- Answers each line with what it returns as a piece of Lua that gets `socket`, HOST and the port.
-local function script(port, rest)
-  return ([[
-    local framing = require "parlance.framing"
-    local socket = require "socket"
-    parlance = require "parlance"
-    local run = (function() %s end)()
-    kept = {}
-    local Lines = {
-      request_complete = framing.line { max = 100000 }, close_when_done = false, idle_timeout = 0, max_request = 200000,
-    }
-    function Lines:make_response() return run(self.request, socket, "%s", %d) .. "\n" end
-    %s
-    return Lines
-  ]]):format(SHOW, HOST, port, rest or "")
-end
-
-local function begin(client, code) client:send((code:gsub("\n", " ")) .. "\n") end
-
-local function ask(client, code)
-  begin(client, code)
-  return (client:receive_until "\n":sub(1, -2))
-end
 
 server.for_each_poller(function(poller)
   describe("socket with " .. poller, function()
@@ -337,7 +299,8 @@ server.for_each_poller(function(poller)
     it("raises for what there is not, and names socket.core", function()
       local client = start(1)
       for _, code in ipairs {
-        "socket.udp()", "socket.udp4()", "socket.udp6()", "socket.bind('*', 0)", "socket.tcp():getfd()",
+        "socket.udp():getfd()", "socket.udp():setfd(1)", "socket.bind('*', 0)", "socket.tcp():getfd()",
+        "socket.udp():setoption('ip-add-membership', {})", "socket.udp():getoption 'error'",
         "socket.tcp():setfd(1)", "socket.tcp():bind('*', 0)", "socket.tcp():listen()", "socket.tcp():accept()",
         "socket.dns.tohostname '127.0.0.1'", "socket.dns.getnameinfo '127.0.0.1'",
         "socket.connect('127.0.0.1', 1, '127.0.0.1')",

@@ -1,8 +1,8 @@
 ---@meta parlance.socket
 -- For editors only: what `require "socket"` gives a script. The module itself is lua/parlance/socket.lua.
 
---- The interface of LuaSocket, on top of streams (parlance.net). Where LuaSocket blocks, only the task waits that has
---- called. The manual of LuaSocket documents it; docs/upstreams.md tells what is different.
+--- The interface of LuaSocket, on top of streams (parlance.net) and datagrams. Where LuaSocket blocks, only the task
+--- waits that has called. The manual of LuaSocket documents it; docs/upstreams.md tells what is different.
 ---@class parlance.socket
 local socket = {}
 
@@ -66,18 +66,23 @@ function socket.connect6(host, port) end
 --- Raises: the server listens, not its scripts.
 function socket.bind() end
 
---- Raises: there are no datagrams.
+--- Makes a socket for datagrams, of the family of the first address that it uses.
+---@return parlance.socket.Udp
 function socket.udp() end
 
---- Raises: there are no datagrams.
+--- The same, for IPv4.
+---@return parlance.socket.Udp?
+---@return string? why
 function socket.udp4() end
 
---- Raises: there are no datagrams.
+--- The same, for IPv6.
+---@return parlance.socket.Udp?
+---@return string? why
 function socket.udp6() end
 
 --- Waits until one of the sockets can be received from, or sent to, without waiting.
----@param receivers? parlance.socket.Tcp[]
----@param senders? parlance.socket.Tcp[]
+---@param receivers? (parlance.socket.Tcp|parlance.socket.Udp)[]
+---@param senders? (parlance.socket.Tcp|parlance.socket.Udp)[]
 ---@param timeout? number seconds; nil or negative: no limit
 ---@return table readable a list, which also has the place of each socket
 ---@return table writable
@@ -220,5 +225,99 @@ function Tcp:getoption(option) end
 --- Whether bytes have been read that were not received yet.
 ---@return boolean
 function Tcp:dirty() end
+
+--- A socket for datagrams. It belongs to the task that has made it, and is closed with it or when it is collected; one
+--- that is made while the script is loaded is the script's own, and can be used when a connection is served.
+---@class parlance.socket.Udp
+local Udp = {}
+
+--- Chooses the only peer, to send to and to receive from.
+---@param host string a name or an address; "*": there is no peer any more
+---@param port? integer|string
+---@return number? one
+---@return string? why
+function Udp:setpeername(host, port) end
+
+--- Chooses the own address.
+---@param host string a name or an address; "*": every interface
+---@param port integer|string 0: any free port
+---@return number? one
+---@return string? why
+function Udp:setsockname(host, port) end
+
+--- The address of the peer.
+---@return string? host
+---@return integer|string port or why there is none
+---@return "inet"|"inet6"? family
+function Udp:getpeername() end
+
+--- The own address.
+---@return string? host
+---@return string port as a string; or why there is none
+---@return "inet"|"inet6"? family
+function Udp:getsockname() end
+
+--- The family of the addresses.
+---@return "inet4"|"inet6"
+function Udp:getfamily() end
+
+--- Sends a datagram to the peer.
+---@param data string
+---@return number? bytes
+---@return string? why "closed", "timeout" or "connection refused"
+function Udp:send(data) end
+
+--- Sends a datagram.
+---@param data string
+---@param address string in numbers
+---@param port integer|string
+---@return number? bytes
+---@return string? why
+function Udp:sendto(data, address, port) end
+
+--- Receives a datagram, which may be empty. What is longer is cut off.
+---@param size? integer default 8192
+---@return string?
+---@return string? why "closed", "timeout" or "connection refused"
+function Udp:receive(size) end
+
+--- The same, with the address from which it comes.
+---@param size? integer default 8192
+---@return string?
+---@return string host or why there is no datagram
+---@return integer? port
+function Udp:receivefrom(size) end
+
+--- Limits the time of each call. Both limits count from its beginning. A negative number or nil is no limit.
+---@param seconds? number
+---@param mode? "b"|"t"
+---@return number one
+function Udp:settimeout(seconds, mode) end
+
+--- The limits of both modes.
+---@return number block
+---@return number total
+function Udp:gettimeout() end
+
+--- Sets an option of LuaSocket, such as "broadcast".
+---@param option string
+---@param value boolean|integer
+---@return number? one
+---@return string? why
+function Udp:setoption(option, value) end
+
+--- Tells an option of LuaSocket.
+---@param option string
+---@return boolean|number|nil value
+---@return string? why
+function Udp:getoption(option) end
+
+--- Closes the socket.
+---@return number one
+function Udp:close() end
+
+--- Whether bytes have been read that were not received yet: never.
+---@return boolean
+function Udp:dirty() end
 
 return socket

@@ -59,17 +59,18 @@ function limits.word(why, code)
   return WORDS[code] or why
 end
 
-local LOADING <const> = "cannot wait while the script is loaded"
+local LOADING <const> = "cannot [%a ]+ while the script is loaded"
 
 local function finish(name, is_well, ...)
   if is_well then return ... end
   local why = ...
-  if type(why) ~= "string" or not why:find(LOADING, 1, true) then error(why, 0) end
+  local what = type(why) == "string" and why:match(LOADING)
+  if not what then error(why, 0) end
   error(("%s %s: call it in make_response, or use LuaSocket's own functions, which block: require \"socket.core\"")
-    :format(name, LOADING), 0)
+    :format(name, what), 0)
 end
 
---- Calls a function that waits. While a script is loaded that raises, and tells what to do instead.
+--- Calls a function that waits, or opens a socket. While a script is loaded that raises, and tells what to do instead.
 ---@param name string of the function that the script has called
 ---@param f function
 ---@return any ...

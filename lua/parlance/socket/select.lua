@@ -3,6 +3,7 @@
 local limits = require "parlance.socket.limits"
 local parlance = require "parlance"
 local tcp = require "parlance.socket.tcp"
+local udp = require "parlance.socket.udp"
 
 local unpack = table.unpack
 
@@ -13,13 +14,18 @@ local function add(set, socket)
   set[socket] = #set + 0.0
 end
 
+-- What knows how to wait for a socket; nil: it is no socket.
+local function module_of(socket)
+  return tcp.is_socket(socket) and tcp or udp.is_socket(socket) and udp or nil
+end
+
 local function check(sockets, place)
   if sockets == nil then return {} end
   if type(sockets) ~= "table" then
     error(("bad argument #%d to 'select' (table expected, got %s)"):format(place, type(sockets)), 3)
   end
   for which, socket in ipairs(sockets) do
-    if not tcp.is_socket(socket) then
+    if not module_of(socket) then
       error(("bad argument #%d to 'select' (entry %d is no socket of this module)"):format(place, which), 3)
     end
   end
@@ -36,13 +42,14 @@ local cancelling <const> = {
 -- The tasks that wait for the sockets; `found` gets the set and the socket of each.
 local function spawn_all(readable, writable, receivers, senders)
   local tasks, found = setmetatable({}, cancelling), {}
-  local function spawn(f, socket, set)
-    if not tcp.is_open(socket) or set[socket] then return end
-    tasks[#tasks + 1] = parlance.spawn(f, socket)
+  local function spawn(name, socket, set)
+    local module = module_of(socket)
+    if not module.is_open(socket) or set[socket] then return end
+    tasks[#tasks + 1] = parlance.spawn(module[name], socket)
     found[#tasks] = { set, socket }
   end
-  for _, socket in ipairs(receivers) do spawn(tcp.wait_to_receive, socket, readable) end
-  for _, socket in ipairs(senders) do spawn(tcp.wait_to_send, socket, writable) end
+  for _, socket in ipairs(receivers) do spawn("wait_to_receive", socket, readable) end
+  for _, socket in ipairs(senders) do spawn("wait_to_send", socket, writable) end
   return tasks, found
 end
 
@@ -66,8 +73,8 @@ local function wait(receivers, senders, readable, writable, seconds)
 end
 
 --- Waits until one of the sockets can be received from, or sent to, without waiting.
----@param receivers? parlance.socket.Tcp[]
----@param senders? parlance.socket.Tcp[]
+---@param receivers? (parlance.socket.Tcp|parlance.socket.Udp)[]
+---@param senders? (parlance.socket.Tcp|parlance.socket.Udp)[]
 ---@param timeout? number seconds; nil or negative: no limit
 ---@return table readable
 ---@return table writable
