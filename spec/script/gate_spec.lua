@@ -110,9 +110,12 @@ describe("gate", function()
       end
       return { "x", function() end } ]]
     local function count() return tonumber((converse(script, "count\n"))) end
-    for _ = 1, 20 do converse(script, "x\nfail\n") end
-    local before = count()
-    for _ = 1, 200 do converse(script, "x\nfail\n") end
+    -- Lua's table of strings grows once, when there are many at a time.
+    local before
+    for _ = 1, 2 do
+      before = count()
+      for _ = 1, 200 do converse(script, "x\nfail\n") end
+    end
     assert.is_true(count() - before < 2)
   end)
 end)
