@@ -23,8 +23,8 @@ struct session_body_user {
   /* More bytes have come, or the end of all bytes, while they were wanted. Not from within the
    * handler. */
   void (*on_bytes)(struct session_body_user *user);
-  /* The session has no body any more, and forgets the user. The last look at the body is allowed.
-   * May be called from within the handler, and must not enter it. */
+  /* The session has no body any more when this returns, and forgets the user. May be called from
+   * within the handler, and must not enter it. */
   void (*on_over)(struct session_body_user *user);
   /* How many bytes of data the user has in memory, which the script has not taken. */
   size_t (*unread)(const struct session_body_user *user);
@@ -56,8 +56,8 @@ enum reason session_body_fault(const struct session *session, const char **why);
  * to send it. This does not depend on how the bytes have come. */
 bool session_goes_on(const struct session *session);
 
-/* Fails the session as its broken body deserves, if it has one: the script has raised for that.
- * False: it has none. */
+/* The handler has failed. If the body is broken, the handler has failed for that reason, and the
+ * session fails with the fault of the body. False: the body is not broken, or there is none. */
 bool session_fail_body(struct session *session);
 
 #endif

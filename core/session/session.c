@@ -260,7 +260,7 @@ void session_sent(struct session *session, size_t length, int64_t now) {
   if (sent) release_sent(session, sent);
   if (session->output.size <= SESSION_LOW_WATER) {
     session->paused = false;
-    if (session->awaits >= SESSION_AWAIT_ROOM) session_note_progress(session);
+    if (session_awaits_room(session)) session_note_progress(session);
   }
   if (!output_is_empty(&session->output)) return;
   session->pushed = 0;

@@ -175,6 +175,11 @@ static inline bool session_awaits_input(const struct session *session) {
   return session->awaits == SESSION_AWAIT_INPUT || session->awaits == SESSION_AWAIT_TUNNEL;
 }
 
+/* Whether the step awaits that the peer takes bytes. */
+static inline bool session_awaits_room(const struct session *session) {
+  return session->awaits == SESSION_AWAIT_ROOM || session->awaits == SESSION_AWAIT_TUNNEL;
+}
+
 /* Bytes have come, or their end. */
 void session_note_input(struct session *session);
 
