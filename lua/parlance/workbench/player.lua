@@ -1,85 +1,12 @@
 -- Plays a transcript once, in one way, against a script in the simulator, and returns the fault if there is one.
 
 local advance = require "parlance.workbench.advance"
+local answers = require "parlance.workbench.answers"
 local captured_log = require "parlance.workbench.captured_log"
 local patience = require "parlance.workbench.patience"
 local upstreams = require "parlance.workbench.upstreams"
 
 local player = {}
-
--- ---- answers ------------------------------------------------------------------------------------
-
--- The most steps of a search in which each pattern tries all lengths.
-local MOST_STEPS <const> = 1e8
-
--- Whether the items together match all of `got`, with backtracking between them. Returns false for patterns with
--- captures or anchors: they would mean something else within a longer pattern.
-local function is_one_match(items, got)
-  local parts, count = {}, 0
-  for i, item in ipairs(items) do
-    if item.text then
-      parts[i] = item.text:gsub("%p", "%%%0")
-    else
-      local plain = item.pattern:gsub("%%[^%d]", "")
-      if plain:find "[()$]" or plain:find "%%%d" then return false end
-      parts[i], count = item.pattern, count + 1
-    end
-  end
-  if count == 0 or (#got) ^ count > MOST_STEPS then return false end
-  local is_well, start = pcall(string.find, got, "^" .. table.concat(parts) .. "$")
-  return is_well and start ~= nil
-end
-
--- Returns nil if `got` is what the items say, else a fault. Where a pattern matched, `expected` has the bytes that it
--- matched.
-local function compare(items, got)
-  if #items == 1 and items[1].text == got then return nil end -- This is the usual case.
-  local expected, at = {}, 1
-  local failed
-  for _, item in ipairs(items) do
-    if item.text then
-      expected[#expected + 1] = item.text
-      if not failed and got:sub(at, at + #item.text - 1) ~= item.text then failed = item end
-      at = at + #item.text
-    elseif failed then
-      expected[#expected + 1] = "~" .. item.pattern
-    else
-      -- find() raises if the pattern is too complex for the text.
-      local is_well, start, stop = pcall(string.find, got, "^" .. item.pattern, at)
-      if is_well and start then
-        expected[#expected + 1] = got:sub(at, stop)
-        at = stop + 1
-      else
-        failed = item
-        expected[#expected + 1] = "~" .. item.pattern
-      end
-    end
-  end
-  if not failed and at == #got + 1 or is_one_match(items, got) then return nil end
-  return { kind = "answer", line = (failed or items[#items]).line, expected = table.concat(expected), got = got }
-end
-
--- Whether `got` is the answers of the parts one after the other, each as long as in the play before. (A pattern alone
--- might also match a part of the next answer.)
-local function is_in_parts(parts, got)
-  local at = 1
-  for _, part in ipairs(parts) do
-    if not part.length or compare(part.items, got:sub(at, at + part.length - 1)) then return false end
-    at = at + part.length
-  end
-  return at == #got + 1
-end
-
--- Whether `got` is what the items say if interim responses, such as 100 Continue, are left out: a client whose request
--- comes in one piece gets none.
-local function is_but_for(interim, items, got)
-  local from, to = got:find(interim, 1, true)
-  if not from then return false end
-  got = got:sub(1, from - 1) .. got:sub(to + 1)
-  return not compare(items, got) or is_but_for(interim, items, got)
-end
-
--- ---- a play -------------------------------------------------------------------------------------
 
 local Play = {}
 Play.__index = Play
@@ -316,24 +243,12 @@ end
 
 -- ---- what must hold -----------------------------------------------------------------------------
 
--- Whether `got` may become what the items say when more bytes come.
-local function is_beginning(items, got)
-  local at = 1
-  for _, item in ipairs(items) do
-    if item.pattern or at > #got then return true end
-    local part = got:sub(at, at + #item.text - 1)
-    if item.text:sub(1, #part) ~= part then return false end
-    at = at + #item.text
-  end
-  return at > #got
-end
-
 -- Returns the fault if the client has not received what the step says.
 local function check_answer(self, client, step)
-  local fault, interim = compare(step.items, client.pending), client.interim
-  if fault and interim and is_but_for(interim, step.items, client.pending) then fault = nil end
+  local fault, interim = answers.compare(step.items, client.pending), client.interim
+  if fault and interim and answers.is_but_for(interim, step.items, client.pending) then fault = nil end
   if not fault and interim and client.pending:find(interim, 1, true) then self.transcript.waits = true end
-  return fault and not (step.parts and is_in_parts(step.parts, client.pending)) and fault or nil
+  return fault and not (step.parts and answers.is_in_parts(step.parts, client.pending)) and fault or nil
 end
 
 function STEPS.expect(self, client, step)
@@ -342,7 +257,7 @@ function STEPS.expect(self, client, step)
   if fault then
     self:move_until(client, function()
       fault = check_answer(self, client, step)
-      return not fault or not client.interim and not is_beginning(step.items, client.pending)
+      return not fault or not client.interim and not answers.is_beginning(step.items, client.pending)
     end)
     fault = check_answer(self, client, step)
   end
@@ -487,10 +402,13 @@ end
 ---   breaks_at, refused, silent_from   the fault of an upstream: it resets the connection after so many bytes, the
 ---            connect of this number is refused, or nothing more is sent by upstreams from the step of this number on.
 ---            Then any answer is right
----   keeps    connections to upstreams live on after the play. Then `kept` is set in the way, which is `before` in the
----            way of the play that goes on with them; see upstreams.lua for that, and for `late`. `has_sent_late` and
----            `unread` are set in the way
+---   keeps    connections to upstreams live on after the play
+---   before   the `kept` of the way of the play before: this play goes on with its connections
+---   late     see upstreams.lua
 ---   after_piece(position, requests)   is called after each piece; the play ends if it returns true
+---
+--- Sets in the way: `kept` (with `keeps`), `has_sent_late` (with `late`), and `unread`, the name of an upstream from
+--- which the script has not read all.
 ---
 --- Returns nil, or the fault: its `kind` is "answer" (with `expected` and `got`),
 --- "closed" (it should not, with the `reason`), "open" (it should have closed), "hang" (a request still waits), "left"
