@@ -46,7 +46,7 @@ function Conversation:reply()
   for _, name in ipairs(self.replies.names) do
     local party = self.parties[name]
     local sent = party:take()
-    self.sent[name] = self.sent[name] .. sent
+    self.sent[name] = (self.sent[name] or "") .. sent
     if sent ~= "" and #self.exchanges < MOST_REPLIES then
       local reply = self.replies[#self.exchanges % #self.replies + 1]
       self.exchanges[#self.exchanges + 1] = { name = name, sent = sent, reply = reply }
@@ -113,7 +113,7 @@ local function converse(script, bytes, cuts, gone, replies)
   local session <close> = script:open { port = 50001 } -- as in a play
   local self = setmetatable({
     script = script, session = session, answers = {}, replies = replies, parties = parties, exchanges = {},
-    sent = setmetatable({}, { __index = function() return "" end }),
+    sent = {}, -- all bytes that were sent to an upstream, by its name
   }, Conversation)
   self:take()
   local outcome = { greeting = self.answers[1] or "", is_closed_at_once = session:finished() }

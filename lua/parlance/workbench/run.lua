@@ -50,6 +50,7 @@ local function renew(self)
   if not self.script then error({ why = why }, 0) end
 end
 
+-- With `fresh`, each play is with a new script, unless it has the connections of the one before, or `goes_on`.
 local function play(self, way, transcript)
   if self.transcript.fresh and self.plays > 0 and not way.before and not way.goes_on then renew(self) end
   simulator.silence(self.plays > 0) -- Each play prints the same.
