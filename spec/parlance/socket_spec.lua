@@ -1,10 +1,9 @@
 -- timeout 300
 -- require "socket" in a script: the same cases with LuaSocket itself, libraries that were written for LuaSocket, and
--- what there is not.
+-- what is missing.
 
 local cases = require "support.luasocket_cases"
 local pieces = require "support.socket_lines"
-local luasocket = require "socket"
 local process = require("parlance_spec").process
 local server = require "support.server"
 local upstream = require "support.upstream"
@@ -17,8 +16,7 @@ local simulator = require "parlance.simulator"
 local REDIS <const> = assert(package.searchpath("redis",
   package.path .. ";/usr/share/lua/5.4/?.lua;/usr/share/lua/5.3/?.lua")):gsub("redis.lua$", "?.lua")
 
-local HOST <const>, run <const>, script <const>, begin <const>, ask <const> =
-  pieces.HOST, pieces.run, pieces.script, pieces.begin, pieces.ask
+local script <const>, begin <const>, ask <const> = pieces.script, pieces.begin, pieces.ask
 
 -- Runs each line that it gets as a piece of Lua, and answers what that returns.
 local PEER <const> = [[
@@ -52,14 +50,7 @@ server.for_each_poller(function(poller)
       local peer = server.start(PEER, { poller = poller })
       local port = math.tointeger(peer.addresses[1].port)
       local client = server.start(script(port), { poller = poller }):connect()
-      local differences = {}
-      for _, case in ipairs(cases) do
-        local expected, told = run(case.code, luasocket, HOST, port), ask(client, case.code)
-        if told ~= expected then
-          differences[#differences + 1] = ("%s:\n  %s\n  %s\n"):format(case.name, expected, told)
-        end
-      end
-      assert.equal("", table.concat(differences))
+      assert.equal("", pieces.differences(cases, client, port))
     end)
 
     -- Returns a client of a script whose `port` is that of the upstream, and the server.

@@ -10,8 +10,7 @@ local server = require "support.server"
 package.cpath = assert(os.getenv "PARLANCE_BUILD_DIR", "run me through ctest") .. "/lua/?.so;" .. package.cpath
 local simulator = require "parlance.simulator"
 
-local HOST <const>, run <const>, script <const>, begin <const>, ask <const> =
-  lines.HOST, lines.run, lines.script, lines.begin, lines.ask
+local HOST <const>, script <const>, begin <const>, ask <const> = lines.HOST, lines.script, lines.begin, lines.ask
 
 server.for_each_poller(function(poller)
   describe("socket.udp with " .. poller, function()
@@ -35,14 +34,7 @@ server.for_each_poller(function(poller)
 
     it("does what LuaSocket does", function()
       local client = start()
-      local differences = {}
-      for _, case in ipairs(cases) do
-        local expected, told = run(case.code, luasocket, HOST, port), ask(client, case.code)
-        if told ~= expected then
-          differences[#differences + 1] = ("%s:\n  %s\n  %s\n"):format(case.name, expected, told)
-        end
-      end
-      assert.equal("", table.concat(differences))
+      assert.equal("", lines.differences(cases, client, port))
     end)
 
     -- Sends the peer a datagram, and returns what the next one brings.

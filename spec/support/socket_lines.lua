@@ -1,6 +1,8 @@
 -- A script that runs pieces of Lua with its module `socket`, and what asks it. spec/parlance/socket_spec.lua and
 -- spec/parlance/udp_spec.lua run the same pieces with LuaSocket.
 
+local luasocket = require "socket"
+
 local HOST <const> = "127.0.0.1"
 
 -- What a piece of Lua returns or raises, as text. The place of an error is left out.
@@ -43,4 +45,14 @@ local function ask(client, code)
   return (client:receive_until "\n":sub(1, -2))
 end
 
-return { HOST = HOST, run = run, script = script, begin = begin, ask = ask }
+-- Runs the cases with LuaSocket and in the script. Returns what they tell differently, as text.
+local function differences(cases, client, port)
+  local lines = {}
+  for _, case in ipairs(cases) do
+    local expected, told = run(case.code, luasocket, HOST, port), ask(client, case.code)
+    if told ~= expected then lines[#lines + 1] = ("%s:\n  %s\n  %s\n"):format(case.name, expected, told) end
+  end
+  return table.concat(lines)
+end
+
+return { HOST = HOST, script = script, begin = begin, ask = ask, differences = differences }
