@@ -40,9 +40,7 @@ server.for_each_poller(function(poller)
 
     describe("connect", function()
       it("gives a stream to what listens there", function()
-        local client = start()
-        send(client, "local s = net.connect(UP) s:write('GET ', 1, '\\r\\n') return s:read('l')")
-        local peer = lines.up:accept()
+        local client, peer = lines.begin "local s = net.connect(UP) s:write('GET ', 1, '\\r\\n') return s:read('l')"
         assert.equal("GET 1\r", peer:receive "*l" .. "\r")
         peer:send "value\r\nrest"
         assert.equal("value", answer(client))
@@ -301,9 +299,7 @@ server.for_each_poller(function(poller)
       end)
 
       it("forgets a connection that its peer has closed", function()
-        local client = start()
-        send(client, "return show(net.connect(UP, { reuse = true }):release())")
-        local peer = lines.up:accept()
+        local client, peer = lines.begin "return show(net.connect(UP, { reuse = true }):release())"
         assert.equal("true", answer(client))
         peer:close()
         send(client, "return show(net.connect(UP, { reuse = true }).reused)")

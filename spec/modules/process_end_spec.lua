@@ -66,46 +66,35 @@ server.for_each_poller(function(poller)
         wait_until_gone(id)
       end)
 
-      it("is killed with its whole group", function()
-        local client = start()
-        local id = ask(client, [[
+      -- What a line answers with are the ids of programs.
+      for name, line in pairs {
+        ["is killed with its whole group"] = [[
           local child = sh 'sleep 100 & echo $!; wait'
           local id = child.stdout:read 'l'
           child:kill()
           child:wait()
-          return id]])
-        wait_until_gone(id)
-      end)
-
-      it("ends with its <close>", function()
-        local client = start()
-        local id = ask(client, [[
+          return id]],
+        ["ends with its <close>"] = [[
           local id
           do
             local child <close> = sh 'echo $$; exec sleep 100'
             id = child.stdout:read 'l'
           end
-          return id]])
-        wait_until_gone(id)
-      end)
-
-      it("ends with the request that made it, and with it its group", function()
-        local client = start()
-        local said = ask(client, "return sh('sleep 100 & echo $$ $!; wait').stdout:read 'l'")
-        local leader, other = said:match "(%d+) (%d+)"
-        wait_until_gone(leader)
-        wait_until_gone(other)
-      end)
-
-      it("leaves a group that is ended as well when it has ended before", function()
-        local client = start()
-        local id = ask(client, [[
+          return id]],
+        ["ends with the request that made it, and with it its group"] = [[
+          return sh('sleep 100 & echo $$ $!; wait').stdout:read 'l']],
+        ["leaves a group that is ended as well when it has ended before"] = [[
           local child = sh 'sleep 100 & echo $!'
           local id = child.stdout:read 'l'
           child:wait()
-          return id]])
-        wait_until_gone(id)
-      end)
+          return id]],
+      } do
+        it(name, function()
+          local ids = ask(start(), line)
+          assert.matches("^%d", ids)
+          for id in ids:gmatch "%d+" do wait_until_gone(id) end
+        end)
+      end
 
       it("ends with the task that made it", function()
         local client = start()

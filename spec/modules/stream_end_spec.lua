@@ -46,26 +46,21 @@ server.for_each_poller(function(poller)
       end)
 
       it("ends with the task that made it", function()
-        local client = start()
-        send(client, "kept[1] = net.connect(UP) return 'done'")
-        local peer = lines.up:accept()
+        local client, peer = lines.begin "kept[1] = net.connect(UP) return 'done'"
         assert.equal("done", answer(client))
         assert.is_true(upstream.has_ended(peer))
         assert.equal(CLOSED, ask(client, "return show(kept[1]:read())"))
       end)
 
       it("ends with an error of the task", function()
-        local client = start "Lines.handle_error = function() return 'failed\\n' end"
-        send(client, "kept[1] = net.connect(UP) error 'on purpose'")
-        local peer = lines.up:accept()
+        local client, peer = lines.begin("kept[1] = net.connect(UP) error 'on purpose'",
+          "Lines.handle_error = function() return 'failed\\n' end")
         assert.equal("failed", answer(client))
         assert.is_true(upstream.has_ended(peer))
       end)
 
       it("ends when the client is gone", function()
-        local client = start()
-        send(client, "local s = net.connect(UP) s:write(('x'):rep(1000000)) return s:read 'l'")
-        local peer = lines.up:accept()
+        local client, peer = lines.begin "local s = net.connect(UP) s:write(('x'):rep(1000000)) return s:read 'l'"
         peer:receive(1000000)
         client:reset()
         assert.is_true(upstream.has_ended(peer))
@@ -83,17 +78,15 @@ server.for_each_poller(function(poller)
       end)
 
       it("ends when the response takes longer than response_timeout", function()
-        local client = start(APOLOGY .. "Lines.response_timeout = 0.1")
-        send(client, "local s = net.connect(UP) return s:read 'l'")
-        local peer = lines.up:accept()
+        local client, peer = lines.begin("local s = net.connect(UP) return s:read 'l'",
+          APOLOGY .. "Lines.response_timeout = 0.1")
         assert.equal("response_timeout", answer(client))
         assert.is_true(upstream.has_ended(peer))
       end)
 
       it("ends when the task is stopped for taking too long", function()
-        local client = start(APOLOGY, { "--call-timeout", "0.1" })
-        send(client, "local s = net.connect(UP) s:read 'l' while true do end")
-        local peer = lines.up:accept()
+        local client, peer = lines.begin("local s = net.connect(UP) s:read 'l' while true do end",
+          APOLOGY, { "--call-timeout", "0.1" })
         peer:send "\n"
         assert.equal("script_overrun", answer(client))
         assert.is_true(upstream.has_ended(peer))
@@ -108,9 +101,8 @@ server.for_each_poller(function(poller)
       end)
 
       it("is closed by the collector, and by a finalizer", function()
-        local client = start()
-        send(client, "(function() net.connect(UP):detach() end)() collectgarbage() collectgarbage() return 1")
-        local peer = lines.up:accept()
+        local client, peer = lines.begin [[
+          (function() net.connect(UP):detach() end)() collectgarbage() collectgarbage() return 1]]
         assert.equal("1", answer(client))
         assert.is_true(upstream.has_ended(peer))
         lines.running:wait_for_log "stream_collected service=%S+ address=\"?127.0.0.1:%d+"
@@ -139,9 +131,7 @@ server.for_each_poller(function(poller)
       end)
 
       it("lives on when it is detached", function()
-        local client = start()
-        send(client, "kept[1] = net.connect(UP):detach() return 1")
-        local peer = lines.up:accept()
+        local client, peer = lines.begin "kept[1] = net.connect(UP):detach() return 1"
         assert.equal("1", answer(client))
         client:close()
         client = lines.running:connect()
@@ -173,6 +163,8 @@ server.for_each_poller(function(poller)
     end)
 
     describe("in a response", function()
+      local RELAY <const> = "Lines.make_response = function() return (assert(net.connect(UP))) end"
+
       it("is sent until it ends", function()
         local client = start [[
           function Lines:make_response() local s = assert(net.connect(UP)) return { "a", s, "z\n" } end]]
@@ -189,18 +181,14 @@ server.for_each_poller(function(poller)
       end)
 
       it("may be all of it", function()
-        local client = start "Lines.make_response = function() return (assert(net.connect(UP))) end"
-        send(client, "x")
-        local peer = lines.up:accept()
+        local client, peer = lines.begin("x", RELAY)
         peer:send "all\n"
         assert.equal("all", answer(client))
         peer:close()
       end)
 
       it("is read only as fast as the client reads", function()
-        local client = start "Lines.make_response = function() return (assert(net.connect(UP))) end"
-        send(client, "x")
-        local peer = lines.up:accept()
+        local client, peer = lines.begin("x", RELAY)
         peer:settimeout(0.3)
         local _, why, sent = peer:send(("x"):rep(64000000))
         assert.equal("timeout", why)
@@ -209,9 +197,7 @@ server.for_each_poller(function(poller)
       end)
 
       it("cuts the response when it breaks", function()
-        local client = start "Lines.make_response = function() return (assert(net.connect(UP))) end"
-        send(client, "x")
-        local peer = lines.up:accept()
+        local client, peer = lines.begin("x", RELAY)
         peer:send "abc"
         assert.equal("abc", client:receive(3))
         upstream.reset(peer)
@@ -220,9 +206,7 @@ server.for_each_poller(function(poller)
       end)
 
       it("is dropped when the client is gone", function()
-        local client = start "Lines.make_response = function() return (assert(net.connect(UP))) end"
-        send(client, "x")
-        local peer = lines.up:accept()
+        local client, peer = lines.begin("x", RELAY)
         peer:send "abc"
         assert.equal("abc", client:receive(3))
         client:reset()

@@ -91,11 +91,16 @@ function upstream.lines(poller)
     return start(CONNECTS:format(lines.up.address) .. (at_load or ""), options)
   end
 
-  --- Runs a line that has the stream `s`. Returns the client and the upstream's end.
-  function lines.stream(code, at_load)
-    local client = lines.start(at_load)
-    lines.send(client, "local s <close> = assert(net.connect(UP)) " .. code)
+  --- Runs a line that connects. Returns the client and the upstream's end.
+  function lines.begin(code, at_load, options)
+    local client = lines.start(at_load, options)
+    lines.send(client, code)
     return client, lines.up:accept()
+  end
+
+  --- The same, for a line that has the stream `s`.
+  function lines.stream(code, at_load)
+    return lines.begin("local s <close> = assert(net.connect(UP)) " .. code, at_load)
   end
 
   function lines.listen(...)
