@@ -138,6 +138,14 @@ describe("a task", function()
   end)
 
   describe("cancel", function()
+    -- Begins a task `t` that sleeps, and runs this piece of Lua when its variable is closed.
+    local function spawn_closing(code)
+      ask(([[t = parlance.spawn(function()
+        local x <close> = setmetatable({}, { __close = function() %s end })
+        sleep(10)
+      end)]]):format(code))
+    end
+
     it("raises in the wait at hand: only the variables are closed, the innermost first", function()
       start()
       ask [[
@@ -238,20 +246,14 @@ describe("a task", function()
 
     it("is over in one slice, however often the task tries to wait", function()
       start()
-      ask [[t = parlance.spawn(function()
-        local x <close> = setmetatable({}, { __close = function() for _ = 1, 1000 do sleep(10) end note 'closed' end })
-        sleep(10)
-      end)]]
+      spawn_closing "for _ = 1, 1000 do sleep(10) end note 'closed'"
       ask "t:cancel()"
       assert.equal("0 closed", lines.noted())
     end)
 
     it("logs what closing a variable raises", function()
       start()
-      ask [[t = parlance.spawn(function()
-        local x <close> = setmetatable({}, { __close = function() error('on purpose', 0) end })
-        sleep(10)
-      end)]]
+      spawn_closing "error('on purpose', 0)"
       ask "t:cancel()"
       assert.truthy(lines.logged():find("on purpose", 1, true))
       assert.equal("nil on purpose error", ask "return listed(t:wait())")
@@ -259,10 +261,7 @@ describe("a task", function()
 
     it("stops what takes too long to be closed", function()
       start(nil, { call_timeout = 50 })
-      ask [[t = parlance.spawn(function()
-        local x <close> = setmetatable({}, { __close = function() while true do end end })
-        sleep(10)
-      end)]]
+      spawn_closing "while true do end"
       ask "t:cancel()"
       assert.truthy(lines.logged():find("error script_overrun service=protocol task=spawned", 1, true))
       assert.equal("fine", ask "return 'fine'")
