@@ -400,7 +400,7 @@ time TIME
       assert.equal("0 ", status .. " " .. complaint, report .. text)
     end)
 
-    it("has pushes that follow one another in one step, and plays back", function()
+    it("plays back with pushes that follow one another at once", function()
       local path = new_folder() .. "/pushes.lua"
       server.write_file(path, (PUSHES:gsub("0%.3", "0.01")))
       local client = start(path):connect()
