@@ -226,8 +226,8 @@ function Tcp:getoption(option) end
 ---@return boolean
 function Tcp:dirty() end
 
---- A socket for datagrams. It belongs to the task that has made it, and is closed with it or when it is collected; one
---- that is made while the script is loaded is the script's own, and can be used when a connection is served.
+--- A socket for datagrams. It belongs to the task that has made it, and is closed with it or when it is collected. One
+--- that is made while the script is loaded belongs to the script, and can be used in requests and tasks.
 ---@class parlance.socket.Udp
 local Udp = {}
 
