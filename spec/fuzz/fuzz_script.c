@@ -32,22 +32,22 @@ int __lsan_is_turned_off(void) { return !is_ending; }
 
 static void look_for_leaks(void) { is_ending = true; }
 
-#define FRAMED(framing)                                                                            \
+#define FRAMED(framing, code)                                                                      \
   "local framing = require 'parlance.framing'\n"                                                   \
   "local P = { close_when_done = false, max_request = 200, request_complete = " framing " }\n"     \
   "function P:handle_error(reason, detail)\n"                                                      \
   "  return reason .. (reason == 'malformed' and detail or '')\n"                                  \
-  "end\n"
+  "end\n" code
 
 static const char *const protocols[] = {
-    FRAMED("framing.line { max = 20 }") "P.make_response = function(self) return self.request end\n"
-                                        "return P",
-    FRAMED("framing.length_line {}") "function P:make_response()\n"
+    FRAMED("framing.line { max = 20 }", "P.make_response = function(self) return self.request end\n"
+                                        "return P"),
+    FRAMED("framing.length_line {}", "function P:make_response()\n"
                                      "  self.close_when_done = self.request == 'q'\n"
                                      "  return { '[', self.request:rep(2000), ']' }\n"
                                      "end\n"
-                                     "return P",
-    FRAMED("framing.netstring { max = 99 }") "function P:make_response()\n"
+                                     "return P"),
+    FRAMED("framing.netstring { max = 99 }", "function P:make_response()\n"
                                              "  local left = self.request\n"
                                              "  return { '(', function()\n"
                                              "    local byte = left:sub(1, 1)\n"
@@ -55,53 +55,41 @@ static const char *const protocols[] = {
                                              "    return byte ~= '' and byte or nil\n"
                                              "  end, ')' }\n"
                                              "end\n"
-                                             "return P",
-    FRAMED(
-        "framing.prefixed { format = '<i2', offset = 1, strip = 1 }") "function P:make_response() "
-                                                                      "return self.request end\n"
-                                                                      "return P",
-    FRAMED("framing.delimited { delimiter = '\\r\\n\\r\\n' }") "function P:make_response()\n"
-                                                               "  self.state = (self.state or '') "
-                                                               ".. self.request\n"
-                                                               "  return #self.state .. ','\n"
-                                                               "end\n"
-                                                               "return P",
+                                             "return P"),
+    FRAMED("framing.prefixed { format = '<i2', offset = 1, strip = 1 }",
+           "function P:make_response() return self.request end\n"
+           "return P"),
+    FRAMED("framing.delimited { delimiter = '\\r\\n\\r\\n' }",
+           "function P:make_response()\n"
+           "  self.state = (self.state or '') .. self.request\n"
+           "  return #self.state .. ','\n"
+           "end\n"
+           "return P"),
     /* A response, or what only looks like one, of every kind. */
-    FRAMED("framing.fixed { size = 2 }") "local kinds = {\n"
-                                         "  a = function() error 'on purpose' end, b = function() "
-                                         "error {} end,\n"
-                                         "  c = function() return 5 end, d = function() return { "
-                                         "'x', 5 } end,\n"
-                                         "  e = function() return { function() error 'late' end } "
-                                         "end,\n"
-                                         "  f = function() return { 'x', function() return {} end "
-                                         "} end,\n"
-                                         "  g = function() coroutine.yield() end, h = function() "
-                                         "return { io.open '/dev/null' } end,\n"
-                                         "  i = function() return coroutine.wrap(function() error "
-                                         "'x' end)() end,\n"
-                                         "  j = function() return {} end, k = function() return "
-                                         "('k'):rep(40000) end,\n"
-                                         "  l = function(self) setmetatable(self, nil) return "
-                                         "self.host or 'l' end,\n"
-                                         "  m = function(self) for k in pairs(self) do self[k] = "
-                                         "nil end return 'm' end,\n"
-                                         "  n = function() return { n = 1 } end, o = function() "
-                                         "return '' end,\n"
-                                         "  p = function() return { io.open '/dev/zero' and '', "
-                                         "false } end,\n"
-                                         "  q = function(self) self.close_when_done = true return "
-                                         "'bye' end,\n"
-                                         "  r = function(self) return self.client_address.host .. "
-                                         "self.server.port end,\n"
-                                         "  s = function(self) return tostring(self.eof) end,\n"
-                                         "}\n"
-                                         "function P:make_response()\n"
-                                         "  local kind = kinds[self.request:sub(1, 1)]\n"
-                                         "  if kind then return kind(self) end\n"
-                                         "  return { self.request, '\\n' }\n"
-                                         "end\n"
-                                         "return P",
+    FRAMED("framing.fixed { size = 2 }",
+           "local kinds = {\n"
+           "  a = function() error 'on purpose' end, b = function() error {} end,\n"
+           "  c = function() return 5 end, d = function() return { 'x', 5 } end,\n"
+           "  e = function() return { function() error 'late' end } end,\n"
+           "  f = function() return { 'x', function() return {} end } end,\n"
+           "  g = function() coroutine.yield() end,\n"
+           "  h = function() return { io.open '/dev/null' } end,\n"
+           "  i = function() return coroutine.wrap(function() error 'x' end)() end,\n"
+           "  j = function() return {} end, k = function() return ('k'):rep(40000) end,\n"
+           "  l = function(self) setmetatable(self, nil) return self.host or 'l' end,\n"
+           "  m = function(self) for k in pairs(self) do self[k] = nil end return 'm' end,\n"
+           "  n = function() return { n = 1 } end, o = function() return '' end,\n"
+           "  p = function() return { io.open '/dev/zero' and '', false } end,\n"
+           "  q = function(self) self.close_when_done = true return 'bye' end,\n"
+           "  r = function(self) return self.client_address.host .. self.server.port end,\n"
+           "  s = function(self) return tostring(self.eof) end,\n"
+           "}\n"
+           "function P:make_response()\n"
+           "  local kind = kinds[self.request:sub(1, 1)]\n"
+           "  if kind then return kind(self) end\n"
+           "  return { self.request, '\\n' }\n"
+           "end\n"
+           "return P"),
     /* By hand, with all answers that request_complete may give, and some that it may not. */
     "local P = { close_when_done = false, max_request = 100 }\n"
     "function P:handle_connect() return 'hi' end\n"
@@ -133,89 +121,52 @@ static const char *const protocols[] = {
     "}",
     /* Requests that are tables. They have the default max_request: a malformed one that is also too
      * large would be either, depending on the cuts. */
-    FRAMED("framing.resp { max = 99, reuse = true }") "P.max_request = nil\n"
-                                                      "function P:make_response()\n"
-                                                      "  return #self.request .. "
-                                                      "table.concat(self.request, ',')\n"
-                                                      "end\n"
-                                                      "return P",
-    FRAMED(
-        "framing.http { max = 99, max_head = 400 }") "P.max_request = nil\n"
-                                                     "function P:make_response()\n"
-                                                     "  local r, fields = self.request, {}\n"
-                                                     "  for name, value in pairs(r.headers) do\n"
-                                                     "    fields[#fields + 1] = name .. '=' .. "
-                                                     "value\n"
-                                                     "  end\n"
-                                                     "  table.sort(fields)\n"
-                                                     "  self.close_when_done = not r.keep_alive\n"
-                                                     "  return { '<', r.method, r.target, "
-                                                     "r.version,\n"
-                                                     "    table.concat(fields, ','), r.body, '>' "
-                                                     "}\n"
-                                                     "end\n"
-                                                     "return P",
+    FRAMED("framing.resp { max = 99, reuse = true }",
+           "P.max_request = nil\n"
+           "function P:make_response()\n"
+           "  return #self.request .. table.concat(self.request, ',')\n"
+           "end\n"
+           "return P"),
+    FRAMED("framing.http { max = 99, max_head = 400 }",
+           "P.max_request = nil\n"
+           "function P:make_response()\n"
+           "  local r, fields = self.request, {}\n"
+           "  for name, value in pairs(r.headers) do\n"
+           "    fields[#fields + 1] = name .. '=' .. value\n"
+           "  end\n"
+           "  table.sort(fields)\n"
+           "  self.close_when_done = not r.keep_alive\n"
+           "  return { '<', r.method, r.target, r.version,\n"
+           "    table.concat(fields, ','), r.body, '>' }\n"
+           "end\n"
+           "return P"),
     /* Bodies that are streams, which are read in the ways that do not depend on the cuts. */
     FRAMED(
-        "framing.http { max = 99, max_head = 400, stream_body = true }") "P.max_request = nil\n"
-                                                                         "local function show(...) "
-                                                                         "return '<' .. "
-                                                                         "table.concat({ ... }, "
-                                                                         "'|') .. '>' end\n"
-                                                                         "local kinds = {\n"
-                                                                         "  a = function(body) "
-                                                                         "return show(body:read "
-                                                                         "'a' or select(3, "
-                                                                         "body:read 'l')) end,\n"
-                                                                         "  b = function(body) "
-                                                                         "return { '(', body, ')' "
-                                                                         "} end,\n"
-                                                                         "  c = function(body) "
-                                                                         "body:close() return "
-                                                                         "show(select(3, "
-                                                                         "body:read(1))) end,\n"
-                                                                         "  e = function(body) "
-                                                                         "error(body:read(2)) "
-                                                                         "end,\n"
-                                                                         "  f = function(body) "
-                                                                         "return { '[', function() "
-                                                                         "return body:read(1) end, "
-                                                                         "']' } end,\n"
-                                                                         "  l = function(body) "
-                                                                         "local n = 0 for _ in "
-                                                                         "body:lines(2) do n = n + "
-                                                                         "1 end return show(n) "
-                                                                         "end,\n"
-                                                                         "  p = function(body) "
-                                                                         "return show(body:peek(1) "
-                                                                         "or '-', body:read(3) or "
-                                                                         "'-') end,\n"
-                                                                         "  r = function(body, "
-                                                                         "self) return "
-                                                                         "show(body:read 'a' or "
-                                                                         "'-', self:read(2) or "
-                                                                         "'-') end,\n"
-                                                                         "  w = function(body, "
-                                                                         "self) for x in "
-                                                                         "body:lines(1) do "
-                                                                         "self:write(x) end return "
-                                                                         "'.' end,\n"
-                                                                         "}\n"
-                                                                         "function "
-                                                                         "P:make_response()\n"
-                                                                         "  local r = "
-                                                                         "self.request\n"
-                                                                         "  self.close_when_done = "
-                                                                         "not r.keep_alive\n"
-                                                                         "  local kind = "
-                                                                         "kinds[r.target:sub(2, "
-                                                                         "2)]\n"
-                                                                         "  return kind and "
-                                                                         "kind(r.body, self) or "
-                                                                         "show(r.method, "
-                                                                         "r.target)\n"
-                                                                         "end\n"
-                                                                         "return P",
+        "framing.http { max = 99, max_head = 400, stream_body = true }",
+        "P.max_request = nil\n"
+        "local function show(...) return '<' .. table.concat({ ... }, '|') .. '>' end\n"
+        "local kinds = {\n"
+        "  a = function(body) return show(body:read 'a' or select(3, body:read 'l')) end,\n"
+        "  b = function(body) return { '(', body, ')' } end,\n"
+        "  c = function(body) body:close() return show(select(3, body:read(1))) end,\n"
+        "  e = function(body) error(body:read(2)) end,\n"
+        "  f = function(body) return { '[', function() return body:read(1) end, ']' } end,\n"
+        "  l = function(body)\n"
+        "    local n = 0\n"
+        "    for _ in body:lines(2) do n = n + 1 end\n"
+        "    return show(n)\n"
+        "  end,\n"
+        "  p = function(body) return show(body:peek(1) or '-', body:read(3) or '-') end,\n"
+        "  r = function(body, self) return show(body:read 'a' or '-', self:read(2) or '-') end,\n"
+        "  w = function(body, self) for x in body:lines(1) do self:write(x) end return '.' end,\n"
+        "}\n"
+        "function P:make_response()\n"
+        "  local r = self.request\n"
+        "  self.close_when_done = not r.keep_alive\n"
+        "  local kind = kinds[r.target:sub(2, 2)]\n"
+        "  return kind and kind(r.body, self) or show(r.method, r.target)\n"
+        "end\n"
+        "return P"),
 };
 
 enum { PROTOCOLS = sizeof protocols / sizeof *protocols };
