@@ -1,7 +1,6 @@
 -- timeout 300
 -- How programs that a script runs end: with what has made them, when they are killed, and with the server.
 
-local lfs = require "lfs"
 local line_protocol = require "support.line_protocol"
 local server = require "support.server"
 
@@ -15,29 +14,12 @@ local function read_file(path)
   return file and file:read "a"
 end
 
--- The state of a process ("R", "S", "Z" ...), and its parent; nil: there is no such process.
-local function look_at(id)
-  local status = read_file(("/proc/%s/status"):format(id))
-  if not status then return nil end
-  return status:match "State:%s(%a)", tonumber((status:match "PPid:%s(%d+)"))
-end
-
 -- Whether the process has ended. One that its parent has not waited for counts if that is not the server.
 local function is_gone(id, server_id)
-  local state, parent = look_at(id)
-  return not state or state == "Z" and parent ~= server_id
-end
-
--- How many children a process has, zombies as well.
-local function count_children(id)
-  local count = 0
-  for name in lfs.dir "/proc" do
-    if name:find "^%d+$" then
-      local _, parent = look_at(name)
-      if parent == id then count = count + 1 end
-    end
-  end
-  return count
+  local status = read_file(("/proc/%s/status"):format(id))
+  if not status then return true end
+  local is_zombie, parent = status:find "State:%sZ", tonumber((status:match "PPid:%s(%d+)"))
+  return is_zombie and parent ~= server_id or false
 end
 
 server.for_each_poller(function(poller)
@@ -175,8 +157,7 @@ server.for_each_poller(function(poller)
       it("leaves nothing behind, also a thousand of them", function()
         local client = start()
         assert.equal("1", ask(client, "return 1"))
-        local id = lines.running.process:pid()
-        local descriptors, children = lines.running:descriptors(), count_children(id)
+        local descriptors, children = lines.running:descriptors(), lines.running:children()
         assert.equal("1000", ask(client, [[
           local count = 0
           for i = 1, 1000 do
@@ -185,14 +166,13 @@ server.for_each_poller(function(poller)
           end
           return count]]))
         wait_until_closed(descriptors)
-        assert.equal(children, count_children(id))
+        assert.equal(children, lines.running:children())
       end)
 
       it("leaves no zombie and no descriptor where the script forgets it", function()
         local client = start()
         assert.equal("1", ask(client, "return 1"))
-        local id = lines.running.process:pid()
-        local descriptors, children = lines.running:descriptors(), count_children(id)
+        local descriptors, children = lines.running:descriptors(), lines.running:children()
         send(client, [[
           for i = 1, 50 do
             local child = process.spawn({ 'true' }, { stdin = false })
@@ -205,7 +185,7 @@ server.for_each_poller(function(poller)
         ask(other, "while not kept.is_over do parlance.sleep(0.005) end return 1")
         other:close()
         wait_until_closed(descriptors)
-        assert.equal(children, count_children(id))
+        assert.equal(children, lines.running:children())
         client:reset()
       end)
     end)

@@ -2,7 +2,6 @@
 -- Allocations that fail in a server, one after the other: where a script runs a program, and where it reads a body.
 -- None ends the server, and no program, descriptor or part of a body is left behind.
 
-local lfs = require "lfs"
 local server = require "support.server"
 
 local BINARY <const> = assert(os.getenv "PARLANCE_BUILD_DIR", "run me through ctest") .. "/spec/failing_server"
@@ -61,16 +60,6 @@ end
 return Bodies
 ]]
 
--- How many children a process has, zombies as well.
-local function count_children(id)
-  local count = 0
-  for name in lfs.dir "/proc" do
-    local file <close> = name:find "^%d+$" and io.open("/proc/" .. name .. "/stat")
-    if file and tonumber((file:read "a" or ""):match "%) %a (%d+)") == id then count = count + 1 end
-  end
-  return count
-end
-
 server.for_each_poller(function(poller)
   describe("an allocation that fails", function()
     -- Calls ask(n, count) for each allocation, which returns what has come of it, and how many there were. Returns the
@@ -109,7 +98,7 @@ server.for_each_poller(function(poller)
         return what, seen()
       end, function()
         server.wait_until("all programs and descriptors to go", function()
-          return count_children(running.process:pid()) == 0 and running:descriptors() <= descriptors
+          return running:children() == 0 and running:descriptors() <= descriptors
         end)
       end)
       assert.is_true(saw["whole\n"] and saw["raised\n"])

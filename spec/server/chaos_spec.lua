@@ -2,7 +2,6 @@
 -- A script that waits in all kinds of ways (spec/fixtures/chaos.lua), with clients and an upstream that break off, and
 -- edits in between. No response is mixed up, and at the end nothing is left: no descriptor, no child.
 
-local lfs = require "lfs"
 local server = require "support.server"
 local socket = require "socket"
 local upstream = require "support.upstream"
@@ -16,11 +15,6 @@ local REQUESTS <const> = {
 }
 
 local function one(list) return list[math.random(#list)] end
-
-local function read_file(path)
-  local file <close> = assert(io.open(path, "rb"))
-  return file:read "a"
-end
 
 -- ---- many at once ----------------------------------------------------------------------------------
 
@@ -182,19 +176,7 @@ local function converse(connected, place, faults)
   if fault then faults[#faults + 1] = fault end
 end
 
--- ---- the end ---------------------------------------------------------------------------------------
-
-local function count_children(id)
-  local count = 0
-  for name in lfs.dir "/proc" do
-    local status = name:find "^%d+$" and io.open(("/proc/%s/status"):format(name))
-    if status then
-      if tonumber((status:read "a" or ""):match "PPid:%s(%d+)") == id then count = count + 1 end
-      status:close()
-    end
-  end
-  return count
-end
+-- ---- all together ----------------------------------------------------------------------------------
 
 server.for_each_poller(function(poller)
   it("waits, breaks and edits with " .. poller .. " leave nothing behind, and mix up nothing", function()
@@ -202,7 +184,7 @@ server.for_each_poller(function(poller)
     math.randomseed(seed)
     local up = upstream.listen()
     finally(function() up:close() end)
-    local text <const> = read_file "spec/fixtures/chaos.lua"
+    local text <const> = server.read_file(server.SOURCE .. "/spec/fixtures/chaos.lua")
     local running = server.start(text, {
       poller = poller, "--set", "upstream=" .. up.address, "--memory-limit", "100M", "--max-buffered", "20M",
     })
@@ -231,7 +213,7 @@ server.for_each_poller(function(poller)
     assert.same({}, faults, "seed " .. seed)
     assert.equal(0, running:count_in_log "mixed up", running:log())
     server.wait_until("the descriptors to be as before", function() return running:descriptors() <= descriptors end)
-    server.wait_until("the end of the children", function() return count_children(running.process:pid()) == 0 end)
+    server.wait_until("the end of the children", function() return running:children() == 0 end)
     assert.truthy(running:count_in_log "info reloaded" > 0)
   end)
 end)

@@ -422,6 +422,16 @@ function Server:descriptors()
   return assert(self.process:descriptors())
 end
 
+--- Returns how many children it has, zombies as well.
+function Server:children()
+  local id, count = self.process:pid(), 0
+  for name in lfs.dir "/proc" do
+    local file <close> = name:find "^%d+$" and io.open(("/proc/%s/status"):format(name))
+    if file and tonumber((file:read "a" or ""):match "PPid:%s(%d+)") == id then count = count + 1 end
+  end
+  return count
+end
+
 function Server:terminate()
   assert(self.process:signal(TERM), "the server is gone already")
 end
