@@ -214,10 +214,11 @@ server.for_each_poller(function(poller)
 
     it("has connects that fail", function()
       local client = start():connect()
-      local refusing = upstream.refusing()
+      local refusing, bound = upstream.refusing()
       client:send(("ask %s a\nask unix:%s/nobody a\nask %s a\n"):format(refusing, folder, up.address))
       answer(up:accept(), "GET a\n", "v\n")
       client:receive_until "v\n"
+      bound:close()
       finish(client)
       local text = recordings(1)
       assert.matches('\nupstream up1 "[^"]*" refused "connection refused"\n'
