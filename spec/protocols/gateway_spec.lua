@@ -140,7 +140,7 @@ server.for_each_poller(function(poller)
       assert.same({ 502, "Redis: WRONGTYPE no string\n" }, { receive(client) })
       send(client, "GET", "/a")
       answer_get(peer, "a", ":0\r\n")
-      assert.same({ 200, "0" }, { receive(client) }) -- no Redis, but it can be served
+      assert.same({ 200, "0" }, { receive(client) }) -- a Redis does not say that, but it can be served
       send(client, "GET", "/a")
       answer_get(peer, "a", "HTTP/1.1 400 Bad Request\r\n\r\n")
       local status, body = receive(client)

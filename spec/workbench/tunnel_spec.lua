@@ -223,8 +223,7 @@ local net = require "parlance.net"
 local parlance = require "parlance"
 local Lines = { close_when_done = false, request_complete = framing.line {} }
 function Lines:make_response()
-  local ok, first, why, code
-  first_self = first_self or self
+  local ok
   local up = assert(net.connect "127.0.0.1:6379")
   local function tell(...)
     local words = table.pack(...)
