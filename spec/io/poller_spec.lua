@@ -289,11 +289,12 @@ describe("poller select", function()
 end)
 
 describe("poller epoll", function()
+  before_each(function() opened = {} end)
+  after_each(function()
+    for _, fd in ipairs(opened) do io.close(fd) end
+  end)
+
   it("holds a descriptor of any number", function()
-    opened = {}
-    finally(function()
-      for _, fd in ipairs(opened) do io.close(fd) end
-    end)
     local poller <close> = assert(io.poller("epoll"))
     local near, far = keep(io.pair())
     local high = keep(assert(io.duplicate(near, 1024)))
@@ -314,10 +315,9 @@ describe("poller epoll", function()
 
   it("tells that the peer is gone even where nothing was asked for", function()
     local poller <close> = assert(io.poller("epoll"))
-    local near, far = io.pair()
-    finally(function() io.close(near) end)
+    local near, far = keep(io.pair())
     assert(poller:add(near, "", 1))
-    io.close(far)
+    close(far)
     assert.same({ { owner = 1, read = false, write = false, gone = true } }, poller:wait(5000))
   end)
 end)
