@@ -1,7 +1,7 @@
 /* datagrams.h: sockets for datagrams: what a network (base/network.h) may offer besides streams.
  *
  * Such a socket is a channel (base/channel.h) whose class has watch() and close() alone, and the
- * functions here. None of them waits, and none tells the user anything. Hosts are numeric:
+ * functions here. None of them waits, and none calls the user of the channel. Hosts are numeric:
  * "127.0.0.1", "::1". Where a function fails, *why is a text that the next call may overwrite. */
 #ifndef BASE_DATAGRAMS_H
 #define BASE_DATAGRAMS_H
@@ -39,7 +39,8 @@ struct datagrams_class {
                          const char **why);
 
   /* Sends one datagram to an address; NULL: to the peer. STATUS_AGAIN: it takes none now.
-   * STATUS_ERROR: this, or what was sent before, has failed. The socket is still of use. */
+   * STATUS_ERROR: this datagram, or one that was sent before, has failed. The socket can still be
+   * used. */
   enum status (*send)(struct channel *channel, const char *host, unsigned port,
                       struct span datagram, const char **why);
 

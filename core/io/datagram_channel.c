@@ -19,9 +19,12 @@ struct datagram_channel {
   int family;
 };
 
-static const struct datagram_channel *of(const struct channel *channel) {
-  return (const struct datagram_channel *)((const char *)channel -
-                                           offsetof(struct polled_channel, channel));
+static int descriptor_of(const struct channel *channel) {
+  return polled_channel_of_const(channel)->fd;
+}
+
+static int family_of(const struct channel *channel) {
+  return ((const struct datagram_channel *)polled_channel_of_const(channel))->family;
 }
 
 /* ---- errors -------------------------------------------------------------------------------- */
@@ -51,11 +54,11 @@ struct socket_address {
   socklen_t size;
 };
 
-/* Numbers are read here, so that nothing is looked up. */
-static enum status read_address(const struct datagram_channel *socket, const char *host,
-                                unsigned port, struct socket_address *address, const char **why) {
+/* The host is numeric: nothing is looked up. */
+static enum status read_address(const struct channel *channel, const char *host, unsigned port,
+                                struct socket_address *address, const char **why) {
   const struct addrinfo hints = {.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE,
-                                 .ai_family = socket->family,
+                                 .ai_family = family_of(channel),
                                  .ai_socktype = SOCK_DGRAM};
   struct addrinfo *list;
   char service[16];
@@ -75,7 +78,7 @@ static bool get_address(const struct channel *channel, enum channel_end end,
                         struct datagrams_address *address) {
   struct sockaddr_storage any = {0};
   socklen_t size = sizeof any;
-  int fd = of(channel)->polled.fd;
+  int fd = descriptor_of(channel);
   int result = end == CHANNEL_PEER ? getpeername(fd, (struct sockaddr *)&any, &size)
                                    : getsockname(fd, (struct sockaddr *)&any, &size);
   if (result < 0) return false;
@@ -86,21 +89,21 @@ static bool get_address(const struct channel *channel, enum channel_end end,
 static enum status bind_to(struct channel *channel, const char *host, unsigned port,
                            const char **why) {
   struct socket_address address = {0};
-  enum status status = read_address(of(channel), host, port, &address, why);
+  enum status status = read_address(channel, host, port, &address, why);
   if (status != STATUS_OK) return status;
   return result_of(
-      bind(of(channel)->polled.fd, (const struct sockaddr *)&address.any, address.size), why);
+      bind(descriptor_of(channel), (const struct sockaddr *)&address.any, address.size), why);
 }
 
-/* An address without a family is none. */
+/* An address of the family AF_UNSPEC, which is 0, takes the peer away. */
 static enum status connect_to(struct channel *channel, const char *host, unsigned port,
                               const char **why) {
   struct socket_address address = {.size = sizeof(struct sockaddr)};
   enum status status = STATUS_OK;
-  if (host) status = read_address(of(channel), host, port, &address, why);
+  if (host) status = read_address(channel, host, port, &address, why);
   if (status != STATUS_OK) return status;
   return result_of(
-      connect(of(channel)->polled.fd, (const struct sockaddr *)&address.any, address.size), why);
+      connect(descriptor_of(channel), (const struct sockaddr *)&address.any, address.size), why);
 }
 
 /* ---- datagrams ----------------------------------------------------------------------------- */
@@ -109,11 +112,11 @@ static enum status send_to(struct channel *channel, const char *host, unsigned p
                            struct span datagram, const char **why) {
   struct socket_address address = {0};
   enum status status = STATUS_OK;
-  if (host) status = read_address(of(channel), host, port, &address, why);
+  if (host) status = read_address(channel, host, port, &address, why);
   if (status != STATUS_OK) return status;
   ssize_t sent;
   do
-    sent = sendto(of(channel)->polled.fd, datagram.data, datagram.length, MSG_NOSIGNAL,
+    sent = sendto(descriptor_of(channel), datagram.data, datagram.length, MSG_NOSIGNAL,
                   host ? (const struct sockaddr *)&address.any : NULL, address.size);
   while (sent < 0 && errno == EINTR);
   if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return STATUS_AGAIN;
@@ -126,7 +129,7 @@ static enum status receive_from(struct channel *channel, char *into, size_t capa
   ssize_t received;
   do {
     socklen_t size = sizeof any;
-    received = recvfrom(of(channel)->polled.fd, into, capacity, 0, (struct sockaddr *)&any, &size);
+    received = recvfrom(descriptor_of(channel), into, capacity, 0, (struct sockaddr *)&any, &size);
   } while (received < 0 && errno == EINTR);
   if (received < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) return STATUS_AGAIN;
   if (received < 0) return fail(errno, why);
@@ -164,7 +167,7 @@ static enum status set_option(struct channel *channel, const char *name, int val
   const struct option *option = find_option(name);
   if (!option) return STATUS_ERROR;
   int result =
-      setsockopt(of(channel)->polled.fd, option->level, option->number, &value, sizeof value);
+      setsockopt(descriptor_of(channel), option->level, option->number, &value, sizeof value);
   return result < 0 ? STATUS_ERROR : STATUS_OK;
 }
 
@@ -172,7 +175,7 @@ static enum status get_option(const struct channel *channel, const char *name, i
   const struct option *option = find_option(name);
   socklen_t size = sizeof *value;
   if (!option) return STATUS_ERROR;
-  int result = getsockopt(of(channel)->polled.fd, option->level, option->number, value, &size);
+  int result = getsockopt(descriptor_of(channel), option->level, option->number, value, &size);
   return result < 0 ? STATUS_ERROR : STATUS_OK;
 }
 

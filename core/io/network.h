@@ -5,8 +5,7 @@
  * name's addresses are tried one after the other, the next one when one has failed or 250 ms have
  * passed, and the first connection counts (RFC 8305).
  *
- * Sockets for datagrams are used at once, also within Lua: no call on them tells anybody
- * anything. */
+ * Sockets for datagrams are used at once, also within Lua: their functions call nobody back. */
 #ifndef IO_NETWORK_H
 #define IO_NETWORK_H
 

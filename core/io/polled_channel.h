@@ -1,5 +1,6 @@
 /* polled_channel.h: a descriptor in the poller as a channel (base/channel.h): what is the same for
- * sockets and for pipes. Private to the io room: socket_channel.c and pipe_channel.c make them. */
+ * sockets and for pipes. Private to the io room: socket_channel.c, datagram_channel.c and
+ * pipe_channel.c make them. */
 #ifndef IO_POLLED_CHANNEL_H
 #define IO_POLLED_CHANNEL_H
 
@@ -33,6 +34,11 @@ struct polled_channel {
 
 static inline struct polled_channel *polled_channel_of(struct channel *channel) {
   return (struct polled_channel *)((char *)channel - offsetof(struct polled_channel, channel));
+}
+
+static inline const struct polled_channel *polled_channel_of_const(const struct channel *channel) {
+  return (const struct polled_channel *)((const char *)channel -
+                                         offsetof(struct polled_channel, channel));
 }
 
 /* Gives the descriptor to the poller, and the channel to its owner. All members but those of the

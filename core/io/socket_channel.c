@@ -52,9 +52,7 @@ static void shut(struct channel *channel) {
 /* ---- addresses ----------------------------------------------------------------------------- */
 
 static bool write_address(const struct channel *channel, enum channel_end end, char *text) {
-  const struct polled_channel *socket =
-      (const struct polled_channel *)((const char *)channel -
-                                      offsetof(struct polled_channel, channel));
+  const struct polled_channel *socket = polled_channel_of_const(channel);
   struct sockaddr_storage address = {0};
   socklen_t length = sizeof address;
   char host[ADDRESS_TEXT_MAX];
@@ -77,10 +75,7 @@ static const struct channel_class socket_class = {.receive = receive,
                                                   .address = write_address};
 
 int socket_channel_descriptor(const struct channel *channel) {
-  const struct polled_channel *socket =
-      (const struct polled_channel *)((const char *)channel -
-                                      offsetof(struct polled_channel, channel));
-  return channel->class == &socket_class ? socket->fd : -1;
+  return channel->class == &socket_class ? polled_channel_of_const(channel)->fd : -1;
 }
 
 static socklen_t size_of(const struct sockaddr_storage *address) {
