@@ -30,25 +30,22 @@ static enum status epoll_poller_create(struct poller **poller) {
   return STATUS_OK;
 }
 
-/* The end of what the peer sends is reported beside its bytes, so that a change between the two
- * costs no system call. */
-static enum status control(struct poller *poller, int operation, int fd, unsigned interest) {
+static enum status control(struct poller *poller, int operation, int fd, unsigned armed) {
   struct epoll_event event = {.data.fd = fd};
-  if (interest & POLLER_READ) event.events |= EPOLLIN | EPOLLRDHUP;
-  if (interest & POLLER_WRITE) event.events |= EPOLLOUT;
-  if (interest & POLLER_END) event.events |= EPOLLRDHUP;
+  if (armed & POLLER_READ) event.events |= EPOLLIN;
+  if (armed & POLLER_WRITE) event.events |= EPOLLOUT;
+  if (armed & POLLER_END) event.events |= EPOLLRDHUP;
   if (epoll_ctl(epoll_of(poller)->descriptor, operation, fd, &event) == 0) return STATUS_OK;
   if (errno == ENOMEM) return STATUS_NO_MEMORY;
   return errno == ENOSPC ? STATUS_FULL : STATUS_ERROR; /* ENOSPC: max_user_watches is reached. */
 }
 
-static unsigned armed_for(unsigned interest) {
-  return interest & POLLER_READ ? interest | POLLER_END : interest;
-}
-
+/* The end of what the peer sends is reported beside its bytes, so that a change between the two
+ * costs no system call. */
 static enum status arm(struct poller *poller, int operation, int fd, unsigned interest) {
-  enum status status = control(poller, operation, fd, interest);
-  if (status == STATUS_OK) poller->watches[fd].armed = armed_for(interest) & 0xff;
+  unsigned armed = interest & POLLER_READ ? interest | POLLER_END : interest;
+  enum status status = control(poller, operation, fd, armed);
+  if (status == STATUS_OK) poller->watches[fd].armed = armed & 0xff;
   return status;
 }
 
