@@ -57,8 +57,9 @@
  *                        a list of { address =, failure =, why = }. The nth connect to an address
  *                        is for its nth party, the last one takes all further. `failure` is why the
  *                        connect fails: nil, "refused", "unreachable", "name" or "timeout" (it
- *                        never ends). Connections of before break, unless `keeps` is
- *                        true: then they keep their numbers. The nth connect is refused
+ *                        never ends). Connections of before break, unless `keeps` is true: then
+ *                        they keep their numbers. `refused` is the number of the one connect, of
+ *                        all from now on, that is refused; nil or 0: none
  *   accept()             returns the number of the next connection that the script has made, and
  *                        its address; else nil, and how many connects there were
  *   upstream_take(n), upstream_send(n, bytes, from, to), upstream_end(n), upstream_reset(n)

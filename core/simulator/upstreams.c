@@ -13,7 +13,7 @@ enum { WINDOW = 1024 * 1024 };
 /* Who is played. */
 struct party {
   char *address;
-  char *why;                /* With `error`; NULL: none. */
+  char *why;                /* With `error`. */
   enum network_error error; /* Its connect fails. */
   bool is_silent;           /* Its connect never ends. */
   bool is_taken;            /* There was a connect for it. */
@@ -118,18 +118,16 @@ static const struct channel_class simulated_class = {.receive = receive,
 
 static void finish_connect(struct upstream *upstream) {
   struct network_connect *asked = upstream->asked;
-  const struct party *party = upstream->party;
-  bool fails = upstream->is_refused || (party && party->error != NETWORK_OK);
-  if (!upstream->is_refused && party && party->is_silent) return;
+  const struct party refusing = {.why = "connection refused", .error = NETWORK_REFUSED};
+  const struct party *party = upstream->is_refused ? &refusing : upstream->party;
+  if (party && party->is_silent) return;
   upstream->asked = NULL;
   asked->attempt = NULL;
-  upstream->is_connected = !fails;
-  if (upstream->is_refused)
-    asked->on_end(asked, NULL, NETWORK_REFUSED, "connection refused");
-  else if (fails)
-    asked->on_end(asked, NULL, party->error, party->why);
-  else
+  upstream->is_connected = !party || party->error == NETWORK_OK;
+  if (upstream->is_connected)
     asked->on_end(asked, &upstream->channel, NETWORK_OK, NULL);
+  else
+    asked->on_end(asked, NULL, party->error, party->why);
 }
 
 static void take_turn(struct ready *turn) {
@@ -257,7 +255,7 @@ void upstreams_init(struct upstreams *upstreams, struct world *world) {
 
 /* ---- the party's side ---------------------------------------------------------------------- */
 
-/* What still connects goes on as if nothing were said of it. */
+/* A connect that has not had its turn will succeed. A silent one that has had it never ends. */
 static void forget_parties(struct upstreams *upstreams) {
   for (struct upstream *one = upstreams->first; one; one = one->next) one->party = NULL;
   for (size_t i = 0; i < upstreams->party_count; i++) {
@@ -275,7 +273,6 @@ static void drop_all(struct upstreams *upstreams) {
   for (struct upstream *upstream = upstreams->first; upstream; upstream = next) {
     next = upstream->next;
     upstream->owner = NULL;
-    upstream->party = NULL;
     upstream->is_broken = true;
     poke(upstream);
     free_unused(upstream);
@@ -285,8 +282,8 @@ static void drop_all(struct upstreams *upstreams) {
 }
 
 void upstreams_deinit(struct upstreams *upstreams) {
-  drop_all(upstreams);
   forget_parties(upstreams);
+  drop_all(upstreams);
 }
 
 /* Reads the party on the top of the stack. False: there is no memory. */
@@ -311,8 +308,8 @@ int upstreams_play(lua_State *L, struct upstreams *upstreams) {
   luaL_checktype(L, 2, LUA_TTABLE);
   lua_Integer refused = luaL_optinteger(L, 3, 0);
   size_t count = lua_rawlen(L, 2);
-  if (!lua_toboolean(L, 4)) drop_all(upstreams);
   forget_parties(upstreams);
+  if (!lua_toboolean(L, 4)) drop_all(upstreams);
   upstreams->connects = 0;
   upstreams->refuses = false;
   upstreams->refused = (size_t)refused;
