@@ -1,6 +1,6 @@
 /* tap.h: who is told of what a script says to other servers, and they to it, such as a recording.
  *
- * The owner of a session may give it a tap. Then everything counts that the script says and hears
+ * The owner of a session may give it a tap, which is told of all that the script says and hears
  * while it answers this session. Nothing here may enter Lua; a call may free the tap. */
 #ifndef BASE_TAP_H
 #define BASE_TAP_H

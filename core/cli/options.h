@@ -58,7 +58,7 @@ struct options {
  * options_deinit() must be called in both cases. */
 bool options_parse(struct options *options, int argc, char **argv);
 
-/* The text that --help prints. */
+/* The sections of the text that --help prints, and NULL. */
 extern const char *const options_help[];
 
 void options_deinit(struct options *options);

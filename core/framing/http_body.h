@@ -28,8 +28,7 @@ enum http_body_result {
   HTTP_BODY_PARTIAL, /* More bytes must come. */
   HTTP_BODY_OVER,    /* The body has ended. */
   HTTP_BODY_MALFORMED,
-  HTTP_BODY_TOO_LARGE /* The data is over the framing's max, or a line or the trailers are too long.
-                       */
+  HTTP_BODY_TOO_LARGE /* The data is over max, or a line or the trailers are too long. */
 };
 
 struct http_body_piece {

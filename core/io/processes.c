@@ -193,8 +193,7 @@ static bool open_ends(struct ends *ends, const struct process_plan *plan) {
   return open_pipe(ends, 1, false) && (plan->joins_errors || open_pipe(ends, 2, false));
 }
 
-/* Makes channels of our ends. Returns 0, or an errno value: then `start` has those that were made.
- */
+/* Makes channels of our ends. Returns 0, or an errno value, and `start` has what was made. */
 static int make_channels(struct io_processes *processes, struct ends *ends,
                          struct process_start *start) {
   struct channel **const made[] = {&start->input, &start->output, &start->errors};

@@ -39,10 +39,10 @@ struct splice_way {
 /* The descriptor of a channel that is a socket; -1: it is something else, or broken. */
 int splice_descriptor(const struct channel *channel);
 
-/* Moves up to `budget` bytes, or a few more, and adds to *moved how many the socket `to` has taken.
- * STATUS_OK: there may be more. STATUS_AGAIN: `from` has none now, or the way is blocked.
- * STATUS_CLOSED: `from` has ended, and `to` has taken all. STATUS_ERROR: one of the two is broken.
- * SIGPIPE must be caught (signals.h). */
+/* Moves bytes until there were `budget`, or up to a pipe more, and adds to *moved how many the
+ * socket `to` has taken. STATUS_OK: there may be more. STATUS_AGAIN: `from` has none now, or the
+ * way is blocked. STATUS_CLOSED: `from` has ended, and `to` has taken all. STATUS_ERROR: one of the
+ * two is broken. SIGPIPE must be caught (signals.h). */
 enum status splice_move(struct splice_way *way, struct splice_pipes *pipes, int from, int to,
                         size_t budget, size_t *moved);
 

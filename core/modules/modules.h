@@ -4,10 +4,10 @@
 
 #include "script/script.h"
 
-/* A script_opener. Opens parlance, parlance.framing, parlance.files, parlance.net,
- * parlance.process and the C part of parlance.http, and has require "socket" give parlance.socket.
- * In a simulated script it also replaces the standard functions that read the time, print, or have
- * effects on the machine. */
+/* A script_opener. Opens parlance, parlance.framing, parlance.files, parlance.datagrams,
+ * parlance.net, parlance.process and the C part of parlance.http, and has require "socket" give
+ * parlance.socket. In a simulated script it also replaces the standard functions that read the
+ * time, print, or have effects on the machine. */
 void modules_open(struct lua_State *state, const struct script_options *options,
                   const char *service);
 
