@@ -10,7 +10,7 @@ static const unsigned events_of[DATAGRAMS_DIRECTIONS] = {CHANNEL_READ, CHANNEL_W
 static void watch(struct datagrams *datagrams) {
   unsigned interest = CHANNEL_NONE;
   for (int i = 0; i < DATAGRAMS_DIRECTIONS; i++)
-    if (datagrams->waits[i].task && !datagrams->waits[i].is_over) interest |= events_of[i];
+    if (datagrams->waits[i].task && !datagrams->waits[i].is_ready) interest |= events_of[i];
   if (datagrams->channel) datagrams->channel->class->watch(datagrams->channel, interest);
 }
 
@@ -20,7 +20,7 @@ static void on_ready(struct channel_user *user, unsigned events) {
   for (int i = 0; i < DATAGRAMS_DIRECTIONS; i++) {
     struct datagrams_wait *wait = &datagrams->waits[i];
     if (!wait->task || !(events & events_of[i])) continue;
-    wait->is_over = true;
+    wait->is_ready = true;
     task_wake(wait->task, 0);
   }
   watch(datagrams);
@@ -29,7 +29,7 @@ static void on_ready(struct channel_user *user, unsigned events) {
 void datagrams_await(struct datagrams *datagrams, enum datagrams_direction direction,
                      struct task *task) {
   datagrams->waits[direction].task = task;
-  datagrams->waits[direction].is_over = false;
+  datagrams->waits[direction].is_ready = false;
   watch(datagrams);
 }
 

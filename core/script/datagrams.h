@@ -22,7 +22,7 @@ enum datagrams_direction { DATAGRAMS_RECEIVES, DATAGRAMS_SENDS, DATAGRAMS_DIRECT
 struct datagrams_wait {
   struct task *task; /* NULL: none does. */
   int64_t until;     /* When it is to give up, in ms; CLOCK_NEVER. */
-  bool is_over;      /* The channel is ready, and the task goes on soon. */
+  bool is_ready;     /* The channel is ready, and the task goes on soon. */
 };
 
 struct datagrams {

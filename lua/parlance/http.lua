@@ -173,7 +173,9 @@ local function fault_of_item(item, place)
     if io.type(item.file) == "closed file" then kind = "part of a closed file" else kind = "part of no file" end
     if is_file(item.file) then kind = "part of a file without a whole number for its length" end
   end
-  if kind == "userdata" and tostring(item):find "^stream " then kind = "stream: return a function that reads it" end
+  if kind == "userdata" and (getmetatable(item) or {}).__name == "parlance.stream" then
+    kind = "stream: return a function that reads it"
+  end
   if place then return ("a body cannot be made of a list whose item %d is a %s"):format(place, kind) end
   return "a body cannot be made of a " .. kind
 end
