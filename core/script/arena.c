@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 
 #include "script/memory.h"
+#include "script/sanitizer.h"
 
 /* Blocks of up to SMALL_MAX bytes have sizes that are multiples of UNIT; larger ones have STEPS
  * sizes between a power of two and the next. */
@@ -28,24 +29,12 @@ enum { ARENAS = 64 };
 
 static uint64_t taken; /* A bit for each arena of the process. */
 
-#if defined(__SANITIZE_ADDRESS__)
-static const bool is_possible = false;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-static const bool is_possible = false;
-#else
-static const bool is_possible = true;
-#endif
-#else
-static const bool is_possible = true;
-#endif
-
 static char *address_of(int nth) { return (char *)(lowest + (size_t)nth * size_of_arena); }
 
 struct arena *arena_create(void) {
   int nth = 0;
   while (nth < ARENAS && (taken >> nth & 1)) nth++;
-  if (!is_possible || nth == ARENAS) return NULL;
+  if (HAS_ADDRESS_SANITIZER || nth == ARENAS) return NULL;
   struct arena *arena =
       mmap(address_of(nth), size_of_arena, PROT_READ | PROT_WRITE,
            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);

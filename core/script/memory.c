@@ -6,6 +6,9 @@
 #include <malloc.h>
 #endif
 
+#include "script/arena.h"
+#include "script/pool.h"
+
 static const size_t reserve_min = 256 * 1024, reserve_max = 64 * 1024 * 1024;
 
 void memory_init(struct memory *memory, size_t limit) {
@@ -15,6 +18,11 @@ void memory_init(struct memory *memory, size_t limit) {
   *memory = (struct memory){.limit = limit, .nominal = limit, .reserve = reserve};
   if (limit == 0 || limit > SIZE_MAX / 2)
     *memory = (struct memory){.limit = SIZE_MAX, .nominal = SIZE_MAX};
+}
+
+void memory_deinit(struct memory *memory) {
+  arena_destroy(memory->arena);
+  pool_destroy(memory->pool);
 }
 
 /* Adds to the limit, which other code may have changed, instead of setting it. */

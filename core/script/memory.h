@@ -12,6 +12,7 @@
 #include <stddef.h>
 
 struct arena;
+struct pool;
 
 struct memory {
   size_t used;         /* Bytes that Lua has allocated. */
@@ -20,7 +21,8 @@ struct memory {
   size_t reserve;      /* Bytes of each of the two reserves. */
   unsigned opened;     /* How often memory_open_reserve() is in effect. */
   size_t overdrawn;    /* Bytes in use at the last close, if over the limit; 0: they are not. */
-  struct arena *arena; /* Where blocks come from (arena.h); NULL: malloc(). */
+  struct arena *arena; /* Where blocks come from (arena.h, pool.h); both NULL: malloc(). */
+  struct pool *pool;
   bool uses_server_reserve; /* The server's own reserve may be used. */
   size_t kept_back;         /* Bytes by which the limit is lower while the collector rests. */
   void (*wake)(struct memory *memory); /* The collector rests: called at that lower limit. */
@@ -28,6 +30,9 @@ struct memory {
 
 /* `limit` in bytes; 0: none. A reserve is an eighth of the limit, but from 256 KiB to 64 MiB. */
 void memory_init(struct memory *memory, size_t limit);
+
+/* Frees where blocks come from. The state has been closed. */
+void memory_deinit(struct memory *memory);
 
 /* Between open and close the first reserve may be used. May be nested. If more than the limit is
  * in use at the close, the calls that follow may use a quarter of the reserve, so that the script

@@ -17,6 +17,7 @@
 #include "script/finalizers.h"
 #include "script/kept.h"
 #include "script/lock.h"
+#include "script/pool.h"
 #include "script/push.h"
 #include "script/queue.h"
 #include "script/script_internal.h"
@@ -119,7 +120,11 @@ static lua_State *new_state(struct script *script) {
   struct memory *memory = &script->memory;
   uint32_t seed = script->options.string_seed;
   if (seed != 0) memory->arena = arena_create();
-  return string_seed_new_state(memory->arena ? arena_allocate : memory_allocate, memory, seed);
+  if (!memory->arena) memory->pool = pool_create();
+  lua_Alloc allocate = memory_allocate;
+  if (memory->arena) allocate = arena_allocate;
+  if (memory->pool) allocate = pool_allocate;
+  return string_seed_new_state(allocate, memory, seed);
 }
 
 enum status script_create(const struct script_options *options, struct script **created) {
@@ -141,7 +146,7 @@ enum status script_create(const struct script_options *options, struct script **
     task_free_pool(&script->gate);
     gate_close(&script->gate);
   }
-  arena_destroy(script->memory.arena);
+  memory_deinit(&script->memory);
   free(script);
   return STATUS_NO_MEMORY;
 }
@@ -255,6 +260,6 @@ void script_destroy(struct script *script) {
   kept_free_all(script);
   world_deinit(&script->own_world);
   subscriptions_deinit(&script->subscriptions);
-  arena_destroy(script->memory.arena);
+  memory_deinit(&script->memory);
   free(script);
 }

@@ -10,10 +10,12 @@
 void *__real_malloc(size_t size);
 void *__real_calloc(size_t count, size_t size);
 void *__real_realloc(void *block, size_t size);
+void *__real_aligned_alloc(size_t alignment, size_t size);
 void __real_free(void *block);
 void *__wrap_malloc(size_t size);
 void *__wrap_calloc(size_t count, size_t size);
 void *__wrap_realloc(void *block, size_t size);
+void *__wrap_aligned_alloc(size_t alignment, size_t size);
 void __wrap_free(void *block);
 char *__wrap_strdup(const char *text);
 
@@ -49,6 +51,10 @@ void *__wrap_realloc(void *block, size_t size) {
   return block ? __real_realloc(block, size) : count(__real_realloc(NULL, size));
 }
 
+void *__wrap_aligned_alloc(size_t alignment, size_t size) {
+  return is_to_fail() ? NULL : count(__real_aligned_alloc(alignment, size));
+}
+
 void __wrap_free(void *block) {
   if (block) plan.blocks--;
   __real_free(block);
@@ -59,6 +65,8 @@ char *__wrap_strdup(const char *text) {
   char *copy = __wrap_malloc(size);
   return copy ? memcpy(copy, text, size) : NULL;
 }
+
+int64_t memory_blocks(void) { return plan.blocks; }
 
 /* fail_allocations(n, count): the n-th allocation from now on fails, and so do the next ones until
  * `count` have failed. Without arguments, none fails. */
@@ -79,7 +87,7 @@ static int allocations(lua_State *L) {
 
 /* blocks(): the number of blocks that the rooms have allocated and not freed. */
 static int blocks(lua_State *L) {
-  lua_pushinteger(L, plan.blocks);
+  lua_pushinteger(L, memory_blocks());
   return 1;
 }
 

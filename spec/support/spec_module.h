@@ -33,6 +33,9 @@ void spec_add_watcher(lua_State *L);
 void spec_add_children(lua_State *L);
 void spec_add_splice(lua_State *L);
 
+/* A function of the room script, whose memory_blocks() is at hand. */
+int spec_pool_churn(lua_State *L);
+
 /* Pushes nil, the status and errno's name, and returns 3. */
 int spec_failure(lua_State *L, enum status status);
 

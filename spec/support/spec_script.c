@@ -22,8 +22,10 @@ int spec_yield(lua_State *L);
 int spec_yield(lua_State *L) { return lua_yield(L, 0); }
 
 int spec_open_script(lua_State *L) {
-  static const luaL_Reg functions[] = {
-      {"open_files", open_files}, {"open_http_response", open_http_response}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"open_files", open_files},
+                                       {"open_http_response", open_http_response},
+                                       {"pool_churn", spec_pool_churn},
+                                       {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;
 }
