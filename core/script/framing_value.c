@@ -1,21 +1,23 @@
 #include "script/framing_value.h"
 
-/* The registry's key for the metatable, because looking it up by name could raise. */
+/* The registry's key for the metatable, because looking it up by name could raise. The userdata
+ * says with it, too, what it is: comparing metatables would cost more. */
 static const char metatable_key;
 
 void framing_value_open(lua_State *state) { lua_rawsetp(state, LUA_REGISTRYINDEX, &metatable_key); }
 
 struct framing_value *framing_value_push(lua_State *state, int user_values) {
   struct framing_value *value = lua_newuserdatauv(state, sizeof *value, user_values);
+  *value = (struct framing_value){.class = &metatable_key};
   lua_rawgetp(state, LUA_REGISTRYINDEX, &metatable_key);
   lua_setmetatable(state, -2);
   return value;
 }
 
 const struct framing_value *framing_value_test(lua_State *state, int index) {
-  if (lua_type(state, index) != LUA_TUSERDATA || lua_getmetatable(state, index) == 0) return NULL;
-  lua_rawgetp(state, LUA_REGISTRYINDEX, &metatable_key);
-  bool is_framing = lua_rawequal(state, -1, -2);
-  lua_pop(state, 2);
-  return is_framing ? lua_touserdata(state, index) : NULL;
+  const struct framing_value *value = lua_touserdata(state, index);
+  if (lua_type(state, index) != LUA_TUSERDATA || lua_rawlen(state, index) != sizeof *value ||
+      value->class != &metatable_key)
+    return NULL;
+  return value;
 }

@@ -16,6 +16,7 @@ typedef void framing_push_request(lua_State *state, int index, const struct fram
                                   const struct framing_answer *answer);
 
 struct framing_value {
+  const char *class; /* Tells it from other userdata; framing_value_push() sets it. */
   struct framing framing;
   framing_push_request *push_request;
 };
@@ -28,7 +29,7 @@ void framing_value_open(lua_State *state);
 struct framing_value *framing_value_push(lua_State *state, int user_values);
 
 /* The framing at `index`, for as long as the value there is not collected; NULL if something else
- * is there. Never raises; needs two free stack slots. */
+ * is there. Never raises. */
 const struct framing_value *framing_value_test(lua_State *state, int index);
 
 #endif

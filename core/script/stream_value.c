@@ -14,29 +14,40 @@
 
 static const char class_name[] = "parlance.stream";
 
-/* The registry's key of the metatable, because looking it up by name could raise. */
+/* The registry's key of the metatable, because looking it up by name could raise. The userdata says
+ * with it, too, what it is: comparing metatables would cost more. */
 static const char class_key;
+
+struct stream_value {
+  const char *class;     /* &class_key */
+  struct stream *stream; /* NULL: it was collected. */
+};
 
 enum { BACKGROUND_TIMEOUT = 60000 /* ms that a background task waits for a stream. */ };
 
 static const double longest = 1e9; /* Seconds. */
 
 struct stream *stream_value_push(lua_State *state, struct script *script, const char *address) {
-  struct stream **value = lua_newuserdatauv(state, sizeof(struct stream *), 0);
-  *value = NULL;
+  struct stream_value *value = lua_newuserdatauv(state, sizeof *value, 0);
+  *value = (struct stream_value){.class = &class_key};
   lua_rawgetp(state, LUA_REGISTRYINDEX, &class_key);
   lua_setmetatable(state, -2);
-  *value = stream_create(script, address);
-  if (!*value) gate_raise_no_memory(state);
-  return *value;
+  value->stream = stream_create(script, address);
+  if (!value->stream) gate_raise_no_memory(state);
+  return value->stream;
+}
+
+/* What stands there is known to be a stream. */
+static struct stream_value *value_at(lua_State *state, int index) {
+  return lua_touserdata(state, index);
 }
 
 struct stream *stream_value_test(lua_State *state, int index) {
-  if (lua_type(state, index) != LUA_TUSERDATA || !lua_getmetatable(state, index)) return NULL;
-  lua_rawgetp(state, LUA_REGISTRYINDEX, &class_key);
-  bool is_stream = lua_rawequal(state, -1, -2);
-  lua_pop(state, 2);
-  return is_stream ? *(struct stream **)lua_touserdata(state, index) : NULL;
+  const struct stream_value *value = lua_touserdata(state, index);
+  if (lua_type(state, index) != LUA_TUSERDATA || lua_rawlen(state, index) != sizeof *value ||
+      value->class != &class_key)
+    return NULL;
+  return value->stream;
 }
 
 struct stream *stream_value_check(lua_State *state, int index) {
@@ -85,7 +96,7 @@ static void undo_read(struct task *task) {
 }
 
 static int read_again(lua_State *state, int status, lua_KContext top) {
-  struct stream *stream = *(struct stream **)lua_touserdata(state, 1);
+  struct stream *stream = value_at(state, 1)->stream;
   (void)status;
   (void)top;
   stream_end_wait(stream);
@@ -241,7 +252,7 @@ static void undo_write(struct task *task) {
 static int write_on(lua_State *state, struct stream *stream, struct task *task, size_t most);
 
 static int write_again(lua_State *state, int status, lua_KContext top) {
-  struct stream *stream = *(struct stream **)lua_touserdata(state, 1);
+  struct stream *stream = value_at(state, 1)->stream;
   (void)status;
   (void)top;
   stream->writer = NULL;
@@ -387,7 +398,7 @@ static int collect(lua_State *state) {
     stream_close(stream);
     return 0;
   }
-  *(struct stream **)lua_touserdata(state, 1) = NULL;
+  value_at(state, 1)->stream = NULL;
   if (stream->is_detached && !stream->is_closed &&
       gate_begin_notice(&stream->script->gate, &line, "stream_collected")) {
     log_text(&line, "address", stream->address);
