@@ -18,17 +18,18 @@ local TIMEOUT <const> = tonumber(parlance.settings.timeout or 2)
 
 local replies <const> = framing.resp { replies = true }
 
+-- How a connection is made: one that an earlier request has released will do, or only a new one.
+local KEPT <const> = { timeout = TIMEOUT, reuse = true }
+local NEW <const> = { timeout = TIMEOUT }
+
 -- A command is an array of bulk strings.
-local function encode(words)
-  local parts = { "*" .. #words .. "\r\n" }
-  for i, word in ipairs(words) do parts[i + 1] = "$" .. #word .. "\r\n" .. word .. "\r\n" end
-  return table.concat(parts)
+local function bulk(text)
+  return "$" .. #text .. "\r\n" .. text .. "\r\n"
 end
 
--- Returns the reply, in which nil is a value; or nil, the reason and its code. `reuse`: a connection that an earlier
--- request has released will do.
-local function ask(command, reuse)
-  local redis <close>, why, code = net.connect(REDIS, { timeout = TIMEOUT, reuse = reuse })
+-- Returns the reply, in which nil is a value; or nil, the reason and its code.
+local function ask(command, how)
+  local redis <close>, why, code = net.connect(REDIS, how)
   if not redis then return nil, why, code end
   redis:set_timeout(TIMEOUT)
   redis:write(command)
@@ -39,20 +40,27 @@ local function ask(command, reuse)
   elseif redis.reused and (code == "closed" or code == "reset") and not redis:peek(1) then
     -- Redis had closed the kept connection, and not a byte came: a new one is tried. The command may run twice: all
     -- commands of this gateway may.
-    return ask(command, false)
+    return ask(command, NEW)
   end
   return reply, why, code
 end
 
 -- ---- answering over HTTP ------------------------------------------------------------------------
 
+local TEXT <const> = { ["Content-Type"] = "text/plain; charset=utf-8" }
+local BYTES <const> = { ["Content-Type"] = "application/octet-stream" }
+
 local function say(status, text)
-  return status, { ["Content-Type"] = "text/plain; charset=utf-8" }, text and text .. "\n"
+  return status, TEXT, text .. "\n"
 end
 
 local function answer_value(value)
   if not value then return say(404, "no such key") end
-  return 200, { ["Content-Type"] = "application/octet-stream" }, tostring(value)
+  return 200, BYTES, tostring(value)
+end
+
+local function answer_set()
+  return 204
 end
 
 local function answer_count(count)
@@ -60,11 +68,11 @@ local function answer_count(count)
   return 204
 end
 
--- What each method asks for, and how its reply is answered.
+-- The command of each method, and how its reply is answered.
 local METHODS <const> = {
-  GET = function(key) return { "GET", key }, answer_value end,
-  PUT = function(key, body) return { "SET", key, body }, function() return 204 end end,
-  DELETE = function(key) return { "DEL", key }, answer_count end,
+  GET = function(key) return "*2\r\n$3\r\nGET\r\n" .. bulk(key), answer_value end,
+  PUT = function(key, body) return "*3\r\n$3\r\nSET\r\n" .. bulk(key) .. bulk(body), answer_set end,
+  DELETE = function(key) return "*2\r\n$3\r\nDEL\r\n" .. bulk(key), answer_count end,
 }
 METHODS.HEAD = METHODS.GET -- parlance.http leaves out the body
 
@@ -74,8 +82,8 @@ local function handle(request)
   local key = http.decode(http.split(request.target):sub(2))
   if key == "" then return say(400, "the path names no key") end
 
-  local words, answer = method(key, request.body)
-  local reply, why, code = ask(encode(words), true)
+  local command, answer = method(key, request.body)
+  local reply, why, code = ask(command, KEPT)
   if why then return say(code == "timeout" and 504 or 502, "no answer from Redis: " .. why) end
   if type(reply) == "table" then return say(502, "Redis: " .. tostring(reply)) end -- its own error
   return answer(reply)

@@ -116,6 +116,8 @@ function http.encode(text)
   return (text:gsub("[^%w%-._~]", function(byte) return ("%%%02X"):format(byte:byte()) end))
 end
 
+local SLASH <const> = ("/"):byte()
+
 --- Splits the target of a request into its path, which stays encoded, and its query or nil.
 ---@param target string
 ---@return string path
@@ -124,7 +126,7 @@ function http.split(target)
   local mark = target:find("?", 1, true)
   local path = mark and target:sub(1, mark - 1) or target
   -- The target may be a whole URL (RFC 9112, 3.2.2).
-  if path:sub(1, 1) ~= "/" then path = path:match "^%a[%w+.-]*://[^/]*(.*)$" or path end
+  if path:byte() ~= SLASH then path = path:match "^%a[%w+.-]*://[^/]*(.*)$" or path end
   if path == "" then path = "/" end
   return path, mark and target:sub(mark + 1) or nil
 end
