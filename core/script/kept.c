@@ -20,22 +20,69 @@ struct kept {
   struct channel *channel;
   const struct session *session; /* With a tap, that has given it; NULL: any other. */
   uint32_t number;               /* What that tap calls it. */
-  struct kept *next;
+  struct kept_address *address;
+  struct kept *next; /* To the same address. */
   struct kept *previous;
-  char address[];
 };
+
+/* All that are kept to one address; there is at least one. */
+struct kept_address {
+  struct kept *first; /* That was given last. */
+  size_t count;
+  struct kept_address *next;
+  char text[];
+};
+
+static struct kept_address *find_address(const struct script *script, const char *text) {
+  struct kept_address *address = script->kept.addresses;
+  while (address && strcmp(address->text, text) != 0) address = address->next;
+  return address;
+}
+
+static struct kept_address *add_address(struct script *script, const char *text) {
+  size_t size = strlen(text) + 1;
+  struct kept_address *address = malloc(sizeof *address + size);
+  if (!address) return NULL;
+  *address = (struct kept_address){.next = script->kept.addresses};
+  memcpy(address->text, text, size);
+  script->kept.addresses = address;
+  return address;
+}
+
+static void remove_address(struct script *script, struct kept_address *address) {
+  struct kept_address **place = &script->kept.addresses;
+  while (*place != address) place = &(*place)->next;
+  *place = address->next;
+  free(address);
+}
+
+static void link_in(struct kept *kept, struct kept_address *address) {
+  kept->address = address;
+  kept->next = address->first;
+  if (kept->next) kept->next->previous = kept;
+  address->first = kept;
+  address->count++;
+  kept->script->kept.count++;
+}
+
+static void link_out(struct kept *kept) {
+  struct kept_address *address = kept->address;
+  if (kept->previous)
+    kept->previous->next = kept->next;
+  else
+    address->first = kept->next;
+  if (kept->next) kept->next->previous = kept->previous;
+  kept->script->kept.count--;
+  if (--address->count == 0) remove_address(kept->script, address);
+}
 
 /* Takes it out of the list. Returns the channel. */
 static struct channel *take(struct kept *kept) {
   struct channel *channel = kept->channel;
   timer_cancel(&kept->script->world->timers, &kept->timer);
-  if (kept->previous)
-    kept->previous->next = kept->next;
-  else
-    kept->script->kept = kept->next;
-  if (kept->next) kept->next->previous = kept->previous;
+  link_out(kept);
   channel->user = NULL;
-  free(kept);
+  memory_give(&kept->script->memory, kept, sizeof *kept);
   return channel;
 }
 
@@ -64,33 +111,24 @@ static void on_timer(struct timer *timer) {
   drop((struct kept *)((char *)timer - offsetof(struct kept, timer)));
 }
 
-static bool has_room(const struct script *script, const char *address) {
-  size_t same = 0, all = 0;
-  for (const struct kept *kept = script->kept; kept; kept = kept->next) {
-    all++;
-    if (strcmp(kept->address, address) == 0) same++;
-  }
-  return same < PER_ADDRESS && all < IN_ALL;
-}
-
-static struct kept *make(struct script *script, struct channel *channel, const char *address) {
-  size_t size = strlen(address) + 1;
-  struct kept *kept = has_room(script, address) ? calloc(1, sizeof *kept + size) : NULL;
+static struct kept *make(struct script *script, struct channel *channel, const char *text) {
+  struct timer_heap *timers = &script->world->timers;
+  struct kept_address *address = find_address(script, text);
+  if (script->kept.count == IN_ALL || (address && address->count == PER_ADDRESS)) return NULL;
+  struct kept *kept = memory_take(&script->memory, sizeof *kept);
   if (!kept) return NULL;
-  kept->timer.expire = on_timer;
-  if (timer_set(&script->world->timers, &kept->timer, script_now(script) + KEPT_TIME) !=
-      STATUS_OK) {
-    free(kept);
-    return NULL;
+  *kept = (struct kept){
+      .user.on_ready = on_ready, .timer.expire = on_timer, .script = script, .channel = channel};
+  if (timer_set(timers, &kept->timer, script_now(script) + KEPT_TIME) == STATUS_OK) {
+    if (!address) address = add_address(script, text);
+    if (address) {
+      link_in(kept, address);
+      return kept;
+    }
+    timer_cancel(timers, &kept->timer);
   }
-  memcpy(kept->address, address, size);
-  kept->user.on_ready = on_ready;
-  kept->script = script;
-  kept->channel = channel;
-  kept->next = script->kept;
-  if (kept->next) kept->next->previous = kept;
-  script->kept = kept;
-  return kept;
+  memory_give(&script->memory, kept, sizeof *kept);
+  return NULL;
 }
 
 bool kept_give(struct stream *stream) {
@@ -108,11 +146,18 @@ bool kept_give(struct stream *stream) {
   return true;
 }
 
+/* One that the session can have; NULL: there is none. */
+static struct kept *find(const struct script *script, const char *text,
+                         const struct session *session) {
+  const struct kept_address *address = find_address(script, text);
+  struct kept *kept = address ? address->first : NULL;
+  while (kept && kept->session != session) kept = kept->next;
+  return kept;
+}
+
 struct channel *kept_take(struct stream *stream, struct session *session) {
-  struct kept *next;
-  for (struct kept *kept = stream->script->kept; kept; kept = next) {
-    next = kept->next;
-    if (kept->session != session || strcmp(kept->address, stream->address) != 0) continue;
+  struct kept *kept;
+  while ((kept = find(stream->script, stream->address, session))) {
     uint32_t number = kept->number;
     struct channel *channel = take(kept);
     if (is_quiet(channel, session, number)) {
@@ -126,14 +171,12 @@ struct channel *kept_take(struct stream *stream, struct session *session) {
 }
 
 void kept_forget(struct script *script, const struct session *session) {
-  for (struct kept *kept = script->kept; kept; kept = kept->next)
-    if (kept->session == session) kept->session = NULL;
+  struct kept_address *address = script->kept.addresses;
+  for (; address; address = address->next)
+    for (struct kept *kept = address->first; kept; kept = kept->next)
+      if (kept->session == session) kept->session = NULL;
 }
 
 void kept_free_all(struct script *script) {
-  struct kept *next;
-  for (struct kept *kept = script->kept; kept; kept = next) {
-    next = kept->next;
-    drop(kept);
-  }
+  while (script->kept.addresses) drop(script->kept.addresses->first);
 }

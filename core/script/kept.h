@@ -7,11 +7,19 @@
 #define SCRIPT_KEPT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 struct channel;
+struct kept_address;
 struct script;
 struct session;
 struct stream;
+
+/* Those of a script. Zeroed memory is an empty one. */
+struct kept_list {
+  struct kept_address *addresses;
+  size_t count;
+};
 
 /* Takes the channel of the stream away, and keeps or closes it. The stream is closed. False: the
  * channel was closed. */

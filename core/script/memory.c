@@ -104,6 +104,17 @@ void *memory_allocate(void *context, void *block, size_t old_size, size_t new_si
   return NULL;
 }
 
+void *memory_take(struct memory *memory, size_t size) {
+  return memory->pool ? pool_take(memory->pool, size) : malloc(size);
+}
+
+void memory_give(struct memory *memory, void *block, size_t size) {
+  if (memory->pool)
+    pool_give(memory->pool, block, size);
+  else
+    free(block);
+}
+
 void memory_return_to_system(void) {
 #ifdef __GLIBC__
   malloc_trim(0);

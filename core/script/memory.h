@@ -60,6 +60,10 @@ bool memory_has_room(struct memory *memory, size_t size);
 /* A lua_Alloc; `context` is a struct memory. */
 void *memory_allocate(void *context, void *block, size_t old_size, size_t new_size);
 
+/* A block for C code, which is not counted. It is given back with its size. NULL: no memory. */
+void *memory_take(struct memory *memory, size_t size);
+void memory_give(struct memory *memory, void *block, size_t size);
+
 /* Returns freed memory to the system, as far as the C library can: about 1 ms for each MB. */
 void memory_return_to_system(void);
 

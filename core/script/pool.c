@@ -94,7 +94,7 @@ __attribute__((noinline)) static void *take_slowly(struct pool *pool, size_t uni
 
 static size_t units_of(size_t size) { return (size + UNIT - 1) / UNIT; }
 
-static void *take(struct pool *pool, size_t size) {
+void *pool_take(struct pool *pool, size_t size) {
   if (size > SMALL_MAX) return malloc(size);
   size_t units = units_of(size);
   struct slab *slab = pool->slabs[units];
@@ -113,7 +113,7 @@ __attribute__((noinline)) static void give_slowly(struct pool *pool, struct slab
   free(slab);
 }
 
-static void give(struct pool *pool, void *block, size_t size) {
+void pool_give(struct pool *pool, void *block, size_t size) {
   if (size > SMALL_MAX) {
     free(block);
     return;
@@ -128,10 +128,10 @@ static void give(struct pool *pool, void *block, size_t size) {
 static void *resize(struct pool *pool, void *block, size_t old_size, size_t new_size) {
   if (old_size > SMALL_MAX && new_size > SMALL_MAX) return realloc(block, new_size);
   if (old_size <= SMALL_MAX && units_of(old_size) == units_of(new_size)) return block;
-  void *moved = take(pool, new_size);
+  void *moved = pool_take(pool, new_size);
   if (!moved) return NULL;
   memcpy(moved, block, old_size < new_size ? old_size : new_size);
-  give(pool, block, old_size);
+  pool_give(pool, block, old_size);
   return moved;
 }
 
@@ -140,10 +140,11 @@ void *pool_allocate(void *context, void *block, size_t old_size, size_t new_size
   if (!block) old_size = 0; /* It was the type of the object. */
   if (new_size > old_size && !memory_has_room(memory, new_size - old_size)) return NULL;
   if (new_size == 0) {
-    if (block) give(memory->pool, block, old_size);
+    if (block) pool_give(memory->pool, block, old_size);
     block = NULL;
   } else {
-    block = block ? resize(memory->pool, block, old_size, new_size) : take(memory->pool, new_size);
+    block =
+        block ? resize(memory->pool, block, old_size, new_size) : pool_take(memory->pool, new_size);
     if (!block) return NULL;
   }
   memory->used += new_size;

@@ -17,6 +17,10 @@ struct pool *pool_create(void);
 /* A lua_Alloc. `context` is a struct memory that has a pool: its limit holds. */
 void *pool_allocate(void *context, void *block, size_t old_size, size_t new_size);
 
+/* Blocks that are not counted. A block is given back with its size. NULL: no memory. */
+void *pool_take(struct pool *pool, size_t size);
+void pool_give(struct pool *pool, void *block, size_t size);
+
 /* The state has been closed, so that no block is used. NULL: does nothing. */
 void pool_destroy(struct pool *pool);
 

@@ -9,6 +9,7 @@
 #include "base/world.h"
 #include "script/gate.h"
 #include "script/generation.h"
+#include "script/kept.h"
 #include "script/memory.h"
 #include "script/script.h"
 #include "script/subscriptions.h"
@@ -58,8 +59,8 @@ struct script {
   struct stream *streams;      /* All of them: see stream.h. */
   struct datagrams *datagrams; /* All of them: see datagrams.h. */
   struct subprocesses subprocesses;
-  struct kept *kept; /* Channels that streams have given back: see kept.h. */
-  bool has_taps;     /* A session of it has, or had, a tap: see stream_tap.h. */
+  struct kept_list kept; /* Channels that streams have given back. */
+  bool has_taps;         /* A session of it has, or had, a tap: see stream_tap.h. */
   struct script_asked asked;
   struct reload *reload; /* The state of reload/reload.c, owned by Lua; NULL before loading. */
   char name[NAME_MAX_LENGTH];

@@ -43,7 +43,7 @@ static void unlink_and_free(struct stream *stream) {
   buffer_free(&stream->input);
   buffer_free(&stream->output);
   if (stream->whole) stream->whole->on_freed(stream->whole, stream);
-  free(stream);
+  memory_give(&script->memory, stream, sizeof *stream + strlen(stream->address) + 1);
 }
 
 static bool is_unused(const struct stream *stream) {
@@ -321,19 +321,19 @@ static void on_connected(struct network_connect *asked, struct channel *channel,
 
 struct stream *stream_create(struct script *script, const char *address) {
   size_t size = strlen(address) + 1;
-  struct stream *stream = calloc(1, sizeof *stream + size);
+  struct stream *stream = memory_take(&script->memory, sizeof *stream + size);
   if (!stream) return NULL;
+  *stream = (struct stream){.user.on_ready = on_ready,
+                            .asked.on_end = on_connected,
+                            .turn.run = take_turn,
+                            .linger.expire = give_up,
+                            .owned.end = end_with_task,
+                            .script = script,
+                            .timeout = STREAM_NO_TIMEOUT_SET,
+                            .room = ROOM_MIN,
+                            .has_value = true,
+                            .next = script->streams};
   memcpy(stream->address, address, size);
-  stream->user.on_ready = on_ready;
-  stream->asked.on_end = on_connected;
-  stream->turn.run = take_turn;
-  stream->linger.expire = give_up;
-  stream->owned.end = end_with_task;
-  stream->script = script;
-  stream->timeout = STREAM_NO_TIMEOUT_SET;
-  stream->room = ROOM_MIN;
-  stream->has_value = true;
-  stream->next = script->streams;
   if (stream->next) stream->next->previous = stream;
   script->streams = stream;
   return stream;
