@@ -107,7 +107,9 @@ struct framing_answer {
     bool is_chunked;
     /* COMPLETE, HTTP and HTTP_RESPONSE: the sender wants to go on after the response. */
     bool keeps_alive;
-    bool expects; /* COMPLETE, HTTP: the client would wait for 100 Continue before the body. */
+    /* HTTP: the client would wait for 100 Continue before the body. COMPLETE, HEAD, and the first
+     * answer behind a sound head that is another one. */
+    bool expects;
   } http;
   uint32_t arguments; /* COMPLETE, RESP: how many there are. RESP_REPLY: how many values. */
   char got;           /* MALFORMED, RESP: the byte that framing_explain() quotes. */

@@ -43,13 +43,16 @@ static void answer_unfinished_head(const char *bytes, size_t length, size_t max_
     answer_too_large(answer, "431 the head is longer than allowed");
 }
 
+/* A client of HTTP/1.0 does not wait for an answer before it sends the body (RFC 9110, 10.1.1). */
+static bool expects(const struct http_head *head) { return head->expects && head->minor > 0; }
+
 /* A length within a head fits 32 bits: FRAMING_HEAD_MAX. */
 static void describe_request(const struct http_head *head, struct framing_answer *answer) {
   bool is_1_1 = head->minor > 0;
   answer->http.method = (uint32_t)head->request.method.length;
   answer->http.target = (uint32_t)head->request.target.length;
   answer->http.keeps_alive = (is_1_1 || head->keeps) && !head->closes;
-  answer->http.expects = head->expects && is_1_1;
+  answer->http.expects = expects(head);
 }
 
 /* The chunked request is whole and sound. Nothing was kept of its head, so it is read again. */
@@ -70,12 +73,12 @@ static void decode_chunks(const struct framing *framing, const char *bytes, size
 
 /* ---- requests ------------------------------------------------------------------------------ */
 
-/* The head is whole and sound, and no byte of the body has arrived. A client of HTTP/1.0 does not
- * wait for an answer before it sends the body (RFC 9110, 10.1.1). */
+/* The head is whole and sound, and no byte of the body has arrived. */
 static void answer_head_alone(const struct http_head *head, size_t needed,
                               struct framing_progress *progress, struct framing_answer *answer) {
   answer_partial(answer, progress, needed, head->length);
-  if (head->expects && head->minor > 0) answer->interim = "HTTP/1.1 100 Continue\r\n\r\n";
+  answer->http.expects = expects(head);
+  if (expects(head)) answer->interim = "HTTP/1.1 100 Continue\r\n\r\n";
 }
 
 static bool is_body_too_large(const struct framing *framing, const struct http_head *head) {
@@ -106,6 +109,7 @@ static void decode_body(const struct framing *framing, const char *bytes, size_t
     progress->stage = HTTP_CHUNKS;
     progress->seen = head->length;
     decode_chunks(framing, bytes, length, progress, answer);
+    answer->http.expects = expects(head);
   } else if (head->is_chunked) {
     answer_head_alone(head, length + 1, progress, answer);
   } else if (is_body_too_large(framing, head)) {
@@ -114,6 +118,7 @@ static void decode_body(const struct framing *framing, const char *bytes, size_t
     answer_head_alone(head, length + (size_t)head->body, progress, answer);
   } else if (length - head->length < head->body) {
     answer_partial(answer, progress, head->length + (size_t)head->body, head->length);
+    answer->http.expects = expects(head);
   } else {
     answer_complete(answer, bytes + head->length, (size_t)head->body,
                     head->length + (size_t)head->body);

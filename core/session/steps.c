@@ -92,11 +92,15 @@ static enum session_step complete(struct session *session, size_t length) {
   return SESSION_ANSWER;
 }
 
-/* A request that is there is asked about as well, so that no answer depends on how it was cut. */
+/* A request is asked about also when it is there, when a part of its body is, and when that is
+ * malformed: so no answer depends on how it was cut. */
+static bool is_asked_about(const struct session *session) {
+  return session->answer->http.expects && !session->expected && session->handler->wants_on_expect;
+}
+
 static enum session_step decoded(struct session *session, size_t length) {
   enum session_step step = complete(session, length);
-  bool is_asked_about = session->handler->wants_on_expect && session->answer->http.expects;
-  if (!is_asked_about || session->expected || session->state != STATE_ANSWERING) return step;
+  if (session->state != STATE_ANSWERING || !is_asked_about(session)) return step;
   return expect(session, NULL);
 }
 
@@ -104,8 +108,9 @@ static enum session_step decoded(struct session *session, size_t length) {
 static enum session_step wait_for_more(struct session *session, const char *interim,
                                        size_t length) {
   enum session_step step = incomplete(session, length);
-  if (!interim || session->expected || session->state != STATE_READING) return step;
-  return expect(session, interim);
+  if (session->state != STATE_READING) return step;
+  bool is_waited_for = interim && !session->expected;
+  return is_waited_for || is_asked_about(session) ? expect(session, interim) : step;
 }
 
 static enum session_step answer_head(struct session *session) {
@@ -128,6 +133,7 @@ __attribute__((noinline)) static enum session_step undecoded(struct session *ses
   if (answer->verdict == FRAMING_HEAD) return answer_head(session);
   if (answer->verdict == FRAMING_PARTIAL)
     return wait_for_more(session, answer->interim, answer->length);
+  if (is_asked_about(session)) return expect(session, NULL);
   bool is_too_large = answer->verdict == FRAMING_TOO_LARGE;
   return refuse(session, is_too_large ? REASON_TOO_LARGE : REASON_MALFORMED);
 }

@@ -303,11 +303,12 @@ local REASONS <const> = { malformed = 400, too_large = 413, request_timeout = 40
 local make_error_response <const> = response.new(http.status, http.date)
 
 -- Whether the request that failed is a HEAD, whose response has no content (RFC 9110, 9.3.2). If the request is not
--- complete, its first bytes tell.
+-- complete, its first bytes tell. An empty line may stand before it; after other bytes no request is read.
 local function is_for_head(self, reason)
   local request = not REASONS[reason] and self.request
   if request then return request.method == "HEAD" end
-  return (self.incoming or ""):find "^\r?\n?HEAD " ~= nil
+  local incoming <const> = self.incoming or ""
+  return (incoming:find "^HEAD " or incoming:find "^\r\nHEAD ") ~= nil
 end
 
 -- The details of framing.http begin with a status code.

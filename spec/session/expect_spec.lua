@@ -106,15 +106,28 @@ describe("session", function()
       for _, rest in ipairs { "", "h", "hello" } do
         local session = script(ASKS):open()
         local out = conversation.feed(session, { head "/no" .. rest })
-        if rest == "h" then
-          assert.equal("", out)
-          out = conversation.feed(session, { "ello" })
-        end
         assert.equal("no 1a[]", out)
         assert.is_true(session:finished())
       end
       local session = script(ASKS):open()
       assert.equal("</yes hello>", conversation.feed(session, { head "/yes" .. "hello" }))
+      assert.equal("</yes hello>", conversation.feed(session, { head "/yes" .. "h", "ello" }))
+    end)
+
+    it("whether the body is sound or not", function()
+      for _, rest in ipairs { "", "2\r\nhi\r\n", "2\r\nhi\r\nno chunk\r\n", "no chunk\r\n" } do
+        local session = script(ASKS):open()
+        local chunked = head("/no"):gsub("Content%-Length: 5", "Transfer-Encoding: chunked")
+        assert.equal("no 1a[]", conversation.feed(session, { chunked .. rest }))
+        assert.equal("done", session:reason())
+        session = script(ASKS):open()
+        chunked = chunked:gsub("/no", "/yes")
+        rooms.base.capture(function()
+          local out = conversation.feed(session, { chunked .. rest })
+          local is_sound <const> = not rest:find("no", 1, true)
+          assert.equal(is_sound and (rest == "" and GO_ON or "") or "malformed: 400 the chunk size holds a byte that is no hexadecimal digit", out)
+        end)
+      end
     end)
 
     it("not for requests without the expectation, or without a body to come", function()
