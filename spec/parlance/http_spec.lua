@@ -368,7 +368,9 @@ describe("http.serve", function()
           local head = response:match "^(.*\r\n\r\n)"
           assert.are.equal(head:gsub("Date: [^\r]*", ""), (self:handle_error(reason, detail):gsub("Date: [^\r]*", "")))
         end
-        for _, incoming in ipairs { "HEADER / HTTP/1.1", "HEAD", "", "GET / HTTP/1.1\r\n\r\nHEAD ", " HEAD ", "\nHEAD ", "\rHEAD " } do
+        for _, incoming in ipairs {
+          "HEADER / HTTP/1.1", "HEAD", "", "GET / HTTP/1.1\r\n\r\nHEAD ", " HEAD ", "\nHEAD ", "\rHEAD ",
+        } do
           local self = setmetatable({ incoming = incoming, request = { method = "GET" } },
             { __index = http.serve(returning(200)) })
           assert.are.equal(#response, #self:handle_error(reason, detail))

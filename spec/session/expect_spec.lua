@@ -125,7 +125,8 @@ describe("session", function()
         rooms.base.capture(function()
           local out = conversation.feed(session, { chunked .. rest })
           local is_sound <const> = not rest:find("no", 1, true)
-          assert.equal(is_sound and (rest == "" and GO_ON or "") or "malformed: 400 the chunk size holds a byte that is no hexadecimal digit", out)
+          local fault <const> = "malformed: 400 the chunk size holds a byte that is no hexadecimal digit"
+          assert.equal(is_sound and (rest == "" and GO_ON or "") or fault, out)
         end)
       end
     end)
