@@ -340,6 +340,20 @@ describe("a script that waits", function()
     assert.equal("fine", ask("return 'fine'", script:open()))
   end)
 
+  it("is stopped although its time is over only in the C function that begins a wait", function()
+    start([[
+      tasks = { parlance.spawn(parlance.sleep, 100) }
+      function double() table.move(tasks, 1, #tasks, #tasks + 1) end]], { call_timeout = 20 })
+    for _ = 1, 20 do ask "double() return 'doubled'" end
+    assert.equal("1048576", ask "return #tasks")
+    ask "note 'begins' parlance.any(tasks, 1) note 'goes on' return 'late'"
+    script:advance(1)
+    assert.equal("0 begins", noted())
+    assert.truthy(logged():find("error script_overrun service=protocol", 1, true))
+    assert.equal("script_overrun", session:reason())
+    assert.equal("fine", ask("return 'fine'", script:open()))
+  end)
+
   it("goes on in the version that it began with", function()
     start "version = 'first'"
     send "sleep(1) return version"
