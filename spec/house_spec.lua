@@ -25,7 +25,7 @@ local FLOORS <const> = {
 
 -- The headers that other rooms may include; a room that is not here shows all of them.
 local DOORS <const> = {
-  framing = { "framing.h", "http.h", "http_body.h", "resp.h", "resp_reply.h" },
+  framing = { "framing.h", "http.h", "http_body.h", "proxy.h", "resp.h", "resp_reply.h" },
   session = {
     "body.h", "handler.h", "push.h", "reason.h", "session.h", "session_list.h", "steps.h", "tunnel.h",
   },

@@ -3,13 +3,12 @@
 #include <lauxlib.h>
 #include <lua.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #include "framing/framing.h"
 #include "framing/http_body.h"
 #include "modules/module_framing.h"
 #include "script/framing_value.h"
+#include "spec_fence.h"
 #include "spec_module.h"
 
 static const char *const answer_names[] = {[FRAMING_COMPLETE] = "complete",
@@ -17,25 +16,6 @@ static const char *const answer_names[] = {[FRAMING_COMPLETE] = "complete",
                                            [FRAMING_PARTIAL] = "partial",
                                            [FRAMING_MALFORMED] = "malformed",
                                            [FRAMING_TOO_LARGE] = "too_large"};
-
-/* Memory whose last page is unreadable. */
-struct fence {
-  char *pages;
-  size_t size;
-  char *end; /* The unreadable page. */
-};
-
-static void build_fence(lua_State *L, struct fence *fence, size_t length) {
-  size_t page = (size_t)sysconf(_SC_PAGESIZE);
-  size_t readable = (length + page - 1) / page * page;
-  fence->size = readable + page;
-  fence->pages = mmap(NULL, fence->size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (fence->pages == MAP_FAILED) luaL_error(L, "no pages for %I bytes", (LUAI_UACINT)length);
-  fence->end = fence->pages + readable;
-  if (readable == 0 || mprotect(fence->pages, readable, PROT_READ | PROT_WRITE) == 0) return;
-  munmap(fence->pages, fence->size);
-  luaL_error(L, "cannot write to %I bytes", (LUAI_UACINT)length);
-}
 
 /* Decodes a copy that ends at the unreadable page; the payload of the answer points into `bytes`.
  */
@@ -125,10 +105,10 @@ static int decode(lua_State *L) {
   struct framing_answer answer;
   struct fence fence;
   luaL_argcheck(L, before <= length, 3, "more than there is");
-  build_fence(L, &fence, length);
+  spec_fence_build(L, &fence, length);
   if (before > 0) decode_fenced(&fence, framing, others, before, &progress, &answer);
   decode_fenced(&fence, framing, bytes, length, &progress, &answer);
-  munmap(fence.pages, fence.size);
+  spec_fence_free(&fence);
   return push_answer(L, framing, &progress, &answer);
 }
 
@@ -185,9 +165,9 @@ static int feed(lua_State *L) {
   struct framing_progress progress;
   struct framing_answer answer;
   struct fence fence;
-  build_fence(L, &fence, all.length);
+  spec_fence_build(L, &fence, all.length);
   const char *fault = feed_all_ways(&fence, framing, all, &progress, &answer);
-  munmap(fence.pages, fence.size);
+  spec_fence_free(&fence);
   if (fault != NULL) return luaL_error(L, "framing.%s %s", framing_name(framing->kind), fault);
   return push_answer(L, framing, &progress, &answer);
 }
@@ -203,9 +183,9 @@ static int value(lua_State *L) {
   size_t length;
   const char *bytes = luaL_checklstring(L, 2, &length);
   luaL_argexpected(L, value != NULL, 1, "parlance.framing");
-  build_fence(L, &fence, length);
+  spec_fence_build(L, &fence, length);
   end_fenced(&fence, &value->framing, bytes, length, &progress, &answer);
-  munmap(fence.pages, fence.size);
+  spec_fence_free(&fence);
   if (answer.verdict != FRAMING_COMPLETE) {
     bool has_why = answer.verdict != FRAMING_PARTIAL;
     lua_pushnil(L);
@@ -293,9 +273,9 @@ static int take_request_body(lua_State *L) {
   all = (struct span){all.data + answer.length, all.length - answer.length};
   struct taken whole = {.data = lua_newuserdatauv(L, all.length, 0)};
   struct taken pieces = {.data = lua_newuserdatauv(L, all.length, 0)};
-  build_fence(L, &fence, all.length);
+  spec_fence_build(L, &fence, all.length);
   const char *fault = take_all_ways(&fence, &body, all, &whole, &pieces);
-  munmap(fence.pages, fence.size);
+  spec_fence_free(&fence);
   if (fault != NULL) return luaL_error(L, "framing.http %s", fault);
   lua_pushlstring(L, whole.data, whole.length);
   lua_pushstring(L, body_results[whole.result]);
@@ -315,5 +295,6 @@ int spec_open_framing(lua_State *L) {
                                        {"open", open},     {"body", take_request_body},
                                        {NULL, NULL}};
   luaL_newlib(L, functions);
+  spec_add_proxy(L);
   return 1;
 }

@@ -33,6 +33,9 @@ void spec_add_watcher(lua_State *L);
 void spec_add_children(lua_State *L);
 void spec_add_splice(lua_State *L);
 
+/* For spec_open_framing(): adds proxy() to the table on top of the stack. */
+void spec_add_proxy(lua_State *L);
+
 /* A function of the room script, whose memory_blocks() is at hand. */
 int spec_pool_churn(lua_State *L);
 
