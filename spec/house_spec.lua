@@ -34,7 +34,7 @@ local DOORS <const> = {
   reload = { "reload.h", "searcher.h" },
   simulator = { "program.h" },
   io = {
-    "address.h", "child.h", "network.h", "poller.h", "processes.h", "resolver.h", "signals.h", "socket.h",
+    "address.h", "child.h", "cidr.h", "network.h", "poller.h", "processes.h", "resolver.h", "signals.h", "socket.h",
     "splice.h",
   },
   watch = { "watcher.h" },

@@ -128,6 +128,24 @@ void address_copy_peer(const struct sockaddr *socket_address, union peer_address
     memcpy(&peer->ipv6, socket_address, sizeof peer->ipv6);
 }
 
+static const unsigned char before_ipv4[12] = {[10] = 0xff, [11] = 0xff};
+
+bool address_ip(const union peer_address *peer, unsigned char ip[16]) {
+  if (peer->any.sa_family == AF_INET) {
+    memcpy(ip, before_ipv4, sizeof before_ipv4);
+    memcpy(ip + sizeof before_ipv4, &peer->ipv4.sin_addr, 4);
+  } else if (peer->any.sa_family == AF_INET6) {
+    memcpy(ip, &peer->ipv6.sin6_addr, 16);
+  } else {
+    return false;
+  }
+  return true;
+}
+
+bool address_is_ipv4(const unsigned char ip[16]) {
+  return memcmp(ip, before_ipv4, sizeof before_ipv4) == 0;
+}
+
 void address_format(const char *host, unsigned port, char *text) {
   enum { HOST_MAX = ADDRESS_TEXT_MAX - (int)sizeof "[]:65535" };
   const char *format = strchr(host, ':') ? "[%.*s]:%u" : "%.*s:%u";

@@ -47,6 +47,13 @@ void address_numeric(const struct sockaddr *socket_address, char *host, unsigned
 /* Copies the address of a peer. Only the family of a Unix address is copied. */
 void address_copy_peer(const struct sockaddr *socket_address, union peer_address *peer);
 
+/* Writes the 16 bytes of an IP address; an IPv4 address is written as ::ffff:a.b.c.d. False: the
+ * address is of another family. */
+bool address_ip(const union peer_address *peer, unsigned char ip[16]);
+
+/* Whether the 16 bytes are those of an IPv4 address. */
+bool address_is_ipv4(const unsigned char ip[16]);
+
 /* Writes "host:port", with brackets around an IPv6 host, into text[ADDRESS_TEXT_MAX]. A host of
  * more than 119 bytes is cut off; numeric hosts are shorter. */
 void address_format(const char *host, unsigned port, char *text);

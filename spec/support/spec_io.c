@@ -1,10 +1,12 @@
 /* io.poller and io.address_*; the rest of io is in spec_socket.c, spec_resolver.c,
  * spec_watcher.c and spec_child.c. */
+#include <arpa/inet.h>
 #include <netdb.h>
 #include <stdint.h>
 #include <string.h>
 
 #include "io/address.h"
+#include "io/cidr.h"
 #include "io/poller.h"
 #include "simulator/arguments.h"
 #include "spec_module.h"
@@ -163,11 +165,42 @@ static int numeric_address(lua_State *L) {
   return 2;
 }
 
+/* io.cidr_list(text, ...) -> { whether the list has each further argument }, a host in numbers or
+ * "unix"; or nil, the part of the text at fault and why */
+static int cidr_list(lua_State *L) {
+  struct cidr_list list = {0};
+  struct span fault;
+  const char *why = "?";
+  const char *text = luaL_checkstring(L, 1);
+  if (cidr_list_add(&list, text, &fault, &why) != STATUS_OK) {
+    cidr_list_deinit(&list);
+    lua_pushnil(L);
+    lua_pushlstring(L, fault.data, fault.length);
+    lua_pushstring(L, why);
+    return 3;
+  }
+  int count = lua_gettop(L);
+  lua_newtable(L);
+  for (int i = 2; i <= count; i++) {
+    union peer_address peer = {.any.sa_family = AF_UNIX};
+    const char *host = lua_tostring(L, i);
+    if (inet_pton(AF_INET, host, &peer.ipv4.sin_addr) == 1)
+      peer.any.sa_family = AF_INET;
+    else if (inet_pton(AF_INET6, host, &peer.ipv6.sin6_addr) == 1)
+      peer.any.sa_family = AF_INET6;
+    lua_pushboolean(L, cidr_list_has(&list, &peer));
+    lua_rawseti(L, -2, i - 1);
+  }
+  cidr_list_deinit(&list);
+  return 1;
+}
+
 void spec_add_addresses(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"address_parse", parse_address},
       {"address_format", format_address},
       {"address_numeric", numeric_address},
+      {"cidr_list", cidr_list},
       {NULL, NULL},
   };
   luaL_setfuncs(L, functions, 0);
