@@ -1,6 +1,7 @@
 #include "cli/option_values.h"
 
 #include <errno.h>
+#include <grp.h>
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -94,6 +95,25 @@ bool option_set_keepalive(const char *name, const char *text, void *field) {
   *(int *)field = (int)number;
   return number <= SOCKET_KEEPALIVE_MAX ||
          option_complain(name, text, "a number of seconds up to 32767");
+}
+
+bool option_set_socket_mode(const char *name, const char *text, void *field) {
+  bool is_octal = *text != '\0' && strlen(text) <= 4 && strspn(text, "01234567") == strlen(text);
+  long mode = is_octal ? strtol(text, NULL, 8) : -1;
+  if (mode < 0 || mode > 0777) return option_complain(name, text, "an octal mode, such as 0660");
+  struct socket_access *access = field;
+  access->has_mode = true;
+  access->mode = (mode_t)mode;
+  return true;
+}
+
+bool option_set_socket_group(const char *name, const char *text, void *field) {
+  const struct group *group = getgrnam(text);
+  if (!group) return option_complain(name, text, "a group of this machine");
+  struct socket_access *access = field;
+  access->has_group = true;
+  access->group = group->gr_gid;
+  return true;
 }
 
 bool option_set_poller(const char *name, const char *text, void *field) {

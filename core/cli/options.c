@@ -145,6 +145,8 @@ struct known_option {
 
 static const struct known_option known_options[] = {
     {"listen", 'l', OF_SCRIPT, add_address, 0},
+    {"socket-mode", 0, OF_SCRIPT, option_set_socket_mode, ENTRY(access)},
+    {"socket-group", 0, OF_SCRIPT, option_set_socket_group, ENTRY(access)},
     {"max-connections", 0, OF_SCRIPT, option_set_max_connections, ENTRY(max_connections)},
     {"max-tasks", 0, OF_SCRIPT, option_set_max_tasks, ENTRY(script.max_tasks)},
     {"max-request", 0, OF_SCRIPT, option_set_bytes, ENTRY(script.max_request)},

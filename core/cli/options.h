@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "io/address.h"
+#include "io/socket.h"
 #include "script/script.h"
 #include "server/server.h"
 #include "simulator/program.h"
@@ -24,6 +25,7 @@ struct script_entry {
   size_t transcript_count;
   struct address *addresses;
   size_t address_count;
+  struct socket_access access; /* Of Unix sockets. */
   size_t max_connections;
   struct script_setting *settings; /* script.settings points to these. */
   char *longer_path;               /* PATH.lua if only PATH was given, or NULL. */

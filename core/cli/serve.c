@@ -77,14 +77,26 @@ static bool own_address(const struct script_options *options, const struct scrip
   return false;
 }
 
+/* A mode that holds for nothing would let its author believe that the socket is protected. */
+static bool check_access(const struct served *served) {
+  const struct socket_access *access = &served->entry->access;
+  if (!access->has_mode && !access->has_group) return true;
+  for (size_t i = 0; i < served->address_count; i++)
+    if (served->addresses[i].is_unix) return true;
+  fprintf(stderr, "parlance: --%s is for Unix sockets, and %s listens on none\n",
+          access->has_mode ? "socket-mode" : "socket-group", served->entry->script.path);
+  return false;
+}
+
 static bool choose_addresses(struct served *served) {
   served->addresses = served->entry->addresses;
   served->address_count = served->entry->address_count;
   if (!own_address(&served->entry->script, served->script, &served->own)) return false;
-  if (served->address_count > 0) return true;
-  served->addresses = &served->own;
-  served->address_count = 1;
-  return true;
+  if (served->address_count == 0) {
+    served->addresses = &served->own;
+    served->address_count = 1;
+  }
+  return check_access(served);
 }
 
 /* A mistyped command is taken for a script. */
@@ -205,6 +217,7 @@ static bool listen_all(struct server *server, struct served *served, size_t coun
                                       .provider = &served[i].provider,
                                       .addresses = served[i].addresses,
                                       .address_count = served[i].address_count,
+                                      .access = served[i].entry->access,
                                       .max_connections = served[i].entry->max_connections};
     errno = 0;
     if (server_add_service(server, &service, &failed, &why) != STATUS_OK) {

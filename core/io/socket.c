@@ -190,7 +190,25 @@ static enum status bind_path(int fd, const struct sockaddr_un *address, const ch
   return bind(fd, generic, sizeof *address) == 0 ? STATUS_OK : fail("bind", why);
 }
 
-static enum status listen_unix(const char *path, int backlog, int *fd, const char **why) {
+/* bind() makes the file with 0777 without the bits of the umask, so that the umask is what gives it
+ * its mode from the first moment. The umask belongs to all threads: another one that makes a file
+ * at the same time would make it with this mode, but no thread does at the start. The group follows
+ * before listen(), and until then the kernel refuses every connection. */
+static enum status bind_with_access(int fd, const struct sockaddr_un *address,
+                                    const struct socket_access *access, const char **why) {
+  mode_t before = access->has_mode ? umask(0777 & ~access->mode) : 0;
+  enum status status = bind_path(fd, address, why);
+  if (access->has_mode) umask(before);
+  if (status != STATUS_OK || !access->has_group) return status;
+  if (lchown(address->sun_path, (uid_t)-1, access->group) == 0) return STATUS_OK;
+  int error = errno;
+  (void)unlink(address->sun_path);
+  errno = error;
+  return fail("the group of the file cannot be set", why);
+}
+
+static enum status listen_unix(const char *path, const struct socket_access *access, int backlog,
+                               int *fd, const char **why) {
   struct sockaddr_un address = {.sun_family = AF_UNIX};
   size_t length = strlen(path);
   if (length >= sizeof address.sun_path) {
@@ -200,7 +218,7 @@ static enum status listen_unix(const char *path, int backlog, int *fd, const cha
   memcpy(address.sun_path, path, length);
   *fd = open_stream(AF_UNIX);
   if (*fd < 0) return fail("socket", why);
-  enum status status = bind_path(*fd, &address, why);
+  enum status status = bind_with_access(*fd, &address, access, why);
   if (status == STATUS_OK && listen(*fd, backlog) < 0) status = fail("listen", why);
   if (status != STATUS_OK) close_all(fd, 1);
   return status;
@@ -217,11 +235,12 @@ void socket_remove_file(const char *path) {
   errno = error;
 }
 
-enum status socket_listen(const struct address *address, int backlog, int fds[SOCKET_LISTEN_MAX],
-                          size_t *count, const char **why) {
+enum status socket_listen(const struct address *address, const struct socket_access *access,
+                          int backlog, int fds[SOCKET_LISTEN_MAX], size_t *count,
+                          const char **why) {
   *count = 0;
   if (!address->is_unix) return listen_tcp(address, backlog, fds, count, why);
-  enum status status = listen_unix(address->host, backlog, &fds[0], why);
+  enum status status = listen_unix(address->host, access, backlog, &fds[0], why);
   if (status == STATUS_OK) *count = 1;
   return status;
 }

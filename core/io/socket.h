@@ -16,16 +16,26 @@
 /* The most sockets that one --listen address opens (a name can have several addresses). */
 enum { SOCKET_LISTEN_MAX = 8 };
 
+/* Who may connect to a Unix socket: the mode and the group of its file. All zeros: 0777 without the
+ * bits of the umask, and the group of the process. */
+struct socket_access {
+  bool has_mode;
+  bool has_group;
+  mode_t mode; /* 0 to 0777 */
+  gid_t group;
+};
+
 /* Binds and listens on every address of `address` (a name such as "localhost" has one per family;
  * with port 0 all share one free port). Looks up names, which blocks: only for the start.
  * Addresses that this machine cannot use (EADDRNOTAVAIL, EAFNOSUPPORT) are skipped if at least one
- * is left; any other failure is the failure of all.
- * The file of a Unix socket that nobody listens on any more is replaced. A socket that is in use
- * (EADDRINUSE), or another file (EEXIST), is left alone. The caller removes the file at the end.
- * fds[0..*count) belong to the caller. STATUS_ERROR: nothing is left open; errno and *why (a static
- * phrase such as "bind" or a resolver's message) tell the reason. */
-enum status socket_listen(const struct address *address, int backlog, int fds[SOCKET_LISTEN_MAX],
-                          size_t *count, const char **why);
+ * is left; any other failure is the failure of all. `access` is for Unix sockets: nobody can
+ * connect before the file has this mode and this group. The file of a Unix socket that nobody
+ * listens on any more is replaced. A socket that is in use (EADDRINUSE), or another file (EEXIST),
+ * is left alone. The caller removes the file at the end. fds[0..*count) belong to the caller.
+ * STATUS_ERROR: nothing is left open; errno and *why (a static phrase such as "bind" or a
+ * resolver's message) tell the reason. */
+enum status socket_listen(const struct address *address, const struct socket_access *access,
+                          int backlog, int fds[SOCKET_LISTEN_MAX], size_t *count, const char **why);
 
 /* Turns on TCP keep-alive: after so many seconds without a byte from the peer, the kernel sends up
  * to three probes, a third of that time apart, and breaks the connection if none is answered.

@@ -176,10 +176,10 @@ static enum status adopt(struct service *service, const struct address *address,
 }
 
 enum status listener_open(struct service *service, const struct address *address,
-                          const char **why) {
+                          const struct socket_access *access, const char **why) {
   int fds[SOCKET_LISTEN_MAX];
   size_t count;
-  enum status status = socket_listen(address, BACKLOG, fds, &count, why);
+  enum status status = socket_listen(address, access, BACKLOG, fds, &count, why);
   if (status != STATUS_OK) return status;
   for (size_t i = 0; i < count; i++) {
     if (status == STATUS_OK) {

@@ -5,10 +5,13 @@
 #ifndef SERVER_LISTENER_H
 #define SERVER_LISTENER_H
 
+#include "io/socket.h"
 #include "server/loop.h"
 
-/* Listens on an address for a service, and logs the address. On failure *why says what failed. */
-enum status listener_open(struct service *service, const struct address *address, const char **why);
+/* Listens on an address for a service, and logs the address. `access` is for Unix sockets. On
+ * failure *why says what failed. */
+enum status listener_open(struct service *service, const struct address *address,
+                          const struct socket_access *access, const char **why);
 
 /* To be called when a connection has ended: resumes the paused listeners that have room again. */
 void listener_resume(struct server *server);

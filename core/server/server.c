@@ -159,7 +159,7 @@ enum status server_add_service(struct server *server, const struct service_optio
   *end = service;
   for (size_t i = 0; i < options->address_count; i++) {
     *failed = &options->addresses[i];
-    enum status status = listener_open(service, *failed, why);
+    enum status status = listener_open(service, *failed, &options->access, why);
     if (status != STATUS_OK) return status;
   }
   return STATUS_OK;

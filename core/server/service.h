@@ -11,6 +11,7 @@
 #include "base/status.h"
 #include "io/address.h"
 #include "io/child.h"
+#include "io/socket.h"
 #include "session/handler.h"
 
 /* How the program ended that checks a new version. */
@@ -59,7 +60,8 @@ struct service_options {
   const struct script_provider *provider; /* NULL: the handler stays. It must outlive the server. */
   const struct address *addresses;        /* The addresses to listen on. */
   size_t address_count;
-  size_t max_connections; /* 0: the service has no limit of its own. */
+  struct socket_access access; /* Of those that are Unix sockets. */
+  size_t max_connections;      /* 0: the service has no limit of its own. */
 };
 
 #endif

@@ -26,6 +26,8 @@ describe("the command line", function()
 
   for option, values in pairs {
     ["--max-connections"] = { "", "x", "-1", "0", "1.5", "10K", "0x10", "99999999999999999999" },
+    ["--socket-mode"] = { "", "x", "-1", "+660", "8", "0x1b0", "1777", "00660", "u=rw", " 660" },
+    ["--socket-group"] = { "", "no-such-group", "0 " },
     ["--max-request"] = BYTES,
     ["--max-tasks"] = { "", "x", "-1", "0", "1.5", "10K", "1000000001" },
     ["--memory-limit"] = { "x", "-1", "0", "1", "1K", "99999999999999999999", "1.5M" },
@@ -83,7 +85,7 @@ describe("the command line", function()
     "--listen", "-l", "--max-connections", "--max-request", "--max-tasks", "--request-timeout", "--idle-timeout",
     "--write-timeout", "--response-timeout", "--drain-timeout", "--call-timeout", "--memory-limit", "--poller",
     "--name-server", "--log-level", "--log-format", "--record", "--set", "--log-bytes", "--tcp-keepalive",
-    "--max-buffered",
+    "--max-buffered", "--socket-mode", "--socket-group",
   } do
     it("tells that a value is missing behind " .. option, function()
       refuses({ ECHO, option }, option, "value")
@@ -120,6 +122,11 @@ describe("the command line", function()
     end
   end)
 
+  it("refuses a mode or a group of Unix sockets where there is none", function()
+    refuses({ "--socket-mode", "0660", "-l", "127.0.0.1:0", ECHO }, "--socket-mode is for Unix sockets", "echo.lua")
+    refuses({ "--socket-group", "root", "-l", "127.0.0.1:0", ECHO }, "--socket-group is for Unix sockets", "echo.lua")
+  end)
+
   it("refuses a value for an option that takes none", function()
     refuses({ "--resolve-names=yes", ECHO }, "--resolve-names")
     refuses({ "--preflight=yes", ECHO }, "--preflight")
@@ -152,7 +159,7 @@ describe("--help", function()
       "--write-timeout", "--response-timeout", "--drain-timeout", "--call-timeout", "--memory-limit", "--poller",
       "--resolve-names", "--name-server", "--log-level",
       "--log-format", "--log-bytes", "--tcp-keepalive",
-      "--max-buffered", "--record", "--preflight", "--set", "--fingerprint", "--version", "--help",
+      "--max-buffered", "--record", "--preflight", "--set", "--fingerprint", "--socket-mode", "--socket-group", "--version", "--help",
     } do
       assert.is_truthy(said:find(option, 1, true), option)
     end

@@ -112,6 +112,42 @@ server.for_each_poller(function(poller)
       assert.equal("do not lose me", server.read_file(path))
     end)
 
+    it("on a Unix socket has the mode that is asked for, whatever the umask, and each script its own", function()
+      local folder = server.new_folder()
+      finally(function() server.remove_folder(folder) end)
+      local path = folder .. "/socket"
+      for _, umask in ipairs { "000", "077" } do
+        local binary = folder .. "/parlance"
+        server.write_file(binary, ('#!/bin/sh\numask %s\nexec "%s" "$@"\n'):format(umask, server.BINARY))
+        assert(os.execute(("chmod 700 %q"):format(binary)))
+        local running = server.start({
+          { who "one", options = { listen = { "unix:" .. path .. "1" }, "--socket-mode", "0620" } },
+          { who "two", options = { listen = { "unix:" .. path .. "2" }, "--socket-mode", "7" } },
+          { who "three", options = { listen = { "unix:" .. path .. "3" } } },
+        }, { poller = poller, binary = binary })
+        assert.equal("rw--w----", lfs.attributes(path .. "1", "permissions"))
+        assert.equal("------rwx", lfs.attributes(path .. "2", "permissions"))
+        assert.equal(umask == "000" and "rwxrwxrwx" or "rwx------", lfs.attributes(path .. "3", "permissions"))
+        assert.is_truthy(ask(running:connect()):find "^one ")
+        running:close_clients()
+        assert.equal(0, running:stop())
+        running:expect_end()
+      end
+    end)
+
+    it("on a Unix socket has the group that is asked for", function()
+      local folder = server.new_folder()
+      finally(function() server.remove_folder(folder) end)
+      local groups <close> = assert(io.popen "id -G; id -Gn; getent group daemon | cut -d: -f3")
+      local numbers, names, daemon = groups:read("l", "l", "l")
+      local number, name = numbers:match "%d+$", names:match "%S+$"
+      if numbers:find "^0%f[ \0]" and daemon then number, name = daemon, "daemon" end -- root may take any
+      local path = folder .. "/socket"
+      local running = server.start(who "it", { poller = poller, listen = { "unix:" .. path }, "--socket-group", name })
+      assert.equal(tonumber(number), lfs.attributes(path, "gid"))
+      assert.is_truthy(ask(running:connect()):find "^it ")
+    end)
+
     it("may have several addresses of several kinds", function()
       local folder = server.new_folder()
       finally(function() server.remove_folder(folder) end)

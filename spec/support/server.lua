@@ -28,6 +28,7 @@ local CONT <const>, STOP <const>, TERM <const> = 18, 19, 15
 local server = {
   DEADLINE = DEADLINE,
   SOURCE = SOURCE,
+  BINARY = BINARY,
   is_sanitized = SERVER_ENV ~= "", -- memory and speed are not those of a release
 }
 

@@ -46,7 +46,8 @@ static int listen_on(lua_State *L) {
   lua_createtable(L, SOCKET_LISTEN_MAX, 0);
   int fds[SOCKET_LISTEN_MAX];
   size_t count;
-  if (socket_listen(&address, backlog, fds, &count, &why) != STATUS_OK) {
+  if (socket_listen(&address, &(struct socket_access){0}, backlog, fds, &count, &why) !=
+      STATUS_OK) {
     const char *error = strerrorname_np(errno);
     lua_pushnil(L);
     lua_pushstring(L, why);
