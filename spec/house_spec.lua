@@ -35,7 +35,7 @@ local DOORS <const> = {
   simulator = { "program.h" },
   io = {
     "address.h", "child.h", "cidr.h", "network.h", "poller.h", "processes.h", "resolver.h", "signals.h", "socket.h",
-    "splice.h",
+    "splice.h", "transport.h",
   },
   watch = { "watcher.h" },
   server = { "server.h" },

@@ -5,69 +5,15 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "io/socket.h"
 #include "server/connection_internal.h"
 #include "server/idle.h"
 #include "server/linger.h"
+#include "server/opening.h"
 #include "server/peer_watch.h"
 #include "server/recording.h"
 #include "server/transfer.h"
 #include "server/tunnel.h"
 #include "session/tunnel.h"
-
-enum { ASK_PAUSE = 1 /* ms: see ask_pause of struct session_hooks. */ };
-
-/* A session calls this when its handler has run, which may have taken long. */
-static int64_t tell_time(struct session_owner *owner) {
-  struct server *server = connection_server(connection_of_owner(owner));
-  server_update_clock(server);
-  idle_note_work(server);
-  return server->now;
-}
-
-/* server->buffered is the sum over all connections. */
-static void count_buffered(struct connection *connection, size_t buffered) {
-  struct server *server = connection_server(connection);
-  server->buffered += buffered - connection->buffered;
-  connection->buffered = buffered;
-}
-
-static void queue_turn(struct connection *connection) {
-  connection->only_sends = false;
-  ready_add(&connection_server(connection)->world->ready, &connection->turn);
-}
-
-/* What the handler waits for has come. */
-static void wake(struct session_owner *owner) { queue_turn(connection_of_owner(owner)); }
-
-static bool has_room(struct session_owner *owner, size_t length) {
-  const struct server *server = connection_server(connection_of_owner(owner));
-  return server->buffered <= server->max_buffered &&
-         length <= server->max_buffered - server->buffered;
-}
-
-/* The bytes count at once, so that one call of a script cannot fill the memory with them. */
-static void on_output(struct session_owner *owner) {
-  struct connection *connection = connection_of_owner(owner);
-  count_buffered(connection, session_memory(connection->session));
-  if (ready_is_queued(&connection->turn)) return;
-  queue_turn(connection);
-  connection->only_sends = true;
-}
-
-/* The text of an address is made only when it is asked for: for most peers it never is. */
-static void identify(struct session_owner *owner, struct session_identity *identity) {
-  const struct connection *connection = connection_of_owner(owner);
-  char *host = connection_server(connection)->peer_host;
-  unsigned port;
-  address_numeric(&connection->peer.any, host, &port);
-  *identity = (struct session_identity){.service = connection->listener->service->name,
-                                        .host = host,
-                                        .name = connection->name ? connection->name : host,
-                                        .port = port,
-                                        .server_host = connection->listener->host,
-                                        .server_port = connection->listener->port};
-}
 
 static void ignore(struct event_handler *event_handler, unsigned events) {
   (void)event_handler;
@@ -107,20 +53,14 @@ static void unlink_connection(struct connection *connection) {
   if (connection->next) connection->next->previous = connection->previous;
 }
 
-/* The socket is closed now. The memory is freed at the end of the turn: until then an event of the
- * turn may still name the connection. */
-static void end(struct connection *connection, bool reset) {
+void connection_end(struct connection *connection, bool reset) {
   struct service *service = connection->listener->service;
   struct server *server = service->server;
-  if (connection->phase == PHASE_NAMING) /* It has no session, so finish() did not count it. */
-    service->ended[REASON_STOPPED]++;
-  else
-    poller_remove(server->poller, connection->fd);
+  if (!connection->is_unpolled) poller_remove(server->poller, connection->transport.fd);
   if (connection->lookup) resolver_lookup_cancel(connection->lookup);
   timer_cancel(&server->world->timers, &connection->timer);
   ready_remove(&server->world->ready, &connection->turn);
-  socket_close(connection->fd, reset);
-  connection->fd = -1;
+  transport_close(&connection->transport, reset);
   connection->phase = PHASE_ENDED;
   connection->event_handler.on_event = ignore;
   unlink_connection(connection);
@@ -131,9 +71,9 @@ static void end(struct connection *connection, bool reset) {
   server->has_room_again = true;
 }
 
-static void log_peer(struct connection *connection, struct log_line *line) {
+void connection_log_peer(struct connection *connection, struct log_line *line) {
   struct session_identity who;
-  identify(&connection->owner, &who);
+  connection->owner.hooks->identify(&connection->owner, &who);
   log_text(line, "service", who.service);
   log_text(line, "peer", who.host);
   log_integer(line, "port", who.port);
@@ -142,7 +82,7 @@ static void log_peer(struct connection *connection, struct log_line *line) {
 static void log_closed(struct connection *connection, const char *reason, uint64_t requests) {
   struct log_line line;
   if (!log_begin(&line, LOG_DEBUG, "closed")) return;
-  log_peer(connection, &line);
+  connection_log_peer(connection, &line);
   log_text(&line, "reason", reason);
   log_integer(&line, "requests", (int64_t)requests);
   log_end(&line);
@@ -153,7 +93,7 @@ static void log_closed(struct connection *connection, const char *reason, uint64
 static void linger_for(struct connection *connection, int64_t time) {
   struct server *server = connection_server(connection);
   if (timer_set(&server->world->timers, &connection->timer, server->now + time) != STATUS_OK)
-    end(connection, false);
+    connection_end(connection, false);
 }
 
 /* The session has ended: destroys it, and closes the socket or lets it linger. */
@@ -169,7 +109,7 @@ static void finish(struct connection *connection) {
   if (connection->recording) recording_finish(&connection->recording, connection->session);
   session_destroy(connection->session, server->now);
   connection->session = NULL;
-  count_buffered(connection, 0);
+  connection_count_buffered(connection, 0);
   ready_remove(&server->world->ready, &connection->turn);
   count_files(connection, 0);
   idle_note_work(server); /* This may have been the last session of an old handler. */
@@ -182,13 +122,13 @@ static void finish(struct connection *connection) {
                    reason == REASON_SLOW_READER || connection->is_cut || is_tunnel_cut;
   int64_t time = linger_time(connection, reason, idle_since);
   if (is_broken || connection->peer_ended || reason == REASON_STOPPED || time == 0) {
-    end(connection, is_broken);
+    connection_end(connection, is_broken);
     return;
   }
   connection->phase = PHASE_LINGERING;
-  socket_shutdown_write(connection->fd);
+  transport_shutdown_write(&connection->transport);
   peer_watch_poll(connection, POLLER_READ);
-  connection->unacknowledged = socket_unacknowledged(connection->fd);
+  connection->unacknowledged = transport_unacknowledged(&connection->transport);
   connection->delivered_at = server->now;
   linger_for(connection, time);
 }
@@ -198,7 +138,7 @@ static void linger_on(struct connection *connection) {
   if (time > 0)
     linger_for(connection, time);
   else
-    end(connection, false);
+    connection_end(connection, false);
 }
 
 /* Reads what a lingering peer still sends, and throws it away. */
@@ -206,8 +146,8 @@ static void linger(struct connection *connection) {
   size_t length;
   struct server *server = connection_server(connection);
   enum status status =
-      socket_read(connection->fd, server->scratch, sizeof server->scratch, &length);
-  if (status == STATUS_CLOSED || status == STATUS_ERROR) end(connection, false);
+      transport_read(&connection->transport, server->scratch, sizeof server->scratch, &length);
+  if (status == STATUS_CLOSED || status == STATUS_ERROR) connection_end(connection, false);
 }
 
 /* ---- events -------------------------------------------------------------------------------- */
@@ -230,14 +170,14 @@ void connection_settle(struct connection *connection) {
   size_t buffered = session_memory(connection->session);
   size_t files = session_files(connection->session);
   if (session_has_said_all(connection->session)) transfer_shutdown(connection);
-  if (buffered != connection->buffered) count_buffered(connection, buffered);
+  if (buffered != connection->buffered) connection_count_buffered(connection, buffered);
   if (files > 0 || connection->more_files > 0) count_files(connection, files);
   unsigned interest = interest_of(connection);
   bool writes = (interest & POLLER_WRITE) != 0;
   peer_watch_poll(connection, interest);
   if (writes && !connection->tunnel) transfer_check_delivery(connection);
   if (has_more || session_wants_turn(connection->session))
-    queue_turn(connection);
+    connection_queue_turn(connection);
   else {
     int64_t look = peer_watch_deadline(connection);
     int64_t when = writes ? transfer_next_check(connection) : session_deadline(connection->session);
@@ -302,60 +242,19 @@ static void take_turn(struct ready *entry) {
 
 /* ---- the beginning ------------------------------------------------------------------------- */
 
-static void refuse(struct connection *connection, const char *detail) {
-  struct service *service = connection->listener->service;
-  struct log_line line;
-  if (log_begin_limited(&line, LOG_ERROR, "refused", &service->refusals, service->server->now)) {
-    log_peer(connection, &line);
-    log_integer(&line, "descriptor", connection->fd);
-    log_text(&line, "detail", detail);
-    log_end(&line);
-  }
-  end(connection, false);
-}
-
-static void start_session(struct connection *connection) {
+void connection_talk(struct connection *connection) {
   struct service *service = connection->listener->service;
   struct server *server = service->server;
-  switch (poller_add(server->poller, connection->fd, POLLER_READ, &connection->event_handler)) {
-  case STATUS_OK: break;
-  case STATUS_FULL:
-    refuse(connection, "the poller cannot hold a descriptor of this number");
-    return;
-  default: refuse(connection, "the poller has no memory for it"); return;
-  }
-  connection->interest = POLLER_READ;
   connection->phase = PHASE_TALKING;
   connection->session = session_create(service->handler, &connection->owner, server->now);
   if (!connection->session) {
-    refuse(connection, "not enough memory");
+    opening_refuse(connection, "not enough memory");
     return;
   }
   if (server->recording_writer)
     recording_begin(&connection->recording, service, connection->session);
   session_start(connection->session, server->now);
   connection_settle(connection);
-}
-
-static void on_name(void *context, const char *name) {
-  struct connection *connection = context;
-  connection->lookup = NULL;
-  if (name) connection->name = strdup(name);
-  start_session(connection);
-}
-
-void connection_set_hooks(struct service *service) {
-  service->hooks = (struct session_hooks){.identify = identify,
-                                          .failures = &service->failures,
-                                          .ask_pause = ASK_PAUSE,
-                                          .held = &service->server->held,
-                                          .now = tell_time,
-                                          .wake = wake,
-                                          .has_room = has_room,
-                                          .on_output = on_output,
-                                          .join = tunnel_join,
-                                          .part = tunnel_part,
-                                          .asks_later = true};
 }
 
 static struct connection *create(struct listener *listener, int fd, const struct sockaddr *peer) {
@@ -369,8 +268,8 @@ static struct connection *create(struct listener *listener, int fd, const struct
   connection->turn.run = take_turn;
   connection->owner.hooks = &service->hooks;
   connection->listener = listener;
-  connection->fd = fd;
-  connection->phase = PHASE_NAMING;
+  transport_init(&connection->transport, fd);
+  connection->is_unpolled = true;
   connection->next = server->connections;
   if (server->connections) server->connections->previous = connection;
   server->connections = connection;
@@ -380,23 +279,18 @@ static struct connection *create(struct listener *listener, int fd, const struct
 }
 
 void connection_open(struct listener *listener, int fd, const struct sockaddr *peer) {
-  struct server *server = listener->service->server;
   struct connection *connection = create(listener, fd, peer);
   if (!connection) {
     log_event(LOG_ERROR, "refused", "detail", "not enough memory");
     socket_close(fd, false);
     return;
   }
-  if (!server->resolver)
-    start_session(connection);
-  else if (resolver_lookup_start(server->resolver, peer, on_name, connection,
-                                 &connection->lookup) != STATUS_OK)
-    on_name(connection, NULL);
+  opening_begin(connection);
 }
 
 void connection_drain(struct connection *connection) {
-  if (connection->phase == PHASE_NAMING)
-    end(connection, false);
+  if (connection->phase < PHASE_TALKING)
+    opening_end(connection, REASON_STOPPED);
   else if (connection->phase == PHASE_TALKING)
     connection_settle(connection);
   else
@@ -416,14 +310,16 @@ void connection_abort(struct connection *connection, bool tells) {
     if (!tells) session_abandon(connection->session);
     transfer_abort(connection, REASON_STOPPED);
     finish(connection);
-  } else
-    end(connection, false);
+  } else if (connection->phase < PHASE_TALKING)
+    opening_end(connection, REASON_STOPPED);
+  else
+    connection_end(connection, false);
 }
 
 void connection_claim(struct connection *connection) {
   if (connection->phase != PHASE_TALKING) return;
   session_claim(connection->session);
-  count_buffered(connection, session_memory(connection->session));
+  connection_count_buffered(connection, session_memory(connection->session));
 }
 
 size_t connection_buffered(const struct connection *connection) { return connection->buffered; }

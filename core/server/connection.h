@@ -1,17 +1,11 @@
 /* connection.h: a socket joined to a session. Private to the server room.
  *
- * A connection has three phases. PHASE_NAMING: the name of the peer is looked up, if names are
- * looked up at all. PHASE_TALKING: the session runs. PHASE_LINGERING: the sending side is shut
- * down, and what the peer still sends is thrown away. Closing a socket with unread bytes would
- * reset the connection, and the peer could lose the response. */
+ * It goes through phases (enum phase in connection_internal.h): first those of opening.h, then its
+ * session talks, and at the end it lingers. */
 #ifndef SERVER_CONNECTION_H
 #define SERVER_CONNECTION_H
 
-#include "io/socket.h"
 #include "server/loop.h"
-
-/* Sets service->hooks. The server of the service must be set. */
-void connection_set_hooks(struct service *service);
 
 /* Takes over a socket that was just accepted. On failure the socket is closed and a line is logged.
  */

@@ -1,15 +1,24 @@
-/* connection_internal.h: the inside of a connection, shared by connection.c (its life) and
- * transfer.c (its bytes). Private to these two. */
+/* connection_internal.h: the inside of a connection, shared by the files that make it up:
+ * opening.c (its beginning), connection.c (its life), transfer.c (its bytes) and what they use.
+ * Private to these. */
 #ifndef SERVER_CONNECTION_INTERNAL_H
 #define SERVER_CONNECTION_INTERNAL_H
 
 #include "io/address.h"
-#include "io/socket.h"
+#include "io/transport.h"
 #include "server/loop.h"
 #include "server/recording.h"
 #include "session/session.h"
 
-enum phase { PHASE_NAMING, PHASE_TALKING, PHASE_LINGERING, PHASE_ENDED };
+/* In the order in which a connection goes through them; it leaves out what it does not need. */
+enum phase {
+  PHASE_NAMING,  /* The name of the peer is looked up. */
+  PHASE_TALKING, /* The session runs. */
+  /* The sending side is shut down, and what the peer still sends is thrown away: closing a socket
+   * with unread bytes would reset the connection, and the peer could lose the response. */
+  PHASE_LINGERING,
+  PHASE_ENDED
+};
 
 struct connection {
   struct event_handler event_handler; /* The first member: its address is the connection's. */
@@ -27,7 +36,7 @@ struct connection {
   size_t buffered;             /* Its share of the sum in server->buffered. */
   size_t unacknowledged;       /* Bytes that the peer had not taken at the last check. */
   int64_t delivered_at;        /* While lingering: when the peer last took some of them. */
-  int fd;
+  struct transport transport;
   unsigned interest : 8;
   enum phase phase : 8;
   bool peer_ended : 1;
@@ -52,5 +61,27 @@ static inline struct connection *connection_of_owner(struct session_owner *owner
 /* After anything has happened to the session: sends, and does what the new state asks for. May end
  * the connection. */
 void connection_settle(struct connection *connection);
+
+/* The phases before are over: the session begins. May end the connection. */
+void connection_talk(struct connection *connection);
+
+/* The socket is closed now. The memory is freed at the end of the turn: until then an event of the
+ * turn may still name the connection. */
+void connection_end(struct connection *connection, bool reset);
+
+/* Who the peer is, for a line of the log. */
+void connection_log_peer(struct connection *connection, struct log_line *line);
+
+/* server->buffered is the sum over all connections. */
+static inline void connection_count_buffered(struct connection *connection, size_t buffered) {
+  struct server *server = connection_server(connection);
+  server->buffered += buffered - connection->buffered;
+  connection->buffered = buffered;
+}
+
+static inline void connection_queue_turn(struct connection *connection) {
+  connection->only_sends = false;
+  ready_add(&connection_server(connection)->world->ready, &connection->turn);
+}
 
 #endif

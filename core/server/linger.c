@@ -1,7 +1,6 @@
 #include "server/linger.h"
 
 #include "base/clock.h"
-#include "io/socket.h"
 #include "server/connection_internal.h"
 
 enum {
@@ -14,7 +13,7 @@ int64_t linger_time(const struct connection *connection, enum reason reason, int
   if (!server->is_draining) return LINGER_TIME;
   if (reason != REASON_DRAINED) return LINGER_TIME_DRAINING;
   if (!connection->has_sent) return 0;
-  if (socket_unacknowledged(connection->fd) > 0) return LINGER_TIME_DRAINING;
+  if (transport_unacknowledged(&connection->transport) > 0) return LINGER_TIME_DRAINING;
   int64_t left = idle_since + LINGER_TIME_DRAINING - server->now;
   return left > 0 ? left : 0;
 }
@@ -34,7 +33,7 @@ static int64_t patience(const struct connection *connection) {
 int64_t linger_look(struct connection *connection) {
   int64_t now = connection_server(connection)->now;
   size_t before = connection->unacknowledged;
-  size_t left = connection->unacknowledged = socket_unacknowledged(connection->fd);
+  size_t left = connection->unacknowledged = transport_unacknowledged(&connection->transport);
   bool was_slow = connection->is_slow;
   connection->is_slow = left > 0;
   if (left < before) connection->delivered_at = now;

@@ -83,7 +83,7 @@ struct service {
   bool has_files; /* Responses may hold files, and each connection reserves a descriptor for one. */
   int64_t full_at; /* When max_connections was last reached; 0: never. */
   struct session_failures failures;
-  struct session_hooks hooks; /* Of all its sessions: connection_set_hooks(). */
+  struct session_hooks hooks; /* Of all its sessions: hooks_set(). */
   struct log_limit refusals;
   uint64_t requests;
   uint64_t reloads; /* How often the service got a new handler. */

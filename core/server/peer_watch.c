@@ -20,7 +20,7 @@ static bool must_look(const struct connection *connection) {
 /* When both sides of a socket were shut down, epoll reports that at every wait, wanted or not. Such
  * a socket is taken out of the poller until it is wanted. */
 static void stop_polling(struct connection *connection) {
-  poller_remove(connection_server(connection)->poller, connection->fd);
+  poller_remove(connection_server(connection)->poller, connection->transport.fd);
   connection->interest = POLLER_NONE;
   connection->is_unpolled = true;
 }
@@ -30,9 +30,10 @@ void peer_watch_poll(struct connection *connection, unsigned interest) {
   struct session *session = connection->session;
   if (session && session_peer(session) == SESSION_PEER_MUST_SEND) interest |= POLLER_END;
   if (interest == connection->interest) return;
-  enum status status = connection->is_unpolled ? poller_add(poller, connection->fd, interest,
-                                                            &connection->event_handler)
-                                               : poller_change(poller, connection->fd, interest);
+  enum status status =
+      connection->is_unpolled
+          ? poller_add(poller, connection->transport.fd, interest, &connection->event_handler)
+          : poller_change(poller, connection->transport.fd, interest);
   if (status != STATUS_OK) return;
   connection->is_unpolled = false;
   connection->interest = interest & 0xff;
@@ -56,7 +57,8 @@ static bool is_heard_out(const struct connection *connection, enum socket_peer p
 
 void peer_watch_take(struct connection *connection, unsigned events) {
   bool is_gone = (events & POLLER_GONE) && !is_polled(connection);
-  if (is_gone && (connection->is_shut || is_heard_out(connection, socket_peer(connection->fd))))
+  if (is_gone &&
+      (connection->is_shut || is_heard_out(connection, socket_peer(connection->transport.fd))))
     stop_polling(connection);
   else if (is_gone)
     transfer_abort(connection, REASON_PEER_RESET);
@@ -66,7 +68,7 @@ void peer_watch_take(struct connection *connection, unsigned events) {
 
 void peer_watch_look(struct connection *connection) {
   if (connection->is_shut || (!must_look(connection) && is_polled(connection))) return;
-  enum socket_peer peer = socket_peer(connection->fd);
+  enum socket_peer peer = socket_peer(connection->transport.fd);
   if (peer >= SOCKET_PEER_GONE && !is_heard_out(connection, peer))
     transfer_abort(connection, REASON_PEER_RESET);
   if (peer == SOCKET_PEER_ENDED) lose_peer(connection);

@@ -12,6 +12,7 @@
 #include "io/signals.h"
 #include "server/buffer_limit.h"
 #include "server/connection.h"
+#include "server/hooks.h"
 #include "server/idle.h"
 #include "server/listener.h"
 #include "server/migrate.h"
@@ -147,7 +148,7 @@ enum status server_add_service(struct server *server, const struct service_optio
   *why = "memory";
   if (!service) return STATUS_NO_MEMORY;
   service->server = server;
-  connection_set_hooks(service);
+  hooks_set(service);
   service->handler = options->handler;
   service->has_files = options->handler->has_files;
   service->provider = options->provider;

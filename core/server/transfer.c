@@ -25,7 +25,7 @@ void transfer_abort(struct connection *connection, enum reason reason) {
  * before the last write, so any change counts. */
 void transfer_check_delivery(struct connection *connection) {
   size_t before = connection->unacknowledged;
-  size_t left = connection->unacknowledged = socket_unacknowledged(connection->fd);
+  size_t left = connection->unacknowledged = transport_unacknowledged(&connection->transport);
   bool has_output = connection->tunnel || session_has_output(connection->session);
   bool takes = has_output ? left < before : left > 0 && left != before;
   if (takes) session_delivered(connection->session, connection_server(connection)->now);
@@ -60,12 +60,12 @@ static enum status send_next(struct connection *connection, size_t *budget) {
   session_output(session, spans, SPANS, &output);
   if (output.count > 0) {
     for (size_t i = 0; i < output.count; i++) wanted += spans[i].length;
-    status = socket_write(connection->fd, spans, output.count, output.more, &sent);
+    status = transport_write(&connection->transport, spans, output.count, output.more, &sent);
   } else {
     assert(output.file >= 0); /* session_has_output() is false if a stream is next. */
     int64_t offset = output.offset;
     wanted = output.file_length < *budget ? output.file_length : *budget;
-    status = socket_send_file(connection->fd, output.file, &offset, wanted, &sent);
+    status = transport_send_file(&connection->transport, output.file, &offset, wanted, &sent);
   }
   if (status == STATUS_OK) {
     connection->has_sent = true;
@@ -107,7 +107,7 @@ bool transfer_send(struct connection *connection) {
 void transfer_shutdown(struct connection *connection) {
   if (connection->is_shut || session_has_output(connection->session)) return;
   connection->is_shut = true;
-  socket_shutdown_write(connection->fd);
+  transport_shutdown_write(&connection->transport);
 }
 
 /* ---- receiving ----------------------------------------------------------------------------- */
@@ -121,7 +121,8 @@ enum status transfer_receive(struct connection *connection) {
     space = (struct span){server->scratch, sizeof server->scratch};
   else if (space.length > sizeof server->scratch)
     space.length = sizeof server->scratch;
-  enum status status = socket_read(connection->fd, (char *)space.data, space.length, &length);
+  enum status status =
+      transport_read(&connection->transport, (char *)space.data, space.length, &length);
   if (status == STATUS_OK) {
     space.length = length;
     if (connection->recording) recording_receives(&connection->recording, session, space);

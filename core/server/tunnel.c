@@ -38,8 +38,8 @@ static enum status move(struct tunnel *tunnel, struct splice_way *way, int from,
 /* False: one of the two is broken, and the session is aborted. */
 static bool move_from_peer(struct tunnel *tunnel, int channel_fd) {
   struct session_joint *joint = tunnel->joint;
-  enum status status =
-      move(tunnel, &tunnel->from_peer, tunnel->connection->fd, channel_fd, &joint->from_peer);
+  enum status status = move(tunnel, &tunnel->from_peer, tunnel->connection->transport.fd,
+                            channel_fd, &joint->from_peer);
   if (tunnel->from_peer.has_ended) tunnel->connection->peer_ended = true;
   if (status == STATUS_CLOSED && !joint->has_passed_peer_end) {
     joint->has_passed_peer_end = true;
@@ -53,7 +53,7 @@ static bool move_to_peer(struct tunnel *tunnel, int channel_fd) {
   struct session *session = tunnel->connection->session;
   uint64_t before = joint->to_peer;
   enum status status =
-      move(tunnel, &tunnel->to_peer, channel_fd, tunnel->connection->fd, &joint->to_peer);
+      move(tunnel, &tunnel->to_peer, channel_fd, tunnel->connection->transport.fd, &joint->to_peer);
   int64_t now = connection_server(tunnel->connection)->now;
   if (joint->to_peer > before) session_delivered(session, now);
   session_note_blocked(session, tunnel->to_peer.is_blocked, now);

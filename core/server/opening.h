@@ -1,0 +1,19 @@
+/* opening.h: the phases of a connection before its session runs (enum phase in
+ * connection_internal.h). Private to the server room.
+ *
+ * A connection goes through the phases that it needs, in their order, and then talks. */
+#ifndef SERVER_OPENING_H
+#define SERVER_OPENING_H
+
+#include "server/connection_internal.h"
+
+/* Begins with the first phase. May end the connection, or let it talk. */
+void opening_begin(struct connection *connection);
+
+/* Ends a connection that does not talk yet, and counts the reason. */
+void opening_end(struct connection *connection, enum reason reason);
+
+/* Ends a connection that the server cannot hold, and logs it with the detail. */
+void opening_refuse(struct connection *connection, const char *detail);
+
+#endif
