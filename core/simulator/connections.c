@@ -201,13 +201,14 @@ static int receive(lua_State *L) {
   return 1;
 }
 
-/* While a task waits, the end may be one that ends the task, as in the server: peer_watch.c. */
+/* receive_end(is_behind): `is_behind` unread bytes. While a task waits, the end may be one that
+ * ends the task, as in the server (peer_watch.c), and is seen also behind these. */
 static int receive_end(lua_State *L) {
   struct simulated_connection *connection = check(L);
   struct session *session = connection->session;
   int64_t now = connection->simulation->now;
   bool is_lost = session_peer(session) == SESSION_PEER_MUST_SEND;
-  bool is_read = is_lost || session_wants_input(session);
+  bool is_read = is_lost || (!lua_toboolean(L, 2) && session_wants_input(session));
   if (is_lost)
     session_abort(session, REASON_PEER_CLOSED, now);
   else if (is_read)

@@ -82,8 +82,9 @@
  *   receive(bytes, from, to)
  *                        the client sends these bytes: returns how many the session has read.
  *                        These are fewer when too much output waits or the connection has ended
- *   receive_end()        the client sends no more: returns whether the session has read that, or
- *                        has ended with it
+ *   receive_end(is_behind)
+ *                        the client sends no more: returns whether the session has read that, or
+ *                        has ended with it. Behind unread bytes it can only end with it
  *   take(most)           returns what the client reads, at most so many bytes; "": nothing
  *   vanish()             resets the connection
  *   drain()              the server begins to stop

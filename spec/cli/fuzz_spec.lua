@@ -152,6 +152,12 @@ far> "1"
     assert.equal(0, status, said)
   end)
 
+  it("finds nothing in a script that waits for a client who is lost when it stops sending", function()
+    local script = lines('require("parlance").sleep(1) return self.request .. "\\n"', "Lines.half_close = false")
+    local status, said = fuzz(script, "--seconds", "2")
+    assert.equal(0, status, said)
+  end)
+
   it("goes on without --seconds' limit where that is 0", function()
     local status, said = fuzz(lines 'if self.request:find "1" then error "on purpose" end return "x"', "--seconds", "0")
     assert.equal(1, status, said)

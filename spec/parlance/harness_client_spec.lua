@@ -150,6 +150,18 @@ the server has not sent what is expected
       assert.equal("peer_closed", client:reason())
     end)
 
+    it("ends by a half-close a request that waits, where the protocol says so, also behind unread bytes", function()
+      folder:add("waits.lua", (harnessed.LINES:gsub("return Lines%s*$", [[
+        Lines.half_close = false
+        local make_response = Lines.make_response
+        function Lines:make_response() require("parlance").sleep(1) return make_response(self) end
+        return Lines]])))
+      local lost = harness.open(folder.path .. "/waits.lua"):send("a\n", "b\n", "c\n")
+      assert.is_nil(lost:reason())
+      assert.equal("peer_closed", lost:half_close():reason())
+      assert.equal("", lost:receive())
+    end)
+
     it("waits with a half-close until the server reads", function()
       client:send("many 3000\n", "a\n"):half_close()
       assert.is_nil(client:reason())

@@ -111,6 +111,10 @@ describe("workbench.run", function()
           local ends = { "\n" }
           return { self.request:upper(), function() sleep(1) return table.remove(ends) end }
         end]], '< "hi\\n"\n' .. TWO },
+      { "in a client that stops sending behind a request that waits, and is lost by that", lines [[
+        Lines.half_close = false
+        function Lines:make_response() require("parlance").sleep(1) return self.request:upper() .. "\n" end]],
+        '> "one\\n" "two\\n" "three\\n"\n> end\n< end' },
       { "in empty texts", lines "", '> ""\n< ""\n> "a\\n"\n< "A\\n"\n< ""' },
     } do
       local fact, script, text = table.unpack(case)

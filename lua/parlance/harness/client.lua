@@ -81,6 +81,10 @@ local function give(self)
   if self.offset == #piece then
     self.unread[self.first], self.first, self.offset = nil, self.first + 1, 0
   end
+  if count == 0 and self.is_half_closed and not self.end_was_read then
+    self.end_was_read = self.session:receive_end(true) -- while a task waits, the end may be seen behind unread bytes
+    return self.end_was_read
+  end
   return count > 0
 end
 

@@ -82,7 +82,7 @@ function Conversation:await(act)
   return has_acted
 end
 
--- Sends bytes[from..to].
+-- Sends bytes[from..to]. While a request waits, the session may see the end behind bytes that it does not read.
 function Conversation:send(bytes, from, to)
   local count = 0
   local function give()
@@ -91,7 +91,10 @@ function Conversation:send(bytes, from, to)
   end
   while from <= to do
     local is_read = give()
-    if not self:take() and not is_read and not self:await(give) then return end
+    if not self:take() and not is_read then
+      if self.ends and self.session:receive_end(true) then return end
+      if not self:await(give) then return end
+    end
     from = from + count
   end
 end
@@ -113,6 +116,7 @@ local function converse(script, bytes, cuts, gone, replies)
   local session <close> = script:open { port = 50001 } -- as in a play
   local self = setmetatable({
     script = script, session = session, answers = {}, replies = replies, parties = parties, exchanges = {},
+    ends = not gone,
     sent = {}, -- all bytes that were sent to an upstream, by its name
   }, Conversation)
   self:take()

@@ -42,6 +42,13 @@ local function vanish(client)
   take(client)
 end
 
+-- Gives the session the end behind what it does not read. Returns whether that ends it.
+local function give_end(client)
+  if not client.unread[client.last].is_end or not client.session:receive_end(true) then return false end
+  client.first = client.last + 1
+  return true
+end
+
 -- Gives the session the next piece of what the client has sent. Returns whether it has read any of it. It reads nothing
 -- while too much output waits, or while a request waits for its answer and more was read ahead.
 local function give(client)
@@ -52,7 +59,7 @@ local function give(client)
   else
     local count = client.session:receive(piece.text, piece.from, piece.to)
     piece.from = piece.from + count
-    if piece.from <= piece.to then return count > 0 end
+    if piece.from <= piece.to then return count > 0 or give_end(client) end
   end
   client.unread[client.first], client.first = nil, client.first + 1
   return true

@@ -74,9 +74,9 @@ function Upstream:receive(text, from, to)
   return to - from + 1
 end
 
-function Upstream:receive_end()
+function Upstream:receive_end(is_behind)
   local number = last(self)
-  if not number then return false end
+  if is_behind or not number then return false end
   self.all.over[number] = true
   self.script:upstream_end(number)
   return true
