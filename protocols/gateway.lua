@@ -22,14 +22,18 @@ local replies <const> = framing.resp { replies = true }
 local KEPT <const> = { timeout = TIMEOUT, reuse = true }
 local NEW <const> = { timeout = TIMEOUT }
 
--- A command is an array of bulk strings.
-local function bulk(text)
-  return "$" .. #text .. "\r\n" .. text .. "\r\n"
+-- A command is an array of bulk strings. Each begins with its length; the lines of the usual lengths are made once.
+local LENGTHS <const> = {}
+for length = 0, 255 do LENGTHS[length] = "$" .. length .. "\r\n" end
+
+local function length_of(text)
+  return LENGTHS[#text] or "$" .. #text .. "\r\n"
 end
 
--- Returns the reply, in which nil is a value; or nil, the reason and its code.
+-- Returns the reply, in which nil is a value; or nil, the reason and its code. A connection that is not released ends
+-- with the request.
 local function ask(command, how)
-  local redis <close>, why, code = net.connect(REDIS, how)
+  local redis, why, code = net.connect(REDIS, how)
   if not redis then return nil, why, code end
   redis:set_timeout(TIMEOUT)
   redis:write(command)
@@ -56,7 +60,7 @@ end
 
 local function answer_value(value)
   if not value then return say(404, "no such key") end
-  return 200, BYTES, tostring(value)
+  return 200, BYTES, value .. "" -- A body is a string, and some Redis might answer with a number.
 end
 
 local function answer_set()
@@ -70,9 +74,12 @@ end
 
 -- The command of each method, and how its reply is answered.
 local METHODS <const> = {
-  GET = function(key) return "*2\r\n$3\r\nGET\r\n" .. bulk(key), answer_value end,
-  PUT = function(key, body) return "*3\r\n$3\r\nSET\r\n" .. bulk(key) .. bulk(body), answer_set end,
-  DELETE = function(key) return "*2\r\n$3\r\nDEL\r\n" .. bulk(key), answer_count end,
+  GET = function(key) return "*2\r\n$3\r\nGET\r\n" .. length_of(key) .. key .. "\r\n", answer_value end,
+  PUT = function(key, request)
+    local body <const> = request.body
+    return "*3\r\n$3\r\nSET\r\n" .. length_of(key) .. key .. "\r\n" .. length_of(body) .. body .. "\r\n", answer_set
+  end,
+  DELETE = function(key) return "*2\r\n$3\r\nDEL\r\n" .. length_of(key) .. key .. "\r\n", answer_count end,
 }
 METHODS.HEAD = METHODS.GET -- parlance.http leaves out the body
 
@@ -82,7 +89,7 @@ local function handle(request)
   local key = http.decode(http.split(request.target):sub(2))
   if key == "" then return say(400, "the path names no key") end
 
-  local command, answer = method(key, request.body)
+  local command, answer = method(key, request)
   local reply, why, code = ask(command, KEPT)
   if why then return say(code == "timeout" and 504 or 502, "no answer from Redis: " .. why) end
   if type(reply) == "table" then return say(502, "Redis: " .. tostring(reply)) end -- its own error

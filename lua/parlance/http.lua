@@ -12,6 +12,8 @@
 local framing = require "parlance.framing"
 local response = require "parlance.http.response"
 
+local byte <const>, find <const> = string.byte, string.find
+
 ---@class parlance.http
 local http = {}
 
@@ -104,7 +106,7 @@ end
 ---@param text string
 ---@return string?
 function http.decode(text)
-  if not text:find("%", 1, true) then return text end
+  if not find(text, "%", 1, true) then return text end
   if text:gsub("%%%x%x", ""):find("%", 1, true) then return nil end
   return (text:gsub("%%(%x%x)", function(digits) return string.char(tonumber(digits, 16)) end))
 end
@@ -113,7 +115,7 @@ end
 ---@param text string
 ---@return string
 function http.encode(text)
-  return (text:gsub("[^%w%-._~]", function(byte) return ("%%%02X"):format(byte:byte()) end))
+  return (text:gsub("[^%w%-._~]", function(one) return ("%%%02X"):format(byte(one)) end))
 end
 
 local SLASH <const> = ("/"):byte()
@@ -123,10 +125,10 @@ local SLASH <const> = ("/"):byte()
 ---@return string path
 ---@return string? query
 function http.split(target)
-  local mark = target:find("?", 1, true)
+  local mark = find(target, "?", 1, true)
   local path = mark and target:sub(1, mark - 1) or target
   -- The target may be a whole URL (RFC 9112, 3.2.2).
-  if path:byte() ~= SLASH then path = path:match "^%a[%w+.-]*://[^/]*(.*)$" or path end
+  if byte(path) ~= SLASH then path = path:match "^%a[%w+.-]*://[^/]*(.*)$" or path end
   if path == "" then path = "/" end
   return path, mark and target:sub(mark + 1) or nil
 end
