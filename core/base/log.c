@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -21,7 +22,9 @@ static struct {
   enum log_level level;
   enum log_format format;
   bool is_terminal;
+  bool is_cut; /* The last write was short: the next line must not go on in the same one. */
   int fd;
+  const char *path;   /* Of the file that fd is, or NULL. */
   int64_t dropped;    /* Lines lost since the last line that was written. */
   size_t shown;       /* How many of a peer's bytes a line may show. */
   log_writer *divert; /* NULL: lines go to fd. */
@@ -248,10 +251,35 @@ void log_set_nonblocking(void) {
   if (fd >= 0) settings.fd = fd;
 }
 
+/* Of the bytes that a line shows, some are the peers': others than the owner and its group need not
+ * read them. O_NONBLOCK is for a path that is a pipe or a terminal. */
+static int open_file(const char *path) {
+  return open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640);
+}
+
+bool log_open_file(const char *path) {
+  int fd = open_file(path);
+  if (fd < 0) return false;
+  settings.fd = fd;
+  settings.path = path;
+  settings.is_terminal = isatty(fd);
+  return true;
+}
+
+bool log_has_file(void) { return settings.path != NULL; }
+
+bool log_reopen(void) {
+  int old = settings.fd;
+  if (!log_open_file(settings.path)) return false;
+  settings.is_cut = false;
+  close(old);
+  return true;
+}
+
 void log_configure(enum log_level level, enum log_format format) {
   settings.level = level;
   settings.format = format;
-  settings.is_terminal = isatty(STDERR_FILENO);
+  settings.is_terminal = isatty(settings.fd);
 }
 
 void log_set_shown_bytes(size_t most) {
@@ -265,6 +293,19 @@ void log_divert(log_writer *write, void *context) {
   settings.context = context;
 }
 
+/* Writes the line to the log. A line that was cut before it gets its end first. False: the line was
+ * not written whole. */
+static bool write_whole(const char *text, size_t length) {
+  const struct iovec parts[] = {{(void *)(uintptr_t) "\n", 1}, {(void *)(uintptr_t)text, length}};
+  int first = settings.is_cut ? 0 : 1;
+  size_t whole = length + (settings.is_cut ? 1 : 0);
+  ssize_t written;
+  do written = writev(settings.fd, parts + first, 2 - first);
+  while (written < 0 && errno == EINTR);
+  if (written > 0) settings.is_cut = (size_t)written < whole;
+  return written >= 0 && (size_t)written == whole;
+}
+
 /* An error of write() must not stop the server: the line is lost, and counted. */
 void log_end(struct log_line *line) {
   if (settings.dropped > 0) log_integer(line, "lines_lost_before", settings.dropped);
@@ -274,10 +315,7 @@ void log_end(struct log_line *line) {
     return;
   }
   line->text[line->length++] = '\n';
-  ssize_t written;
-  do written = write(settings.fd, line->text, line->length);
-  while (written < 0 && errno == EINTR);
-  settings.dropped = written < 0 ? settings.dropped + 1 : 0;
+  settings.dropped = write_whole(line->text, line->length) ? 0 : settings.dropped + 1;
 }
 
 void log_event(enum log_level level, const char *event, const char *key, const char *value) {

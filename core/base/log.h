@@ -1,4 +1,4 @@
-/* log.h: writes events to standard error, one line each.
+/* log.h: writes events to standard error or to a file, one line each.
  *
  *   2026-11-22T10:53:56.123Z info listening service=echo address=127.0.0.1:8888
  *
@@ -46,6 +46,18 @@ size_t log_shown_bytes(void);
 /* For a server, which must not wait for the reader of its log: from now on a line that a pipe or a
  * terminal does not take at once is lost, and the next line tells how many were lost. */
 void log_set_nonblocking(void);
+
+/* From now on lines go to the end of the file, which is made if it is not there. A line that cannot
+ * be written, because the disk is full for example, is lost as well, and the next line tells how
+ * many were lost. `path` must stay valid. False: errno says why, and nothing has changed. */
+bool log_open_file(const char *path);
+
+/* Whether log_open_file() was called with success. */
+bool log_has_file(void);
+
+/* Opens the file of the path again, because it was renamed. False: errno says why, and lines go on
+ * to the file that was open. */
+bool log_reopen(void);
 
 /* For tools, which show log lines in their own way: from now on lines go to `write`, without their
  * line feed; NULL: to standard error again. log_block() keeps its lines. `write` must not log. */

@@ -127,6 +127,11 @@ bool option_set_folder(const char *name, const char *text, void *field) {
   return *text != '\0' || option_complain(name, text, "a folder");
 }
 
+bool option_set_file(const char *name, const char *text, void *field) {
+  *(const char **)field = text;
+  return *text != '\0' || option_complain(name, text, "a file");
+}
+
 bool option_set_name_server(const char *name, const char *text, void *field) {
   struct address address;
   const char *why;

@@ -166,6 +166,7 @@ static const struct known_option known_options[] = {
     {"record", 0, OF_SERVER, option_set_folder, OPTIONS(server.record)},
     {"log-level", 0, OF_SERVER, option_set_log_level, OPTIONS(log_level)},
     {"log-format", 0, OF_SERVER, option_set_log_format, OPTIONS(log_format)},
+    {"log-file", 0, OF_SERVER, option_set_file, OPTIONS(log_file)},
     {"log-bytes", 0, OF_SERVER, option_set_log_bytes, OPTIONS(log_bytes)},
     {"tcp-keepalive", 0, OF_SERVER, option_set_keepalive, OPTIONS(server.keepalive)},
     {"drain-timeout", 0, OF_SERVER, option_set_seconds, OPTIONS(server.drain_timeout)},

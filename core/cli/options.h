@@ -41,7 +41,8 @@ struct options {
   struct server_options server;
   enum log_level log_level;
   enum log_format log_format;
-  size_t log_bytes; /* How many bytes of a peer a line of the log may show. */
+  const char *log_file; /* NULL: the log goes to standard error. */
+  size_t log_bytes;     /* How many bytes of a peer a line of the log may show. */
   bool no_watch;
   bool preflights;     /* A script is checked before it is reloaded. */
   bool allows_effects; /* A script that is simulated may change things on this machine. */

@@ -55,6 +55,8 @@ const char *const options_help[] = {
     "                            too\n"
     "      --log-level LEVEL     debug, info (default), warn or error\n"
     "      --log-format FORMAT   text (default) or json\n"
+    "      --log-file FILE       the log goes to the end of this file, which SIGUSR1 opens again\n"
+    "                            (default: standard error)\n"
     "      --log-bytes N         how many of the peers' bytes a line may show (default 48, 0: "
     "none)\n"
     "      --paths               print where spec runners find the modules of Lua and of C\n"

@@ -256,12 +256,13 @@ static int run(const struct options *options, struct served *served, struct worl
   }
   /* In a terminal the banner says where, and in plainer words. */
   bool is_person = isatty(STDERR_FILENO) && options->log_level >= LOG_INFO;
-  log_configure(is_person ? LOG_WARN : options->log_level, options->log_format);
+  bool is_told_twice = is_person && !options->log_file;
+  log_configure(is_told_twice ? LOG_WARN : options->log_level, options->log_format);
   int status = EXIT_FAILED;
   if (listen_all(server, served, options->script_count)) {
     if (is_person) greet_person(options, server, served);
     log_configure(options->log_level, options->log_format);
-    if (options->server.record && !is_person)
+    if (options->server.record && !is_told_twice)
       log_event(LOG_INFO, "recording", "folder", options->server.record);
     if (server_run(server) == STATUS_OK) status = EXIT_STOPPED;
   }
@@ -280,13 +281,19 @@ static bool check_record(const char *folder) {
   return false;
 }
 
+static bool open_log(const char *file) {
+  if (!file || log_open_file(file)) return true;
+  fprintf(stderr, "parlance: --log-file %s: it cannot be opened: %s\n", file, strerror(errno));
+  return false;
+}
+
 static void free_served(struct served *served) {
   if (served->script) script_destroy(served->script);
   checker_deinit(&served->checker);
 }
 
 int command_serve(const struct options *options) {
-  if (!check_record(options->server.record)) return EXIT_REFUSED;
+  if (!check_record(options->server.record) || !open_log(options->log_file)) return EXIT_REFUSED;
   struct served *served = calloc(options->script_count, sizeof *served);
   if (!served) {
     fputs("parlance: not enough memory\n", stderr);
@@ -296,7 +303,7 @@ int command_serve(const struct options *options) {
   world_init(&world);
   log_configure(options->log_level, options->log_format);
   log_set_shown_bytes(options->log_bytes);
-  log_set_nonblocking();
+  if (!options->log_file) log_set_nonblocking();
   setvbuf(stdout, NULL, _IOLBF, BUFSIZ); /* what scripts write is seen line by line */
   (void)signals_catch_reload();          /* loading may take long */
   int status = EXIT_STOPPED;

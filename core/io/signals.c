@@ -9,7 +9,8 @@
 static volatile sig_atomic_t write_end = -1;
 static volatile sig_atomic_t asked_to_stop;
 static volatile sig_atomic_t asked_to_reload;
-static volatile sig_atomic_t ignored; /* The last SIGUSR1 or SIGUSR2; 0: none has come. */
+static volatile sig_atomic_t asked_to_reopen;
+static volatile sig_atomic_t asked_for_nothing; /* SIGUSR2 has come. */
 
 /* The write fails only if the pipe is full, and then it is readable already. */
 static void wake(void) {
@@ -32,8 +33,15 @@ static void on_reload(int signal_number) {
   wake();
 }
 
+static void on_reopen(int signal_number) {
+  (void)signal_number;
+  asked_to_reopen = 1;
+  wake();
+}
+
 static void on_ignored(int signal_number) {
-  ignored = signal_number;
+  (void)signal_number;
+  asked_for_nothing = 1;
   wake();
 }
 
@@ -41,18 +49,17 @@ static void do_nothing(int signal_number) { (void)signal_number; }
 
 bool signals_asked_to_stop(void) { return asked_to_stop; }
 
-bool signals_take_reload(void) {
-  bool was_asked = asked_to_reload;
-  asked_to_reload = 0;
-  return was_asked;
+static bool take(volatile sig_atomic_t *flag) {
+  bool was_set = *flag;
+  *flag = 0;
+  return was_set;
 }
 
-const char *signals_take_ignored(void) {
-  int number = ignored;
-  ignored = 0;
-  if (number == 0) return NULL;
-  return number == SIGUSR1 ? "SIGUSR1" : "SIGUSR2";
-}
+bool signals_take_reload(void) { return take(&asked_to_reload); }
+
+bool signals_take_reopen(void) { return take(&asked_to_reopen); }
+
+bool signals_take_ignored(void) { return take(&asked_for_nothing); }
 
 static bool set_handler(int signal_number, void (*handler)(int)) {
   struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART};
@@ -61,7 +68,7 @@ static bool set_handler(int signal_number, void (*handler)(int)) {
 }
 
 bool signals_catch_reload(void) {
-  return set_handler(SIGHUP, on_reload) && set_handler(SIGUSR1, on_ignored) &&
+  return set_handler(SIGHUP, on_reload) && set_handler(SIGUSR1, on_reopen) &&
          set_handler(SIGUSR2, on_ignored);
 }
 
@@ -75,7 +82,7 @@ enum status signals_open(int *fd) {
     close(ends[1]);
     return STATUS_ERROR;
   }
-  if (asked_to_reload || ignored) wake();
+  if (asked_to_reload || asked_to_reopen || asked_for_nothing) wake();
   *fd = ends[0];
   return STATUS_OK;
 }

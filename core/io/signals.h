@@ -1,10 +1,10 @@
-/* signals.h: delivers SIGTERM, SIGINT and SIGHUP to the loop through a pipe.
+/* signals.h: delivers SIGTERM, SIGINT, SIGHUP and SIGUSR1 to the loop through a pipe.
  *
  * There is one set of handlers in a process. A second SIGTERM or SIGINT ends the process at once
  * with exit status 1. The handlers of SIGPIPE and SIGXFSZ (write() fails as well when a file has
  * reached the size limit) do nothing; the signals are not set to "ignore", because programs that a
- * script starts would inherit that. SIGUSR1 and SIGUSR2 have no effect: the log has a warning, for
- * whoever sends one by mistake, for example to have logs reopened. */
+ * script starts would inherit that. SIGUSR2 has no effect: the log has a warning, for whoever sends
+ * it by mistake. */
 #ifndef IO_SIGNALS_H
 #define IO_SIGNALS_H
 
@@ -26,7 +26,10 @@ bool signals_asked_to_stop(void);
 /* Whether SIGHUP has come since the last call. */
 bool signals_take_reload(void);
 
-/* Returns the name of SIGUSR1 or SIGUSR2 if one has come since the last call; NULL: none has. */
-const char *signals_take_ignored(void);
+/* Whether SIGUSR1 has come since the last call: the file of the log is to be opened again. */
+bool signals_take_reopen(void);
+
+/* Whether SIGUSR2 has come since the last call. */
+bool signals_take_ignored(void);
 
 #endif

@@ -29,6 +29,15 @@ enum {
   LONGEST_WAIT = 3600 * 1000
 };
 
+static void reopen_log(void) {
+  if (!log_has_file())
+    log_event(LOG_WARN, "signal_ignored", "signal", "SIGUSR1");
+  else if (log_reopen())
+    log_event(LOG_INFO, "log_reopened", NULL, NULL);
+  else
+    log_event(LOG_ERROR, "log_not_reopened", "detail", strerror(errno));
+}
+
 static void signalled(struct event_handler *event_handler, unsigned events) {
   (void)events;
   struct server *server =
@@ -37,8 +46,8 @@ static void signalled(struct event_handler *event_handler, unsigned events) {
   while (read(server->signal_fd, bytes, sizeof bytes) > 0) continue;
   server->is_stopping = server->is_stopping || signals_asked_to_stop();
   if (!server->is_stopping && signals_take_reload()) server->is_asked_to_reload = true;
-  const char *unused = signals_take_ignored();
-  if (unused) log_event(LOG_WARN, "signal_ignored", "signal", unused);
+  if (signals_take_reopen()) reopen_log();
+  if (signals_take_ignored()) log_event(LOG_WARN, "signal_ignored", "signal", "SIGUSR2");
 }
 
 static void woken(struct event_handler *event_handler, unsigned events) {

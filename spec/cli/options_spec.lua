@@ -42,6 +42,7 @@ describe("the command line", function()
     ["--poller"] = { "", "poll", "EPOLL", "epoll " },
     ["--log-level"] = { "", "loud", "INFO" },
     ["--log-format"] = { "", "xml" },
+    ["--log-file"] = { "", "/nonexistent/of/this", "/proc", "/dev/null/file" },
     ["--log-bytes"] = { "", "x", "-1", "1.5", "1K", "1025", "99999999999999999999" },
     ["--max-buffered"] = { "", "x", "-1", "1.5", "10T", "99999999999999999999" },
     ["--tcp-keepalive"] = { "", "x", "-1", "1s", "32768", "9999999999999" },
@@ -85,7 +86,7 @@ describe("the command line", function()
     "--listen", "-l", "--max-connections", "--max-request", "--max-tasks", "--request-timeout", "--idle-timeout",
     "--write-timeout", "--response-timeout", "--drain-timeout", "--call-timeout", "--memory-limit", "--poller",
     "--name-server", "--log-level", "--log-format", "--record", "--set", "--log-bytes", "--tcp-keepalive",
-    "--max-buffered", "--socket-mode", "--socket-group",
+    "--max-buffered", "--socket-mode", "--socket-group", "--log-file",
   } do
     it("tells that a value is missing behind " .. option, function()
       refuses({ ECHO, option }, option, "value")
@@ -124,7 +125,7 @@ describe("the command line", function()
 
   it("refuses a mode or a group of Unix sockets where there is none", function()
     refuses({ "--socket-mode", "0660", "-l", "127.0.0.1:0", ECHO }, "--socket-mode is for Unix sockets", "echo.lua")
-    refuses({ "--socket-group", "root", "-l", "127.0.0.1:0", ECHO }, "--socket-group is for Unix sockets", "echo.lua")
+    refuses({ "--socket-group", "root", "-l", "127.0.0.1:0", ECHO }, "--socket-group is for Unix sockets")
   end)
 
   it("refuses a value for an option that takes none", function()
@@ -159,7 +160,8 @@ describe("--help", function()
       "--write-timeout", "--response-timeout", "--drain-timeout", "--call-timeout", "--memory-limit", "--poller",
       "--resolve-names", "--name-server", "--log-level",
       "--log-format", "--log-bytes", "--tcp-keepalive",
-      "--max-buffered", "--record", "--preflight", "--set", "--fingerprint", "--socket-mode", "--socket-group", "--version", "--help",
+      "--max-buffered", "--record", "--preflight", "--set", "--fingerprint",
+      "--socket-mode", "--socket-group", "--log-file", "--version", "--help",
     } do
       assert.is_truthy(said:find(option, 1, true), option)
     end

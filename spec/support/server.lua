@@ -201,6 +201,7 @@ Server.__index = Server
 ---@field [integer] string command line options that stand before the script
 ---@field rlimit_nofile? integer
 ---@field turns? boolean makes Server:turn() possible
+---@field log_file? boolean the log goes there with --log-file, and standard error to the file "stderr"
 ---@field log_pipe? boolean its standard error is a pipe, see Server:read_log()
 
 local running = {}
@@ -303,6 +304,11 @@ function server.start(scripts, options)
     argv[#argv + 1] = "--poller"
     argv[#argv + 1] = options.poller
   end
+  local stderr = folder .. "/log"
+  if options.log_file then
+    write_file(stderr, "") -- log() can read it before the server has made it
+    argv[#argv + 1], stderr = "--log-file=" .. stderr, folder .. "/stderr"
+  end
   if type(scripts) == "string" then scripts = { { scripts, options = options } } end
   for place, script in ipairs(scripts) do
     listeners = listeners + add_service(argv, folder, script[1], script.options or {}, place)
@@ -312,7 +318,7 @@ function server.start(scripts, options)
   end
   local self = setmetatable({ folder = folder, addresses = {}, clients = {} }, Server)
   self.process = assert(process.spawn(argv, {
-    stdout = folder .. "/stdout", stderr = options.log_pipe and open_log_pipe(self) or folder .. "/log",
+    stdout = folder .. "/stdout", stderr = options.log_pipe and open_log_pipe(self) or stderr,
     env = words_to_table(SERVER_ENV), rlimit_nofile = options.rlimit_nofile,
   }))
   running[#running + 1] = self
