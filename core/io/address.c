@@ -60,6 +60,8 @@ static enum status parse_bracketed(const char *text, struct address *address, co
 enum status address_parse(const char *text, struct address *address, const char **why) {
   *address = (struct address){0};
   if (strncmp(text, "unix:", 5) == 0) return parse_path(text + 5, address, why);
+  address->is_udp = strncmp(text, "udp:", 4) == 0;
+  if (address->is_udp || strncmp(text, "tcp:", 4) == 0) text += 4;
   if (*text == '[') return parse_bracketed(text, address, why);
   const char *colon = strchr(text, ':');
   if (!colon) return refuse("the port is missing", why);

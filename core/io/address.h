@@ -1,7 +1,8 @@
 /* address.h: the addresses of listeners and peers.
  *
  * An address is written "host:port", "[ipv6]:port", ":port" (every interface, both families) or
- * "unix:PATH". */
+ * "unix:PATH". "tcp:" may stand before those of the first kind, and "udp:" makes them addresses for
+ * datagrams. */
 #ifndef IO_ADDRESS_H
 #define IO_ADDRESS_H
 
@@ -17,6 +18,7 @@ enum { ADDRESS_TEXT_MAX = 128 };
 /* A parsed --listen argument. */
 struct address {
   bool is_unix;
+  bool is_udp;
   char host[256]; /* A name, a numeric address, "" for every interface, or the path for Unix. */
   unsigned port;  /* 0: any free port. */
 };

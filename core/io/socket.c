@@ -37,7 +37,7 @@ static int open_stream(int family) {
   return socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 }
 
-/* --- listening on TCP --- */
+/* --- listening on TCP and UDP --- */
 
 static bool is_missing_here(int error) {
   return error == EADDRNOTAVAIL || error == EAFNOSUPPORT || error == EPROTONOSUPPORT;
@@ -50,22 +50,29 @@ static void set_port(struct sockaddr_storage *address, in_port_t port) {
     ((struct sockaddr_in *)address)->sin_port = port;
 }
 
+/* With SO_REUSEADDR another program could take the datagrams of a socket that is in use. */
+static int set_options(int fd, const struct addrinfo *info) {
+  const int on = 1;
+  if (info->ai_socktype == SOCK_STREAM &&
+      setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0)
+    return -1;
+  if (info->ai_family != AF_INET6) return 0;
+  return setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+}
+
 /* Opens one listener. `port` (network order) replaces the port of the address unless it is 0. */
 static enum status listen_on(const struct addrinfo *info, in_port_t port, int backlog, int *fd,
                              const char **why) {
-  const int on = 1;
   struct sockaddr_storage address = {0};
   memcpy(&address, info->ai_addr, info->ai_addrlen);
   if (port) set_port(&address, port);
-  *fd = open_stream(info->ai_family);
+  *fd = socket(info->ai_family, info->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (*fd < 0) return fail("socket", why);
-  if (setsockopt(*fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0 ||
-      (info->ai_family == AF_INET6 &&
-       setsockopt(*fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on) < 0))
+  if (set_options(*fd, info) < 0)
     fail("setsockopt", why);
   else if (bind(*fd, (struct sockaddr *)&address, info->ai_addrlen) < 0)
     fail("bind", why);
-  else if (listen(*fd, backlog) < 0)
+  else if (info->ai_socktype == SOCK_STREAM && listen(*fd, backlog) < 0)
     fail("listen", why);
   else
     return STATUS_OK;
@@ -124,7 +131,7 @@ static enum status resolve_host(const struct address *address, struct addrinfo *
   bool is_loopback = address_is_localhost(address->host);
   const struct addrinfo hints = {.ai_flags = (is_loopback ? 0 : AI_PASSIVE) | AI_NUMERICSERV,
                                  .ai_family = AF_UNSPEC,
-                                 .ai_socktype = SOCK_STREAM};
+                                 .ai_socktype = address->is_udp ? SOCK_DGRAM : SOCK_STREAM};
   const char *host = is_loopback || *address->host == '\0' ? NULL : address->host;
   char port[16];
   snprintf(port, sizeof port, "%u", address->port);
@@ -137,8 +144,8 @@ static enum status resolve_host(const struct address *address, struct addrinfo *
   return fail(gai_strerror(code), why);
 }
 
-static enum status listen_tcp(const struct address *address, int backlog, int *fds, size_t *count,
-                              const char **why) {
+static enum status listen_inet(const struct address *address, int backlog, int *fds, size_t *count,
+                               const char **why) {
   struct addrinfo *list;
   enum status status = resolve_host(address, &list, why);
   if (status != STATUS_OK) return status;
@@ -239,7 +246,7 @@ enum status socket_listen(const struct address *address, const struct socket_acc
                           int backlog, int fds[SOCKET_LISTEN_MAX], size_t *count,
                           const char **why) {
   *count = 0;
-  if (!address->is_unix) return listen_tcp(address, backlog, fds, count, why);
+  if (!address->is_unix) return listen_inet(address, backlog, fds, count, why);
   enum status status = listen_unix(address->host, access, backlog, &fds[0], why);
   if (status == STATUS_OK) *count = 1;
   return status;

@@ -25,8 +25,8 @@ struct socket_access {
   gid_t group;
 };
 
-/* Binds and listens on every address of `address` (a name such as "localhost" has one per family;
- * with port 0 all share one free port). Looks up names, which blocks: only for the start.
+/* Binds, and for TCP listens, on every address of `address` (a name such as "localhost" has one per
+ * family; with port 0 all share one free port). Looks up names, which blocks: only for the start.
  * Addresses that this machine cannot use (EADDRNOTAVAIL, EAFNOSUPPORT) are skipped if at least one
  * is left; any other failure is the failure of all. `access` is for Unix sockets: nobody can
  * connect before the file has this mode and this group. The file of a Unix socket that nobody

@@ -179,6 +179,9 @@ enum status listener_open(struct service *service, const struct address *address
                           const struct socket_access *access, const char **why) {
   int fds[SOCKET_LISTEN_MAX];
   size_t count;
+  errno = 0;
+  *why = "datagrams are not served yet";
+  if (address->is_udp) return STATUS_ERROR;
   enum status status = socket_listen(address, access, BACKLOG, fds, &count, why);
   if (status != STATUS_OK) return status;
   for (size_t i = 0; i < count; i++) {

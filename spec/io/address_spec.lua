@@ -17,6 +17,13 @@ describe("address_parse", function()
     end)
   end
 
+  it("reads what kind of address it is", function()
+    assert.same({ host = "h", port = 1, is_unix = false }, io.address_parse("tcp:h:1"))
+    assert.same({ host = "h", port = 1, is_unix = false, is_udp = true }, io.address_parse("udp:h:1"))
+    assert.same({ host = "::1", port = 0, is_unix = false, is_udp = true }, io.address_parse("udp:[::1]:0"))
+    assert.same({ nil, "the port is missing" }, { io.address_parse("udp:1") })
+  end)
+
   it("reads a Unix path as it stands", function()
     assert.same({ host = "/run/a:b.sock", port = 0, is_unix = true }, io.address_parse("unix:/run/a:b.sock"))
     assert.same({ host = "here", port = 0, is_unix = true }, io.address_parse("unix:here"))

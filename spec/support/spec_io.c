@@ -123,7 +123,7 @@ void spec_add_pollers(lua_State *L) {
 
 /* --- addresses --- */
 
-/* io.address_parse(text) -> { host =, port =, is_unix = }, or nil and why */
+/* io.address_parse(text) -> { host =, port =, is_unix =, is_udp = true or nil }, or nil and why */
 static int parse_address(lua_State *L) {
   struct address address;
   const char *why = "?";
@@ -138,6 +138,7 @@ static int parse_address(lua_State *L) {
   lua_pushinteger(L, address.port);
   lua_setfield(L, -2, "port");
   set_flag(L, "is_unix", address.is_unix);
+  if (address.is_udp) set_flag(L, "is_udp", true);
   return 1;
 }
 
@@ -215,5 +216,6 @@ int spec_open_io(lua_State *L) {
   spec_add_watcher(L);
   spec_add_children(L);
   spec_add_splice(L);
+  spec_add_datagrams(L);
   return 1;
 }
