@@ -194,6 +194,25 @@ static void each_script_file(void *context, void (*visit)(void *visitor, const c
   reload_each_file(((const struct served *)context)->script, visit, visitor);
 }
 
+/* Of two with one name only the later one counts. */
+static bool is_overruled(const struct script_options *script, size_t nth) {
+  struct span name = script->settings[nth].name;
+  for (size_t i = nth + 1; i < script->setting_count; i++) {
+    struct span later = script->settings[i].name;
+    if (later.length == name.length && memcmp(later.data, name.data, name.length) == 0) return true;
+  }
+  return false;
+}
+
+static void each_setting(void *context,
+                         void (*visit)(void *visitor, struct span name, struct span value),
+                         void *visitor) {
+  const struct script_options *script = &((const struct served *)context)->entry->script;
+  for (size_t i = 0; i < script->setting_count; i++)
+    if (!is_overruled(script, i))
+      visit(visitor, script->settings[i].name, script->settings[i].value);
+}
+
 /* -------------------------------------------------------------------------------------------- */
 
 static bool listen_all(struct server *server, struct served *served, size_t count) {
@@ -211,7 +230,8 @@ static bool listen_all(struct server *server, struct served *served, size_t coun
         .reload_checked = reload_checked_script,
         .work_when_idle = collect_garbage,
         .count_files = count_script_files,
-        .each_file = each_script_file};
+        .each_file = each_script_file,
+        .each_setting = each_setting};
     struct service_options service = {.name = script_name(served[i].script),
                                       .handler = script_handler(served[i].script),
                                       .provider = &served[i].provider,

@@ -20,6 +20,10 @@ static void make_plain(const char *name, char *plain, size_t size) {
   if (plain[0] == '.') plain[0] = '_';
 }
 
+static void put_setting(void *visitor, struct span name, struct span value) {
+  transcript_setting(visitor, name, value);
+}
+
 void recording_begin_text(struct recording *recording) {
   struct session *session = recording->session;
   struct transcript *out = &recording->job.text;
@@ -38,6 +42,9 @@ void recording_begin_text(struct recording *recording) {
   transcript_line(out, "# What the script kept from other conversations is not in here.");
   if (recording->reloads != recording->service->reloads)
     transcript_line(out, "# The script was reloaded while this went on.");
+  const struct script_provider *provider = recording->service->provider;
+  if (provider && provider->each_setting)
+    provider->each_setting(provider->context, put_setting, out);
   transcript_line(out, "fresh");
   transcript_time(out, recording->began_real);
 }

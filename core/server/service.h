@@ -52,6 +52,11 @@ struct script_provider {
   /* Tell how many files must be watched, and call `visit` for each of them. */
   size_t (*count_files)(void *context);
   void (*each_file)(void *context, void (*visit)(void *visitor, const char *path), void *visitor);
+
+  /* NULL, or calls `visit` for each setting of the script, for --record. */
+  void (*each_setting)(void *context,
+                       void (*visit)(void *visitor, struct span name, struct span value),
+                       void *visitor);
 };
 
 struct service_options {

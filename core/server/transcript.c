@@ -117,6 +117,13 @@ static void put_string(struct transcript *transcript, struct span bytes) {
   put(transcript, "\"", 1);
 }
 
+void transcript_setting(struct transcript *transcript, struct span name, struct span value) {
+  put(transcript, "setting ", 8);
+  put(transcript, name.data, name.length);
+  put_string(transcript, value);
+  put(transcript, "\n", 1);
+}
+
 void transcript_upstream(struct transcript *transcript, const char *name, struct span address,
                          const char *failure, struct span why) {
   put(transcript, "upstream ", 9);

@@ -24,6 +24,9 @@ void transcript_time(struct transcript *transcript, int64_t real_milliseconds);
 /* Adds a `wait` line, or several if the time is very long. */
 void transcript_wait(struct transcript *transcript, int64_t milliseconds);
 
+/* Adds a `setting` line. */
+void transcript_setting(struct transcript *transcript, struct span name, struct span value);
+
 /* Adds an `upstream` line; `failure` is the word for how connecting fails, with the text `why`;
  * NULL: it does not. */
 void transcript_upstream(struct transcript *transcript, const char *name, struct span address,
