@@ -42,6 +42,9 @@ static const char *const common_names[] = {
     "upgrade",         "user-agent",
 };
 
+/* Sets the field of the table below the top to the value on the top. */
+static void set_field(lua_State *L, enum field field) { lua_setfield(L, -2, field_names[field]); }
+
 static void lower(char *copy, struct span name) {
   for (size_t i = 0; i < name.length; i++) {
     char byte = name.data[i];
@@ -117,23 +120,17 @@ static void push_headers(lua_State *L) {
   lua_rawsetp(L, 1, &lines_key);
 }
 
-/* Pushes a field that is not stored in the request at index 1. */
-static void push_field(lua_State *L, enum field field) {
-  switch (field) {
-  case METHOD: lua_pushliteral(L, "GET"); break;
-  case VERSION: lua_pushliteral(L, "1.1"); break;
-  case BODY: lua_pushliteral(L, ""); break;
-  case KEEP_ALIVE: lua_pushboolean(L, true); break;
-  default: push_headers(L); break;
-  }
+/* Pops the name of a field that is not stored in the request at index 1, and pushes its value. The
+ * upvalue of all that call this is the table of the usual values, in which `headers` is false. */
+static void push_usual(lua_State *L) {
+  if (lua_rawget(L, lua_upvalueindex(1)) == LUA_TBOOLEAN && !lua_toboolean(L, -1)) push_headers(L);
 }
 
-/* __index(request, key): the upvalue is a table from names to fields. */
+/* __index(request, key) */
 static int index_request(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_pushvalue(L, 2);
-  if (lua_rawget(L, lua_upvalueindex(1)) != LUA_TNIL)
-    push_field(L, (enum field)lua_tointeger(L, -1));
+  push_usual(L);
   return 1;
 }
 
@@ -143,7 +140,8 @@ static void complete(lua_State *L) {
     lua_pushstring(L, field_names[field]);
     lua_pushvalue(L, -1);
     if (lua_rawget(L, 1) == LUA_TNIL) {
-      push_field(L, (enum field)field);
+      lua_pushvalue(L, 2);
+      push_usual(L);
       lua_replace(L, 3);
       lua_settop(L, 3);
       lua_rawset(L, 1);
@@ -190,12 +188,18 @@ static int pairs_of_streamed(lua_State *L) {
   return pairs_of_request(L);
 }
 
-static void push_fields(lua_State *L) {
+static void push_usual_values(lua_State *L) {
   lua_createtable(L, 0, END - 1);
-  for (int field = 1; field < END; field++) {
-    lua_pushinteger(L, field);
-    lua_setfield(L, -2, field_names[field]);
-  }
+  lua_pushliteral(L, "GET");
+  set_field(L, METHOD);
+  lua_pushliteral(L, "1.1");
+  set_field(L, VERSION);
+  lua_pushboolean(L, false);
+  set_field(L, HEADERS);
+  lua_pushliteral(L, "");
+  set_field(L, BODY);
+  lua_pushboolean(L, true);
+  set_field(L, KEEP_ALIVE);
 }
 
 static void push_common_names(lua_State *L) {
@@ -210,10 +214,11 @@ static void push_common_names(lua_State *L) {
 static void make_metatable(lua_State *L, const char *key, lua_CFunction index,
                            lua_CFunction pairs) {
   lua_createtable(L, 0, 3);
-  push_fields(L);
+  push_usual_values(L);
+  lua_pushvalue(L, -1);
   lua_pushcclosure(L, index, 1);
-  lua_setfield(L, -2, "__index");
-  lua_pushcfunction(L, pairs);
+  lua_setfield(L, -3, "__index");
+  lua_pushcclosure(L, pairs, 1);
   lua_setfield(L, -2, "__pairs");
   push_common_names(L);
   lua_setfield(L, -2, "common_names");
@@ -245,14 +250,11 @@ void http_body_push(lua_State *L, const struct framing_answer *answer) {
   luaL_pushresultsize(&buffer, length);
 }
 
-/* Sets the field of the request below the top to the value on the top. */
-static void set_field(lua_State *L, enum field field) { lua_setfield(L, -2, field_names[field]); }
-
 static bool is_get(struct span method) {
   return method.length == 3 && memcmp(method.data, "GET", 3) == 0;
 }
 
-/* Sets the fields that differ from the values of push_field(). */
+/* Sets the fields that differ from the usual values. */
 static void set_uncommon(lua_State *L, const struct framing_answer *answer,
                          const struct http_request *request) {
   if (!is_get(request->method)) {

@@ -40,13 +40,15 @@ struct options {
 };
 
 static void check_option(lua_State *state, struct options *options) {
-  const char *name = lua_type(state, -2) == LUA_TSTRING ? lua_tostring(state, -2) : "";
-  if (strcmp(name, "timeout") == 0) {
-    double seconds = lua_isnumber(state, -1) ? lua_tonumber(state, -1) : -1;
-    luaL_argcheck(state, seconds >= 0 && seconds <= longest, OPTIONS,
+  size_t length = 0;
+  int is_number;
+  const char *name = lua_type(state, -2) == LUA_TSTRING ? lua_tolstring(state, -2, &length) : "";
+  if (length == 7 && memcmp(name, "timeout", 7) == 0) {
+    double seconds = lua_tonumberx(state, -1, &is_number);
+    luaL_argcheck(state, is_number && seconds >= 0 && seconds <= longest, OPTIONS,
                   "timeout must be a number of seconds from 0 to 1e9");
     options->timeout = seconds > 0 ? (int64_t)ceil(seconds * 1000) : -1;
-  } else if (strcmp(name, "reuse") == 0) {
+  } else if (length == 5 && memcmp(name, "reuse", 5) == 0) {
     luaL_argcheck(state, lua_isboolean(state, -1), OPTIONS, "reuse must be true or false");
     options->reuses = lua_toboolean(state, -1);
   } else

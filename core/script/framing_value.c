@@ -16,8 +16,8 @@ struct framing_value *framing_value_push(lua_State *state, int user_values) {
 
 const struct framing_value *framing_value_test(lua_State *state, int index) {
   const struct framing_value *value = lua_touserdata(state, index);
-  if (lua_type(state, index) != LUA_TUSERDATA || lua_rawlen(state, index) != sizeof *value ||
-      value->class != &metatable_key)
+  /* A light userdata has no length, and only a userdata of this length has a class. */
+  if (!value || lua_rawlen(state, index) != sizeof *value || value->class != &metatable_key)
     return NULL;
   return value;
 }

@@ -57,6 +57,7 @@ struct script {
   struct world *world;         /* The loop's; `own_world` if there is none. */
   struct world own_world;      /* Nobody runs it. */
   struct stream *streams;      /* All of them: see stream.h. */
+  int stream_metatable;        /* A reference in the registry. */
   struct datagrams *datagrams; /* All of them: see datagrams.h. */
   struct subprocesses subprocesses;
   struct kept_list kept; /* Channels that streams have given back. */

@@ -14,8 +14,7 @@
 
 static const char class_name[] = "parlance.stream";
 
-/* The registry's key of the metatable, because looking it up by name could raise. The userdata says
- * with it, too, what it is: comparing metatables would cost more. */
+/* The userdata says with its address what it is: comparing metatables would cost more. */
 static const char class_key;
 
 struct stream_value {
@@ -30,7 +29,7 @@ static const double longest = 1e9; /* Seconds. */
 struct stream *stream_value_push(lua_State *state, struct script *script, const char *address) {
   struct stream_value *value = lua_newuserdatauv(state, sizeof *value, 0);
   *value = (struct stream_value){.class = &class_key};
-  lua_rawgetp(state, LUA_REGISTRYINDEX, &class_key);
+  lua_rawgeti(state, LUA_REGISTRYINDEX, script->stream_metatable);
   lua_setmetatable(state, -2);
   value->stream = stream_create(script, address);
   if (!value->stream) gate_raise_no_memory(state);
@@ -44,8 +43,8 @@ static struct stream_value *value_at(lua_State *state, int index) {
 
 struct stream *stream_value_test(lua_State *state, int index) {
   const struct stream_value *value = lua_touserdata(state, index);
-  if (lua_type(state, index) != LUA_TUSERDATA || lua_rawlen(state, index) != sizeof *value ||
-      value->class != &class_key)
+  /* A light userdata has no length, and only a userdata of this length has a class. */
+  if (!value || lua_rawlen(state, index) != sizeof *value || value->class != &class_key)
     return NULL;
   return value->stream;
 }
@@ -298,7 +297,6 @@ static int stream_write(lua_State *state) {
   int count = lua_gettop(state);
   for (int i = 2; i <= count; i++)
     luaL_checklstring(state, i, NULL); /* Makes strings of numbers. */
-  luaL_checkstack(state, LUA_MINSTACK, NULL);
   struct task *task = task_begin_wait(state, "stream:write");
   if (!task) return 3;
   if (stream->is_closed || stream->wants_shutdown) return task_push_failure(state, "closed");
@@ -426,7 +424,6 @@ static void push_address(lua_State *state, const struct stream *stream, enum cha
 
 /* __index(stream, key). The upvalue is the table of methods. */
 static int index_stream(lua_State *state) {
-  lua_settop(state, 2);
   lua_pushvalue(state, 2);
   if (lua_rawget(state, lua_upvalueindex(1)) != LUA_TNIL) return 1;
   const struct stream *stream = stream_value_check(state, 1);
@@ -457,5 +454,5 @@ void stream_value_install(lua_State *state) {
   lua_setfield(state, -2, "__index");
   lua_pushstring(state, class_name);
   lua_setfield(state, -2, "__name");
-  lua_rawsetp(state, LUA_REGISTRYINDEX, &class_key);
+  script_of_state(state)->stream_metatable = luaL_ref(state, LUA_REGISTRYINDEX);
 }
