@@ -3,6 +3,7 @@
 #include <lauxlib.h>
 
 #include "modules/http_response.h"
+#include "modules/http_url.h"
 #include "modules/module_datagrams.h"
 #include "modules/module_files.h"
 #include "modules/module_framing.h"
@@ -37,6 +38,8 @@ void modules_open(lua_State *state, const struct script_options *options, const 
   lua_pop(state, 1);
   http_response_push(state, options->clock);
   lua_setfield(state, -2, "parlance.http.response");
+  luaL_requiref(state, "parlance.http.url", http_url_open, 0);
+  lua_pop(state, 1);
   luaL_requiref(state, "parlance.files", module_files_open, 0);
   lua_pop(state, 1);
   luaL_requiref(state, "parlance.datagrams", module_datagrams_open, 0);

@@ -11,8 +11,7 @@
 
 local framing = require "parlance.framing"
 local response = require "parlance.http.response"
-
-local byte <const>, find <const> = string.byte, string.find
+local url = require "parlance.http.url"
 
 ---@class parlance.http
 local http = {}
@@ -103,35 +102,19 @@ function http.parse_date(text)
 end
 
 --- Decodes percent-encoding once. Returns nil if a "%" is not followed by two hexadecimal digits.
----@param text string
----@return string?
-function http.decode(text)
-  if not find(text, "%", 1, true) then return text end
-  if text:gsub("%%%x%x", ""):find("%", 1, true) then return nil end
-  return (text:gsub("%%(%x%x)", function(digits) return string.char(tonumber(digits, 16)) end))
-end
+---@type fun(text: string): string?
+http.decode = url.decode
 
 --- Percent-encodes every byte but letters, digits and "-._~".
 ---@param text string
 ---@return string
 function http.encode(text)
-  return (text:gsub("[^%w%-._~]", function(one) return ("%%%02X"):format(byte(one)) end))
+  return (text:gsub("[^%w%-._~]", function(byte) return ("%%%02X"):format(byte:byte()) end))
 end
-
-local SLASH <const> = ("/"):byte()
 
 --- Splits the target of a request into its path, which stays encoded, and its query or nil.
----@param target string
----@return string path
----@return string? query
-function http.split(target)
-  local mark = find(target, "?", 1, true)
-  local path = mark and target:sub(1, mark - 1) or target
-  -- The target may be a whole URL (RFC 9112, 3.2.2).
-  if byte(path) ~= SLASH then path = path:match "^%a[%w+.-]*://[^/]*(.*)$" or path end
-  if path == "" then path = "/" end
-  return path, mark and target:sub(mark + 1) or nil
-end
+---@type fun(target: string): path: string, query: string?
+http.split = url.split
 
 --- Parses "a=1&b=x+y" into { a = "1", b = "x y" }. If a name is there several times, the last value counts. A name or
 --- a value with wrong percent-encoding stays as it is.

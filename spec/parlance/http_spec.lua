@@ -1,6 +1,7 @@
 local rooms = require "parlance_spec"
 package.loaded["parlance.framing"] = rooms.framing.open()
 package.loaded["parlance.http.response"] = rooms.script.open_http_response()
+package.loaded["parlance.http.url"] = rooms.script.open_http_url()
 
 local conditions = require "parlance.http.conditions"
 local http = require "parlance.http"
@@ -438,6 +439,8 @@ describe("texts", function()
     for target, parts in pairs {
       ["/"] = { "/" }, ["/a?"] = { "/a", "" }, ["/a?b=c?d"] = { "/a", "b=c?d" },
       ["http://h:80/a?b"] = { "/a", "b" }, ["http://h"] = { "/" }, ["*"] = { "*" }, ["//h/a"] = { "//h/a" },
+      [""] = { "/" }, ["?a"] = { "/", "a" }, ["h2+x.-://h/?"] = { "/", "" }, ["2h://h/a"] = { "2h://h/a" },
+      ["h:/a"] = { "h:/a" }, ["a\0b"] = { "a\0b" },
     } do
       assert.are.same(parts, { http.split(target) })
     end

@@ -299,9 +299,9 @@ describe("a definition that is wrong", function()
   it("is noticed: a parameter that the code has by another name", function()
     local texts = read_all()
     texts["parlance.http"] = edited(texts["parlance.http"],
-      "@param text string\n---@return string?\nfunction http.decode(text)",
-      "@param word string\n---@return string?\nfunction http.decode(word)")
-    assert.same({ "parlance.http: decode takes (text), and is defined with (word)" }, module_faults(texts, seen))
+      "@param text string\n---@return string\nfunction http.encode(text)",
+      "@param word string\n---@return string\nfunction http.encode(word)")
+    assert.same({ "parlance.http: encode takes (text), and is defined with (word)" }, module_faults(texts, seen))
   end)
 
   it("is noticed: a tag that the spec does not know", function()

@@ -3,6 +3,7 @@
 #include <lua.h>
 
 #include "modules/http_response.h"
+#include "modules/http_url.h"
 #include "modules/module_files.h"
 #include "spec_module.h"
 
@@ -24,6 +25,7 @@ int spec_yield(lua_State *L) { return lua_yield(L, 0); }
 int spec_open_script(lua_State *L) {
   static const luaL_Reg functions[] = {{"open_files", open_files},
                                        {"open_http_response", open_http_response},
+                                       {"open_http_url", http_url_open},
                                        {"pool_churn", spec_pool_churn},
                                        {NULL, NULL}};
   luaL_newlib(L, functions);
