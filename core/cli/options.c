@@ -35,7 +35,7 @@ static bool add_address(const char *name, const char *text, void *field) {
   struct script_entry *entry = field;
   struct address address;
   const char *why;
-  if (address_parse(text, &address, &why) != STATUS_OK) {
+  if (address_parse_listener(text, &address, &why) != STATUS_OK) {
     fprintf(stderr, "parlance: --%s %s: %s%s\n", name, text, why, address_hint(text));
     return false;
   }

@@ -17,9 +17,9 @@ const char *const options_help[] = {
     "`new` makes a script to begin with, and all that belongs to it, in this folder.\n"
     "\n",
     "For the script that follows:\n"
-    "  -l, --listen ADDRESS      host:port, [ipv6]:port, :port or unix:PATH; repeatable; port 0\n"
-    "                            takes a free one. Default: the script's `listen`, else\n"
-    "                            localhost:8888\n"
+    "  -l, --listen ADDRESS      host:port, [ipv6]:port, :port, unix:PATH or systemd:[NAME];\n"
+    "                            repeatable; port 0 takes a free one. Default: the script's\n"
+    "                            `listen`, else localhost:8888\n"
     "      --socket-mode MODE    of the files of Unix sockets, octal, such as 0660 (default: by "
     "the\n"
     "                            umask)\n"

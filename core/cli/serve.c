@@ -8,6 +8,7 @@
 #include "cli/banner.h"
 #include "cli/checker.h"
 #include "cli/commands.h"
+#include "cli/systemd.h"
 #include "io/signals.h"
 #include "reload/reload.h"
 #include "server/server.h"
@@ -25,6 +26,7 @@ struct served {
   struct address own; /* The address of its `listen`, or the default. */
   const struct address *addresses;
   size_t address_count;
+  struct address *found; /* `addresses` with the sockets of systemd among them. */
   struct server *server; /* The script is the nth service of this server. */
   size_t nth;
   struct script_provider provider;
@@ -71,7 +73,7 @@ static bool own_address(const struct script_options *options, const struct scrip
                         struct address *address) {
   const char *why, *listen = script_listen(script);
   if (listen[0] == '\0') listen = "localhost:8888";
-  if (address_parse(listen, address, &why) == STATUS_OK) return true;
+  if (address_parse_listener(listen, address, &why) == STATUS_OK) return true;
   fprintf(stderr, "parlance: %s: listen is \"%s\": %s%s\n", options->path, listen, why,
           address_hint(listen));
   return false;
@@ -82,13 +84,13 @@ static bool check_access(const struct served *served) {
   const struct socket_access *access = &served->entry->access;
   if (!access->has_mode && !access->has_group) return true;
   for (size_t i = 0; i < served->address_count; i++)
-    if (served->addresses[i].is_unix) return true;
-  fprintf(stderr, "parlance: --%s is for Unix sockets, and %s listens on none\n",
+    if (served->addresses[i].is_unix && !served->addresses[i].passed_fd) return true;
+  fprintf(stderr, "parlance: --%s is for Unix sockets, and %s opens none\n",
           access->has_mode ? "socket-mode" : "socket-group", served->entry->script.path);
   return false;
 }
 
-static bool choose_addresses(struct served *served) {
+static bool choose_addresses(struct served *served, struct systemd *systemd) {
   served->addresses = served->entry->addresses;
   served->address_count = served->entry->address_count;
   if (!own_address(&served->entry->script, served->script, &served->own)) return false;
@@ -96,6 +98,10 @@ static bool choose_addresses(struct served *served) {
     served->addresses = &served->own;
     served->address_count = 1;
   }
+  if (!systemd_find_sockets(systemd, served->addresses, served->address_count, &served->found,
+                            &served->address_count))
+    return false;
+  served->addresses = served->found;
   return check_access(served);
 }
 
@@ -105,7 +111,8 @@ static const char *hint(const char *path) {
   return may_be_command ? " (the commands are check, fuzz and new; see parlance --help)" : "";
 }
 
-static int load(struct served *served, const struct options *options, struct world *world) {
+static int load(struct served *served, const struct options *options, struct world *world,
+                struct systemd *systemd) {
   const char *error;
   struct script_options script_options = served->entry->script;
   script_options.world = world;
@@ -122,7 +129,7 @@ static int load(struct served *served, const struct options *options, struct wor
     fprintf(stderr, "parlance: %s%s\n", error, hint(served->entry->script.path));
     return EXIT_REFUSED;
   }
-  return choose_addresses(served) ? EXIT_STOPPED : EXIT_REFUSED;
+  return choose_addresses(served, systemd) ? EXIT_STOPPED : EXIT_REFUSED;
 }
 
 /* What to do about it. */
@@ -310,6 +317,7 @@ static bool open_log(const char *file) {
 static void free_served(struct served *served) {
   if (served->script) script_destroy(served->script);
   checker_deinit(&served->checker);
+  free(served->found);
 }
 
 int command_serve(const struct options *options) {
@@ -318,6 +326,11 @@ int command_serve(const struct options *options) {
   if (!served) {
     fputs("parlance: not enough memory\n", stderr);
     return EXIT_FAILED;
+  }
+  struct systemd systemd;
+  if (!systemd_init(&systemd)) {
+    free(served);
+    return EXIT_REFUSED;
   }
   struct world world;
   world_init(&world);
@@ -329,11 +342,15 @@ int command_serve(const struct options *options) {
   int status = EXIT_STOPPED;
   for (size_t i = 0; i < options->script_count && status == EXIT_STOPPED; i++) {
     served[i].entry = &options->scripts[i];
-    status = load(&served[i], options, &world);
+    status = load(&served[i], options, &world, &systemd);
   }
-  if (status == EXIT_STOPPED) status = run(options, served, &world);
+  if (status == EXIT_STOPPED) {
+    systemd_close_rest(&systemd);
+    status = run(options, served, &world);
+  }
   for (size_t i = 0; i < options->script_count; i++) free_served(&served[i]);
   world_deinit(&world);
+  systemd_deinit(&systemd);
   free(served);
   return status;
 }

@@ -11,7 +11,7 @@
 static bool is_address(const char *text, const char **why) {
   struct address address;
   static char reason[256];
-  if (address_parse(text, &address, why) == STATUS_OK) return true;
+  if (address_parse_listener(text, &address, why) == STATUS_OK) return true;
   snprintf(reason, sizeof reason, "%s%s", *why, address_hint(text));
   *why = reason;
   return false;

@@ -73,6 +73,26 @@ enum status address_parse(const char *text, struct address *address, const char 
   return parse_port(colon + 1, address, why);
 }
 
+static bool skip(const char **text, const char *scheme) {
+  size_t length = strlen(scheme);
+  if (strncmp(*text, scheme, length) != 0) return false;
+  *text += length;
+  return true;
+}
+
+static enum status parse_name(const char *name, struct address *address, const char **why) {
+  *address = (struct address){.is_systemd = true};
+  if (strlen(name) >= sizeof address->host || strchr(name, ':'))
+    return refuse("what stands behind systemd: is no name of a socket", why);
+  memcpy(address->host, name, strlen(name) + 1);
+  return STATUS_OK;
+}
+
+enum status address_parse_listener(const char *text, struct address *address, const char **why) {
+  if (skip(&text, "systemd:")) return parse_name(text, address, why);
+  return address_parse(text, address, why);
+}
+
 bool address_is_localhost(const char *host) {
   static const char name[] = "localhost";
   size_t length = strlen(host);

@@ -2,7 +2,7 @@
  *
  * An address is written "host:port", "[ipv6]:port", ":port" (every interface, both families) or
  * "unix:PATH". "tcp:" may stand before those of the first kind, and "udp:" makes them addresses for
- * datagrams. */
+ * datagrams. A listener's may also be "systemd:NAME". */
 #ifndef IO_ADDRESS_H
 #define IO_ADDRESS_H
 
@@ -19,6 +19,8 @@ enum { ADDRESS_TEXT_MAX = 128 };
 struct address {
   bool is_unix;
   bool is_udp;
+  bool is_systemd; /* Sockets that systemd has passed, of the name `host`; "": of any name. */
+  int passed_fd;  /* The listening socket, if systemd has opened it; 0: it is still to be opened. */
   char host[256]; /* A name, a numeric address, "" for every interface, or the path for Unix. */
   unsigned port;  /* 0: any free port. */
 };
@@ -32,6 +34,9 @@ union peer_address {
 
 /* Parses text. On failure *why is a static phrase ("the port is not a number from 0 to 65535"). */
 enum status address_parse(const char *text, struct address *address, const char **why);
+
+/* The same for a listener, which may have one of the schemes that are for listeners alone. */
+enum status address_parse_listener(const char *text, struct address *address, const char **why);
 
 /* Whether a name is "localhost" or ends in ".localhost": it means the loopback and is not looked up
  * (RFC 6761, 6.3). */

@@ -136,13 +136,20 @@ static void log_listening(const struct listener *listener) {
   char text[ADDRESS_TEXT_MAX];
   if (!log_begin(&line, LOG_INFO, "listening")) return;
   log_text(&line, "service", listener->service->name);
-  if (listener->path)
+  if (listener->is_unix)
     snprintf(text, sizeof text, "%s", listener->host);
   else
     address_format(listener->host, listener->port, text);
   log_text(&line, "address", text);
   log_text(&line, "poller", poller_name(listener->service->server->poller));
   log_end(&line);
+}
+
+/* Keeps what is needed to remove the file at the end. */
+static enum status keep_path(struct listener *listener, const char *path) {
+  listener->path = strdup(path);
+  if (!listener->path || stat(path, &listener->file) != 0) return STATUS_NO_MEMORY;
+  return STATUS_OK;
 }
 
 static enum status adopt(struct service *service, const struct address *address, int fd) {
@@ -153,10 +160,10 @@ static enum status adopt(struct service *service, const struct address *address,
   listener->service = service;
   listener->fd = fd;
   enum status status = socket_local_address(fd, &local);
+  listener->is_unix = address->is_unix;
   if (status == STATUS_OK && address->is_unix) {
     snprintf(listener->host, sizeof listener->host, "unix:%.120s", address->host);
-    listener->path = strdup(address->host);
-    if (!listener->path || stat(listener->path, &listener->file) != 0) status = STATUS_NO_MEMORY;
+    if (!address->passed_fd) status = keep_path(listener, address->host);
   } else if (status == STATUS_OK)
     address_numeric((const struct sockaddr *)&local, listener->host, &listener->port);
   if (status == STATUS_OK)
@@ -169,7 +176,7 @@ static enum status adopt(struct service *service, const struct address *address,
   struct listener **end = &service->listeners;
   while (*end) end = &(*end)->next;
   *end = listener;
-  if (!listener->path && service->server->keepalive > 0)
+  if (!listener->is_unix && service->server->keepalive > 0)
     (void)socket_keep_alive(fd, service->server->keepalive); /* It can serve without, too. */
   log_listening(listener);
   return STATUS_OK;
@@ -177,12 +184,13 @@ static enum status adopt(struct service *service, const struct address *address,
 
 enum status listener_open(struct service *service, const struct address *address,
                           const struct socket_access *access, const char **why) {
-  int fds[SOCKET_LISTEN_MAX];
-  size_t count;
+  int fds[SOCKET_LISTEN_MAX] = {address->passed_fd};
+  size_t count = 1;
+  enum status status = STATUS_OK;
   errno = 0;
   *why = "datagrams are not served yet";
   if (address->is_udp) return STATUS_ERROR;
-  enum status status = socket_listen(address, access, BACKLOG, fds, &count, why);
+  if (!address->passed_fd) status = socket_listen(address, access, BACKLOG, fds, &count, why);
   if (status != STATUS_OK) return status;
   for (size_t i = 0; i < count; i++) {
     if (status == STATUS_OK) {

@@ -29,9 +29,10 @@ struct listener {
   struct listener *next;
   int fd;
   bool is_paused; /* The poller does not watch it, and its backlog waits. */
+  bool is_unix;
   unsigned port;
   char host[ADDRESS_TEXT_MAX];
-  char *path;       /* The file of a Unix socket, which is removed at the end; NULL: TCP. */
+  char *path;       /* The file of a Unix socket, which is removed at the end, or NULL. */
   struct stat file; /* The identity of that file when the socket was bound. */
 };
 

@@ -199,6 +199,9 @@ Server.__index = Server
 ---@field name? string the file's name, without ".lua"
 ---@field listen? string[] addresses; a free port of 127.0.0.1 without it
 ---@field [integer] string command line options that stand before the script
+---@field env? table<string, string> is added to its environment
+---@field pass? integer[] descriptors that it finds from 3 on, as systemd passes sockets
+---@field listeners? integer how many addresses it logs, if that is not the length of `listen`
 ---@field rlimit_nofile? integer
 ---@field turns? boolean makes Server:turn() possible
 ---@field log_file? boolean the log goes there with --log-file, and standard error to the file "stderr"
@@ -206,9 +209,10 @@ Server.__index = Server
 
 local running = {}
 
-local function words_to_table(text)
+local function environment_of(options)
   local environment = {}
-  for name, value in text:gmatch "(%S-)=(%S*)" do environment[name] = value end
+  for name, value in SERVER_ENV:gmatch "(%S-)=(%S*)" do environment[name] = value end
+  for name, value in pairs(options.env or {}) do environment[name] = value end
   return environment
 end
 
@@ -263,9 +267,17 @@ local function parse_address(service, text)
   return { service = service, text = text, path = path, host = host, port = tonumber(port) }
 end
 
+---@class spec.RunOptions
+---@field env? table<string, string> as of spec.Options
+---@field pass? integer[] as of spec.Options
+---@field rlimit_nofile? integer
+---@field seconds? number
+---@field stdout? string
+---@field cwd? string
+
 --- Runs the binary with these arguments, and waits for its end.
 ---@param argv string[]
----@param options? { rlimit_nofile?: integer, seconds?: number, stdout?: string, cwd?: string }
+---@param options? spec.RunOptions
 ---@return integer? status, string stdout, string stderr
 function server.run(argv, options)
   options = options or {}
@@ -273,8 +285,8 @@ function server.run(argv, options)
   local words = { BINARY, table.unpack(argv) }
   local out, err = options.stdout or folder .. "/out", folder .. "/err"
   local child <close> = assert(process.spawn(words, {
-    stdout = out, stderr = err, env = words_to_table(SERVER_ENV), rlimit_nofile = options.rlimit_nofile,
-    cwd = options.cwd,
+    stdout = out, stderr = err, env = environment_of(options), pass = options.pass, cwd = options.cwd,
+    rlimit_nofile = options.rlimit_nofile,
   }))
   local status = child:wait(options.seconds or DEADLINE)
   child:close()
@@ -313,13 +325,14 @@ function server.start(scripts, options)
   for place, script in ipairs(scripts) do
     listeners = listeners + add_service(argv, folder, script[1], script.options or {}, place)
   end
+  listeners = options.listeners or listeners
   if options.turns then
     listeners = listeners + add_service(argv, folder, "protocols/echo.lua", {}, 0)
   end
   local self = setmetatable({ folder = folder, addresses = {}, clients = {} }, Server)
   self.process = assert(process.spawn(argv, {
     stdout = folder .. "/stdout", stderr = options.log_pipe and open_log_pipe(self) or stderr,
-    env = words_to_table(SERVER_ENV), rlimit_nofile = options.rlimit_nofile,
+    env = environment_of(options), pass = options.pass, rlimit_nofile = options.rlimit_nofile,
   }))
   running[#running + 1] = self
   server.wait_until("the server to listen", function()

@@ -34,6 +34,8 @@ struct plan {
   const char *out;
   const char *err;
   const char *directory;
+  int *passed; /* Descriptors that become 3, 4 ... in the child, as systemd passes sockets. */
+  int passed_count;
   lua_Integer descriptors; /* The limit of descriptors; 0: the limit of this process. */
 };
 
@@ -71,12 +73,25 @@ static const char *string_option(lua_State *L, const char *name) {
   return lua_getfield(L, 2, name) == LUA_TNIL ? NULL : luaL_checkstring(L, -1);
 }
 
+/* The list of descriptors on top, in memory that stays on the stack. */
+static void read_passed(lua_State *L, struct plan *plan) {
+  int list = lua_gettop(L), count = (int)lua_rawlen(L, list);
+  plan->passed = lua_newuserdatauv(L, ((size_t)count + 1) * sizeof *plan->passed, 0);
+  for (int i = 0; i < count; i++) {
+    lua_rawgeti(L, list, i + 1);
+    plan->passed[i] = (int)luaL_checkinteger(L, -1);
+    lua_pop(L, 1);
+  }
+  plan->passed_count = count;
+}
+
 static void read_options(lua_State *L, struct plan *plan) {
   plan->out = string_option(L, "stdout");
   plan->err = string_option(L, "stderr");
   plan->directory = string_option(L, "cwd");
   lua_getfield(L, 2, "rlimit_nofile");
   plan->descriptors = luaL_optinteger(L, -1, 0);
+  if (lua_getfield(L, 2, "pass") == LUA_TTABLE) read_passed(L, plan);
   if (lua_getfield(L, 2, "env") == LUA_TNIL) return;
   luaL_checktype(L, -1, LUA_TTABLE);
   push_assignments(L);
@@ -88,6 +103,21 @@ static bool redirect(const char *path, int flags, int to) {
   return fd >= 0 && dup2(fd, to) == to;
 }
 
+/* Takes all of them out of the way first, because one may have the number that another is to get.
+ */
+static bool pass_descriptors(const struct plan *plan) {
+  enum { SAFE = 512 };
+  for (int i = 0; i < plan->passed_count; i++)
+    if (dup2(plan->passed[i], SAFE + i) < 0) return false;
+  for (int i = 0; i < plan->passed_count; i++)
+    if (dup2(SAFE + i, 3 + i) < 0 || close(SAFE + i) < 0) return false;
+  char number[16];
+  snprintf(number, sizeof number, "%d", (int)getpid());
+  setenv("LISTEN_PID", number, 1);
+  snprintf(number, sizeof number, "%d", plan->passed_count);
+  return setenv("LISTEN_FDS", number, 1) == 0;
+}
+
 static bool prepare_child(const struct plan *plan) {
   const int writing = O_WRONLY | O_CREAT | O_TRUNC | O_APPEND;
   sigset_t none;
@@ -97,12 +127,14 @@ static bool prepare_child(const struct plan *plan) {
   if (plan->out && !redirect(plan->out, writing, STDOUT_FILENO)) return false;
   if (plan->err && !redirect(plan->err, writing, STDERR_FILENO)) return false;
   if (plan->directory && chdir(plan->directory) < 0) return false;
+  if (close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) != 0) return false; /* The spec's own. */
+  if (plan->passed && !pass_descriptors(plan)) return false;
   for (char **item = plan->environment; item && *item; item++) putenv(*item);
   if (plan->descriptors > 0) {
     rlim_t most = (rlim_t)plan->descriptors;
     if (setrlimit(RLIMIT_NOFILE, &(struct rlimit){most, most}) < 0) return false;
   }
-  return close_range(3, ~0U, CLOSE_RANGE_CLOEXEC) == 0; /* the spec's sockets are its own */
+  return true;
 }
 
 /* Does not return. If it fails before exec, it writes errno to the pipe. */
@@ -110,6 +142,7 @@ static void run_child(const struct plan *plan, pid_t parent, int complaints) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != parent) _exit(127); /* The parent has died already. */
   const char *program = plan->argv[0];
+  complaints = fcntl(complaints, F_DUPFD_CLOEXEC, 256); /* Passed descriptors begin at 3. */
   if (program && prepare_child(plan)) execvp(program, plan->argv);
   int error = errno;
   (void)!write(complaints, &error, sizeof error);
@@ -135,7 +168,8 @@ static int start(struct process *process, const struct plan *plan) {
 }
 
 /* process.spawn(argv, { stdout = path, stderr = path, cwd = path, env = { NAME = value },
- *                       rlimit_nofile = n }) -> process, or nil, "error", errno's name */
+ *                       pass = { descriptor, ... }, rlimit_nofile = n }) -> process, or nil,
+ * "error", errno's name */
 static int spawn(lua_State *L) {
   lua_settop(L, 2);
   luaL_checktype(L, 1, LUA_TTABLE);
