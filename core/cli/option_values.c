@@ -10,6 +10,7 @@
 
 #include "base/log.h"
 #include "io/address.h"
+#include "io/cidr.h"
 #include "io/socket.h"
 
 /* Lua itself and a small script fit in this memory limit. */
@@ -82,6 +83,23 @@ bool option_set_max_buffered(const char *name, const char *text, void *field) {
 
 bool option_set_max_connections(const char *name, const char *text, void *field) {
   return set_size(name, text, 1, INT32_MAX, false, "a whole number from 1 up", field);
+}
+
+bool option_set_max_per_peer(const char *name, const char *text, void *field) {
+  return set_size(name, text, 0, INT32_MAX, false, "a whole number", field);
+}
+
+bool option_add_ranges(const char *name, const char *text, void *field) {
+  struct span fault;
+  const char *why;
+  switch (cidr_list_add(field, text, &fault, &why)) {
+  case STATUS_OK: return true;
+  case STATUS_NO_MEMORY: fputs("parlance: not enough memory\n", stderr); return false;
+  default:
+    fprintf(stderr, "parlance: --%s %s: \"%.*s\": %s\n", name, text, (int)fault.length, fault.data,
+            why);
+    return false;
+  }
 }
 
 bool option_set_log_bytes(const char *name, const char *text, void *field) {

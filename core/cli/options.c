@@ -148,6 +148,9 @@ static const struct known_option known_options[] = {
     {"socket-mode", 0, OF_SCRIPT, option_set_socket_mode, ENTRY(access)},
     {"socket-group", 0, OF_SCRIPT, option_set_socket_group, ENTRY(access)},
     {"max-connections", 0, OF_SCRIPT, option_set_max_connections, ENTRY(max_connections)},
+    {"max-connections-per-peer", 0, OF_SCRIPT, option_set_max_per_peer,
+     ENTRY(max_connections_per_peer)},
+    {"accept-proxy", 0, OF_SCRIPT, option_add_ranges, ENTRY(accept_proxy)},
     {"max-tasks", 0, OF_SCRIPT, option_set_max_tasks, ENTRY(script.max_tasks)},
     {"max-request", 0, OF_SCRIPT, option_set_bytes, ENTRY(script.max_request)},
     {"max-unsent", 0, OF_SCRIPT, option_set_bytes, ENTRY(script.max_unsent)},
@@ -313,6 +316,7 @@ static void free_entry(struct script_entry *entry) {
   free(entry->settings);
   free(entry->longer_path);
   free(entry->transcripts);
+  cidr_list_deinit(&entry->accept_proxy);
 }
 
 bool options_parse(struct options *options, int argc, char **argv) {

@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "io/address.h"
+#include "io/cidr.h"
 #include "io/socket.h"
 #include "script/script.h"
 #include "server/server.h"
@@ -27,6 +28,8 @@ struct script_entry {
   size_t address_count;
   struct socket_access access; /* Of Unix sockets. */
   size_t max_connections;
+  size_t max_connections_per_peer;
+  struct cidr_list accept_proxy;
   struct script_setting *settings; /* script.settings points to these. */
   char *longer_path;               /* PATH.lua if only PATH was given, or NULL. */
 };

@@ -245,7 +245,10 @@ static bool listen_all(struct server *server, struct served *served, size_t coun
                                       .addresses = served[i].addresses,
                                       .address_count = served[i].address_count,
                                       .access = served[i].entry->access,
-                                      .max_connections = served[i].entry->max_connections};
+                                      .max_connections = served[i].entry->max_connections,
+                                      .max_connections_per_peer =
+                                          served[i].entry->max_connections_per_peer,
+                                      .accept_proxy = &served[i].entry->accept_proxy};
     errno = 0;
     if (server_add_service(server, &service, &failed, &why) != STATUS_OK) {
       complain_of_address(failed, why);

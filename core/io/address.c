@@ -164,6 +164,18 @@ bool address_ip(const union peer_address *peer, unsigned char ip[16]) {
   return true;
 }
 
+void address_set_ip(union peer_address *peer, const unsigned char *ip, bool is_ipv6,
+                    unsigned port) {
+  *peer = (union peer_address){.any.sa_family = is_ipv6 ? AF_INET6 : AF_INET};
+  if (is_ipv6) {
+    memcpy(&peer->ipv6.sin6_addr, ip, 16);
+    peer->ipv6.sin6_port = htons((uint16_t)port);
+  } else {
+    memcpy(&peer->ipv4.sin_addr, ip, 4);
+    peer->ipv4.sin_port = htons((uint16_t)port);
+  }
+}
+
 bool address_is_ipv4(const unsigned char ip[16]) {
   return memcmp(ip, before_ipv4, sizeof before_ipv4) == 0;
 }

@@ -58,6 +58,9 @@ void address_copy_peer(const struct sockaddr *socket_address, union peer_address
  * address is of another family. */
 bool address_ip(const union peer_address *peer, unsigned char ip[16]);
 
+/* Makes the address of a peer from the bytes of an IP address: 4 of IPv4, or 16 of IPv6. */
+void address_set_ip(union peer_address *peer, const unsigned char *ip, bool is_ipv6, unsigned port);
+
 /* Whether the 16 bytes are those of an IPv4 address. */
 bool address_is_ipv4(const unsigned char ip[16]);
 

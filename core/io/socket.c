@@ -313,16 +313,24 @@ enum status socket_accept(int listener, int *fd, struct sockaddr_storage *peer) 
 
 static enum status transfer_failure(void) { return errno == EAGAIN ? STATUS_AGAIN : STATUS_ERROR; }
 
-enum status socket_read(int fd, char *into, size_t capacity, size_t *length) {
+static enum status receive(int fd, char *into, size_t capacity, int flags, size_t *length) {
   assert(capacity > 0);
   *length = 0;
   ssize_t got;
-  do got = recv(fd, into, capacity, 0);
+  do got = recv(fd, into, capacity, flags);
   while (got < 0 && errno == EINTR);
   if (got < 0) return transfer_failure();
   if (got == 0) return STATUS_CLOSED;
   *length = (size_t)got;
   return STATUS_OK;
+}
+
+enum status socket_read(int fd, char *into, size_t capacity, size_t *length) {
+  return receive(fd, into, capacity, 0, length);
+}
+
+enum status socket_peek(int fd, char *into, size_t capacity, size_t *length) {
+  return receive(fd, into, capacity, MSG_PEEK, length);
 }
 
 static enum status send_one(int fd, const char *data, size_t length, int flags, size_t *sent) {

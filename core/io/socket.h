@@ -60,6 +60,9 @@ enum status socket_accept(int listener, int *fd, struct sockaddr_storage *peer);
  * sending side. STATUS_ERROR: the connection is broken (ECONNRESET ...). */
 enum status socket_read(int fd, char *into, size_t capacity, size_t *length);
 
+/* As socket_read(), but the bytes stay in the socket. */
+enum status socket_peek(int fd, char *into, size_t capacity, size_t *length);
+
 /* Writes spans[0..count) with one system call. *sent may be less than their sum, also because there
  * are many spans. `more`: other bytes follow at once, and a partial segment is held back.
  * STATUS_AGAIN: the peer must read first. STATUS_ERROR: the connection is broken (EPIPE ...).

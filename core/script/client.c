@@ -3,6 +3,7 @@
 #include <lauxlib.h>
 #include <string.h>
 
+#include "framing/proxy.h"
 #include "session/session.h"
 
 /* The registry's key of a table that has the session of each `self`. The session is not a field of
@@ -20,6 +21,7 @@ enum {
   CLIENT_ADDRESS,
   HOST,
   SERVER,
+  PROXY,
   INCOMING,
   AT_END,
   METHODS,
@@ -59,12 +61,46 @@ void client_note_request(struct session *session) {
   session_set_marks(session, others | CLIENT_HAS_REQUEST);
 }
 
+/* The host is copied first: making the table may run a finalizer that has another peer identified.
+ */
 static void push_address(lua_State *state, const char *host, unsigned port) {
-  lua_createtable(state, 0, 2);
   lua_pushstring(state, host);
+  lua_createtable(state, 0, 2);
+  lua_insert(state, -2);
   lua_setfield(state, -2, "host");
   lua_pushinteger(state, port);
   lua_setfield(state, -2, "port");
+}
+
+/* Sets a field of the table on the top, if there are bytes. */
+static void set_bytes(lua_State *state, const char *name, struct span bytes) {
+  if (!bytes.data) return;
+  lua_pushlstring(state, bytes.data, bytes.length);
+  lua_setfield(state, -2, name);
+}
+
+static void set_flag(lua_State *state, const char *name, bool flag) {
+  lua_pushboolean(state, flag);
+  lua_setfield(state, -2, name);
+}
+
+/* The header is a copy: making the table may run a finalizer that has another peer identified. The
+ * bytes that it points to stay. */
+static void push_proxy(lua_State *state, struct proxy_header header) {
+  lua_newtable(state);
+  set_bytes(state, "alpn", header.alpn);
+  set_bytes(state, "authority", header.authority);
+  set_bytes(state, "unique_id", header.unique_id);
+  if (!header.ssl.is_used) return;
+  lua_newtable(state);
+  set_bytes(state, "version", header.ssl.version);
+  set_bytes(state, "cipher", header.ssl.cipher);
+  set_bytes(state, "common_name", header.ssl.common_name);
+  set_bytes(state, "signature", header.ssl.signature);
+  set_bytes(state, "key", header.ssl.key);
+  set_flag(state, "has_certificate", header.ssl.has_certificate);
+  set_flag(state, "verified", header.ssl.is_verified);
+  lua_setfield(state, -2, "ssl");
 }
 
 /* Stores the value on the top in self[key] and leaves it on the stack: self is at index 1, key at
@@ -125,10 +161,13 @@ static int index_client(lua_State *state) {
   }
   struct session_identity who;
   session_identify(session, &who);
+  if (field == PROXY && !who.proxy) return inherit(state);
   if (field == CLIENT_ADDRESS)
     push_address(state, who.host, who.port);
   else if (field == HOST)
     lua_pushstring(state, who.name);
+  else if (field == PROXY)
+    push_proxy(state, *who.proxy);
   else
     push_address(state, who.server_host, who.server_port);
   return keep(state);
@@ -148,6 +187,7 @@ void client_push_metatable(lua_State *state, int protocol) {
   lua_pushliteral(state, "client_address");
   lua_pushliteral(state, "host");
   lua_pushliteral(state, "server");
+  lua_pushliteral(state, "proxy");
   lua_pushliteral(state, "incoming");
   lua_pushliteral(state, "eof");
   client_push_methods(state);

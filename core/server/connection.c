@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "server/connection_internal.h"
+#include "server/hooks.h"
 #include "server/idle.h"
 #include "server/linger.h"
 #include "server/opening.h"
@@ -61,6 +62,7 @@ void connection_end(struct connection *connection, bool reset) {
   timer_cancel(&server->world->timers, &connection->timer);
   ready_remove(&server->world->ready, &connection->turn);
   transport_close(&connection->transport, reset);
+  if (connection->is_counted) peers_remove(&service->peers, &connection->peer);
   connection->phase = PHASE_ENDED;
   connection->event_handler.on_event = ignore;
   unlink_connection(connection);
@@ -71,9 +73,9 @@ void connection_end(struct connection *connection, bool reset) {
   server->has_room_again = true;
 }
 
-void connection_log_peer(struct connection *connection, struct log_line *line) {
+void connection_log_peer(const struct connection *connection, struct log_line *line) {
   struct session_identity who;
-  connection->owner.hooks->identify(&connection->owner, &who);
+  hooks_identify(connection, &who);
   log_text(line, "service", who.service);
   log_text(line, "peer", who.host);
   log_integer(line, "port", who.port);
@@ -191,6 +193,10 @@ static void on_event(struct event_handler *event_handler, unsigned events) {
     linger(connection);
     return;
   }
+  if (connection->phase < PHASE_TALKING) {
+    opening_take(connection);
+    return;
+  }
   if (connection->tunnel && (events & (POLLER_READ | POLLER_WRITE)))
     tunnel_take(connection, events);
   else if ((events & (POLLER_READ | POLLER_GONE)) && session_wants_input(connection->session))
@@ -224,6 +230,8 @@ static void expire_timer(struct timer *timer) {
       (struct connection *)((char *)timer - offsetof(struct connection, timer));
   if (connection->phase == PHASE_LINGERING)
     linger_on(connection);
+  else if (connection->phase < PHASE_TALKING)
+    opening_expire(connection);
   else {
     peer_watch_look(connection);
     if (!ready_is_queued(&connection->turn)) /* else take_turn() does it soon */
@@ -290,7 +298,7 @@ void connection_open(struct listener *listener, int fd, const struct sockaddr *p
 
 void connection_drain(struct connection *connection) {
   if (connection->phase < PHASE_TALKING)
-    opening_end(connection, REASON_STOPPED);
+    opening_drain(connection);
   else if (connection->phase == PHASE_TALKING)
     connection_settle(connection);
   else
@@ -341,6 +349,7 @@ void connection_free_ended(struct server *server) {
     struct connection *connection = server->ended;
     server->ended = connection->next;
     free(connection->name);
+    free(connection->proxied);
     free(connection);
   }
 }

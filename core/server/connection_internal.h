@@ -12,6 +12,7 @@
 
 /* In the order in which a connection goes through them; it leaves out what it does not need. */
 enum phase {
+  PHASE_PROXIED, /* The header of the PROXY protocol is awaited. */
   PHASE_NAMING,  /* The name of the peer is looked up. */
   PHASE_TALKING, /* The session runs. */
   /* The sending side is shut down, and what the peer still sends is thrown away: closing a socket
@@ -30,6 +31,7 @@ struct connection {
   struct timer timer;
   struct ready turn; /* Is in the run queue when the session has more to do in a later turn. */
   struct resolver_lookup *lookup;
+  struct proxied *proxied;     /* NULL, or the bytes of a header: see proxied.h. */
   struct tunnel *tunnel;       /* NULL: the session takes and gives the bytes. */
   char *name;                  /* NULL if it was not looked up, or if there is none. */
   struct recording *recording; /* NULL if the connection is not recorded. */
@@ -45,6 +47,7 @@ struct connection {
   bool is_slow : 1;     /* While lingering: some bytes were not taken at the last check. */
   bool is_shut : 1;     /* The sending side was shut down, while the session goes on. */
   bool is_unpolled : 1; /* The poller does not have the socket: see peer_watch.c. */
+  bool is_counted : 1;  /* Its peer has one more in service->peers. */
   bool only_sends : 1;  /* Its turn in the run queue is for output alone. */
   uint32_t more_files;  /* Open files of its responses, less one. */
   union peer_address peer;
@@ -70,7 +73,7 @@ void connection_talk(struct connection *connection);
 void connection_end(struct connection *connection, bool reset);
 
 /* Who the peer is, for a line of the log. */
-void connection_log_peer(struct connection *connection, struct log_line *line);
+void connection_log_peer(const struct connection *connection, struct log_line *line);
 
 /* server->buffered is the sum over all connections. */
 static inline void connection_count_buffered(struct connection *connection, size_t buffered) {

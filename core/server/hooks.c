@@ -2,6 +2,7 @@
 
 #include "server/connection_internal.h"
 #include "server/idle.h"
+#include "server/proxied.h"
 #include "server/tunnel.h"
 
 enum { ASK_PAUSE = 1 /* ms: see ask_pause of struct session_hooks. */ };
@@ -32,9 +33,7 @@ static void on_output(struct session_owner *owner) {
   connection->only_sends = true;
 }
 
-/* The text of an address is made only when it is asked for: for most peers it never is. */
-static void identify(struct session_owner *owner, struct session_identity *identity) {
-  const struct connection *connection = connection_of_owner(owner);
+void hooks_identify(const struct connection *connection, struct session_identity *identity) {
   char *host = connection_server(connection)->peer_host;
   unsigned port;
   address_numeric(&connection->peer.any, host, &port);
@@ -44,6 +43,12 @@ static void identify(struct session_owner *owner, struct session_identity *ident
                                         .port = port,
                                         .server_host = connection->listener->host,
                                         .server_port = connection->listener->port};
+  if (connection->proxied) proxied_identify(connection, identity);
+}
+
+/* The text of an address is made only when it is asked for: for most peers it never is. */
+static void identify(struct session_owner *owner, struct session_identity *identity) {
+  hooks_identify(connection_of_owner(owner), identity);
 }
 
 void hooks_set(struct service *service) {

@@ -8,11 +8,13 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/world.h"
+#include "framing/proxy.h"
 #include "io/network.h"
 #include "io/poller.h"
 #include "io/processes.h"
 #include "io/resolver.h"
 #include "io/splice.h"
+#include "server/peers.h"
 #include "server/service.h"
 #include "session/session.h"
 #include "watch/watcher.h"
@@ -86,6 +88,10 @@ struct service {
   struct session_failures failures;
   struct session_hooks hooks; /* Of all its sessions: hooks_set(). */
   struct log_limit refusals;
+  const struct cidr_list *accept_proxy; /* NULL: no peer is a proxy. */
+  size_t max_connections_per_peer;      /* 0: there is no limit, and nothing is counted. */
+  struct peers peers;
+  struct log_limit crowds; /* Of the lines about peers with too many connections. */
   uint64_t requests;
   uint64_t reloads; /* How often the service got a new handler. */
   uint64_t ended[REASON_COUNT];
@@ -145,7 +151,10 @@ struct server {
   bool drain_is_over;               /* The requests in hand are cut off. */
   int64_t full_at;                  /* When the descriptors last ran out; 0: never. */
   char peer_host[ADDRESS_TEXT_MAX]; /* The host of the peer that was identified last. */
-  char scratch[SCRATCH_SIZE];       /* Input is read into this. */
+  struct proxy_header proxy_header; /* What a proxy has sent of it, and the host that it had
+                                       connected to. */
+  char proxy_host[ADDRESS_TEXT_MAX];
+  char scratch[SCRATCH_SIZE]; /* Input is read into this. */
 };
 
 /* Reads the coarse clock after a call that may have taken long, so that time limits count from when

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "server/connection.h"
+#include "server/proxied.h"
 
 void opening_end(struct connection *connection, enum reason reason) {
   connection->listener->service->ended[reason]++;
@@ -23,6 +24,7 @@ void opening_refuse(struct connection *connection, const char *detail) {
 
 /* From here on the poller reports what the peer does. False: the connection has ended. */
 static bool watch(struct connection *connection) {
+  if (!connection->is_unpolled) return true;
   struct poller *poller = connection_server(connection)->poller;
   int fd = connection->transport.fd;
   switch (poller_add(poller, fd, POLLER_READ, &connection->event_handler)) {
@@ -37,14 +39,68 @@ static bool watch(struct connection *connection) {
   return true;
 }
 
+static void begin_naming(struct connection *connection);
+
 /* The work of a phase is done: begins the next one that the connection needs. */
 static void advance(struct connection *connection) {
   switch (connection->phase) {
+  case PHASE_PROXIED: begin_naming(connection); break;
   case PHASE_NAMING:
     if (watch(connection)) connection_talk(connection);
     break;
   default: break;
   }
+}
+
+/* Counts the connection for its peer. False: the peer has too many, and this one has ended. */
+static bool count_peer(struct connection *connection) {
+  struct service *service = connection->listener->service;
+  struct log_line line;
+  if (service->max_connections_per_peer == 0) return true;
+  switch (peers_add(&service->peers, &connection->peer, service->max_connections_per_peer)) {
+  case STATUS_OK: connection->is_counted = true; return true;
+  case STATUS_FULL: break;
+  default: opening_refuse(connection, "not enough memory"); return false;
+  }
+  if (log_begin_limited(&line, LOG_WARN, "refused", &service->crowds, service->server->now)) {
+    connection_log_peer(connection, &line);
+    log_text(&line, "detail", "the peer has max_connections_per_peer already");
+    log_end(&line);
+  }
+  opening_end(connection, REASON_OVERLOADED);
+  return false;
+}
+
+/* ---- PHASE_PROXIED ------------------------------------------------------------------------- */
+
+/* The header must be whole within the time of a request. */
+static void await_header(struct connection *connection) {
+  struct server *server = connection_server(connection);
+  int64_t time = connection->listener->service->handler->limits.request_timeout;
+  if (!connection->is_unpolled || !watch(connection) || time == 0) return;
+  if (timer_set(&server->world->timers, &connection->timer, server->now + time) != STATUS_OK)
+    opening_refuse(connection, "not enough memory");
+}
+
+static void read_header(struct connection *connection) {
+  switch (proxied_read(connection)) {
+  case PROXIED_WAITS: await_header(connection); return;
+  case PROXIED_CLIENT:
+    if (!count_peer(connection)) return;
+    break;
+  case PROXIED_NOBODY: break;
+  case PROXIED_REFUSED: opening_end(connection, REASON_MALFORMED); return;
+  case PROXIED_GONE: opening_end(connection, REASON_PEER_CLOSED); return;
+  case PROXIED_NO_MEMORY: opening_refuse(connection, "not enough memory"); return;
+  }
+  timer_cancel(&connection_server(connection)->world->timers, &connection->timer);
+  advance(connection);
+}
+
+/* The header has often come with the connection. */
+static void begin_proxied(struct connection *connection) {
+  connection->phase = PHASE_PROXIED;
+  read_header(connection);
 }
 
 /* ---- PHASE_NAMING -------------------------------------------------------------------------- */
@@ -56,16 +112,43 @@ static void on_name(void *context, const char *name) {
   advance(connection);
 }
 
+/* Meanwhile the poller must not have the socket, which nobody reads. */
 static void begin_naming(struct connection *connection) {
-  struct resolver *resolver = connection_server(connection)->resolver;
+  struct server *server = connection_server(connection);
   connection->phase = PHASE_NAMING;
-  if (!resolver)
+  if (!server->resolver) {
     advance(connection);
-  else if (resolver_lookup_start(resolver, &connection->peer.any, on_name, connection,
-                                 &connection->lookup) != STATUS_OK)
+    return;
+  }
+  if (!connection->is_unpolled) poller_remove(server->poller, connection->transport.fd);
+  connection->is_unpolled = true;
+  if (resolver_lookup_start(server->resolver, &connection->peer.any, on_name, connection,
+                            &connection->lookup) != STATUS_OK)
     on_name(connection, NULL);
 }
 
 /* -------------------------------------------------------------------------------------------- */
 
-void opening_begin(struct connection *connection) { begin_naming(connection); }
+void opening_begin(struct connection *connection) {
+  const struct cidr_list *proxies = connection->listener->service->accept_proxy;
+  if (proxies && cidr_list_has(proxies, &connection->peer))
+    begin_proxied(connection);
+  else if (count_peer(connection))
+    begin_naming(connection);
+}
+
+void opening_take(struct connection *connection) {
+  if (connection->phase == PHASE_PROXIED) read_header(connection);
+}
+
+void opening_expire(struct connection *connection) {
+  opening_take(connection);
+  if (connection->phase >= PHASE_TALKING) return;
+  if (connection->phase == PHASE_PROXIED) proxied_log_timeout(connection);
+  opening_end(connection, REASON_REQUEST_TIMEOUT);
+}
+
+void opening_drain(struct connection *connection) {
+  opening_take(connection);
+  if (connection->phase < PHASE_TALKING) opening_end(connection, REASON_STOPPED);
+}

@@ -10,6 +10,15 @@
 /* Begins with the first phase. May end the connection, or let it talk. */
 void opening_begin(struct connection *connection);
 
+/* The poller has reported the socket. */
+void opening_take(struct connection *connection);
+
+/* The timer has expired: the time of the phase is over. */
+void opening_expire(struct connection *connection);
+
+/* The server is stopping: ends the connection, unless all has come that lets it talk. */
+void opening_drain(struct connection *connection);
+
 /* Ends a connection that does not talk yet, and counts the reason. */
 void opening_end(struct connection *connection, enum reason reason);
 

@@ -163,6 +163,8 @@ enum status server_add_service(struct server *server, const struct service_optio
   service->provider = options->provider;
   preflight_init(service);
   service->max_connections = options->max_connections;
+  service->max_connections_per_peer = options->max_connections_per_peer;
+  service->accept_proxy = options->accept_proxy;
   snprintf(service->name, sizeof service->name, "%s", options->name);
   struct service **end = &server->services;
   while (*end) end = &(*end)->next;
@@ -354,6 +356,7 @@ static void free_service(struct service *service) {
     free(listener->path);
     free(listener);
   }
+  peers_deinit(&service->peers);
   free(service);
 }
 

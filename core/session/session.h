@@ -30,7 +30,8 @@ enum { SESSION_HIGH_WATER = 256 * 1024, SESSION_LOW_WATER = 64 * 1024 };
 enum { SESSION_WORD_MAX = 64 };
 
 struct session;
-struct tap; /* base/tap.h */
+struct proxy_header; /* framing/proxy.h */
+struct tap;          /* base/tap.h */
 
 /* The two ends of the connection. The pointers are valid during the call that asked. */
 struct session_identity {
@@ -40,6 +41,7 @@ struct session_identity {
   unsigned port;
   const char *server_host;
   unsigned server_port;
+  const struct proxy_header *proxy; /* What a proxy has sent of the peer; NULL: nothing. */
 };
 
 /* Limits for the log lines about failures, shared by many sessions. All zeros at first. Peers

@@ -26,6 +26,8 @@ describe("the command line", function()
 
   for option, values in pairs {
     ["--max-connections"] = { "", "x", "-1", "0", "1.5", "10K", "0x10", "99999999999999999999" },
+    ["--max-connections-per-peer"] = { "", "x", "-1", "1.5", "10K", "99999999999999999999" },
+    ["--accept-proxy"] = { "", "localhost", "10.0.0.0/33", "10.0.0.1/8", "::1,", "[::1]" },
     ["--socket-mode"] = { "", "x", "-1", "+660", "8", "0x1b0", "1777", "00660", "u=rw", " 660" },
     ["--socket-group"] = { "", "no-such-group", "0 " },
     ["--max-request"] = BYTES,
@@ -86,7 +88,8 @@ describe("the command line", function()
     "--listen", "-l", "--max-connections", "--max-request", "--max-tasks", "--request-timeout", "--idle-timeout",
     "--write-timeout", "--response-timeout", "--drain-timeout", "--call-timeout", "--memory-limit", "--poller",
     "--name-server", "--log-level", "--log-format", "--record", "--set", "--log-bytes", "--tcp-keepalive",
-    "--max-buffered", "--socket-mode", "--socket-group", "--log-file",
+    "--max-buffered", "--socket-mode", "--socket-group", "--log-file", "--max-connections-per-peer",
+    "--accept-proxy",
   } do
     it("tells that a value is missing behind " .. option, function()
       refuses({ ECHO, option }, option, "value")
@@ -128,6 +131,11 @@ describe("the command line", function()
     refuses({ "--socket-group", "root", "-l", "127.0.0.1:0", ECHO }, "--socket-group is for Unix sockets")
   end)
 
+  it("tells which range of a list is none", function()
+    refuses({ "--accept-proxy", "::1,10.0.0.0/33,unix", ECHO },
+      '--accept-proxy ::1,10.0.0.0/33,unix: "10.0.0.0/33": the prefix is not a number from 0 to 32')
+  end)
+
   it("refuses a value for an option that takes none", function()
     refuses({ "--resolve-names=yes", ECHO }, "--resolve-names")
     refuses({ "--preflight=yes", ECHO }, "--preflight")
@@ -161,7 +169,8 @@ describe("--help", function()
       "--resolve-names", "--name-server", "--log-level",
       "--log-format", "--log-bytes", "--tcp-keepalive",
       "--max-buffered", "--record", "--preflight", "--set", "--fingerprint",
-      "--socket-mode", "--socket-group", "--log-file", "--version", "--help",
+      "--socket-mode", "--socket-group", "--log-file", "--max-connections-per-peer",
+      "--accept-proxy", "--version", "--help",
     } do
       assert.is_truthy(said:find(option, 1, true), option)
     end

@@ -166,6 +166,15 @@ static int numeric_address(lua_State *L) {
   return 2;
 }
 
+union peer_address spec_peer_address(const char *host) {
+  union peer_address peer = {.any.sa_family = AF_UNIX};
+  if (inet_pton(AF_INET, host, &peer.ipv4.sin_addr) == 1)
+    peer.any.sa_family = AF_INET;
+  else if (inet_pton(AF_INET6, host, &peer.ipv6.sin6_addr) == 1)
+    peer.any.sa_family = AF_INET6;
+  return peer;
+}
+
 /* io.cidr_list(text, ...) -> { whether the list has each further argument }, a host in numbers or
  * "unix"; or nil, the part of the text at fault and why */
 static int cidr_list(lua_State *L) {
@@ -183,12 +192,7 @@ static int cidr_list(lua_State *L) {
   int count = lua_gettop(L);
   lua_newtable(L);
   for (int i = 2; i <= count; i++) {
-    union peer_address peer = {.any.sa_family = AF_UNIX};
-    const char *host = lua_tostring(L, i);
-    if (inet_pton(AF_INET, host, &peer.ipv4.sin_addr) == 1)
-      peer.any.sa_family = AF_INET;
-    else if (inet_pton(AF_INET6, host, &peer.ipv6.sin6_addr) == 1)
-      peer.any.sa_family = AF_INET6;
+    union peer_address peer = spec_peer_address(lua_tostring(L, i));
     lua_pushboolean(L, cidr_list_has(&list, &peer));
     lua_rawseti(L, -2, i - 1);
   }

@@ -10,6 +10,7 @@
 #include <lua.h>
 
 #include "base/status.h"
+#include "io/address.h"
 
 int luaopen_parlance_spec(lua_State *L);
 
@@ -36,6 +37,12 @@ void spec_add_datagrams(lua_State *L);
 
 /* For spec_open_framing(): adds proxy() to the table on top of the stack. */
 void spec_add_proxy(lua_State *L);
+
+/* For spec_open_server(): peers(), which opens a table of counts. */
+void spec_add_peers(lua_State *L);
+
+/* The address of a peer: a host in numbers, or another text for a Unix socket. */
+union peer_address spec_peer_address(const char *host);
 
 /* A function of the room script, whose memory_blocks() is at hand. */
 int spec_pool_churn(lua_State *L);

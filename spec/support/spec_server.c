@@ -106,5 +106,6 @@ int spec_open_server(lua_State *L) {
       {"add", add}, {"remove", remove_entry}, {"take", take}, {"count", count}, {NULL, NULL}};
   arguments_add_class(L, class_name, methods, close_queue);
   luaL_newlib(L, functions);
+  spec_add_peers(L);
   return 1;
 }

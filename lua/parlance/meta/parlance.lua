@@ -244,6 +244,23 @@ function parlance.topic(name, options) end
 ---@field max_tasks? integer tasks that run beside the requests; default 10,000
 ---@field settings? table<string, string> the settings that the script reads, each with a description
 
+--- What a proxy tells of its client beside the two addresses. A header of version 1, or a proxy that connects for itself,
+--- tells nothing.
+---@class parlance.Proxy
+---@field authority? string the host name that the client has asked for (SNI)
+---@field alpn? string the protocol that the client and the proxy speak
+---@field unique_id? string what the proxy calls the connection
+---@field ssl? parlance.ProxySsl nil: the client does not speak TLS, or the proxy does not tell
+
+---@class parlance.ProxySsl
+---@field version? string such as "TLSv1.3"
+---@field cipher? string
+---@field common_name? string of the client's certificate
+---@field signature? string how the proxy's certificate is signed
+---@field key? string the kind of its key
+---@field has_certificate boolean the client has shown a certificate
+---@field verified boolean it has, and the proxy has verified it
+
 --- The `self` of a connection: a table that inherits from the protocol. If you keep fields of your own in it, declare
 --- them in a class:
 ---
@@ -259,6 +276,7 @@ function parlance.topic(name, options) end
 ---@field client_address parlance.Address the peer
 ---@field host string the peer's name if names are resolved, else its address
 ---@field server parlance.Address the listener
+---@field proxy? parlance.Proxy with --accept-proxy: what the proxy of the peer has told
 ---@field eof? true once the peer has stopped sending
 local Connection = {}
 
