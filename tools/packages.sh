@@ -22,6 +22,7 @@ missing_to_build() {
   has pkg-config || echo pkg-config
   pkg-config --exists lua5.4 2>/dev/null || echo liblua5.4-dev
   pkg-config --exists libcares 2>/dev/null || echo libc-ares-dev
+  pkg-config --exists "openssl >= 3.0" 2>/dev/null || echo libssl-dev
 }
 
 missing_to_test() {
@@ -32,6 +33,7 @@ missing_to_test() {
   has lua5.4 || echo lua5.4
   has luacheck || echo lua-check
   has curl || echo curl
+  has openssl || echo openssl
   has git || echo git
   has pgrep || echo procps
   missing_client

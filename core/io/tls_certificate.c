@@ -1,0 +1,137 @@
+#include <errno.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/tls_internal.h"
+
+enum { DATE_MAX = 64 };
+
+static enum status refuse(const char *file, const char *what, char why[TLS_WHY_MAX]) {
+  snprintf(why, TLS_WHY_MAX, "%s: %s", file, what);
+  return STATUS_ERROR;
+}
+
+/* A key that has a pass phrase cannot be used, and nobody is asked for one. */
+static int give_no_phrase(char *buffer, int size, int is_write, void *context) {
+  (void)buffer;
+  (void)size;
+  (void)is_write;
+  (void)context;
+  return -1;
+}
+
+static BIO *open_file(const char *file, char why[TLS_WHY_MAX]) {
+  errno = 0;
+  BIO *bio = BIO_new_file(file, "re");
+  if (!bio) snprintf(why, TLS_WHY_MAX, "%s: %s", file, strerror(errno != 0 ? errno : ENOMEM));
+  return bio;
+}
+
+/* The first certificate is the server's own, those behind it are its chain. */
+static enum status load_chain(const char *file, struct tls_certificate *into,
+                              char why[TLS_WHY_MAX]) {
+  BIO *bio = open_file(file, why);
+  if (!bio) return STATUS_ERROR;
+  into->certificate = PEM_read_bio_X509_AUX(bio, NULL, give_no_phrase, NULL);
+  into->chain = sk_X509_new_null();
+  X509 *next;
+  bool has_memory = into->chain != NULL;
+  while (into->certificate && has_memory &&
+         (next = PEM_read_bio_X509(bio, NULL, give_no_phrase, NULL))) {
+    has_memory = sk_X509_push(into->chain, next) > 0;
+    if (!has_memory) X509_free(next);
+  }
+  bool is_at_end = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
+  BIO_free(bio);
+  if (!has_memory) return refuse(file, "not enough memory", why);
+  if (!into->certificate) return refuse(file, "it has no certificate in the PEM format", why);
+  return is_at_end ? STATUS_OK : refuse(file, "a certificate of its chain cannot be read", why);
+}
+
+static enum status load_key(const char *file, struct tls_certificate *into, char why[TLS_WHY_MAX]) {
+  BIO *bio = open_file(file, why);
+  if (!bio) return STATUS_ERROR;
+  into->key = PEM_read_bio_PrivateKey(bio, NULL, give_no_phrase, NULL);
+  BIO_free(bio);
+  return into->key
+             ? STATUS_OK
+             : refuse(file, "it has no private key in the PEM format without a pass phrase", why);
+}
+
+static enum status check_dates(const char *file, const X509 *certificate, char why[TLS_WHY_MAX]) {
+  char date[DATE_MAX] = "";
+  const ASN1_TIME *begins = X509_get0_notBefore(certificate),
+                  *ends = X509_get0_notAfter(certificate);
+  bool is_over = X509_cmp_current_time(ends) <= 0, is_early = X509_cmp_current_time(begins) > 0;
+  if (!is_over && !is_early) return STATUS_OK;
+  BIO *bio = BIO_new(BIO_s_mem());
+  if (bio && ASN1_TIME_print(bio, is_over ? ends : begins) > 0) BIO_gets(bio, date, sizeof date);
+  BIO_free(bio);
+  snprintf(why, TLS_WHY_MAX,
+           is_over ? "%s: the certificate has expired on %s"
+                   : "%s: the certificate is not valid before %s",
+           file, date);
+  return STATUS_ERROR;
+}
+
+enum status tls_certificate_load(const struct tls_pair *pair, struct tls_certificate *certificate,
+                                 char why[TLS_WHY_MAX]) {
+  *certificate = (struct tls_certificate){.file = strdup(pair->certificate)};
+  if (!certificate->file) return refuse(pair->certificate, "not enough memory", why);
+  ERR_clear_error();
+  enum status status = load_chain(pair->certificate, certificate, why);
+  if (status == STATUS_OK) status = load_key(pair->key, certificate, why);
+  if (status == STATUS_OK &&
+      X509_check_private_key(certificate->certificate, certificate->key) != 1)
+    status = refuse(pair->key, "the key does not fit the certificate", why);
+  if (status == STATUS_OK) status = check_dates(pair->certificate, certificate->certificate, why);
+  ERR_clear_error();
+  return status;
+}
+
+void tls_certificate_deinit(struct tls_certificate *certificate) {
+  X509_free(certificate->certificate);
+  sk_X509_pop_free(certificate->chain, X509_free);
+  EVP_PKEY_free(certificate->key);
+  free(certificate->file);
+}
+
+/* ---- the name that a client asks for ------------------------------------------------------- */
+
+static bool fits(const struct tls_certificate *certificate, const char *name, unsigned flags) {
+  return X509_check_host(certificate->certificate, name, strlen(name), flags, NULL) == 1;
+}
+
+static bool use(const struct tls_certificate *certificate, SSL *ssl) {
+  return SSL_use_cert_and_key(ssl, certificate->certificate, certificate->key, certificate->chain,
+                              1) == 1;
+}
+
+/* Of the certificates that fit, one for each kind of key is given to the connection: the first,
+ * because a later call replaces what an earlier one has set. *is_found: one fits. */
+static bool use_fitting(const struct tls_certificate *certificates, size_t count, const char *name,
+                        unsigned flags, SSL *ssl, bool *is_found) {
+  for (size_t i = count; i-- > 0;) {
+    if (!fits(&certificates[i], name, flags)) continue;
+    if (!use(&certificates[i], ssl)) return false;
+    *is_found = true;
+  }
+  return true;
+}
+
+enum status tls_certificates_use(const struct tls_certificate *certificates, size_t count,
+                                 const char *name, SSL *ssl) {
+  bool is_found = false, is_set = true;
+  if (count > 1 && *name != '\0') {
+    is_set = use_fitting(certificates, count, name, X509_CHECK_FLAG_NO_WILDCARDS, ssl, &is_found);
+    if (is_set && !is_found)
+      is_set = use_fitting(certificates, count, name, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS, ssl,
+                           &is_found);
+  }
+  if (is_set && !is_found) is_set = use(&certificates[0], ssl);
+  return is_set ? STATUS_OK : STATUS_NO_MEMORY;
+}
