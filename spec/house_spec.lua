@@ -35,7 +35,7 @@ local DOORS <const> = {
   simulator = { "program.h" },
   io = {
     "address.h", "child.h", "cidr.h", "network.h", "passed_sockets.h", "poller.h", "processes.h", "resolver.h",
-    "signals.h", "socket.h", "splice.h", "transport.h",
+    "signals.h", "socket.h", "splice.h", "tls_context.h", "transport.h",
   },
   watch = { "watcher.h" },
   server = { "server.h" },
@@ -65,7 +65,7 @@ local OWNED <const> = {
     room = "io",
     headers = {
       "sys/socket%.h", "sys/un%.h", "sys/epoll%.h", "sys/select%.h", "sys/poll%.h", "poll%.h",
-      "sys/sendfile%.h", "netinet/.*", "arpa/.*", "net/.*", "netdb%.h", "ares.*%.h",
+      "sys/sendfile%.h", "netinet/.*", "arpa/.*", "net/.*", "netdb%.h", "ares.*%.h", "openssl/.*",
     },
   },
   { room = "watch", headers = { "sys/inotify%.h" } },

@@ -38,7 +38,9 @@ missing_to_test() {
   has pgrep || echo procps
   missing_client
   lua5.4 "$(command -v busted)" --version >/dev/null 2>&1 || echo lua-busted
+  has python3 || echo python3
   missing_lua_module socket lua-socket
+  missing_lua_module ssl lua-sec
   missing_lua_module lpeg lua-lpeg
   missing_lua_module cjson lua-cjson
   missing_redis_client

@@ -147,6 +147,12 @@ static const struct known_option known_options[] = {
     {"listen", 'l', OF_SCRIPT, add_address, 0},
     {"socket-mode", 0, OF_SCRIPT, option_set_socket_mode, ENTRY(access)},
     {"socket-group", 0, OF_SCRIPT, option_set_socket_group, ENTRY(access)},
+    {"certificate", 0, OF_SCRIPT, certificates_add, ENTRY(certificates)},
+    {"key", 0, OF_SCRIPT, certificates_set_key, ENTRY(certificates)},
+    {"client-ca", 0, OF_SCRIPT, certificates_set_client_ca, ENTRY(certificates)},
+    {"client-verify", 0, OF_SCRIPT, certificates_set_client_verify, ENTRY(certificates)},
+    {"alpn", 0, OF_SCRIPT, certificates_set_alpn, ENTRY(certificates)},
+    {"tls-min", 0, OF_SCRIPT, certificates_set_tls_min, ENTRY(certificates)},
     {"max-connections", 0, OF_SCRIPT, option_set_max_connections, ENTRY(max_connections)},
     {"max-connections-per-peer", 0, OF_SCRIPT, option_set_max_per_peer,
      ENTRY(max_connections_per_peer)},
@@ -313,6 +319,7 @@ static enum command command_of(int argc, char **argv) {
 
 static void free_entry(struct script_entry *entry) {
   free(entry->addresses);
+  certificates_deinit(&entry->certificates);
   free(entry->settings);
   free(entry->longer_path);
   free(entry->transcripts);

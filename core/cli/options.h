@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/log.h"
+#include "cli/certificates.h"
 #include "io/address.h"
 #include "io/cidr.h"
 #include "io/socket.h"
@@ -27,6 +28,7 @@ struct script_entry {
   struct address *addresses;
   size_t address_count;
   struct socket_access access; /* Of Unix sockets. */
+  struct certificate_options certificates;
   size_t max_connections;
   size_t max_connections_per_peer;
   struct cidr_list accept_proxy;

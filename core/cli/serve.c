@@ -26,8 +26,9 @@ struct served {
   struct address own; /* The address of its `listen`, or the default. */
   const struct address *addresses;
   size_t address_count;
-  struct address *found; /* `addresses` with the sockets of systemd among them. */
-  struct server *server; /* The script is the nth service of this server. */
+  struct address *found;   /* `addresses` with the sockets of systemd among them. */
+  struct tls_context *tls; /* NULL: it has no certificate. */
+  struct server *server;   /* The script is the nth service of this server. */
   size_t nth;
   struct script_provider provider;
   struct checker checker; /* All zeros without --preflight. */
@@ -105,6 +106,14 @@ static bool choose_addresses(struct served *served, struct systemd *systemd) {
   return check_access(served);
 }
 
+static bool load_certificates(struct served *served) {
+  bool has_tls = false;
+  for (size_t i = 0; i < served->address_count; i++)
+    has_tls = has_tls || served->addresses[i].is_tls;
+  return certificates_load(&served->entry->certificates, served->entry->script.path,
+                           script_name(served->script), has_tls, &served->tls);
+}
+
 /* A mistyped command is taken for a script. */
 static const char *hint(const char *path) {
   bool may_be_command = !strpbrk(path, "./") && access(path, F_OK) != 0;
@@ -129,7 +138,8 @@ static int load(struct served *served, const struct options *options, struct wor
     fprintf(stderr, "parlance: %s%s\n", error, hint(served->entry->script.path));
     return EXIT_REFUSED;
   }
-  return choose_addresses(served, systemd) ? EXIT_STOPPED : EXIT_REFUSED;
+  return choose_addresses(served, systemd) && load_certificates(served) ? EXIT_STOPPED
+                                                                        : EXIT_REFUSED;
 }
 
 /* What to do about it. */
@@ -245,6 +255,7 @@ static bool listen_all(struct server *server, struct served *served, size_t coun
                                       .addresses = served[i].addresses,
                                       .address_count = served[i].address_count,
                                       .access = served[i].entry->access,
+                                      .tls = served[i].tls,
                                       .max_connections = served[i].entry->max_connections,
                                       .max_connections_per_peer =
                                           served[i].entry->max_connections_per_peer,
@@ -321,6 +332,7 @@ static void free_served(struct served *served) {
   if (served->script) script_destroy(served->script);
   checker_deinit(&served->checker);
   free(served->found);
+  tls_context_release(served->tls);
 }
 
 int command_serve(const struct options *options) {

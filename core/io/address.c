@@ -89,8 +89,12 @@ static enum status parse_name(const char *name, struct address *address, const c
 }
 
 enum status address_parse_listener(const char *text, struct address *address, const char **why) {
-  if (skip(&text, "systemd:")) return parse_name(text, address, why);
-  return address_parse(text, address, why);
+  bool is_tls = skip(&text, "tls:");
+  enum status status =
+      skip(&text, "systemd:") ? parse_name(text, address, why) : address_parse(text, address, why);
+  if (status == STATUS_OK && is_tls && address->is_udp) return refuse("TLS is not for udp:", why);
+  address->is_tls = is_tls;
+  return status;
 }
 
 bool address_is_localhost(const char *host) {

@@ -11,10 +11,10 @@
 #include "io/tls_internal.h"
 
 enum {
-  RECORD = 16 * 1024,     /* The most bytes of a record (RFC 8446, 5.1). */
-  RECORDS_IN_TURN = 16,   /* Records of a file that one call sends. */
-  HELD_MAX = 256 * 1024,  /* A peer that makes us answer so much and reads nothing is broken. */
-  HELD_FIRST = 20 * 1024, /* The first size of the buffer: a record and what is around it. */
+  RECORD = 16 * 1024,      /* The most bytes of a record (RFC 8446, 5.1). */
+  WRITE_MAX = 1024 * 1024, /* The most bytes that one call sends. */
+  HELD_MAX = 256 * 1024,   /* A peer that makes us answer so much and reads nothing is broken. */
+  HELD_FIRST = 20 * 1024,  /* The first size of the buffer: a record and what is around it. */
 };
 
 struct tls {
@@ -290,7 +290,7 @@ enum status tls_write(struct tls *tls, const struct span *spans, size_t count, b
   *sent = 0;
   enum status status = begin_writing(tls);
   for (size_t i = 0; i < count; i++) left += spans[i].length;
-  while (status == STATUS_OK && left > 0 && !tls->held) {
+  while (status == STATUS_OK && left > 0 && *sent < WRITE_MAX && !tls->held) {
     while (from >= spans[0].length) {
       from -= spans[0].length;
       spans++;
@@ -310,7 +310,8 @@ enum status tls_send_file(struct tls *tls, int file, int64_t *offset, size_t len
   char buffer[RECORD];
   *sent = 0;
   enum status status = begin_writing(tls);
-  for (int i = 0; i < RECORDS_IN_TURN && status == STATUS_OK && *sent < length && !tls->held; i++) {
+  if (length > WRITE_MAX) length = WRITE_MAX;
+  while (status == STATUS_OK && *sent < length && !tls->held) {
     size_t left = length - *sent, done = 0;
     ssize_t got;
     do got = pread(file, buffer, left < RECORD ? left : RECORD, *offset);

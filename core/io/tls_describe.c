@@ -73,6 +73,16 @@ static bool add_peer(BIO *out, const SSL *ssl) {
          add_alternatives(out, certificate);
 }
 
+/* Names of hosts have no case. */
+static bool add_server_name(BIO *out, const SSL *ssl) {
+  const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+  for (; name && *name != '\0'; name++) {
+    char letter = *name >= 'A' && *name <= 'Z' ? (char)(*name - 'A' + 'a') : *name;
+    if (BIO_write(out, &letter, 1) != 1) return false;
+  }
+  return add_text(out, NULL);
+}
+
 static bool add_protocol(BIO *out, const SSL *ssl) {
   const unsigned char *name;
   unsigned length;
@@ -85,8 +95,7 @@ enum status tls_describe(const struct tls *tls, char **text, size_t *length) {
   BIO *out = BIO_new(BIO_s_mem());
   char *bytes;
   bool is_described = out && add_text(out, SSL_get_version(ssl)) &&
-                      add_text(out, SSL_get_cipher_name(ssl)) &&
-                      add_text(out, SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name)) &&
+                      add_text(out, SSL_get_cipher_name(ssl)) && add_server_name(out, ssl) &&
                       add_protocol(out, ssl) && add_peer(out, ssl);
   *text = NULL;
   if (is_described) {

@@ -1,5 +1,5 @@
-/* http_url.h: require "parlance.http.url", which takes targets and what is percent-encoded apart. It
- * is private to lua/parlance/http.lua, whose functions decode() and split() these are. */
+/* http_url.h: require "parlance.http.url", which takes targets and what is percent-encoded apart.
+ * It is private to lua/parlance/http.lua, whose functions decode() and split() these are. */
 #ifndef MODULES_HTTP_URL_H
 #define MODULES_HTTP_URL_H
 

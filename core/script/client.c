@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "framing/proxy.h"
+#include "script/client_tls.h"
 #include "session/session.h"
 
 /* The registry's key of a table that has the session of each `self`. The session is not a field of
@@ -18,6 +19,8 @@ static const char methods_key;
  * keeps one copy of a short string. */
 enum {
   PROTOCOL = 1,
+  TRANSPORT,
+  TLS,
   CLIENT_ADDRESS,
   HOST,
   SERVER,
@@ -159,9 +162,17 @@ static int index_client(lua_State *state) {
     lua_pushboolean(state, true);
     return 1;
   }
+  if (field == TLS) {
+    client_tls_push(state, session);
+    return lua_isnil(state, -1) ? inherit(state) : keep(state);
+  }
   struct session_identity who;
   session_identify(session, &who);
   if (field == PROXY && !who.proxy) return inherit(state);
+  if (field == TRANSPORT) { /* It changes when TLS begins. */
+    lua_pushstring(state, who.transport);
+    return 1;
+  }
   if (field == CLIENT_ADDRESS)
     push_address(state, who.host, who.port);
   else if (field == HOST)
@@ -184,6 +195,8 @@ void client_push_methods(lua_State *state) {
 void client_push_metatable(lua_State *state, int protocol) {
   lua_createtable(state, 0, 1);
   lua_pushvalue(state, protocol);
+  lua_pushliteral(state, "transport");
+  lua_pushliteral(state, "tls");
   lua_pushliteral(state, "client_address");
   lua_pushliteral(state, "host");
   lua_pushliteral(state, "server");
@@ -193,7 +206,7 @@ void client_push_metatable(lua_State *state, int protocol) {
   client_push_methods(state);
   int top = lua_gettop(state);
   const char **addresses = lua_newuserdatauv(state, METHODS * sizeof *addresses, 0);
-  for (int field = CLIENT_ADDRESS; field <= AT_END; field++)
+  for (int field = TRANSPORT; field <= AT_END; field++)
     addresses[field] = lua_tostring(state, top - METHODS + field);
   lua_pushcclosure(state, index_client, UPVALUES);
   lua_setfield(state, -2, "__index");

@@ -98,6 +98,21 @@ static void linger_for(struct connection *connection, int64_t time) {
     connection_end(connection, false);
 }
 
+static void poll_lingering(struct connection *connection) {
+  peer_watch_poll(connection,
+                  (connection->peer_ended ? 0u : POLLER_READ) |
+                      (transport_is_blocked(&connection->transport) ? POLLER_WRITE : 0u));
+}
+
+void connection_linger(struct connection *connection, int64_t time) {
+  connection->phase = PHASE_LINGERING;
+  transport_shutdown_write(&connection->transport);
+  poll_lingering(connection);
+  connection->unacknowledged = transport_unacknowledged(&connection->transport);
+  connection->delivered_at = connection_server(connection)->now;
+  linger_for(connection, time);
+}
+
 /* The session has ended: destroys it, and closes the socket or lets it linger. */
 static void finish(struct connection *connection) {
   struct service *service = connection->listener->service;
@@ -123,16 +138,11 @@ static void finish(struct connection *connection) {
   bool is_broken = reason == REASON_PEER_RESET || reason == REASON_WRITE_TIMEOUT ||
                    reason == REASON_SLOW_READER || connection->is_cut || is_tunnel_cut;
   int64_t time = linger_time(connection, reason, idle_since);
-  if (is_broken || connection->peer_ended || reason == REASON_STOPPED || time == 0) {
+  bool is_over = connection->peer_ended && !transport_is_blocked(&connection->transport);
+  if (is_broken || is_over || reason == REASON_STOPPED || time == 0)
     connection_end(connection, is_broken);
-    return;
-  }
-  connection->phase = PHASE_LINGERING;
-  transport_shutdown_write(&connection->transport);
-  peer_watch_poll(connection, POLLER_READ);
-  connection->unacknowledged = transport_unacknowledged(&connection->transport);
-  connection->delivered_at = server->now;
-  linger_for(connection, time);
+  else
+    connection_linger(connection, time);
 }
 
 static void linger_on(struct connection *connection) {
@@ -143,13 +153,20 @@ static void linger_on(struct connection *connection) {
     connection_end(connection, false);
 }
 
-/* Reads what a lingering peer still sends, and throws it away. */
+/* Reads what a lingering peer still sends, and throws it away. It may still take bytes when it has
+ * stopped sending. */
 static void linger(struct connection *connection) {
   size_t length;
   struct server *server = connection_server(connection);
+  enum status flushed = transport_flush(&connection->transport);
   enum status status =
-      transport_read(&connection->transport, server->scratch, sizeof server->scratch, &length);
-  if (status == STATUS_CLOSED || status == STATUS_ERROR) connection_end(connection, false);
+      socket_read(connection->transport.fd, server->scratch, sizeof server->scratch, &length);
+  if (status == STATUS_CLOSED) connection->peer_ended = true;
+  bool is_over = connection->peer_ended && flushed == STATUS_OK;
+  if (is_over || status == STATUS_ERROR || flushed == STATUS_ERROR)
+    connection_end(connection, false);
+  else
+    poll_lingering(connection);
 }
 
 /* ---- events -------------------------------------------------------------------------------- */
@@ -157,7 +174,9 @@ static void linger(struct connection *connection) {
 static unsigned interest_of(const struct connection *connection) {
   if (connection->tunnel) return tunnel_interest(connection);
   return (session_wants_input(connection->session) ? POLLER_READ : 0u) |
-         (session_has_output(connection->session) ? POLLER_WRITE : 0u);
+         (session_has_output(connection->session) || transport_is_blocked(&connection->transport)
+              ? POLLER_WRITE
+              : 0u);
 }
 
 void connection_settle(struct connection *connection) {
@@ -178,7 +197,8 @@ void connection_settle(struct connection *connection) {
   bool writes = (interest & POLLER_WRITE) != 0;
   peer_watch_poll(connection, interest);
   if (writes && !connection->tunnel) transfer_check_delivery(connection);
-  if (has_more || session_wants_turn(connection->session))
+  bool is_pending = transport_has_pending(&connection->transport) && (interest & POLLER_READ);
+  if (has_more || is_pending || session_wants_turn(connection->session))
     connection_queue_turn(connection);
   else {
     int64_t look = peer_watch_deadline(connection);
@@ -244,8 +264,11 @@ static void take_turn(struct ready *entry) {
       (struct connection *)((char *)entry - offsetof(struct connection, turn));
   if (connection->only_sends)
     connection_settle(connection);
-  else
+  else {
+    if (transport_has_pending(&connection->transport) && session_wants_input(connection->session))
+      transfer_receive(connection);
     expire_and_resume(connection);
+  }
 }
 
 /* ---- the beginning ------------------------------------------------------------------------- */

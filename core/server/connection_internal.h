@@ -12,9 +12,10 @@
 
 /* In the order in which a connection goes through them; it leaves out what it does not need. */
 enum phase {
-  PHASE_PROXIED, /* The header of the PROXY protocol is awaited. */
-  PHASE_NAMING,  /* The name of the peer is looked up. */
-  PHASE_TALKING, /* The session runs. */
+  PHASE_PROXIED,   /* The header of the PROXY protocol is awaited. */
+  PHASE_NAMING,    /* The name of the peer is looked up. */
+  PHASE_HANDSHAKE, /* TLS begins. */
+  PHASE_TALKING,   /* The session runs. */
   /* The sending side is shut down, and what the peer still sends is thrown away: closing a socket
    * with unread bytes would reset the connection, and the peer could lose the response. */
   PHASE_LINGERING,
@@ -71,6 +72,9 @@ void connection_talk(struct connection *connection);
 /* The socket is closed now. The memory is freed at the end of the turn: until then an event of the
  * turn may still name the connection. */
 void connection_end(struct connection *connection, bool reset);
+
+/* Ends the sending side, and the connection when the peer has done so, or `time` ms later. */
+void connection_linger(struct connection *connection, int64_t time);
 
 /* Who the peer is, for a line of the log. */
 void connection_log_peer(const struct connection *connection, struct log_line *line);

@@ -1,5 +1,7 @@
 #include "server/hooks.h"
 
+#include <stdlib.h>
+
 #include "server/connection_internal.h"
 #include "server/idle.h"
 #include "server/proxied.h"
@@ -33,6 +35,11 @@ static void on_output(struct session_owner *owner) {
   connection->only_sends = true;
 }
 
+static const char *transport_name(const struct connection *connection) {
+  if (connection->transport.tls) return "tls";
+  return connection->listener->is_unix ? "unix" : "tcp";
+}
+
 void hooks_identify(const struct connection *connection, struct session_identity *identity) {
   char *host = connection_server(connection)->peer_host;
   unsigned port;
@@ -42,13 +49,25 @@ void hooks_identify(const struct connection *connection, struct session_identity
                                         .name = connection->name ? connection->name : host,
                                         .port = port,
                                         .server_host = connection->listener->host,
-                                        .server_port = connection->listener->port};
+                                        .server_port = connection->listener->port,
+                                        .transport = transport_name(connection)};
   if (connection->proxied) proxied_identify(connection, identity);
 }
 
 /* The text of an address is made only when it is asked for: for most peers it never is. */
 static void identify(struct session_owner *owner, struct session_identity *identity) {
   hooks_identify(connection_of_owner(owner), identity);
+}
+
+/* The text is the server's until it is asked for the next one. */
+static bool describe_tls(struct session_owner *owner, struct span *text) {
+  const struct connection *connection = connection_of_owner(owner);
+  struct server *server = connection_server(connection);
+  if (!connection->transport.tls) return false;
+  free(server->tls_text);
+  enum status status = tls_describe(connection->transport.tls, &server->tls_text, &text->length);
+  text->data = server->tls_text;
+  return status == STATUS_OK;
 }
 
 void hooks_set(struct service *service) {
@@ -60,6 +79,7 @@ void hooks_set(struct service *service) {
                                           .wake = wake,
                                           .has_room = has_room,
                                           .on_output = on_output,
+                                          .describe_tls = describe_tls,
                                           .join = tunnel_join,
                                           .part = tunnel_part,
                                           .asks_later = true};

@@ -133,14 +133,15 @@ void listener_resume(struct server *server) {
 
 static void log_listening(const struct listener *listener) {
   struct log_line line;
-  char text[ADDRESS_TEXT_MAX];
+  char text[ADDRESS_TEXT_MAX], whole[ADDRESS_TEXT_MAX + 4];
   if (!log_begin(&line, LOG_INFO, "listening")) return;
   log_text(&line, "service", listener->service->name);
   if (listener->is_unix)
     snprintf(text, sizeof text, "%s", listener->host);
   else
     address_format(listener->host, listener->port, text);
-  log_text(&line, "address", text);
+  snprintf(whole, sizeof whole, "%s%s", listener->is_tls ? "tls:" : "", text);
+  log_text(&line, "address", whole);
   log_text(&line, "poller", poller_name(listener->service->server->poller));
   log_end(&line);
 }
@@ -159,6 +160,7 @@ static enum status adopt(struct service *service, const struct address *address,
   listener->event_handler.on_event = on_event;
   listener->service = service;
   listener->fd = fd;
+  listener->is_tls = address->is_tls;
   enum status status = socket_local_address(fd, &local);
   listener->is_unix = address->is_unix;
   if (status == STATUS_OK && address->is_unix) {

@@ -14,6 +14,7 @@
 #include "io/processes.h"
 #include "io/resolver.h"
 #include "io/splice.h"
+#include "io/tls_context.h"
 #include "server/peers.h"
 #include "server/service.h"
 #include "session/session.h"
@@ -30,6 +31,7 @@ struct listener {
   struct service *service;
   struct listener *next;
   int fd;
+  bool is_tls;
   bool is_paused; /* The poller does not watch it, and its backlog waits. */
   bool is_unix;
   unsigned port;
@@ -81,6 +83,7 @@ struct service {
   enum reload_request reload_request;
   struct preflight preflight;
   struct listener *listeners;
+  struct tls_context *tls; /* For new connections; NULL: there is none. */
   size_t connections;
   size_t max_connections;
   bool has_files; /* Responses may hold files, and each connection reserves a descriptor for one. */
@@ -154,6 +157,7 @@ struct server {
   struct proxy_header proxy_header; /* What a proxy has sent of it, and the host that it had
                                        connected to. */
   char proxy_host[ADDRESS_TEXT_MAX];
+  char *tls_text;             /* What was last told of a connection with TLS; or NULL. */
   char scratch[SCRATCH_SIZE]; /* Input is read into this. */
 };
 

@@ -3,7 +3,10 @@
 #include <string.h>
 
 #include "server/connection.h"
+#include "server/peer_watch.h"
 #include "server/proxied.h"
+
+enum { ALERT_TIME = 1000 /* ms that a peer has for taking the alert of a failed handshake. */ };
 
 void opening_end(struct connection *connection, enum reason reason) {
   connection->listener->service->ended[reason]++;
@@ -40,14 +43,20 @@ static bool watch(struct connection *connection) {
 }
 
 static void begin_naming(struct connection *connection);
+static void begin_handshake(struct connection *connection);
 
 /* The work of a phase is done: begins the next one that the connection needs. */
 static void advance(struct connection *connection) {
   switch (connection->phase) {
   case PHASE_PROXIED: begin_naming(connection); break;
   case PHASE_NAMING:
-    if (watch(connection)) connection_talk(connection);
+    if (!watch(connection)) break;
+    if (connection->listener->is_tls)
+      begin_handshake(connection);
+    else
+      connection_talk(connection);
     break;
+  case PHASE_HANDSHAKE: connection_talk(connection); break;
   default: break;
   }
 }
@@ -127,6 +136,59 @@ static void begin_naming(struct connection *connection) {
     on_name(connection, NULL);
 }
 
+/* ---- PHASE_HANDSHAKE ----------------------------------------------------------------------- */
+
+static void begin_handshake(struct connection *connection) {
+  struct service *service = connection->listener->service;
+  struct server *server = service->server;
+  int64_t timeout = service->handler->limits.request_timeout;
+  connection->phase = PHASE_HANDSHAKE;
+  connection->transport.tls = tls_accept(service->tls, connection->transport.fd);
+  if (!connection->transport.tls ||
+      (timeout > 0 &&
+       timer_set(&server->world->timers, &connection->timer, server->now + timeout) != STATUS_OK))
+    opening_refuse(connection, "not enough memory");
+}
+
+/* Somebody who connects and leaves, such as a check of the server's health, is no failure. */
+static void log_failure(struct connection *connection, const char *detail) {
+  struct service *service = connection->listener->service;
+  struct log_line line;
+  bool has_spoken = tls_has_heard(connection->transport.tls);
+  if (has_spoken ? !log_begin_limited(&line, LOG_WARN, "handshake_failed", &service->refusals,
+                                      service->server->now)
+                 : !log_begin(&line, LOG_DEBUG, "handshake_failed"))
+    return;
+  connection_log_peer(connection, &line);
+  log_text(&line, "detail", detail);
+  log_end(&line);
+}
+
+/* The peer may still be sending: if the socket was closed at once, it could lose the alert. */
+static void fail_handshake(struct connection *connection, enum reason reason) {
+  connection->listener->service->ended[reason]++;
+  log_failure(connection, tls_why(connection->transport.tls));
+  if (reason == REASON_MALFORMED && !connection_server(connection)->is_draining)
+    connection_linger(connection, ALERT_TIME);
+  else
+    connection_end(connection, reason == REASON_PEER_RESET);
+}
+
+static void shake_hands(struct connection *connection) {
+  struct transport *transport = &connection->transport;
+  enum status status = transport_flush(transport);
+  if (status != STATUS_ERROR) status = tls_handshake(transport->tls);
+  switch (status) {
+  case STATUS_OK: advance(connection); break;
+  case STATUS_AGAIN:
+    peer_watch_poll(connection,
+                    POLLER_READ | (transport_is_blocked(transport) ? POLLER_WRITE : 0u));
+    break;
+  case STATUS_CLOSED: fail_handshake(connection, REASON_PEER_CLOSED); break;
+  default: fail_handshake(connection, REASON_MALFORMED); break;
+  }
+}
+
 /* -------------------------------------------------------------------------------------------- */
 
 void opening_begin(struct connection *connection) {
@@ -138,13 +200,19 @@ void opening_begin(struct connection *connection) {
 }
 
 void opening_take(struct connection *connection) {
-  if (connection->phase == PHASE_PROXIED) read_header(connection);
+  if (connection->phase == PHASE_PROXIED)
+    read_header(connection);
+  else if (connection->phase == PHASE_HANDSHAKE)
+    shake_hands(connection);
 }
 
 void opening_expire(struct connection *connection) {
   opening_take(connection);
   if (connection->phase >= PHASE_TALKING) return;
-  if (connection->phase == PHASE_PROXIED) proxied_log_timeout(connection);
+  if (connection->phase == PHASE_PROXIED)
+    proxied_log_timeout(connection);
+  else
+    log_failure(connection, "it did not get complete within request_timeout");
   opening_end(connection, REASON_REQUEST_TIMEOUT);
 }
 

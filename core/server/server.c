@@ -165,6 +165,7 @@ enum status server_add_service(struct server *server, const struct service_optio
   service->max_connections = options->max_connections;
   service->max_connections_per_peer = options->max_connections_per_peer;
   service->accept_proxy = options->accept_proxy;
+  if (options->tls) service->tls = tls_context_retain(options->tls);
   snprintf(service->name, sizeof service->name, "%s", options->name);
   struct service **end = &server->services;
   while (*end) end = &(*end)->next;
@@ -350,6 +351,7 @@ enum status server_run(struct server *server) {
 
 static void free_service(struct service *service) {
   listener_close_all(service);
+  tls_context_release(service->tls);
   while (service->listeners) {
     struct listener *listener = service->listeners;
     service->listeners = listener->next;
@@ -391,5 +393,6 @@ void server_destroy(struct server *server) {
     close(server->wake_fd);
   }
   if (server->poller) poller_destroy(server->poller);
+  free(server->tls_text);
   free(server);
 }

@@ -13,6 +13,7 @@
 #include "io/child.h"
 #include "io/cidr.h"
 #include "io/socket.h"
+#include "io/tls_context.h"
 #include "session/handler.h"
 
 /* How the program ended that checks a new version. */
@@ -66,8 +67,9 @@ struct service_options {
   const struct script_provider *provider; /* NULL: the handler stays. It must outlive the server. */
   const struct address *addresses;        /* The addresses to listen on. */
   size_t address_count;
-  struct socket_access access;          /* Of those that are Unix sockets. */
-  size_t max_connections;               /* 0: the service has no limit of its own. */
+  struct socket_access access; /* Of those that are Unix sockets. */
+  struct tls_context *tls; /* NULL: no address is of TLS. The service takes its own reference. */
+  size_t max_connections;  /* 0: the service has no limit of its own. */
   size_t max_connections_per_peer;      /* 0: no limit. */
   const struct cidr_list *accept_proxy; /* The peers that must send a header of the PROXY protocol
                                            first; NULL: none. It must outlive the server. */

@@ -88,6 +88,9 @@ bool transfer_send(struct connection *connection) {
   struct session *session = connection->session;
   size_t budget = TURN_BUDGET;
   int64_t started = 0;
+  if (transport_is_blocked(&connection->transport) &&
+      transport_flush(&connection->transport) == STATUS_ERROR)
+    transfer_abort(connection, REASON_PEER_RESET);
   while (session_has_output(session) && budget > 0) {
     enum status status = send_next(connection, &budget);
     if (session_wants_turn(session)) break;

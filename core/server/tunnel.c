@@ -110,7 +110,8 @@ static void on_ready(struct channel_user *user, unsigned events) {
 
 bool tunnel_join(struct session_owner *owner, struct session_joint *joint) {
   struct connection *connection = connection_of_owner(owner);
-  if (connection->recording || splice_descriptor(joint->channel) < 0) return false;
+  if (connection->recording || connection->transport.tls) return false;
+  if (splice_descriptor(joint->channel) < 0) return false;
   struct tunnel *tunnel = calloc(1, sizeof *tunnel);
   if (!tunnel) return false;
   tunnel->user.on_ready = on_ready;

@@ -13,7 +13,8 @@ struct connection;
 struct session_owner;
 struct session_joint;
 
-/* The hooks of a session (session.h). A connection that is recorded is not joined. */
+/* The hooks of a session (session.h). A connection that is recorded, or has TLS, is not
+ * joined. */
 bool tunnel_join(struct session_owner *owner, struct session_joint *joint);
 void tunnel_part(struct session_owner *owner);
 

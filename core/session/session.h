@@ -42,6 +42,7 @@ struct session_identity {
   const char *server_host;
   unsigned server_port;
   const struct proxy_header *proxy; /* What a proxy has sent of the peer; NULL: nothing. */
+  const char *transport;            /* "tcp", "tls" or "unix"; a static text. */
 };
 
 /* Limits for the log lines about failures, shared by many sessions. All zeros at first. Peers
@@ -74,6 +75,10 @@ struct session_hooks {
   /* Output was queued while the handler of the session was not running: it is to be sent in a later
    * turn. NULL: the owner looks at the output of all its sessions. Called from within Lua. */
   void (*on_output)(struct session_owner *owner);
+  /* What is known of TLS: texts with a zero byte behind each of them, in the order of
+   * io/tls.h. The bytes are valid until this is called again, for any session. False: the
+   * connection has no TLS, or there is no memory. NULL: no connection has TLS. */
+  bool (*describe_tls)(struct session_owner *owner, struct span *text);
   /* See session_join() and session_part() in tunnel.h. NULL: it never moves the bytes itself. */
   bool (*join)(struct session_owner *owner, struct session_joint *joint);
   void (*part)(struct session_owner *owner);
@@ -225,6 +230,9 @@ const char *session_reason_text(const struct session *session);
 
 /* Fills in who is connected. */
 void session_identify(struct session *session, struct session_identity *identity);
+
+/* See describe_tls of struct session_hooks. */
+bool session_describe_tls(struct session *session, struct span *text);
 
 /* How many requests were answered. */
 uint64_t session_requests(const struct session *session);

@@ -115,7 +115,8 @@ void arguments_identity(lua_State *L, int table, const char *service,
       .name = arguments_text(L, table, "name", host),
       .port = (unsigned)arguments_integer(L, table, "port", 50000),
       .server_host = arguments_text(L, table, "server_host", "127.0.0.1"),
-      .server_port = (unsigned)arguments_integer(L, table, "server_port", 8888)};
+      .server_port = (unsigned)arguments_integer(L, table, "server_port", 8888),
+      .transport = "tcp"};
 }
 
 void arguments_keep(lua_State *L) {

@@ -225,7 +225,8 @@ static void identify(struct session_owner *owner, struct session_identity *ident
                                         .name = "peer.example",
                                         .port = 1,
                                         .server_host = "192.0.2.2",
-                                        .server_port = 2};
+                                        .server_port = 2,
+                                        .transport = "tcp"};
 }
 
 /* The bytes of the next piece: 1 to 16, the same for the same input. */

@@ -262,6 +262,7 @@ local function add_service(argv, folder, script, options, place)
 end
 
 local function parse_address(service, text)
+  text = text:gsub("^tls:", "")
   local path = text:match "^unix:(.*)$"
   local host, port = text:match "^%[?([^%]]-)%]?:(%d+)$"
   return { service = service, text = text, path = path, host = host, port = tonumber(port) }
