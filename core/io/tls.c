@@ -55,7 +55,7 @@ static bool hold(struct tls *tls, const char *bytes, size_t length) {
     tls->error = ENOBUFS;
     return false;
   }
-  if (wanted > tls->held_size) {
+  if (!tls->held || wanted > tls->held_size) {
     size_t size = wanted > HELD_FIRST ? wanted : HELD_FIRST;
     char *grown = realloc(tls->held, size);
     if (!grown) {

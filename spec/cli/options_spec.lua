@@ -89,7 +89,7 @@ describe("the command line", function()
     "--write-timeout", "--response-timeout", "--drain-timeout", "--call-timeout", "--memory-limit", "--poller",
     "--name-server", "--log-level", "--log-format", "--record", "--set", "--log-bytes", "--tcp-keepalive",
     "--max-buffered", "--socket-mode", "--socket-group", "--log-file", "--max-connections-per-peer",
-    "--accept-proxy",
+    "--accept-proxy", "--certificate", "--key", "--client-ca", "--client-verify", "--alpn", "--tls-min",
   } do
     it("tells that a value is missing behind " .. option, function()
       refuses({ ECHO, option }, option, "value")
@@ -170,7 +170,8 @@ describe("--help", function()
       "--log-format", "--log-bytes", "--tcp-keepalive",
       "--max-buffered", "--record", "--preflight", "--set", "--fingerprint",
       "--socket-mode", "--socket-group", "--log-file", "--max-connections-per-peer",
-      "--accept-proxy", "--version", "--help",
+      "--accept-proxy", "--certificate", "--key", "--client-ca", "--client-verify",
+      "--alpn", "--tls-min", "--version", "--help",
     } do
       assert.is_truthy(said:find(option, 1, true), option)
     end

@@ -440,8 +440,13 @@ static void run(struct handler *handler, struct session *session) {
 
 static void identify(struct session_owner *owner, struct session_identity *identity) {
   (void)owner;
-  *identity = (struct session_identity){
-      .service = "fuzz", .host = "", .name = "", .port = 1, .server_host = "", .server_port = 2, .transport = "tcp"};
+  *identity = (struct session_identity){.service = "fuzz",
+                                        .host = "",
+                                        .name = "",
+                                        .port = 1,
+                                        .server_host = "",
+                                        .server_port = 2,
+                                        .transport = "tcp"};
 }
 
 static void receive(struct world *world, size_t length) {

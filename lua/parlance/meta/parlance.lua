@@ -261,6 +261,21 @@ function parlance.topic(name, options) end
 ---@field has_certificate boolean the client has shown a certificate
 ---@field verified boolean it has, and the proxy has verified it
 
+--- What is known of the TLS of a connection. What is not known is nil.
+---@class parlance.Tls
+---@field version "TLSv1.2"|"TLSv1.3"
+---@field cipher string
+---@field server_name? string the name that the client asked for, in small letters
+---@field alpn? string the protocol that was chosen
+---@field peer? parlance.Certificate the client's certificate
+
+--- A certificate.
+---@class parlance.Certificate
+---@field subject string as in RFC 4514
+---@field issuer string as in RFC 4514
+---@field names string[] hosts, addresses of IP and of e-mail, URIs
+---@field fingerprint string SHA-256 in hexadecimal
+
 --- The `self` of a connection: a table that inherits from the protocol. If you keep fields of your own in it, declare
 --- them in a class:
 ---
@@ -277,6 +292,8 @@ function parlance.topic(name, options) end
 ---@field host string the peer's name if names are resolved, else its address
 ---@field server parlance.Address the listener
 ---@field proxy? parlance.Proxy with --accept-proxy: what the proxy of the peer has told
+---@field transport "tcp"|"tls"|"unix"
+---@field tls? parlance.Tls nil without TLS
 ---@field eof? true once the peer has stopped sending
 local Connection = {}
 
