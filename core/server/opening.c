@@ -13,16 +13,20 @@ void opening_end(struct connection *connection, enum reason reason) {
   connection_end(connection, false);
 }
 
-void opening_refuse(struct connection *connection, const char *detail) {
-  struct service *service = connection->listener->service;
+static void refuse(struct connection *connection, enum log_level level, struct log_limit *limit,
+                   const char *detail) {
   struct log_line line;
-  if (log_begin_limited(&line, LOG_ERROR, "refused", &service->refusals, service->server->now)) {
+  if (log_begin_limited(&line, level, "refused", limit, connection_server(connection)->now)) {
     connection_log_peer(connection, &line);
     log_integer(&line, "descriptor", connection->transport.fd);
     log_text(&line, "detail", detail);
     log_end(&line);
   }
   opening_end(connection, REASON_STOPPED);
+}
+
+void opening_refuse(struct connection *connection, const char *detail) {
+  refuse(connection, LOG_ERROR, &connection->listener->service->refusals, detail);
 }
 
 /* From here on the poller reports what the peer does. False: the connection has ended. */
@@ -64,20 +68,14 @@ static void advance(struct connection *connection) {
 /* Counts the connection for its peer. False: the peer has too many, and this one has ended. */
 static bool count_peer(struct connection *connection) {
   struct service *service = connection->listener->service;
-  struct log_line line;
   if (service->max_connections_per_peer == 0) return true;
   switch (peers_add(&service->peers, &connection->peer, service->max_connections_per_peer)) {
   case STATUS_OK: connection->is_counted = true; return true;
-  case STATUS_FULL: break;
+  case STATUS_FULL:
+    refuse(connection, LOG_WARN, &service->crowds, "the peer has max_connections_per_peer already");
+    return false;
   default: opening_refuse(connection, "not enough memory"); return false;
   }
-  if (log_begin_limited(&line, LOG_WARN, "refused", &service->crowds, service->server->now)) {
-    connection_log_peer(connection, &line);
-    log_text(&line, "detail", "the peer has max_connections_per_peer already");
-    log_end(&line);
-  }
-  opening_end(connection, REASON_OVERLOADED);
-  return false;
 }
 
 /* ---- PHASE_PROXIED ------------------------------------------------------------------------- */

@@ -2,8 +2,8 @@
  *
  * An IPv6 address counts as the /64 that it is in, because whoever has one of its addresses has
  * all. Unix peers have no address and are not counted. Only peers that have a connection are
- * remembered. So the memory is limited by the most connections that there were at a time: at most 64
- * bytes for each. */
+ * remembered. So the memory is limited by the most connections that there were at a time: at most
+ * 64 bytes for each. */
 #ifndef SERVER_PEERS_H
 #define SERVER_PEERS_H
 

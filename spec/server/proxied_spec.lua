@@ -288,7 +288,7 @@ end]])
       assert.is_truthy(ask(first))
       assert.is_truthy(ask(second))
       assert.equal("", (running:connect():receive_rest()))
-      running:wait_for_log ' warn refused service=script1 peer=127.0.0.1 port=%d+ detail="the peer has max_con'
+      running:wait_for_log ' warn refused service=script1 peer=127.0.0.1 port=%d+ descriptor=%d+ detail="the peer has max_con'
       assert.is_truthy(ask(running:connect(1, "127.0.0.2")))
       assert.is_truthy(ask(running:connect(2)))
       first:close()
@@ -315,7 +315,7 @@ end]])
       local over = running:connect()
       over:send(V1)
       assert.equal("", (over:receive_rest()))
-      running:wait_for_log ' warn refused service=script1 peer=192.0.2.1 port=56324 detail='
+      running:wait_for_log ' warn refused service=script1 peer=192.0.2.1 port=56324 descriptor=%d+ detail='
       first:close()
       running:wait_for_log " debug closed [^\n]*peer=192.0.2.1 port=56324 reason=peer_closed requests=1"
       assert.equal(FROM .. "{}", ask(running:connect(), V1 .. "x\n"))
