@@ -1,6 +1,7 @@
 -- --accept-proxy: listed peers, and only they, send a header of the PROXY protocol first.
 
 local server = require "support.server"
+local tls = require "support.tls"
 
 local SIGNATURE <const> = "\r\n\r\n\0\r\nQUIT\n"
 local V1 <const> = "PROXY TCP4 192.0.2.1 198.51.100.7 56324 443\r\n"
@@ -231,6 +232,23 @@ server.for_each_poller(function(poller)
       client:send "PROXY TCP4 127.0.0.1 127.0.0.1 1 2\r\n"
       running:turn()
       assert.equal("localhost", ask(client))
+    end)
+
+    it("reads the header before the handshake of TLS", function()
+      local made = tls.folder()
+      finally(function() made:remove() end)
+      local pair = made:certificate "web"
+      local running = server.start(WHO:format(30, ""), {
+        poller = poller, listen = { "tls:127.0.0.1:0" }, turns = true,
+        "--accept-proxy", "127.0.0.1", "--certificate", pair.certificate, "--key", pair.key,
+      })
+      for _, pieces in ipairs { { V1 }, { V1:sub(1, 20), V1:sub(21) } } do
+        local client = running:connect()
+        client:send_pieces(pieces)
+        assert.equal(FROM .. "{}\n", assert(tls.wrap(client)):send("x\n"):receive_until "\n")
+      end
+      assert.is_nil(tls.wrap(running:connect()))
+      running:wait_for_log ' warn malformed [^\n]*detail="PROXY header: it begins as no header'
     end)
 
     it("answers what has come behind its header when the server stops", function()
