@@ -102,8 +102,8 @@ struct framing_answer {
   struct {             /* Of HEAD as of COMPLETE. */
     uint32_t method;   /* COMPLETE, HTTP: the length of the method. */
     uint32_t target;   /* COMPLETE, HTTP: the length of the target. */
-    /* COMPLETE, HTTP and HTTP_RESPONSE: the payload is a chunked body, still in its chunks. HEAD:
-     * the body is chunked. */
+    /* COMPLETE, HTTP and HTTP_RESPONSE: the payload is a chunked body, still in its chunks. HEAD,
+     * and HTTP with `expects`: the body is chunked. */
     bool is_chunked;
     /* COMPLETE, HTTP and HTTP_RESPONSE: the sender wants to go on after the response. */
     bool keeps_alive;

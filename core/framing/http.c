@@ -46,6 +46,13 @@ static void answer_unfinished_head(const char *bytes, size_t length, size_t max_
 /* A client of HTTP/1.0 does not wait for an answer before it sends the body (RFC 9110, 10.1.1). */
 static bool expects(const struct http_head *head) { return head->expects && head->minor > 0; }
 
+/* In the first answer behind the head, whatever it is. */
+static void note_expectation(const struct http_head *head, struct framing_answer *answer) {
+  if (!expects(head)) return;
+  answer->http.expects = true;
+  answer->http.is_chunked = head->is_chunked;
+}
+
 /* A length within a head fits 32 bits: FRAMING_HEAD_MAX. */
 static void describe_request(const struct http_head *head, struct framing_answer *answer) {
   bool is_1_1 = head->minor > 0;
@@ -77,7 +84,7 @@ static void decode_chunks(const struct framing *framing, const char *bytes, size
 static void answer_head_alone(const struct http_head *head, size_t needed,
                               struct framing_progress *progress, struct framing_answer *answer) {
   answer_partial(answer, progress, needed, head->length);
-  answer->http.expects = expects(head);
+  note_expectation(head, answer);
   if (expects(head)) answer->interim = "HTTP/1.1 100 Continue\r\n\r\n";
 }
 
@@ -109,7 +116,7 @@ static void decode_body(const struct framing *framing, const char *bytes, size_t
     progress->stage = HTTP_CHUNKS;
     progress->seen = head->length;
     decode_chunks(framing, bytes, length, progress, answer);
-    answer->http.expects = expects(head);
+    note_expectation(head, answer);
   } else if (head->is_chunked) {
     answer_head_alone(head, length + 1, progress, answer);
   } else if (is_body_too_large(framing, head)) {
@@ -118,7 +125,7 @@ static void decode_body(const struct framing *framing, const char *bytes, size_t
     answer_head_alone(head, length + (size_t)head->body, progress, answer);
   } else if (length - head->length < head->body) {
     answer_partial(answer, progress, head->length + (size_t)head->body, head->length);
-    answer->http.expects = expects(head);
+    note_expectation(head, answer);
   } else {
     answer_complete(answer, bytes + head->length, (size_t)head->body,
                     head->length + (size_t)head->body);

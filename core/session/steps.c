@@ -36,24 +36,15 @@ bool session_has_request(const struct session *session) {
   return session->state == STATE_ANSWERING && session->length > 0;
 }
 
-static enum session_step too_large(struct session *session, const char *why) {
-  session_fail(session, REASON_TOO_LARGE, why);
+/* One text for all: a request may be known to be over the limit before its bytes are, or not, as it
+ * was cut. */
+static enum session_step too_large(struct session *session) {
+  session_fail(session, REASON_TOO_LARGE, "the request is over max_request");
   return session_next(session);
 }
 
 static bool over_limit(const struct session *session, size_t length) {
   return length > session->handler->limits.max_request;
-}
-
-/* No request can come of what is there before more bytes arrive; `length` are needed in all. */
-static enum session_step incomplete(struct session *session, size_t length) {
-  size_t have = session_buffered(session).length;
-  size_t needed = session->length = length > have ? length : have + 1;
-  if (over_limit(session, needed) && (length > have + 1 || !session->at_end))
-    return too_large(session, length > have + 1 ? "the request is declared to be over max_request"
-                                                : "the request is over max_request");
-  if (session->at_end) session_begin_close(session, REASON_PEER_CLOSED);
-  return SESSION_WAIT;
 }
 
 void session_offer_interim(struct session *session, const char *interim) {
@@ -66,9 +57,8 @@ void session_accept_body(struct session *session) {
   assert(session->state == STATE_EXPECTING);
   session->state = STATE_READING;
   session->offered = NULL;
-  if (!interim) return;                     /* all of the request is there */
-  if (session->at_end) session->length = 0; /* it told so meanwhile, and waits for no word */
-  if (session->at_end) return;
+  if (session->at_end) session->length = 0; /* nobody waits for a word, or for the rest */
+  if (!interim || session->at_end) return;
   session->interim = interim;
   if (output_append(&session->output, interim, strlen(interim)) != STATUS_OK)
     session_fail(session, REASON_OUT_OF_MEMORY, "no memory for an interim response");
@@ -86,7 +76,7 @@ static enum session_step expect(struct session *session, const char *interim) {
 }
 
 static enum session_step complete(struct session *session, size_t length) {
-  if (over_limit(session, length)) return too_large(session, "the request is over max_request");
+  if (over_limit(session, length)) return too_large(session);
   session->length = length;
   session->state = STATE_ANSWERING;
   return SESSION_ANSWER;
@@ -95,7 +85,7 @@ static enum session_step complete(struct session *session, size_t length) {
 /* A request is asked about also when it is there, when a part of its body is, and when that is
  * malformed: so no answer depends on how it was cut. */
 static bool is_asked_about(const struct session *session) {
-  return session->answer->http.expects && !session->expected && session->handler->wants_on_expect;
+  return session->handler->wants_on_expect && !session->expected && session->answer->http.expects;
 }
 
 static enum session_step decoded(struct session *session, size_t length) {
@@ -104,13 +94,20 @@ static enum session_step decoded(struct session *session, size_t length) {
   return expect(session, NULL);
 }
 
-/* Who has stopped sending does not wait for a word either. */
+/* No request can come of what is there before more bytes arrive; `length` are needed in all. Of a
+ * body in chunks it is not known before its end whether the request is over max_request. Who has
+ * stopped sending does not wait for a word. */
 static enum session_step wait_for_more(struct session *session, const char *interim,
                                        size_t length) {
-  enum session_step step = incomplete(session, length);
-  if (session->state != STATE_READING) return step;
-  bool is_waited_for = interim && !session->expected;
-  return is_waited_for || is_asked_about(session) ? expect(session, interim) : step;
+  bool is_asked = is_asked_about(session);
+  if (is_asked && session->answer->http.is_chunked) return expect(session, interim);
+  size_t have = session_buffered(session).length;
+  session->length = length > have ? length : have + 1;
+  if (over_limit(session, session->length)) return too_large(session);
+  bool is_waited_for = interim && !session->expected && !session->at_end;
+  if (is_asked || is_waited_for) return expect(session, interim);
+  if (session->at_end) session_begin_close(session, REASON_PEER_CLOSED);
+  return SESSION_WAIT;
 }
 
 static enum session_step answer_head(struct session *session) {
@@ -140,6 +137,8 @@ __attribute__((noinline)) static enum session_step undecoded(struct session *ses
 
 static enum session_step decode(struct session *session, struct span input) {
   struct framing_answer *answer = session->answer;
+  size_t most = session->handler->limits.max_request;
+  if (input.length > most) input.length = most; /* What is behind is of no request that is taken. */
   framing_decode(session->handler->framing, input.data, input.length, &session->progress, answer);
   if (answer->verdict != FRAMING_COMPLETE) return undecoded(session);
   return decoded(session, answer->length);

@@ -87,7 +87,7 @@ describe("session", function()
     it("not when the request is refused anyway", function()
       local session = script("max_request = 100"):open()
       local _, text = rooms.base.capture(function() return conversation.feed(session, { head("/", 99) }) end)
-      assert.truthy(text:find("the request is declared to be over max_request", 1, true))
+      assert.truthy(text:find("the request is over max_request", 1, true))
       assert.equal("too_large", session:reason())
     end)
   end)
@@ -127,6 +127,28 @@ describe("session", function()
           local is_sound <const> = not rest:find("no", 1, true)
           local fault <const> = "malformed: 400 the chunk size holds a byte that is no hexadecimal digit"
           assert.equal(is_sound and (rest == "" and GO_ON or "") or fault, out)
+        end)
+      end
+    end)
+
+    it("before a body in chunks is over max_request, or the input has ended", function()
+      local asking = script(ASKS .. ", max_request = 120")
+      for _, size in ipairs { "5", "ff" } do
+        local chunked = head("/no"):gsub("Content%-Length: 5", "Transfer-Encoding: chunked")
+        local bytes = chunked .. size .. "\r\n" .. ("x"):rep(tonumber(size, 16)) .. "\r\n"
+        for _, cut in ipairs(conversation.cuts(bytes)) do
+          local session <close> = asking:open()
+          assert.equal("no 1a[]", (conversation.feed(session, cut, true):gsub(GO_ON:gsub("%p", "%%%0"), "")))
+        end
+      end
+    end)
+
+    it("not if the length of the body is over max_request", function()
+      local asking = script(ASKS .. ", max_request = 80")
+      for _, cut in ipairs(conversation.cuts(head("/no", 50) .. ("x"):rep(50))) do
+        local session <close> = asking:open()
+        rooms.base.capture(function()
+          assert.equal("too_large: the request is over max_request", conversation.feed(session, cut))
         end)
       end
     end)

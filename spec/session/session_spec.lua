@@ -189,12 +189,26 @@ describe("session", function()
       end
     end)
 
+    it("looks at no byte behind it, so that what is wrong there does not count", function()
+      local script = conversation.script [[
+        local framing = require "parlance.framing"
+        return {
+          max_request = 20, request_complete = framing.http(), make_response = function() end,
+          handle_error = function(_, reason, detail) return reason .. ": " .. detail end,
+        }]]
+      for _, cut in ipairs(conversation.cuts "GET / HTTP/1.1\r\nHost: a\r\n: no name\r\n\r\n") do
+        local session <close> = script:open()
+        local out = quietly(function() return conversation.feed(session, cut) end)
+        assert.equal("too_large: the request is over max_request", out)
+      end
+    end)
+
     it("refuses what is declared to be longer at once", function()
       local session = asked "max_request = 4, wait = 4":open()
       local _, log = quietly(function() session:receive("a") end)
       assert.equal("too_large", session:reason())
       assert.truthy(log:find(" warn too_large ", 1, true), log)
-      assert.truthy(log:find('hex=61 text=a detail="the request is declared to be over max_request"', 1, true), log)
+      assert.truthy(log:find('hex=61 text=a detail="the request is over max_request"', 1, true), log)
     end)
 
     it("comes from the command line before the script", function()
