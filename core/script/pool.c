@@ -68,8 +68,17 @@ static bool is_full(const struct slab *slab) {
   return !slab->freed && slab->fresh + slab->units * UNIT > SLAB_END;
 }
 
+/* Where a slab was, glibc 2.36 finds room for the next one with malloc() alone: aligned_alloc()
+ * first looks for twice the room. */
+static void *find_room(void) {
+  void *room = malloc(SLAB_END);
+  if ((uintptr_t)room % SLAB == 0) return room;
+  free(room);
+  return aligned_alloc(SLAB, SLAB_END);
+}
+
 static struct slab *add_slab(struct pool *pool, size_t units) {
-  struct slab *slab = aligned_alloc(SLAB, SLAB_END);
+  struct slab *slab = find_room();
   if (!slab) return NULL;
   *slab = (struct slab){.units = units, .fresh = (sizeof *slab + UNIT - 1) / UNIT * UNIT};
   list(pool, slab);
