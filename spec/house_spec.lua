@@ -34,8 +34,8 @@ local DOORS <const> = {
   reload = { "reload.h", "searcher.h" },
   simulator = { "program.h" },
   io = {
-    "address.h", "child.h", "cidr.h", "network.h", "passed_sockets.h", "poller.h", "processes.h", "resolver.h",
-    "signals.h", "socket.h", "splice.h", "tls_context.h", "transport.h",
+    "address.h", "child.h", "cidr.h", "network.h", "notify_socket.h", "passed_sockets.h", "poller.h", "processes.h",
+    "resolver.h", "signals.h", "socket.h", "splice.h", "tls_context.h", "transport.h",
   },
   watch = { "watcher.h" },
   server = { "server.h" },

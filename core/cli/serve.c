@@ -282,12 +282,15 @@ static void greet_person(const struct options *options, const struct server *ser
   fputs("Ctrl-C stops the server.\n", stderr);
 }
 
-static int run(const struct options *options, struct served *served, struct world *world) {
+static int run(const struct options *options, struct served *served, struct world *world,
+               const struct systemd *systemd) {
   struct server *server;
   const char *why;
   struct server_options server_options = options->server;
   server_options.world = world;
   server_options.environment = environ;
+  server_options.notify_socket = systemd->notify_socket;
+  server_options.watchdog = systemd->watchdog;
   server_options.max_connections = connection_capacity();
   if (server_options.max_buffered == BUFFERED_NOT_GIVEN)
     server_options.max_buffered = default_buffered();
@@ -361,7 +364,7 @@ int command_serve(const struct options *options) {
   }
   if (status == EXIT_STOPPED) {
     systemd_close_rest(&systemd);
-    status = run(options, served, &world);
+    status = run(options, served, &world, &systemd);
   }
   for (size_t i = 0; i < options->script_count; i++) free_served(&served[i]);
   world_deinit(&world);

@@ -4,11 +4,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/log.h"
 
-static const char *const variables[] = {"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES",
-                                        "LISTEN_PIDFDID"};
+static const char *const variables[] = {"LISTEN_PID",     "LISTEN_FDS",    "LISTEN_FDNAMES",
+                                        "LISTEN_PIDFDID", "NOTIFY_SOCKET", "WATCHDOG_PID",
+                                        "WATCHDOG_USEC"};
 
 /* Copies the value of a variable. NULL: it is not set. */
 static bool copy_variable(const char *name, char **copy) {
@@ -17,19 +19,40 @@ static bool copy_variable(const char *name, char **copy) {
   return !value || *copy;
 }
 
-bool systemd_init(struct systemd *systemd) {
-  *systemd = (struct systemd){0};
+/* The ms of WATCHDOG_USEC, if that is for this process. */
+static int64_t watchdog_of(const char *pid, const char *microseconds) {
+  long long period = microseconds ? strtoll(microseconds, NULL, 10) : 0;
+  bool is_ours = !pid || strtoll(pid, NULL, 10) == getpid();
+  return is_ours && period > 0 ? (period + 999) / 1000 : 0;
+}
+
+/* False: systemd wants to hear of the service, and cannot. */
+static bool open_notify_socket(struct systemd *systemd) {
+  const char *address = getenv("NOTIFY_SOCKET");
+  if (!address || *address == '\0') return true;
+  systemd->watchdog = watchdog_of(getenv("WATCHDOG_PID"), getenv("WATCHDOG_USEC"));
+  if (notify_socket_open(address, &systemd->notify_socket) == STATUS_OK) return true;
+  fprintf(stderr, "parlance: NOTIFY_SOCKET is %s: %s\n", address, strerror(errno));
+  return false;
+}
+
+static bool receive_sockets(struct systemd *systemd) {
   enum status status = STATUS_ERROR;
   if (copy_variable("LISTEN_FDNAMES", &systemd->socket_names))
     status = passed_sockets_init(&systemd->sockets, getenv("LISTEN_PID"), getenv("LISTEN_FDS"),
                                  systemd->socket_names);
-  int error = errno;
-  for (size_t i = 0; i < sizeof variables / sizeof *variables; i++) unsetenv(variables[i]);
   if (status == STATUS_OK) return true;
   fprintf(stderr, "parlance: the sockets that LISTEN_FDS tells of cannot be had: %s\n",
-          strerror(error));
-  systemd_deinit(systemd);
+          strerror(errno));
   return false;
+}
+
+bool systemd_init(struct systemd *systemd) {
+  *systemd = (struct systemd){0};
+  bool ok = receive_sockets(systemd) && open_notify_socket(systemd);
+  for (size_t i = 0; i < sizeof variables / sizeof *variables; i++) unsetenv(variables[i]);
+  if (!ok) systemd_deinit(systemd);
+  return ok;
 }
 
 static bool add(const struct address *address, struct address **list, size_t *count) {
@@ -90,5 +113,6 @@ void systemd_close_rest(struct systemd *systemd) {
 
 void systemd_deinit(struct systemd *systemd) {
   (void)passed_sockets_deinit(&systemd->sockets);
+  notify_socket_close(systemd->notify_socket);
   free(systemd->socket_names);
 }

@@ -6,9 +6,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "io/notify_socket.h"
 #include "io/passed_sockets.h"
 
 struct systemd {
+  struct notify_socket *notify_socket; /* NULL: the service need not tell its state. */
+  int64_t watchdog; /* The ms in which the service must give a sign of life; 0: it need not. */
   struct passed_sockets sockets;
   char *socket_names; /* The value of LISTEN_FDNAMES, or NULL. */
 };

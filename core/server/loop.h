@@ -24,6 +24,7 @@
 enum { SCRATCH_SIZE = 64 * 1024 };
 
 struct connection;
+struct notify_socket;
 struct recording_writer;
 
 struct listener {
@@ -96,7 +97,8 @@ struct service {
   struct peers peers;
   struct log_limit crowds; /* Of the lines about peers with too many connections. */
   uint64_t requests;
-  uint64_t reloads; /* How often the service got a new handler. */
+  uint64_t reloads;        /* How often the service got a new handler. */
+  uint64_t reloads_before; /* The same when SIGHUP came: see notify.c. */
   uint64_t ended[REASON_COUNT];
   char name[64];
 };
@@ -110,6 +112,17 @@ struct idle {
   unsigned useless_count; /* How often in a row idle work was useless. */
   bool has_worked;        /* Handlers have worked since idle work began. */
   bool is_useful;         /* A service was able to do useful work this time. */
+};
+
+/* See notify.h. */
+struct notify {
+  struct notify_socket *socket; /* NULL: nobody wants to hear. */
+  int64_t period;               /* The ms between two signs of life; 0: none are wanted. */
+  struct timer watchdog;        /* Expires when the next sign of life is due. */
+  struct timer retry;           /* Expires when `state` is sent again. */
+  bool is_reloading;            /* Systemd was told of a reload, and not of its end. */
+  bool has_failed;              /* The last message could not be sent. */
+  char state[1024];             /* The message about the last change of state. */
 };
 
 struct server {
@@ -130,6 +143,7 @@ struct server {
   bool is_woken;               /* The event has come, and reloads_run() has not seen it yet. */
   struct world *world;         /* The timers and the run queue. */
   struct idle idle;
+  struct notify notify;
   struct timer retry; /* Expires when accepting is tried again after it ran out of descriptors. */
   int64_t drain_timeout; /* ms; 0: no limit. */
   struct timer drain;    /* Expires when the time for draining is over. */

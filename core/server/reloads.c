@@ -152,6 +152,16 @@ void reloads_run(struct server *server) {
   if (has_read) watch_anew(server);
 }
 
+bool reloads_are_under_way(const struct server *server) {
+  if (server->is_asked_to_reload || server->compiling) return true;
+  for (const struct service *service = server->services; service; service = service->next) {
+    enum preflight_phase phase = service->preflight.phase;
+    if (service->reload_request != RELOAD_REQUEST_NONE) return true;
+    if (phase != PREFLIGHT_IDLE && phase != PREFLIGHT_WAITING) return true;
+  }
+  return false;
+}
+
 void reloads_end(struct server *server) {
   if (!server->watcher) return;
   int fd = watcher_descriptor(server->watcher);

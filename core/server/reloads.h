@@ -21,6 +21,9 @@ int64_t reloads_deadline(const struct server *server);
 /* Takes the next step of each reload that is due. To be called between two turns of the loop. */
 void reloads_run(struct server *server);
 
+/* Whether a reload was requested and has not ended. One that waits for missing files has. */
+bool reloads_are_under_way(const struct server *server);
+
 /* Stops watching. */
 void reloads_end(struct server *server);
 

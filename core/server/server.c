@@ -16,6 +16,7 @@
 #include "server/idle.h"
 #include "server/listener.h"
 #include "server/migrate.h"
+#include "server/notify.h"
 #include "server/preflight.h"
 #include "server/recording_writer.h"
 #include "server/reloads.h"
@@ -45,7 +46,10 @@ static void signalled(struct event_handler *event_handler, unsigned events) {
   char bytes[64];
   while (read(server->signal_fd, bytes, sizeof bytes) > 0) continue;
   server->is_stopping = server->is_stopping || signals_asked_to_stop();
-  if (!server->is_stopping && signals_take_reload()) server->is_asked_to_reload = true;
+  if (!server->is_stopping && signals_take_reload()) {
+    server->is_asked_to_reload = true;
+    notify_reloading(server);
+  }
   if (signals_take_reopen()) reopen_log();
   if (signals_take_ignored()) log_event(LOG_WARN, "signal_ignored", "signal", "SIGUSR2");
 }
@@ -92,6 +96,7 @@ enum status server_create(const struct server_options *options, struct server **
   server->world->context = server;
   server->world->on_work = note_work;
   idle_init(server);
+  notify_init(server, options->notify_socket, options->watchdog);
   server->max_connections = options->max_connections;
   server->drain_timeout = options->drain_timeout;
   server->held.sum = &server->buffered;
@@ -289,6 +294,7 @@ static enum status wait_and_turn(struct server *server) {
   if (count == 0 && server->world->ready.count == 0 && !migrate_is_under_way(server))
     idle_step(server);
   if (status == STATUS_OK) reloads_run(server);
+  notify_reloaded(server);
   return status;
 }
 
@@ -317,6 +323,7 @@ static enum status drain(struct server *server) {
     listener_accept_rest(service);
   log_stopping(server);
   server->is_draining = true;
+  notify_stopping(server);
   preflight_end(server);
   server->now = clock_milliseconds();
   if (server->drain_timeout > 0)
@@ -337,6 +344,7 @@ static enum status drain(struct server *server) {
 
 enum status server_run(struct server *server) {
   enum status status = server->watches ? reloads_watch(server) : STATUS_OK;
+  if (status == STATUS_OK) notify_ready(server);
   while (status == STATUS_OK && !server->is_stopping) status = wait_and_turn(server);
   if (status == STATUS_OK) status = drain(server);
   if (status != STATUS_OK) {
@@ -368,6 +376,7 @@ void server_destroy(struct server *server) {
   abort_all(server);
   connection_free_ended(server);
   splice_pipes_close(&server->pipes);
+  notify_end(server);
   timer_cancel(timers, &server->idle.timer);
   timer_cancel(timers, &server->retry);
   timer_cancel(timers, &server->drain);

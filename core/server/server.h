@@ -17,6 +17,7 @@
 #include "io/address.h"
 #include "server/service.h"
 
+struct notify_socket;
 struct server;
 
 struct server_options {
@@ -30,7 +31,9 @@ struct server_options {
   const char *name_server;  /* "host:port" to ask for them, or NULL for the system's */
   bool watches;             /* reload a service when its files change; else only at SIGHUP */
   char *const *environment; /* of programs that scripts run: "NAME=VALUE" strings, and NULL */
-  const char *record;       /* the folder that conversations are written to, or NULL */
+  struct notify_socket *notify_socket; /* of systemd, or NULL; it must outlive the server */
+  int64_t watchdog;   /* ms in which systemd wants a sign of life; 0: it wants none */
+  const char *record; /* the folder that conversations are written to, or NULL */
 };
 
 /* Whether conversations can be written to the folder; one that is not there is made. False: errno

@@ -204,6 +204,21 @@ static int connect_unix(lua_State *L) {
   return connect_to(L, &address, sizeof address);
 }
 
+/* io.bind_datagrams(path) -> a Unix socket for datagrams; "@name" is an abstract address */
+static int bind_datagrams(lua_State *L) {
+  size_t length;
+  const char *path = luaL_checklstring(L, 1, &length);
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  luaL_argcheck(L, length < sizeof address.sun_path, 1, "too long");
+  memcpy(address.sun_path, path, length);
+  if (*path == '@') address.sun_path[0] = '\0';
+  socklen_t size = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length + (*path != '@'));
+  int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0 || bind(fd, (struct sockaddr *)&address, size) == 0) return push_fd(L, fd);
+  close(fd);
+  return push_fd(L, -1);
+}
+
 /* io.open(path) -> a descriptor to read from */
 static int open_file(lua_State *L) {
   return push_fd(L, open(luaL_checkstring(L, 1), O_RDONLY | O_CLOEXEC));
@@ -294,6 +309,7 @@ void spec_add_sockets(lua_State *L) {
       {"pipe", open_pipe},
       {"connect", connect_loopback},
       {"connect_unix", connect_unix},
+      {"bind_datagrams", bind_datagrams},
       {"open", open_file},
       {"duplicate", duplicate},
       {"is_open", is_open},
