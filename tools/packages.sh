@@ -36,6 +36,7 @@ missing_to_test() {
   has openssl || echo openssl
   has git || echo git
   has pgrep || echo procps
+  has systemd-analyze || echo systemd
   missing_client
   lua5.4 "$(command -v busted)" --version >/dev/null 2>&1 || echo lua-busted
   has python3 || echo python3
