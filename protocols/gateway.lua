@@ -23,12 +23,8 @@ local KEPT <const> = { timeout = TIMEOUT, reuse = true }
 local NEW <const> = { timeout = TIMEOUT }
 
 -- A command is an array of bulk strings. Each begins with its length; the lines of the usual lengths are made once.
-local LENGTHS <const> = {}
-for length = 0, 255 do LENGTHS[length] = "$" .. length .. "\r\n" end
-
-local function length_of(text)
-  return LENGTHS[#text] or "$" .. #text .. "\r\n"
-end
+local LENGTHS <const> = setmetatable({}, { __index = function(_, length) return "$" .. length .. "\r\n" end })
+for length = 0, 255 do LENGTHS[length] = LENGTHS[length] end
 
 -- Returns the reply, in which nil is a value; or nil, the reason and its code. A connection that is not released ends
 -- with the request.
@@ -74,12 +70,12 @@ end
 
 -- The command of each method, and how its reply is answered.
 local METHODS <const> = {
-  GET = function(key) return "*2\r\n$3\r\nGET\r\n" .. length_of(key) .. key .. "\r\n", answer_value end,
+  GET = function(key) return "*2\r\n$3\r\nGET\r\n" .. LENGTHS[#key] .. key .. "\r\n", answer_value end,
   PUT = function(key, request)
     local body <const> = request.body
-    return "*3\r\n$3\r\nSET\r\n" .. length_of(key) .. key .. "\r\n" .. length_of(body) .. body .. "\r\n", answer_set
+    return "*3\r\n$3\r\nSET\r\n" .. LENGTHS[#key] .. key .. "\r\n" .. LENGTHS[#body] .. body .. "\r\n", answer_set
   end,
-  DELETE = function(key) return "*2\r\n$3\r\nDEL\r\n" .. length_of(key) .. key .. "\r\n", answer_count end,
+  DELETE = function(key) return "*2\r\n$3\r\nDEL\r\n" .. LENGTHS[#key] .. key .. "\r\n", answer_count end,
 }
 METHODS.HEAD = METHODS.GET -- parlance.http leaves out the body
 

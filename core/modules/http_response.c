@@ -91,7 +91,7 @@ static struct span span_at(lua_State *L, int index) {
 
 static bool is_plain_request(lua_State *L) {
   if (!lua_istable(L, REQUEST) || !lua_getmetatable(L, REQUEST)) return false;
-  bool is = lua_rawequal(L, -1, lua_upvalueindex(REQUESTS));
+  bool is = lua_topointer(L, -1) == lua_topointer(L, lua_upvalueindex(REQUESTS));
   lua_pop(L, 1);
   return is;
 }

@@ -22,6 +22,19 @@ local function request_of(bytes, options)
 end
 
 describe("framing.http", function()
+  it("takes no control byte but a tab at any place of a value of any length", function()
+    for length = 1, 18 do
+      for place = 1, length do
+        for byte = 0, 255 do
+          local value = ("x"):rep(place - 1) .. string.char(byte) .. ("\t"):rep(length - place)
+          local is_control = byte < 32 and byte ~= 9 or byte == 127
+          local result = decode(http, get("X: " .. value))
+          assert(is_control == (result.answer ~= "complete"), ("%q"):format(value))
+        end
+      end
+    end
+  end)
+
   -- feed() fails unless the answer is the same whole, byte by byte and for every cut.
   describe("complete", function()
     for _, case in ipairs {
