@@ -319,7 +319,7 @@ static enum command command_of(int argc, char **argv) {
 
 static void free_entry(struct script_entry *entry) {
   free(entry->addresses);
-  certificates_deinit(&entry->certificates);
+  certificate_options_deinit(&entry->certificates);
   free(entry->settings);
   free(entry->longer_path);
   free(entry->transcripts);

@@ -26,9 +26,9 @@ struct served {
   struct address own; /* The address of its `listen`, or the default. */
   const struct address *addresses;
   size_t address_count;
-  struct address *found;   /* `addresses` with the sockets of systemd among them. */
-  struct tls_context *tls; /* NULL: it has no certificate. */
-  struct server *server;   /* The script is the nth service of this server. */
+  struct address *found; /* `addresses` with the sockets of systemd among them. */
+  struct certificates certificates;
+  struct server *server; /* The script is the nth service of this server. */
   size_t nth;
   struct script_provider provider;
   struct checker checker; /* All zeros without --preflight. */
@@ -106,12 +106,12 @@ static bool choose_addresses(struct served *served, struct systemd *systemd) {
   return check_access(served);
 }
 
-static bool load_certificates(struct served *served) {
+static bool load_certificates(struct served *served, struct world *world) {
   bool has_tls = false;
   for (size_t i = 0; i < served->address_count; i++)
     has_tls = has_tls || served->addresses[i].is_tls;
-  return certificates_load(&served->entry->certificates, served->entry->script.path,
-                           script_name(served->script), has_tls, &served->tls);
+  return certificates_load(&served->certificates, &served->entry->certificates,
+                           served->entry->script.path, script_name(served->script), has_tls, world);
 }
 
 /* A mistyped command is taken for a script. */
@@ -138,8 +138,8 @@ static int load(struct served *served, const struct options *options, struct wor
     fprintf(stderr, "parlance: %s%s\n", error, hint(served->entry->script.path));
     return EXIT_REFUSED;
   }
-  return choose_addresses(served, systemd) && load_certificates(served) ? EXIT_STOPPED
-                                                                        : EXIT_REFUSED;
+  return choose_addresses(served, systemd) && load_certificates(served, world) ? EXIT_STOPPED
+                                                                               : EXIT_REFUSED;
 }
 
 /* What to do about it. */
@@ -179,13 +179,20 @@ static enum reload_outcome update_handler(const struct served *served,
   return outcome;
 }
 
+static void refresh_certificates(struct served *served, bool is_forced) {
+  if (certificates_refresh(&served->certificates, is_forced))
+    server_set_tls(served->server, served->nth, served->certificates.tls);
+}
+
 static enum reload_outcome reload_script(void *context, bool is_forced, int64_t now) {
-  const struct served *served = context;
+  struct served *served = context;
+  refresh_certificates(served, is_forced);
   return update_handler(served, reload_try(served->script, is_forced, now));
 }
 
 static enum reload_outcome find_script_changes(void *context, bool is_forced, int64_t now) {
-  const struct served *served = context;
+  struct served *served = context;
+  refresh_certificates(served, is_forced);
   return checker_find_changes(&served->checker, served->script, is_forced, now);
 }
 
@@ -203,12 +210,15 @@ static enum idle_work collect_garbage(void *context) {
 static void wake(void *context) { server_wake(context); }
 
 static size_t count_script_files(void *context) {
-  return reload_count_files(((const struct served *)context)->script);
+  const struct served *served = context;
+  return reload_count_files(served->script) + certificates_count_files(&served->certificates);
 }
 
 static void each_script_file(void *context, void (*visit)(void *visitor, const char *path),
                              void *visitor) {
-  reload_each_file(((const struct served *)context)->script, visit, visitor);
+  const struct served *served = context;
+  reload_each_file(served->script, visit, visitor);
+  certificates_each_file(&served->certificates, visit, visitor);
 }
 
 /* Of two with one name only the later one counts. */
@@ -255,7 +265,7 @@ static bool listen_all(struct server *server, struct served *served, size_t coun
                                       .addresses = served[i].addresses,
                                       .address_count = served[i].address_count,
                                       .access = served[i].entry->access,
-                                      .tls = served[i].tls,
+                                      .tls = served[i].certificates.tls,
                                       .max_connections = served[i].entry->max_connections,
                                       .max_connections_per_peer =
                                           served[i].entry->max_connections_per_peer,
@@ -266,6 +276,7 @@ static bool listen_all(struct server *server, struct served *served, size_t coun
       return false;
     }
     reload_set_wake(served[i].script, wake, server);
+    certificates_watch_dates(&served[i].certificates);
   }
   return true;
 }
@@ -335,7 +346,7 @@ static void free_served(struct served *served) {
   if (served->script) script_destroy(served->script);
   checker_deinit(&served->checker);
   free(served->found);
-  tls_context_release(served->tls);
+  certificates_deinit(&served->certificates);
 }
 
 int command_serve(const struct options *options) {

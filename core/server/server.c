@@ -203,6 +203,12 @@ void server_set_handler(struct server *server, size_t nth, struct handler *handl
   migrate_begin(server);
 }
 
+void server_set_tls(struct server *server, size_t nth, struct tls_context *tls) {
+  struct service *service = nth_service(server, nth);
+  tls_context_release(service->tls);
+  service->tls = tls_context_retain(tls);
+}
+
 /* ---- a turn -------------------------------------------------------------------------------- */
 
 static int time_to_wait(struct server *server, int64_t now) {

@@ -58,6 +58,10 @@ unsigned server_port(const struct server *server, size_t nth);
  * a session of that service. */
 void server_set_handler(struct server *server, size_t nth, struct handler *handler);
 
+/* From now on new handshakes of the nth service have this context, of which the service takes a
+ * reference. */
+void server_set_tls(struct server *server, size_t nth, struct tls_context *tls);
+
 /* Continues a reload that has returned RELOAD_COMPILING: the loop calls its provider again. The
  * thread that compiles calls this when it has finished, and the provider calls it itself while
  * bytecode is left to load. May be called on any thread. */

@@ -23,6 +23,7 @@ return {
     local count = tonumber(self.request)
     if count then return ("x"):rep(count) .. "\n" end
     if self.request == "tls" then return shown(self.tls) .. "\n" end
+    if self.request == "quit" then self.close_when_done = true end
     if self.request == "transport" then return self.transport .. "\n" end
     if self.request:find "^/" then return { io.open(self.request, "rb"), "\n" } end
     return self.request:upper() .. "\n"
@@ -141,6 +142,66 @@ server.for_each_poller(function(poller)
       local client = assert(tls.wrap(running:connect(), { ca = root.certificate }))
       assert.equal(2, #client.socket:getpeerchain())
     end)
+  end)
+
+  describe("a certificate that is replaced", function()
+    local function named(running)
+      local client = assert(tls.wrap(running:connect()))
+      local name = client.socket:getpeercertificate():subject()[1].value
+      return name, client
+    end
+
+    local function replace(pair, by)
+      for _, kind in ipairs { "certificate", "key" } do
+        server.write_file(pair[kind] .. ".new", server.read_file(by[kind]))
+        assert(os.rename(pair[kind] .. ".new", pair[kind]))
+      end
+    end
+
+    it("is used for new handshakes, and old connections go on", function()
+      local pair = made:certificate "web"
+      local running = start { pair }
+      local name, client = named(running)
+      assert.equal("web", name)
+      replace(pair, made:certificate "renewed")
+      running:wait_for_log "certificates_reloaded"
+      server.wait_until("the new certificate", function() return named(running) == "renewed" end)
+      assert.equal("HELLO\n", client:exchange("hello\n", 6))
+    end)
+
+    it("changes nothing if it cannot be used", function()
+      local pair = made:certificate "web"
+      local running = start { pair }
+      server.write_file(pair.key, server.read_file(made:certificate("other").key))
+      running:wait_for_log "certificates_refused .-web.key: the key does not fit"
+      assert.equal("web", (named(running)))
+      server.write_file(pair.certificate, server.read_file(made.path .. "/other.pem"))
+      server.wait_until("the new certificate", function() return named(running) == "other" end)
+    end)
+
+    it("is warned of when it ends within 14 days", function()
+      local running = start { made:certificate("web", { days = 13 }) }
+      running:wait_for_log "warn certificate_ends service=script1 file=%S+ days=1[23]"
+      running = start { made:certificate("later", { days = 16 }) }
+      assert.equal("later", (named(running)))
+      assert.equal(0, running:count_in_log "certificate_ends")
+    end)
+  end)
+
+  it("resumes a session for the same name alone", function()
+    local running = start { made:certificate "web" }
+    local address = "127.0.0.1:" .. running.addresses[1].port
+    local file = made.path .. "/session"
+    for _, version in ipairs { "-tls1_2", "-tls1_3" } do
+      local function shake(name, option)
+        tls.run({ "sh", "-c", ("echo quit | openssl s_client -ign_eof %s -connect %s -servername %s %s %s")
+          :format(version, address, name, option, file) }, made.path)
+        return server.read_file(made.path .. "/openssl.log"):match "\n(%a+), TLSv"
+      end
+      assert.equal("New", shake("web", "-sess_out"))
+      assert.equal("Reused", shake("web", "-sess_in"))
+      assert.equal("New", shake("other", "-sess_in"))
+    end
   end)
 
   describe("a client's certificate", function()
