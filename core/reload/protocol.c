@@ -62,14 +62,24 @@ static const char *constructor_name(lua_State *state) {
   return name;
 }
 
-/* Whether the request_complete on top of the stack is a framing; it is kept then. */
-static bool keep_framing(lua_State *state, struct generation *generation, const char *path) {
+/* Whether the field on top of the stack, request_complete or datagram, is a framing; it is kept
+ * then. */
+static bool keep_framing(lua_State *state, struct generation *generation, const char *path,
+                         enum function function) {
+  const char *name = generation_function_name(function);
   const char *constructor = constructor_name(state);
   if (constructor)
-    luaL_error(state, "%s: request_complete is framing.%s, which makes a framing when it is called",
-               path, constructor);
+    luaL_error(state, "%s: %s is framing.%s, which makes a framing when it is called", path, name,
+               constructor);
   const struct framing_value *value = framing_value_test(state, -1);
   if (!value) return false;
+  if (function == FUNCTION_DATAGRAM) {
+    if (framing_streams_body(&value->framing))
+      luaL_error(state, "%s: datagram is a framing with stream_body, but a datagram comes whole",
+                 path);
+    generation->datagram = value;
+    return true;
+  }
   generation->framing = value->framing;
   generation->push_request = value->push_request;
   generation->handler.framing = &generation->framing;
@@ -81,7 +91,8 @@ static void keep_function(lua_State *state, struct generation *generation, int p
                           const char *path, enum function function) {
   const char *name = generation_function_name(function);
   lua_getfield(state, protocol, name);
-  bool is_framing = function == FUNCTION_REQUEST_COMPLETE && keep_framing(state, generation, path);
+  bool is_framing = (function == FUNCTION_REQUEST_COMPLETE || function == FUNCTION_DATAGRAM) &&
+                    keep_framing(state, generation, path, function);
   if (!is_framing && !lua_isfunction(state, -1) && !lua_isnil(state, -1))
     complain(state, path, name, "a function");
   if (lua_isnil(state, -1))
@@ -101,6 +112,15 @@ static void complain_of_lack(lua_State *state, int protocol, const char *path,
   luaL_error(state, "%s: the protocol lacks %s", path, name);
 }
 
+/* Whether the protocol needs no request_complete, because no connection asks for it. */
+static bool is_for_datagrams(lua_State *state, const struct generation *generation, int protocol) {
+  if (generation->functions[FUNCTION_DATAGRAM] != LUA_NOREF) return true;
+  bool listens = lua_getfield(state, protocol, "listen") == LUA_TSTRING &&
+                 strncmp(lua_tostring(state, -1), "udp:", 4) == 0;
+  lua_pop(state, 1);
+  return listens;
+}
+
 static void check_functions(lua_State *state, struct generation *generation, int protocol,
                             const char *path) {
   bool has_request = generation->functions[FUNCTION_REQUEST_COMPLETE] != LUA_NOREF;
@@ -110,9 +130,10 @@ static void check_functions(lua_State *state, struct generation *generation, int
   const struct framing *framing = generation->handler.framing;
   if (has_expect && (!framing || framing->kind != FRAMING_HTTP))
     luaL_error(state, "%s: handle_expect is asked only behind framing.http", path);
-  generation->is_connect_only = has_connect && !has_request && !has_response;
-  if (generation->is_connect_only) return;
-  if (!has_request) complain_of_lack(state, protocol, path, FUNCTION_REQUEST_COMPLETE);
+  generation->is_connect_only = !has_request;
+  if (has_connect && !has_request && !has_response) return;
+  if (!has_request && !is_for_datagrams(state, generation, protocol))
+    complain_of_lack(state, protocol, path, FUNCTION_REQUEST_COMPLETE);
   if (!has_response) complain_of_lack(state, protocol, path, FUNCTION_MAKE_RESPONSE);
 }
 
@@ -154,6 +175,9 @@ static void read_limits(lua_State *state, struct generation *generation, int pro
                                         default_max_unsent, PTRDIFF_MAX / 4);
   if (options->max_unsent != LIMIT_NOT_GIVEN) max_unsent = options->max_unsent;
   limits->max_unsent = (size_t)max_unsent;
+  lua_Integer amplification = whole_number(state, protocol, path, "amplification",
+                                           "a whole number, from 1 to 1e9", 0, 1000000000);
+  limits->amplification = (size_t)amplification;
   limits->request_timeout = time_limit(state, protocol, path, "request_timeout",
                                        options->request_timeout, default_request_timeout);
   limits->idle_timeout = time_limit(state, protocol, path, "idle_timeout", options->idle_timeout,

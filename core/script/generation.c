@@ -6,6 +6,7 @@ const char *generation_function_name(enum function function) {
   static const char *const names[FUNCTION_COUNT] = {
       [FUNCTION_REQUEST_COMPLETE] = "request_complete",
       [FUNCTION_MAKE_RESPONSE] = "make_response",
+      [FUNCTION_DATAGRAM] = "datagram",
       [FUNCTION_HANDLE_CONNECT] = "handle_connect",
       [FUNCTION_HANDLE_EXPECT] = "handle_expect",
       [FUNCTION_HANDLE_ERROR] = "handle_error",

@@ -19,6 +19,7 @@ struct task_handle;
 enum function {
   FUNCTION_REQUEST_COMPLETE,
   FUNCTION_MAKE_RESPONSE,
+  FUNCTION_DATAGRAM,
   FUNCTION_HANDLE_CONNECT,
   FUNCTION_HANDLE_EXPECT,
   FUNCTION_HANDLE_ERROR,
@@ -50,6 +51,8 @@ struct generation {
   uint64_t fingerprint;    /* The fingerprint of the sources at the end of loading. */
   struct sources *sources; /* In `roots`, owned by Lua; NULL before the generation is prepared. */
   struct framing framing;  /* What handler.framing points to, unless that is NULL. */
+  const struct framing_value
+      *datagram;                      /* The framing of datagrams; NULL: a function, or nothing. */
   framing_push_request *push_request; /* Pushes the requests of this framing. */
   struct task *resting;               /* Tasks that serve, and wait for a session. */
   unsigned resting_count;
@@ -63,7 +66,7 @@ struct generation {
   int close_key;        /* The reference of "close_when_done". */
   int metatable;        /* The reference of the metatable of every `self`. */
   int roots;            /* The reference of a list with the indices of enum root. */
-  bool is_connect_only; /* The protocol has handle_connect and takes no requests. */
+  bool is_connect_only; /* No request of a connection is answered: there is no request_complete. */
   bool close_when_done;
   lua_Integer blocksize;
   char listen[LISTEN_MAX];

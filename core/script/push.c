@@ -31,10 +31,12 @@ int push_give_result(lua_State *state, enum push_result result) {
   if (result == PUSH_NO_MEMORY) return gate_raise_no_memory(state);
   lua_pushboolean(state, result == PUSH_QUEUED);
   if (result == PUSH_QUEUED) return 1;
-  lua_pushstring(state, result == PUSH_OVER     ? "closed"
-                        : result == PUSH_TUNNEL ? "tunnel"
-                        : result == PUSH_FULL   ? "slow_reader"
-                                                : "overloaded");
+  lua_pushstring(state, result == PUSH_OVER        ? "closed"
+                        : result == PUSH_TUNNEL    ? "tunnel"
+                        : result == PUSH_FULL      ? "slow_reader"
+                        : result == PUSH_TOO_LARGE ? "too_large"
+                        : result == PUSH_AMPLIFIES ? "amplification"
+                                                   : "overloaded");
   return 2;
 }
 

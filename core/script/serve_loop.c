@@ -12,12 +12,14 @@
 #include "script/pull.h"
 #include "script/response.h"
 #include "script/script_internal.h"
+#include "script/serve_datagram.h"
 #include "script/serve_stack.h"
 #include "script/task.h"
 #include "script/tunnel.h"
 #include "script/verdict.h"
 #include "script/watchdog.h"
 #include "session/body.h"
+#include "session/datagram.h"
 #include "session/session.h"
 #include "session/tunnel.h"
 
@@ -204,8 +206,11 @@ static void begin_error(lua_State *state, const struct generation *generation,
 
 static void finish_error(lua_State *state, const struct generation *generation,
                          struct session *session) {
-  if (response_queue(state, session, generation, FUNCTION_HANDLE_ERROR))
-    session_answered(session, true);
+  if (session_is_datagram(session))
+    serve_datagram_response(state, generation, session, FUNCTION_HANDLE_ERROR);
+  else if (!response_queue(state, session, generation, FUNCTION_HANDLE_ERROR))
+    return;
+  session_answered(session, true);
 }
 
 static void begin_close(lua_State *state, const struct generation *generation,
@@ -276,6 +281,10 @@ static void finish(lua_State *state, const struct generation *generation, struct
   case SESSION_ANSWER: finish_answer(state, generation, session); break;
   case SESSION_CONNECT: finish_connect(state, generation, session); break;
   case SESSION_EXPECT: finish_expect(state, generation, session); break;
+  case SESSION_DATAGRAM:
+    serve_datagram_response(state, generation, session, FUNCTION_MAKE_RESPONSE);
+    session_answered(session, true);
+    break;
   case SESSION_ERROR: finish_error(state, generation, session); break;
   case SESSION_PULL:
     pull_take_piece(state, session, &generation->script->gate.running->empty_pieces);
@@ -305,6 +314,11 @@ __attribute__((noinline)) static void do_step(lua_State *state, const struct gen
     call_with_self(state, generation, 1, step);
     break;
   case SESSION_EXPECT: begin_expect(state, generation, session); break;
+  case SESSION_DATAGRAM:
+    if (!serve_datagram_request(state, generation, session)) return;
+    lua_pushvalue(state, MAKE_RESPONSE);
+    call_with_self(state, generation, 1, step);
+    break;
   default: begin_error(state, generation, session);
   }
   finish(state, generation, session, step);

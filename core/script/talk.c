@@ -6,6 +6,7 @@
 #include "script/reading.h"
 #include "script/task.h"
 #include "session/body.h"
+#include "session/datagram.h"
 #include "session/session.h"
 #include "session/tunnel.h"
 
@@ -14,6 +15,8 @@ enum { SELF = 1, WHAT, READING };
 
 struct session *talk_check_session(lua_State *state, const struct task *task, const char *name) {
   struct session *session = client_session(state, SELF);
+  if (session && session_is_datagram(session))
+    luaL_error(state, "%s needs a connection, and this `self` stands for a datagram", name);
   if (session && (session != task->session || !session_can_talk(session)))
     luaL_error(state,
                "%s works only in the handle_connect and make_response of the same connection",

@@ -8,6 +8,7 @@
 #include "script/client.h"
 #include "script/push.h"
 #include "script/subscriptions.h"
+#include "session/datagram.h"
 
 static const char class_name[] = "parlance.topic";
 
@@ -57,6 +58,9 @@ static int subscribe(lua_State *state) {
   struct topic *topic = check(state);
   luaL_checktype(state, 2, LUA_TTABLE);
   lua_settop(state, 2);
+  const struct session *session = client_session(state, 2);
+  if (session && session_is_datagram(session))
+    luaL_error(state, "subscribe: a datagram has no connection that could be sent to later");
   lua_pushvalue(state, 1);
   int reference = luaL_ref(state, LUA_REGISTRYINDEX);
   /* Finalizers may have subscribed before this line. After it, nothing allocates in Lua. */

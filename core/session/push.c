@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "session/datagram.h"
 #include "session/session_internal.h"
 
 /* Bytes that join others of their session are copied up to this length: a piece with a blob takes
@@ -108,6 +109,7 @@ enum push_result session_push_blob(struct session *session, struct blob *blob, i
 
 enum push_result session_push(struct session *session, const char *bytes, size_t length,
                               int64_t now) {
+  if (session->is_datagram) return session_send_datagram(session, bytes, length);
   enum push_result result = refusal(session, length);
   if (result != PUSH_QUEUED || length == 0) return result;
   if (!is_responding(session)) {

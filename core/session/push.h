@@ -19,6 +19,8 @@ enum push_result {
   PUSH_TUNNEL,     /* The session is a tunnel now. */
   PUSH_FULL,       /* More than limits.max_unsent pushed bytes would wait to be sent. */
   PUSH_OVERLOADED, /* The owner has too much in memory, for all its sessions together. */
+  PUSH_TOO_LARGE,  /* A datagram cannot be so large. */
+  PUSH_AMPLIFIES,  /* The answers to a datagram would be larger than the protocol allows. */
   PUSH_NO_MEMORY
 };
 

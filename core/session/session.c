@@ -448,7 +448,7 @@ void session_destroy(struct session *session, int64_t now) {
   if (session->client != 0 && handler->forget_client) handler->forget_client(handler, session);
   free(session->failure);
   free(session->closed_with);
-  if (handler->list) session_list_remove(handler->list, session);
+  if (handler->list && !session->is_datagram) session_list_remove(handler->list, session);
   free(session);
   leave_handler(handler);
 }

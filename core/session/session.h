@@ -18,6 +18,7 @@
 
 #include "base/log.h"
 #include "base/span.h"
+#include "base/status.h"
 #include "session/handler.h"
 #include "session/held.h"
 #include "session/reason.h"
@@ -39,6 +40,7 @@ struct session_identity {
   const char *host;    /* The peer's address in numbers. */
   const char *name;    /* The peer's name if it was looked up, else the same as host. */
   unsigned port;
+  const char *transport; /* "tcp", "udp" ...: a static text. */
   const char *server_host;
   unsigned server_port;
   const struct proxy_header *proxy; /* What a proxy has sent of the peer; NULL: nothing. */
@@ -79,6 +81,10 @@ struct session_hooks {
    * io/tls.h. The bytes are valid until this is called again, for any session. False: the
    * connection has no TLS, or there is no memory. NULL: no connection has TLS. */
   bool (*describe_tls)(struct session_owner *owner, struct span *text);
+  /* Queues a datagram to the peer of a session of datagram.h. STATUS_ERROR: it is too large for
+   * this peer. STATUS_FULL: too many wait. STATUS_NO_MEMORY. NULL: the owner has no such sessions.
+   * Called from within Lua. */
+  enum status (*send_datagram)(struct session_owner *owner, struct span datagram);
   /* See session_join() and session_part() in tunnel.h. NULL: it never moves the bytes itself. */
   bool (*join)(struct session_owner *owner, struct session_joint *joint);
   void (*part)(struct session_owner *owner);

@@ -14,6 +14,7 @@ enum state {
   STATE_READING,   /* Between requests, or in the middle of one. */
   STATE_DROPPING,  /* Between two requests: what is left of the body of the first is dropped. */
   STATE_EXPECTING, /* At SESSION_EXPECT. */
+  STATE_DATAGRAM,  /* At SESSION_DATAGRAM, or before it. */
   STATE_ANSWERING, /* At SESSION_ANSWER. */
   STATE_FAILING,   /* At SESSION_ERROR. */
   STATE_CLOSING,   /* The rest of the output is sent, and no more requests are taken. */
@@ -51,11 +52,14 @@ struct session {
   struct framing_answer *answer; /* The framing's last answer; NULL outside of run(). */
   struct output output;
   struct output *later; /* Blobs that wait until the response is complete; NULL: there are none. */
-  size_t pushed;        /* At most so many bytes of `output` and `later` were pushed. */
-  char *closed_with;    /* The text of session_close(); NULL: none. */
-  const char *offered;  /* The interim response of the framing; NULL: none. */
-  const char *interim;  /* The last interim response that was sent; NULL: none. */
-  char *failure;        /* The detail of the failure, until SESSION_ERROR is reported. */
+  union {
+    size_t pushed;    /* At most so many bytes of `output` and `later` were pushed. */
+    size_t allowance; /* Of a datagram: so many bytes may still be sent; SIZE_MAX: any. */
+  };
+  char *closed_with;   /* The text of session_close(); NULL: none. */
+  const char *offered; /* The interim response of the framing; NULL: none. */
+  const char *interim; /* The last interim response that was sent; NULL: none. */
+  char *failure;       /* The detail of the failure, until SESSION_ERROR is reported. */
   uint64_t requests;
   int64_t now;
   int64_t read_since;         /* When the request began, or the last response was sent. */
@@ -100,6 +104,7 @@ struct session {
   bool joined : 1;     /* The owner moves the bytes of the tunnel. */
   bool blocked : 1;    /* While joined: the peer does not take what there is for it. */
   bool wants_body : 1; /* The user of the body waits for bytes. */
+  bool is_datagram : 1;
 };
 
 /* The bytes that were received and are part of no answered request. */

@@ -184,11 +184,11 @@ static enum session_step next_request(struct session *session) {
 
 /* But for STATE_READING. */
 static const unsigned char step_of_state[] = {
-    [STATE_OPENING] = SESSION_CONNECT,  [STATE_READING] = SESSION_WAIT,
-    [STATE_DROPPING] = SESSION_WAIT,    [STATE_EXPECTING] = SESSION_EXPECT,
-    [STATE_ANSWERING] = SESSION_ANSWER, [STATE_FAILING] = SESSION_ERROR,
-    [STATE_CLOSING] = SESSION_WAIT,     [STATE_ENDED] = SESSION_WAIT,
-    [STATE_NOTIFYING] = SESSION_CLOSE,
+    [STATE_OPENING] = SESSION_CONNECT,   [STATE_READING] = SESSION_WAIT,
+    [STATE_DROPPING] = SESSION_WAIT,     [STATE_EXPECTING] = SESSION_EXPECT,
+    [STATE_ANSWERING] = SESSION_ANSWER,  [STATE_FAILING] = SESSION_ERROR,
+    [STATE_DATAGRAM] = SESSION_DATAGRAM, [STATE_CLOSING] = SESSION_WAIT,
+    [STATE_ENDED] = SESSION_WAIT,        [STATE_NOTIFYING] = SESSION_CLOSE,
 };
 
 /* The handler has had its share, or output stands before what would be next. */
@@ -242,8 +242,21 @@ static bool widen(struct session *session, size_t needed) {
   return true;
 }
 
+/* Nothing will follow, and nothing may be left over. */
+__attribute__((noinline)) static bool set_datagram_verdict(struct session *session,
+                                                           enum session_verdict verdict,
+                                                           size_t length, const char *why) {
+  bool is_whole = verdict == SESSION_COMPLETE && length == session_input(session).length;
+  if (verdict == SESSION_PARTIAL) why = "the datagram ends before its request does";
+  if (verdict == SESSION_COMPLETE) why = "bytes are left over behind the request of the datagram";
+  if (!is_whole)
+    session_fail(session, verdict == SESSION_TOO_LARGE ? REASON_TOO_LARGE : REASON_MALFORMED, why);
+  return is_whole;
+}
+
 bool session_set_verdict(struct session *session, enum session_verdict verdict, size_t length,
                          const char *why) {
+  if (session->is_datagram) return set_datagram_verdict(session, verdict, length, why);
   assert(session->state == STATE_READING);
   assert(verdict != SESSION_COMPLETE || (length > 0 && length <= session_input(session).length));
   const char *interim = session->offered;
@@ -366,6 +379,7 @@ void session_answered(struct session *session, bool close) {
     else if (close)
       session_begin_close(session, REASON_DONE);
     break;
+  case STATE_DATAGRAM:
   case STATE_EXPECTING:
     session->requests++;
     session_begin_close(session, REASON_DONE);

@@ -18,19 +18,22 @@
 struct session;
 
 enum session_step {
-  SESSION_WAIT,    /* There is nothing to do before something happens. */
-  SESSION_CONNECT, /* The connection is new. Report with session_answered(). */
-  SESSION_ASK,     /* Is session_input() a request? Report with session_set_verdict(). */
-  SESSION_EXPECT,  /* The head of a request is at the front of session_input(): may the peer send
-                    * the body? Report with session_accept_body(); or queue a response and report
-                    * with session_answered(), which ends the session. */
-  SESSION_ANSWER,  /* A request is complete. Report with session_answered(). */
-  SESSION_PULL,    /* session_stream() is at the head of the output. Report with session_pulled() or
-                    * session_pulled_nothing(). */
-  SESSION_RESUME,  /* A suspended step can go on: see session_take_task(). */
-  SESSION_ERROR,   /* The session has failed: see session_failure(). Report with
-                    * session_answered(). */
-  SESSION_CLOSE    /* The session is over: see session_reason(). Report with session_closed(). */
+  SESSION_WAIT,     /* There is nothing to do before something happens. */
+  SESSION_CONNECT,  /* The connection is new. Report with session_answered(). */
+  SESSION_ASK,      /* Is session_input() a request? Report with session_set_verdict(). */
+  SESSION_EXPECT,   /* The head of a request is at the front of session_input(): may the peer send
+                     * the body? Report with session_accept_body(); or queue a response and report
+                     * with session_answered(), which ends the session. */
+  SESSION_ANSWER,   /* A request is complete. Report with session_answered(). */
+  SESSION_DATAGRAM, /* session_input() is a datagram, which is to be answered (datagram.h). If it is
+                     * no request, report with session_set_verdict(), else with session_answered().
+                     */
+  SESSION_PULL,   /* session_stream() is at the head of the output. Report with session_pulled() or
+                   * session_pulled_nothing(). */
+  SESSION_RESUME, /* A suspended step can go on: see session_take_task(). */
+  SESSION_ERROR,  /* The session has failed: see session_failure(). Report with
+                   * session_answered(). */
+  SESSION_CLOSE   /* The session is over: see session_reason(). Report with session_closed(). */
 };
 
 /* The next step. Until it is reported, asking again gives the same step. */
@@ -88,7 +91,9 @@ enum session_verdict {
 };
 
 /* Reports SESSION_ASK. For SESSION_COMPLETE, `length` is at least 1 and at most the length of the
- * input. True: the next step is SESSION_ANSWER. */
+ * input. True: the next step is SESSION_ANSWER.
+ * At SESSION_DATAGRAM, only SESSION_COMPLETE of all bytes is a request: true, and nothing else is
+ * done. Else the session fails with REASON_MALFORMED or REASON_TOO_LARGE. */
 bool session_set_verdict(struct session *session, enum session_verdict verdict, size_t length,
                          const char *why);
 

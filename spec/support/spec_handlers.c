@@ -166,6 +166,7 @@ static void run(struct handler *handler, struct session *session) {
     case SESSION_WAIT: actor->is_running = false; return;
     case SESSION_CONNECT: speak(actor, session, "on_connect"); break;
     case SESSION_ASK: ask(actor, session); break;
+    case SESSION_DATAGRAM: /* It gets none. */
     case SESSION_ANSWER: answer(actor, session); break;
     case SESSION_EXPECT: session_accept_body(session); break;
     case SESSION_PULL: pull(actor, session); break;
