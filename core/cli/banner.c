@@ -96,7 +96,7 @@ static void print_where(const struct address *address, unsigned port) {
     snprintf(text, sizeof text, "port %u of every interface", port);
   else
     address_format(address->host, port, text);
-  fprintf(stderr, "  on   %s\n", text);
+  fprintf(stderr, "  on   %s%s\n", address->is_udp ? "udp:" : "", text);
 }
 
 /* Returns a host that needs no look-up if it is local: not every machine has an /etc/hosts. */
@@ -118,7 +118,7 @@ static void print_nc(const struct address *address, unsigned port, struct span e
   if (address->is_unix)
     fprintf(stderr, "-U %s\n", address->host);
   else
-    fprintf(stderr, "%s %u\n", host_of(address), port);
+    fprintf(stderr, "%s%s %u\n", address->is_udp ? "-u " : "", host_of(address), port);
 }
 
 /* Every Debian has bash, whatever the user's shell is. */
@@ -138,7 +138,7 @@ void banner_print(const char *service, const char *path, const struct address *a
   fprintf(stderr, "parlance " PARLANCE_VERSION " serves %s (%s)\n", service, path);
   print_where(address, port);
   bool can_connect = !address->is_unix || (known.client != CLIENT_NONE && known.knows_unix);
-  if (!can_connect) return;
+  if (!can_connect || (address->is_udp && known.client == CLIENT_NONE)) return;
   fputs("  try  ", stderr);
   if (known.client == CLIENT_NONE)
     print_bash(address, port, example);

@@ -77,6 +77,10 @@ bool option_set_memory_limit(const char *name, const char *text, void *field) {
   return set_size(name, text, min_memory, max_bytes, true, "a number of bytes from 256K up", field);
 }
 
+bool option_set_datagrams(const char *name, const char *text, void *field) {
+  return set_size(name, text, 1, 1000000000, false, "a whole number from 1 up", field);
+}
+
 bool option_set_max_buffered(const char *name, const char *text, void *field) {
   return set_size(name, text, 0, max_bytes, true, "a number of bytes", field);
 }

@@ -168,6 +168,8 @@ static const struct known_option known_options[] = {
     {"memory-limit", 0, OF_SCRIPT, option_set_memory_limit, ENTRY(script.memory_limit)},
     {"set", 0, OF_SCRIPT, add_setting, 0},
     {"poller", 0, OF_SERVER, option_set_poller, OPTIONS(server.poller)},
+    {"max-datagrams-per-peer", 0, OF_SERVER, option_set_datagrams,
+     OPTIONS(server.max_datagrams_per_peer)},
     {"resolve-names", 0, OF_SERVER, NULL, OPTIONS(server.resolve_names)},
     {"name-server", 0, OF_SERVER, option_set_name_server, OPTIONS(server.name_server)},
     {"no-watch", 0, OF_SERVER, NULL, OPTIONS(no_watch)},

@@ -163,8 +163,8 @@ static void complain_of_address(const struct address *address, const char *why) 
   else
     address_format(address->host, address->port, text);
   if (error != 0)
-    fprintf(stderr, "parlance: cannot listen on %s: %s: %s%s\n", text, why, strerror(error),
-            address->is_unix ? "" : advice(error));
+    fprintf(stderr, "parlance: cannot listen on %s%s: %s: %s%s\n", address->is_udp ? "udp:" : "",
+            text, why, strerror(error), address->is_unix ? "" : advice(error));
   else
     fprintf(stderr, "parlance: cannot listen on %s: %s\n", text, why);
 }

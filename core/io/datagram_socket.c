@@ -131,9 +131,10 @@ static bool is_of_network(int error) {
 /* So many reports of the network are passed over in one call. */
 enum { REPORTS = 64 };
 
-enum status datagram_inbox_receive(struct datagram_inbox *inbox, int fd, size_t *count) {
+enum status datagram_inbox_receive(struct datagram_inbox *inbox, int fd, size_t most,
+                                   size_t *count) {
   int received, reports = 0;
-  do received = recvmmsg(fd, inbox->messages, DATAGRAM_SOCKET_BATCH, MSG_DONTWAIT, NULL);
+  do received = recvmmsg(fd, inbox->messages, (unsigned)most, MSG_DONTWAIT, NULL);
   while (received < 0 && (errno == EINTR || (is_of_network(errno) && ++reports < REPORTS)));
   *count = received > 0 ? (size_t)received : 0;
   if (received >= 0) return received > 0 ? STATUS_OK : STATUS_AGAIN;

@@ -39,10 +39,11 @@ struct datagram_inbox;
 struct datagram_inbox *datagram_inbox_create(void);
 void datagram_inbox_destroy(struct datagram_inbox *inbox);
 
-/* Receives up to DATAGRAM_SOCKET_BATCH datagrams; *count is how many. STATUS_AGAIN: there is none.
- * STATUS_ERROR: the socket is broken (EBADF ...). What the network reports of datagrams that were
- * sent before is no error. */
-enum status datagram_inbox_receive(struct datagram_inbox *inbox, int fd, size_t *count);
+/* Receives up to `most` datagrams, at least 1 and at most DATAGRAM_SOCKET_BATCH; *count is how
+ * many. STATUS_AGAIN: there is none. STATUS_ERROR: the socket is broken (EBADF ...). What the
+ * network reports of datagrams that were sent before is no error. */
+enum status datagram_inbox_receive(struct datagram_inbox *inbox, int fd, size_t most,
+                                   size_t *count);
 
 /* The nth datagram of the last call, which is valid until the next one. It may have no bytes. */
 struct span datagram_inbox_take(const struct datagram_inbox *inbox, size_t nth,

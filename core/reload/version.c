@@ -65,6 +65,7 @@ struct generation *version_make(struct script *script, const struct sources *as_
     generation->max_tasks = (size_t)script->options.max_tasks;
   generation->number = script->generation ? script->generation->number + 1 : 1;
   if (run_version(script, generation, as_read)) {
+    generation->handler.limits.max_datagrams = generation->max_tasks;
     generation->fingerprint = sources_fingerprint(generation->sources);
     return generation;
   }

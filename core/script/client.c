@@ -25,7 +25,6 @@ enum {
   HOST,
   SERVER,
   PROXY,
-  TRANSPORT,
   INCOMING,
   AT_END,
   METHODS,
@@ -180,8 +179,6 @@ static int index_client(lua_State *state) {
     lua_pushstring(state, who.name);
   else if (field == PROXY)
     push_proxy(state, *who.proxy);
-  else if (field == TRANSPORT)
-    lua_pushstring(state, who.transport);
   else
     push_address(state, who.server_host, who.server_port);
   return keep(state);
@@ -204,7 +201,6 @@ void client_push_metatable(lua_State *state, int protocol) {
   lua_pushliteral(state, "host");
   lua_pushliteral(state, "server");
   lua_pushliteral(state, "proxy");
-  lua_pushliteral(state, "transport");
   lua_pushliteral(state, "incoming");
   lua_pushliteral(state, "eof");
   client_push_methods(state);

@@ -45,7 +45,6 @@ void hooks_identify(const struct connection *connection, struct session_identity
   unsigned port;
   address_numeric(&connection->peer.any, host, &port);
   *identity = (struct session_identity){.service = connection->listener->service->name,
-                                        .transport = connection->listener->path ? "unix" : "tcp",
                                         .host = host,
                                         .name = connection->name ? connection->name : host,
                                         .port = port,

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "io/socket.h"
 #include "server/connection.h"
+#include "server/datagrams.h"
 
 enum {
   BACKLOG = 4096,    /* Connections in a backlog. net.core.somaxconn may allow fewer. */
@@ -115,7 +116,10 @@ static void on_event(struct event_handler *event_handler, unsigned events) {
 void listener_accept_rest(struct service *service) {
   int64_t patience = clock_coarse_milliseconds() + REST_TIME;
   for (struct listener *listener = service->listeners; listener; listener = listener->next)
-    while (clock_coarse_milliseconds() < patience && accept_one(listener)) continue;
+    if (listener->datagrams)
+      datagrams_take_rest(listener, patience);
+    else
+      while (clock_coarse_milliseconds() < patience && accept_one(listener)) continue;
 }
 
 void listener_resume(struct server *server) {
@@ -140,7 +144,8 @@ static void log_listening(const struct listener *listener) {
     snprintf(text, sizeof text, "%s", listener->host);
   else
     address_format(listener->host, listener->port, text);
-  snprintf(whole, sizeof whole, "%s%s", listener->is_tls ? "tls:" : "", text);
+  const char *scheme = listener->is_tls ? "tls:" : listener->datagrams ? "udp:" : "";
+  snprintf(whole, sizeof whole, "%s%s", scheme, text);
   log_text(&line, "address", whole);
   log_text(&line, "poller", poller_name(listener->service->server->poller));
   log_end(&line);
@@ -168,9 +173,11 @@ static enum status adopt(struct service *service, const struct address *address,
     if (!address->passed_fd) status = keep_path(listener, address->host);
   } else if (status == STATUS_OK)
     address_numeric((const struct sockaddr *)&local, listener->host, &listener->port);
+  if (status == STATUS_OK && address->is_udp) status = datagrams_init(listener);
   if (status == STATUS_OK)
     status = poller_add(service->server->poller, fd, POLLER_READ, &listener->event_handler);
   if (status != STATUS_OK) {
+    datagrams_deinit(listener);
     free(listener->path);
     free(listener);
     return status;
@@ -178,7 +185,7 @@ static enum status adopt(struct service *service, const struct address *address,
   struct listener **end = &service->listeners;
   while (*end) end = &(*end)->next;
   *end = listener;
-  if (!listener->is_unix && service->server->keepalive > 0)
+  if (!listener->is_unix && !listener->datagrams && service->server->keepalive > 0)
     (void)socket_keep_alive(fd, service->server->keepalive); /* It can serve without, too. */
   log_listening(listener);
   return STATUS_OK;
@@ -189,16 +196,13 @@ enum status listener_open(struct service *service, const struct address *address
   int fds[SOCKET_LISTEN_MAX] = {address->passed_fd};
   size_t count = 1;
   enum status status = STATUS_OK;
-  errno = 0;
-  *why = "datagrams are not served yet";
-  if (address->is_udp) return STATUS_ERROR;
   if (!address->passed_fd) status = socket_listen(address, access, BACKLOG, fds, &count, why);
   if (status != STATUS_OK) return status;
   for (size_t i = 0; i < count; i++) {
     if (status == STATUS_OK) {
       status = adopt(service, address, fds[i]);
       if (status == STATUS_OK) continue;
-      *why = "the poller cannot hold the listener";
+      *why = "the server cannot hold the listener";
     }
     socket_close(fds[i], false);
   }
@@ -215,7 +219,8 @@ static void remove_socket(const struct listener *listener) {
 
 void listener_close_all(struct service *service) {
   for (struct listener *listener = service->listeners; listener; listener = listener->next) {
-    if (listener->fd < 0) continue;
+    if (listener->fd < 0 || (listener->datagrams && datagrams_are_in_hand(service->server)))
+      continue;
     poller_remove(service->server->poller, listener->fd);
     socket_close(listener->fd, false);
     listener->fd = -1;

@@ -24,7 +24,11 @@
 enum { SCRATCH_SIZE = 64 * 1024 };
 
 struct connection;
+struct datagram;
+struct datagram_inbox;
+struct datagrams;
 struct notify_socket;
+struct peer_rates;
 struct recording_writer;
 
 struct listener {
@@ -35,6 +39,7 @@ struct listener {
   bool is_tls;
   bool is_paused; /* The poller does not watch it, and its backlog waits. */
   bool is_unix;
+  struct datagrams *datagrams; /* NULL: it is for connections. */
   unsigned port;
   char host[ADDRESS_TEXT_MAX];
   char *path;       /* The file of a Unix socket, which is removed at the end, or NULL. */
@@ -86,11 +91,14 @@ struct service {
   struct listener *listeners;
   struct tls_context *tls; /* For new connections; NULL: there is none. */
   size_t connections;
+  size_t datagram_count;     /* Those that are not answered. */
+  int64_t datagrams_full_at; /* When they were last too many; 0: never. */
   size_t max_connections;
   bool has_files; /* Responses may hold files, and each connection reserves a descriptor for one. */
   int64_t full_at; /* When max_connections was last reached; 0: never. */
   struct session_failures failures;
-  struct session_hooks hooks; /* Of all its sessions: hooks_set(). */
+  struct session_hooks hooks;          /* Of all its sessions: hooks_set(). */
+  struct session_hooks datagram_hooks; /* Of all its sessions for datagrams. */
   struct log_limit refusals;
   const struct cidr_list *accept_proxy; /* NULL: no peer is a proxy. */
   size_t max_connections_per_peer;      /* 0: there is no limit, and nothing is counted. */
@@ -151,6 +159,11 @@ struct server {
   struct connection *connections;     /* All live connections. */
   struct connection *ended;           /* Connections that are freed at the end of the turn. */
   struct connection *next_to_migrate; /* See migrate.h; NULL: none is left. */
+  struct datagram *datagrams;         /* All that are not answered. */
+  struct datagram *spare_datagrams;   /* For the next ones. */
+  size_t spare_datagram_count;
+  struct peer_rates *peer_rates; /* NULL: each peer may send any number of datagrams. */
+  struct datagram_inbox *inbox;  /* Of all listeners for datagrams; NULL: there are none. */
   size_t connection_count;
   bool has_room_again;       /* A descriptor came free in this turn: paused listeners may go on. */
   size_t max_connections;    /* Descriptors for connections and for the files of their responses. */

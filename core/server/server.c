@@ -12,11 +12,13 @@
 #include "io/signals.h"
 #include "server/buffer_limit.h"
 #include "server/connection.h"
+#include "server/datagrams.h"
 #include "server/hooks.h"
 #include "server/idle.h"
 #include "server/listener.h"
 #include "server/migrate.h"
 #include "server/notify.h"
+#include "server/peer_rates.h"
 #include "server/preflight.h"
 #include "server/recording_writer.h"
 #include "server/reloads.h"
@@ -134,6 +136,11 @@ enum status server_create(const struct server_options *options, struct server **
     status = io_processes_create(server->poller, server->world, options->environment,
                                  &server->processes);
   }
+  if (status == STATUS_OK && options->max_datagrams_per_peer > 0) {
+    *why = "memory";
+    server->peer_rates = peer_rates_create((uint32_t)options->max_datagrams_per_peer);
+    if (!server->peer_rates) status = STATUS_NO_MEMORY;
+  }
   if (status == STATUS_OK && options->record) {
     *why = "folder for transcripts";
     status = recording_writer_create(options->record, &server->recording_writer);
@@ -163,6 +170,7 @@ enum status server_add_service(struct server *server, const struct service_optio
   if (!service) return STATUS_NO_MEMORY;
   service->server = server;
   hooks_set(service);
+  datagrams_set_hooks(service);
   service->handler = options->handler;
   service->has_files = options->handler->has_files;
   service->provider = options->provider;
@@ -235,6 +243,7 @@ static void abort_all(struct server *server) {
     next = connection_next(connection);
     connection_abort(connection, clock_milliseconds() < patience);
   }
+  datagrams_abort_all(server);
 }
 
 /* A single event can take as long as the call timeout: a stop does not wait for all of a turn. What
@@ -344,7 +353,8 @@ static enum status drain(struct server *server) {
   }
   connection_free_ended(server);
   enum status status = STATUS_OK;
-  while (status == STATUS_OK && server->connections) status = wait_and_turn(server);
+  while (status == STATUS_OK && (server->connections || datagrams_are_in_hand(server)))
+    status = wait_and_turn(server);
   return status;
 }
 
@@ -369,6 +379,7 @@ static void free_service(struct service *service) {
   while (service->listeners) {
     struct listener *listener = service->listeners;
     service->listeners = listener->next;
+    datagrams_deinit(listener);
     free(listener->path);
     free(listener);
   }
@@ -391,6 +402,8 @@ void server_destroy(struct server *server) {
     server->services = service->next;
     free_service(service);
   }
+  datagrams_free_shared(server);
+  peer_rates_destroy(server->peer_rates);
   if (server->recording_writer) {
     poller_remove(server->poller, server->recording_writer->event);
     recording_writer_destroy(server->recording_writer);

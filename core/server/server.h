@@ -27,10 +27,11 @@ struct server_options {
   size_t max_buffered;    /* bytes of unfinished requests and unsent output; 0: no limit */
   int64_t drain_timeout;  /* ms for the requests in hand when the server stops; 0: no limit */
   int keepalive;          /* s without a word before a TCP peer is asked for a sign; 0: never */
-  bool resolve_names;     /* look up the names of peers */
-  const char *name_server;  /* "host:port" to ask for them, or NULL for the system's */
-  bool watches;             /* reload a service when its files change; else only at SIGHUP */
-  char *const *environment; /* of programs that scripts run: "NAME=VALUE" strings, and NULL */
+  size_t max_datagrams_per_peer; /* in a second; 0: any number */
+  bool resolve_names;            /* look up the names of peers */
+  const char *name_server;       /* "host:port" to ask for them, or NULL for the system's */
+  bool watches;                  /* reload a service when its files change; else only at SIGHUP */
+  char *const *environment;      /* of programs that scripts run: "NAME=VALUE" strings, and NULL */
   struct notify_socket *notify_socket; /* of systemd, or NULL; it must outlive the server */
   int64_t watchdog;   /* ms in which systemd wants a sign of life; 0: it wants none */
   const char *record; /* the folder that conversations are written to, or NULL */

@@ -60,7 +60,7 @@ static void log_drop(struct session *session, size_t length, const char *detail)
 enum push_result session_send_datagram(struct session *session, const char *bytes, size_t length) {
   struct session_owner *owner = session->owner;
   enum push_result result = PUSH_QUEUED;
-  if (!session_takes_pushes(session)) return PUSH_OVER;
+  if (session->state >= STATE_CLOSING) return PUSH_OVER;
   if (length > LONGEST)
     result = PUSH_TOO_LARGE;
   else if (length > session->allowance)

@@ -26,9 +26,9 @@ struct limits {
   int64_t idle_timeout;     /* ms between two requests. */
   int64_t write_timeout;    /* ms in which the peer takes no byte of a response. */
   int64_t response_timeout; /* ms that a response may wait for anything but the peer. */
-  size_t
-      amplification; /* The answers to a datagram have at most so many times its bytes; 0: any. */
-  size_t max_unsent; /* Pushed bytes that wait to be sent, at most. */
+  size_t max_datagrams;     /* Datagrams that are not answered yet, at most; 0: any. */
+  size_t amplification;     /* Times the bytes of a datagram that all answers have; 0: any. */
+  size_t max_unsent;        /* Pushed bytes that wait to be sent, at most. */
 };
 
 struct handler {

@@ -109,7 +109,8 @@ enum push_result session_push_blob(struct session *session, struct blob *blob, i
 
 enum push_result session_push(struct session *session, const char *bytes, size_t length,
                               int64_t now) {
-  if (session->is_datagram) return session_send_datagram(session, bytes, length);
+  if (session->is_datagram)
+    return is_over(session) ? PUSH_OVER : session_send_datagram(session, bytes, length);
   enum push_result result = refusal(session, length);
   if (result != PUSH_QUEUED || length == 0) return result;
   if (!is_responding(session)) {

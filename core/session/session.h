@@ -40,11 +40,10 @@ struct session_identity {
   const char *host;    /* The peer's address in numbers. */
   const char *name;    /* The peer's name if it was looked up, else the same as host. */
   unsigned port;
-  const char *transport; /* "tcp", "udp" ...: a static text. */
   const char *server_host;
   unsigned server_port;
   const struct proxy_header *proxy; /* What a proxy has sent of the peer; NULL: nothing. */
-  const char *transport;            /* "tcp", "tls" or "unix"; a static text. */
+  const char *transport;            /* "tcp", "tls", "udp" or "unix"; a static text. */
 };
 
 /* Limits for the log lines about failures, shared by many sessions. All zeros at first. Peers

@@ -114,7 +114,6 @@ void arguments_identity(lua_State *L, int table, const char *service,
       .host = host,
       .name = arguments_text(L, table, "name", host),
       .port = (unsigned)arguments_integer(L, table, "port", 50000),
-      .transport = "tcp",
       .server_host = arguments_text(L, table, "server_host", "127.0.0.1"),
       .server_port = (unsigned)arguments_integer(L, table, "server_port", 8888),
       .transport = "tcp"};

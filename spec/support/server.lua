@@ -264,7 +264,7 @@ end
 local function parse_address(service, text)
   text = text:gsub("^tls:", "")
   local path = text:match "^unix:(.*)$"
-  local host, port = text:match "^%[?([^%]]-)%]?:(%d+)$"
+  local host, port = text:gsub("^udp:", ""):match "^%[?([^%]]-)%]?:(%d+)$"
   return { service = service, text = text, path = path, host = host, port = tonumber(port) }
 end
 

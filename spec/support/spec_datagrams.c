@@ -35,7 +35,8 @@ static void push_datagram(lua_State *L, const struct datagram_inbox *inbox, size
 static int receive_all(lua_State *L) {
   struct datagram_inbox *inbox = lua_touserdata(L, 1);
   size_t count;
-  enum status status = datagram_inbox_receive(inbox, (int)luaL_checkinteger(L, 2), &count);
+  enum status status =
+      datagram_inbox_receive(inbox, (int)luaL_checkinteger(L, 2), DATAGRAM_SOCKET_BATCH, &count);
   if (status != STATUS_OK) return spec_failure(L, status);
   lua_createtable(L, (int)count, 0);
   for (size_t i = 0; i < count; i++) {
