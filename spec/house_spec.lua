@@ -27,15 +27,15 @@ local FLOORS <const> = {
 local DOORS <const> = {
   framing = { "framing.h", "http.h", "http_body.h", "proxy.h", "resp.h", "resp_reply.h" },
   session = {
-    "body.h", "handler.h", "push.h", "reason.h", "session.h", "session_list.h", "steps.h", "tunnel.h",
+    "body.h", "datagram.h", "handler.h", "push.h", "reason.h", "session.h", "session_list.h", "steps.h", "tunnel.h",
   },
   script = { "script.h" },
   modules = { "modules.h" },
   reload = { "reload.h", "searcher.h" },
   simulator = { "program.h" },
   io = {
-    "address.h", "child.h", "cidr.h", "network.h", "notify_socket.h", "passed_sockets.h", "poller.h", "processes.h",
-    "resolver.h", "signals.h", "socket.h", "splice.h", "tls_context.h", "transport.h",
+    "address.h", "child.h", "cidr.h", "datagram_socket.h", "network.h", "notify_socket.h", "passed_sockets.h",
+    "poller.h", "processes.h", "resolver.h", "signals.h", "socket.h", "splice.h", "tls_context.h", "transport.h",
   },
   watch = { "watcher.h" },
   server = { "server.h" },

@@ -368,8 +368,9 @@ bool datagrams_are_in_hand(const struct server *server) {
 }
 
 void datagrams_abort_all(struct server *server) {
-  while (server->datagrams) {
-    struct datagram *datagram = server->datagrams;
+  struct datagram *next;
+  for (struct datagram *datagram = server->datagrams; datagram; datagram = next) {
+    next = datagram->next;
     session_abort(datagram->session, REASON_STOPPED, server->now);
     finish(datagram);
   }

@@ -4,8 +4,9 @@
 -- The fields that the server knows, in the order of the warnings.
 local KNOWN <const> = {
   "request_complete", "make_response", "handle_connect", "handle_expect", "handle_error", "handle_close", "save",
-  "restore", "encode", "amplification", "blocksize", "close_when_done", "datagram", "example", "half_close", "idle_timeout", "listen", "max_request",
-  "max_tasks", "max_unsent", "request_timeout", "response_timeout", "settings", "write_timeout",
+  "restore", "encode", "amplification", "blocksize", "close_when_done", "datagram", "example", "half_close",
+  "idle_timeout", "listen", "max_request", "max_tasks", "max_unsent", "request_timeout", "response_timeout",
+  "settings", "write_timeout",
 }
 
 -- The most fields that are examined.

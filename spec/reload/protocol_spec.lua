@@ -142,10 +142,10 @@ describe("generation", function()
         handle_close = "print", save = "print", restore = "print", close_when_done = "false", blocksize = "1",
         listen = "':1'", example = "'x'", max_request = "1", request_timeout = "1", idle_timeout = "1",
         write_timeout = "1", response_timeout = "1", settings = "{}", encode = "print", max_unsent = "1",
-        max_tasks = "1", half_close = "false",
+        max_tasks = "1", half_close = "false", datagram = "print", amplification = "1",
         handle_expect = "print, request_complete = require 'parlance.framing'.http()",
       }
-      assert.equal(22, #KNOWN)
+      assert.equal(24, #KNOWN)
       for _, name in ipairs(KNOWN) do assert.same({}, warnings(name .. " = " .. valid[name])) end
     end)
 

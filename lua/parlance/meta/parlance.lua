@@ -223,6 +223,7 @@ function parlance.topic(name, options) end
 ---@class parlance.Protocol
 ---@field request_complete? parlance.framing.Framing|fun(self: parlance.Connection): boolean?, (integer|string)?, any
 ---@field make_response? fun(self: parlance.Connection): parlance.Response
+---@field datagram? parlance.framing.Framing|fun(self: parlance.Connection): boolean?, (integer|string)?, any decodes datagrams; without it, self.request is their bytes
 ---@field handle_connect? fun(self: parlance.Connection): parlance.Response
 ---@field handle_expect? fun(self: parlance.Connection): parlance.Response with framing.http; nil: the client may send the body
 ---@field handle_error? fun(self: parlance.Connection, reason: parlance.Reason, detail: string): parlance.Response
@@ -241,6 +242,7 @@ function parlance.topic(name, options) end
 ---@field idle_timeout? number seconds; default 300
 ---@field write_timeout? number seconds; default 30
 ---@field response_timeout? number seconds; default 60
+---@field amplification? integer the answers to a datagram have at most so many times its bytes; default: any number
 ---@field max_tasks? integer tasks that run beside the requests; default 10,000
 ---@field settings? table<string, string> the settings that the script reads, each with a description
 
@@ -292,7 +294,7 @@ function parlance.topic(name, options) end
 ---@field host string the peer's name if names are resolved, else its address
 ---@field server parlance.Address the listener
 ---@field proxy? parlance.Proxy with --accept-proxy: what the proxy of the peer has told
----@field transport "tcp"|"tls"|"unix"
+---@field transport "tcp"|"tls"|"udp"|"unix"
 ---@field tls? parlance.Tls nil without TLS
 ---@field eof? true once the peer has stopped sending
 local Connection = {}
@@ -303,7 +305,7 @@ local Connection = {}
 ---@param data any a string, or what `encode` takes
 ---@param ... any
 ---@return boolean is_queued
----@return "closed"|"tunnel"|"slow_reader"|"overloaded"|nil why slow_reader: more than max_unsent would wait
+---@return "closed"|"tunnel"|"slow_reader"|"overloaded"|"too_large"|"amplification"|nil why slow_reader: more than max_unsent would wait; the last two: of a datagram
 function Connection:send(data, ...) end
 
 --- Sets how long the answer to the request in hand may wait, instead of `response_timeout`. It also holds for the
