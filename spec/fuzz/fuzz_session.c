@@ -409,6 +409,7 @@ static void do_steps(struct world *world, struct handler *handler, struct sessio
     case SESSION_WAIT: return;
     case SESSION_CONNECT: on_connect(world); break;
     case SESSION_ASK: ask(world); break;
+    case SESSION_DATAGRAM: /* It gets none. */
     case SESSION_ANSWER:
       answer(world, handler->framing ? session_framed(session)->payload : session_input(session));
       break;
