@@ -30,11 +30,19 @@ struct slab {
 };
 
 struct pool {
+  size_t slabs_left;         /* How many more there may be. */
   struct slab *slabs[SIZES]; /* All that have room; one that became full stays until it is first. */
 };
 
-struct pool *pool_create(void) {
-  return HAS_ADDRESS_SANITIZER ? NULL : calloc(1, sizeof(struct pool));
+static size_t most_slabs(size_t limit) {
+  enum { MORE = 2 * 1024 * 1024 };
+  return limit > SIZE_MAX / 2 ? SIZE_MAX : (limit + limit / 4 + MORE) / SLAB;
+}
+
+struct pool *pool_create(size_t limit) {
+  struct pool *pool = HAS_ADDRESS_SANITIZER ? NULL : calloc(1, sizeof *pool);
+  if (pool) pool->slabs_left = most_slabs(limit);
+  return pool;
 }
 
 void pool_destroy(struct pool *pool) {
@@ -78,8 +86,9 @@ static void *find_room(void) {
 }
 
 static struct slab *add_slab(struct pool *pool, size_t units) {
-  struct slab *slab = find_room();
+  struct slab *slab = pool->slabs_left > 0 ? find_room() : NULL;
   if (!slab) return NULL;
+  pool->slabs_left--;
   *slab = (struct slab){.units = units, .fresh = (sizeof *slab + UNIT - 1) / UNIT * UNIT};
   list(pool, slab);
   return slab;
@@ -120,6 +129,7 @@ __attribute__((noinline)) static void give_slowly(struct pool *pool, struct slab
   if (slab->used > 0 || (!slab->next && !slab->previous)) return;
   unlist(pool, slab);
   free(slab);
+  pool->slabs_left++;
 }
 
 void pool_give(struct pool *pool, void *block, size_t size) {

@@ -11,8 +11,9 @@
 
 struct pool;
 
-/* NULL: there is no memory. */
-struct pool *pool_create(void);
+/* `limit` is the most bytes that the state may use. Its slabs take a quarter and 2 MB more at most:
+ * a slab of which one block is used takes as much as a full one. NULL: there is no memory. */
+struct pool *pool_create(size_t limit);
 
 /* A lua_Alloc. `context` is a struct memory that has a pool: its limit holds. */
 void *pool_allocate(void *context, void *block, size_t old_size, size_t new_size);

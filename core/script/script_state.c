@@ -120,7 +120,7 @@ static lua_State *new_state(struct script *script) {
   struct memory *memory = &script->memory;
   uint32_t seed = script->options.string_seed;
   if (seed != 0) memory->arena = arena_create();
-  if (!memory->arena) memory->pool = pool_create();
+  if (!memory->arena) memory->pool = pool_create(memory->nominal);
   lua_Alloc allocate = memory_allocate;
   if (memory->arena) allocate = arena_allocate;
   if (memory->pool) allocate = pool_allocate;

@@ -10,4 +10,11 @@ describe("pool", function()
       assert.is_true(most < 3000, most) -- many blocks are one of malloc()
     end)
   end
+
+  it("takes little more than the memory limit, though each of its slabs holds one block", function()
+    local limit <const> = 8 * 1024 * 1024
+    local slabs = rooms.script.pool_scatter(limit)
+    assert.is_true(slabs > limit / 16384, slabs) -- it was full
+    assert.is_true(slabs <= (limit * 1.25 + 2 * 1024 * 1024) / 16384 + 1, slabs)
+  end)
 end)

@@ -44,8 +44,9 @@ void spec_add_peers(lua_State *L);
 /* The address of a peer: a host in numbers, or another text for a Unix socket. */
 union peer_address spec_peer_address(const char *host);
 
-/* A function of the room script, whose memory_blocks() is at hand. */
+/* Functions of the room script. */
 int spec_pool_churn(lua_State *L);
+int spec_pool_scatter(lua_State *L);
 
 /* Pushes nil, the status and errno's name, and returns 3. */
 int spec_failure(lua_State *L, enum status status);

@@ -53,7 +53,7 @@ int spec_pool_churn(lua_State *L) {
   memory_init(&memory, 0);
   memset(blocks, 0, sizeof blocks);
   int64_t before = memory_blocks();
-  if (!(memory.pool = pool_create())) return 0;
+  if (!(memory.pool = pool_create(SIZE_MAX))) return 0;
   for (lua_Integer step = 0; step < steps; step++) {
     struct block *block = &blocks[next_number() % BLOCKS];
     size_t most = next_number() % 4 == 0 ? SIZE_MAX_USED : 100;
@@ -70,4 +70,38 @@ int spec_pool_churn(lua_State *L) {
   memory_deinit(&memory);
   if (memory_blocks() != before) luaL_error(L, "the pool has left blocks behind");
   return 2;
+}
+
+/* pool_scatter(limit): of blocks of all sizes, as many as there can be, leaves one in a slab.
+ * Returns how many blocks of malloc() the pool has then. */
+int spec_pool_scatter(lua_State *L) {
+  enum { SLAB = 16384 };
+  static void *kept[1 << 16];
+  size_t limit = (size_t)luaL_checkinteger(L, 1), count = 0, sizes[1 << 16];
+  memory_init(&memory, limit);
+  int64_t before = memory_blocks();
+  if (!(memory.pool = pool_create(limit))) return 0;
+  for (size_t size = 16; size <= 1024; size += 16) {
+    void *first = NULL, *block;
+    while ((block = pool_allocate(&memory, NULL, 0, size))) {
+      *(void **)block = first;
+      first = block;
+    }
+    uintptr_t last_slab = 0;
+    while ((block = first)) {
+      first = *(void **)block;
+      uintptr_t slab = (uintptr_t)block / SLAB;
+      if (slab != last_slab && count < sizeof kept / sizeof *kept) {
+        sizes[count] = size;
+        kept[count++] = block;
+      } else
+        pool_allocate(&memory, block, size, 0);
+      last_slab = slab;
+    }
+  }
+  lua_pushinteger(L, memory_blocks() - before);
+  while (count-- > 0) pool_allocate(&memory, kept[count], sizes[count], 0);
+  memory_deinit(&memory);
+  if (memory_blocks() != before) luaL_error(L, "the pool has left blocks behind");
+  return 1;
 }

@@ -23,11 +23,10 @@ int spec_yield(lua_State *L);
 int spec_yield(lua_State *L) { return lua_yield(L, 0); }
 
 int spec_open_script(lua_State *L) {
-  static const luaL_Reg functions[] = {{"open_files", open_files},
-                                       {"open_http_response", open_http_response},
-                                       {"open_http_url", http_url_open},
-                                       {"pool_churn", spec_pool_churn},
-                                       {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"open_files", open_files},          {"open_http_response", open_http_response},
+      {"open_http_url", http_url_open},    {"pool_churn", spec_pool_churn},
+      {"pool_scatter", spec_pool_scatter}, {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;
 }
