@@ -88,10 +88,11 @@ static bool is_asked_about(const struct session *session) {
   return session->handler->wants_on_expect && !session->expected && session->answer->http.expects;
 }
 
+/* The request is not over max_request: decode() shows no more than that. */
 static enum session_step decoded(struct session *session, size_t length) {
-  enum session_step step = complete(session, length);
-  if (session->state != STATE_ANSWERING || !is_asked_about(session)) return step;
-  return expect(session, NULL);
+  session->length = length;
+  session->state = STATE_ANSWERING;
+  return is_asked_about(session) ? expect(session, NULL) : SESSION_ANSWER;
 }
 
 /* No request can come of what is there before more bytes arrive; `length` are needed in all. Of a
