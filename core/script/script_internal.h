@@ -53,13 +53,11 @@ struct script {
   struct session_list sessions;
   struct subscriptions subscriptions; /* To the topics of topic.c. */
   struct collector collector;
-  size_t collected;        /* Bytes in use after the last collection of script_end_rest(). */
-  struct world *world;     /* The loop's; `own_world` if there is none. */
-  struct world own_world;  /* Nobody runs it. */
-  struct stream *streams;  /* All of them: see stream.h. */
-  struct stream *released; /* See stream_create_released(). */
-  int stream_metatable;    /* References in the registry: see stream_value.c. */
-  int released_metatable;
+  size_t collected;            /* Bytes in use after the last collection of script_end_rest(). */
+  struct world *world;         /* The loop's; `own_world` if there is none. */
+  struct world own_world;      /* Nobody runs it. */
+  struct stream *streams;      /* All of them: see stream.h. */
+  int stream_metatable;        /* A reference in the registry. */
   struct datagrams *datagrams; /* All of them: see datagrams.h. */
   struct subprocesses subprocesses;
   struct kept_list kept; /* Channels that streams have given back. */

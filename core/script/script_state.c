@@ -145,7 +145,6 @@ enum status script_create(const struct script_options *options, struct script **
     }
     task_free_pool(&script->gate);
     gate_close(&script->gate);
-    stream_free_all(script);
   }
   memory_deinit(&script->memory);
   free(script);

@@ -339,18 +339,6 @@ struct stream *stream_create(struct script *script, const char *address) {
   return stream;
 }
 
-struct stream *stream_create_released(struct script *script) {
-  struct stream *stream = stream_create(script, "");
-  if (!stream) return NULL;
-  script->streams = stream->next;
-  if (stream->next) stream->next->previous = NULL;
-  stream->next = NULL;
-  stream->is_closed = true;
-  return stream;
-}
-
-void stream_free_released(struct stream *stream) { unlink_and_free(stream); }
-
 void stream_open(struct stream *stream, struct channel *channel) {
   stream->channel = channel;
   channel->user = &stream->user;
@@ -367,6 +355,4 @@ void stream_free_all(struct script *script) {
     end_channel(stream, true);
     unlink_and_free(stream);
   }
-  if (script->released) unlink_and_free(script->released);
-  script->released = NULL;
 }

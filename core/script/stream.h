@@ -95,13 +95,6 @@ enum { STREAM_NO_TIMEOUT_SET = -1 };
 /* Makes a stream that is not connected, of the kind STREAM_CONNECTION. NULL: there is no memory. */
 struct stream *stream_create(struct script *script, const char *address);
 
-/* Makes the closed stream that stands for each one that was released, in no list. NULL: there is no
- * memory. */
-struct stream *stream_create_released(struct script *script);
-
-/* Frees a stream whose channel was taken away. No task may wait for it, and no value be left. */
-void stream_free_released(struct stream *stream);
-
 /* The stream gets a channel. */
 void stream_open(struct stream *stream, struct channel *channel);
 

@@ -9,7 +9,6 @@
 #include "script/gate.h"
 #include "script/kept.h"
 #include "script/script_internal.h"
-#include "script/stream_lines.h"
 #include "script/stream_tap.h"
 #include "script/task.h"
 
@@ -21,8 +20,6 @@ static const char class_key;
 struct stream_value {
   const char *class;     /* &class_key */
   struct stream *stream; /* NULL: it was collected. */
-  bool was_reused;       /* With the `released` of its script: it was a stream that is_reused. */
-  char address[];
 };
 
 enum { BACKGROUND_TIMEOUT = 60000 /* ms that a background task waits for a stream. */ };
@@ -30,10 +27,8 @@ enum { BACKGROUND_TIMEOUT = 60000 /* ms that a background task waits for a strea
 static const double longest = 1e9; /* Seconds. */
 
 struct stream *stream_value_push(lua_State *state, struct script *script, const char *address) {
-  size_t size = strlen(address) + 1;
-  struct stream_value *value = lua_newuserdatauv(state, sizeof *value + size, 0);
+  struct stream_value *value = lua_newuserdatauv(state, sizeof *value, 0);
   *value = (struct stream_value){.class = &class_key};
-  memcpy(value->address, address, size);
   lua_rawgeti(state, LUA_REGISTRYINDEX, script->stream_metatable);
   lua_setmetatable(state, -2);
   value->stream = stream_create(script, address);
@@ -48,8 +43,9 @@ static struct stream_value *value_at(lua_State *state, int index) {
 
 struct stream *stream_value_test(lua_State *state, int index) {
   const struct stream_value *value = lua_touserdata(state, index);
-  /* A light userdata has no length, and a string is no userdata. */
-  if (!value || lua_rawlen(state, index) < sizeof *value || value->class != &class_key) return NULL;
+  /* A light userdata has no length, and only a userdata of this length has a class. */
+  if (!value || lua_rawlen(state, index) != sizeof *value || value->class != &class_key)
+    return NULL;
   return value->stream;
 }
 
@@ -170,11 +166,15 @@ static int begin_read(lua_State *state, struct stream *stream, const struct read
   return read_on(state, stream, task);
 }
 
+static void check_count(lua_State *state, int most, const char *complaint) {
+  if (lua_gettop(state) > most) luaL_argerror(state, most + 1, complaint);
+}
+
 /* stream:read(what) */
 int stream_value_read(lua_State *state) {
   struct reading reading;
   struct stream *stream = stream_value_check(state, 1);
-  if (lua_gettop(state) > 2) luaL_argerror(state, 3, "one thing is read at a time");
+  check_count(state, 2, "one thing is read at a time");
   lua_settop(state, 2);
   reading_take(state, 2, &reading);
   return begin_read(state, stream, &reading, "stream:read");
@@ -187,6 +187,42 @@ static int stream_peek(lua_State *state) {
   lua_settop(state, 2);
   reading_take_peek(state, 2, &reading);
   return begin_read(state, stream, &reading, "stream:peek");
+}
+
+/* nil, why and a code were returned. The end, or a cancel, ends the loop. Everything else is an
+ * error, as in Lua's own lines(). */
+static int end_lines(lua_State *state) {
+  const char *code = lua_tostring(state, -1);
+  if (strcmp(code, "closed") != 0 && strcmp(code, "cancelled") != 0)
+    return luaL_error(state, "stream:lines: %s", lua_tostring(state, -2));
+  lua_pushnil(state);
+  return 1;
+}
+
+static int read_line_again(lua_State *state, int status, lua_KContext base) {
+  (void)status;
+  return lua_gettop(state) - (int)base == 3 ? end_lines(state) : 1;
+}
+
+/* The upvalues are the stream and what is read. */
+static int read_line(lua_State *state) {
+  lua_settop(state, 0);
+  lua_pushcfunction(state, stream_value_read);
+  lua_pushvalue(state, lua_upvalueindex(1));
+  lua_pushvalue(state, lua_upvalueindex(2));
+  lua_callk(state, 2, LUA_MULTRET, 0, read_line_again);
+  return read_line_again(state, LUA_OK, 0);
+}
+
+/* stream:lines(what) */
+static int stream_lines(lua_State *state) {
+  struct reading reading;
+  stream_value_check(state, 1);
+  check_count(state, 2, "one thing is read at a time");
+  lua_settop(state, 2);
+  reading_take(state, 2, &reading);
+  lua_pushcclosure(state, read_line, 2);
+  return 1;
 }
 
 /* ---- writing ------------------------------------------------------------------------------- */
@@ -337,29 +373,13 @@ static const char *find_rest(const struct gate *gate, struct stream *stream) {
   return stream->end == READING_OPEN && !stream->cannot_send ? NULL : "the connection has ended";
 }
 
-/* The value of a stream that was released has nothing left to finalize: its metatable has no __gc,
- * which would cost more than all else that is done here. */
-static void dismiss(lua_State *state) {
-  struct stream_value *value = value_at(state, 1);
-  struct stream *stream = value->stream;
-  struct script *script = stream->script;
-  if (stream->whole) return;
-  lua_rawgeti(state, LUA_REGISTRYINDEX, script->released_metatable);
-  lua_setmetatable(state, 1);
-  value->was_reused = stream->is_reused;
-  value->stream = script->released;
-  stream_free_released(stream);
-}
-
 /* stream:release() */
 static int release(lua_State *state) {
   struct stream *stream = stream_value_check_whole(state, 1, "release");
   const char *why = find_rest(gate_of(state), stream);
   if (why)
     close_for(gate_of(state)->running, stream);
-  else if (kept_give(stream))
-    dismiss(state);
-  else
+  else if (!kept_give(stream))
     why = "the connection has ended";
   lua_pushboolean(state, !why);
   if (!why) return 1;
@@ -389,8 +409,7 @@ static int collect(lua_State *state) {
 
 static int describe(lua_State *state) {
   const struct stream *stream = stream_value_check(state, 1);
-  lua_pushfstring(state, "stream (%s%s)", value_at(state, 1)->address,
-                  stream->is_closed ? ", closed" : "");
+  lua_pushfstring(state, "stream (%s%s)", stream->address, stream->is_closed ? ", closed" : "");
   return 1;
 }
 
@@ -410,7 +429,7 @@ static int index_stream(lua_State *state) {
   const struct stream *stream = stream_value_check(state, 1);
   const char *name = lua_type(state, 2) == LUA_TSTRING ? lua_tostring(state, 2) : "";
   if (strcmp(name, "reused") == 0) {
-    lua_pushboolean(state, stream->is_reused || value_at(state, 1)->was_reused);
+    lua_pushboolean(state, stream->is_reused);
     return 1;
   }
   if (strcmp(name, "peer_address") == 0 || strcmp(name, "own_address") == 0) {
@@ -420,33 +439,20 @@ static int index_stream(lua_State *state) {
   return 0;
 }
 
-/* Pops __index and pushes a metatable with it. */
-static void push_metatable(lua_State *state) {
-  static const luaL_Reg events[] = {
-      {"__close", close_stream}, {"__tostring", describe}, {NULL, NULL}};
-  luaL_newlib(state, events);
-  lua_insert(state, -2);
-  lua_setfield(state, -2, "__index");
-  lua_pushstring(state, class_name);
-  lua_setfield(state, -2, "__name");
-}
-
 void stream_value_install(lua_State *state) {
   static const luaL_Reg methods[] = {{"read", stream_value_read},  {"peek", stream_peek},
                                      {"lines", stream_lines},      {"write", stream_write},
                                      {"set_timeout", set_timeout}, {"shutdown", stream_shutdown},
                                      {"close", close_stream},      {"detach", detach},
                                      {"release", release},         {NULL, NULL}};
-  struct script *script = script_of_state(state);
-  script->released = stream_create_released(script);
-  if (!script->released) gate_raise_no_memory(state);
+  static const luaL_Reg events[] = {
+      {"__gc", collect}, {"__close", close_stream}, {"__tostring", describe}, {NULL, NULL}};
+  lua_newtable(state);
+  luaL_setfuncs(state, events, 0);
   luaL_newlib(state, methods);
   lua_pushcclosure(state, index_stream, 1);
-  lua_pushvalue(state, -1);
-  push_metatable(state);
-  script->released_metatable = luaL_ref(state, LUA_REGISTRYINDEX);
-  push_metatable(state);
-  lua_pushcfunction(state, collect);
-  lua_setfield(state, -2, "__gc");
-  script->stream_metatable = luaL_ref(state, LUA_REGISTRYINDEX);
+  lua_setfield(state, -2, "__index");
+  lua_pushstring(state, class_name);
+  lua_setfield(state, -2, "__name");
+  script_of_state(state)->stream_metatable = luaL_ref(state, LUA_REGISTRYINDEX);
 }

@@ -202,8 +202,11 @@ static void check_same(const struct framing_answer *a, const struct framing_answ
   CHECK(a->interim == b->interim);
   CHECK(a->until_end == b->until_end);
   CHECK(a->http.method == b->http.method && a->http.target == b->http.target);
-  CHECK(a->http.is_chunked == b->http.is_chunked);
-  CHECK(a->http.keeps_alive == b->http.keeps_alive && a->http.expects == b->http.expects);
+  CHECK(a->http.keeps_alive == b->http.keeps_alive);
+  /* The first answer behind a sound head tells these, too, and a later one does not. */
+  bool has_frame = a->verdict == FRAMING_COMPLETE || a->verdict == FRAMING_HEAD;
+  CHECK(!has_frame || a->http.is_chunked == b->http.is_chunked);
+  CHECK(!has_frame || a->http.expects == b->http.expects);
 }
 
 /* Feeds the stream in pieces, of one byte or random, and compares with the answer for the whole. */

@@ -219,21 +219,6 @@ server.for_each_poller(function(poller)
         assert.is_true(lines.up:is_quiet(0))
       end)
 
-      it("leaves a closed stream behind", function()
-        local client = start()
-        send(client, [[
-          local s = net.connect(UP, { reuse = true })
-          local a <close> = s
-          s:release()
-          s:set_timeout(1)
-          collectgarbage()
-          return show(tostring(s), s.reused, s.peer_address, s:read 'l', s:write 'x', s:shutdown(),
-            s:detach(), s:release(), s:close())]])
-        lines.up:accept()
-        local shown = answer(client):gsub("%(.-,", "(UP,")
-        assert.equal('"stream (UP, closed)" false nil nil nil nil nil false true', shown)
-      end)
-
       it("leaves it to those that ask for it", function()
         local client = start()
         send(client, "return show(net.connect(UP):release())")
