@@ -184,6 +184,15 @@ bool address_is_ipv4(const unsigned char ip[16]) {
   return memcmp(ip, before_ipv4, sizeof before_ipv4) == 0;
 }
 
+/* The last bytes of ::ffff:a.b.c.d are the first ones of no IPv6 address that a peer can have:
+ * those that begin with a zero byte are reserved (RFC 4291, 2.4). */
+bool address_network(const union peer_address *peer, uint64_t *network) {
+  unsigned char ip[16];
+  if (!address_ip(peer, ip)) return false;
+  memcpy(network, address_is_ipv4(ip) ? ip + 8 : ip, sizeof *network);
+  return true;
+}
+
 void address_format(const char *host, unsigned port, char *text) {
   enum { HOST_MAX = ADDRESS_TEXT_MAX - (int)sizeof "[]:65535" };
   const char *format = strchr(host, ':') ? "[%.*s]:%u" : "%.*s:%u";

@@ -65,6 +65,10 @@ void address_set_ip(union peer_address *peer, const unsigned char *ip, bool is_i
 /* Whether the 16 bytes are those of an IPv4 address. */
 bool address_is_ipv4(const unsigned char ip[16]);
 
+/* What counts as one peer, as a number: an IPv4 address, or the /64 that an IPv6 address is in,
+ * because whoever has one of its addresses has all. False: the address is of another family. */
+bool address_network(const union peer_address *peer, uint64_t *network);
+
 /* Writes "host:port", with brackets around an IPv6 host, into text[ADDRESS_TEXT_MAX]. A host of
  * more than 119 bytes is cut off; numeric hosts are shorter. */
 void address_format(const char *host, unsigned port, char *text);

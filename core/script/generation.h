@@ -51,10 +51,9 @@ struct generation {
   uint64_t fingerprint;    /* The fingerprint of the sources at the end of loading. */
   struct sources *sources; /* In `roots`, owned by Lua; NULL before the generation is prepared. */
   struct framing framing;  /* What handler.framing points to, unless that is NULL. */
-  const struct framing_value
-      *datagram;                      /* The framing of datagrams; NULL: a function, or nothing. */
-  framing_push_request *push_request; /* Pushes the requests of this framing. */
-  struct task *resting;               /* Tasks that serve, and wait for a session. */
+  framing_push_request *push_request;   /* Pushes the requests of this framing. */
+  const struct framing_value *datagram; /* The framing of datagrams; NULL: there is none. */
+  struct task *resting;                 /* Tasks that serve, and wait for a session. */
   unsigned resting_count;
   struct task_handle *first_task; /* Those that have not ended, in the order of their making. */
   struct task_handle *last_task;

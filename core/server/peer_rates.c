@@ -1,16 +1,15 @@
 #include "server/peer_rates.h"
 
 #include <stdlib.h>
-#include <string.h>
 #include <sys/random.h>
 
 /* A peer has its place in one of the sets, chosen by a hash that nobody outside can foresee. */
 enum { SETS = 1024, WAYS = 4 };
 
 struct place {
-  uint64_t peer;  /* What is told apart of its address. */
-  uint32_t since; /* When the second of the count began, in ms; it wraps around. */
-  uint32_t count; /* 0: the place is free. */
+  uint64_t network; /* See address_network(). */
+  uint32_t since;   /* When the second of the count began, in ms; it wraps around. */
+  uint32_t count;   /* 0: the place is free. */
 };
 
 struct peer_rates {
@@ -28,35 +27,26 @@ struct peer_rates *peer_rates_create(uint32_t most) {
   return rates;
 }
 
-/* No IPv6 network of a peer begins with 32 zero bits. */
-static uint64_t key_of(const union peer_address *peer) {
-  uint64_t key = 0;
-  if (peer->any.sa_family == AF_INET6)
-    memcpy(&key, &peer->ipv6.sin6_addr, sizeof key);
-  else
-    key = ntohl(peer->ipv4.sin_addr.s_addr);
-  return key;
-}
-
-static struct place *set_of(struct peer_rates *rates, uint64_t key) {
-  uint64_t hash = (key ^ rates->secret) * 0x9E3779B97F4A7C15u;
+static struct place *set_of(struct peer_rates *rates, uint64_t network) {
+  uint64_t hash = (network ^ rates->secret) * 0x9E3779B97F4A7C15u;
   hash = (hash ^ (hash >> 32)) * 0xD6E8FEB86659FD93u;
   return rates->sets[(hash >> 32) % SETS];
 }
 
 bool peer_rates_allow(struct peer_rates *rates, const union peer_address *peer, int64_t now) {
   enum { SECOND = 1000 };
-  uint64_t key = key_of(peer);
+  uint64_t network;
   uint32_t time = (uint32_t)now;
-  struct place *set = set_of(rates, key), *place = NULL, *least = set;
+  if (!address_network(peer, &network)) return true;
+  struct place *set = set_of(rates, network), *place = NULL, *least = set;
   for (int i = 0; i < WAYS; i++) {
     if (time - set[i].since >= SECOND) set[i].count = 0;
-    if (set[i].count > 0 && set[i].peer == key) place = &set[i];
+    if (set[i].count > 0 && set[i].network == network) place = &set[i];
     if (set[i].count < least->count) least = &set[i];
   }
   if (!place) {
     place = least;
-    *place = (struct place){.peer = key, .since = time};
+    *place = (struct place){.network = network, .since = time};
   }
   if (place->count >= rates->most) return false;
   place->count++;

@@ -1,44 +1,28 @@
 #include "server/peers.h"
 
 #include <assert.h>
-#include <stdbool.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/random.h>
 
 enum { FIRST_CAPACITY = 64 };
 
 struct peer_count {
-  uint64_t prefix; /* The first half of an IPv6 address, or an IPv4 address. */
-  uint32_t count;  /* 0: the place is free. */
-  bool is_ipv4;
+  uint64_t network; /* See address_network(). */
+  uint32_t count;   /* 0: the place is free. */
 };
 
-/* False: the peer is not counted. */
-static bool identify(const union peer_address *peer, struct peer_count *who) {
-  unsigned char ip[16];
-  if (!address_ip(peer, ip)) return false;
-  *who = (struct peer_count){.is_ipv4 = address_is_ipv4(ip)};
-  memcpy(&who->prefix, who->is_ipv4 ? ip + 8 : ip, sizeof who->prefix);
-  return true;
-}
-
-static bool is_same(const struct peer_count *a, const struct peer_count *b) {
-  return a->prefix == b->prefix && a->is_ipv4 == b->is_ipv4;
-}
-
 /* The place where the search for a peer begins. The mixing is that of splitmix64. */
-static size_t home_of(const struct peers *peers, const struct peer_count *who) {
-  uint64_t bits = who->prefix ^ peers->seed;
+static size_t home_of(const struct peers *peers, uint64_t network) {
+  uint64_t bits = network ^ peers->seed;
   bits = (bits ^ bits >> 30) * 0xbf58476d1ce4e5b9;
   bits = (bits ^ bits >> 27) * 0x94d049bb133111eb;
   return (size_t)(bits ^ bits >> 31) & (peers->capacity - 1);
 }
 
 /* The place of the peer, or the free one where it belongs. */
-static struct peer_count *find(const struct peers *peers, const struct peer_count *who) {
-  size_t at = home_of(peers, who);
-  while (peers->places[at].count > 0 && !is_same(&peers->places[at], who))
+static struct peer_count *find(const struct peers *peers, uint64_t network) {
+  size_t at = home_of(peers, network);
+  while (peers->places[at].count > 0 && peers->places[at].network != network)
     at = (at + 1) & (peers->capacity - 1);
   return &peers->places[at];
 }
@@ -53,20 +37,20 @@ static enum status reserve(struct peers *peers) {
   if (peers->capacity == 0 && getrandom(&grown.seed, sizeof grown.seed, GRND_NONBLOCK) < 0)
     grown.seed = (uint64_t)(uintptr_t)grown.places;
   for (size_t i = 0; i < peers->capacity; i++)
-    if (peers->places[i].count > 0) *find(&grown, &peers->places[i]) = peers->places[i];
+    if (peers->places[i].count > 0) *find(&grown, peers->places[i].network) = peers->places[i];
   free(peers->places);
   *peers = grown;
   return STATUS_OK;
 }
 
 enum status peers_add(struct peers *peers, const union peer_address *peer, size_t most) {
-  struct peer_count who;
-  if (!identify(peer, &who)) return STATUS_OK;
+  uint64_t network;
+  if (!address_network(peer, &network)) return STATUS_OK;
   if (reserve(peers) != STATUS_OK) return STATUS_NO_MEMORY;
-  struct peer_count *place = find(peers, &who);
+  struct peer_count *place = find(peers, network);
   if (place->count >= most) return STATUS_FULL;
   if (place->count == 0) {
-    *place = who;
+    place->network = network;
     peers->used++;
   }
   place->count++;
@@ -77,7 +61,7 @@ enum status peers_add(struct peers *peers, const union peer_address *peer, size_
 static void empty_place(struct peers *peers, size_t hole) {
   size_t mask = peers->capacity - 1;
   for (size_t at = (hole + 1) & mask; peers->places[at].count > 0; at = (at + 1) & mask) {
-    size_t home = home_of(peers, &peers->places[at]);
+    size_t home = home_of(peers, peers->places[at].network);
     if (((at - home) & mask) < ((at - hole) & mask)) continue;
     peers->places[hole] = peers->places[at];
     hole = at;
@@ -87,9 +71,9 @@ static void empty_place(struct peers *peers, size_t hole) {
 }
 
 void peers_remove(struct peers *peers, const union peer_address *peer) {
-  struct peer_count who;
-  if (!identify(peer, &who)) return;
-  struct peer_count *place = find(peers, &who);
+  uint64_t network;
+  if (!address_network(peer, &network)) return;
+  struct peer_count *place = find(peers, network);
   assert(place->count > 0);
   if (--place->count == 0) empty_place(peers, (size_t)(place - peers->places));
 }

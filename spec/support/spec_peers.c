@@ -1,4 +1,5 @@
 /* spec_peers.c: server.peers(), counts of connections by their peers. */
+#include "server/peer_rates.h"
 #include "server/peers.h"
 #include "simulator/arguments.h"
 #include "spec_module.h"
@@ -41,10 +42,45 @@ static int close_peers(lua_State *L) {
   return 0;
 }
 
+/* ---- rates --------------------------------------------------------------------------------- */
+
+static const char rates_class[] = "spec.peer_rates";
+
+static struct peer_rates **check_rates(lua_State *L) { return luaL_checkudata(L, 1, rates_class); }
+
+/* peer_rates(most) */
+static int open_rates(lua_State *L) {
+  uint32_t most = (uint32_t)luaL_checkinteger(L, 1);
+  struct peer_rates **rates = lua_newuserdatauv(L, sizeof(struct peer_rates *), 0);
+  *rates = NULL;
+  luaL_setmetatable(L, rates_class);
+  *rates = peer_rates_create(most);
+  return *rates ? 1 : luaL_error(L, "there is no memory");
+}
+
+/* allows(host, now): whether one more datagram is allowed. */
+static int allows(lua_State *L) {
+  struct peer_rates **rates = check_rates(L);
+  union peer_address peer = spec_peer_address(luaL_checkstring(L, 2));
+  lua_pushboolean(L, peer_rates_allow(*rates, &peer, luaL_checkinteger(L, 3)));
+  return 1;
+}
+
+static int close_rates(lua_State *L) {
+  struct peer_rates **rates = check_rates(L);
+  peer_rates_destroy(*rates);
+  *rates = NULL;
+  return 0;
+}
+
 void spec_add_peers(lua_State *L) {
+  static const luaL_Reg rates_methods[] = {{"allows", allows}, {NULL, NULL}};
   static const luaL_Reg methods[] = {
       {"add", add}, {"remove", remove_peer}, {"size", size}, {NULL, NULL}};
   arguments_add_class(L, class_name, methods, close_peers);
   lua_pushcfunction(L, open_peers);
   lua_setfield(L, -2, "peers");
+  arguments_add_class(L, rates_class, rates_methods, close_rates);
+  lua_pushcfunction(L, open_rates);
+  lua_setfield(L, -2, "peer_rates");
 }
