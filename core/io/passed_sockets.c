@@ -74,21 +74,23 @@ static void set_path(struct address *address, const struct sockaddr_storage *loc
            (int)(is_abstract ? most - 1 : most), is_abstract ? path + 1 : path);
 }
 
-/* Looks what kind of socket it is. Those for datagrams are told apart here. */
+/* Looks what kind of socket it is, and whether it can be served. */
 static enum status inspect(int fd, struct address *address, const char **why) {
   struct sockaddr_storage local = {0};
   socklen_t length = sizeof local;
   *why = "a descriptor that systemd has passed is no socket";
   if (getsockname(fd, (struct sockaddr *)&local, &length) != 0) return STATUS_ERROR;
-  *why = "a socket that systemd has passed is neither TCP nor a Unix socket";
+  *why = "a socket that systemd has passed is neither TCP, UDP nor a Unix stream socket";
   if (local.ss_family == AF_UNIX)
     set_path(address, &local, length);
   else if (local.ss_family == AF_INET || local.ss_family == AF_INET6)
     address_numeric((const struct sockaddr *)&local, address->host, &address->port);
   else
     return STATUS_ERROR;
-  *why = "a socket that systemd has passed is for datagrams, which cannot be served yet";
-  if (!has_option(fd, SO_TYPE, SOCK_STREAM)) return STATUS_ERROR;
+  address->is_udp = !address->is_unix && has_option(fd, SO_PROTOCOL, IPPROTO_UDP);
+  if (!address->is_udp && !has_option(fd, SO_TYPE, SOCK_STREAM)) return STATUS_ERROR;
+  *why = "TLS is not for a UDP socket that systemd has passed";
+  if (address->is_udp) return address->is_tls ? STATUS_ERROR : STATUS_OK;
   *why = "a socket that systemd has passed does not listen (its unit must not have Accept=yes)";
   return has_option(fd, SO_ACCEPTCONN, 1) ? STATUS_OK : STATUS_ERROR;
 }

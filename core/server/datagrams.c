@@ -64,19 +64,10 @@ static void update_interest(struct datagrams *datagrams) {
 static void log_dropped(struct listener *listener, const struct datagram_route *route,
                         size_t length, const char *detail) {
   struct service *service = listener->service;
-  struct log_line line;
-  char host[ADDRESS_TEXT_MAX];
-  unsigned port;
-  if (!log_begin_limited(&line, LOG_WARN, "datagram_dropped", &service->failures.of_peers,
-                         service->server->now))
-    return;
-  address_numeric(&route->peer.any, host, &port);
-  log_text(&line, "service", service->name);
-  log_text(&line, "peer", host);
-  log_integer(&line, "port", port);
-  log_integer(&line, "bytes", (int64_t)length);
-  log_text(&line, "detail", detail);
-  log_end(&line);
+  char *host = service->server->peer_host;
+  struct session_identity who = {.service = service->name, .host = host};
+  address_numeric(&route->peer.any, host, &who.port);
+  datagram_log_dropped(&who, &service->failures, length, detail, service->server->now);
 }
 
 /* What the network does not take is lost, as it could be on its way. */
@@ -85,7 +76,7 @@ static void send_waiting(struct datagrams *datagrams) {
   struct datagram_route route;
   struct span failed;
   while (datagram_outbox_send(&datagrams->outbox, listener->fd, &failed, &route) == STATUS_ERROR) {
-    const char *why = errno == EMSGSIZE ? "it is too large to be sent" : strerror(errno);
+    const char *why = errno == EMSGSIZE ? datagram_too_large : strerror(errno);
     log_dropped(listener, &route, failed.length, why);
   }
   ready_remove(&listener->service->server->world->ready, &datagrams->sending);

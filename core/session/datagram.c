@@ -14,6 +14,8 @@ static enum push_result result_of(enum status status) {
   }
 }
 
+const char datagram_too_large[] = "it is too large to be sent";
+
 /* UDP over IPv6 can carry no more. The owner knows if this peer gets less. */
 enum { LONGEST = 65527 };
 
@@ -42,19 +44,22 @@ void session_receive_datagram(struct session *session, const char *bytes, size_t
   session->borrowed = (struct span){NULL, 0};
 }
 
-static void log_drop(struct session *session, size_t length, const char *detail) {
+void datagram_log_dropped(const struct session_identity *who, struct session_failures *failures,
+                          size_t length, const char *detail, int64_t now) {
   struct log_line line;
-  struct session_identity who;
-  if (!log_begin_limited(&line, LOG_WARN, "datagram_dropped",
-                         &session->owner->hooks->failures->of_peers, session->now))
-    return;
-  session_identify(session, &who);
-  log_text(&line, "service", who.service);
-  log_text(&line, "peer", who.host);
-  log_integer(&line, "port", who.port);
+  if (!log_begin_limited(&line, LOG_WARN, "datagram_dropped", &failures->of_peers, now)) return;
+  log_text(&line, "service", who->service);
+  log_text(&line, "peer", who->host);
+  log_integer(&line, "port", who->port);
   log_integer(&line, "bytes", (int64_t)length);
   log_text(&line, "detail", detail);
   log_end(&line);
+}
+
+static void log_drop(struct session *session, size_t length, const char *detail) {
+  struct session_identity who;
+  session_identify(session, &who);
+  datagram_log_dropped(&who, session->owner->hooks->failures, length, detail, session->now);
 }
 
 enum push_result session_send_datagram(struct session *session, const char *bytes, size_t length) {
@@ -68,7 +73,7 @@ enum push_result session_send_datagram(struct session *session, const char *byte
   else
     result = result_of(owner->hooks->send_datagram(owner, (struct span){bytes, length}));
   if (result == PUSH_QUEUED && session->allowance != SIZE_MAX) session->allowance -= length;
-  if (result == PUSH_TOO_LARGE) log_drop(session, length, "it is too large to be sent");
+  if (result == PUSH_TOO_LARGE) log_drop(session, length, datagram_too_large);
   if (result == PUSH_AMPLIFIES)
     log_drop(session, length, "the answers would be over amplification times the request");
   if (result == PUSH_OVERLOADED) log_drop(session, length, "too many datagrams wait to be sent");

@@ -30,4 +30,12 @@ void session_receive_datagram(struct session *session, const char *bytes, size_t
  * limits.amplification times the bytes of the request. */
 enum push_result session_send_datagram(struct session *session, const char *bytes, size_t length);
 
+/* Logs that a datagram from or to this peer was lost here; `detail` tells why. The owner of
+ * sessions calls it for what it does not deliver itself. */
+void datagram_log_dropped(const struct session_identity *who, struct session_failures *failures,
+                          size_t length, const char *detail, int64_t now);
+
+/* A detail for datagram_log_dropped(). */
+extern const char datagram_too_large[];
+
 #endif

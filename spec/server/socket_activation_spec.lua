@@ -4,6 +4,7 @@ local descriptor = require("parlance_spec").io
 local lfs = require "lfs"
 local server = require "support.server"
 local socket = require "socket"
+local tls = require "support.tls"
 local unix = require "socket.unix"
 
 local ECHO <const> = server.SOURCE .. "/protocols/echo.lua"
@@ -46,9 +47,14 @@ local function opener()
       assert(bound:bind("127.0.0.1", 0))
       return bound
     end,
-    udp = function()
-      local datagrams = keep(assert(socket.udp4()))
-      assert(datagrams:setsockname("127.0.0.1", 0))
+    udp = function(host)
+      local datagrams = keep(assert((host == "::1" and socket.udp6 or socket.udp4)()))
+      assert(datagrams:setsockname(host or "127.0.0.1", 0))
+      return datagrams
+    end,
+    unix_datagrams = function(path)
+      local datagrams = keep(unix.dgram())
+      assert(datagrams:bind(path))
       return datagrams
     end,
   }
@@ -85,6 +91,29 @@ server.for_each_poller(function(poller)
         assert.equal(answer, ask(running:connect(place)))
       end
       assert.is_nil(running:log():find("sockets_not_used", 1, true))
+    end)
+
+    it("serves UDP sockets, too, and the datagrams that were waiting before it was started", function()
+      local open = opener()
+      local sockets = { open.udp(), open.tcp(), open.udp "::1" }
+      local early = open.udp()
+      early:sendto("early", sockets[1]:getsockname())
+      local running = server.start([[return {
+        close_when_done = false,
+        request_complete = require("parlance.framing").line {},
+        make_response = function(self) return self.transport .. " " .. self.request end,
+      }]], {
+        poller = poller, listen = { "systemd:" }, listeners = 3, pass = descriptors(sockets),
+        env = { LISTEN_FDNAMES = "web:web:web" },
+      })
+      local late = open.udp "::1"
+      late:sendto("late", sockets[3]:getsockname())
+      for peer, answer in pairs { [early] = "udp early", [late] = "udp late" } do
+        peer:settimeout(server.DEADLINE)
+        assert.equal(answer, peer:receive())
+      end
+      assert.equal("tcp x", running:connect(2):exchange("x\n", 5))
+      assert.matches("listening service=%S+ address=udp:127.0.0.1:%d+", running:log())
     end)
 
     it("answers those who were waiting in the backlog before it was started", function()
@@ -192,18 +221,33 @@ describe("--listen systemd:NAME", function()
       { pass = descriptors { opener().tcp() }, env = { LISTEN_FDS = "20" } }, "--listen=systemd:")
   end)
 
-  it("is refused for what is no listening stream socket", function()
+  it("is refused for what can be served by nobody", function()
+    local folder = server.new_folder()
+    finally(function() server.remove_folder(folder) end)
     local open = opener()
     local file = descriptor.open "/dev/null"
     finally(function() descriptor.close(file) end)
     for reason, passed in pairs {
-      ["a socket that systemd has passed is for datagrams, which cannot be served yet"] = open.udp():getfd(),
+      ["a socket that systemd has passed is neither TCP, UDP nor a Unix stream socket"] =
+        open.unix_datagrams(folder .. "/socket"):getfd(),
       ["a socket that systemd has passed does not listen (its unit must not have Accept=yes)"] = open.silent():getfd(),
       ["a descriptor that systemd has passed is no socket"] = file,
     } do
       refuses("cannot listen on systemd:web: " .. reason .. " (it has passed web)",
         { pass = { passed }, env = { LISTEN_FDNAMES = "web" } }, "--listen=systemd:web")
     end
+  end)
+
+  it("is refused for a UDP socket with tls: before it", function()
+    local made = tls.folder()
+    finally(function() made:remove() end)
+    local pair = made:certificate "web"
+    local status, _, complained = server.run({
+      "--certificate=" .. pair.certificate, "--key=" .. pair.key, "--listen=tls:systemd:web", ECHO,
+    }, { pass = { opener().udp():getfd() }, env = { LISTEN_FDNAMES = "web" } })
+    assert.equal("parlance: cannot listen on systemd:web: TLS is not for a UDP socket that systemd has passed"
+      .. " (it has passed web)\n", complained)
+    assert.equal(2, status)
   end)
 
   it("is refused with a name that cannot be one", function()
