@@ -53,7 +53,7 @@ struct gate {
   uintptr_t stack_base;              /* The address of the C stack at the outermost entry. */
   lua_State *finalizer;              /* The coroutine that finalizers run on, or NULL. */
   int finalizer_reference;           /* Its reference in the registry. */
-  bool has_finalizers;               /* The script has set a metatable with __gc. */
+  bool has_finalizers;               /* The script has values whose collection can be seen. */
   const void *trace_of;             /* The address of the error that `trace` belongs to, or NULL. */
   char trace[GATE_ERROR_MAX / 2];   /* The traceback that gate_keep_trace() has kept. */
   char error[GATE_ERROR_MAX];       /* The last error, with its traceback. */

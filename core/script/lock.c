@@ -76,6 +76,7 @@ static int acquire(lua_State *state) {
   struct lock *lock = luaL_checkudata(state, LOCK, lock_class);
   lua_settop(state, SECONDS);
   int64_t ms = task_check_seconds(state, SECONDS);
+  gate_of(state)->has_finalizers = true;
   struct held *held = lua_newuserdatauv(state, sizeof *held, 1);
   held->lock = NULL;
   luaL_setmetatable(state, held_class);

@@ -299,6 +299,18 @@ two> "$1\r\n3\r\n"
       assert.matches("warn lock_collected", fault.raised)
     end)
 
+    it("such a lock also where a script has no stream", function()
+      local fault = try_script([[
+        local framing, parlance = require "parlance.framing", require "parlance"
+        return {
+          close_when_done = false,
+          request_complete = framing.line { max = 100 },
+          make_response = function() parlance.lock():acquire() return "done\n" end,
+        }]], '> "a\\n"\n< "done\\n"\n').findings[1]
+      assert.same({ "whole", "raise" }, { fault.how, fault.kind })
+      assert.matches("warn lock_collected", fault.raised)
+    end)
+
     it("a task that is left behind", function()
       local fault = first('parlance.spawn(function() parlance.sleep(11) end) ' .. SOUND)
       assert.same({ "whole", "left", 2 }, { fault.how, fault.kind, fault.count })
