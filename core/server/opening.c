@@ -204,9 +204,12 @@ void opening_take(struct connection *connection) {
     shake_hands(connection);
 }
 
+/* What came while the server was busy counts: it may have ended the phase, and then the time is that
+ * of the next one. */
 void opening_expire(struct connection *connection) {
+  enum phase phase = connection->phase;
   opening_take(connection);
-  if (connection->phase >= PHASE_TALKING) return;
+  if (connection->phase != phase) return;
   if (connection->phase == PHASE_PROXIED)
     proxied_log_timeout(connection);
   else

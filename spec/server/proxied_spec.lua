@@ -234,6 +234,32 @@ server.for_each_poller(function(poller)
       assert.equal("localhost", ask(client))
     end)
 
+    it("takes a header that came in time while the server was busy, and looks up the name then", function()
+      local go = folder .. "/go"
+      local running = start("127.0.0.1", { "--resolve-names", "--name-server", "127.0.0.1:1", "--call-timeout", "0" },
+        ([[
+local answer = P.make_response
+P.make_response = function(self)
+  if self.request ~= "wait" then return answer(self) end
+  print "waiting"
+  local file
+  repeat file = io.open %q until file
+  file:close()
+  return "waited\n"
+end]]):format(go), 0.2)
+      local client, other = running:connect(), running:connect(3)
+      running:turn()
+      other:send "wait\n"
+      server.wait_until("the script", function() return running:output():find("waiting", 1, true) end)
+      client:send(V1 .. "x\n")
+      local begin = server.now()
+      server.wait_until("request_timeout", function() return server.now() - begin > 0.3 end)
+      server.write_file(go, "")
+      assert.equal("waited", other.socket:receive "*l")
+      assert.equal(FROM .. "{}", client.socket:receive "*l")
+      assert.equal(0, running:count_in_log " warn ")
+    end)
+
     it("reads the header before the handshake of TLS", function()
       local made = tls.folder()
       finally(function() made:remove() end)
