@@ -142,6 +142,32 @@ store> "$1\r\n1\r\n"
     end
   end)
 
+  it("answer when nothing else can run: behind tasks that wake each other, and timers of that instant", function()
+    local outcome = try([[
+      local order, queue = {}, parlance.queue()
+      local function note(what) order[#order + 1] = what end
+      local popper = parlance.spawn(function() for _ = 1, 2 do note(queue:pop()) end end)
+      local pusher = parlance.spawn(function()
+        for turn = 1, 2 do
+          queue:push("pushed " .. turn)
+          parlance.sleep(0)
+          note("slept " .. turn)
+        end
+      end)
+      note(store:read "l")
+      pusher:wait()
+      popper:wait()
+      store:release()
+      return table.concat(order, ", ") .. "\n"]], [[
+upstream store "127.0.0.1:6379"
+> "k\n"
+store< "GET k\r\n"
+store> "reply\r\n"
+< "pushed 1, slept 1, pushed 2, slept 2, reply\n"
+]])
+    assert.same({}, outcome.findings)
+  end)
+
   it("see the end of a connection", function()
     assert.is_nil(first('local value = read(store) store:close() return value .. "\\n"',
       (GET:gsub('< "v\\n"', 'store< end\n%0'):gsub("upstream.-\n", "%0"):gsub('"vv\\n"\n', "%0store< end\n"))).kind)
