@@ -15,6 +15,7 @@ enum {
   WRITE_MAX = 1024 * 1024, /* The most bytes that one call sends. */
   HELD_MAX = 256 * 1024,   /* A peer that makes us answer so much and reads nothing is broken. */
   HELD_FIRST = 20 * 1024,  /* The first size of the buffer: a record and what is around it. */
+  MESSAGES_MAX = 32,       /* The most messages of TLS itself that come in one read. */
 };
 
 struct tls {
@@ -26,8 +27,9 @@ struct tls {
   size_t held_from; /* They are held[held_from..held_to). */
   size_t held_to;
   size_t held_size;
-  const char *why; /* Why the handshake failed. */
-  bool more : 1;   /* Other bytes follow at once those that are being written. */
+  unsigned messages; /* How many messages of TLS itself have come in this read. */
+  const char *why;   /* Why the handshake failed. */
+  bool more : 1;     /* Other bytes follow at once those that are being written. */
   bool has_heard : 1;
   bool has_ended : 1;   /* The socket has ended. */
   bool has_failed : 1;  /* Nothing more can be read or written. */
@@ -41,6 +43,7 @@ static int read_socket(BIO *bio, char *into, int capacity) {
   struct tls *tls = BIO_get_data(bio);
   size_t length;
   BIO_clear_retry_flags(bio);
+  if (tls->has_failed) return -1;
   switch (socket_read(tls->fd, into, (size_t)capacity, &length)) {
   case STATUS_OK: tls->has_heard = true; return (int)length;
   case STATUS_AGAIN: BIO_set_retry_read(bio); return -1;
@@ -200,11 +203,22 @@ static const char *explain(const struct tls *tls) {
   return reason ? reason : "the peer does not speak TLS";
 }
 
+/* OpenSSL calls this behind each message of TLS itself, such as KeyUpdate. It costs much more than
+ * its bytes, and OpenSSL would read on and on for a peer that sends nothing else. */
+static void count_message(const SSL *ssl, int where, int result) {
+  struct tls *tls = BIO_get_data(SSL_get_rbio(ssl));
+  (void)result;
+  if (!(where & SSL_CB_EXIT) || ++tls->messages <= MESSAGES_MAX) return;
+  tls->has_failed = true;
+  tls->error = EPROTO;
+}
+
 enum status tls_handshake(struct tls *tls) {
   ERR_clear_error();
   int result = SSL_do_handshake(tls->ssl);
   enum status status = STATUS_OK;
   if (result == 1) {
+    SSL_set_info_callback(tls->ssl, count_message);
     tls->has_pending = SSL_has_pending(tls->ssl) == 1;
     return STATUS_OK;
   }
@@ -224,6 +238,7 @@ enum status tls_read(struct tls *tls, char *into, size_t capacity, size_t *lengt
   enum status status = STATUS_OK;
   *length = 0;
   tls->has_pending = false;
+  tls->messages = 0;
   errno = tls->error;
   if (tls->has_failed) return STATUS_ERROR;
   do {
@@ -234,9 +249,11 @@ enum status tls_read(struct tls *tls, char *into, size_t capacity, size_t *lengt
       *length += got;
     else
       status = judge(tls, result);
-  } while (status == STATUS_OK && *length < capacity && SSL_has_pending(tls->ssl) == 1);
+  } while (status == STATUS_OK && *length < capacity && !tls->has_failed &&
+           SSL_has_pending(tls->ssl) == 1);
   if (*length == 0) return status;
-  tls->has_pending = status == STATUS_OK ? SSL_has_pending(tls->ssl) == 1 : status != STATUS_AGAIN;
+  tls->has_pending = tls->has_failed || status == STATUS_CLOSED ||
+                     (status == STATUS_OK && SSL_has_pending(tls->ssl) == 1);
   return STATUS_OK;
 }
 

@@ -1,5 +1,6 @@
 -- Listeners with TLS.
 
+local io_room = require("parlance_spec").io
 local server = require "support.server"
 local tls = require "support.tls"
 
@@ -50,7 +51,7 @@ server.for_each_poller(function(poller)
         options[#options + 1] = word
       end
     end
-    return server.start(LINES, options)
+    return server.start(pairs_of_files.script or LINES, options)
   end
 
   local function ask(running, options, request)
@@ -271,6 +272,57 @@ server.for_each_poller(function(poller)
       client:send "\22\3\1"
       assert.equal("", client:receive_all())
       running:wait_for_log "handshake_failed .-request_timeout"
+    end)
+
+    -- Tells what comes, piece by piece.
+    local PIECES <const> = [[
+io.stdout:setvbuf "no"
+return {
+  close_when_done = false,
+  handle_connect = function(self)
+    for bytes in function() return self:read "any" end do print("piece of " .. #bytes) end
+  end,
+  request_complete = function() return false end,
+  make_response = function() end,
+  handle_close = function(_, reason) print("closed: " .. reason) end,
+}
+]]
+
+    -- Returns a client that has shaken hands, and what makes its records.
+    local function shake(running)
+      local client, records = running:connect(), io_room.tls_client()
+      local bytes, is_over = records:shake ""
+      client:send(bytes)
+      client.socket:settimeout(0)
+      server.wait_until("the handshake", function()
+        local all, _, part = client.socket:receive(65536)
+        bytes, is_over = records:shake(all or part)
+        return is_over
+      end)
+      client.socket:settimeout(server.DEADLINE, "t")
+      return client:send(bytes), records
+    end
+
+    it("may change its keys, but is cut off if it does so over and over", function()
+      local running = start { made:certificate "web", script = PIECES }
+      local moderate, records = shake(running)
+      for count = 1, 20 do
+        for _ = 1, 30 do moderate:send(records:key_update()) end
+        moderate:send(records:record "hello")
+        server.wait_until("a piece", function() return select(2, running:output():gsub("piece of 5", "")) == count end)
+      end
+      assert.is_nil(running:output():find("closed", 1, true))
+      for count, period in ipairs { 2000, 8 } do
+        local greedy, greedy_records = shake(running)
+        local updates = {}
+        for place = 1, 1999 do
+          updates[place] = greedy_records:key_update() .. (place % period == 0 and greedy_records:record "x" or "")
+        end
+        greedy.socket:send(table.concat(updates))
+        server.wait_until("the end", function()
+          return select(2, running:output():gsub("closed: peer_reset", "")) == count
+        end)
+      end
     end)
 
     it("that says its end gets its answers, and an end that can be told from a cut one", function()

@@ -221,5 +221,6 @@ int spec_open_io(lua_State *L) {
   spec_add_children(L);
   spec_add_splice(L);
   spec_add_datagrams(L);
+  spec_add_tls(L);
   return 1;
 }

@@ -34,6 +34,7 @@ void spec_add_watcher(lua_State *L);
 void spec_add_children(lua_State *L);
 void spec_add_splice(lua_State *L);
 void spec_add_datagrams(lua_State *L);
+void spec_add_tls(lua_State *L);
 
 /* For spec_open_framing(): adds proxy() to the table on top of the stack. */
 void spec_add_proxy(lua_State *L);
