@@ -61,12 +61,14 @@ __attribute__((format(printf, 2, 3))) static void add(struct notify *notify, con
   va_end(arguments);
 }
 
-/* Adds the name of a service. A control character would begin another line of the message. */
+/* Adds the name of a service. A control character would begin another line of the message. What the
+ * message has no room for is left out. */
 static void add_name(struct notify *notify, const char *before, const char *name) {
-  size_t length = strlen(notify->state) + strlen(before);
-  add(notify, "%s%s", before, name);
-  for (; notify->state[length]; length++)
-    if ((unsigned char)notify->state[length] < ' ') notify->state[length] = '?';
+  add(notify, "%s", before);
+  char *added = notify->state + strlen(notify->state);
+  add(notify, "%s", name);
+  for (; *added != '\0'; added++)
+    if ((unsigned char)*added < ' ') *added = '?';
 }
 
 /* The status names the services, and those that a reload should have renewed, but has not. */

@@ -62,6 +62,18 @@ server.for_each_poller(function(poller)
       assert.equal("x", running:connect(2):receive_all())
     end)
 
+    it("is told of as many services as a message has room for", function()
+      local services = {}
+      for place = 1, 25 do
+        services[place] = { script "x", options = { name = ("%02d"):format(place) .. ("x"):rep(40) } }
+      end
+      local running = start(services)
+      local message = next_message()
+      assert.equal(tostring(running.process:pid()), message.MAINPID)
+      assert.matches("^Serving 01x+, 02x", message.STATUS)
+      assert.equal("x", running:connect(25):receive_all())
+    end)
+
     it("may be an abstract address", function()
       io_room.close(bound)
       local name = "@parlance-spec" .. folder
