@@ -153,8 +153,8 @@ static void log_failure(struct connection *connection, const char *detail) {
   struct service *service = connection->listener->service;
   struct log_line line;
   bool has_spoken = tls_has_heard(connection->transport.tls);
-  if (has_spoken ? !log_begin_limited(&line, LOG_WARN, "handshake_failed", &service->refusals,
-                                      service->server->now)
+  if (has_spoken ? !log_begin_limited(&line, LOG_WARN, "handshake_failed",
+                                      &service->failures.of_peers, service->server->now)
                  : !log_begin(&line, LOG_DEBUG, "handshake_failed"))
     return;
   connection_log_peer(connection, &line);
@@ -204,8 +204,8 @@ void opening_take(struct connection *connection) {
     shake_hands(connection);
 }
 
-/* What came while the server was busy counts: it may have ended the phase, and then the time is that
- * of the next one. */
+/* What came while the server was busy counts: it may have ended the phase, and then the time is
+ * that of the next one. */
 void opening_expire(struct connection *connection) {
   enum phase phase = connection->phase;
   opening_take(connection);
