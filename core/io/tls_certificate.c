@@ -77,6 +77,55 @@ static enum status check_dates(const char *file, const X509 *certificate, char w
   return STATUS_ERROR;
 }
 
+/* One end of a handshake in memory. NULL: there is no memory. */
+static SSL *create_end(SSL_CTX *context, BIO *bio) {
+  SSL *ssl = context && bio ? SSL_new(context) : NULL;
+  if (ssl)
+    SSL_set_bio(ssl, bio, bio);
+  else
+    BIO_free(bio);
+  return ssl;
+}
+
+/* Whether a handshake of the two ends succeeds. */
+static bool shake_hands(SSL *server, SSL *client) {
+  enum { TURNS = 32 }; /* Enough for a long chain, a buffer of which is passed on in each. */
+  SSL_set_accept_state(server);
+  SSL_set_connect_state(client);
+  for (int i = 0; i < TURNS; i++) {
+    bool is_over = SSL_do_handshake(client) == 1;
+    ERR_clear_error(); /* The server's reason is the one that counts. */
+    int result = SSL_do_handshake(server);
+    if (result == 1 && is_over) return true;
+    if (result != 1 && !SSL_want_read(server) && !SSL_want_write(server)) return false;
+  }
+  return false;
+}
+
+/* A pair that fits may still be of no use: its key is too small, or of a kind that no client takes.
+ * So a handshake with it is tried. */
+static enum status try_handshake(const char *file, const struct tls_certificate *certificate,
+                                 char why[TLS_WHY_MAX]) {
+  SSL_CTX *contexts[] = {SSL_CTX_new(TLS_server_method()), SSL_CTX_new(TLS_client_method())};
+  BIO *bios[2] = {NULL, NULL};
+  ERR_clear_error();
+  bool has_pair = BIO_new_bio_pair(&bios[0], 0, &bios[1], 0) == 1;
+  SSL *server = create_end(contexts[0], bios[0]), *client = create_end(contexts[1], bios[1]);
+  bool has_memory = has_pair && server && client;
+  bool is_usable = has_memory && tls_certificates_use(certificate, 1, "", server) == STATUS_OK &&
+                   shake_hands(server, client);
+  if (!is_usable) {
+    const char *reason = ERR_reason_error_string(ERR_peek_error());
+    snprintf(why, TLS_WHY_MAX, "%s: no client can use it: %s", file,
+             has_memory && reason ? reason : "not enough memory");
+  }
+  SSL_free(server);
+  SSL_free(client);
+  SSL_CTX_free(contexts[0]);
+  SSL_CTX_free(contexts[1]);
+  return is_usable ? STATUS_OK : STATUS_ERROR;
+}
+
 enum status tls_certificate_load(const struct tls_pair *pair, struct tls_certificate *certificate,
                                  char why[TLS_WHY_MAX]) {
   *certificate = (struct tls_certificate){.file = strdup(pair->certificate)};
@@ -88,6 +137,7 @@ enum status tls_certificate_load(const struct tls_pair *pair, struct tls_certifi
       X509_check_private_key(certificate->certificate, certificate->key) != 1)
     status = refuse(pair->key, "the key does not fit the certificate", why);
   if (status == STATUS_OK) status = check_dates(pair->certificate, certificate->certificate, why);
+  if (status == STATUS_OK) status = try_handshake(pair->certificate, certificate, why);
   ERR_clear_error();
   return status;
 }

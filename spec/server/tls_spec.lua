@@ -180,6 +180,14 @@ server.for_each_poller(function(poller)
       server.wait_until("the new certificate", function() return named(running) == "other" end)
     end)
 
+    it("changes nothing if no client could use it", function()
+      local pair = made:certificate "web"
+      local running = start { pair }
+      replace(pair, made:certificate("weak", { kind = "weak" }))
+      running:wait_for_log "certificates_refused .-web.pem: no client can use it: ee key too small"
+      assert.equal("web", (named(running)))
+    end)
+
     it("is warned of when it ends within 14 days", function()
       local running = start { made:certificate("web", { days = 13 }) }
       running:wait_for_log "warn certificate_ends service=script1 file=%S+ days=1[23]"
@@ -443,6 +451,12 @@ describe("parlance with TLS", function()
     assert.matches("rubbish: it has no private key", words)
     assert.is_nil(words:find("c2VjcmV0", 1, true))
     assert.matches("rubbish: it has no certificate", with(pair, "--client-ca", rubbish, ECHO))
+  end)
+
+  it("refuses a certificate that no client could use", function()
+    local weak, odd = made:certificate("weak", { kind = "weak" }), made:certificate("odd", { kind = "odd" })
+    assert.matches("weak.pem: no client can use it: ee key too small", with(weak, ECHO))
+    assert.matches("odd.pem: no client can use it: no shared cipher", with(odd, ECHO))
   end)
 
   it("refuses a certificate that has expired", function()

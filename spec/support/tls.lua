@@ -25,6 +25,16 @@ end
 ---@field certificate string a file
 ---@field key string a file
 
+---@alias spec.Kind "ec"|"rsa"|"weak"|"odd"
+
+-- A weak key is too small for OpenSSL; no client asks for an odd one.
+local KINDS <const> = {
+  ec = { "ec", "ec_paramgen_curve:P-256" },
+  rsa = { "rsa", "rsa_keygen_bits:2048" },
+  weak = { "rsa", "rsa_keygen_bits:1024" },
+  odd = { "ec", "ec_paramgen_curve:secp256k1" },
+}
+
 ---@class spec.Folder
 ---@field path string
 local Folder = {}
@@ -32,14 +42,14 @@ Folder.__index = Folder
 
 --- Makes a key and a certificate of it.
 ---@param name string of the files
----@param options? { names?: string[], subject?: string, days?: integer, by?: spec.Pair, kind?: "ec"|"rsa" }
+---@param options? { names?: string[], subject?: string, days?: integer, by?: spec.Pair, kind?: spec.Kind }
 ---@return spec.Pair
 function Folder:certificate(name, options)
   options = options or {}
   local base = self.path .. "/" .. name
   local pair = { certificate = base .. ".pem", key = base .. ".key" }
-  local key = options.kind == "rsa" and { "rsa:2048" } or { "ec", "-pkeyopt", "ec_paramgen_curve:P-256" }
-  tls.run({ "openssl", "req", "-new", "-nodes", "-newkey", key[1], key[2] or "-batch", key[3] or "-batch",
+  local key = KINDS[options.kind or "ec"]
+  tls.run({ "openssl", "req", "-new", "-nodes", "-newkey", key[1], "-pkeyopt", key[2],
     "-subj", options.subject or "/CN=" .. name, "-keyout", pair.key, "-out", base .. ".csr" }, self.path)
   local names = table.concat(options.names or { "DNS:" .. name }, ",")
   server.write_file(base .. ".ext", "basicConstraints=CA:TRUE\nsubjectAltName=" .. names .. "\n")
