@@ -227,6 +227,7 @@ enum status tls_handshake(struct tls *tls) {
     tls->why = explain(tls);
     if (tls->has_ended) status = STATUS_CLOSED;
     ERR_clear_error();
+    errno = tls->error;
   }
   return status;
 }

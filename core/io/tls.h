@@ -16,7 +16,7 @@ struct tls;
 struct tls *tls_accept(struct tls_context *context, int fd);
 
 /* STATUS_AGAIN: the peer must send first. STATUS_CLOSED: it has closed the socket. STATUS_ERROR:
- * tls_why() says why. */
+ * tls_why() says why, and errno is EPROTO if the peer is the reason, else that of the socket. */
 enum status tls_handshake(struct tls *tls);
 
 /* Why the handshake failed; valid as long as the connection. */

@@ -3,7 +3,12 @@
 #include <lauxlib.h>
 #include <string.h>
 
+#include "script/client.h"
+#include "script/task.h"
+#include "session/body.h"
+#include "session/datagram.h"
 #include "session/session.h"
+#include "session/tunnel.h"
 
 /* Pushes the next text of a list, or nil for an empty one. Returns what stands behind it. */
 static const char *push_next(lua_State *state, const char *text) {
@@ -56,4 +61,51 @@ void client_tls_push(lua_State *state, struct session *session) {
     lua_setfield(state, -2, "peer");
   }
   lua_remove(state, -2);
+}
+
+/* ---- self:start_tls ------------------------------------------------------------------------ */
+
+static void check_place(lua_State *state, const struct session *session) {
+  const struct task *task = gate_of(state)->running;
+  if (session_is_datagram(session))
+    luaL_error(state, "self:start_tls needs a connection, and this `self` stands for a datagram");
+  if (session_will_secure(session))
+    luaL_error(state, "self:start_tls was called before for this response");
+  if (!task || session != task->session || !session_can_secure(session))
+    luaL_error(state, "self:start_tls works only in the make_response of the same connection");
+  if (session_is_in_body(session))
+    luaL_error(state, "self:start_tls: read self.request.body to its end first");
+}
+
+/* Looking who is connected allocates nothing in Lua. */
+static void check_means(lua_State *state, struct session *session) {
+  struct session_identity who;
+  session_identify(session, &who);
+  if (strcmp(who.transport, "tls") == 0)
+    luaL_error(state, "self:start_tls: the connection has TLS already");
+  if (!who.can_secure)
+    luaL_error(state, "self:start_tls needs a certificate: start the server with --certificate");
+}
+
+/* self:start_tls() */
+static int start_tls(lua_State *state) {
+  luaL_checktype(state, 1, LUA_TTABLE);
+  struct session *session = client_session(state, 1);
+  bool is_over = !session || session_has_tunnel(session);
+  if (!is_over) {
+    check_place(state, session);
+    check_means(state, session);
+    session_secure(session);
+  }
+  lua_pushboolean(state, !is_over);
+  if (!is_over) return 1;
+  lua_pushliteral(state, "closed");
+  return 2;
+}
+
+void client_tls_install(lua_State *state) {
+  client_push_methods(state);
+  lua_pushcfunction(state, start_tls);
+  lua_setfield(state, -2, "start_tls");
+  lua_pop(state, 1);
 }

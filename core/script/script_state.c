@@ -9,6 +9,7 @@
 
 #include "script/arena.h"
 #include "script/atomic.h"
+#include "script/client_tls.h"
 #include "script/connections.h"
 #include "script/coroutines.h"
 #include "script/datagrams.h"
@@ -105,6 +106,7 @@ static int prepare(lua_State *state) {
   topic_install(state);
   push_install(state, script);
   talk_install(state);
+  client_tls_install(state);
   tunnel_install(state);
   return 0;
 }

@@ -29,6 +29,9 @@ struct session *talk_check_behind_body(lua_State *state, const struct task *task
   struct session *session = talk_check_session(state, task, name);
   if (session && session_is_in_body(session))
     luaL_error(state, "%s would take bytes of self.request.body: read that to its end first", name);
+  if (session && session_will_secure(session))
+    luaL_error(state, "%s would take bytes that are not secure: TLS begins behind the response",
+               name);
   return session;
 }
 

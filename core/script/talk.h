@@ -13,7 +13,7 @@ struct task;
 struct session *talk_check_session(lua_State *state, const struct task *task, const char *name);
 
 /* The same, to take bytes behind the request. Raises while a part of its body, which is a stream,
- * was not taken. */
+ * was not taken, and after self:start_tls. */
 struct session *talk_check_behind_body(lua_State *state, const struct task *task, const char *name);
 
 /* Adds the methods to those of every `self`. May raise. */

@@ -188,6 +188,10 @@ void connection_settle(struct connection *connection) {
     finish(connection);
     return;
   }
+  if (session_is_securing(connection->session)) {
+    opening_secure(connection);
+    return;
+  }
   size_t buffered = session_memory(connection->session);
   size_t files = session_files(connection->session);
   if (session_has_said_all(connection->session)) transfer_shutdown(connection);
@@ -262,7 +266,9 @@ static void expire_timer(struct timer *timer) {
 static void take_turn(struct ready *entry) {
   struct connection *connection =
       (struct connection *)((char *)entry - offsetof(struct connection, turn));
-  if (connection->only_sends)
+  if (connection->phase == PHASE_HANDSHAKE)
+    opening_turn(connection);
+  else if (connection->only_sends)
     connection_settle(connection);
   else {
     if (transport_has_pending(&connection->transport) && session_wants_input(connection->session))
@@ -277,6 +283,11 @@ void connection_talk(struct connection *connection) {
   struct service *service = connection->listener->service;
   struct server *server = service->server;
   connection->phase = PHASE_TALKING;
+  if (connection->session) {
+    session_secured(connection->session, server->now);
+    connection_settle(connection);
+    return;
+  }
   connection->session = session_create(service->handler, &connection->owner, server->now);
   if (!connection->session) {
     opening_refuse(connection, "not enough memory");
@@ -337,7 +348,7 @@ void connection_migrate(struct connection *connection) {
 }
 
 void connection_abort(struct connection *connection, bool tells) {
-  if (connection->phase == PHASE_TALKING) {
+  if (connection->session) {
     if (!tells) session_abandon(connection->session);
     transfer_abort(connection, REASON_STOPPED);
     finish(connection);

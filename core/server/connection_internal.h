@@ -14,7 +14,7 @@
 enum phase {
   PHASE_PROXIED,   /* The header of the PROXY protocol is awaited. */
   PHASE_NAMING,    /* The name of the peer is looked up. */
-  PHASE_HANDSHAKE, /* TLS begins. */
+  PHASE_HANDSHAKE, /* TLS begins; again, if a session asks for security. */
   PHASE_TALKING,   /* The session runs. */
   /* The sending side is shut down, and what the peer still sends is thrown away: closing a socket
    * with unread bytes would reset the connection, and the peer could lose the response. */
@@ -25,7 +25,7 @@ enum phase {
 struct connection {
   struct event_handler event_handler; /* The first member: its address is the connection's. */
   struct session_owner owner;
-  struct session *session; /* NULL, but for PHASE_TALKING. */
+  struct session *session; /* NULL before PHASE_TALKING, unless it waits for its security. */
   struct listener *listener;
   struct connection *next;
   struct connection *previous;

@@ -35,8 +35,13 @@ static void on_output(struct session_owner *owner) {
   connection->only_sends = true;
 }
 
+/* The handshake may still fail. */
+static bool has_tls(const struct connection *connection) {
+  return connection->transport.tls && connection->phase != PHASE_HANDSHAKE;
+}
+
 static const char *transport_name(const struct connection *connection) {
-  if (connection->transport.tls) return "tls";
+  if (has_tls(connection)) return "tls";
   return connection->listener->is_unix ? "unix" : "tcp";
 }
 
@@ -50,7 +55,9 @@ void hooks_identify(const struct connection *connection, struct session_identity
                                         .port = port,
                                         .server_host = connection->listener->host,
                                         .server_port = connection->listener->port,
-                                        .transport = transport_name(connection)};
+                                        .transport = transport_name(connection),
+                                        .can_secure = !connection->transport.tls &&
+                                                      connection->listener->service->tls};
   if (connection->proxied) proxied_identify(connection, identity);
 }
 
@@ -63,7 +70,7 @@ static void identify(struct session_owner *owner, struct session_identity *ident
 static bool describe_tls(struct session_owner *owner, struct span *text) {
   const struct connection *connection = connection_of_owner(owner);
   struct server *server = connection_server(connection);
-  if (!connection->transport.tls) return false;
+  if (!has_tls(connection)) return false;
   free(server->tls_text);
   enum status status = tls_describe(connection->transport.tls, &server->tls_text, &text->length);
   text->data = server->tls_text;

@@ -1,14 +1,26 @@
 #include "server/opening.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "server/connection.h"
 #include "server/peer_watch.h"
 #include "server/proxied.h"
+#include "server/transfer.h"
 
 enum { ALERT_TIME = 1000 /* ms that a peer has for taking the alert of a failed handshake. */ };
 
+/* A session that waits for its security ends as any other does. */
+static void end_session(struct connection *connection, enum reason reason) {
+  transfer_abort(connection, reason);
+  connection_settle(connection);
+}
+
 void opening_end(struct connection *connection, enum reason reason) {
+  if (connection->session) {
+    end_session(connection, reason);
+    return;
+  }
   connection->listener->service->ended[reason]++;
   connection_end(connection, false);
 }
@@ -141,6 +153,7 @@ static void begin_handshake(struct connection *connection) {
   struct server *server = service->server;
   int64_t timeout = service->handler->limits.request_timeout;
   connection->phase = PHASE_HANDSHAKE;
+  timer_cancel(&server->world->timers, &connection->timer);
   connection->transport.tls = tls_accept(service->tls, connection->transport.fd);
   if (!connection->transport.tls ||
       (timeout > 0 &&
@@ -164,8 +177,12 @@ static void log_failure(struct connection *connection, const char *detail) {
 
 /* The peer may still be sending: if the socket was closed at once, it could lose the alert. */
 static void fail_handshake(struct connection *connection, enum reason reason) {
-  connection->listener->service->ended[reason]++;
   log_failure(connection, tls_why(connection->transport.tls));
+  if (connection->session) {
+    end_session(connection, reason);
+    return;
+  }
+  connection->listener->service->ended[reason]++;
   if (reason == REASON_MALFORMED && !connection_server(connection)->is_draining)
     connection_linger(connection, ALERT_TIME);
   else
@@ -183,8 +200,21 @@ static void shake_hands(struct connection *connection) {
                     POLLER_READ | (transport_is_blocked(transport) ? POLLER_WRITE : 0u));
     break;
   case STATUS_CLOSED: fail_handshake(connection, REASON_PEER_CLOSED); break;
-  default: fail_handshake(connection, REASON_MALFORMED); break;
+  default: fail_handshake(connection, errno == EPROTO ? REASON_MALFORMED : REASON_PEER_RESET);
   }
+}
+
+void opening_secure(struct connection *connection) {
+  begin_handshake(connection);
+  if (connection->phase == PHASE_HANDSHAKE) shake_hands(connection);
+}
+
+/* What is pushed to it waits. */
+void opening_turn(struct connection *connection) {
+  struct session *session = connection->session;
+  if (!session_wants_turn(session)) return;
+  session_resume(session, connection_server(connection)->now);
+  if (session_finished(session)) connection_settle(connection);
 }
 
 /* -------------------------------------------------------------------------------------------- */
@@ -219,5 +249,6 @@ void opening_expire(struct connection *connection) {
 
 void opening_drain(struct connection *connection) {
   opening_take(connection);
-  if (connection->phase < PHASE_TALKING) opening_end(connection, REASON_STOPPED);
+  if (connection->phase < PHASE_TALKING)
+    opening_end(connection, connection->session ? REASON_DRAINED : REASON_STOPPED);
 }

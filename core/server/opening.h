@@ -10,6 +10,14 @@
 /* Begins with the first phase. May end the connection, or let it talk. */
 void opening_begin(struct connection *connection);
 
+/* The session waits for its security (session_is_securing()), and has no output left: goes back to
+ * PHASE_HANDSHAKE. May end the connection, or let it talk on. */
+void opening_secure(struct connection *connection);
+
+/* The script has done something to a session that waits for its security. May end the connection.
+ */
+void opening_turn(struct connection *connection);
+
 /* The poller has reported the socket. */
 void opening_take(struct connection *connection);
 

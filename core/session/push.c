@@ -87,9 +87,11 @@ static enum push_result queued(struct session *session, bool was_empty, enum sta
   return PUSH_QUEUED;
 }
 
-/* What is pushed waits behind a response that has begun, unless its step listens to the peer. */
+/* What is pushed waits behind a response that has begun, unless its step listens to the peer, and
+ * until the connection is secure. */
 static bool is_responding(const struct session *session) {
-  return session->queueing && session->awaits != SESSION_AWAIT_INPUT;
+  return (session->queueing && session->awaits != SESSION_AWAIT_INPUT) ||
+         session->state == STATE_SECURING;
 }
 
 enum push_result session_push_blob(struct session *session, struct blob *blob, int64_t now) {
@@ -148,7 +150,7 @@ static void ask_to_close(struct session *session, enum closes how) {
 enum push_result session_close(struct session *session, const char *why) {
   if (is_over(session)) return PUSH_OVER;
   if (why && !(session->closed_with = strdup(why))) return PUSH_NO_MEMORY;
-  bool is_between = session->state == STATE_READING || session->state == STATE_DROPPING;
+  bool is_between = session->state >= STATE_READING && session->state <= STATE_SECURING;
   if (!session->running)
     ask_to_close(session, CLOSES_GENTLY);
   else if (is_between && session_must_pull(session)) /* A stream is pulled. */
@@ -170,7 +172,7 @@ void session_obey_close(struct session *session) {
   session->closes = CLOSES_NOT;
   if (session->state >= STATE_CLOSING) return;
   if (how == CLOSES_GENTLY) {
-    session_join_later(session);
+    if (session->state != STATE_SECURING) session_join_later(session);
     struct piece *streams = output_take_streams(&session->output);
     session_begin_close(session, REASON_CLOSED);
     session_release_pieces(session, streams);

@@ -78,7 +78,7 @@ void session_begin_close(struct session *session, enum reason reason) {
 /* Whether the session has nothing in hand that its handler must finish. */
 static bool is_between_requests(const struct session *session) {
   if (session->suspended) return false;
-  if (session->state == STATE_READING || session->state == STATE_DROPPING)
+  if (session->state >= STATE_READING && session->state <= STATE_SECURING)
     return !session->begun && session->output.parts == 0;
   return session->state == STATE_OPENING;
 }
@@ -167,7 +167,7 @@ bool session_space(struct session *session, struct span *space) {
 }
 
 static bool takes_input(const struct session *session) {
-  return session->state <= STATE_DROPPING || session_awaits_input(session) || session->wants_body;
+  return session->state <= STATE_SECURING || session_awaits_input(session) || session->wants_body;
 }
 
 /* Bytes either join what is kept or are only borrowed for the call. */
@@ -311,7 +311,7 @@ static int64_t deadline(const struct session *session, enum reason *reason) {
   }
   if (session->yielded) return CLOCK_NEVER; /* it waits for its turn, and not for the peer */
   *reason = REASON_REQUEST_TIMEOUT;
-  if (session->kept && session->state != STATE_DROPPING)
+  if ((session->kept && session->state != STATE_DROPPING) || session->state == STATE_SECURING)
     return after(session->read_since, limits->request_timeout);
   *reason = REASON_IDLE_TIMEOUT;
   return after(session->read_since, limits->idle_timeout);
@@ -361,7 +361,10 @@ void session_expire(struct session *session, int64_t now) {
   if (reason == REASON_RESPONSE_TIMEOUT)
     session->handler->cancel(session->handler, session);
   else if (reason == REASON_REQUEST_TIMEOUT)
-    session_fail(session, reason, "the request did not get complete within request_timeout");
+    session_fail(session, reason,
+                 session->state == STATE_SECURING
+                     ? "the connection did not get secure within request_timeout"
+                     : "the request did not get complete within request_timeout");
   else if (reason == REASON_FILE_ERROR)
     session_fail(session, reason, "a file of the response had nothing to read within idle_timeout");
   else if (reason == REASON_WRITE_TIMEOUT) {

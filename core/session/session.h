@@ -44,6 +44,7 @@ struct session_identity {
   unsigned server_port;
   const struct proxy_header *proxy; /* What a proxy has sent of the peer; NULL: nothing. */
   const char *transport;            /* "tcp", "tls", "udp" or "unix"; a static text. */
+  bool can_secure; /* The owner can secure the connection, which is not secure: see steps.h. */
 };
 
 /* Limits for the log lines about failures, shared by many sessions. All zeros at first. Peers
@@ -192,6 +193,16 @@ enum session_peer {
   SESSION_PEER_MUST_SEND /* The same when the peer has stopped sending. */
 };
 enum session_peer session_peer(const struct session *session);
+
+/* ---- security ------------------------------------------------------------------------------- */
+
+/* The peer has asked for security, and all of the answer was sent: the owner is to secure the
+ * connection, within request_timeout. What comes before that must not be given to the session, or
+ * ends it. */
+bool session_is_securing(const struct session *session);
+
+/* The connection is secure: the session goes on. */
+void session_secured(struct session *session, int64_t now);
 
 /* ---- resources ----------------------------------------------------------------------------- */
 

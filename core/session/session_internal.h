@@ -13,6 +13,7 @@ enum state {
   STATE_OPENING,   /* Before SESSION_CONNECT was reported. */
   STATE_READING,   /* Between requests, or in the middle of one. */
   STATE_DROPPING,  /* Between two requests: what is left of the body of the first is dropped. */
+  STATE_SECURING,  /* Between two requests: the owner secures the connection when all is sent. */
   STATE_EXPECTING, /* At SESSION_EXPECT. */
   STATE_DATAGRAM,  /* At SESSION_DATAGRAM, or before it. */
   STATE_ANSWERING, /* At SESSION_ANSWER. */
@@ -98,6 +99,7 @@ struct session {
   bool expected : 1;   /* SESSION_EXPECT was reported, or skipped, for this request. */
   bool noted : 1;      /* `later`, or closes_after, is to be looked at when the step is reported. */
   bool closes_after : 1; /* The session ends with this step. */
+  bool secures : 1;      /* See session_secure(). */
   enum closes closes : 3;
   enum tunnel_phase tunnel : 2;
   bool said_all : 1;   /* The peer is told that nothing more comes. */
@@ -129,6 +131,17 @@ enum status session_hold(struct session *session, struct output *output, struct 
 /* A response is complete: queues what was pushed meanwhile behind it; or drops that. */
 void session_join_later(struct session *session);
 void session_drop_later(struct session *session);
+
+/* The response is queued. True: the state is STATE_SECURING, and what is pushed from now on waits
+ * until the connection is secure. False: the session ends with the response. */
+bool session_begin_securing(struct session *session);
+
+/* At STATE_SECURING: ends the session if the peer has sent anything, or will not, or if the server
+ * is stopping. */
+void session_look_while_securing(struct session *session);
+
+/* Nothing is in hand, and nothing more will come: ends the session. */
+void session_end_between(struct session *session);
 
 /* Does what `closes` asks for, which is not CLOSES_NOT. Outside of the handler. */
 void session_obey_close(struct session *session);
@@ -187,6 +200,14 @@ static inline bool session_awaits_room(const struct session *session) {
 
 /* Bytes have come, or their end. */
 void session_note_input(struct session *session);
+
+/* At STATE_ANSWERING: the request was given back and is answered. */
+static inline void session_end_request(struct session *session) {
+  session->requests++;
+  session->progress = (struct framing_progress){0};
+  session->asked = 0;
+  session->read_since = session->now;
+}
 
 /* What the step awaits may have come. */
 void session_note_progress(struct session *session);

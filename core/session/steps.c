@@ -154,8 +154,7 @@ int64_t session_ask_time(const struct session *session) {
   return session->asked_at + session->owner->hooks->ask_pause;
 }
 
-/* Nothing is in hand, and nothing more will come. */
-__attribute__((noinline)) static void end_between(struct session *session) {
+__attribute__((noinline)) void session_end_between(struct session *session) {
   if (session->handler->successor && !session->begun) return; /* the next handler ends it */
   session_begin_close(session, session->at_end ? REASON_PEER_CLOSED : REASON_DRAINED);
 }
@@ -168,7 +167,7 @@ static enum session_step next_question(const struct session *session) {
 static enum session_step next_request(struct session *session) {
   struct span input = session_buffered(session);
   if (input.length == 0) {
-    if (session->at_end || session->draining) end_between(session);
+    if (session->at_end || session->draining) session_end_between(session);
     return SESSION_WAIT;
   }
   /* Here it moves, when the handler is back from run(). */
@@ -185,11 +184,12 @@ static enum session_step next_request(struct session *session) {
 
 /* But for STATE_READING. */
 static const unsigned char step_of_state[] = {
-    [STATE_OPENING] = SESSION_CONNECT,   [STATE_READING] = SESSION_WAIT,
-    [STATE_DROPPING] = SESSION_WAIT,     [STATE_EXPECTING] = SESSION_EXPECT,
-    [STATE_ANSWERING] = SESSION_ANSWER,  [STATE_FAILING] = SESSION_ERROR,
-    [STATE_DATAGRAM] = SESSION_DATAGRAM, [STATE_CLOSING] = SESSION_WAIT,
-    [STATE_ENDED] = SESSION_WAIT,        [STATE_NOTIFYING] = SESSION_CLOSE,
+    [STATE_OPENING] = SESSION_CONNECT,  [STATE_READING] = SESSION_WAIT,
+    [STATE_DROPPING] = SESSION_WAIT,    [STATE_SECURING] = SESSION_WAIT,
+    [STATE_EXPECTING] = SESSION_EXPECT, [STATE_ANSWERING] = SESSION_ANSWER,
+    [STATE_FAILING] = SESSION_ERROR,    [STATE_DATAGRAM] = SESSION_DATAGRAM,
+    [STATE_CLOSING] = SESSION_WAIT,     [STATE_ENDED] = SESSION_WAIT,
+    [STATE_NOTIFYING] = SESSION_CLOSE,
 };
 
 /* The handler has had its share, or output stands before what would be next. */
@@ -207,6 +207,7 @@ enum session_step session_next(struct session *session) {
     return next_of_busy(session);
   if (session->state == STATE_READING) return next_request(session);
   if (session->state == STATE_DROPPING && session_drop_body(session)) return next_request(session);
+  if (session->state == STATE_SECURING) session_look_while_securing(session);
   return (enum session_step)step_of_state[session->state];
 }
 
@@ -359,6 +360,7 @@ void session_answered(struct session *session, bool close) {
   close = close || session->tunnel != TUNNEL_NONE;
   if (session->noted) {
     session->noted = false;
+    if (session->secures && session_begin_securing(session)) return;
     session_join_later(session);
     close = close || session->closes_after;
   }
@@ -370,10 +372,7 @@ void session_answered(struct session *session, bool close) {
     break;
   case STATE_ANSWERING:
     consume_request(session);
-    session->requests++;
-    session->progress = (struct framing_progress){0};
-    session->asked = 0;
-    session->read_since = session->now;
+    session_end_request(session);
     session->state = STATE_READING;
     if (session->body)
       session_leave_body(session, close);
@@ -421,7 +420,8 @@ void session_fail(struct session *session, enum reason reason, const char *detai
   failure_log(session, reason, detail);
   if (session->state == STATE_ENDED || session->state == STATE_NOTIFYING) return;
   /* Last words make sense only between two responses, never in the middle of one; and only once. */
-  bool is_between = session->output.parts == 0 && !session->queueing;
+  bool is_between =
+      session->output.parts == 0 && !session->queueing && session->state != STATE_SECURING;
   bool has_last_words =
       is_between && session->handler->wants_on_error && session->state < STATE_FAILING;
   session_end_body(session);

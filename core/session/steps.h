@@ -179,6 +179,18 @@ void session_note_talk(struct session *session);
 /* The step is about to wait for this: handler->on_progress tells. It ends when the step goes on. */
 void session_await(struct session *session, enum session_await what);
 
+/* ---- security ------------------------------------------------------------------------------- */
+
+/* At SESSION_ANSWER, once: after this response the owner secures the connection. The session is not
+ * closed with it, unless session_close() asks for that. Bytes that come before the connection is
+ * secure end the session with REASON_MALFORMED, after the response. What is pushed after the
+ * response is sent when it is secure. */
+bool session_can_secure(const struct session *session);
+void session_secure(struct session *session);
+
+/* Whether session_secure() was called for the response that is not complete yet. */
+bool session_will_secure(const struct session *session);
+
 /* ---- failure and end ----------------------------------------------------------------------- */
 
 /* The request or the response has failed: logs that with the first bytes of the input. The next

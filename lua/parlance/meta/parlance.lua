@@ -320,6 +320,13 @@ function Connection:set_response_timeout(seconds) end
 ---@return "closed"? why it is over already
 function Connection:close(reason) end
 
+--- Begins TLS when the response of this `make_response` was sent. A byte that the peer has sent behind the request ends
+--- the connection with the reason "malformed". Raises an error without a certificate (--certificate), on a connection
+--- that has TLS, when it is called twice, and everywhere but in the `make_response` of the same connection.
+---@return boolean is_noted
+---@return "closed"? why it is over already
+function Connection:start_tls() end
+
 --- Reads from the peer what stands behind the request, as `Stream:read` of parlance.net does. Only `handle_connect` and
 --- `make_response` of the same connection may read, and what they call. What is left is the next request. While it waits,
 --- `idle_timeout` holds, and not `response_timeout`.

@@ -1,0 +1,315 @@
+-- self:start_tls(): TLS that begins behind a response.
+
+local server = require "support.server"
+local tls = require "support.tls"
+
+local MAIL <const> = [[
+io.stdout:setvbuf "no"
+local parlance = require "parlance"
+local framing = require "parlance.framing"
+local answers = {}
+local waiting
+function answers.STARTTLS(self) self:start_tls() return "220 go\r\n" end
+function answers.LIST(self) self:start_tls() return { "220", " go", "\r\n" } end
+function answers.STREAM(self)
+  self:start_tls()
+  local left = 5
+  return function()
+    left = left - 1
+    return left > 0 and "220 " or left == 0 and "go\r\n" or nil
+  end
+end
+function answers.LARGE(self) self:start_tls() return { ("220 "):rep(500000), "go\r\n" } end
+function answers.SLEEP(self) self:start_tls() parlance.sleep(0.05) return "220 go\r\n" end
+function answers.WRITE(self) self:start_tls() self:write("220 ") self:write("go\r\n") end
+function answers.CLOSE(self) self:start_tls() self:close "enough" return "220 go\r\n" end
+function answers.DONE(self) self.close_when_done = true self:start_tls() return "220 go\r\n" end
+function answers.TWICE(self) self:start_tls() self:start_tls() end
+function answers.READ(self) self:start_tls() return self:read "l" end
+function answers.OTHER(self) return tostring(pcall(waiting.start_tls, waiting)) .. "\r\n" end
+function answers.SPAWN(self)
+  return select(2, parlance.spawn(function() return select(2, pcall(self.start_tls, self)) end):wait()) .. "\r\n"
+end
+function answers.WAIT(self) waiting = self return answers.STARTTLS(self) end
+function answers.PUSH() return tostring(waiting:send "* pushed\r\n") .. "\r\n" end
+function answers.KICK() return tostring(waiting:close "kicked") .. "\r\n" end
+function answers.SHOW(self)
+  local t, peer = self.tls, self.tls and self.tls.peer
+  return ("%s %s %s %s [%s]\r\n"):format(self.transport, t and t.server_name, t and t.alpn, peer and peer.subject,
+    self.incoming:sub(1, -3))
+end
+function answers.VERSION() return "1\r\n" end
+return {
+  close_when_done = false,
+  request_complete = framing.line { max = 1000 },
+  make_response = function(self)
+    print("request: " .. self.request)
+    return (answers[self.request] or function() return "500\r\n" end)(self)
+  end,
+  handle_error = function(_, reason, detail) return reason .. ": " .. detail:match "script1.lua:([^\n]*)" .. "\r\n" end,
+  handle_close = function(_, reason) print("closed: " .. reason) end,
+}
+]]
+
+local SHOWN <const> = "tls web nil nil [SHOW]\r\n"
+
+server.for_each_poller(function(poller)
+  local made, pair
+
+  setup(function()
+    made = tls.folder()
+    pair = made:certificate "web"
+  end)
+  teardown(function() made:remove() end)
+
+  local function start(...)
+    return server.start(MAIL, { poller = poller, turns = true,
+      "--certificate", pair.certificate, "--key", pair.key, ... })
+  end
+
+  local function begin(running, request, options)
+    local client = running:connect()
+    client:send((request or "STARTTLS") .. "\r\n")
+    if request == "LARGE" then client:receive(4 * 500000 - 4) end
+    client:receive_until "go\r\n"
+    options = options or {}
+    options.server_name = "web"
+    return tls.wrap(client, options)
+  end
+
+  local function wait_for_output(running, text)
+    server.wait_until(text, function() return running:output():find(text, 1, true) end)
+  end
+
+  describe("self:start_tls", function()
+    it("begins TLS behind the response, however that comes", function()
+      local running = start()
+      for _, request in ipairs { "STARTTLS", "LIST", "STREAM", "LARGE", "SLEEP", "WRITE", "DONE" } do
+        for _, protocol in ipairs { "tlsv1_2", "tlsv1_3" } do
+          local client = assert(begin(running, request, { protocol = protocol }))
+          assert.equal(SHOWN, client:exchange("SHOW\r\n", #SHOWN))
+          client:close()
+        end
+      end
+    end)
+
+    it("leaves self.tls nil before", function()
+      local plain = "tcp nil nil nil [SHOW]\r\n"
+      assert.equal(plain, start():connect():exchange("SHOW\r\n", #plain))
+    end)
+
+    it("works on Unix sockets", function()
+      local running = start("--listen", "unix:" .. made.path .. "/socket" .. poller)
+      for place, address in ipairs(running.addresses) do
+        if address.path then
+          local client = running:connect(place)
+          client:exchange("STARTTLS\r\n", 8)
+          assert(tls.wrap(client, { server_name = "web" }))
+          assert.equal(SHOWN, client:exchange("SHOW\r\n", #SHOWN))
+        end
+      end
+    end)
+
+    it("takes the options of listeners: certificates of clients, ALPN, names, the least version", function()
+      local authority = made:certificate("authority", { subject = "/CN=authority" })
+      local other = made:certificate "other"
+      local ann = made:certificate("ann", { by = authority })
+      local running = start("--certificate", other.certificate, "--key", other.key,
+        "--client-ca", authority.certificate, "--alpn", "mail", "--tls-min", "1.3")
+      local client = assert(begin(running, nil, { pair = ann, alpn = { "mail" } }))
+      assert.equal("web", client.socket:getpeercertificate():subject()[1].value)
+      assert.equal("tls web mail CN=ann [SHOW]\r\n", client:send("SHOW\r\n"):receive_until "\r\n")
+      assert.is_nil(begin(running, nil, { pair = ann, alpn = { "mail" }, protocol = "tlsv1_2" }))
+      client = running:connect()
+      client:exchange("STARTTLS\r\n", 8)
+      assert(tls.wrap(client, { server_name = "other", pair = ann, alpn = { "mail" } }))
+      assert.equal("other", client.socket:getpeercertificate():subject()[1].value)
+    end)
+
+    it("lets self:close() close with the response", function()
+      local running = start()
+      assert.equal("220 go\r\n", running:connect():send("CLOSE\r\n"):receive_all())
+      wait_for_output(running, "closed: enough")
+    end)
+
+    local function check_error(request, message, ...)
+      local running = server.start(MAIL, { poller = poller, ... })
+      assert.equal(message .. "\r\n", running:connect():send(request .. "\r\n"):receive_all())
+      running:wait_for_log "script_error"
+      return running
+    end
+
+    it("raises without a certificate, with file and line", function()
+      local running = check_error("STARTTLS", "script_error: 6: "
+        .. "self:start_tls needs a certificate: start the server with --certificate")
+      running:wait_for_log "script1.lua:6: self:start_tls needs a certificate"
+    end)
+
+    it("raises when it is called twice, and when bytes are read that are not secure", function()
+      local words = { "--certificate", pair.certificate, "--key", pair.key }
+      check_error("TWICE", "script_error: 21: self:start_tls was called before for this response",
+        table.unpack(words))
+      check_error("READ", "script_error: 22: self:read would take bytes that are not secure: TLS begins behind "
+        .. "the response", table.unpack(words))
+    end)
+
+    it("raises on a connection with TLS", function()
+      local running = start()
+      local client = assert(begin(running))
+      assert.equal("script_error: 6: self:start_tls: the connection has TLS already\r\n",
+        client:send("STARTTLS\r\n"):receive_all())
+    end)
+
+    it("works only in make_response of the same connection", function()
+      local running = start()
+      local client = running:connect()
+      assert.matches("works only in the make_response of the same connection",
+        client:send("SPAWN\r\n"):receive_until "\r\n")
+      assert(begin(running, "WAIT"))
+      assert.equal("false\r\n", client:send("OTHER\r\n"):receive_until "\r\n")
+      local words = {}
+      for name, body in pairs {
+        handle_connect = "return { handle_connect = function(self) self:start_tls() end }",
+        handle_close = "return { handle_connect = function() end, handle_close = function(self) self:start_tls() end }",
+        request_complete = "return { request_complete = function(self) self:start_tls() end, "
+          .. "make_response = function() end }",
+      } do
+        local one = server.start(body .. "\n", { poller = poller, "--certificate", pair.certificate, "--key",
+          pair.key })
+        one:connect():send("x"):receive_rest()
+        one:wait_for_log "script1.lua:1: self:start_tls works only in the make_response of the same connection"
+        words[#words + 1] = name
+      end
+      assert.equal(3, #words)
+    end)
+  end)
+
+  describe("plain bytes behind the request", function()
+    local REQUEST <const>, INJECTED <const> = "STARTTLS\r\n", "SHOW\r\nSHOW\r\n"
+
+    local function check_refused(running, send)
+      local before = select(2, running:output():gsub("closed: malformed", ""))
+      local client = running:connect()
+      send(client)
+      client:receive_rest()
+      client:close()
+      server.wait_until("the end", function()
+        return select(2, running:output():gsub("closed: malformed", "")) == before + 1
+      end)
+      assert.is_nil(running:output():find("request: SHOW", 1, true))
+    end
+
+    it("end the connection: whole, and cut at every byte", function()
+      local running = start()
+      local all = REQUEST .. INJECTED
+      check_refused(running, function(client) client:send(all) end)
+      for place = 1, #all - 1 do
+        check_refused(running, function(client) client:send_pieces { all:sub(1, place), all:sub(place + 1) } end)
+      end
+      check_refused(running, function(client) client:send_bytes(all) end)
+    end)
+
+    it("end the connection while the response waits, and while it is sent", function()
+      local running = start()
+      check_refused(running, function(client) client:send "SLEEP\r\nSHOW\r\n" end)
+      check_refused(running, function(client) client:send_pieces { "SLEEP\r\n", "SHOW\r\n" } end)
+      check_refused(running, function(client) client:send_pieces { "LARGE\r\n", "SHOW\r\n" } end)
+      check_refused(running, function(client) client:send "STREAM\r\nSHOW\r\n" end)
+    end)
+
+    it("end the connection with the answers to the requests before, and the response", function()
+      local running = start()
+      local client = running:connect()
+      assert.equal("1\r\n220 go\r\n", client:send("VERSION\r\nSTARTTLS\r\nVERSION\r\n"):receive_all())
+      running:wait_for_log 'malformed .-detail="the peer has sent bytes that are not secure'
+    end)
+  end)
+
+  describe("a handshake", function()
+    it("must be complete within request_timeout", function()
+      local running = start("--request-timeout", "0.2")
+      for _, hello in ipairs { "", "\22\3\1" } do
+        local client = running:connect()
+        client:exchange("STARTTLS\r\n", 8)
+        if hello ~= "" then client:send(hello) end
+        client:receive_rest()
+        client:close()
+      end
+      server.wait_until("two ends", function()
+        return select(2, running:output():gsub("closed: request_timeout", "")) == 2
+      end)
+      running:wait_for_log "warn handshake_failed .-request_timeout"
+    end)
+
+    it("has no limit with --request-timeout 0", function()
+      local running = start("--request-timeout", "0", "--idle-timeout", "0.1")
+      local client = running:connect()
+      client:exchange("STARTTLS\r\n", 8)
+      assert.is_true(client:is_quiet(0.3))
+      assert(tls.wrap(client, { server_name = "web" }))
+      assert.equal(SHOWN, client:exchange("SHOW\r\n", #SHOWN))
+    end)
+
+    it("fails for rubbish, a peer that leaves and one that resets", function()
+      local running = start()
+      local function shake(act, word)
+        local client = running:connect()
+        client:exchange("STARTTLS\r\n", 8)
+        act(client)
+        wait_for_output(running, "closed: " .. word)
+      end
+      shake(function(client) client:send("GET / HTTP/1.1\r\n\r\n"):receive_rest() end, "malformed")
+      running:wait_for_log "warn handshake_failed .-the peer speaks HTTP without TLS"
+      shake(function(client) client:close() end, "peer_closed")
+      shake(function(client) client:send("\22\3\1"):reset() end, "peer_reset")
+      shake(function(client) client:send("\22\3\1"):half_close() end, "peer_closed")
+    end)
+
+    it("is not begun by a peer that has stopped sending", function()
+      local running = start()
+      assert.matches("^220 go\r\n", running:connect():exchange_all "STARTTLS\r\n")
+      wait_for_output(running, "closed: peer_closed")
+    end)
+
+    it("keeps what is pushed until the connection is secure", function()
+      local running = start()
+      local client, other = running:connect(), running:connect()
+      client:exchange("WAIT\r\n", 8)
+      assert.equal("true\r\n", other:exchange("PUSH\r\n", 6))
+      assert(tls.wrap(client, { server_name = "web" }))
+      assert.equal("* pushed\r\n", client:receive(10))
+      assert.equal(SHOWN, client:exchange("SHOW\r\n", #SHOWN))
+    end)
+
+    it("ends when the script closes the connection", function()
+      local running = start()
+      local client, other = running:connect(), running:connect()
+      client:exchange("WAIT\r\n", 8)
+      assert.equal("true\r\ntrue\r\n", other:exchange("PUSH\r\nKICK\r\n", 12))
+      assert.equal("", client:receive_all())
+      wait_for_output(running, "closed: kicked")
+    end)
+
+    it("goes on when the script is edited, and the new version answers", function()
+      local running = start()
+      local client = running:connect()
+      client:exchange("STARTTLS\r\n", 8)
+      server.write_file(running.folder .. "/script1.lua", (MAIL:gsub('"1\\r\\n"', '"2\\r\\n"')))
+      running:wait_for_log "reloaded"
+      assert(tls.wrap(client, { server_name = "web" }))
+      assert.equal("2\r\n", client:exchange("VERSION\r\n", 3))
+    end)
+
+    it("ends when the server stops", function()
+      local running = start()
+      local client = running:connect()
+      client:exchange("STARTTLS\r\n", 8)
+      client:send "\22\3\1"
+      running:turn()
+      assert.equal(0, running:stop())
+      running:expect_end()
+      assert.matches("drained=%d", running:log())
+      assert.matches("closed: drained", running:output())
+    end)
+  end)
+end)
