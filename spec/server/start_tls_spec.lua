@@ -313,3 +313,78 @@ server.for_each_poller(function(poller)
     end)
   end)
 end)
+
+-- A little of SMTP (RFC 5321, RFC 3207).
+local SMTP <const> = [[
+local framing = require "parlance.framing"
+local verbs = {}
+function verbs.EHLO(self) return self.tls and "250 mail\r\n" or "250-mail\r\n250 STARTTLS\r\n" end
+function verbs.STARTTLS(self)
+  self.sender = nil
+  self:start_tls()
+  return "220 go ahead\r\n"
+end
+function verbs.MAIL(self, rest)
+  self.sender = rest
+  return self.tls and "250 fine\r\n" or "530 Must issue a STARTTLS command first\r\n"
+end
+function verbs.RCPT(self) return self.sender and "250 fine\r\n" or "503 MAIL first\r\n" end
+function verbs.DATA(self)
+  self:write "354 go on\r\n"
+  local lines = 0
+  for line in function() return self:read "l" end do
+    if line:find "^%.\r?$" then break end
+    lines = lines + 1
+  end
+  return ("250 %d lines for %s\r\n"):format(lines, self.sender)
+end
+function verbs.QUIT(self) self.close_when_done = true return "221 bye\r\n" end
+return {
+  close_when_done = false,
+  request_complete = framing.line { max = 1000 },
+  handle_connect = function() return "220 mail\r\n" end,
+  make_response = function(self)
+    local verb, rest = self.request:match "^(%a+)%s*(.*)$"
+    local answer = verbs[(verb or ""):upper()]
+    return answer and answer(self, rest) or "500 what?\r\n"
+  end,
+}
+]]
+
+describe("a mail server with self:start_tls", function()
+  server.cleans_up()
+  local made, pair, running, address
+
+  before_each(function()
+    made = tls.folder()
+    pair = made:certificate "mail.example"
+    running = server.start(SMTP, { "--certificate", pair.certificate, "--key", pair.key })
+    address = "127.0.0.1:" .. running.addresses[1].port
+  end)
+  after_each(function() made:remove() end)
+
+  it("pleases openssl s_client -starttls smtp", function()
+    for _, version in ipairs { "-tls1_2", "-tls1_3" } do
+      tls.run({ "sh", "-c", ("printf 'MAIL FROM:<a@b>\\r\\nQUIT\\r\\n' | openssl s_client -crlf -ign_eof -quiet "
+        .. "-starttls smtp %s -connect %s -CAfile %s -verify_return_error -verify_hostname mail.example")
+        :format(version, address, pair.certificate) }, made.path)
+      assert.matches("250 fine\r\n221 bye\r\n$", server.read_file(made.path .. "/openssl.log"))
+    end
+  end)
+
+  it("pleases the smtplib of Python", function()
+    local script = made.path .. "/mail.py"
+    server.write_file(script, [[
+import smtplib, socket, ssl, sys
+port, ca = int(sys.argv[1]), sys.argv[2]
+connect = socket.create_connection
+socket.create_connection = lambda address, *rest: connect(("127.0.0.1", port), *rest)
+with smtplib.SMTP("mail.example", port) as mail:
+  print(mail.mail("a@b")[0])
+  print(mail.starttls(context=ssl.create_default_context(cafile=ca)))
+  print(mail.sendmail("a@b", "c@d", "one\ntwo\n"))
+]])
+    tls.run({ "python3", script, tostring(running.addresses[1].port), pair.certificate }, made.path)
+    assert.equal("530\n(220, b'go ahead')\n{}\n", server.read_file(made.path .. "/openssl.log"))
+  end)
+end)
