@@ -90,13 +90,14 @@ void banner_print_escaped(FILE *file, struct span bytes) { print_escaped(file, b
 
 static void print_where(const struct address *address, unsigned port) {
   char text[ADDRESS_TEXT_MAX * 3];
-  if (address->is_unix)
+  const char *scheme = address->kind == ADDRESS_UDP ? "udp:" : "";
+  if (address->kind == ADDRESS_UNIX)
     snprintf(text, sizeof text, "unix:%s", address->host);
   else if (address->host[0] == '\0')
     snprintf(text, sizeof text, "port %u of every interface", port);
   else
     address_format(address->host, port, text);
-  fprintf(stderr, "  on   %s%s\n", address->is_udp ? "udp:" : "", text);
+  fprintf(stderr, "  on   %s%s\n", address->is_tls ? "tls:" : scheme, text);
 }
 
 /* Returns a host that needs no look-up if it is local: not every machine has an /etc/hosts. */
@@ -109,38 +110,61 @@ static void print_nc(const struct address *address, unsigned port, struct span e
                      enum client client) {
   static const char *const options[] = {
       [CLIENT_NONE] = "", [CLIENT_ENDS] = "", [CLIENT_NEEDS_N] = "-N ", [CLIENT_NEEDS_Q] = "-q 1 "};
+  const char *option = address->kind == ADDRESS_UDP ? "-w 1 " : options[client];
   if (example.length > 0) {
     fputs("printf '", stderr);
     banner_print_escaped(stderr, example);
     fputs("' | ", stderr);
   }
-  fprintf(stderr, "nc %s", example.length > 0 ? options[client] : "");
-  if (address->is_unix)
+  fprintf(stderr, "nc %s", example.length > 0 ? option : "");
+  if (address->kind == ADDRESS_UNIX)
     fprintf(stderr, "-U %s\n", address->host);
   else
-    fprintf(stderr, "%s%s %u\n", address->is_udp ? "-u " : "", host_of(address), port);
+    fprintf(stderr, "%s%s %u\n", address->kind == ADDRESS_UDP ? "-u " : "", host_of(address), port);
 }
 
 /* Every Debian has bash, whatever the user's shell is. */
 static void print_bash(const struct address *address, unsigned port, struct span example) {
+  char place[ADDRESS_TEXT_MAX * 3];
+  snprintf(place, sizeof place, "/dev/%s/%s/%u", address->kind == ADDRESS_UDP ? "udp" : "tcp",
+           host_of(address), port);
   if (example.length == 0) {
-    fprintf(stderr, "bash -c 'cat </dev/tcp/%s/%u'\n", host_of(address), port);
+    fprintf(stderr, "bash -c 'cat <%s'\n", place);
     return;
   }
   fputs("bash -c '(printf \"", stderr);
   print_escaped(stderr, example, "'\"\\$`!");
-  fprintf(stderr, "\" >&3; timeout 1 cat <&3) 3<>/dev/tcp/%s/%u'\n", host_of(address), port);
+  fprintf(stderr, "\" >&3; timeout 1 cat <&3) 3<>%s'\n", place);
+}
+
+/* It ends at the end of its input, and does not wait for what the server still says. */
+static void print_openssl(const struct address *address, unsigned port, struct span example) {
+  char place[ADDRESS_TEXT_MAX * 3];
+  if (example.length > 0) {
+    fputs("(printf '", stderr);
+    banner_print_escaped(stderr, example);
+    fputs("'; sleep 1) | ", stderr);
+  }
+  if (address->kind == ADDRESS_UNIX)
+    snprintf(place, sizeof place, "-unix %s", address->host);
+  else
+    address_format(host_of(address), port, place);
+  fprintf(stderr, "openssl s_client -quiet%s %s%s\n", example.length > 0 ? " -no_ign_eof" : "",
+          address->kind == ADDRESS_UNIX ? "" : "-connect ", place);
 }
 
 void banner_print(const char *service, const char *path, const struct address *address,
                   unsigned port, struct span example) {
-  struct known_client known = find_client();
   fprintf(stderr, "parlance " PARLANCE_VERSION " serves %s (%s)\n", service, path);
   print_where(address, port);
-  bool can_connect = !address->is_unix || (known.client != CLIENT_NONE && known.knows_unix);
-  if (!can_connect || (address->is_udp && known.client == CLIENT_NONE)) return;
+  struct known_client known = {0};
+  if (!address->is_tls) known = find_client();
+  bool can_connect = address->is_tls || address->kind != ADDRESS_UNIX || known.knows_unix;
+  if (!can_connect) return;
   fputs("  try  ", stderr);
-  if (known.client == CLIENT_NONE)
+  if (address->is_tls)
+    print_openssl(address, port, example);
+  else if (known.client == CLIENT_NONE)
     print_bash(address, port, example);
   else
     print_nc(address, port, example, known.client);

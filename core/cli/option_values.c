@@ -158,7 +158,7 @@ bool option_set_name_server(const char *name, const char *text, void *field) {
   struct address address;
   const char *why;
   *(const char **)field = text;
-  if (address_parse(text, &address, &why) == STATUS_OK && !address.is_unix) return true;
+  if (address_parse(text, &address, &why) == STATUS_OK && address.kind != ADDRESS_UNIX) return true;
   return option_complain(name, text, "a numeric address and a port");
 }
 

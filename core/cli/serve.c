@@ -85,7 +85,7 @@ static bool check_access(const struct served *served) {
   const struct socket_access *access = &served->entry->access;
   if (!access->has_mode && !access->has_group) return true;
   for (size_t i = 0; i < served->address_count; i++)
-    if (served->addresses[i].is_unix && !served->addresses[i].passed_fd) return true;
+    if (served->addresses[i].kind == ADDRESS_UNIX && !served->addresses[i].passed_fd) return true;
   fprintf(stderr, "parlance: --%s is for Unix sockets, and %s opens none\n",
           access->has_mode ? "socket-mode" : "socket-group", served->entry->script.path);
   return false;
@@ -158,13 +158,14 @@ static void complain_of_address(const struct address *address, const char *why) 
     fprintf(stderr, "parlance: %s: %s\n", why, strerror(error));
     return;
   }
-  if (address->is_unix)
+  if (address->kind == ADDRESS_UNIX)
     snprintf(text, sizeof text, "unix:%s", address->host);
   else
     address_format(address->host, address->port, text);
+  const char *scheme = address->kind == ADDRESS_UDP ? "udp:" : "";
   if (error != 0)
-    fprintf(stderr, "parlance: cannot listen on %s%s: %s: %s%s\n", address->is_udp ? "udp:" : "",
-            text, why, strerror(error), address->is_unix ? "" : advice(error));
+    fprintf(stderr, "parlance: cannot listen on %s%s: %s: %s%s\n", scheme, text, why,
+            strerror(error), address->kind == ADDRESS_UNIX ? "" : advice(error));
   else
     fprintf(stderr, "parlance: cannot listen on %s: %s\n", text, why);
 }

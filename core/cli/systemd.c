@@ -81,7 +81,6 @@ static bool add_sockets(struct systemd *systemd, const struct address *wanted,
   if (systemd->sockets.count == 0) why = "systemd has passed no socket to this process";
   for (bool is_first = true;; is_first = false) {
     struct address found = *wanted;
-    found.is_systemd = false;
     switch (passed_sockets_take(&systemd->sockets, wanted->host, &found, &why)) {
     case STATUS_OK: break;
     case STATUS_CLOSED: return !is_first || complain(systemd, wanted->host, why);
@@ -97,8 +96,9 @@ bool systemd_find_sockets(struct systemd *systemd, const struct address *address
   *list_count = 0;
   bool ok = true;
   for (size_t i = 0; i < count && ok; i++)
-    ok = addresses[i].is_systemd ? add_sockets(systemd, &addresses[i], list, list_count)
-                                 : add(&addresses[i], list, list_count);
+    ok = addresses[i].kind == ADDRESS_SYSTEMD
+             ? add_sockets(systemd, &addresses[i], list, list_count)
+             : add(&addresses[i], list, list_count);
   return ok;
 }
 

@@ -18,7 +18,7 @@ static enum status parse_path(const char *path, struct address *address, const c
   if (length == 0) return refuse("the path after unix: is empty", why);
   if (length >= sizeof((struct sockaddr_un *)0)->sun_path)
     return refuse("the path is longer than the 107 bytes that a Unix socket can have", why);
-  address->is_unix = true;
+  address->kind = ADDRESS_UNIX;
   memcpy(address->host, path, length + 1);
   return STATUS_OK;
 }
@@ -57,11 +57,20 @@ static enum status parse_bracketed(const char *text, struct address *address, co
   return parse_port(end + 2, address, why);
 }
 
+static bool skip(const char **text, const char *scheme) {
+  size_t length = strlen(scheme);
+  if (strncmp(*text, scheme, length) != 0) return false;
+  *text += length;
+  return true;
+}
+
 enum status address_parse(const char *text, struct address *address, const char **why) {
   *address = (struct address){0};
-  if (strncmp(text, "unix:", 5) == 0) return parse_path(text + 5, address, why);
-  address->is_udp = strncmp(text, "udp:", 4) == 0;
-  if (address->is_udp || strncmp(text, "tcp:", 4) == 0) text += 4;
+  if (skip(&text, "unix:")) return parse_path(text, address, why);
+  if (skip(&text, "udp:"))
+    address->kind = ADDRESS_UDP;
+  else
+    (void)skip(&text, "tcp:");
   if (*text == '[') return parse_bracketed(text, address, why);
   const char *colon = strchr(text, ':');
   if (!colon) return refuse("the port is missing", why);
@@ -73,15 +82,8 @@ enum status address_parse(const char *text, struct address *address, const char 
   return parse_port(colon + 1, address, why);
 }
 
-static bool skip(const char **text, const char *scheme) {
-  size_t length = strlen(scheme);
-  if (strncmp(*text, scheme, length) != 0) return false;
-  *text += length;
-  return true;
-}
-
 static enum status parse_name(const char *name, struct address *address, const char **why) {
-  *address = (struct address){.is_systemd = true};
+  *address = (struct address){.kind = ADDRESS_SYSTEMD};
   if (strlen(name) >= sizeof address->host || strchr(name, ':'))
     return refuse("what stands behind systemd: is no name of a socket", why);
   memcpy(address->host, name, strlen(name) + 1);
@@ -92,7 +94,8 @@ enum status address_parse_listener(const char *text, struct address *address, co
   bool is_tls = skip(&text, "tls:");
   enum status status =
       skip(&text, "systemd:") ? parse_name(text, address, why) : address_parse(text, address, why);
-  if (status == STATUS_OK && is_tls && address->is_udp) return refuse("TLS is not for udp:", why);
+  if (status == STATUS_OK && is_tls && address->kind == ADDRESS_UDP)
+    return refuse("TLS is not for udp:", why);
   address->is_tls = is_tls;
   return status;
 }

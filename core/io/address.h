@@ -15,12 +15,17 @@
 /* The size of the longest text that address_format() writes, with its terminator. */
 enum { ADDRESS_TEXT_MAX = 128 };
 
+enum address_kind {
+  ADDRESS_TCP,
+  ADDRESS_UDP,
+  ADDRESS_UNIX,
+  ADDRESS_SYSTEMD /* Sockets that systemd has passed, of the name `host`; "": of any name. */
+};
+
 /* A parsed --listen argument. */
 struct address {
-  bool is_unix;
-  bool is_udp;
-  bool is_systemd; /* Sockets that systemd has passed, of the name `host`; "": of any name. */
-  bool is_tls;     /* Of a listener: TLS over it. */
+  enum address_kind kind;
+  bool is_tls;    /* Of a listener: TLS over it. */
   int passed_fd;  /* The listening socket, if systemd has opened it; 0: it is still to be opened. */
   char host[256]; /* A name, a numeric address, "" for every interface, or the path for Unix. */
   unsigned port;  /* 0: any free port. */

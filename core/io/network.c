@@ -196,7 +196,7 @@ static void begin_connecting(struct ready *turn) {
   struct connecting *connecting =
       (struct connecting *)((char *)turn - offsetof(struct connecting, turn));
   struct resolver_lookup *lookup;
-  if (connecting->address.is_unix) {
+  if (connecting->address.kind == ADDRESS_UNIX) {
     struct sockaddr_un *un = (struct sockaddr_un *)&connecting->addresses[0];
     un->sun_family = AF_UNIX;
     snprintf(un->sun_path, sizeof un->sun_path, "%.107s", connecting->address.host);
@@ -218,8 +218,10 @@ static enum status start_connect(struct network *network, const char *text,
   struct io_network *io = (struct io_network *)network;
   struct address address;
   if (address_parse(text, &address, why) != STATUS_OK) return STATUS_ERROR;
-  *why = address.is_unix || *address.host ? "the port is 0" : "the host is missing";
-  if (!address.is_unix && (address.port == 0 || !*address.host)) return STATUS_ERROR;
+  *why = "udp: is for datagrams, which have no connection";
+  if (address.kind == ADDRESS_UDP) return STATUS_ERROR;
+  *why = address.kind == ADDRESS_UNIX || *address.host ? "the port is 0" : "the host is missing";
+  if (address.kind != ADDRESS_UNIX && (address.port == 0 || !*address.host)) return STATUS_ERROR;
   struct connecting *connecting = calloc(1, sizeof *connecting);
   if (!connecting) return STATUS_NO_MEMORY;
   connecting->turn.run = begin_connecting;

@@ -69,7 +69,7 @@ static void set_path(struct address *address, const struct sockaddr_storage *loc
   size_t most = length - offsetof(struct sockaddr_un, sun_path);
   const char *path = local_un->sun_path;
   bool is_abstract = most > 0 && path[0] == '\0';
-  address->is_unix = true;
+  address->kind = ADDRESS_UNIX;
   snprintf(address->host, sizeof address->host, "%s%.*s", is_abstract ? "@" : "",
            (int)(is_abstract ? most - 1 : most), is_abstract ? path + 1 : path);
 }
@@ -81,16 +81,16 @@ static enum status inspect(int fd, struct address *address, const char **why) {
   *why = "a descriptor that systemd has passed is no socket";
   if (getsockname(fd, (struct sockaddr *)&local, &length) != 0) return STATUS_ERROR;
   *why = "a socket that systemd has passed is neither TCP, UDP nor a Unix stream socket";
-  if (local.ss_family == AF_UNIX)
+  if (local.ss_family == AF_UNIX) {
     set_path(address, &local, length);
-  else if (local.ss_family == AF_INET || local.ss_family == AF_INET6)
+  } else if (local.ss_family == AF_INET || local.ss_family == AF_INET6) {
     address_numeric((const struct sockaddr *)&local, address->host, &address->port);
-  else
+    address->kind = has_option(fd, SO_PROTOCOL, IPPROTO_UDP) ? ADDRESS_UDP : ADDRESS_TCP;
+  } else
     return STATUS_ERROR;
-  address->is_udp = !address->is_unix && has_option(fd, SO_PROTOCOL, IPPROTO_UDP);
-  if (!address->is_udp && !has_option(fd, SO_TYPE, SOCK_STREAM)) return STATUS_ERROR;
+  if (address->kind != ADDRESS_UDP && !has_option(fd, SO_TYPE, SOCK_STREAM)) return STATUS_ERROR;
   *why = "TLS is not for a UDP socket that systemd has passed";
-  if (address->is_udp) return address->is_tls ? STATUS_ERROR : STATUS_OK;
+  if (address->kind == ADDRESS_UDP) return address->is_tls ? STATUS_ERROR : STATUS_OK;
   *why = "a socket that systemd has passed does not listen (its unit must not have Accept=yes)";
   return has_option(fd, SO_ACCEPTCONN, 1) ? STATUS_OK : STATUS_ERROR;
 }

@@ -26,9 +26,9 @@ enum status passed_sockets_init(struct passed_sockets *sockets, const char *pid,
                                 const char *names);
 
 /* Takes the next socket of this name that nobody has taken; "": of any name. `address` gets its
- * host, its port and its kind (is_unix, is_udp), and the descriptor, which belongs to the caller.
- * STATUS_CLOSED: there is no other. STATUS_ERROR: it cannot be served, and *why (a static phrase)
- * tells the reason. */
+ * host, its port and its kind, and the descriptor, which belongs to the caller. STATUS_CLOSED:
+ * there is no other. STATUS_ERROR: it cannot be served, and *why (a static phrase) tells the
+ * reason. */
 enum status passed_sockets_take(struct passed_sockets *sockets, const char *name,
                                 struct address *address, const char **why);
 

@@ -131,7 +131,8 @@ static enum status resolve_host(const struct address *address, struct addrinfo *
   bool is_loopback = address_is_localhost(address->host);
   const struct addrinfo hints = {.ai_flags = (is_loopback ? 0 : AI_PASSIVE) | AI_NUMERICSERV,
                                  .ai_family = AF_UNSPEC,
-                                 .ai_socktype = address->is_udp ? SOCK_DGRAM : SOCK_STREAM};
+                                 .ai_socktype =
+                                     address->kind == ADDRESS_UDP ? SOCK_DGRAM : SOCK_STREAM};
   const char *host = is_loopback || *address->host == '\0' ? NULL : address->host;
   char port[16];
   snprintf(port, sizeof port, "%u", address->port);
@@ -246,7 +247,7 @@ enum status socket_listen(const struct address *address, const struct socket_acc
                           int backlog, int fds[SOCKET_LISTEN_MAX], size_t *count,
                           const char **why) {
   *count = 0;
-  if (!address->is_unix) return listen_inet(address, backlog, fds, count, why);
+  if (address->kind != ADDRESS_UNIX) return listen_inet(address, backlog, fds, count, why);
   enum status status = listen_unix(address->host, access, backlog, &fds[0], why);
   if (status == STATUS_OK) *count = 1;
   return status;

@@ -200,7 +200,9 @@ static const char *explain(const struct tls *tls) {
   }
   if (tls->error != EPROTO) return strerror(tls->error);
   const char *reason = error != 0 ? ERR_reason_error_string(error) : NULL;
-  return reason ? reason : "the peer does not speak TLS";
+  if (!reason) return "the peer does not speak TLS";
+  const char *alert = strstr(reason, "alert "); /* In front stands a version that means nothing. */
+  return alert ? alert : reason;
 }
 
 /* OpenSSL calls this behind each message of TLS itself, such as KeyUpdate. It costs much more than

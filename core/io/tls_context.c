@@ -178,7 +178,10 @@ static enum status load_all(struct tls_context *context, const struct tls_option
 static void set_rules(struct tls_context *context, const struct tls_options *options) {
   SSL_CTX *ssl = context->ssl;
   SSL_CTX_set_min_proto_version(ssl, options->needs_tls_1_3 ? TLS1_3_VERSION : TLS1_2_VERSION);
-  SSL_CTX_set_options(ssl, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
+  /* Our order of ciphers has the better ones first. A client that prefers ChaCha20 has no hardware
+   * for AES. */
+  SSL_CTX_set_options(ssl, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
+                               SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
   SSL_CTX_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                             SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
   SSL_CTX_set_read_ahead(ssl, 1);

@@ -38,7 +38,10 @@ struct connection {
   struct recording *recording; /* NULL if the connection is not recorded. */
   size_t buffered;             /* Its share of the sum in server->buffered. */
   size_t unacknowledged;       /* Bytes that the peer had not taken at the last check. */
-  int64_t delivered_at;        /* While lingering: when the peer last took some of them. */
+  union {
+    int64_t time_left;    /* For the handshake, in ms; 0: all of request_timeout. */
+    int64_t delivered_at; /* While lingering: when the peer last took some of them. */
+  };
   struct transport transport;
   unsigned interest : 8;
   enum phase phase : 8;

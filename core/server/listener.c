@@ -167,13 +167,13 @@ static enum status adopt(struct service *service, const struct address *address,
   listener->fd = fd;
   listener->is_tls = address->is_tls;
   enum status status = socket_local_address(fd, &local);
-  listener->is_unix = address->is_unix;
-  if (status == STATUS_OK && address->is_unix) {
+  listener->is_unix = address->kind == ADDRESS_UNIX;
+  if (status == STATUS_OK && address->kind == ADDRESS_UNIX) {
     snprintf(listener->host, sizeof listener->host, "unix:%.120s", address->host);
     if (!address->passed_fd) status = keep_path(listener, address->host);
   } else if (status == STATUS_OK)
     address_numeric((const struct sockaddr *)&local, listener->host, &listener->port);
-  if (status == STATUS_OK && address->is_udp) status = datagrams_init(listener);
+  if (status == STATUS_OK && address->kind == ADDRESS_UDP) status = datagrams_init(listener);
   if (status == STATUS_OK)
     status = poller_add(service->server->poller, fd, POLLER_READ, &listener->event_handler);
   if (status != STATUS_OK) {

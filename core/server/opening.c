@@ -101,6 +101,15 @@ static void await_header(struct connection *connection) {
     opening_refuse(connection, "not enough memory");
 }
 
+/* A handshake has the rest of the time. */
+static void stop_time(struct connection *connection) {
+  struct server *server = connection_server(connection);
+  struct timer *timer = &connection->timer;
+  timer_cancel(&server->world->timers, timer);
+  if (timer->when > 0)
+    connection->time_left = timer->when > server->now ? timer->when - server->now : 1;
+}
+
 static void read_header(struct connection *connection) {
   switch (proxied_read(connection)) {
   case PROXIED_WAITS: await_header(connection); return;
@@ -112,7 +121,7 @@ static void read_header(struct connection *connection) {
   case PROXIED_GONE: opening_end(connection, REASON_PEER_CLOSED); return;
   case PROXIED_NO_MEMORY: opening_refuse(connection, "not enough memory"); return;
   }
-  timer_cancel(&connection_server(connection)->world->timers, &connection->timer);
+  stop_time(connection);
   advance(connection);
 }
 
@@ -151,7 +160,8 @@ static void begin_naming(struct connection *connection) {
 static void begin_handshake(struct connection *connection) {
   struct service *service = connection->listener->service;
   struct server *server = service->server;
-  int64_t timeout = service->handler->limits.request_timeout;
+  int64_t timeout =
+      connection->time_left > 0 ? connection->time_left : service->handler->limits.request_timeout;
   connection->phase = PHASE_HANDSHAKE;
   timer_cancel(&server->world->timers, &connection->timer);
   connection->transport.tls = tls_accept(service->tls, connection->transport.fd);

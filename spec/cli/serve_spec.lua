@@ -3,6 +3,7 @@
 local process = require("parlance_spec").process
 local server = require "support.server"
 local socket = require "socket"
+local tls = require "support.tls"
 local unix = require "socket.unix"
 
 local ECHO <const> = server.SOURCE .. "/protocols/echo.lua"
@@ -308,6 +309,35 @@ describe("a server in a terminal", function()
       assert.same({ case[2], case[3] }, commands)
     end)
   end
+
+  it("suggests openssl for TLS, and nc -u for datagrams", function()
+    if not has_script() then
+      pending "needs the program script"
+      return
+    end
+    local made = tls.folder()
+    finally(function() made:remove() end)
+    local pair = made:certificate "localhost"
+    local datagrams = write("datagrams.lua", "return { make_response = function(self) return self.request end, "
+      .. "example = 'hi\\n', request_complete = require('parlance.framing').line {} }")
+    local options = ("--certificate %s --key %s"):format(pair.certificate, pair.key)
+    typescript(("%s -l tls:localhost:0 %s -l udp:localhost:0 %s %s -l tls:unix:%s/socket %s"):format(
+      options, ECHO, datagrams, options, folder, ECHO), function(text)
+      local commands = {}
+      for command in text:gmatch "\n  try  ([^\r\n]*)" do commands[#commands + 1] = command end
+      assert.matches("on   tls:localhost:", text, 1, true)
+      assert.matches("on   udp:localhost:", text, 1, true)
+      assert.matches("on   tls:unix:", text, 1, true)
+      assert.matches("^%(printf 'hello\\n'; sleep 1%) | openssl s_client %-quiet %-no_ign_eof %-connect 127.0.0.1:%d+$",
+        commands[1])
+      assert.matches("^printf 'hi\\n' | nc %-w 1 %-u 127.0.0.1 %d+$", commands[2])
+      assert.matches("| openssl s_client -quiet -no_ign_eof -unix " .. folder .. "/socket", commands[3], 1, true)
+      for place, answer in ipairs { "hello\n", "hi\n", "hello\n" } do
+        local pipe <close> = assert(io.popen("export LD_PRELOAD=; " .. commands[place] .. " 2>/dev/null"))
+        assert.equal(answer, pipe:read "a", commands[place])
+      end
+    end)
+  end)
 
   it("suggests a command that works when it is typed, also without nc", function()
     if not has_script() then

@@ -13,20 +13,20 @@ describe("address_parse", function()
   }
   for _, case in ipairs(good) do
     it("reads " .. case[1]:sub(1, 40), function()
-      assert.same({ host = case[2], port = case[3], is_unix = false }, io.address_parse(case[1]))
+      assert.same({ host = case[2], port = case[3], kind = "tcp" }, io.address_parse(case[1]))
     end)
   end
 
   it("reads what kind of address it is", function()
-    assert.same({ host = "h", port = 1, is_unix = false }, io.address_parse("tcp:h:1"))
-    assert.same({ host = "h", port = 1, is_unix = false, is_udp = true }, io.address_parse("udp:h:1"))
-    assert.same({ host = "::1", port = 0, is_unix = false, is_udp = true }, io.address_parse("udp:[::1]:0"))
+    assert.same({ host = "h", port = 1, kind = "tcp" }, io.address_parse("tcp:h:1"))
+    assert.same({ host = "h", port = 1, kind = "udp" }, io.address_parse("udp:h:1"))
+    assert.same({ host = "::1", port = 0, kind = "udp" }, io.address_parse("udp:[::1]:0"))
     assert.same({ nil, "the port is missing" }, { io.address_parse("udp:1") })
   end)
 
   it("reads a Unix path as it stands", function()
-    assert.same({ host = "/run/a:b.sock", port = 0, is_unix = true }, io.address_parse("unix:/run/a:b.sock"))
-    assert.same({ host = "here", port = 0, is_unix = true }, io.address_parse("unix:here"))
+    assert.same({ host = "/run/a:b.sock", port = 0, kind = "unix" }, io.address_parse("unix:/run/a:b.sock"))
+    assert.same({ host = "here", port = 0, kind = "unix" }, io.address_parse("unix:here"))
     assert.equal(107, #io.address_parse("unix:" .. ("p"):rep(107)).host)
   end)
 

@@ -116,6 +116,22 @@ server.for_each_poller(function(poller)
       assert.matches("listening service=%S+ address=udp:127.0.0.1:%d+", running:log())
     end)
 
+    it("serves TLS on TCP and Unix sockets with tls:systemd:NAME", function()
+      local made = tls.folder()
+      finally(function() made:remove() end)
+      local pair = made:certificate "web"
+      local open = opener()
+      local running = server.start(WHO:format "web", {
+        poller = poller, listen = { "tls:systemd:web", "systemd:plain" }, listeners = 3,
+        pass = descriptors { open.tcp(), open.unix(made.path .. "/socket"), open.tcp() },
+        env = { LISTEN_FDNAMES = "web:web:plain" }, "--certificate", pair.certificate, "--key", pair.key,
+      })
+      assert.matches("^web 127.0.0.1 %d+\n$", assert(tls.wrap(running:connect(1))):send("x\n"):receive_until "\n")
+      assert.matches("^web unix:", assert(tls.wrap(running:connect(2))):send("x\n"):receive_until "\n")
+      assert.matches("^web 127.0.0.1 %d+$", ask(running:connect(3)))
+      assert.matches("address=tls:unix:", running:log(), 1, true)
+    end)
+
     it("answers those who were waiting in the backlog before it was started", function()
       local listener = opener().tcp()
       local host, port = listener:getsockname()

@@ -123,8 +123,10 @@ void spec_add_pollers(lua_State *L) {
 
 /* --- addresses --- */
 
-/* io.address_parse(text) -> { host =, port =, is_unix =, is_udp = true or nil }, or nil and why */
+/* io.address_parse(text) -> { host =, port =, kind = "tcp", "udp" or "unix" }, or nil and why */
 static int parse_address(lua_State *L) {
+  static const char *const kinds[] = {
+      [ADDRESS_TCP] = "tcp", [ADDRESS_UDP] = "udp", [ADDRESS_UNIX] = "unix"};
   struct address address;
   const char *why = "?";
   if (address_parse(luaL_checkstring(L, 1), &address, &why) != STATUS_OK) {
@@ -137,8 +139,8 @@ static int parse_address(lua_State *L) {
   lua_setfield(L, -2, "host");
   lua_pushinteger(L, address.port);
   lua_setfield(L, -2, "port");
-  set_flag(L, "is_unix", address.is_unix);
-  if (address.is_udp) set_flag(L, "is_udp", true);
+  lua_pushstring(L, kinds[address.kind]);
+  lua_setfield(L, -2, "kind");
   return 1;
 }
 
