@@ -13,8 +13,7 @@
 enum {
   LONG_BATCH = 20,    /* ms: after a batch that took longer, the next one is smaller. */
   QUIET_TIME = 60000, /* "full" is logged again if the last time was so many ms ago. */
-  SPARE_MAX = 64,     /* Structs that are kept for the next datagrams. */
-  LONGEST_IPV4 = 65507
+  SPARE_MAX = 64      /* Structs that are kept for the next datagrams. */
 };
 
 /* A datagram that is not answered yet. */
@@ -124,7 +123,7 @@ static enum status queue(struct session_owner *owner, struct span bytes) {
   struct datagram *datagram = datagram_of(owner);
   struct datagrams *datagrams = datagram->listener->datagrams;
   bool is_ipv4 = datagram->route.peer.any.sa_family == AF_INET;
-  if (is_ipv4 && bytes.length > LONGEST_IPV4) return STATUS_ERROR;
+  if (is_ipv4 && bytes.length > DATAGRAM_LONGEST_IPV4) return STATUS_ERROR;
   enum status status = datagram_outbox_add(&datagrams->outbox, &datagram->route, bytes);
   if (status == STATUS_FULL) {
     send_waiting(datagrams);

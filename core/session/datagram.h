@@ -15,6 +15,9 @@
 #include "session/push.h"
 #include "session/session.h"
 
+/* The most bytes of a datagram that UDP over IPv4 can carry. */
+enum { DATAGRAM_LONGEST_IPV4 = 65507 };
+
 /* Like session_create(). The session is in no list of its service. */
 struct session *session_create_datagram(struct handler *handler, struct session_owner *owner,
                                         int64_t now);

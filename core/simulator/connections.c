@@ -3,12 +3,15 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/buffer.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "session/datagram.h"
 #include "session/session.h"
 #include "session/steps.h"
 #include "session/tunnel.h"
 #include "simulator/arguments.h"
+#include "simulator/simulated.h"
 
 static const char class_name[] = "parlance.simulator.connection";
 
@@ -17,21 +20,6 @@ enum { SPANS = 4 };
 
 /* The most bytes that a session is given at once. The server reads as many. */
 enum { READ_MAX = 64 * 1024 };
-
-/* The most bytes that take() returns by default: an endless response ends there. */
-enum { TAKE_MAX = 64 * 1024 * 1024 };
-
-struct simulated_connection {
-  struct session_owner owner; /* It is first, so that a pointer to it points to the connection. */
-  struct session_hooks hooks;
-  struct ready turn;  /* In the run queue when what the script waits for has come. */
-  struct timer timer; /* The deadline of the session. */
-  struct simulation *simulation;
-  struct session *session; /* NULL: it was closed. */
-  struct simulated_connection *next;
-  struct session_identity who;
-  struct session_failures failures; /* Each connection counts its own, so that all are logged. */
-};
 
 static void identify(struct session_owner *owner, struct session_identity *identity) {
   *identity = ((struct simulated_connection *)owner)->who;
@@ -102,8 +90,7 @@ bool connections_settle(struct simulation *simulation) {
   return false;
 }
 
-/* Something has happened to the session. */
-static void settle(struct simulated_connection *connection) {
+void simulated_settle(struct simulated_connection *connection) {
   go_on(connection);
   (void)connections_settle(connection->simulation);
 }
@@ -117,35 +104,59 @@ static void destroy(struct simulated_connection *connection) {
   session_destroy(connection->session, connection->simulation->now);
   ready_remove(&world->ready, &connection->turn);
   timer_cancel(&world->timers, &connection->timer);
+  buffer_free(&connection->answers);
   connection->session = NULL;
+}
+
+struct simulated_connection *simulated_check(lua_State *L) {
+  struct simulated_connection *connection = luaL_checkudata(L, 1, class_name);
+  luaL_argcheck(L, connection->session != NULL, 1, "the session was closed");
+  return connection;
 }
 
 /* ---- connections --------------------------------------------------------------------------- */
 
-int connections_open(lua_State *L, struct simulation *simulation) {
+struct simulated_connection *simulated_create(lua_State *L, struct simulation *simulation,
+                                              bool is_datagram) {
   struct session_identity who;
-  arguments_take_table(L, 2);
-  arguments_identity(L, 2, script_name(simulation->script), &who);
+  arguments_take_table(L, is_datagram ? 3 : 2);
+  arguments_identity(L, lua_gettop(L), script_name(simulation->script), &who);
+  if (is_datagram) who.transport = "udp";
   struct simulated_connection *connection = lua_newuserdatauv(L, sizeof *connection, 2);
   *connection = (struct simulated_connection){.owner = {&connection->hooks},
                                               .hooks = {.identify = identify,
                                                         .failures = &connection->failures,
                                                         .wake = wake,
-                                                        .on_output = wake},
+                                                        .on_output = wake,
+                                                        .send_datagram = simulated_keep_answer},
                                               .turn = {.run = take_turn},
                                               .timer = {.expire = expire},
                                               .simulation = simulation,
                                               .who = who};
   luaL_setmetatable(L, class_name);
-  arguments_keep(L); /* The script and the strings of the options outlive the session. */
-  connection->session =
-      session_create(script_handler(simulation->script), &connection->owner, simulation->now);
-  if (!connection->session) return luaL_error(L, "not enough memory");
-  struct simulated_connection **link = &simulation->connections;
+  /* The script and the strings of the options outlive the session. */
+  lua_pushvalue(L, 1);
+  lua_setiuservalue(L, -2, 1);
+  lua_pushvalue(L, -2);
+  lua_setiuservalue(L, -2, 2);
+  return connection;
+}
+
+void simulated_begin(lua_State *L, struct simulated_connection *connection,
+                     struct session *session) {
+  if (!session) luaL_error(L, "not enough memory");
+  connection->session = session;
+  struct simulated_connection **link = &connection->simulation->connections;
   while (*link) link = &(*link)->next;
   *link = connection;
+}
+
+int connections_open(lua_State *L, struct simulation *simulation) {
+  struct simulated_connection *connection = simulated_create(L, simulation, false);
+  struct handler *handler = script_handler(simulation->script);
+  simulated_begin(L, connection, session_create(handler, &connection->owner, simulation->now));
   session_start(connection->session, simulation->now);
-  settle(connection);
+  simulated_settle(connection);
   return 1;
 }
 
@@ -165,6 +176,7 @@ int64_t connections_task_deadline(const struct simulation *simulation) {
 
 void connections_migrate(struct simulation *simulation) {
   for (struct simulated_connection *one = simulation->connections; one; one = one->next) {
+    if (session_is_datagram(one->session)) continue; /* It ends with its version. */
     (void)session_migrate(one->session, simulation->now);
     schedule(one);
   }
@@ -176,15 +188,9 @@ void connections_close(struct simulation *simulation) {
 
 /* ---- methods ------------------------------------------------------------------------------- */
 
-static struct simulated_connection *check(lua_State *L) {
-  struct simulated_connection *connection = luaL_checkudata(L, 1, class_name);
-  luaL_argcheck(L, connection->session != NULL, 1, "the session was closed");
-  return connection;
-}
-
 static int receive(lua_State *L) {
   size_t length;
-  struct simulated_connection *connection = check(L);
+  struct simulated_connection *connection = simulated_check(L);
   const char *bytes = luaL_checklstring(L, 2, &length);
   lua_Integer from = luaL_optinteger(L, 3, 1);
   lua_Integer to = luaL_optinteger(L, 4, (lua_Integer)length);
@@ -194,7 +200,7 @@ static int receive(lua_State *L) {
   while (at < (size_t)to && session_wants_input(connection->session)) {
     size_t part = (size_t)to - at < READ_MAX ? (size_t)to - at : READ_MAX;
     session_receive(connection->session, bytes + at, part, connection->simulation->now);
-    settle(connection);
+    simulated_settle(connection);
     at += part;
   }
   lua_pushinteger(L, (lua_Integer)(at - start));
@@ -204,7 +210,7 @@ static int receive(lua_State *L) {
 /* receive_end(is_behind): `is_behind` unread bytes. While a task waits, the end may be one that
  * ends the task, as in the server (peer_watch.c), and is seen also behind these. */
 static int receive_end(lua_State *L) {
-  struct simulated_connection *connection = check(L);
+  struct simulated_connection *connection = simulated_check(L);
   struct session *session = connection->session;
   int64_t now = connection->simulation->now;
   bool is_lost = session_peer(session) == SESSION_PEER_MUST_SEND;
@@ -213,7 +219,7 @@ static int receive_end(lua_State *L) {
     session_abort(session, REASON_PEER_CLOSED, now);
   else if (is_read)
     session_receive_end(session, now);
-  if (is_read) settle(connection);
+  if (is_read) simulated_settle(connection);
   lua_pushboolean(L, is_read);
   return 1;
 }
@@ -242,7 +248,7 @@ static size_t add_file(luaL_Buffer *joined, const struct session_output *output,
 static void sent(struct simulated_connection *connection, size_t length) {
   session_sent(connection->session, length, connection->simulation->now);
   session_resume(connection->session, connection->simulation->now);
-  settle(connection);
+  simulated_settle(connection);
 }
 
 /* Adds the next piece of output. Returns its length; 0: there is none now. */
@@ -257,7 +263,7 @@ static size_t add_piece(luaL_Buffer *joined, struct simulated_connection *connec
     length = add_file(joined, &output, room);
     if (length == 0 && output.file_length > 0) {
       session_file_failed(connection->session, connection->simulation->now);
-      settle(connection);
+      simulated_settle(connection);
       return 0;
     }
   }
@@ -267,7 +273,7 @@ static size_t add_piece(luaL_Buffer *joined, struct simulated_connection *connec
 
 static int take(lua_State *L) {
   luaL_Buffer joined;
-  struct simulated_connection *connection = check(L);
+  struct simulated_connection *connection = simulated_check(L);
   lua_Integer most = luaL_optinteger(L, 2, TAKE_MAX);
   luaL_argcheck(L, most >= 0, 2, "must be from 0 up");
   size_t room = (size_t)most;
@@ -282,59 +288,59 @@ static int take(lua_State *L) {
 }
 
 static int vanish(lua_State *L) {
-  struct simulated_connection *connection = check(L);
+  struct simulated_connection *connection = simulated_check(L);
   session_abort(connection->session, REASON_PEER_RESET, connection->simulation->now);
-  settle(connection);
+  simulated_settle(connection);
   return 0;
 }
 
 static int drain(lua_State *L) {
-  struct simulated_connection *connection = check(L);
+  struct simulated_connection *connection = simulated_check(L);
   session_drain(connection->session, connection->simulation->now);
-  settle(connection);
+  simulated_settle(connection);
   return 0;
 }
 
 static int finished(lua_State *L) {
-  lua_pushboolean(L, session_finished(check(L)->session));
+  lua_pushboolean(L, session_finished(simulated_check(L)->session));
   return 1;
 }
 
 static int wants_input(lua_State *L) {
-  lua_pushboolean(L, session_wants_input(check(L)->session));
+  lua_pushboolean(L, session_wants_input(simulated_check(L)->session));
   return 1;
 }
 
 static int has_ended(lua_State *L) {
-  const struct simulated_connection *connection = check(L);
+  const struct simulated_connection *connection = simulated_check(L);
   bool says_more = session_has_output(connection->session);
   lua_pushboolean(L, session_has_said_all(connection->session) && !says_more);
   return 1;
 }
 
 static int waits(lua_State *L) {
-  lua_pushboolean(L, session_task(check(L)->session) != NULL);
+  lua_pushboolean(L, session_task(simulated_check(L)->session) != NULL);
   return 1;
 }
 
 /* Also when it has ended. */
 static int has_tunnel(lua_State *L) {
-  lua_pushboolean(L, session_has_tunnel(check(L)->session));
+  lua_pushboolean(L, session_has_tunnel(simulated_check(L)->session));
   return 1;
 }
 
 static int reason(lua_State *L) {
-  lua_pushstring(L, session_reason_text(check(L)->session));
+  lua_pushstring(L, session_reason_text(simulated_check(L)->session));
   return 1;
 }
 
 static int interim(lua_State *L) {
-  lua_pushstring(L, session_interim(check(L)->session));
+  lua_pushstring(L, session_interim(simulated_check(L)->session));
   return 1;
 }
 
 static int requests(lua_State *L) {
-  lua_pushinteger(L, (lua_Integer)session_requests(check(L)->session));
+  lua_pushinteger(L, (lua_Integer)session_requests(simulated_check(L)->session));
   return 1;
 }
 
@@ -350,6 +356,7 @@ void connections_register(lua_State *L) {
   static const luaL_Reg methods[] = {{"receive", receive},
                                      {"receive_end", receive_end},
                                      {"take", take},
+                                     {"take_datagram", simulated_take_datagram},
                                      {"vanish", vanish},
                                      {"drain", drain},
                                      {"finished", finished},

@@ -21,6 +21,7 @@ struct simulation {
   double loaded_at;                         /* The value of clock.real when it was loaded. */
   int64_t now;                              /* Time since it was loaded, in ms. */
   struct simulated_connection *connections; /* Those that are open, in their order. */
+  lua_Integer answers;                      /* How many datagrams the script has sent. */
   struct script_sandbox sandbox;
   bool allows_effects;         /* The script does not run in the sandbox. */
   struct temp_contents loaded; /* The files in the script's folder after loading. */
@@ -28,6 +29,9 @@ struct simulation {
 
 /* script:open(options). The script stands at index 1. */
 int connections_open(lua_State *L, struct simulation *simulation);
+
+/* script:datagram(bytes, options). The script stands at index 1. */
+int connections_datagram(lua_State *L, struct simulation *simulation);
 
 /* Expires the timers that are due at simulation->now, in the order of their times, and runs the run
  * queue, until nothing is left to do at this instant. False: there is no end of it, which is logged

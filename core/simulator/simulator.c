@@ -157,6 +157,8 @@ static int load(lua_State *L) {
 
 static int open_connection(lua_State *L) { return connections_open(L, check(L)); }
 
+static int send_datagram(lua_State *L) { return connections_datagram(L, check(L)); }
+
 /* reload(is_forced) */
 static int reload(lua_State *L) {
   struct simulation *simulation = check(L);
@@ -376,6 +378,7 @@ int luaopen_parlance_simulator(lua_State *L) {
                                        {"clock", tell_clock},    {"setenv", set_variable},
                                        {"make_temp", temp_make}, {NULL, NULL}};
   static const luaL_Reg methods[] = {{"open", open_connection},
+                                     {"datagram", send_datagram},
                                      {"reload", reload},
                                      {"advance", advance},
                                      {"set_time", set_time},

@@ -38,6 +38,10 @@
  *
  *   open(options)        returns a connection; handle_connect has run. Options are `host`, `name`,
  *                        `port`, `server_host` and `server_port`
+ *   datagram(bytes, options)
+ *                        somebody sends this datagram: returns what stands for it, with the methods
+ *                        of a connection but for those that send and receive; nil: max_tasks
+ *                        datagrams are not answered yet. The options are those of open()
  *   reload(is_forced)    returns "reloaded", "unchanged", "refused" or "lacking"; the log has why
  *   advance(seconds)     moves the simulated time: deadlines of connections expire, and functions
  *                        of parlance.every() run, each at its time
@@ -86,6 +90,8 @@
  *                        the client sends no more: returns whether the session has read that, or
  *                        has ended with it. Behind unread bytes it can only end with it
  *   take(most)           returns what the client reads, at most so many bytes; "": nothing
+ *   take_datagram()      of a datagram: returns the next answer to it, and the number of the answer
+ *                        among all answers of the script; nothing if there is none
  *   vanish()             resets the connection
  *   drain()              the server begins to stop
  *   finished()           returns whether the server has closed and all output was taken
