@@ -212,4 +212,28 @@ function literal.write(out, arrow, bytes)
   write_strings(out, arrow, bytes:sub(at))
 end
 
+--- Returns the bytes as they stand in one line: as strings, or as pairs of digits if enough of them is binary.
+function literal.line(bytes)
+  local is_hex = bytes ~= "" and count_raw(bytes) * RAW_SHARE >= #bytes
+  local parts, at, from = {}, 1, 1
+  local function add(stop)
+    local plain = bytes:sub(from, stop)
+    if plain == "" then return end
+    parts[#parts + 1] = is_hex and "hex" .. plain:gsub(".", function(byte) return (" %02x"):format(byte:byte()) end)
+      or literal.quote(plain)
+  end
+  while at <= #bytes do
+    local stop = run_end(bytes, at)
+    if stop - at + 1 >= RUN_MIN then
+      add(at - 1)
+      local byte = is_hex and ("hex %02x"):format(bytes:byte(at)) or literal.quote(bytes:sub(at, at))
+      parts[#parts + 1] = ("%s * %d"):format(byte, stop - at + 1)
+      from = stop + 1
+    end
+    at = stop + 1
+  end
+  add(#bytes)
+  return #parts > 0 and table.concat(parts, " ") or '""'
+end
+
 return literal

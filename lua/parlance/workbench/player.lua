@@ -3,6 +3,7 @@
 local advance = require "parlance.workbench.advance"
 local answers = require "parlance.workbench.answers"
 local captured_log = require "parlance.workbench.captured_log"
+local datagrams = require "parlance.workbench.datagrams"
 local patience = require "parlance.workbench.patience"
 local upstreams = require "parlance.workbench.upstreams"
 
@@ -102,12 +103,13 @@ local function send(client, text, from, to)
   if from <= to then add_unread(client, { text = text, from = from, to = to }) end
 end
 
-function Play:client(name)
+function Play:client(name, sends_datagrams)
   local client = self.clients[name]
   if not client then
-    local nth = self.way.has_one_port and 0 or self.connected
+    local port = 50001 + (self.way.has_one_port and 0 or self.connected)
     self.connected = self.connected + 1
-    client = { session = self.script:open { port = 50001 + nth }, pending = "", unread = {}, first = 1, last = 0 }
+    client = { name = name, pending = "", unread = {}, first = 1, last = 0, sends_datagrams = sends_datagrams }
+    client.session = sends_datagrams and datagrams.sender(self.script, port) or self.script:open { port = port }
     self.clients[name] = client
     self.order[#self.order + 1] = client
     take(client) -- handle_connect may have sent something.
@@ -135,6 +137,8 @@ local function begin_turn(client, step)
   if client.pending ~= "" then
     fail { kind = "answer", line = step.line, expected = "", got = client.pending, upstream = client.upstream }
   end
+  local unexpected = client.sends_datagrams and client.session:find_unexpected(step.line)
+  if unexpected then fail(unexpected) end
   local has_ended = not client.session or not client.upstream and client.session:has_ended()
   if has_ended and not client.is_over then
     fail { kind = "closed", line = step.line, reason = client.session and "it has stopped sending" or reason(client) }
@@ -207,9 +211,17 @@ end
 local STEPS <const> = {}
 
 function STEPS.send(self, client, step)
+  if step.is_datagram and self.way.network then
+    datagrams.advance_to(self.script, step, self.script:now() - self.began, function() self:flow() end)
+    return client.session:send(step)
+  end
   begin_turn(client, step)
   client.has_sent = client.has_sent or step.text ~= ""
   if client.upstream then return play_upstream_send(self, client, step) end
+  if step.is_datagram then
+    datagrams.note_send(step, self.script:now() - self.began)
+    return client.session:send(step)
+  end
   step.is_tunneled = client.session and client.session:has_tunnel()
   play_send(self, client, step)
 end
@@ -243,7 +255,7 @@ function Play:move_until(client, is_over)
   local began = self.script:now()
   patience(self.script, function() return not client.session or is_over() end, function()
     self:flow()
-    return #client.pending
+    return #client.pending + (client.sends_datagrams and client.session.count or 0)
   end)
   self.transcript.takes_time = self.transcript.takes_time or self.script:now() > began
 end
@@ -258,7 +270,35 @@ local function check_answer(self, client, step)
   return fault and not (step.parts and answers.is_in_parts(step.parts, client.pending)) and fault or nil
 end
 
+-- The clients that send datagrams.
+local function senders(self)
+  local list = {}
+  for _, client in ipairs(self.order) do list[#list + 1] = client.sends_datagrams and client.session or nil end
+  return list
+end
+
+-- A datagram that was lost has no answers, and those of one that came twice are compared at the end of the play.
+local function expect_datagrams(self, client, step)
+  flow(client)
+  if self.way.network then
+    return self:move_until(client, function() return datagrams.has_answers(step, senders(self)) end)
+  end
+  local fault, is_to_come
+  self:move_until(client, function()
+    fault, is_to_come = client.session:compare(step)
+    return not is_to_come
+  end)
+  fault = client.session:compare(step)
+  if fault then
+    fault.requests, fault.reason = requests(client), reason(client)
+    fail(fault)
+  end
+  client.session:note_answers(step)
+  client.is_in_turn = false
+end
+
 function STEPS.expect(self, client, step)
+  if step.is_datagram then return expect_datagrams(self, client, step) end
   flow(client)
   local fault = check_answer(self, client, step)
   if fault then
@@ -334,19 +374,30 @@ local function play_steps(self, steps)
       self.is_free = true
       if step.kind == "send" then self:client(step.client).session:hold(step.text) end
     end
-    if step.is_upstream and self.is_free and not self.way.refused then
+    if step.is_upstream and self.is_free and not self.way.refused and not self.way.network then
       goto continue -- It is down, or silent.
     elseif step.kind == "wait" then
       advance(self.script, step.seconds, function() self:flow() end)
     elseif self.is_free or self.way.refused then
-      play_freely(self, self:client(step.client), step)
+      play_freely(self, self:client(step.client, step.is_datagram), step)
     else
-      STEPS[step.kind](self, self:client(step.client), step)
+      STEPS[step.kind](self, self:client(step.client, step.is_datagram), step)
     end
     ::continue::
     if self.is_left then return end
   end
   if self.is_free or self.way.refused then return end
+  if self.way.network then
+    for _, client in ipairs(self.order) do
+      self.step = { line = self.step.line, client = client.name }
+      if client.sends_datagrams then
+        self:move_until(client, function() return client.session:has_all_answers() end)
+        local fault = client.session:check_answers()
+        if fault then fail(fault) end
+      end
+    end
+    return
+  end
   for _, client in ipairs(self.order) do
     client.is_in_turn = false
     begin_turn(client, self.step)
@@ -358,7 +409,7 @@ local function close_all(self)
   for _, is_upstream in ipairs { false, true } do
     for _, client in ipairs(self.order) do
       if (client.upstream ~= nil) == is_upstream and not (is_upstream and self.way.keeps) then
-        if not is_upstream then send_end(client) end
+        if not is_upstream and not client.sends_datagrams then send_end(client) end
         if client.session then client.session:close() end
         if not is_upstream then client.session = nil end
       end
@@ -414,6 +465,8 @@ end
 ---   late     see upstreams.lua
 ---   after_piece(position, requests)   is called after each piece; the play ends if it returns true
 ---
+---   network  a fault of the network, see datagrams.deliver(); with `is_free` any answer is right
+---
 --- Sets in the way: `kept` (with `keeps`), `has_sent_late` (with `late`), and `unread`, the name of an upstream from
 --- which the script has not read all.
 ---
@@ -428,9 +481,11 @@ function player.play(script, transcript, way, notes)
   }, Play)
   local is_plain = not next(way)
   script:begin_play()
+  self.began, self.is_free = script:now(), way.is_free
   self:add_upstreams()
   if transcript.time then script:set_time(transcript.time) end
-  local is_well, fault = pcall(play_steps, self, transcript.steps)
+  local steps = way.network and datagrams.deliver(transcript, way.network) or transcript.steps
+  local is_well, fault = pcall(play_steps, self, steps)
   if not is_well and type(fault) ~= "table" then error(fault, 0) end
   close_all(self)
   fault = not is_well and fault or end_tasks(self)

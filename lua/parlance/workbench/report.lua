@@ -92,7 +92,8 @@ local KINDS <const> = {
       if fault.expected == "" then return ("the script sends to %s what nobody expects"):format(fault.upstream) end
       return ("what the script sends to %s is not what is expected"):format(fault.upstream)
     end
-    if fault.got == "" then return "there is no answer" end
+    if fault.is_extra then return "the server sends a datagram that is not expected" end
+    if fault.got == "" and not fault.has_come then return "there is no answer" end
     return fault.expected == "" and "the server answers where nothing is expected"
       or "the answer is not the one expected"
   end,
@@ -120,6 +121,16 @@ function report.upstream_fault(fault)
   return ("upstreams say nothing from line %d on"):format(fault.silent_line)
 end
 
+--- Returns the fault of the network as text.
+function report.network_fault(fault)
+  local network, lines = fault.network, fault.network_lines
+  if network.at_once then return "when clients do not wait for answers before they send the next datagram" end
+  if network.swapped then
+    return ("when the datagrams of the lines %d and %d come in the other order"):format(lines[1], lines[2])
+  end
+  return ("when the datagram of line %d %s"):format(lines[1], network.lost and "is lost" or "comes twice")
+end
+
 -- Each text follows a comma after the kind of the fault.
 local WAYS <const> = {
   whole = function() return nil end,
@@ -144,6 +155,13 @@ local WAYS <const> = {
     return ("when another client has the conversation of %s at the same time%s"):format(fault.other.path, IS_SHARED)
   end,
   gone = function(fault) return "when the client " .. leaving(fault) end,
+  network = function(fault)
+    local how = report.network_fault(fault)
+    return fault.kind == "answer" and how .. ": it depends on other datagrams" .. IF_MEANT or how
+  end,
+  after_network = function()
+    return "when it is played again, after datagrams were lost, repeated and swapped" .. IS_SHARED
+  end,
   upstream_cut = function(fault)
     if not fault.upstream_cut then return "when what upstreams send comes byte by byte" end
     return ("when what upstreams send is cut after byte %d"):format(fault.upstream_cut)
@@ -236,6 +254,8 @@ function report.details(fault, transcript)
   if cut then lines[#lines + 1] = ("  %s %s"):format(what, cut) end
   if fault.expected then
     append(lines, report.compare(fault.expected, fault.got, "expected", "got"))
+    if fault.is_missing then lines[2] = "  got      nothing" end
+    if fault.is_extra then lines[1] = "  expected nothing" end
     if fault.got == "" and fault.requests == 0 and fault.has_sent and not fault.is_closed then
       lines[#lines + 1] = "  request_complete finds no complete request in what was sent so far"
     end

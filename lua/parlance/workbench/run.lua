@@ -1,6 +1,7 @@
 -- A run: plays one transcript against one script in every way, and finds the smallest case that shows a fault.
 
 local captured_log = require "parlance.workbench.captured_log"
+local datagrams = require "parlance.workbench.datagrams"
 local positions = require "parlance.workbench.positions"
 local player = require "parlance.workbench.player"
 local report = require "parlance.workbench.report"
@@ -241,6 +242,41 @@ local function try_leaving(self, ends)
   if fault then find_left_over(self, fault) end
 end
 
+-- ---- the network of datagrams -------------------------------------------------------------------
+
+local NETWORK <const> = { lost = "datagrams to lose", repeated = "datagrams to repeat", swapped = "datagrams to swap" }
+
+-- Loses, repeats and swaps each datagram: one fault a play. What is answered then is known if nothing but the datagram
+-- itself decides about its answer.
+local function try_network(self)
+  local transcript = self.transcript
+  local is_free = transcript.fresh or #transcript.upstreams > 0
+  local most = positions.most(transcript.bytes, #transcript.steps)
+  local function try(network, lines)
+    local way = { network = network, is_free = is_free }
+    local fault = play(self, way)
+    if fault then fault.network, fault.network_lines = network, lines end
+    return fault, way
+  end
+  local function find()
+    for _, kind in ipairs { "lost", "repeated", "swapped" } do
+      local places = datagrams.places(transcript, kind)
+      local list = positions.choose(1, #places, {}, most)
+      local fault, way = try_places(self, NETWORK[kind], CUT_SECONDS, list, #places, function(n)
+        return try({ [kind] = places[n].number }, places[n].lines)
+      end)
+      if fault then return fault, way end
+    end
+    if #transcript.upstreams == 0 then return try { at_once = true } end
+  end
+  local fault, way = find()
+  local plays = self.plays
+  if fault and is_worn(self, way) then return add_finding(self, fault, "worn", { plays = plays }) end
+  if fault then return add_finding(self, fault, "network") end
+  fault = not transcript.fresh and play(self, {})
+  if fault then add_finding(self, fault, "after_network") end
+end
+
 -- ---- upstreams ----------------------------------------------------------------------------------
 
 -- Cuts what upstreams send, while clients send all at once.
@@ -387,10 +423,16 @@ local function try_all(self)
   if fault then return add_finding(self, fault, "whole") end
   fault = play(self, {})
   if fault then return add_finding(self, fault, "again") end
-  local in_bytes, ends = play_bytes(self)
-  local is_found = try_cuts(self, ends)
-  if in_bytes and not is_found then add_finding(self, in_bytes, "bytes") end
-  if in_bytes or is_found then return end
+  local ends
+  if self.transcript.udp then
+    try_network(self)
+  else
+    local in_bytes
+    in_bytes, ends = play_bytes(self)
+    local is_found = try_cuts(self, ends)
+    if in_bytes and not is_found then add_finding(self, in_bytes, "bytes") end
+  end
+  if #self.findings > 0 then return end
   -- A client that waits for an interim response cannot send all at once.
   local pipelined = not self.transcript.waits and variants.pipelined(self.transcript)
   local doubled = variants.doubled(self.transcript)
@@ -399,7 +441,7 @@ local function try_all(self)
   -- The answer may contain the port, so that a fault counts only if it shows with one port, too.
   fault = doubled and play(self, {}, doubled) and play(self, { has_one_port = true }, doubled)
   if fault then add_finding(self, fault, "doubled") end
-  if #self.findings == 0 then try_leaving(self, ends) end
+  if #self.findings == 0 and ends then try_leaving(self, ends) end
   if #self.findings == 0 then try_upstream_cuts(self) end
   if #self.findings == 0 then try_upstream_faults(self) end
   if #self.findings == 0 then try_orders(self) end
@@ -412,6 +454,8 @@ end
 ---              (with `cuts`), "bytes", "pipelined", "doubled" (two clients at once), "gone" (with
 ---              `gone` and `breaks`), "after" (the client after one that disconnected), "worn" (play number
 ---              `plays` shows it, but a newly loaded script does not), "order" (pairs() has another order).
+---              "network" (with `network`, see datagrams.deliver(), and the `network_lines` of the datagrams),
+---              "after_network" (in the play after such faults),
 ---              "upstream_cut" (with `upstream_cut` or byte by byte), "upstream" (with `breaks_at`, `refused` or
 ---              `silent_line`; `is_after`: in the play after that; `is_late`: what was not said comes in that
 ---              play). `seed` is options.seed

@@ -4,7 +4,7 @@
 -- A transcript is a table with these fields:
 --
 --   path                  the path of the file
---   fresh, time           the headers of these names
+--   fresh, time, udp      the headers of these names
 --   variables, settings   the headers `set` and `setting`: lists of { name =, text =, value = }. `text` is as written;
 --                         in `value` ${HERE} is replaced
 --   upstreams             the headers `upstream`: a list of { name =, address =, failure =, why = }, in which each name
@@ -26,6 +26,9 @@
 --   "gone"         the client resets the connection
 --   "expect_end"   the server closes the connection
 --   "wait"         `seconds`
+--
+-- With `udp`, the clients send datagrams, and the steps of clients have `is_datagram`: each "send" is one datagram, and
+-- an "expect" has `datagrams`, a list of lists of items. datagrams.lua sets more fields in them.
 
 local literal = require "parlance.workbench.literal"
 
@@ -56,6 +59,11 @@ local HEADERS <const> = {}
 function HEADERS.fresh(self, rest)
   if rest ~= "" then complain("%s makes no sense after fresh", shown(rest)) end
   self.fresh = true
+end
+
+function HEADERS.udp(self, rest)
+  if rest ~= "" then complain("%s makes no sense after udp", shown(rest)) end
+  self.udp = true
 end
 
 function HEADERS.time(self, rest)
@@ -120,8 +128,14 @@ local function last_of(self, client, kind)
   return last and last.client == client and last.kind == kind and last or nil
 end
 
+-- The most bytes of a datagram over IPv4.
+local MOST_OF_DATAGRAM <const> = 65507
+
 local function add_send(self, client, text)
-  local step = last_of(self, client, "send") or add(self, { kind = "send", client = client, text = "" })
+  local is_datagram = self.udp and not self.upstreams[client]
+  local step = not is_datagram and last_of(self, client, "send") or add(self, { kind = "send", client = client })
+  if is_datagram and #text > MOST_OF_DATAGRAM then complain("a datagram has at most %d bytes", MOST_OF_DATAGRAM) end
+  step.is_datagram = is_datagram
   step.parts = step.parts or {}
   step.parts[#step.parts + 1] = text
   local count = self.upstreams[client] and "upstream_bytes" or "bytes"
@@ -129,12 +143,21 @@ local function add_send(self, client, text)
   if self[count] > MOST_BYTES then complain("clients send over %d bytes", MOST_BYTES) end
 end
 
-local function add_item(self, client, item)
-  self.said = self.said + #(item.text or item.pattern)
-  if self.said > MOST_BYTES then complain("the server sends over %d bytes", MOST_BYTES) end
-  local step = last_of(self, client, "expect") or add(self, { kind = "expect", client = client, items = {} })
-  item.line = self.line
-  step.items[#step.items + 1] = item
+local function add_expect(self, client, items)
+  for _, item in ipairs(items) do
+    self.said = self.said + #(item.text or item.pattern)
+    if self.said > MOST_BYTES then complain("the server sends over %d bytes", MOST_BYTES) end
+    item.line = self.line
+  end
+  local is_datagram = self.udp and not self.upstreams[client]
+  local step = last_of(self, client, "expect") or add(self, {
+    kind = "expect", client = client, is_datagram = is_datagram, [is_datagram and "datagrams" or "items"] = {},
+  })
+  if is_datagram then
+    step.datagrams[#step.datagrams + 1] = items
+  else
+    table.move(items, 1, #items, #step.items + 1, step.items)
+  end
 end
 
 local function read_arrow(self, client, arrow, rest)
@@ -151,7 +174,7 @@ local function read_arrow(self, client, arrow, rest)
       complain("%s needs a string, hex, %s", arrow, arrow == ">" and "end or gone" or "end or a ~pattern")
     end
     if arrow == ">" then return add_send(self, client, items[1].text) end
-    for _, item in ipairs(items) do add_item(self, client, item) end
+    add_expect(self, client, items)
   end
 end
 
@@ -172,6 +195,9 @@ local function read_client_line(self, client, arrow, rest)
   end
   read_arrow(self, client, arrow, rest)
   local kind = self.steps[#self.steps].kind
+  if self.udp and kind ~= "send" and kind ~= "expect" then
+    complain("datagrams have no connection that could %s", kind == "gone" and "break" or "end")
+  end
   if ended[kind] then complain("%s", ended[kind]) end
   for _, other in ipairs(ENDS[kind] or {}) do
     ended[other] = ("%s in line %d"):format(ENDS[kind].how, self.line)
@@ -193,7 +219,7 @@ local function read_line(self, text)
       complain("no blank may stand between a client's name and its arrow: %s", shown(word .. rest:sub(1, 1)))
     end
     if word:find "[<>]" then complain("%s: a client's name has letters and digits only", shown(word)) end
-    complain("%s is no step: a line begins with > or <, or with wait, fresh, time, set, setting or upstream",
+    complain("%s is no step: a line begins with > or <, or with wait, fresh, udp, time, set, setting or upstream",
       shown(word))
   elseif #self.steps > 0 then
     complain("%s must stand before the first step", word)
@@ -245,12 +271,24 @@ local function write_item(out, arrow, item)
   out[#out + 1] = ("%s ~%s"):format(arrow, literal.quote(item.pattern))
 end
 
+-- Each datagram has a line of its own.
+local function write_datagrams(out, arrow, step)
+  for _, items in ipairs(step.datagrams or { { step } }) do
+    local parts = {}
+    for i, item in ipairs(items) do
+      parts[i] = item.text and literal.line(item.text) or "~" .. literal.quote(item.pattern)
+    end
+    out[#out + 1] = ("%s %s"):format(arrow, table.concat(parts, " "))
+  end
+end
+
 local WORDS <const> = { send_end = "> end", gone = "> gone", expect_end = "< end" }
 
 --- Returns a transcript as text.
 function transcript.write(self)
   local out = {}
   if self.fresh then out[#out + 1] = "fresh" end
+  if self.udp then out[#out + 1] = "udp" end
   if self.time then
     local whole = math.floor(self.time)
     local part = write_seconds(self.time - whole):match "%.%d+" or ""
@@ -267,7 +305,9 @@ function transcript.write(self)
     out[#out + 1] = ("set %s %s"):format(variable.name, literal.quote(variable.text))
   end
   for _, step in ipairs(self.steps) do
-    if step.kind == "send" then
+    if step.is_datagram then
+      write_datagrams(out, step.client .. (step.kind == "send" and ">" or "<"), step)
+    elseif step.kind == "send" then
       literal.write(out, step.client .. ">", step.text)
     elseif step.kind == "wait" then
       out[#out + 1] = "wait " .. write_seconds(step.seconds)

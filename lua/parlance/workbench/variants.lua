@@ -22,7 +22,7 @@ local PAUSE <const> = 0.1
 --- different conversation: with several clients, waits, or a client that resets the connection or sends after the
 --- server has closed.
 function variants.pipelined(self)
-  if self.clients ~= 1 then return nil end
+  if self.clients ~= 1 or self.udp then return nil end
   local steps, upstream, sent, items = {}, {}, {}, {}
   local send, expect, send_end, expect_end
   local answers_end = false -- Something is answered behind the client's end.
@@ -81,12 +81,12 @@ function variants.doubled(self)
   local steps, size = {}, (self.bytes + MOST_PIECES - 1) // MOST_PIECES
   if self.clients ~= 1 or self.fresh or has_upstreams(self) then return nil end
   for _, step in ipairs(self.steps) do
-    for at = 1, step.kind == "send" and math.max(#step.text, 1) or 1, math.max(size, 1) do
+    for at = 1, step.kind == "send" and not step.is_datagram and math.max(#step.text, 1) or 1, math.max(size, 1) do
       for _, client in ipairs(step.kind == "wait" and { "one" } or { "one", "two" }) do
         local copy = {}
         for name, value in pairs(step) do copy[name] = value end
         copy.client = client
-        if step.kind == "send" then copy.text = step.text:sub(at, at + size - 1) end
+        if step.kind == "send" and not step.is_datagram then copy.text = step.text:sub(at, at + size - 1) end
         steps[#steps + 1] = copy
       end
     end
@@ -130,7 +130,7 @@ local function turns_of(self, name)
   end
   for _, step in ipairs(self.steps) do
     local _, lines = (step.text or ""):gsub("\n", "")
-    if step.kind == "send" and lines > 1 and lines <= MOST_LINES then
+    if step.kind == "send" and not step.is_datagram and lines > 1 and lines <= MOST_LINES then
       for line in step.text:gmatch "[^\n]*\n?" do
         if line ~= "" then add(step, line) end
       end
