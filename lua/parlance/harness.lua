@@ -56,6 +56,16 @@ function harness.open(path, options)
   return case:open(path, options)
 end
 
+--- Returns a client that sends datagrams to the script of this path, as to a listener with udp:. The first call of
+--- open() or open_udp() for a path loads the script.
+---@param path string
+---@param options? parlance.harness.Options
+---@return parlance.harness.Sender
+function harness.open_udp(path, options)
+  begin()
+  return case:open_udp(path, options)
+end
+
 local function current()
   return case or error("no script was opened", 3)
 end

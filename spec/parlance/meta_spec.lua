@@ -191,7 +191,8 @@ describe("the definitions for editors", function()
 
   -- For specs, and not for scripts; it is annotated where it is written.
   for _, path in ipairs {
-    "lua/parlance/harness.lua", "lua/parlance/harness/client.lua", "lua/parlance/harness/upstream.lua",
+    "lua/parlance/harness.lua", "lua/parlance/harness/client.lua", "lua/parlance/harness/sender.lua",
+    "lua/parlance/harness/upstream.lua",
   } do
     local text <const> = read(path)
     if text then

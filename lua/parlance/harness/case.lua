@@ -1,6 +1,7 @@
 -- One test case: the scripts that it has loaded, their clients, and the events that were logged.
 
 local Client = require "parlance.harness.client"
+local Sender = require "parlance.harness.sender"
 local Upstream = require "parlance.harness.upstream"
 local advance = require "parlance.workbench.advance"
 local complain = require "parlance.harness.complain"
@@ -58,7 +59,7 @@ local FAULTS <const> = {
 ---@field private simulator table parlance.simulator
 ---@field private scripts table[] { path =, script =, options =, environment = } in the order in which they were loaded
 ---@field private environment table<string, string|false> the values of variables before the first open()
----@field package clients parlance.harness.Client[]
+---@field package clients (parlance.harness.Client|parlance.harness.Sender)[]
 ---@field package upstreams parlance.harness.Upstream[]
 ---@field events parlance.harness.Event[]
 local Case = {}
@@ -143,17 +144,27 @@ local function find_script(self, path, options)
   return load_script(self, path, options)
 end
 
+local function open(self, name, class, path, options)
+  if type(path) ~= "string" then complain(name .. "() takes the path of a script") end
+  check_options(options)
+  local client <const> = class.new(self, find_script(self, path, options), options, #self.clients)
+  client:pump()
+  self:check()
+  return client
+end
+
 ---@param path string
 ---@param options? parlance.harness.Options
 ---@return parlance.harness.Client
 function Case:open(path, options)
-  options = options or {}
-  if type(path) ~= "string" then complain "open() takes the path of a script" end
-  check_options(options)
-  local client <const> = Client.new(self, find_script(self, path, options), options, #self.clients)
-  client:pump()
-  self:check()
-  return client
+  return open(self, "open", Client, path, options or {})
+end
+
+---@param path string
+---@param options? parlance.harness.Options
+---@return parlance.harness.Sender
+function Case:open_udp(path, options)
+  return open(self, "open_udp", Sender, path, options or {})
 end
 
 ---@param seconds number

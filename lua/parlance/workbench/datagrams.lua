@@ -16,10 +16,13 @@ local datagrams = {}
 local Sender = {}
 Sender.__index = Sender
 
---- Returns a client with this port.
-function datagrams.sender(script, port)
+--- The most bytes of a datagram over IPv4.
+datagrams.LONGEST = 65507
+
+--- Returns a client. `who` is its address: options for the simulator.
+function datagrams.sender(script, who)
   return setmetatable({
-    script = script, port = port,
+    script = script, who = who,
     sent = {}, -- { step =, session =, answers = } in the order in which they were sent; `session`: until it has ended
     waiting = {}, -- the steps of those that the script has no room for yet
     received = {}, -- { text =, number =, sent = } of which the `<` lines have not told yet
@@ -50,14 +53,14 @@ end
 -- Gives the script the datagrams that it had no room for.
 local function give(self)
   while self.waiting[1] do
-    local session = self.script:datagram(self.waiting[1].text, { port = self.port })
+    local session = self.script:datagram(self.waiting[1].text, self.who)
     if not session then return end
     self.sent[#self.sent + 1] = { step = table.remove(self.waiting, 1), session = session, answers = {} }
     read(self)
   end
 end
 
---- Sends the datagram of a step.
+--- Sends the datagram of a step, its `text`.
 function Sender:send(step)
   self.waiting[#self.waiting + 1] = step
   give(self)

@@ -109,7 +109,8 @@ function Play:client(name, sends_datagrams)
     local port = 50001 + (self.way.has_one_port and 0 or self.connected)
     self.connected = self.connected + 1
     client = { name = name, pending = "", unread = {}, first = 1, last = 0, sends_datagrams = sends_datagrams }
-    client.session = sends_datagrams and datagrams.sender(self.script, port) or self.script:open { port = port }
+    local who = { port = port }
+    client.session = sends_datagrams and datagrams.sender(self.script, who) or self.script:open(who)
     self.clients[name] = client
     self.order[#self.order + 1] = client
     take(client) -- handle_connect may have sent something.

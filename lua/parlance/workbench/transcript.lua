@@ -30,6 +30,7 @@
 -- With `udp`, the clients send datagrams, and the steps of clients have `is_datagram`: each "send" is one datagram, and
 -- an "expect" has `datagrams`, a list of lists of items. datagrams.lua sets more fields in them.
 
+local LONGEST <const> = require("parlance.workbench.datagrams").LONGEST
 local literal = require "parlance.workbench.literal"
 
 local transcript = { quote = literal.quote }
@@ -128,13 +129,10 @@ local function last_of(self, client, kind)
   return last and last.client == client and last.kind == kind and last or nil
 end
 
--- The most bytes of a datagram over IPv4.
-local MOST_OF_DATAGRAM <const> = 65507
-
 local function add_send(self, client, text)
   local is_datagram = self.udp and not self.upstreams[client]
   local step = not is_datagram and last_of(self, client, "send") or add(self, { kind = "send", client = client })
-  if is_datagram and #text > MOST_OF_DATAGRAM then complain("a datagram has at most %d bytes", MOST_OF_DATAGRAM) end
+  if is_datagram and #text > LONGEST then complain("a datagram has at most %d bytes", LONGEST) end
   step.is_datagram = is_datagram
   step.parts = step.parts or {}
   step.parts[#step.parts + 1] = text
