@@ -12,10 +12,11 @@ local captured_log = {}
 ---   remarks      a set of remarks on byte orders, and on fields of the protocol that hide a method
 ---
 --- Returns the lines of the first error, of the first warning, of the first response that waited for too long, and of
---- the first error that is none of a request alone: it does not end with the request.
+--- the first error that is none of a request alone: it does not end with the request; and of the first answer that is
+--- too large for a datagram.
 --- Lines that a script logs itself do not count.
 function captured_log.read(printed, misspelled, unknown, remarks)
-  local raised, warning, hanging, serious
+  local raised, warning, hanging, serious, oversized
   for _, entry in ipairs(simulator.log()) do
     local event, rest = entry.text:match "^%S+ %S+ (%S+) ?(.*)$"
     if event == "printed" then
@@ -38,10 +39,11 @@ function captured_log.read(printed, misspelled, unknown, remarks)
       if event ~= "script_error" or rest:find "^service=%S+ task=" then serious = serious or entry.text end
     elseif event ~= "script" and entry.level == "warn" then
       warning = warning or entry.text
+      if event == "datagram_dropped" and rest:find("too large", 1, true) then oversized = oversized or entry.text end
       if event == "response_timeout" then hanging = hanging or entry.text end
     end
   end
-  return raised, warning, hanging, serious
+  return raised, warning, hanging, serious, oversized
 end
 
 return captured_log

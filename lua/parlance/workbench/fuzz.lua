@@ -1,10 +1,10 @@
 -- parlance fuzz: looks for bytes that make a script raise an error or take too long, whose answer depends on how they
--- are cut, or after which the script's memory has grown.
+-- are cut, or after which the script's memory has grown. fuzz_datagrams.lua does it with datagrams.
 
-local captured_log = require "parlance.workbench.captured_log"
+local conversation = require "parlance.workbench.conversation"
+local fuzz_datagrams = require "parlance.workbench.fuzz_datagrams"
+local growth = require "parlance.workbench.growth"
 local mutate = require "parlance.workbench.mutate"
-local patience = require "parlance.workbench.patience"
-local play_upstreams = require "parlance.workbench.upstreams"
 local report = require "parlance.workbench.report"
 local scripts = require "parlance.workbench.scripts"
 local seeds = require "parlance.workbench.seeds"
@@ -17,12 +17,13 @@ local SOUND <const>, FAULTY <const>, UNCHECKED <const> = 0, 1, 2
 -- time, and more for memory, where each test takes many conversations.
 local SECONDS <const>, SHRINK_SECONDS <const> = 10, { raise = 10, cut = 10, memory = 30 }
 
--- The number of inputs between two tests of the memory; how many conversations such a test plays, in how many rounds,
--- and how many bytes each conversation may leave behind.
-local MEMORY_INTERVAL <const>, MEMORY_INPUTS <const>, MEMORY_ROUNDS <const>, MEMORY_LEFT <const> = 2000, 50, 4, 16
+-- The number of inputs between two tests of the memory.
+local MEMORY_INTERVAL <const> = 2000
 
 -- How often an answer is compared again before the cut counts as the reason.
 local CHANCE_ROUNDS <const> = 10
+
+local converse <const> = conversation.streams
 
 local Fuzz = {}
 Fuzz.__index = Fuzz
@@ -31,118 +32,6 @@ Fuzz.__index = Fuzz
 
 function Fuzz:load()
   return scripts.load(self.path, self.options, self.surroundings)
-end
-
--- A conversation of one client with a script.
-local Conversation = {}
-Conversation.__index = Conversation
-
--- The most replies of upstreams in a conversation. Then they are silent.
-local MOST_REPLIES <const> = 100
-
--- An upstream replies to what the script has sent to it. Returns whether one did.
-function Conversation:reply()
-  local has_replied = false
-  for _, name in ipairs(self.replies.names) do
-    local party = self.parties[name]
-    local sent = party:take()
-    self.sent[name] = (self.sent[name] or "") .. sent
-    if sent ~= "" and #self.exchanges < MOST_REPLIES then
-      local reply = self.replies[#self.exchanges % #self.replies + 1]
-      self.exchanges[#self.exchanges + 1] = { name = name, sent = sent, reply = reply }
-      party:receive(reply, 1, #reply)
-      has_replied = true
-    end
-  end
-  return has_replied
-end
-
--- Reads what the server sends, and lets upstreams reply. Returns whether there was anything.
-function Conversation:take()
-  local has_any = false
-  repeat
-    local answer = self.session:take()
-    if answer ~= "" then self.answers[#self.answers + 1] = answer end
-    has_any = has_any or answer ~= ""
-  until not self:reply()
-  return has_any
-end
-
--- While a request waits for its answer, the time moves until `act()` returns true. Returns whether it did.
-function Conversation:await(act)
-  if not self.session:waits() then return false end
-  local has_acted = false
-  patience(self.script, function()
-    has_acted = act()
-    return has_acted or not self.session:waits()
-  end, function()
-    self:take()
-    return #self.answers + #self.exchanges
-  end)
-  return has_acted
-end
-
--- Sends bytes[from..to]. While a request waits, the session may see the end behind bytes that it does not read.
-function Conversation:send(bytes, from, to)
-  local count = 0
-  local function give()
-    count = self.session:receive(bytes, from, to)
-    return count > 0
-  end
-  while from <= to do
-    local is_read = give()
-    if not self:take() and not is_read then
-      if self.ends and self.session:receive_end(true) then return end
-      if not self:await(give) then return end
-    end
-    from = from + count
-  end
-end
-
--- Stops sending, and reads all answers.
-function Conversation:send_end()
-  local function give() return self.session:receive_end() end
-  if not give() then self:await(give) end
-  self:take()
-  self:await(function() return false end)
-  self:take()
-end
-
--- Plays a conversation. `cuts` is a sorted list of places, or nil; `gone`: the client resets the connection. `replies`
--- is a list of what upstreams say one after the other, with their `names` and `upstreams`, a list as in a transcript.
-local function converse(script, bytes, cuts, gone, replies)
-  script:begin_play()
-  local parties = play_upstreams(script, replies.upstreams)
-  local session <close> = script:open { port = 50001 } -- as in a play
-  local self = setmetatable({
-    script = script, session = session, answers = {}, replies = replies, parties = parties, exchanges = {},
-    ends = not gone,
-    sent = {}, -- all bytes that were sent to an upstream, by its name
-  }, Conversation)
-  self:take()
-  local outcome = { greeting = self.answers[1] or "", is_closed_at_once = session:finished() }
-  local from = 1
-  for _, place in ipairs(cuts or {}) do
-    if place >= #bytes then break end -- The cuts may be those of a longer input.
-    self:send(bytes, from, place)
-    from = place + 1
-  end
-  self:send(bytes, from, #bytes)
-  if gone then
-    session:vanish()
-  else
-    self:send_end()
-    outcome.is_closed = session:finished()
-  end
-  outcome.answer, outcome.reason, outcome.interim = table.concat(self.answers), session:reason(), session:interim()
-  session:close()
-  script:play_upstreams {}
-  script:end_play()
-  outcome.exchanges, outcome.sent = self.exchanges, self.sent
-  local raised, _, hanging = captured_log.read {}
-  -- An upstream that says too little is waited for, until response_timeout ends that.
-  outcome.raised = raised or #self.exchanges == 0 and hanging or nil
-  return outcome
 end
 
 -- Returns the answer without interim responses, which depend on the cuts.
@@ -183,14 +72,14 @@ end
 local TESTS <const> = {}
 
 -- Returns the place of an error. The message is not compared, because it may contain the input.
-local function place_of(text)
+function Fuzz.place_of(text)
   return text:match "detail=\"?([^\n]-:%d+:)" or text:match "^%S+ %S+ (%S+)"
 end
 
 function TESTS.raise(self, bytes, way)
   local outcome = self:converse_anew(bytes, way.cuts, way.gone, way.replies)
-  if not outcome.raised or way.place and place_of(outcome.raised) ~= way.place then return nil end
-  way.place = place_of(outcome.raised)
+  if not outcome.raised or way.place and Fuzz.place_of(outcome.raised) ~= way.place then return nil end
+  way.place = Fuzz.place_of(outcome.raised)
   return { kind = "raise", raised = outcome.raised }
 end
 
@@ -227,25 +116,9 @@ function TESTS.cut(self, bytes, way)
   return try(way.cuts)
 end
 
--- Returns the script's memory after so many further conversations.
-local function size_after(script, bytes, inputs, replies)
-  for _ = 1, inputs do converse(script, bytes, nil, nil, replies) end
-  return script:memory(true)
-end
-
--- Measures the bytes that each conversation leaves behind. A few conversations mostly show that there are none.
 function TESTS.memory(self, bytes)
   local script <close> = assert(self:load())
-  local few = MEMORY_INPUTS // 5
-  if size_after(script, bytes, few, self.replies)
-    >= size_after(script, bytes, MEMORY_INPUTS - few, self.replies) then return nil end
-  local least, before = math.maxinteger, script:memory(true)
-  for _ = 2, MEMORY_ROUNDS do
-    local size = size_after(script, bytes, MEMORY_INPUTS, self.replies)
-    least, before = math.min(least, size - before), size
-    if least < MEMORY_LEFT * MEMORY_INPUTS then return nil end
-  end
-  return { kind = "memory", left = least // MEMORY_INPUTS }
+  return growth(script, function() converse(script, bytes, nil, nil, self.replies) end)
 end
 
 -- ---- the search ---------------------------------------------------------------------------------
@@ -328,6 +201,11 @@ end
 function Fuzz:search(deadline)
   while simulator.clock() < deadline do
     self.count = self.count + 1
+    if self.datagrams and (self.is_for_datagrams_only or self.count % 2 == 0) then
+      local fault = self.datagrams:try()
+      if fault then return fault end
+      goto continue
+    end
     local bytes = self.count <= #self.pool.inputs and self.pool.inputs[self.count] or mutate.next(self.pool)
     local kind, way, part = self:suspect(bytes)
     local fault = kind and self:confirm(kind, part or bytes, way)
@@ -339,6 +217,7 @@ function Fuzz:search(deadline)
       if fault then return fault end
       self:renew()
     end
+    ::continue::
   end
 end
 
@@ -402,6 +281,10 @@ function WORDS.cut(fault)
   return "the answer depends on the cut: it differs when the input is cut " .. which, lines
 end
 
+function WORDS.oversized(fault)
+  return ("an answer of %d bytes is too large for a datagram, and is not sent"):format(fault.length), {}
+end
+
 function WORDS.memory(fault)
   return ("memory grows: each conversation leaves %d bytes behind"):format(fault.left), {}
 end
@@ -413,7 +296,10 @@ local function tell(self, fault, write)
   for _, line in ipairs(lines) do write("# " .. line .. "\n") end
   write(("# Found by parlance fuzz --seed %d with input %d; %s.\n"):format(self.seed, self.count, fault.is_smallest
     and "this is the smallest input that shows it" or "there was no time to make it as small as possible"))
-  write(transcript_of(fault, self))
+  if fault.datagrams and fault.kind ~= "memory" then
+    write "# The answers are left out: only the author of the script knows them.\n"
+  end
+  write(fault.datagrams and self.datagrams:transcript_of(fault) or transcript_of(fault, self))
 end
 
 -- ---- the program --------------------------------------------------------------------------------
@@ -426,7 +312,7 @@ local function inputs_of(list, script)
   for _, transcript in ipairs(list) do
     local sent = {}
     for _, step in ipairs(transcript.steps) do
-      if step.kind == "send" and not step.is_upstream then
+      if step.kind == "send" and not step.is_upstream and not step.is_datagram then
         sent[step.client] = (sent[step.client] or "") .. step.text
       end
     end
@@ -457,6 +343,14 @@ local function replies_of(list)
   return replies
 end
 
+-- Whether nothing tells that the script serves connections, too.
+local function is_for_datagrams_only(list, script)
+  for _, transcript in ipairs(list) do
+    if not transcript.udp then return false end
+  end
+  return script:listen():find "^udp:" ~= nil
+end
+
 local function fuzz_one(entry, list, seed, seconds, write)
   local self = setmetatable({
     path = entry.path, options = entry.options, seed = seed, count = 0, recent = {},
@@ -469,6 +363,8 @@ local function fuzz_one(entry, list, seed, seconds, write)
   self:renew()
   self.pool = { inputs = inputs_of(list, self.script), words = mutate.words(self.script:files()) }
   self.reply_pool = { inputs = { table.unpack(self.replies) }, words = self.pool.words }
+  self.datagrams = fuzz_datagrams(self, list, self.script)
+  self.is_for_datagrams_only = self.datagrams and is_for_datagrams_only(list, self.script)
   math.randomseed(seed)
   simulator.silence(true) -- It would print with each input.
   local fault = self:search(simulator.clock() + seconds)
