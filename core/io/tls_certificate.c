@@ -1,10 +1,13 @@
 #include <errno.h>
+#include <fcntl.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "io/tls_internal.h"
 
@@ -15,25 +18,43 @@ static enum status refuse(const char *file, const char *what, char why[TLS_WHY_M
   return STATUS_ERROR;
 }
 
-/* A key that has a pass phrase cannot be used, and nobody is asked for one. */
+/* A key that has a pass phrase cannot be used, and nobody is asked for one. *context: one is
+ * needed. */
 static int give_no_phrase(char *buffer, int size, int is_write, void *context) {
   if (size > 0) buffer[0] = '\0';
   (void)is_write;
-  (void)context;
+  if (context) *(bool *)context = true;
   return -1;
 }
 
-static BIO *open_file(const char *file, char why[TLS_WHY_MAX]) {
-  errno = 0;
-  BIO *bio = BIO_new_file(file, "re");
-  if (!bio) snprintf(why, TLS_WHY_MAX, "%s: %s", file, strerror(errno != 0 ? errno : ENOMEM));
-  return bio;
+/* A pipe could be read only once, and might block. */
+static bool is_regular(int fd) {
+  struct stat about;
+  if (fstat(fd, &about) != 0) return false;
+  errno = S_ISDIR(about.st_mode) ? EISDIR : EINVAL;
+  return S_ISREG(about.st_mode);
+}
+
+BIO *tls_certificate_open(const char *file, char why[TLS_WHY_MAX]) {
+  int fd = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+  FILE *stream = fd >= 0 && is_regular(fd) ? fdopen(fd, "r") : NULL;
+  BIO *bio = stream ? BIO_new_fp(stream, BIO_CLOSE) : NULL;
+  if (bio) return bio;
+  if (fd >= 0 && errno == EINVAL)
+    refuse(file, "it is not a regular file", why);
+  else
+    refuse(file, strerror(stream ? ENOMEM : errno), why);
+  if (stream)
+    fclose(stream);
+  else if (fd >= 0)
+    close(fd);
+  return NULL;
 }
 
 /* The first certificate is the server's own, those behind it are its chain. */
 static enum status load_chain(const char *file, struct tls_certificate *into,
                               char why[TLS_WHY_MAX]) {
-  BIO *bio = open_file(file, why);
+  BIO *bio = tls_certificate_open(file, why);
   if (!bio) return STATUS_ERROR;
   into->certificate = PEM_read_bio_X509_AUX(bio, NULL, give_no_phrase, NULL);
   into->chain = sk_X509_new_null();
@@ -52,13 +73,15 @@ static enum status load_chain(const char *file, struct tls_certificate *into,
 }
 
 static enum status load_key(const char *file, struct tls_certificate *into, char why[TLS_WHY_MAX]) {
-  BIO *bio = open_file(file, why);
+  BIO *bio = tls_certificate_open(file, why);
   if (!bio) return STATUS_ERROR;
-  into->key = PEM_read_bio_PrivateKey(bio, NULL, give_no_phrase, NULL);
+  bool needs_phrase = false;
+  into->key = PEM_read_bio_PrivateKey(bio, NULL, give_no_phrase, &needs_phrase);
   BIO_free(bio);
-  return into->key
-             ? STATUS_OK
-             : refuse(file, "it has no private key in the PEM format without a pass phrase", why);
+  if (into->key) return STATUS_OK;
+  return refuse(
+      file, needs_phrase ? "the key has a pass phrase" : "it has no private key in the PEM format",
+      why);
 }
 
 static enum status check_dates(const char *file, const X509 *certificate, char why[TLS_WHY_MAX]) {

@@ -1,6 +1,5 @@
 #include "io/tls_context.h"
 
-#include <errno.h>
 #include <openssl/err.h>
 #include <openssl/sha.h>
 #include <stdio.h>
@@ -146,12 +145,9 @@ static enum status ask_for_clients(struct tls_context *context, const struct tls
                                    char why[TLS_WHY_MAX]) {
   const char *file = options->client_ca;
   int mode = options->client_may_omit ? 0 : SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
-  FILE *readable = fopen(file, "re");
-  if (!readable) {
-    snprintf(why, TLS_WHY_MAX, "%s: %s", file, strerror(errno));
-    return STATUS_ERROR;
-  }
-  fclose(readable);
+  BIO *readable = tls_certificate_open(file, why);
+  if (!readable) return STATUS_ERROR;
+  BIO_free(readable);
   STACK_OF(X509_NAME) *names = SSL_load_client_CA_file(file);
   if (!names || SSL_CTX_load_verify_file(context->ssl, file) != 1) {
     sk_X509_NAME_pop_free(names, X509_NAME_free);

@@ -24,6 +24,9 @@ struct tls_context {
   unsigned char identity[32]; /* A digest of the service and of the authorities of clients. */
 };
 
+/* Opens a file in the PEM format. NULL: `why` says why. */
+BIO *tls_certificate_open(const char *file, char why[TLS_WHY_MAX]);
+
 /* Reads a pair, and checks it. *certificate is to be freed with tls_certificate_deinit() in each
  * case. */
 enum status tls_certificate_load(const struct tls_pair *pair, struct tls_certificate *certificate,

@@ -1,6 +1,7 @@
 -- Listeners with TLS.
 
 local io_room = require("parlance_spec").io
+local lfs = require "lfs"
 local server = require "support.server"
 local tls = require "support.tls"
 
@@ -135,6 +136,15 @@ server.for_each_poller(function(poller)
       assert.equal("HELLO\n", (ask(running, nil, "hello")))
     end)
 
+    it("may stand between other things", function()
+      local pair = made:certificate "web"
+      local all = made.path .. "/all.pem"
+      tls.run({ "sh", "-c", ("openssl x509 -text -in %s >%s && (echo text; cat %s; echo; echo more) >>%s")
+        :format(pair.certificate, all, pair.key, all) }, made.path)
+      local running = server.start(LINES, { poller = poller, listen = { "tls:127.0.0.1:0" }, "--certificate", all })
+      assert.equal("HELLO\n", (ask(running, nil, "hello")))
+    end)
+
     it("comes with its chain", function()
       local root = made:certificate("root", { subject = "/CN=root" })
       local pair = made:certificate("web", { by = root })
@@ -186,6 +196,62 @@ server.for_each_poller(function(poller)
       replace(pair, made:certificate("weak", { kind = "weak" }))
       running:wait_for_log "certificates_refused .-web.pem: no client can use it: ee key too small"
       assert.equal("web", (named(running)))
+    end)
+
+    it("changes nothing while files are half-written, missing, expired or no files at all", function()
+      local pair, other = made:certificate "web", made:certificate "other"
+      local expired = made:certificate("expired", { days = -1 })
+      local whole = server.read_file(pair.certificate)
+      local running = start { pair }
+      local _, client = named(running)
+      for round, spoil in ipairs {
+        function() server.write_file(pair.certificate, whole:sub(1, #whole // 2)) end,
+        function() server.write_file(pair.certificate, "") end,
+        function() end, -- it is missing
+        function() assert(lfs.mkdir(pair.certificate)) end,
+        function() replace(pair, { certificate = other.certificate, key = pair.key }) end,
+        function() replace(pair, expired) end,
+      } do
+        os.remove(pair.certificate)
+        server.write_file(pair.certificate, whole)
+        server.wait_until("the old certificate", function() return named(running) == "web" end)
+        local before = running:count_in_log " error certificates_refused "
+        os.remove(pair.certificate)
+        spoil()
+        server.wait_until("refusal " .. round, function()
+          return running:count_in_log " error certificates_refused " > before
+        end)
+        assert.equal("web", (named(running)))
+        lfs.rmdir(pair.certificate)
+      end
+      assert.equal("HELLO\n", client:exchange("hello\n", 6))
+      assert.is_nil(running:log():find("PRIVATE", 1, true))
+    end)
+
+    it("is replaced over and over, by new files and in place, and no connection fails", function()
+      local pair = made:certificate "web"
+      local others = { made:certificate "one", made:certificate("two", { kind = "rsa" }) }
+      local running = start { pair }
+      local _, client = named(running)
+      local memory
+      for round = 1, 30 do
+        local by = others[round % 2 + 1]
+        if round % 3 == 0 then
+          server.write_file(pair.certificate, server.read_file(by.certificate))
+          server.write_file(pair.key, server.read_file(by.key))
+        else
+          replace(pair, by)
+        end
+        server.wait_until("round " .. round, function()
+          local name, new = named(running)
+          new:close()
+          return name == (round % 2 == 0 and "one" or "two")
+        end)
+        assert.equal("HELLO\n", client:exchange("hello\n", 6))
+        if round == 10 then memory = running:memory() end
+      end
+      assert.equal(0, running:count_in_log "handshake_failed")
+      assert.is_true(server.is_sanitized or running:memory() < memory + 1000)
     end)
 
     it("is warned of when it ends within 14 days", function()
@@ -450,6 +516,21 @@ describe("parlance with TLS", function()
     local words = with({ certificate = pair.certificate, key = rubbish }, ECHO)
     assert.matches("rubbish: it has no private key", words)
     assert.is_nil(words:find("c2VjcmV0", 1, true))
+    local locked = made.path .. "/locked"
+    for _, cipher in ipairs { "pkcs8 -topk8", "ec -aes128" } do
+      tls.run({ "sh", "-c", ("openssl %s -passout pass:secret -in %s -out %s"):format(cipher, pair.key, locked) },
+        made.path)
+      local complained = with({ certificate = pair.certificate, key = locked }, ECHO)
+      assert.matches("locked: the key has a pass phrase\n$", complained)
+    end
+    local pipe = made.path .. "/pipe"
+    tls.run({ "mkfifo", pipe }, made.path)
+    for _, path in ipairs { made.path, pipe } do
+      local why = path == pipe and "pipe: it is not a regular file" or ": Is a directory"
+      assert.matches(why, with({ certificate = path, key = pair.key }, ECHO), 1, true)
+      assert.matches(why, with({ certificate = pair.certificate, key = path }, ECHO), 1, true)
+      assert.matches(why, with(pair, "--client-ca", path, ECHO), 1, true)
+    end
     assert.matches("rubbish: it has no certificate", with(pair, "--client-ca", rubbish, ECHO))
   end)
 
