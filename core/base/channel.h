@@ -51,6 +51,21 @@ struct channel_class {
   /* Writes the address of one end, such as "127.0.0.1:80" or "[::1]:80", into
    * text[CHANNEL_ADDRESS_MAX]. False: it has none. NULL: no channel of the class has one. */
   bool (*address)(const struct channel *channel, enum channel_end end, char *text);
+
+  /* How many bytes it has taken and still has itself. They go out while it is watched for
+   * CHANNEL_WRITE. A channel that is closed before then is reset. NULL: always 0. */
+  size_t (*held)(const struct channel *channel);
+
+  /* What is known of its TLS: the texts of tls_describe() in io/tls.h. The caller frees *text.
+   * NULL: it has no TLS. */
+  enum status (*describe_tls)(const struct channel *channel, char **text, size_t *length);
+
+  /* Why it is broken, a static text; NULL: nothing more is known. May be NULL. */
+  const char *(*why)(const struct channel *channel);
 };
+
+static inline size_t channel_held(const struct channel *channel) {
+  return channel->class->held ? channel->class->held(channel) : 0;
+}
 
 #endif

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "base/alpn.h"
 #include "base/clock.h"
 #include "base/log.h"
 
@@ -55,7 +56,7 @@ bool certificates_set_client_verify(const char *name, const char *text, void *fi
 
 bool certificates_set_alpn(const char *name, const char *text, void *field) {
   ((struct certificate_options *)field)->tls.alpn = text;
-  return tls_alpn_is_valid(text) || option_complain(name, text, "a list, such as h2,http/1.1");
+  return alpn_is_valid(text) || option_complain(name, text, "a list, such as h2,http/1.1");
 }
 
 bool certificates_set_tls_min(const char *name, const char *text, void *field) {

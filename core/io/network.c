@@ -13,6 +13,7 @@
 #include "io/datagram_channel.h"
 #include "io/resolver.h"
 #include "io/socket_channel.h"
+#include "io/tls_channel.h"
 
 enum {
   ATTEMPT_DELAY = 250, /* ms until the next address is tried beside: RFC 8305, 5. */
@@ -23,6 +24,7 @@ struct io_network {
   struct network network; /* First, so that a pointer to it points to this. */
   struct polled_channels channels;
   struct datagrams_class datagrams;
+  struct tls_clients tls_clients;
   struct world *world;
   const char *name_server;
   struct resolver *resolver; /* NULL: no name was looked up yet. */
@@ -245,6 +247,19 @@ static void cancel_connect(struct network_connect *asked) {
   free_connecting(connecting);
 }
 
+static enum status prepare_tls(struct network *network, const struct network_tls *tls,
+                               uint64_t *version, char why[NETWORK_WHY_MAX]) {
+  struct tls_client *client;
+  return tls_clients_find(&((struct io_network *)network)->tls_clients, tls, &client, version, why);
+}
+
+static void start_tls(struct network *network, struct channel *channel,
+                      const struct network_tls *tls, struct network_connect *asked) {
+  struct io_network *io = (struct io_network *)network;
+  struct socket_channel *socket = (struct socket_channel *)polled_channel_of(channel);
+  tls_channel_begin(socket, &io->world->ready, &io->tls_clients, tls, asked);
+}
+
 static void free_resolving(struct resolving *resolving) {
   if (resolving->lookup) resolver_lookup_cancel(resolving->lookup);
   ready_remove(&resolving->network->world->ready, &resolving->turn);
@@ -343,6 +358,8 @@ enum status io_network_create(struct poller *poller, struct world *world, const 
   if (!network) return STATUS_NO_MEMORY;
   network->network = (struct network){.connect = start_connect,
                                       .cancel_connect = cancel_connect,
+                                      .prepare_tls = prepare_tls,
+                                      .start_tls = start_tls,
                                       .resolve = start_resolve,
                                       .cancel_resolve = cancel_resolve,
                                       .datagrams = &network->datagrams};
@@ -370,6 +387,7 @@ void io_network_destroy(struct io_network *network) {
     end_resolving(one, NULL, 0, "the server stops");
   }
   polled_channels_break(&network->channels);
+  tls_clients_clear(&network->tls_clients);
   if (network->resolver) resolver_destroy(network->resolver);
   free(network);
 }

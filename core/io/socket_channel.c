@@ -51,7 +51,7 @@ static void shut(struct channel *channel) {
 
 /* ---- addresses ----------------------------------------------------------------------------- */
 
-static bool write_address(const struct channel *channel, enum channel_end end, char *text) {
+bool socket_channel_address(const struct channel *channel, enum channel_end end, char *text) {
   const struct polled_channel *socket = polled_channel_of_const(channel);
   struct sockaddr_storage address = {0};
   socklen_t length = sizeof address;
@@ -72,7 +72,7 @@ static const struct channel_class socket_class = {.receive = receive,
                                                   .watch = polled_channel_watch,
                                                   .shutdown = shut,
                                                   .close = polled_channel_close,
-                                                  .address = write_address};
+                                                  .address = socket_channel_address};
 
 int socket_channel_descriptor(const struct channel *channel) {
   return channel->class == &socket_class ? polled_channel_of_const(channel)->fd : -1;

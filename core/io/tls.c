@@ -20,7 +20,7 @@ enum {
 
 struct tls {
   SSL *ssl;
-  struct tls_context *context;
+  struct tls_context *context; /* NULL: this is the side of a client. */
   int fd;
   int error;        /* The errno of the socket; 0: it has none. */
   char *held;       /* Bytes that the socket did not take; NULL: there are none. */
@@ -28,7 +28,7 @@ struct tls {
   size_t held_to;
   size_t held_size;
   unsigned messages; /* How many messages of TLS itself have come in this read. */
-  const char *why;   /* Why the handshake failed. */
+  const char *why;   /* Why the handshake or a read has failed. */
   bool more : 1;     /* Other bytes follow at once those that are being written. */
   bool has_heard : 1;
   bool has_ended : 1;   /* The socket has ended. */
@@ -113,34 +113,45 @@ enum status tls_flush(struct tls *tls) {
   struct span rest = {tls->held + tls->held_from, tls->held_to - tls->held_from};
   size_t sent;
   enum status status = socket_write(tls->fd, &rest, 1, false, &sent);
-  if (status != STATUS_OK) return status;
-  tls->held_from += sent;
-  if (sent < rest.length) return STATUS_AGAIN;
+  if (status == STATUS_AGAIN) return status;
+  if (status == STATUS_OK) {
+    tls->held_from += sent;
+    if (sent < rest.length) return STATUS_AGAIN;
+  } else {
+    tls->has_failed = true;
+    tls->error = errno;
+  }
   free(tls->held);
   tls->held = NULL;
   tls->held_from = tls->held_to = tls->held_size = 0;
-  if (tls->is_shut) socket_shutdown_write(tls->fd);
-  return STATUS_OK;
+  if (status == STATUS_OK && tls->is_shut) socket_shutdown_write(tls->fd);
+  return status;
 }
 
 /* ---- life ---------------------------------------------------------------------------------- */
 
-struct tls *tls_accept(struct tls_context *context, int fd) {
+struct tls *tls_internal_create(SSL_CTX *ssl, int fd) {
   struct tls *tls = calloc(1, sizeof *tls);
   if (!tls) return NULL;
   const BIO_METHOD *method = socket_method();
   BIO *bio = method ? BIO_new(method) : NULL;
-  tls->ssl = bio ? SSL_new(context->ssl) : NULL;
+  tls->ssl = bio ? SSL_new(ssl) : NULL;
   if (!tls->ssl) {
     BIO_free(bio);
     free(tls);
     return NULL;
   }
-  tls->context = tls_context_retain(context);
   tls->fd = fd;
   BIO_set_data(bio, tls);
   BIO_set_init(bio, 1);
   SSL_set_bio(tls->ssl, bio, bio);
+  return tls;
+}
+
+struct tls *tls_accept(struct tls_context *context, int fd) {
+  struct tls *tls = tls_internal_create(context->ssl, fd);
+  if (!tls) return NULL;
+  tls->context = tls_context_retain(context);
   SSL_set_accept_state(tls->ssl);
   return tls;
 }
@@ -254,6 +265,11 @@ enum status tls_read(struct tls *tls, char *into, size_t capacity, size_t *lengt
       status = judge(tls, result);
   } while (status == STATUS_OK && *length < capacity && !tls->has_failed &&
            SSL_has_pending(tls->ssl) == 1);
+  if (status == STATUS_ERROR)
+    tls->why =
+        tls->has_ended ? "the connection has ended without TLS's close_notify" : explain(tls);
+  ERR_clear_error();
+  errno = tls->error;
   if (*length == 0) return status;
   tls->has_pending = tls->has_failed || status == STATUS_CLOSED ||
                      (status == STATUS_OK && SSL_has_pending(tls->ssl) == 1);

@@ -19,7 +19,7 @@ struct tls *tls_accept(struct tls_context *context, int fd);
  * tls_why() says why, and errno is EPROTO if the peer is the reason, else that of the socket. */
 enum status tls_handshake(struct tls *tls);
 
-/* Why the handshake failed; valid as long as the connection. */
+/* Why the handshake, or tls_read(), failed; valid as long as the connection. */
 const char *tls_why(const struct tls *tls);
 
 /* Whether a byte has come from the peer. */

@@ -88,16 +88,6 @@ static enum status no_memory(char why[TLS_WHY_MAX]) {
   return STATUS_ERROR;
 }
 
-bool tls_alpn_is_valid(const char *list) {
-  size_t length;
-  do {
-    length = strcspn(list, ",");
-    if (length == 0 || length > UINT8_MAX) return false;
-    list += length;
-  } while (*list++ == ',');
-  return true;
-}
-
 static bool set_alpn(struct tls_context *context, const char *list) {
   size_t length = strlen(list);
   context->alpn = malloc(length + 1);

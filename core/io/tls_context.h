@@ -28,14 +28,12 @@ struct tls_options {
   size_t pair_count;     /* At least 1. The first serves names that fit none. */
   const char *client_ca; /* The file of the authorities of clients; NULL: no client is asked. */
   bool client_may_omit;  /* A client without a certificate is let in. */
-  const char *alpn;      /* "h2,http/1.1": the protocols, the preferred one first; NULL: none. */
+  const char *alpn;      /* "h2,http/1.1": the protocols, the preferred one first, which alpn.h
+                          * accepts; NULL: none. */
   bool needs_tls_1_3;    /* TLS 1.2 is refused. */
 };
 
 struct tls_context;
-
-/* Whether the text is a list of names for `alpn`: from 1 to 255 bytes each. */
-bool tls_alpn_is_valid(const char *list);
 
 /* STATUS_ERROR: `why` says what is wrong, with the name of the file. The caller has the first
  * reference. */

@@ -32,11 +32,12 @@ static struct network *check_network(lua_State *state, const char *verb, const c
 /* ---- connect ------------------------------------------------------------------------------- */
 
 /* The stack of connect(). */
-enum { ADDRESS = 1, OPTIONS, STREAM };
+enum { ADDRESS = 1, OPTIONS, STREAM, TLS };
 
 struct options {
   int64_t timeout; /* ms; -1: none. */
   bool reuses;
+  bool has_tls; /* The value of `tls` stands at TLS. */
 };
 
 static void check_option(lua_State *state, struct options *options) {
@@ -51,6 +52,9 @@ static void check_option(lua_State *state, struct options *options) {
   } else if (length == 5 && memcmp(name, "reuse", 5) == 0) {
     luaL_argcheck(state, lua_isboolean(state, -1), OPTIONS, "reuse must be true or false");
     options->reuses = lua_toboolean(state, -1);
+  } else if (length == 3 && memcmp(name, "tls", 3) == 0) {
+    options->has_tls = !lua_isboolean(state, -1) || lua_toboolean(state, -1);
+    lua_copy(state, -1, TLS);
   } else
     luaL_error(state, "net.connect has no option %s", luaL_tolstring(state, -2, NULL));
 }
@@ -74,17 +78,16 @@ static void undo_connect(struct task *task) {
 }
 
 static int finish_connect(lua_State *state, struct stream *stream) {
-  static const char *const codes[] = {[NETWORK_REFUSED] = "refused",
-                                      [NETWORK_UNREACHABLE] = "unreachable",
-                                      [NETWORK_NAME] = "name"};
-  if (stream->channel && !stream->is_closed) {
+  bool is_ready = !stream->tls || stream->tls_phase == STREAM_TLS_ON;
+  if (stream->channel && !stream->is_closed && is_ready) {
     stream_tap(stream, TAP_OPENS, (struct span){NULL, 0});
     lua_settop(state, STREAM);
     return 1;
   }
   bool has_failed = stream->error != NETWORK_OK;
-  const char *code = has_failed ? codes[stream->error] : "timeout";
-  const char *why = has_failed ? stream->why : code;
+  const char *code = stream_tls_code(stream->error);
+  const char *failure = stream->tls ? stream->tls->why : stream->why;
+  const char *why = has_failed ? failure : code;
   stream_tap_failure(stream, code, why);
   stream_drop(stream);
   return push_failure(state, why, code);
@@ -105,6 +108,7 @@ static bool reuse(struct stream *stream, const struct task *task) {
   if (!channel) return false;
   stream_open(stream, channel);
   stream->is_reused = true;
+  if (stream->tls) stream->tls_phase = STREAM_TLS_ON;
   return true;
 }
 
@@ -112,11 +116,15 @@ static bool reuse(struct stream *stream, const struct task *task) {
 static int net_connect(lua_State *state) {
   const char *address = luaL_checkstring(state, ADDRESS), *why;
   lua_settop(state, OPTIONS);
-  struct options options = take_options(state);
   struct stream *stream = stream_value_push(state, script_of_state(state), address);
+  lua_settop(state, TLS);
+  struct options options = take_options(state);
+  if (options.has_tls) stream_tls_take(state, TLS, OPTIONS, stream);
   struct task *task = task_begin_wait(state, "net.connect");
   if (!task) return 3;
   struct network *network = check_network(state, "connect to", address);
+  if (stream->tls && !stream_tls_prepare(state, stream)) return 3;
+  stream->asked.tls = stream->tls ? &stream->tls->options : NULL;
   if (options.reuses && reuse(stream, task)) {
     owned_give(&stream->owned, &task->owned);
     return finish_connect(state, stream);

@@ -40,11 +40,14 @@ static const char *set_names(lua_State *state, const char *text, const char *end
  */
 void client_tls_push(lua_State *state, struct session *session) {
   struct span all;
-  size_t length;
-  if (!session_describe_tls(session, &all)) {
+  if (session_describe_tls(session, &all))
+    client_tls_push_texts(state, all);
+  else
     lua_pushnil(state);
-    return;
-  }
+}
+
+void client_tls_push_texts(lua_State *state, struct span all) {
+  size_t length;
   lua_pushlstring(state, all.data, all.length);
   const char *text = lua_tolstring(state, -1, &length), *end = text + length;
   lua_createtable(state, 0, 5);

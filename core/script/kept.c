@@ -20,6 +20,7 @@ struct kept {
   struct channel *channel;
   const struct session *session; /* With a tap, that has given it; NULL: any other. */
   uint32_t number;               /* What that tap calls it. */
+  struct stream_tls *tls;        /* NULL: it is plain. */
   struct kept_address *address;
   struct kept *next; /* To the same address. */
   struct kept *previous;
@@ -82,6 +83,7 @@ static struct channel *take(struct kept *kept) {
   timer_cancel(&kept->script->world->timers, &kept->timer);
   link_out(kept);
   channel->user = NULL;
+  stream_tls_free(kept->script, kept->tls);
   memory_give(&kept->script->memory, kept, sizeof *kept);
   return channel;
 }
@@ -103,8 +105,7 @@ static bool is_quiet(struct channel *channel, const struct session *session, uin
 static void on_ready(struct channel_user *user, unsigned events) {
   struct kept *kept = (struct kept *)((char *)user - offsetof(struct kept, user));
   (void)events;
-  (void)is_quiet(kept->channel, kept->session, kept->number);
-  drop(kept);
+  if (!is_quiet(kept->channel, kept->session, kept->number)) drop(kept);
 }
 
 static void on_timer(struct timer *timer) {
@@ -141,23 +142,25 @@ bool kept_give(struct stream *stream) {
   }
   kept->session = stream->session;
   kept->number = stream->number;
+  kept->tls = stream->tls;
+  stream->tls = NULL;
   channel->user = &kept->user;
   channel->class->watch(channel, CHANNEL_READ);
   return true;
 }
 
 /* One that the session can have; NULL: there is none. */
-static struct kept *find(const struct script *script, const char *text,
-                         const struct session *session) {
-  const struct kept_address *address = find_address(script, text);
+static struct kept *find(const struct stream *stream, const struct session *session) {
+  const struct kept_address *address = find_address(stream->script, stream->address);
   struct kept *kept = address ? address->first : NULL;
-  while (kept && kept->session != session) kept = kept->next;
+  while (kept && (kept->session != session || !stream_tls_is_same(kept->tls, stream->tls)))
+    kept = kept->next;
   return kept;
 }
 
 struct channel *kept_take(struct stream *stream, struct session *session) {
   struct kept *kept;
-  while ((kept = find(stream->script, stream->address, session))) {
+  while ((kept = find(stream, session))) {
     uint32_t number = kept->number;
     struct channel *channel = take(kept);
     if (is_quiet(channel, session, number)) {

@@ -60,8 +60,9 @@ struct script {
   int stream_metatable;        /* A reference in the registry. */
   struct datagrams *datagrams; /* All of them: see datagrams.h. */
   struct subprocesses subprocesses;
-  struct kept_list kept; /* Channels that streams have given back. */
-  bool has_taps;         /* A session of it has, or had, a tap: see stream_tap.h. */
+  struct kept_list kept;  /* Channels that streams have given back. */
+  bool has_warned_of_tls; /* That it does not verify certificates. */
+  bool has_taps;          /* A session of it has, or had, a tap: see stream_tap.h. */
   struct script_asked asked;
   struct reload *reload; /* The state of reload/reload.c, owned by Lua; NULL before loading. */
   char name[NAME_MAX_LENGTH];

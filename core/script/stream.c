@@ -42,6 +42,7 @@ static void unlink_and_free(struct stream *stream) {
   if (stream->next) stream->next->previous = stream->previous;
   buffer_free(&stream->input);
   buffer_free(&stream->output);
+  stream_tls_free(script, stream->tls);
   if (stream->whole) stream->whole->on_freed(stream->whole, stream);
   memory_give(&script->memory, stream, sizeof *stream + strlen(stream->address) + 1);
 }
@@ -92,6 +93,10 @@ static void note_end(struct stream *stream, enum status status) {
   if (status == STATUS_CLOSED) stream->end = READING_ENDED;
   if (status == STATUS_ERROR || status == STATUS_NO_MEMORY) stream->end = READING_BROKEN;
   if (status == STATUS_ERROR) stream->cannot_send = true;
+  if (is_new && status == STATUS_ERROR && stream->channel->class->why && !stream->fault) {
+    stream->fault_why = stream->channel->class->why(stream->channel);
+    stream->fault = stream->fault_why ? "reset" : NULL;
+  }
 }
 
 /* What comes for a closed stream is read, because a socket that is closed with unread bytes is
@@ -165,7 +170,8 @@ static bool reads_ahead(struct stream *stream) {
 
 static unsigned interest_of(struct stream *stream) {
   bool reads = stream->end == READING_OPEN && reads_ahead(stream);
-  return (reads ? CHANNEL_READ : 0U) | (stream->output ? CHANNEL_WRITE : 0U);
+  bool writes = stream->output || channel_held(stream->channel) > 0;
+  return (reads ? CHANNEL_READ : 0U) | (writes ? CHANNEL_WRITE : 0U);
 }
 
 static void watch(struct stream *stream) {
@@ -178,11 +184,61 @@ static void watch(struct stream *stream) {
 static bool has_ended(const struct stream *stream) {
   if (stream->is_dropped) return true;
   if (!stream->is_closed || stream->output) return false;
+  if (channel_held(stream->channel) > 0) return false;
   return stream->end != READING_OPEN || stream->cannot_send || !stream->has_sent;
 }
 
+/* ---- TLS ----------------------------------------------------------------------------------- */
+
+static void note_error(struct stream *stream, enum network_error error, const char *why) {
+  char *into = stream->tls ? stream->tls->why : stream->why;
+  size_t size = stream->tls ? sizeof stream->tls->why : sizeof stream->why;
+  size_t length = strnlen(why, size - 1);
+  stream->error = error & 0xff;
+  memcpy(into, why, length);
+  into[length] = '\0';
+}
+
+static void begin_handshake(struct stream *stream) {
+  struct network *network = stream->script->world->network;
+  stream->tls_phase = STREAM_TLS_HANDSHAKE;
+  stream->channel->user = NULL;
+  network->start_tls(network, stream->channel, &stream->tls->options, &stream->asked);
+}
+
+/* Bytes that have come before the handshake may be anybody's, and must not be taken for secure
+ * ones. */
+static void begin_behind_plain(struct stream *stream) {
+  char byte;
+  size_t length;
+  bool has_come = buffer_bytes(stream->input).length > 0;
+  struct channel *channel = stream->channel;
+  enum status status = has_come ? STATUS_OK : channel->class->receive(channel, &byte, 1, &length);
+  stream->began_plain = true;
+  if (status == STATUS_AGAIN && stream->end == READING_OPEN && !stream->cannot_send) {
+    begin_handshake(stream);
+    return;
+  }
+  stream->tls_phase = STREAM_TLS_HANDSHAKE;
+  note_error(stream, NETWORK_HANDSHAKE,
+             status == STATUS_OK ? "TLS: the peer has sent plain bytes before the handshake"
+                                 : "TLS: the peer has closed the connection");
+  if (stream->connector) task_wake(stream->connector, 0);
+}
+
+/* Whether the channel is not the stream's to use now. A handshake that has failed may have left an
+ * alert for the peer, so that its channel is not reset. */
+static bool is_in_handshake(struct stream *stream) {
+  if (stream->tls_phase == STREAM_TLS_ASKED && !stream->is_closed && !stream->output)
+    begin_behind_plain(stream);
+  if (stream->tls_phase != STREAM_TLS_HANDSHAKE) return false;
+  if (stream->is_closed) end_channel(stream, stream->error == NETWORK_OK);
+  return true;
+}
+
 static void use_channel(struct stream *stream) {
-  if (!stream->is_dropped) stream_flush(stream);
+  if (!stream->is_dropped && stream->tls_phase != STREAM_TLS_HANDSHAKE) stream_flush(stream);
+  if (is_in_handshake(stream)) return;
   if (has_ended(stream)) {
     end_channel(stream, stream->is_dropped);
     return;
@@ -308,13 +364,15 @@ static void end_with_task(struct owned *owned, bool is_cancelled) {
 static void on_connected(struct network_connect *asked, struct channel *channel,
                          enum network_error error, const char *why) {
   struct stream *stream = (struct stream *)((char *)asked - offsetof(struct stream, asked));
-  stream->error = error & 0xff;
-  if (channel)
+  if (!channel)
+    note_error(stream, error, why);
+  else if (stream->tls && stream->tls_phase == STREAM_TLS_OFF) {
+    stream->channel = channel;
+    begin_handshake(stream);
+    return;
+  } else {
+    if (stream->tls) stream->tls_phase = STREAM_TLS_ON;
     stream_open(stream, channel);
-  else {
-    size_t length = strnlen(why, sizeof stream->why - 1);
-    memcpy(stream->why, why, length);
-    stream->why[length] = '\0';
   }
   if (stream->connector) task_wake(stream->connector, 0);
 }

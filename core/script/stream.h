@@ -19,6 +19,7 @@
 #include "base/timer.h"
 #include "script/owned.h"
 #include "script/reading.h"
+#include "script/stream_tls.h"
 
 struct script;
 struct session;
@@ -44,9 +45,17 @@ enum stream_kind {
   STREAM_BODY /* The client: see body.h. It is read only while a reader needs more than it has. */
 };
 
+/* How far TLS is, which a stream has if `tls` is not NULL. */
+enum stream_tls_phase {
+  STREAM_TLS_OFF,
+  STREAM_TLS_ASKED,     /* It begins when all plain bytes were sent. */
+  STREAM_TLS_HANDSHAKE, /* It has begun, or failed: nothing else is done with the channel. */
+  STREAM_TLS_ON
+};
+
 struct stream {
   struct channel_user user;
-  struct network_connect asked; /* While it connects. */
+  struct network_connect asked; /* While it connects, or begins TLS. */
   struct ready turn;
   struct timer linger; /* When a closed stream is given up. */
   struct owned owned;
@@ -62,7 +71,8 @@ struct stream {
   uint32_t number;         /* What that tap calls it. */
   struct task *reader;     /* Waits for bytes; NULL: none does. */
   struct task *writer;     /* Waits for room; NULL: none does. */
-  struct task *connector;  /* Waits until it is connected; NULL: none does. */
+  struct task *connector;  /* Waits until it is connected, or has TLS; NULL: none does. */
+  struct stream_tls *tls;  /* NULL: it is plain. */
   int64_t read_until;      /* When the reader is to give up, in ms; CLOCK_NEVER. */
   int64_t write_until;     /* The same for the writer, or for the connector. */
   int64_t timeout;         /* ms; 0: none; STREAM_NO_TIMEOUT_SET: that of the task. */
@@ -70,7 +80,8 @@ struct stream {
   size_t discarded;        /* Bytes that came when it was closed. */
   enum stream_kind kind : 8;
   enum reading_end end : 8;
-  enum network_error error : 8; /* Why it is not connected. */
+  enum stream_tls_phase tls_phase : 8;
+  enum network_error error : 8; /* Why it is not connected, or has no TLS. */
   unsigned interest : 2;        /* What the channel is watched for. */
   bool has_value : 1;           /* There is a value in Lua. */
   bool is_closed : 1;           /* The script has closed it, or its task has ended. */
@@ -81,10 +92,11 @@ struct stream {
   bool wants_shutdown : 1; /* Sending ends when the output is sent. */
   bool is_shut : 1;        /* Sending has ended. */
   bool has_sent : 1;
-  bool is_drained : 1; /* The last read took all that had come. */
-  bool is_cut : 1;     /* A read or a write was cut short. */
-  bool is_reused : 1;  /* It has a channel that was used before. */
-  const char *fault;   /* The code of a broken body, a static text; NULL: "reset". */
+  bool is_drained : 1;  /* The last read took all that had come. */
+  bool is_cut : 1;      /* A read or a write was cut short. */
+  bool is_reused : 1;   /* It has a channel that was used before. */
+  bool began_plain : 1; /* TLS has begun behind plain bytes. */
+  const char *fault;    /* Why it is broken, a static code; NULL: "reset". */
   const char *fault_why;
   char why[80];   /* With `error`. */
   char address[]; /* As the script has written it. */

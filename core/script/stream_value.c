@@ -154,12 +154,18 @@ static int read_on(lua_State *state, struct stream *stream, struct task *task) {
   return task_push_failure(state, "timeout");
 }
 
+/* What is read or written now must not be plain by chance. */
+static int push_begins_tls(lua_State *state) {
+  return luaL_error(state, "another task begins TLS on the stream");
+}
+
 static int begin_read(lua_State *state, struct stream *stream, const struct reading *reading,
                       const char *name) {
   struct task *task = task_begin_wait(state, name);
   if (!task) return 3;
   if (stream->is_closed) return task_push_failure(state, "closed");
   if (stream->reader) return luaL_error(state, "another task reads from the stream");
+  if (stream->connector) return push_begins_tls(state);
   stream_tap_use(stream, task);
   stream->reading = *reading;
   stream->read_until = deadline_of(stream, task);
@@ -302,6 +308,7 @@ static int stream_write(lua_State *state) {
   if (stream->is_closed || stream->wants_shutdown) return task_push_failure(state, "closed");
   if (stream->cannot_send) return push_reset(state);
   if (stream->writer) return luaL_error(state, "another task writes to the stream");
+  if (stream->connector) return push_begins_tls(state);
   if (buffer_bytes(stream->output).length > STREAM_HIGH_WATER) return push_full(state);
   size_t before = buffer_bytes(stream->output).length;
   if (queue(state, stream, count) != STATUS_OK) return gate_raise_no_memory(state);
@@ -329,6 +336,7 @@ static int set_timeout(lua_State *state) {
 static int stream_shutdown(lua_State *state) {
   struct stream *stream = stream_value_check_whole(state, 1, "shutdown");
   if (stream->is_closed) return task_push_failure(state, "closed");
+  if (stream->connector) return push_begins_tls(state);
   stream->wants_shutdown = true;
   stream_note(stream);
   lua_pushboolean(state, true);
@@ -364,12 +372,14 @@ static int detach(lua_State *state) {
 static const char *find_rest(const struct gate *gate, struct stream *stream) {
   if (stream->is_closed) return "closed";
   if (task_is_unwinding(gate)) return "the task was cancelled";
-  if (stream->reader || stream->writer) return "a task waits for the stream";
+  if (stream->reader || stream->writer || stream->connector) return "a task waits for the stream";
   if (stream->is_cut) return "a read or a write was cut short";
   if (stream->wants_shutdown) return "sending was ended";
   if (stream->input) return "bytes are unread";
   stream_flush(stream);
-  if (stream->output) return "bytes are unsent";
+  if (stream->output || (stream->channel && channel_held(stream->channel) > 0))
+    return "bytes are unsent";
+  if (stream->began_plain) return "TLS began behind plain bytes";
   return stream->end == READING_OPEN && !stream->cannot_send ? NULL : "the connection has ended";
 }
 
@@ -432,6 +442,10 @@ static int index_stream(lua_State *state) {
     lua_pushboolean(state, stream->is_reused);
     return 1;
   }
+  if (strcmp(name, "tls") == 0) {
+    stream_tls_push(state, stream);
+    return 1;
+  }
   if (strcmp(name, "peer_address") == 0 || strcmp(name, "own_address") == 0) {
     push_address(state, stream, *name == 'p' ? CHANNEL_PEER : CHANNEL_OWN_END);
     return 1;
@@ -440,11 +454,17 @@ static int index_stream(lua_State *state) {
 }
 
 void stream_value_install(lua_State *state) {
-  static const luaL_Reg methods[] = {{"read", stream_value_read},  {"peek", stream_peek},
-                                     {"lines", stream_lines},      {"write", stream_write},
-                                     {"set_timeout", set_timeout}, {"shutdown", stream_shutdown},
-                                     {"close", close_stream},      {"detach", detach},
-                                     {"release", release},         {NULL, NULL}};
+  static const luaL_Reg methods[] = {{"read", stream_value_read},
+                                     {"peek", stream_peek},
+                                     {"lines", stream_lines},
+                                     {"write", stream_write},
+                                     {"set_timeout", set_timeout},
+                                     {"shutdown", stream_shutdown},
+                                     {"close", close_stream},
+                                     {"detach", detach},
+                                     {"release", release},
+                                     {"start_tls", stream_tls_start},
+                                     {NULL, NULL}};
   static const luaL_Reg events[] = {
       {"__gc", collect}, {"__close", close_stream}, {"__tostring", describe}, {NULL, NULL}};
   lua_newtable(state);

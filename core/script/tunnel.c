@@ -135,7 +135,7 @@ static void pass_ends(struct tunnel *tunnel, enum status to_channel, enum status
 static bool has_ended(const struct tunnel *tunnel) {
   const struct session_joint *joint = &tunnel->joint;
   return joint->has_passed_peer_end && joint->has_passed_channel_end &&
-         session_unsent(tunnel->session) == 0;
+         session_unsent(tunnel->session) == 0 && channel_held(joint->channel) == 0;
 }
 
 /* Nothing is left to be moved that only the session has. */
@@ -166,7 +166,7 @@ static void move(struct tunnel *tunnel) {
   }
   if (join(tunnel)) return;
   bool reads = !tunnel->has_heard_all && has_room(tunnel);
-  bool writes = !tunnel->cannot_send && to_channel == STATUS_AGAIN;
+  bool writes = !tunnel->cannot_send && (to_channel == STATUS_AGAIN || channel_held(channel) > 0);
   channel->class->watch(channel, (reads ? CHANNEL_READ : 0U) | (writes ? CHANNEL_WRITE : 0U));
 }
 
@@ -239,7 +239,8 @@ static void take_stream(struct tunnel *tunnel, struct stream *stream) {
 /* Returns the stream at its index; NULL: what is to be returned instead is on the top. */
 static struct stream *check_stream(lua_State *state) {
   struct stream *stream = stream_value_check_whole(state, STREAM, "tunnel");
-  if (stream->reader || stream->writer) luaL_error(state, "another task uses the stream");
+  if (stream->reader || stream->writer || stream->connector)
+    luaL_error(state, "another task uses the stream");
   if (stream->is_closed || !stream->channel || stream->wants_shutdown) {
     task_push_failure(state, "closed");
     return NULL;

@@ -282,7 +282,7 @@ static int close_simulation(lua_State *L) {
 
 /* ---- upstreams ----------------------------------------------------------------------------- */
 
-/* play_upstreams(parties, refused, keeps) */
+/* play_upstreams(parties, refused, keeps, distrusted) */
 static int play_upstreams(lua_State *L) {
   struct simulation *simulation = check(L);
   if (!lua_toboolean(L, 4)) script_drop_kept(simulation->script);
@@ -294,6 +294,10 @@ static int play_upstreams(lua_State *L) {
 static int accept_upstream(lua_State *L) { return upstreams_accept(L, &check(L)->upstreams); }
 
 static int state_of_upstream(lua_State *L) { return upstreams_state(L, &check(L)->upstreams); }
+
+static int wants_tls_of_upstream(lua_State *L) {
+  return upstreams_wants_tls(L, &check(L)->upstreams);
+}
 
 static int refuse_upstreams(lua_State *L) {
   check(L)->upstreams.refuses = true;
@@ -332,6 +336,7 @@ static int take_from_upstream(lua_State *L) { return act(L, upstreams_take); }
 static int send_from_upstream(lua_State *L) { return act(L, upstreams_send); }
 static int end_upstream(lua_State *L) { return act(L, upstreams_end); }
 static int reset_upstream(lua_State *L) { return act(L, upstreams_reset); }
+static int begin_tls_of_upstream(lua_State *L) { return act(L, upstreams_begin_tls); }
 
 /* ---- the module ---------------------------------------------------------------------------- */
 
@@ -402,6 +407,8 @@ int luaopen_parlance_simulator(lua_State *L) {
                                      {"upstream_end", end_upstream},
                                      {"upstream_reset", reset_upstream},
                                      {"upstream_state", state_of_upstream},
+                                     {"upstream_wants_tls", wants_tls_of_upstream},
+                                     {"upstream_begin_tls", begin_tls_of_upstream},
                                      {"refuse_upstreams", refuse_upstreams},
                                      {"left_tasks", left_tasks},
                                      {"left_streams", left_streams},

@@ -56,21 +56,27 @@
  *                        made there after loading. From now on the garbage collector rests, while
  *                        the script uses less than 64 MiB
  *   end_play()           ends the rest: all finalizers run that are due
- *   play_upstreams(parties, refused, keeps)
+ *   play_upstreams(parties, refused, keeps, distrusted)
  *                        from now on somebody plays these parties, which the script may connect to:
- *                        a list of { address =, failure =, why = }. The nth connect to an address
- *                        is for its nth party, the last one takes all further. `failure` is why the
- *                        connect fails: nil, "refused", "unreachable", "name" or "timeout" (it
- *                        never ends). Connections of before break, unless `keeps` is true: then
- *                        they keep their numbers. `refused` is the number of the one connect, of
- *                        all from now on, that is refused; nil or 0: none
- *   accept()             returns the number of the next connection that the script has made, and
- *                        its address; else nil, and how many connects there were
+ *                        a list of { address =, failure =, why =, tls = }. The nth connect to an
+ *                        address is for its nth party, the last one takes all further. `failure` is
+ *                        why the connect fails: nil, "refused", "unreachable", "name", "timeout"
+ *                        (it never ends), or, of TLS, "certificate" or "handshake". `tls`: who
+ *                        connects must begin TLS at once. Connections of before break, unless
+ * `keeps` is true: then they keep their numbers. `refused` is the number of the one connect, of all
+ * from now on, that is refused; nil or 0: none. `distrusted` is the same for the handshake of TLS
+ * whose certificate is refused accept()             returns the number of the next connection that
+ * the script has made, and its address; else nil, and how many connects and handshakes of TLS there
+ *                        were
  *   upstream_take(n), upstream_send(n, bytes, from, to), upstream_end(n), upstream_reset(n)
  *                        what the party of the nth connection does: reads what the script has sent,
  *                        sends, stops sending, resets the connection
  *   upstream_state(n)    returns what the script has done: "open", "shut" (it sends no more),
  *                        "closed" or "reset"
+ *   upstream_wants_tls(n)
+ *                        returns whether the script has begun TLS behind plain bytes, and waits
+ *   upstream_begin_tls(n, failure, why)
+ *                        the party begins TLS, too; or the handshake fails
  *   upstream_unread(n)   returns how many bytes of what the party has sent the script has not read
  *   refuse_upstreams()   refuses all further connects, until play_upstreams()
  *   left_tasks()         returns how many tasks of requests run, which are none of the background

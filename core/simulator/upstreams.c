@@ -4,48 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/buffer.h"
-#include "base/world.h"
+#include "simulator/upstreams_internal.h"
 
 /* A party takes so many bytes before it reads them. They stand for the buffers of the network. */
 enum { WINDOW = 1024 * 1024 };
-
-/* Who is played. */
-struct party {
-  char *address;
-  char *why;                /* With `error`. */
-  enum network_error error; /* Its connect fails. */
-  bool is_silent;           /* Its connect never ends. */
-  bool is_taken;            /* There was a connect for it. */
-};
-
-/* One connection. It lives until both the script has closed it and the play is over. */
-struct upstream {
-  struct channel channel;
-  struct ready turn;
-  struct upstreams *owner; /* NULL: the play is over. */
-  struct world *world;
-  struct network_connect *asked; /* While it connects. */
-  struct upstream *next;
-  struct buffer *to_script;
-  struct buffer *from_script;
-  unsigned interest;
-  bool is_accepted;  /* accept() has returned it. */
-  bool is_connected; /* The script has the channel. */
-  bool is_in_turn;
-  bool is_ended;             /* The party has stopped sending. */
-  bool is_broken;            /* The party has reset the connection, or the play is over. */
-  bool is_shut;              /* The script has stopped sending. */
-  bool is_closed;            /* The script has closed the connection. */
-  bool is_reset;             /* The script has closed it with a reset. */
-  const struct party *party; /* While it connects. */
-  bool is_refused;
-  char address[];
-};
-
-static struct upstream *of_channel(struct channel *channel) {
-  return (struct upstream *)((char *)channel - offsetof(struct upstream, channel));
-}
 
 static void free_unused(struct upstream *upstream) {
   bool is_used = upstream->owner || upstream->is_in_turn || upstream->asked ||
@@ -54,6 +16,7 @@ static void free_unused(struct upstream *upstream) {
   ready_remove(&upstream->world->ready, &upstream->turn);
   buffer_free(&upstream->to_script);
   buffer_free(&upstream->from_script);
+  free(upstream->tls_text);
   free(upstream);
 }
 
@@ -71,7 +34,7 @@ static void poke(struct upstream *upstream) {
 }
 
 static enum status receive(struct channel *channel, char *into, size_t capacity, size_t *length) {
-  struct upstream *upstream = of_channel(channel);
+  struct upstream *upstream = upstream_of_channel(channel);
   struct span there = buffer_bytes(upstream->to_script);
   if (upstream->is_broken) return STATUS_ERROR;
   if (there.length == 0) return upstream->is_ended ? STATUS_CLOSED : STATUS_AGAIN;
@@ -83,7 +46,7 @@ static enum status receive(struct channel *channel, char *into, size_t capacity,
 
 static enum status send_bytes(struct channel *channel, const char *bytes, size_t length,
                               size_t *sent) {
-  struct upstream *upstream = of_channel(channel);
+  struct upstream *upstream = upstream_of_channel(channel);
   size_t room = WINDOW - buffer_bytes(upstream->from_script).length;
   if (upstream->is_broken) return STATUS_ERROR;
   if (room == 0) return STATUS_AGAIN;
@@ -93,17 +56,18 @@ static enum status send_bytes(struct channel *channel, const char *bytes, size_t
 }
 
 static void watch(struct channel *channel, unsigned interest) {
-  struct upstream *upstream = of_channel(channel);
+  struct upstream *upstream = upstream_of_channel(channel);
   upstream->interest = interest;
   poke(upstream);
 }
 
-static void shut(struct channel *channel) { of_channel(channel)->is_shut = true; }
+static void shut(struct channel *channel) { upstream_of_channel(channel)->is_shut = true; }
 
 static void close_channel(struct channel *channel, bool reset) {
-  struct upstream *upstream = of_channel(channel);
+  struct upstream *upstream = upstream_of_channel(channel);
   upstream->is_closed = true;
   upstream->is_reset = reset;
+  upstream->asked = NULL;
   ready_remove(&upstream->world->ready, &upstream->turn);
   free_unused(upstream);
 }
@@ -112,9 +76,14 @@ static const struct channel_class simulated_class = {.receive = receive,
                                                      .send = send_bytes,
                                                      .watch = watch,
                                                      .shutdown = shut,
-                                                     .close = close_channel};
+                                                     .close = close_channel,
+                                                     .describe_tls = upstream_describe_tls};
 
 /* ---- the network --------------------------------------------------------------------------- */
+
+static bool is_of_tls(enum network_error error) {
+  return error == NETWORK_CERTIFICATE || error == NETWORK_HANDSHAKE;
+}
 
 static void finish_connect(struct upstream *upstream) {
   struct network_connect *asked = upstream->asked;
@@ -123,7 +92,7 @@ static void finish_connect(struct upstream *upstream) {
   if (party && party->is_silent) return;
   upstream->asked = NULL;
   asked->attempt = NULL;
-  upstream->is_connected = !party || party->error == NETWORK_OK;
+  upstream->is_connected = !party || party->error == NETWORK_OK || is_of_tls(party->error);
   if (upstream->is_connected)
     asked->on_end(asked, &upstream->channel, NETWORK_OK, NULL);
   else
@@ -134,7 +103,9 @@ static void take_turn(struct ready *turn) {
   struct upstream *upstream = (struct upstream *)((char *)turn - offsetof(struct upstream, turn));
   struct channel_user *user = upstream->channel.user;
   upstream->is_in_turn = true;
-  if (upstream->asked)
+  if (upstream->asked && upstream->tls != UPSTREAM_PLAIN)
+    upstream_finish_tls(upstream);
+  else if (upstream->asked)
     finish_connect(upstream);
   else if (user)
     user->on_ready(user, events_of(upstream));
@@ -162,6 +133,8 @@ static enum status begin_connect(struct network *network, const char *address,
   *why = "a simulation has no network, and nobody plays this upstream; a transcript names it in a "
          "line `upstream NAME \"ADDRESS\"`, a spec calls harness.upstream(address)";
   if (!party) return STATUS_ERROR;
+  *why = "the transcript says that this upstream has TLS, and the script connects without";
+  if (party->has_tls && !asked->tls) return STATUS_ERROR;
   struct upstream *upstream = calloc(1, sizeof *upstream + size);
   if (!upstream) return STATUS_NO_MEMORY;
   memcpy(upstream->address, address, size);
@@ -171,6 +144,7 @@ static enum status begin_connect(struct network *network, const char *address,
   upstream->world = upstreams->world;
   upstream->asked = asked;
   upstream->party = party;
+  upstream->begins_tls = asked->tls != NULL;
   party->is_taken = true;
   upstream->is_refused = ++upstreams->connects == upstreams->refused || upstreams->refuses;
   asked->attempt = upstream;
@@ -246,6 +220,8 @@ static void cancel_resolve(struct network_resolve *asked) {
 void upstreams_init(struct upstreams *upstreams, struct world *world) {
   *upstreams = (struct upstreams){.network = {.connect = begin_connect,
                                               .cancel_connect = cancel_connect,
+                                              .prepare_tls = upstream_prepare_tls,
+                                              .start_tls = upstream_start_tls,
                                               .resolve = resolve,
                                               .cancel_resolve = cancel_resolve},
                                   .world = world};
@@ -274,6 +250,7 @@ static void drop_all(struct upstreams *upstreams) {
     next = upstream->next;
     upstream->owner = NULL;
     upstream->is_broken = true;
+    upstream_fail_tls(upstream, "TLS: the peer has closed the connection");
     poke(upstream);
     free_unused(upstream);
   }
@@ -288,17 +265,23 @@ void upstreams_deinit(struct upstreams *upstreams) {
 
 /* Reads the party on the top of the stack. False: there is no memory. */
 static bool take_party(lua_State *L, struct party *party) {
-  static const char *const codes[] = {"none", "refused", "unreachable", "name", "timeout", NULL};
-  static const enum network_error errors[] = {NETWORK_OK, NETWORK_REFUSED, NETWORK_UNREACHABLE,
-                                              NETWORK_NAME, NETWORK_OK};
+  static const char *const codes[] = {"none",    "refused",     "unreachable", "name",
+                                      "timeout", "certificate", "handshake",   NULL};
+  static const enum network_error errors[] = {
+      NETWORK_OK, NETWORK_REFUSED,     NETWORK_UNREACHABLE, NETWORK_NAME,
+      NETWORK_OK, NETWORK_CERTIFICATE, NETWORK_HANDSHAKE};
   lua_getfield(L, -1, "address");
   lua_getfield(L, -2, "failure");
   lua_getfield(L, -3, "why");
+  lua_getfield(L, -4, "tls");
+  bool has_tls = lua_toboolean(L, -1);
+  lua_pop(L, 1);
   const char *address = luaL_checkstring(L, -3), *why = luaL_optstring(L, -1, "");
   int code = luaL_checkoption(L, -2, "none", codes);
   *party = (struct party){.address = strdup(address),
                           .why = strdup(why),
                           .error = errors[code],
+                          .has_tls = has_tls || is_of_tls(errors[code]),
                           .is_silent = strcmp(codes[code], "timeout") == 0};
   lua_pop(L, 3);
   return party->address && party->why;
@@ -313,6 +296,8 @@ int upstreams_play(lua_State *L, struct upstreams *upstreams) {
   upstreams->connects = 0;
   upstreams->refuses = false;
   upstreams->refused = (size_t)refused;
+  upstreams->handshakes = 0;
+  upstreams->distrusted = (size_t)luaL_optinteger(L, 5, 0);
   upstreams->parties = calloc(count + 1, sizeof *upstreams->parties);
   if (!upstreams->parties) return luaL_error(L, "not enough memory");
   for (size_t i = 0; i < count; i++) {
@@ -328,7 +313,8 @@ int upstreams_play(lua_State *L, struct upstreams *upstreams) {
 int upstreams_accept(lua_State *L, struct upstreams *upstreams) {
   lua_Integer number = 1;
   for (struct upstream *one = upstreams->first; one; one = one->next, number++) {
-    if (one->is_accepted || !one->is_connected) continue;
+    bool is_there = one->is_connected && (!one->begins_tls || one->tls == UPSTREAM_TLS);
+    if (one->is_accepted || !is_there) continue;
     one->is_accepted = true;
     lua_pushinteger(L, number);
     lua_pushstring(L, one->address);
@@ -336,11 +322,11 @@ int upstreams_accept(lua_State *L, struct upstreams *upstreams) {
   }
   lua_pushnil(L);
   lua_pushinteger(L, (lua_Integer)upstreams->connects);
-  return 2;
+  lua_pushinteger(L, (lua_Integer)upstreams->handshakes);
+  return 3;
 }
 
-/* The connection whose number stands at index 2. */
-static struct upstream *check(lua_State *L, const struct upstreams *upstreams) {
+struct upstream *upstreams_check(lua_State *L, const struct upstreams *upstreams) {
   lua_Integer number = luaL_checkinteger(L, 2);
   struct upstream *upstream = upstreams->first;
   for (lua_Integer i = 1; i < number && upstream; i++) upstream = upstream->next;
@@ -349,7 +335,7 @@ static struct upstream *check(lua_State *L, const struct upstreams *upstreams) {
 }
 
 int upstreams_take(lua_State *L, struct upstreams *upstreams) {
-  struct upstream *upstream = check(L, upstreams);
+  struct upstream *upstream = upstreams_check(L, upstreams);
   struct span bytes = buffer_bytes(upstream->from_script);
   lua_pushlstring(L, bytes.data, bytes.length);
   buffer_consume(&upstream->from_script, bytes.length);
@@ -359,12 +345,16 @@ int upstreams_take(lua_State *L, struct upstreams *upstreams) {
 
 int upstreams_send(lua_State *L, struct upstreams *upstreams) {
   size_t length;
-  struct upstream *upstream = check(L, upstreams);
+  struct upstream *upstream = upstreams_check(L, upstreams);
   const char *bytes = luaL_checklstring(L, 3, &length);
   lua_Integer from = luaL_optinteger(L, 4, 1), to = luaL_optinteger(L, 5, (lua_Integer)length);
   luaL_argcheck(L, from >= 1 && from <= to + 1, 4, "is out of range");
   luaL_argcheck(L, to <= (lua_Integer)length, 5, "is behind the end");
   bool is_over = upstream->is_broken || upstream->is_ended || upstream->is_closed;
+  if (from <= to && upstream->asked) {
+    upstream_fail_tls(upstream, "TLS: the peer does not speak TLS");
+    return 0;
+  }
   if (!is_over &&
       buffer_append(&upstream->to_script, bytes + from - 1, (size_t)(to - from + 1)) != STATUS_OK)
     return luaL_error(L, "not enough memory");
@@ -373,21 +363,23 @@ int upstreams_send(lua_State *L, struct upstreams *upstreams) {
 }
 
 int upstreams_end(lua_State *L, struct upstreams *upstreams) {
-  struct upstream *upstream = check(L, upstreams);
+  struct upstream *upstream = upstreams_check(L, upstreams);
   upstream->is_ended = true;
+  upstream_fail_tls(upstream, "TLS: the peer has closed the connection");
   poke(upstream);
   return 0;
 }
 
 int upstreams_reset(lua_State *L, struct upstreams *upstreams) {
-  struct upstream *upstream = check(L, upstreams);
+  struct upstream *upstream = upstreams_check(L, upstreams);
   upstream->is_broken = true;
+  upstream_fail_tls(upstream, "TLS: the peer has closed the connection");
   poke(upstream);
   return 0;
 }
 
 int upstreams_state(lua_State *L, struct upstreams *upstreams) {
-  const struct upstream *upstream = check(L, upstreams);
+  const struct upstream *upstream = upstreams_check(L, upstreams);
   lua_pushstring(L, upstream->is_reset    ? "reset"
                     : upstream->is_closed ? "closed"
                     : upstream->is_shut   ? "shut"
@@ -396,5 +388,5 @@ int upstreams_state(lua_State *L, struct upstreams *upstreams) {
 }
 
 const struct channel *upstreams_channel(lua_State *L, const struct upstreams *upstreams) {
-  return &check(L, upstreams)->channel;
+  return &upstreams_check(L, upstreams)->channel;
 }

@@ -20,9 +20,11 @@ struct upstreams {
   struct upstream **end;
   struct party *parties; /* Those that are played. */
   size_t party_count;
-  size_t connects; /* How many there were in the play. */
-  size_t refused;  /* The number of the connect that is refused; 0: none. */
-  bool refuses;    /* All further ones are refused. */
+  size_t connects;   /* How many there were in the play. */
+  size_t handshakes; /* The same for TLS. */
+  size_t distrusted; /* The number of the handshake whose certificate is refused; 0: none. */
+  size_t refused;    /* The number of the connect that is refused; 0: none. */
+  bool refuses;      /* All further ones are refused. */
 };
 
 void upstreams_init(struct upstreams *upstreams, struct world *world);
@@ -37,6 +39,8 @@ int upstreams_take(lua_State *L, struct upstreams *upstreams);
 int upstreams_send(lua_State *L, struct upstreams *upstreams);
 int upstreams_end(lua_State *L, struct upstreams *upstreams);
 int upstreams_reset(lua_State *L, struct upstreams *upstreams);
+int upstreams_wants_tls(lua_State *L, struct upstreams *upstreams);
+int upstreams_begin_tls(lua_State *L, struct upstreams *upstreams);
 int upstreams_state(lua_State *L, struct upstreams *upstreams);
 
 /* The channel of the connection whose number stands at index 2. It may be closed already. */

@@ -99,4 +99,32 @@ function tls.truncate(client)
   client.plain:setfd(-1)
 end
 
+-- The sockets under those that serve() has returned, which would be collected else.
+local under = setmetatable({}, { __mode = "k" })
+
+--- Is the server of TLS on a socket that was accepted. Returns nil and a reason where the handshake fails.
+---@param accepted table a socket of LuaSocket
+---@param pair spec.Pair
+---@param options? table more options of LuaSec
+---@return table? wrapped, string? why
+function tls.serve(accepted, pair, options)
+  local settings = { mode = "server", protocol = "any", certificate = pair.certificate, key = pair.key }
+  for name, value in pairs(options or {}) do settings[name] = value end
+  local wrapped = assert(ssl.wrap(accepted, settings))
+  wrapped:settimeout(server.DEADLINE, "t")
+  under[wrapped] = accepted
+  local ok, why = wrapped:dohandshake()
+  if ok then return wrapped end
+  wrapped:close()
+  return nil, why
+end
+
+--- Ends the socket under what serve() has returned, without the word that nothing more comes.
+function tls.cut(served)
+  local plain = under[served]
+  plain:setfd(served:getfd())
+  plain:shutdown "both"
+  plain:setfd(-1)
+end
+
 return tls

@@ -13,12 +13,22 @@
 ---@class parlance.net
 local net = {}
 
----@alias parlance.net.ConnectCode "refused"|"unreachable"|"timeout"|"name"|"cancelled"
+---@alias parlance.net.ConnectCode
+---| "refused"|"unreachable"|"timeout"|"name"|"certificate"|"handshake"|"cancelled"
 ---@alias parlance.net.Code "closed"|"reset"|"timeout"|"malformed"|"too_large"|"full"|"cancelled"
 
 ---@class parlance.net.Options
 ---@field timeout? number seconds for all of it, the look-up of the name included; default 10; 0: no limit
----@field reuse? boolean take a connection to the same address that a stream has released
+---@field reuse? boolean take a connection to the same address, with the same `tls`, that a stream has released
+---@field tls? boolean|parlance.net.Tls true: TLS, verified for the host of the address; default false
+
+---@class parlance.net.Tls
+---@field server_name? string the name that the certificate must have; default: the host of the address
+---@field ca? string a PEM file of the authorities to trust; default: those of the system
+---@field certificate? string a PEM file of a certificate of one's own, with its chain
+---@field key? string a PEM file of its key; default: the file of the certificate
+---@field alpn? string the protocols to offer, such as "h2,http/1.1"
+---@field verify? boolean false: nothing is verified; default true
 
 --- A connection to another server. It belongs to the task that has made it, and ends with it. One task may read from
 --- it and one may write to it at a time.
@@ -26,6 +36,7 @@ local net = {}
 ---@field reused boolean it is a connection that was used before
 ---@field peer_address string? of the other server, such as "127.0.0.1:6379"; nil: it is closed, or a Unix socket
 ---@field own_address string? of this end
+---@field tls parlance.Tls? what is known of the TLS; nil: it is plain, or closed
 local Stream = {}
 
 --- Connects to "host:port", "[ipv6]:port" or "unix:PATH". The addresses of a name are tried one after the other, each
@@ -98,6 +109,15 @@ function Stream:close() end
 ---@return boolean
 ---@return string? why it was closed
 function Stream:release() end
+
+--- Begins TLS on a plain connection, when all that was written has gone out. If that fails, the stream is closed. Bytes
+--- that have come before, and that were not read, are such a failure: they must not be taken for secure ones. It takes
+--- as long as set_timeout() says, or 10 s.
+---@param options? true|parlance.net.Tls default true
+---@return parlance.Stream?
+---@return string? why
+---@return "certificate"|"handshake"|"timeout"|"closed"|"cancelled"|nil code
+function Stream:start_tls(options) end
 
 --- The stream does not end with its task any more, but when it is closed or collected.
 ---@return parlance.Stream?
