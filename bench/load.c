@@ -1,17 +1,19 @@
 /* load.c: a load generator for any protocol of fixed requests and responses of a known length.
  *
- *   load [-c CONNECTIONS] [-p DEPTH] [-s SECONDS | -n BATCHES] [-i IDLE] PORT REQUEST
+ *   load [-u] [-c CONNECTIONS] [-p DEPTH] [-s SECONDS | -n BATCHES] [-i IDLE] PORT REQUEST
  * RESPONSE_LENGTH
  *
  * Each of CONNECTIONS (50) sends DEPTH (1) copies of REQUEST at once to 127.0.0.1, waits for all
  * responses, and repeats that for SECONDS (3), or until all connections together have sent BATCHES
  * times DEPTH requests. REQUEST may have the escapes \n, \r and \\. IDLE further connections get
  * one response first, and then stay open. Prints "requests per second" and the number of requests.
- */
+ * With -u the connections are sockets of UDP, a request is a datagram, and DEPTH is 1. A datagram
+ * that is lost is not sent again. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +31,7 @@ struct settings {
   long seconds;
   long batches; /* The batches of all connections; 0: as many as SECONDS allow. */
   long idle;
+  bool is_udp;
   uint16_t port;
   char *batch; /* DEPTH requests. */
   size_t batch_length;
@@ -53,13 +56,13 @@ static double now(void) {
   return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
 
-static int connect_to(uint16_t port) {
+static int connect_to(uint16_t port, bool is_udp) {
   const int on = 1;
   struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  int fd = socket(AF_INET, (is_udp ? SOCK_DGRAM : SOCK_STREAM) | SOCK_CLOEXEC, 0);
   if (fd < 0 || connect(fd, (struct sockaddr *)&address, sizeof address) < 0) die("connect");
-  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  if (!is_udp) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   return fd;
 }
 
@@ -91,7 +94,7 @@ static void receive(struct peer *peer) {
 
 static void hold_idle(const struct settings *settings) {
   for (long i = 0; i < settings->idle; i++) {
-    struct peer peer = {connect_to(settings->port), settings->request_length,
+    struct peer peer = {connect_to(settings->port, settings->is_udp), settings->request_length,
                         settings->response_length};
     peer.unsent = 0;
     if (send(peer.fd, settings->batch, settings->request_length, MSG_NOSIGNAL) < 0) die("send");
@@ -104,7 +107,7 @@ static uint64_t run(const struct settings *settings, struct peer *peers) {
   if (poller < 0) die("epoll_create1");
   for (long i = 0; i < settings->connections; i++) {
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = &peers[i]};
-    peers[i].fd = connect_to(settings->port);
+    peers[i].fd = connect_to(settings->port, settings->is_udp);
     if (epoll_ctl(poller, EPOLL_CTL_ADD, peers[i].fd, &event) < 0) die("epoll_ctl");
   }
   uint64_t batches = 0, begun = 0,
@@ -154,7 +157,7 @@ static long positive(const char *text) {
 int main(int argc, char **argv) {
   struct settings settings = {.connections = 50, .depth = 1, .seconds = 3};
   int option;
-  while ((option = getopt(argc, argv, "c:p:s:n:i:")) != -1) {
+  while ((option = getopt(argc, argv, "uc:p:s:n:i:")) != -1) {
     if (option == 'c')
       settings.connections = positive(optarg);
     else if (option == 'p')
@@ -165,11 +168,13 @@ int main(int argc, char **argv) {
       settings.batches = positive(optarg);
     else if (option == 'i')
       settings.idle = positive(optarg);
+    else if (option == 'u')
+      settings.is_udp = true;
     else
       return 2;
   }
-  if (argc - optind != 3 || settings.depth < 1) {
-    fputs("usage: load [-c CONNECTIONS] [-p DEPTH] [-s SECONDS | -n BATCHES] [-i IDLE] "
+  if (argc - optind != 3 || settings.depth < 1 || (settings.is_udp && settings.depth > 1)) {
+    fputs("usage: load [-u] [-c CONNECTIONS] [-p DEPTH] [-s SECONDS | -n BATCHES] [-i IDLE] "
           "PORT REQUEST LENGTH\n",
           stderr);
     return 2;

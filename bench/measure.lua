@@ -63,26 +63,38 @@ function measure.free_port()
   return port
 end
 
----Waits until the server listens on the port.
-local function await(port, name)
+local function listens(port)
+  local client = socket.connect("127.0.0.1", port)
+  return client and client:close()
+end
+
+---Whether a datagram is sent back.
+local function echoes(port)
+  local client = assert(socket.udp())
+  client:settimeout(0.2)
+  client:setpeername("127.0.0.1", port)
+  local answer = client:send("x") and client:receive()
+  client:close()
+  return answer
+end
+
+---Waits until the server can be asked.
+local function await(port, name, is_there)
   for _ = 1, 500 do
-    local client = socket.connect("127.0.0.1", port)
-    if client then
-      client:close()
-      return
-    end
+    if is_there(port) then return end
     socket.sleep(0.02)
   end
   error(name .. " did not come up on port " .. port)
 end
 
 ---Starts a server on its own core, or beside the client. `command` is a shell command that runs in the foreground.
-function measure.start(name, command, port, folder, is_beside_client)
+---A server with `is_udp` sends datagrams back.
+function measure.start(name, command, port, folder, is_beside_client, is_udp)
   local log = folder .. "/" .. name:gsub("%W", "_") .. ".log"
   local pid = measure.output(("ulimit -n 20000; cd %s; exec taskset -c %d %s >%s 2>&1 & echo $!")
     :format(folder, is_beside_client and CLIENT_CORE or SERVER_CORE, command, log))
   local server = { name = name, pid = pid, port = port, log = log }
-  await(port, name)
+  await(port, name, is_udp and echoes or listens)
   return server
 end
 

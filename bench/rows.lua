@@ -28,6 +28,25 @@ local function load_client(server, options, request, length)
   return tonumber(requests), tonumber(rate)
 end
 
+local function udp_echo(senders)
+  return function(server)
+    return cpu_per_request(server, function()
+      return load_client(server, "-u -c " .. senders, BODY, #BODY)
+    end)
+  end
+end
+
+local function handshakes(options)
+  return function(server)
+    return cpu_per_request(server, function()
+      local output = measure.client(("%s/handshakes %s -s %d %d"):format(folder, options, SECONDS, server.port))
+      local rate, count = output:match("^(%d+) (%d+)$")
+      if not rate then error(server.name .. ": " .. output) end
+      return tonumber(count), tonumber(rate)
+    end)
+  end
+end
+
 local function length_line(depth)
   return function(server)
     return cpu_per_request(server, function()
@@ -36,15 +55,31 @@ local function length_line(depth)
   end
 end
 
-local function wrk(path, connections)
+local function run_wrk(server, path, connections, scheme)
+  local output = measure.client(("wrk -t1 -c%d -d%ds %s://127.0.0.1:%d%s")
+    :format(connections, SECONDS, scheme, server.port, path))
+  if not output:find("Requests/sec") or output:find("Non%-2xx") then error(server.name .. ": " .. output) end
+  return output
+end
+
+local function wrk(path, connections, scheme)
   return function(server)
     return cpu_per_request(server, function()
-      local output = measure.client(("wrk -t1 -c%d -d%ds http://127.0.0.1:%d%s")
-        :format(connections, SECONDS, server.port, path))
-      local requests, rate = output:match("(%d+) requests in"), output:match("Requests/sec:%s+([%d.]+)")
-      if not requests or output:find("Non%-2xx") then error(server.name .. ": " .. output) end
-      return tonumber(requests), tonumber(rate)
+      local output = run_wrk(server, path, connections, scheme or "http")
+      return tonumber(output:match "(%d+) requests in"), tonumber(output:match "Requests/sec:%s+([%d.]+)")
     end)
+  end
+end
+
+local UNITS <const> = { MB = 2 ^ 20, GB = 2 ^ 30 }
+
+---Seconds of the server's processor time for each GB that is read. Few requests for a large file end in a run.
+local function wrk_bytes(path, connections, scheme)
+  return function(server)
+    local before = measure.cpu(server)
+    local count, unit = run_wrk(server, path, connections, scheme):match "([%d.]+)(%aB) read"
+    local bytes = tonumber(count) * UNITS[unit]
+    return (measure.cpu(server) - before) / bytes * 1e9, bytes / SECONDS
   end
 end
 
@@ -69,6 +104,23 @@ local function idle_memory(request)
     measure.sleep(SECONDS - 1)
     local memory = (measure.memory(server) - before) / IDLE
     client:read("a")
+    return memory
+  end
+end
+
+local TLS_IDLE <const> = 2000
+
+local function idle_memory_with_tls(request)
+  return function(server)
+    local output = measure.output(("printf '%s' | timeout 1 openssl s_client -quiet -connect 127.0.0.1:%d 2>/dev/null")
+      :format(request, server.port))
+    local before = measure.memory(server)
+    local client <close> = measure.client_start(("%s/handshakes -i %d -s %d %d '%s' %d")
+      :format(folder, TLS_IDLE, SECONDS, server.port, request, #output + 1))
+    local said = client:read()
+    measure.sleep(SECONDS - 1)
+    local memory = (measure.memory(server) - before) / TLS_IDLE
+    if said ~= "ready" then error(server.name .. ": " .. tostring(said)) end
     return memory
   end
 end
@@ -157,6 +209,18 @@ return {
     ours = "parlance, files", { "nginx, files", goal = 1.0 } },
   { "a 100 MiB file over HTTP", "us of CPU a request", low = true, run = wrk("/100M", 4),
     ours = "parlance, files", { "nginx, files", goal = 1.0 } },
+  { "TLS handshakes, TLS 1.3, P-256", "us of CPU a handshake", low = true, run = handshakes "",
+    ours = "parlance, hello with TLS", { "nginx, return 200 with TLS" } },
+  { "TLS handshakes that resume a session, TLS 1.3", "us of CPU a handshake", low = true, run = handshakes "-r",
+    ours = "parlance, hello with TLS", { "nginx, return 200 with TLS", goal = 1.0 } },
+  { "hello over HTTPS, wrk -t1 -c50", "us of CPU a request", low = true, run = wrk("/", 50, "https"),
+    ours = "parlance, hello with TLS", { "nginx, return 200 with TLS", goal = 1.0 } },
+  { "a 100 MiB file over HTTPS", "s of CPU a GB", low = true, run = wrk_bytes("/100M", 4, "https"),
+    ours = "parlance, files with TLS", { "nginx, files with TLS", goal = 1.05 } },
+  { "UDP: 32 bytes are sent back, 50 senders", "us of CPU a datagram", low = true, run = udp_echo(50),
+    ours = "parlance, UDP", { "bare C, recvmmsg", goal = 1.5 }, { "Node, dgram" } },
+  { "memory of an idle connection, HTTPS", "bytes", low = true, run = idle_memory_with_tls(GET), fresh = true,
+    ours = "parlance, hello with TLS", { "nginx, return 200 with TLS", goal = 1.0 } },
   { "memory of an idle connection, length_sep_body", "bytes", low = true, most = 512,
     run = idle_memory(LENGTH_LINE), fresh = true, ours = "parlance, framing in C", { "Node, net" } },
   { "memory of an idle connection, HTTP", "bytes", low = true, run = idle_memory(GET), fresh = true,

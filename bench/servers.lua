@@ -14,18 +14,26 @@ local function write(name, text)
   return path
 end
 
-local function parlance(script, environment, options)
+local function parlance(script, environment, options, scheme)
   return {
     program = root .. "/build/release/parlance",
     command = function(port)
-      return ("%s%s/build/release/parlance --log-level error %s -l 127.0.0.1:%d %s/%s")
-        :format(environment and "env " .. environment .. " " or "", root, options or "", port, root, script)
+      return ("%s%s/build/release/parlance --log-level error %s -l %s127.0.0.1:%d %s/%s")
+        :format(environment and "env " .. environment .. " " or "", root, options or "", scheme or "", port, root,
+          script)
     end,
   }
 end
 
+-- The certificate of all servers with TLS: workplace.make_certificate().
+local CERTIFICATE <const>, KEY <const> = (folder or "") .. "/certificate.pem", (folder or "") .. "/key.pem"
+
+local function parlance_tls(script, environment)
+  return parlance(script, environment, ("--certificate %s --key %s"):format(CERTIFICATE, KEY), "tls:")
+end
+
 -- nginx as in its documentation for static files, without logs and without an end to keep-alive.
-local function nginx(location)
+local function nginx(location, has_tls)
   return {
     program = "nginx",
     package = "nginx libnginx-mod-http-lua",
@@ -36,6 +44,8 @@ local function nginx(location)
         modules = ("load_module %s/ndk_http_module.so;\nload_module %s/ngx_http_lua_module.so;\n")
           :format(place, place)
       end
+      local tls = has_tls and ("ssl_certificate %s; ssl_certificate_key %s; ssl_protocols TLSv1.2 TLSv1.3;")
+        :format(CERTIFICATE, KEY) or ""
       local path = write("nginx" .. port .. ".conf", ([[
 user root;
 worker_processes 1;
@@ -49,9 +59,9 @@ http {
   tcp_nopush on;
   keepalive_requests 1000000000;
   default_type text/plain;
-  server { listen 127.0.0.1:%d backlog=4096; location / { %s } }
+  server { listen 127.0.0.1:%d %sbacklog=4096; %s location / { %s } }
 }
-]]):format(folder, port, folder, port, modules, port, location))
+]]):format(folder, port, folder, port, modules, port, has_tls and "ssl " or "", tls, location))
       return "nginx -p " .. folder .. " -c " .. path
     end,
   }
@@ -63,6 +73,11 @@ servers["parlance, redis"] = parlance("protocols/redis.lua")
 servers["parlance, hello"] = parlance("bench/peers/hello.lua")
 servers["parlance, broadcast"] = parlance("bench/peers/broadcast.lua")
 servers["parlance, files"] = parlance("protocols/http.lua", "PARLANCE_ROOT=" .. (folder or "") .. "/files")
+
+servers["parlance, hello with TLS"] = parlance_tls("bench/peers/hello.lua")
+servers["parlance, files with TLS"] = parlance_tls("protocols/http.lua", "PARLANCE_ROOT=" .. (folder or "") .. "/files")
+servers["parlance, UDP"] = parlance("bench/peers/udp.lua", nil, nil, "udp:")
+servers["parlance, UDP"].is_udp = true
 
 servers["parlance, sleep"] = parlance("bench/peers/sleep.lua")
 servers["parlance, sleepers"] = parlance("bench/peers/sleepers.lua", nil, "--call-timeout 0")
@@ -139,6 +154,18 @@ servers["bare C, epoll"] = {
   package = "gcc",
   command = function(port) return folder .. "/floor " .. port end,
 }
+servers["bare C, recvmmsg"] = {
+  program = "cc",
+  package = "gcc",
+  is_udp = true,
+  command = function(port) return folder .. "/udp " .. port end,
+}
+servers["Node, dgram"] = {
+  program = "node",
+  package = "nodejs",
+  is_udp = true,
+  command = function(port) return ("node %s/bench/peers/udp.js %d"):format(root, port) end,
+}
 servers["Python recipe, select"] = {
   program = "python3",
   package = "python3",
@@ -196,6 +223,8 @@ servers["memcached"] = {
 servers["nginx, return 200"] = nginx('return 200 "hello\\n";')
 servers["nginx, content_by_lua"] = nginx('content_by_lua_block { ngx.print("hello\\n") }')
 servers["nginx, files"] = nginx("root " .. (folder or "") .. "/files;")
+servers["nginx, return 200 with TLS"] = nginx('return 200 "hello\\n";', true)
+servers["nginx, files with TLS"] = nginx("root " .. (folder or "") .. "/files;", true)
 
 ---Whether the server can be started here.
 function servers.is_here(name)
@@ -215,7 +244,8 @@ end
 ---Starts the server of that name on a free port. If `wrapper` is given, it is the command that runs the server.
 function servers.start(name, wrapper)
   local port = measure.free_port()
-  return measure.start(name, (wrapper or "") .. servers[name].command(port), port, folder)
+  local command = (wrapper or "") .. servers[name].command(port)
+  return measure.start(name, command, port, folder, false, servers[name].is_udp)
 end
 
 return servers

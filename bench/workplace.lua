@@ -28,16 +28,23 @@ function workplace.enter(here, program, arguments)
   os.exit(ok or status)
 end
 
----Builds our release binary, the load generators and the minimal server in C.
+---Makes the certificate of the servers with TLS, and its key.
+function workplace.make_certificate()
+  workplace.shell(("openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=localhost -days 2 "
+    .. "-keyout %s/key.pem -out %s/certificate.pem 2>/dev/null"):format(workplace.folder, workplace.folder))
+end
+
+---Builds our release binary, the load generators and the minimal servers in C.
 function workplace.build()
   local root, folder = workplace.root, workplace.folder
   workplace.shell(
     ("cd '%s' && cmake --preset release >/dev/null && cmake --build --preset release --target parlance >/dev/null")
     :format(root))
   for source, program in pairs { ["load.c"] = "load", ["broadcast.c"] = "broadcast",
-    ["tunnel.c"] = "tunnel",
-    ["peers/floor.c"] = "floor" } do
-    workplace.shell(("cc -O2 -std=c17 -D_GNU_SOURCE -o %s/%s %s/bench/%s"):format(folder, program, root, source))
+    ["tunnel.c"] = "tunnel", ["handshakes.c"] = "handshakes", ["peers/floor.c"] = "floor",
+    ["peers/udp.c"] = "udp" } do
+    workplace.shell(("cc -O2 -std=c17 -D_GNU_SOURCE -o %s/%s %s/bench/%s%s")
+      :format(folder, program, root, source, program == "handshakes" and " -lssl -lcrypto" or ""))
   end
 end
 
