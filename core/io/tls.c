@@ -30,6 +30,7 @@ struct tls {
   unsigned messages; /* How many messages of TLS itself have come in this read. */
   const char *why;   /* Why the handshake or a read has failed. */
   bool more : 1;     /* Other bytes follow at once those that are being written. */
+  bool gathers : 1;  /* What is written is held, and sent later. */
   bool has_heard : 1;
   bool has_ended : 1;   /* The socket has ended. */
   bool has_failed : 1;  /* Nothing more can be read or written. */
@@ -79,7 +80,8 @@ static int write_socket(BIO *bio, const char *bytes, int length) {
   struct span span = {bytes, (size_t)length};
   size_t sent = 0;
   BIO_clear_retry_flags(bio);
-  if (!tls->held && socket_write(tls->fd, &span, 1, tls->more, &sent) == STATUS_ERROR) {
+  if (!tls->held && !tls->gathers &&
+      socket_write(tls->fd, &span, 1, tls->more, &sent) == STATUS_ERROR) {
     tls->error = errno;
     return -1;
   }
@@ -226,9 +228,14 @@ static void count_message(const SSL *ssl, int where, int result) {
   tls->error = EPROTO;
 }
 
+/* OpenSSL writes each ticket of a session by itself: they are sent together. A socket that is
+ * broken is found when it is next read or written. */
 enum status tls_handshake(struct tls *tls) {
   ERR_clear_error();
+  tls->gathers = true;
   int result = SSL_do_handshake(tls->ssl);
+  tls->gathers = false;
+  (void)tls_flush(tls);
   enum status status = STATUS_OK;
   if (result == 1) {
     SSL_set_info_callback(tls->ssl, count_message);
@@ -276,7 +283,8 @@ enum status tls_read(struct tls *tls, char *into, size_t capacity, size_t *lengt
   return STATUS_OK;
 }
 
-/* Writes up to a record. */
+/* Writes up to a record. That another record follows is no reason for `more`: the peer can decrypt
+ * one while the next one is encrypted. */
 static enum status write_record(struct tls *tls, const char *bytes, size_t length, bool more,
                                 size_t *sent) {
   size_t done;
@@ -334,7 +342,7 @@ enum status tls_write(struct tls *tls, const struct span *spans, size_t count, b
     }
     struct span record = gather(spans, count, from, buffer);
     size_t done = 0;
-    status = write_record(tls, record.data, record.length, more || record.length < left, &done);
+    status = write_record(tls, record.data, record.length, more, &done);
     *sent += done;
     from += done;
     left -= done;
@@ -356,7 +364,7 @@ enum status tls_send_file(struct tls *tls, int file, int64_t *offset, size_t len
       status = got == 0 ? STATUS_CLOSED : STATUS_ERROR;
       break;
     }
-    status = write_record(tls, buffer, (size_t)got, (size_t)got < left, &done);
+    status = write_record(tls, buffer, (size_t)got, false, &done);
     *offset += (int64_t)done;
     *sent += done;
   }

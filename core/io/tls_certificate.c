@@ -133,10 +133,10 @@ static enum status try_handshake(const char *file, const struct tls_certificate 
   BIO *bios[2] = {NULL, NULL};
   ERR_clear_error();
   bool has_pair = BIO_new_bio_pair(&bios[0], 0, &bios[1], 0) == 1;
+  bool is_set = contexts[0] && tls_certificates_use_first(certificate, contexts[0]) == STATUS_OK;
   SSL *server = create_end(contexts[0], bios[0]), *client = create_end(contexts[1], bios[1]);
   bool has_memory = has_pair && server && client;
-  bool is_usable = has_memory && tls_certificates_use(certificate, 1, "", server) == STATUS_OK &&
-                   shake_hands(server, client);
+  bool is_usable = is_set && has_memory && shake_hands(server, client);
   if (!is_usable) {
     const char *reason = ERR_reason_error_string(ERR_peek_error());
     snprintf(why, TLS_WHY_MAX, "%s: no client can use it: %s", file,
@@ -183,27 +183,35 @@ static bool use(const struct tls_certificate *certificate, SSL *ssl) {
                               1) == 1;
 }
 
-/* Of the certificates that fit, one for each kind of key is given to the connection: the first,
- * because a later call replaces what an earlier one has set. *is_found: one fits. */
+/* Of the certificates that fit, one for each kind of key is given to the connection, instead of
+ * that of the context: the first, because a later call replaces what an earlier one has set.
+ * *is_found: one fits. */
 static bool use_fitting(const struct tls_certificate *certificates, size_t count, const char *name,
                         unsigned flags, SSL *ssl, bool *is_found) {
   for (size_t i = count; i-- > 0;) {
     if (!fits(&certificates[i], name, flags)) continue;
-    if (!use(&certificates[i], ssl)) return false;
+    if (!*is_found) SSL_certs_clear(ssl);
     *is_found = true;
+    if (!use(&certificates[i], ssl)) return false;
   }
   return true;
 }
 
+enum status tls_certificates_use_first(const struct tls_certificate *certificates,
+                                       SSL_CTX *context) {
+  int result = SSL_CTX_use_cert_and_key(context, certificates->certificate, certificates->key,
+                                        certificates->chain, 1);
+  return result == 1 ? STATUS_OK : STATUS_NO_MEMORY;
+}
+
 enum status tls_certificates_use(const struct tls_certificate *certificates, size_t count,
                                  const char *name, SSL *ssl) {
-  bool is_found = false, is_set = true;
-  if (count > 1 && *name != '\0') {
-    is_set = use_fitting(certificates, count, name, X509_CHECK_FLAG_NO_WILDCARDS, ssl, &is_found);
-    if (is_set && !is_found)
-      is_set = use_fitting(certificates, count, name, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS, ssl,
-                           &is_found);
-  }
-  if (is_set && !is_found) is_set = use(&certificates[0], ssl);
+  bool is_found = false;
+  if (count == 1 || *name == '\0') return STATUS_OK;
+  bool is_set =
+      use_fitting(certificates, count, name, X509_CHECK_FLAG_NO_WILDCARDS, ssl, &is_found);
+  if (is_set && !is_found)
+    is_set = use_fitting(certificates, count, name, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS, ssl,
+                         &is_found);
   return is_set ? STATUS_OK : STATUS_NO_MEMORY;
 }

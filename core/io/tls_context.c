@@ -187,8 +187,9 @@ enum status tls_context_create(const struct tls_options *options, struct tls_con
   if (status == STATUS_OK && options->client_ca) status = ask_for_clients(context, options, why);
   if (status == STATUS_OK) {
     set_rules(context, options);
-    bool is_set =
-        make_identity(context, options) && (!options->alpn || set_alpn(context, options->alpn));
+    bool is_set = tls_certificates_use_first(context->certificates, context->ssl) == STATUS_OK &&
+                  make_identity(context, options) &&
+                  (!options->alpn || set_alpn(context, options->alpn));
     if (!is_set) status = no_memory(why);
   }
   ERR_clear_error();

@@ -33,7 +33,11 @@ enum status tls_certificate_load(const struct tls_pair *pair, struct tls_certifi
                                  char why[TLS_WHY_MAX]);
 void tls_certificate_deinit(struct tls_certificate *certificate);
 
-/* Gives the connection the certificates for this name. `name` may be "". */
+/* Gives all connections of the context the first certificate. */
+enum status tls_certificates_use_first(const struct tls_certificate *certificates,
+                                       SSL_CTX *context);
+
+/* Gives the connection the certificates for this name, if any fit. `name` may be "". */
 enum status tls_certificates_use(const struct tls_certificate *certificates, size_t count,
                                  const char *name, SSL *ssl);
 

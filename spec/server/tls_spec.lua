@@ -127,6 +127,18 @@ server.for_each_poller(function(poller)
       end
     end)
 
+    it("is picked by the name, whatever the kind of its key is", function()
+      local ec = made:certificate("ec.example", { kind = "ec" })
+      local rsa = made:certificate("rsa.example", { kind = "rsa" })
+      for _, pairs_of_files in ipairs { { ec, rsa }, { rsa, ec } } do
+        local running = start(pairs_of_files)
+        for _, protocol in ipairs { "tlsv1_2", "tlsv1_3" } do
+          assert.equal("rsa.example", subject(running, "rsa.example", protocol))
+          assert.equal("ec.example", subject(running, "ec.example", protocol))
+        end
+      end
+    end)
+
     it("may stand in one file with its key", function()
       local pair = made:certificate "web"
       local both = made.path .. "/both.pem"
