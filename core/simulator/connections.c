@@ -122,12 +122,13 @@ struct simulated_connection *simulated_create(lua_State *L, struct simulation *s
   arguments_take_table(L, is_datagram ? 3 : 2);
   arguments_identity(L, lua_gettop(L), script_name(simulation->script), &who);
   if (is_datagram) who.transport = "udp";
-  struct simulated_connection *connection = lua_newuserdatauv(L, sizeof *connection, 2);
+  struct simulated_connection *connection = lua_newuserdatauv(L, sizeof *connection, 3);
   *connection = (struct simulated_connection){.owner = {&connection->hooks},
                                               .hooks = {.identify = identify,
                                                         .failures = &connection->failures,
                                                         .wake = wake,
                                                         .on_output = wake,
+                                                        .describe_tls = simulated_describe_tls,
                                                         .send_datagram = simulated_keep_answer},
                                               .turn = {.run = take_turn},
                                               .timer = {.expire = expire},
@@ -139,6 +140,11 @@ struct simulated_connection *simulated_create(lua_State *L, struct simulation *s
   lua_setiuservalue(L, -2, 1);
   lua_pushvalue(L, -2);
   lua_setiuservalue(L, -2, 2);
+  int self = lua_gettop(L), table = self + 1;
+  connection->who.can_secure = !is_datagram;
+  bool has_tls = !is_datagram && lua_getfield(L, self - 1, "tls") != LUA_TNIL;
+  if (has_tls) simulated_set_tls(L, connection, self, table);
+  lua_settop(L, self);
   return connection;
 }
 
@@ -358,6 +364,7 @@ void connections_register(lua_State *L) {
                                      {"take", take},
                                      {"take_datagram", simulated_take_datagram},
                                      {"vanish", vanish},
+                                     {"start_tls", simulated_start_tls},
                                      {"drain", drain},
                                      {"finished", finished},
                                      {"wants_input", wants_input},

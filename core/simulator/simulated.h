@@ -23,6 +23,7 @@ struct simulated_connection {
   struct session *session; /* NULL: it was closed. */
   struct simulated_connection *next;
   struct session_identity who;
+  struct span tls; /* See describe_tls of struct session_hooks; NULL: it has no TLS. */
   struct session_failures failures; /* Each connection counts its own, so that all are logged. */
   struct buffer *answers; /* Of a datagram: those that were not taken yet (datagrams.c). */
 };
@@ -41,6 +42,17 @@ void simulated_settle(struct simulated_connection *connection);
 
 /* Returns the connection at index 1; raises if it was closed. */
 struct simulated_connection *simulated_check(lua_State *L);
+
+/* ---- simulated_tls.c ----------------------------------------------------------------------- */
+
+/* The connection, whose userdata stands at index, has the TLS of the table. May raise. */
+void simulated_set_tls(lua_State *L, struct simulated_connection *connection, int index, int table);
+
+/* See describe_tls of struct session_hooks. */
+bool simulated_describe_tls(struct session_owner *owner, struct span *texts);
+
+/* connection:start_tls(tls) */
+int simulated_start_tls(lua_State *L);
 
 /* ---- datagrams.c --------------------------------------------------------------------------- */
 

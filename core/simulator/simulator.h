@@ -37,7 +37,8 @@
  * Methods of a script:
  *
  *   open(options)        returns a connection; handle_connect has run. Options are `host`, `name`,
- *                        `port`, `server_host` and `server_port`
+ *                        `port`, `server_host`, `server_port`, and `tls` for a connection that
+ *                        begins with TLS: a table of what is to stand in `self.tls`
  *   datagram(bytes, options)
  *                        somebody sends this datagram: returns what stands for it, with the methods
  *                        of a connection but for those that send and receive; nil: max_tasks
@@ -98,6 +99,8 @@
  *   take(most)           returns what the client reads, at most so many bytes; "": nothing
  *   take_datagram()      of a datagram: returns the next answer to it, and the number of the answer
  *                        among all answers of the script; nothing if there is none
+ *   start_tls(tls)       the client begins TLS, and shows this: returns whether the server awaits
+ *                        that (`self:start_tls`), and the client has read all before it
  *   vanish()             resets the connection
  *   drain()              the server begins to stop
  *   finished()           returns whether the server has closed and all output was taken

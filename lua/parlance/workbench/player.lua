@@ -103,14 +103,16 @@ local function send(client, text, from, to)
   if from <= to then add_unread(client, { text = text, from = from, to = to }) end
 end
 
-function Play:client(name, sends_datagrams)
+-- Returns the client, which connects with the first step that is for it.
+function Play:client(name, step)
   local client = self.clients[name]
   if not client then
     local port = 50001 + (self.way.has_one_port and 0 or self.connected)
     self.connected = self.connected + 1
-    client = { name = name, pending = "", unread = {}, first = 1, last = 0, sends_datagrams = sends_datagrams }
-    local who = { port = port }
-    client.session = sends_datagrams and datagrams.sender(self.script, who) or self.script:open(who)
+    client = { name = name, pending = "", unread = {}, first = 1, last = 0, sends_datagrams = step.is_datagram,
+      opened_by = step }
+    local who = { port = port, tls = step.tls }
+    client.session = client.sends_datagrams and datagrams.sender(self.script, who) or self.script:open(who)
     self.clients[name] = client
     self.order[#self.order + 1] = client
     take(client) -- handle_connect may have sent something.
@@ -192,6 +194,7 @@ end
 -- Plays a step of kind "send", cut where the way says.
 local function play_send(self, client, step)
   local text, base = step.text, self.position
+  if step == self.way.injected_at then text = text .. self.way.injected end
   local cuts, from = self.way.cuts, 1
   while from <= #text do
     local to = next_part(self, text, from, base, cuts, "next_cut")
@@ -225,6 +228,7 @@ function STEPS.send(self, client, step)
   end
   step.is_tunneled = client.session and client.session:has_tunnel()
   play_send(self, client, step)
+  if step == self.way.injected_at then self:check_injected(client, step) end
 end
 
 function STEPS.send_end(_, client, step)
@@ -259,6 +263,32 @@ function Play:move_until(client, is_over)
     return #client.pending + (client.sends_datagrams and client.session.count or 0)
   end)
   self.transcript.takes_time = self.transcript.takes_time or self.script:now() > began
+end
+
+-- ---- TLS ----------------------------------------------------------------------------------------
+
+-- As its first step the client has connected so.
+function STEPS.tls(self, client, step)
+  if client.opened_by == step then return end
+  client.is_in_turn = false
+  begin_turn(client, step)
+  local has_begun = false
+  self:move_until(client, function()
+    has_begun = has_begun or client.session:start_tls(step.tls)
+    return has_begun
+  end)
+  if not has_begun then fail { kind = "plain", line = step.line } end
+  client.is_in_turn = false
+end
+
+-- Somebody has sent bytes behind a request for TLS that are not secure: the connection must end for that.
+function Play:check_injected(client, step)
+  self:move_until(client, function()
+    flow(client)
+    return not client.session
+  end)
+  if reason(client) ~= "malformed" then fail { kind = "injected", line = step.line, reason = reason(client) } end
+  self.is_left = true
 end
 
 -- ---- what must hold -----------------------------------------------------------------------------
@@ -356,6 +386,8 @@ local function play_freely(self, client, step)
     STEPS[step.kind](self, client, step)
   elseif step.kind == "gone" then
     STEPS.gone(self, client, step)
+  elseif step.kind == "tls" then
+    if client.session and client.opened_by ~= step then client.session:start_tls(step.tls) end
   else
     self:move_until(client, function()
       local waits = false
@@ -373,16 +405,16 @@ local function play_steps(self, steps)
     self.step = step
     if nth == self.way.silent_from then
       self.is_free = true
-      if step.kind == "send" then self:client(step.client).session:hold(step.text) end
+      if step.kind == "send" then self:client(step.client, step).session:hold(step.text) end
     end
     if step.is_upstream and self.is_free and not self.way.refused and not self.way.network then
       goto continue -- It is down, or silent.
     elseif step.kind == "wait" then
       advance(self.script, step.seconds, function() self:flow() end)
     elseif self.is_free or self.way.refused then
-      play_freely(self, self:client(step.client, step.is_datagram), step)
+      play_freely(self, self:client(step.client, step), step)
     else
-      STEPS[step.kind](self, self:client(step.client, step.is_datagram), step)
+      STEPS[step.kind](self, self:client(step.client, step), step)
     end
     ::continue::
     if self.is_left then return end
@@ -464,6 +496,7 @@ end
 ---   keeps    connections to upstreams live on after the play
 ---   before   the `kept` of the way of the play before: this play goes on with its connections
 ---   late     see upstreams.lua
+---   injected_at, injected   behind the bytes of this step, which is a request for TLS, these follow that are not secure
 ---   after_piece(position, requests)   is called after each piece; the play ends if it returns true
 ---
 ---   network  a fault of the network, see datagrams.deliver(); with `is_free` any answer is right
@@ -472,6 +505,7 @@ end
 --- which the script has not read all.
 ---
 --- Returns nil, or the fault: its `kind` is "answer" (with `expected` and `got`),
+--- "plain" (the server does not begin TLS), "injected" (it takes bytes that are not secure, or ends for this `reason`),
 --- "closed" (it should not, with the `reason`), "open" (it should have closed), "hang" (a request still waits), "left"
 --- (`count` tasks are left), or "raise" (with the log's text as `raised`); `upstream` is the name of the party that it
 --- is about; `line` is the transcript's. `notes` gets the places at which the script printed.

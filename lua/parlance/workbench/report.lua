@@ -77,6 +77,10 @@ local KINDS <const> = {
   unread = function(fault)
     return ("a reply of %s is left unread in a connection that the script uses again"):format(fault.upstream)
   end,
+  plain = function() return "the client begins TLS, and the script has not called self:start_tls() before" end,
+  injected = function(fault)
+    return ("the connection does not end with the reason malformed, but with %s"):format(fault.reason)
+  end,
   hang = function() return "the script still waits when response_timeout is over" end,
   raise = function(fault)
     local event = log.parse(fault.raised).event
@@ -155,6 +159,7 @@ local WAYS <const> = {
     return ("when another client has the conversation of %s at the same time%s"):format(fault.other.path, IS_SHARED)
   end,
   gone = function(fault) return "when the client " .. leaving(fault) end,
+  injected = function() return "when bytes that are not secure follow the request for TLS" end,
   network = function(fault)
     local how = report.network_fault(fault)
     return fault.kind == "answer" and how .. ": it depends on other datagrams" .. IF_MEANT or how

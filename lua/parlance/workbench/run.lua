@@ -277,6 +277,41 @@ local function try_network(self)
   if fault then add_finding(self, fault, "after_network") end
 end
 
+-- ---- TLS ----------------------------------------------------------------------------------------
+
+-- Returns a list of { step =, base =, text = }: behind each request for TLS, the bytes `text` are injected; `base` bytes
+-- were sent before the request.
+local function injections(transcript)
+  local list, base, requests, waiting = {}, 0, {}, {}
+  for _, step in ipairs(transcript.steps) do
+    local request, injection = requests[step.client], waiting[step.client]
+    if step.kind == "send" and not step.is_upstream then
+      if injection then injection.text, waiting[step.client] = step.text, nil end
+      requests[step.client] = { step = step, base = base, text = step.text }
+      base = base + #step.text
+    elseif step.kind == "tls" and request then
+      list[#list + 1], waiting[step.client] = request, request
+    end
+  end
+  return list
+end
+
+-- Plays bytes that are not secure behind each request for TLS: whole, byte by byte, and cut at each byte.
+local function try_injections(self)
+  for _, injection in ipairs(injections(self.transcript)) do
+    local first, length = injection.base + 1, #injection.step.text + #injection.text
+    local function play_cut(cuts)
+      return play(self, { injected_at = injection.step, injected = injection.text, cuts = cuts })
+    end
+    local fault = play_cut(nil) or play_cut "bytes"
+    local list = positions.choose(first, first + length - 2, {}, positions.most(length, 1))
+    fault = fault or try_places(self, "ways to cut what is not secure", CUT_SECONDS, list, length - 1, function(place)
+      return play_cut { place }
+    end)
+    if fault then return add_finding(self, fault, "injected") end
+  end
+end
+
 -- ---- upstreams ----------------------------------------------------------------------------------
 
 -- Cuts what upstreams send, while clients send all at once.
@@ -442,6 +477,7 @@ local function try_all(self)
   fault = doubled and play(self, {}, doubled) and play(self, { has_one_port = true }, doubled)
   if fault then add_finding(self, fault, "doubled") end
   if #self.findings == 0 and ends then try_leaving(self, ends) end
+  if #self.findings == 0 and ends then try_injections(self) end
   if #self.findings == 0 then try_upstream_cuts(self) end
   if #self.findings == 0 then try_upstream_faults(self) end
   if #self.findings == 0 then try_orders(self) end
@@ -453,7 +489,8 @@ end
 ---   findings   a list of faults (see player.play) with `how`: "whole", "again" (the second time), "cut"
 ---              (with `cuts`), "bytes", "pipelined", "doubled" (two clients at once), "gone" (with
 ---              `gone` and `breaks`), "after" (the client after one that disconnected), "worn" (play number
----              `plays` shows it, but a newly loaded script does not), "order" (pairs() has another order).
+---              `plays` shows it, but a newly loaded script does not), "order" (pairs() has another order),
+---              "injected" (bytes that are not secure follow a request for TLS),
 ---              "network" (with `network`, see datagrams.deliver(), and the `network_lines` of the datagrams),
 ---              "after_network" (in the play after such faults),
 ---              "upstream_cut" (with `upstream_cut` or byte by byte), "upstream" (with `breaks_at`, `refused` or

@@ -25,6 +25,7 @@
 --   "send_end"     the client stops sending
 --   "gone"         the client resets the connection
 --   "expect_end"   the server closes the connection
+--   "tls"          the client begins TLS, and shows `tls` (see tls.lua): as its first step it connects so
 --   "wait"         `seconds`
 --
 -- With `udp`, the clients send datagrams, and the steps of clients have `is_datagram`: each "send" is one datagram, and
@@ -32,6 +33,7 @@
 
 local LONGEST <const> = require("parlance.workbench.datagrams").LONGEST
 local literal = require "parlance.workbench.literal"
+local tls = require "parlance.workbench.tls"
 
 local transcript = { quote = literal.quote }
 
@@ -164,12 +166,15 @@ local function read_arrow(self, client, arrow, rest)
     add(self, { kind = "send_end", client = client })
   elseif arrow == ">" and word == "gone" then
     add(self, { kind = "gone", client = client })
+  elseif arrow == ">" and rest:find "^tls%f[%W]" then
+    if self.upstreams[client] then complain "an upstream does not begin TLS" end
+    add(self, { kind = "tls", client = client, tls = tls.read(rest, 4) })
   elseif arrow == "<" and word == "end" then
     add(self, { kind = "expect_end", client = client })
   else
     local items = literal.read(rest, 1, arrow == "<")
     if #items == 0 then
-      complain("%s needs a string, hex, %s", arrow, arrow == ">" and "end or gone" or "end or a ~pattern")
+      complain("%s needs a string, hex, %s", arrow, arrow == ">" and "end, gone or tls" or "end or a ~pattern")
     end
     if arrow == ">" then return add_send(self, client, items[1].text) end
     add_expect(self, client, items)
@@ -178,9 +183,10 @@ end
 
 -- After a step of such a kind its client can have no step of these kinds.
 local ENDS <const> = {
-  gone = { how = "the client has left", "send", "send_end", "gone", "expect", "expect_end" },
-  send_end = { how = "the client has stopped sending", "send", "send_end" },
-  expect_end = { how = "the server has closed", "expect", "expect_end" },
+  gone = { how = "the client has left", "send", "send_end", "gone", "expect", "expect_end", "tls" },
+  send_end = { how = "the client has stopped sending", "send", "send_end", "tls" },
+  expect_end = { how = "the server has closed", "expect", "expect_end", "tls" },
+  tls = { how = "the client has begun TLS", "tls" },
 }
 
 local function read_client_line(self, client, arrow, rest)
@@ -311,6 +317,8 @@ function transcript.write(self)
       out[#out + 1] = "wait " .. write_seconds(step.seconds)
     elseif step.kind == "expect" then
       for _, item in ipairs(step.items) do write_item(out, step.client .. "<", item) end
+    elseif step.kind == "tls" then
+      out[#out + 1] = ("%s> tls%s"):format(step.client, tls.write(step.tls))
     else
       out[#out + 1] = step.client .. WORDS[step.kind]
     end

@@ -18,7 +18,8 @@ local PAUSE <const> = 0.1
 
 --- Returns a variant in which the client sends everything in one piece, and all answers come after it. What the
 --- server sends first stays in front. A turn that goes into a tunnel (`is_tunneled`, which player.play() sets) and all
---- behind it stay as they are, because nothing in a tunnel tells where a turn ends. Returns nil where that would be a
+--- behind it stay as they are, because nothing in a tunnel tells where a turn ends; so does what follows when the client
+--- begins TLS. Returns nil where that would be a
 --- different conversation: with several clients, waits, or a client that resets the connection or sends after the
 --- server has closed.
 function variants.pipelined(self)
@@ -28,7 +29,7 @@ function variants.pipelined(self)
   local answers_end = false -- Something is answered behind the client's end.
   local rest = #self.steps + 1
   for nth, step in ipairs(self.steps) do
-    if step.is_tunneled then
+    if step.is_tunneled or step.kind == "tls" and send then
       rest = nth
       break
     end
