@@ -45,6 +45,16 @@ describe("fuzz", function()
     assert.is_truthy(said:find('> "1\\n"\n', 1, true), said)
   end)
 
+  it("plays clients with TLS, if a transcript has one, and shows that", function()
+    local script = lines [[
+      if self.request == "STARTTLS" and not self.tls then self:start_tls() end
+      if self.tls and self.tls.server_name == "a" and self.request:find "1" then error "on purpose" end
+      return "x"]]
+    local status, said = fuzz_with('> "STARTTLS\\n"\n< "x"\n> tls server_name "a"\n> "hello\\n"\n< "x"\n', script)
+    assert.equal(1, status)
+    assert.is_truthy(said:find('> tls server_name "a"\n> "1\\n"\n', 1, true), said)
+  end)
+
   it("finds nothing in a script that waits, in no time", function()
     local status, said = server.run { "fuzz", "--seconds", "1", "--seed", "1", (function()
       server.write_file(folder .. "/fuzzed.lua",

@@ -20,6 +20,55 @@ describe("a client of the harness", function()
     folder:remove()
   end)
 
+  describe("TLS", function()
+    local mail
+
+    before_each(function()
+      mail = tree.new { ["mail.lua"] = [[
+        local framing = require "parlance.framing"
+        local parlance = require "parlance"
+        return {
+          close_when_done = false,
+          request_complete = framing.line {},
+          make_response = function(self)
+            if self.request == "tls" then
+              parlance.sleep(1)
+              self:start_tls()
+              return "go\n"
+            end
+            local tls = self.tls or {}
+            return ("%s %s %s\n"):format(self.transport, tls.server_name, tls.peer and tls.peer.subject)
+          end,
+        }]] }
+    end)
+    after_each(function() mail:remove() end)
+
+    it("is there from the beginning with the option tls", function()
+      local one = harness.open(mail.path .. "/mail.lua", { tls = { server_name = "a", peer = { subject = "CN=b" } } })
+      assert.equal("tls a CN=b\n", one:send("x\n"):receive())
+    end)
+
+    it("begins with start_tls()", function()
+      local one = harness.open(mail.path .. "/mail.lua")
+      assert.equal("tcp nil nil\n", one:send("x\n"):receive())
+      one:send("tls\n"):start_tls({ server_name = "a" }):expect "go\n"
+      assert.equal("tls a nil\n", one:send("x\n"):receive())
+    end)
+
+    it("does not begin before the script says so", function()
+      local one = harness.open(mail.path .. "/mail.lua")
+      assert.matches("the script does not begin TLS", failure_of(one.start_tls, one))
+      assert.matches("start_tls%(%) takes a table", failure_of(one.start_tls, one, "a"))
+    end)
+
+    it("ends the conversation when bytes come that are not secure", function()
+      local one = harness.open(mail.path .. "/mail.lua", { may_fail = true })
+      one:send "tls\nx\n"
+      assert.equal("go\n", one:receive(3))
+      assert.equal("malformed", (one:reason()))
+    end)
+  end)
+
   describe("send and receive", function()
     it("cut a request wherever the spec says", function()
       assert.equal("[hello]\n", client:send("he", "", "llo", "\n"):receive())

@@ -142,9 +142,9 @@ describe("workbench.transcript", function()
     { 'upstream store "a:1" refused now', 1, '"now" makes no sense here; a text stands in double quotes' },
     { '> "x"\nupstream store "a:1"', 2, "upstream must stand before the first step" },
 
-    { ">", 1, "> needs a string, hex, end or gone" },
+    { ">", 1, "> needs a string, hex, end, gone or tls" },
     { "<", 1, "< needs a string, hex, end or a ~pattern" },
-    { "> # a", 1, "> needs a string, hex, end or gone" },
+    { "> # a", 1, "> needs a string, hex, end, gone or tls" },
     { "> ends", 1, '"ends" makes no sense here; a text stands in double quotes' },
     { "< gone", 1, '"gone" makes no sense here; a text stands in double quotes' },
     { "> end now", 1, '"end now" makes no sense here; a text stands in double quotes' },

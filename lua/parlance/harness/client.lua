@@ -50,6 +50,7 @@ function Client.new(case, script, options, number)
   case.clients[#case.clients + 1] = self -- This comes first: handle_connect may fail.
   self.session = script:open {
     host = self.host, port = self.port, name = options.name, server_host = at.host, server_port = at.port,
+    tls = options.tls,
   }
   return self
 end
@@ -248,6 +249,23 @@ function Client:expect(bytes)
   local state <const> = self.session and "" or ", and has closed: " .. self.word
   local lines <const> = report.compare(bytes, got, "expected", "got")
   complain(("%s%s\n%s"):format(what, state, table.concat(lines, "\n")))
+end
+
+--- Begins TLS (STARTTLS). While a task of the script waits, the time moves until the script has said so
+--- (`self:start_tls`) and its response is there. Raises if it does not. Returns the client.
+---@param tls? parlance.Tls what the client shows: what the script is to find in `self.tls`
+---@return parlance.harness.Client
+function Client:start_tls(tls)
+  if tls ~= nil and type(tls) ~= "table" then complain("start_tls() takes a table, and this is a " .. type(tls)) end
+  check_present(self)
+  local has_begun = false
+  await(self, 0, function()
+    has_begun = has_begun or self.session ~= nil and self.session:start_tls(tls or {})
+    return has_begun
+  end)
+  if not has_begun then complain "the script does not begin TLS: self:start_tls() in make_response does" end
+  settle(self)
+  return self
 end
 
 --- Stops sending, as shutdown() and `nc -N` do. The server may still answer.

@@ -147,7 +147,7 @@ end
 -- Returns a copy of the replies with one of them mutated.
 function Fuzz:mutate_replies()
   local copy = table.move(self.replies, 1, #self.replies, 1, { names = self.replies.names })
-  copy.upstreams = self.replies.upstreams
+  copy.upstreams, copy.tls = self.replies.upstreams, self.replies.tls
   copy[math.random(#copy)] = mutate.next(self.reply_pool)
   return copy
 end
@@ -207,6 +207,7 @@ function Fuzz:search(deadline)
       goto continue
     end
     local bytes = self.count <= #self.pool.inputs and self.pool.inputs[self.count] or mutate.next(self.pool)
+    self.replies.tls = self.count % 4 >= 2 and self.tls or nil
     local kind, way, part = self:suspect(bytes)
     local fault = kind and self:confirm(kind, part or bytes, way)
     if fault then return fault end
@@ -241,6 +242,8 @@ local function transcript_of(fault, self)
   local function expect(item)
     if item.text ~= "" then steps[#steps + 1] = { kind = "expect", client = "", items = { item } } end
   end
+  local tls = (fault.replies or self.replies).tls
+  if tls then steps[1] = { kind = "tls", client = "", tls = tls } end
   if outcome.is_closed_at_once then
     expect(is_raised and { pattern = ".*" } or greeting)
     add(is_raised and "gone" or "expect_end")
@@ -304,7 +307,17 @@ end
 
 -- ---- the program --------------------------------------------------------------------------------
 
--- Returns the inputs to begin with: what clients send in the transcripts, and the script's example.
+-- Returns what the first client shows that begins TLS in a transcript, or nil. Every second input is then played so.
+local function tls_of(list)
+  for _, transcript in ipairs(list) do
+    for _, step in ipairs(transcript.steps) do
+      if step.tls then return step.tls end
+    end
+  end
+end
+
+-- Returns the inputs to begin with: what clients send in the transcripts, and the script's example. What a client sends
+-- by TLS is an input of its own.
 local function inputs_of(list, script)
   local inputs = { "" }
   local example = script:example()
@@ -314,6 +327,8 @@ local function inputs_of(list, script)
     for _, step in ipairs(transcript.steps) do
       if step.kind == "send" and not step.is_upstream and not step.is_datagram then
         sent[step.client] = (sent[step.client] or "") .. step.text
+      elseif step.kind == "tls" then
+        inputs[#inputs + 1], sent[step.client] = sent[step.client], nil
       end
     end
     for _, bytes in pairs(sent) do inputs[#inputs + 1] = bytes end
@@ -354,7 +369,7 @@ end
 local function fuzz_one(entry, list, seed, seconds, write)
   local self = setmetatable({
     path = entry.path, options = entry.options, seed = seed, count = 0, recent = {},
-    surroundings = { variables = {}, settings = {} }, replies = replies_of(list),
+    surroundings = { variables = {}, settings = {} }, replies = replies_of(list), tls = tls_of(list),
   }, Fuzz)
   for _, transcript in ipairs(list) do
     self.keeps_state = self.keeps_state or transcript.fresh

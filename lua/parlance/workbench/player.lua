@@ -496,7 +496,7 @@ end
 ---   keeps    connections to upstreams live on after the play
 ---   before   the `kept` of the way of the play before: this play goes on with its connections
 ---   late     see upstreams.lua
----   injected_at, injected   behind the bytes of this step, which is a request for TLS, these follow that are not secure
+---   injected_at, injected   these bytes, which are not secure, follow those of this step, which is a request for TLS
 ---   after_piece(position, requests)   is called after each piece; the play ends if it returns true
 ---
 ---   network  a fault of the network, see datagrams.deliver(); with `is_free` any answer is right

@@ -1,5 +1,5 @@
--- Reads and writes what a client of a transcript shows when it begins TLS: the words behind `> tls`. In Lua it is a table
--- with the fields of `self.tls`.
+-- Reads and writes what a client of a transcript shows when it begins TLS: the words behind `> tls`. In Lua this is a
+-- table with the fields of `self.tls`.
 
 local literal = require "parlance.workbench.literal"
 

@@ -18,10 +18,9 @@ local PAUSE <const> = 0.1
 
 --- Returns a variant in which the client sends everything in one piece, and all answers come after it. What the
 --- server sends first stays in front. A turn that goes into a tunnel (`is_tunneled`, which player.play() sets) and all
---- behind it stay as they are, because nothing in a tunnel tells where a turn ends; so does what follows when the client
---- begins TLS. Returns nil where that would be a
---- different conversation: with several clients, waits, or a client that resets the connection or sends after the
---- server has closed.
+--- behind it stay as they are, because nothing in a tunnel tells where a turn ends. So does all that follows when the
+--- client begins TLS later. Returns nil where that would be a different conversation: with several clients, waits, or a
+--- client that resets the connection or sends after the server has closed.
 function variants.pipelined(self)
   if self.clients ~= 1 or self.udp then return nil end
   local steps, upstream, sent, items = {}, {}, {}, {}
