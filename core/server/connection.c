@@ -123,6 +123,8 @@ static void finish(struct connection *connection) {
   bool is_tunnel_cut = session_is_cut(connection->session);
   char word[SESSION_WORD_MAX + 1]; /* The reason, which may be the session's own word. */
   snprintf(word, sizeof word, "%s", session_reason_text(connection->session));
+  if (connection->recording && connection->phase == PHASE_HANDSHAKE)
+    recording_fails_to_secure(connection->recording);
   if (connection->recording) recording_finish(&connection->recording, connection->session);
   session_destroy(connection->session, server->now);
   connection->session = NULL;
@@ -284,6 +286,7 @@ void connection_talk(struct connection *connection) {
   struct server *server = service->server;
   connection->phase = PHASE_TALKING;
   if (connection->session) {
+    if (connection->recording) recording_secures(&connection->recording, connection->session);
     session_secured(connection->session, server->now);
     connection_settle(connection);
     return;
@@ -295,6 +298,7 @@ void connection_talk(struct connection *connection) {
   }
   if (server->recording_writer)
     recording_begin(&connection->recording, service, connection->session);
+  if (connection->recording) recording_secures(&connection->recording, connection->session);
   session_start(connection->session, server->now);
   connection_settle(connection);
 }

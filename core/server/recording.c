@@ -253,6 +253,13 @@ void recording_expired(struct recording **recording, struct session *session) {
     add(recording, session, EXPIRES, (struct span){NULL, 0});
 }
 
+void recording_secures(struct recording **recording, struct session *session) {
+  struct span texts;
+  if (session_describe_tls(session, &texts)) add(recording, session, SECURES, texts);
+}
+
+void recording_fails_to_secure(struct recording *recording) { recording->is_unsecured = true; }
+
 /* Records a part of a file. The kernel has sent it from the disk, so that it is read here again. */
 static void add_file(struct recording **recording, struct session *session, int file,
                      int64_t offset, size_t length) {

@@ -38,6 +38,14 @@ void recording_look(struct recording **recording, struct session *session);
 /* To be called after session_expire(), which recording_look() precedes. */
 void recording_expired(struct recording **recording, struct session *session);
 
+/* To be called when TLS has begun: before the session starts, or goes on. */
+void recording_secures(struct recording **recording, struct session *session);
+
+/* To be called before recording_finish(), if TLS has not begun though the session was to be
+ * secured.
+ */
+void recording_fails_to_secure(struct recording *recording);
+
 /* Writes the transcript. To be called when the session has ended, before it is destroyed. */
 void recording_finish(struct recording **recording, struct session *session);
 

@@ -19,6 +19,7 @@ enum kind {
   ANSWERS,     /* The server sends bytes. */
   HALF_CLOSES, /* The server stops sending: a tunnel does. */
   EXPIRES,     /* A limit of time ends the session. */
+  SECURES,     /* TLS has begun: the bytes are the texts of session_describe_tls(). */
   /* Of a connection to another server: */
   CONNECTS, /* The script connects: the bytes are the address. */
   OPENS,    /* It is connected. */
@@ -67,6 +68,7 @@ struct recording {
   bool rests;         /* The last step is ANSWERS, and the session has said all that it had to. */
   bool half_closed;   /* HALF_CLOSES is in `steps`. */
   bool ends;          /* The client has stopped sending. */
+  bool is_unsecured;  /* The session ended while it was to be secured. */
   struct look look;   /* The last look. */
   enum reason reason; /* Set at the end. */
   int64_t ended;      /* In ms since the beginning. Set at the end. */

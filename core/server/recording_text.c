@@ -166,7 +166,8 @@ static void write_upstreams(const struct text *text) {
  */
 static bool is_input(const struct step *step) {
   return step->kind == SENDS || step->kind == ENDS || step->kind == EXPIRES ||
-         step->kind == REPLIES || step->kind == STOPS || step->kind == BREAKS;
+         step->kind == SECURES || step->kind == REPLIES || step->kind == STOPS ||
+         step->kind == BREAKS;
 }
 
 /* Whether a push comes so late that it is written for itself, with a `wait` before it. */
@@ -198,7 +199,8 @@ static size_t write_said(const struct text *text, size_t place, const char *side
  * the time in seconds. The same holds for other servers. */
 static bool takes_time(const struct text *text, const struct step *step) {
   int64_t began = text->recording->began_real;
-  bool is_of_client = step->kind == SENDS || step->kind == ENDS || step->kind == EXPIRES;
+  bool is_of_client =
+      step->kind == SENDS || step->kind == ENDS || step->kind == EXPIRES || step->kind == SECURES;
   return is_of_client || step->when - text->clock >= ANSWER_TIME ||
          (began + step->when) / 1000 != (began + text->clock) / 1000;
 }
@@ -250,7 +252,8 @@ static void write_steps(struct text *text, size_t unseen) {
       continue;
     if (step.kind == ASKS && place < text->links[step.connection].written) continue;
     if (step.kind == ANSWERS && place < answered) continue;
-    if (takes_time(text, &step)) write_time(text, step.when);
+    bool connects_so = step.kind == SECURES && place == 0;
+    if (!connects_so && takes_time(text, &step)) write_time(text, step.when);
     if (step.kind >= CONNECTS) {
       write_of_upstream(text, place, &step, bytes);
       continue;
@@ -259,6 +262,8 @@ static void write_steps(struct text *text, size_t unseen) {
       transcript_line(text->out, "> end");
     else if (step.kind == SENDS)
       transcript_bytes(text->out, ">", bytes);
+    else if (step.kind == SECURES)
+      transcript_tls(text->out, bytes);
     else if (step.kind == HALF_CLOSES)
       transcript_line(text->out, "< end");
     else if (step.kind == ANSWERS)
@@ -292,7 +297,9 @@ static void write_end(struct text *text) {
   write_client(text);
   /* The end was seen while a request waited, and not read: see half_close. */
   if (reason == REASON_PEER_CLOSED && !text->recording->ends) transcript_line(text->out, "> end");
-  if (is_break(reason))
+  if (text->recording->is_unsecured)
+    transcript_line(text->out, "> gone  # the handshake of TLS has failed");
+  else if (is_break(reason))
     write_break(text);
   else if (reason != REASON_DRAINED &&
            !text->recording

@@ -124,6 +124,24 @@ void transcript_setting(struct transcript *transcript, struct span name, struct 
   put(transcript, "\n", 1);
 }
 
+void transcript_tls(struct transcript *transcript, struct span texts) {
+  static const char *const words[] = {"version", "cipher", "server_name", "alpn",
+                                      "subject", "issuer", "fingerprint", "name"};
+  size_t nth = 0, last = sizeof words / sizeof *words - 1;
+  put(transcript, "> tls", 5);
+  while (texts.length > 0) {
+    struct span text = {texts.data, strlen(texts.data)};
+    if (text.length > 0) {
+      put(transcript, " ", 1);
+      put(transcript, words[nth], strlen(words[nth]));
+      put_string(transcript, text);
+    }
+    texts = behind(texts, text.length + 1);
+    if (nth < last) nth++;
+  }
+  put(transcript, "\n", 1);
+}
+
 void transcript_upstream(struct transcript *transcript, const char *name, struct span address,
                          const char *failure, struct span why) {
   put(transcript, "upstream ", 9);

@@ -27,6 +27,9 @@ void transcript_wait(struct transcript *transcript, int64_t milliseconds);
 /* Adds a `setting` line. */
 void transcript_setting(struct transcript *transcript, struct span name, struct span value);
 
+/* Adds a `> tls` line for the texts of session_describe_tls(). */
+void transcript_tls(struct transcript *transcript, struct span texts);
+
 /* Adds an `upstream` line; `failure` is the word for how connecting fails, with the text `why`;
  * NULL: it does not. */
 void transcript_upstream(struct transcript *transcript, const char *name, struct span address,

@@ -314,6 +314,83 @@ server.for_each_poller(function(poller)
   end)
 end)
 
+describe("a recording", function()
+  server.cleans_up()
+  local made, folder, pair, authority, ann
+
+  before_each(function()
+    made, folder = tls.folder(), server.new_folder()
+    pair, authority = made:certificate "web", made:certificate("authority", { subject = "/CN=authority" })
+    ann = made:certificate("ann", { by = authority, names = { "DNS:ann.example", "email:ann@example.org" } })
+  end)
+  after_each(function()
+    made:remove()
+    server.remove_folder(folder)
+  end)
+
+  local function start(address)
+    return server.start(MAIL, { listen = { address or "127.0.0.1:0" }, "--record", folder, "--certificate", pair.certificate, "--key", pair.key,
+      "--client-ca", authority.certificate, "--client-verify", "optional", "--alpn", "mail" })
+  end
+
+  -- Returns the one transcript, which check plays without a fault.
+  local function recorded(running)
+    running:close_clients()
+    running:stop()
+    running:expect_end()
+    local text
+    for name in require("lfs").dir(folder) do
+      if name:find "%.transcript$" then
+        assert.is_nil(text)
+        text = server.read_file(folder .. "/" .. name)
+        local status, said, complaint = server.run { "check", running.folder .. "/script1.lua", folder .. "/" .. name }
+        assert.equal(0, status, said .. complaint .. text)
+      end
+    end
+    for _, key in ipairs { pair.key, authority.key, ann.key } do
+      for line in server.read_file(key):gmatch "[^\n]+" do assert.is_nil(text:find(line, 1, true)) end
+    end
+    return text
+  end
+
+  it("has a line for TLS that begins with the connection", function()
+    local running = start "tls:127.0.0.1:0"
+    local client = running:connect()
+    assert(tls.wrap(client, { server_name = "web", protocol = "tlsv1_3" }))
+    client:exchange("SHOW\r\n", #SHOWN)
+    local text = recorded(running)
+    assert.is_truthy(text:find('\n\n> tls version "TLSv1.3" cipher "TLS_AES_256_GCM_SHA384" server_name "web"\n', 1,
+      true), text)
+  end)
+
+  it("has a line for TLS that begins behind a response, with the certificate of the client", function()
+    local running = start()
+    local client = running:connect()
+    client:exchange("STARTTLS\r\n", 8)
+    assert(tls.wrap(client, { server_name = "web", pair = ann, alpn = { "mail" }, protocol = "tlsv1_2" }))
+    client:send("SHOW\r\n"):receive_until "\r\n"
+    local text = recorded(running)
+    assert.matches('< "220 go\\r\\n"\n[^>]*> tls version "TLSv1.2" cipher "[%w-]+" server_name "web" alpn "mail" '
+      .. 'subject "CN=ann" issuer "CN=authority" fingerprint "%x+" name "ann.example" name "ann@example.org"\n', text)
+    assert.is_truthy(text:find('< "tls web mail CN=ann [SHOW]\\r\\n"', 1, true), text)
+  end)
+
+  it("can be played when the handshake has failed, and when bytes came that are not secure", function()
+    local running = start()
+    local client = running:connect()
+    client:exchange("STARTTLS\r\n", 8)
+    client:send("GET / HTTP/1.1\r\n\r\n"):receive_rest()
+    local text = recorded(running)
+    assert.matches("malformed", text)
+    assert.matches('\n> gone  # the handshake of TLS has failed\n$', text)
+    server.remove_folder(folder)
+    assert(require("lfs").mkdir(folder))
+    running = start()
+    running:connect():send("STARTTLS\r\nSHOW\r\n"):receive_all()
+    assert.matches('> "SHOW\\r\\n"\n< "220 go\\r\\n"\n< end\n$', recorded(running))
+  end)
+end)
+
 -- A little of SMTP (RFC 5321, RFC 3207).
 local SMTP <const> = [[
 local framing = require "parlance.framing"
