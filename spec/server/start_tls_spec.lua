@@ -329,7 +329,8 @@ describe("a recording", function()
   end)
 
   local function start(address)
-    return server.start(MAIL, { listen = { address or "127.0.0.1:0" }, "--record", folder, "--certificate", pair.certificate, "--key", pair.key,
+    return server.start(MAIL, { listen = { address or "127.0.0.1:0" }, "--record", folder,
+      "--certificate", pair.certificate, "--key", pair.key,
       "--client-ca", authority.certificate, "--client-verify", "optional", "--alpn", "mail" })
   end
 
