@@ -279,8 +279,8 @@ end
 
 -- ---- TLS ----------------------------------------------------------------------------------------
 
--- Returns a list of { step =, base =, text = }: behind each request for TLS, the bytes `text` are to be injected; `base`
--- is how many bytes were sent before the request.
+-- Returns a list of { step =, base =, text = }: behind each request for TLS, the bytes `text` are to be injected. So
+-- many bytes were sent before the request: `base`.
 local function injections(transcript)
   local list, base, requests, waiting = {}, 0, {}, {}
   for _, step in ipairs(transcript.steps) do
