@@ -291,6 +291,7 @@ void connection_talk(struct connection *connection) {
     connection_settle(connection);
     return;
   }
+  connection->time_left = 0; /* A later handshake has a time of its own. */
   connection->session = session_create(service->handler, &connection->owner, server->now);
   if (!connection->session) {
     opening_refuse(connection, "not enough memory");

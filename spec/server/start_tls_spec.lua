@@ -241,6 +241,17 @@ server.for_each_poller(function(poller)
       running:wait_for_log "warn handshake_failed .-request_timeout"
     end)
 
+    it("has all of request_timeout, also when the header of a proxy has used most of it", function()
+      local running = start("--request-timeout", "2", "--accept-proxy", "127.0.0.1")
+      local client = running:connect()
+      assert.is_true(client:is_quiet(1.6))
+      client:send "PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n"
+      client:exchange("STARTTLS\r\n", 8)
+      assert.is_true(client:is_quiet(1))
+      assert(tls.wrap(client, { server_name = "web" }))
+      assert.equal(SHOWN, client:exchange("SHOW\r\n", #SHOWN))
+    end)
+
     it("has no limit with --request-timeout 0", function()
       local running = start("--request-timeout", "0", "--idle-timeout", "0.1")
       local client = running:connect()
