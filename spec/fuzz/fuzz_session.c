@@ -72,6 +72,7 @@ struct world {
   bool is_queueing;        /* a part of the response at hand is queued */
   size_t later[ITEMS_MAX]; /* lengths of what was pushed meanwhile */
   size_t later_count;
+  bool is_securing; /* from session_secure() on, until it is secure or over */
   bool has_clients; /* every conversation that is answered gets one */
   bool has_asked;   /* whether the request in hand may go on */
   bool had_on_connect, had_on_error, has_closed, has_forgotten, is_over, is_ended;
@@ -151,7 +152,7 @@ static void check_counts(const struct world *world) {
 /* Not in the middle of a response, and not at all where it is over. */
 static void push(struct world *world, size_t length, bool as_blob) {
   enum push_result result;
-  if (world->expected > EXPECTED_MAX / 2) return;
+  if (world->expected > EXPECTED_MAX / 2 || world->later_count == ITEMS_MAX) return;
   bool is_open = session_takes_pushes(world->session);
   if (as_blob) {
     struct blob *blob = blob_create(pattern, length);
@@ -163,7 +164,7 @@ static void push(struct world *world, size_t length, bool as_blob) {
   CHECK((result != PUSH_OVER) == is_open && result != PUSH_NO_MEMORY);
   CHECK(result != PUSH_QUEUED || length <= world->holder->limits.max_unsent);
   if (result != PUSH_QUEUED) return;
-  if (world->is_queueing)
+  if (world->is_queueing || world->is_securing)
     world->later[world->later_count++] = length;
   else
     expect(world, pattern, length);
@@ -297,7 +298,13 @@ static void answer(struct world *world, struct span request) {
     }
     if (!world->is_queueing) before = world->expected;
   }
-  expect_later(world);
+  if (request.length > 0 && request.data[0] == 's') {
+    CHECK(session_can_secure(world->session));
+    session_secure(world->session);
+    world->is_securing = true;
+    world->is_queueing = false;
+  } else
+    expect_later(world);
   world->answered++;
   world->beginner = NULL;
   world->has_asked = false;
@@ -307,6 +314,14 @@ static void answer(struct world *world, struct span request) {
   session_answered(world->session, closes);
   if (closes) world->is_over = true;
   if (yields) session_yield(world->session);
+}
+
+/* What was pushed since the response comes now. */
+static void secure(struct world *world) {
+  if (!session_is_securing(world->session)) return;
+  world->is_securing = false;
+  expect_later(world);
+  session_secured(world->session, world->now);
 }
 
 static void on_connect(struct world *world) {
@@ -596,6 +611,8 @@ static void happen_to_push(struct world *world, unsigned what) {
   case 7:
   case 8:
   case 9: push(world, (size_t)take(world) << (what - 3), true); break;
+  case 10:
+  case 11: secure(world); break;
   default: session_resume(world->session, world->now); break;
   }
 }
