@@ -8,6 +8,7 @@
 #include "io/datagram_socket.h"
 #include "server/idle.h"
 #include "server/peer_rates.h"
+#include "server/recorded_senders.h"
 #include "session/datagram.h"
 
 enum {
@@ -26,6 +27,7 @@ struct datagram {
   struct timer timer;
   struct ready turn;
   struct datagram_route route;
+  struct recorded_sender *recorded; /* NULL: it is not recorded. */
 };
 
 /* What a listener for datagrams has besides. */
@@ -129,6 +131,7 @@ static enum status queue(struct session_owner *owner, struct span bytes) {
     send_waiting(datagrams);
     status = datagram_outbox_add(&datagrams->outbox, &datagram->route, bytes);
   }
+  if (status == STATUS_OK && datagram->recorded) recorded_senders_answer(datagram->recorded, bytes);
   if (!datagrams->is_receiving) ready_add(&server_of(datagram)->world->ready, &datagrams->sending);
   return status;
 }
@@ -175,6 +178,7 @@ static void finish(struct datagram *datagram) {
   bool was_full = is_full(service);
   service->requests += session_requests(datagram->session);
   service->ended[session_reason(datagram->session)]++;
+  if (datagram->recorded) recorded_senders_end(datagram->recorded, datagram->session);
   session_destroy(datagram->session, server->now);
   timer_cancel(&server->world->timers, &datagram->timer);
   ready_remove(&server->world->ready, &datagram->turn);
@@ -252,6 +256,8 @@ static void answer(struct listener *listener, size_t nth) {
   datagram->route = route;
   link_datagram(server, datagram);
   service->datagram_count++;
+  if (server->recording_writer)
+    datagram->recorded = recorded_senders_receive(service, &route.peer, datagram->session, bytes);
   session_receive_datagram(datagram->session, bytes.data, bytes.length, server->now);
   settle(datagram);
 }

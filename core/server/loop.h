@@ -162,8 +162,9 @@ struct server {
   struct datagram *datagrams;         /* All that are not answered. */
   struct datagram *spare_datagrams;   /* For the next ones. */
   size_t spare_datagram_count;
-  struct peer_rates *peer_rates; /* NULL: each peer may send any number of datagrams. */
-  struct datagram_inbox *inbox;  /* Of all listeners for datagrams; NULL: there are none. */
+  struct recorded_sender *recorded_senders; /* See recorded_senders.h. */
+  struct peer_rates *peer_rates;            /* NULL: each peer may send any number of datagrams. */
+  struct datagram_inbox *inbox; /* Of all listeners for datagrams; NULL: there are none. */
   size_t connection_count;
   bool has_room_again;       /* A descriptor came free in this turn: paused listeners may go on. */
   size_t max_connections;    /* Descriptors for connections and for the files of their responses. */

@@ -41,54 +41,64 @@ static int64_t script_time(struct recording *recording) {
 static uint32_t on_connect(struct tap *tap, const char *address);
 static void on_event(struct tap *tap, uint32_t connection, enum tap_event event, struct span bytes);
 
-void recording_begin(struct recording **place, struct service *service, struct session *session) {
+/* NULL: there is no memory, which is logged, or no file. */
+static struct recording *create(struct recording **place, struct service *service,
+                                const struct session *session) {
   struct server *server = service->server;
-  if (!recording_writer_take_place(server->recording_writer)) return;
+  struct session_identity who;
+  if (!recording_writer_take_place(server->recording_writer)) return NULL;
   struct recording *recording = calloc(1, sizeof *recording);
   if (!recording) {
     log_event(LOG_WARN, "record_dropped", "detail", "not enough memory");
     recording_writer_give_back(server->recording_writer);
-    return;
+    return NULL;
   }
   recording->tap = (struct tap){.on_connect = on_connect, .on_event = on_event};
-  recording->session = session;
   recording->place = place;
   recording->service = service;
   recording->began = server->now;
   recording->began_real = clock_coarse_real_milliseconds();
   recording->reloads = service->reloads;
-  session_set_tap(session, &recording->tap);
+  session_identify((struct session *)session, &who);
+  snprintf(recording->job.peer, sizeof recording->job.peer, "%s", who.host);
+  recording->job.port = who.port;
   *place = recording;
+  return recording;
 }
 
+void recording_begin(struct recording **place, struct service *service, struct session *session) {
+  struct recording *recording = create(place, service, session);
+  if (!recording) return;
+  recording->session = session;
+  session_set_tap(session, &recording->tap);
+}
+
+/* The sessions of datagrams have its tap. */
 static void destroy(struct recording **recording) {
-  session_set_tap((*recording)->session, NULL);
-  writer_of(*recording)->memory -= buffer_bytes((*recording)->steps).length;
-  buffer_free(&(*recording)->steps);
-  free(*recording);
+  struct recording *dropped = *recording;
+  writer_of(dropped)->memory -= buffer_bytes(dropped->steps).length;
+  buffer_free(&dropped->steps);
+  dropped->is_dropped = true;
+  if (!dropped->session) return;
+  session_set_tap(dropped->session, NULL);
+  free(dropped);
   *recording = NULL;
 }
 
-static void drop(struct recording **recording, struct session *session, enum log_level level,
-                 const char *event, const char *detail) {
+static void drop(struct recording **recording, enum log_level level, const char *event,
+                 const char *detail) {
   struct log_line line;
+  struct service *service = (*recording)->service;
   struct recording_writer *recording_writer = writer_of(*recording);
-  if (log_begin_limited(&line, level, event, &recording_writer->limit,
-                        (*recording)->service->server->now)) {
-    struct session_identity who;
-    session_identify(session, &who);
-    log_text(&line, "service", who.service);
-    log_text(&line, "peer", who.host);
-    log_integer(&line, "port", who.port);
+  if (log_begin_limited(&line, level, event, &recording_writer->limit, service->server->now)) {
+    log_text(&line, "service", service->name);
+    log_text(&line, "peer", (*recording)->job.peer);
+    log_integer(&line, "port", (*recording)->job.port);
     log_text(&line, "detail", detail);
     log_end(&line);
   }
   recording_writer_give_back(recording_writer);
   destroy(recording);
-}
-
-static void drop_for_memory(struct recording **recording, struct session *session) {
-  drop(recording, session, LOG_WARN, "record_dropped", "not enough memory");
 }
 
 /* ---- steps --------------------------------------------------------------------------------- */
@@ -104,6 +114,7 @@ static bool goes_on(const struct recording *recording, enum kind kind, unsigned 
   if (!recording->steps) return false;
   struct step last = recording_step(recording, recording->last);
   if (last.kind != kind || last.connection != connection) return false;
+  if (!recording->session && kind < CONNECTS) return false; /* A datagram is a step. */
   if (kind == ANSWERS && recording->rests) return last.is_push && when - last.when < PUSH_TIME;
   if (kind == ANSWERS || kind == ASKS) return true;
   /* The answer may contain the time, mostly in seconds, so that a step stays within a second. */
@@ -136,8 +147,9 @@ static enum status add_bytes(struct recording *recording, struct span bytes, int
   return STATUS_OK;
 }
 
-static void add_of(struct recording **recording, struct session *session, enum kind kind,
-                   unsigned connection, struct span bytes) {
+static void add_of(struct recording **recording, enum kind kind, unsigned connection,
+                   struct span bytes) {
+  if ((*recording)->is_dropped) return;
   struct recording_writer *recording_writer = writer_of(*recording);
   size_t needed = sizeof(struct step) + bytes.length;
   int64_t when = script_time(*recording);
@@ -145,20 +157,19 @@ static void add_of(struct recording **recording, struct session *session, enum k
   if (kind == EXPIRES && when < server_time(*recording) + (*recording)->lead)
     when = server_time(*recording) + (*recording)->lead;
   if (buffer_bytes((*recording)->steps).length + needed > RECORDING_SIZE)
-    drop(recording, session, LOG_WARN, "record_dropped", "the conversation is too long");
+    drop(recording, LOG_WARN, "record_dropped", "the conversation is too long");
   else if (recording_writer->memory + needed > RECORDING_MEMORY)
-    drop(recording, session, LOG_WARN, "record_dropped", "all recordings together are too long");
+    drop(recording, LOG_WARN, "record_dropped", "all recordings together are too long");
   else if ((!goes_on(*recording, kind, connection, when) &&
             add_step(*recording, kind, connection, when) != STATUS_OK) ||
            add_bytes(*recording, bytes, when) != STATUS_OK)
-    drop_for_memory(recording, session);
+    drop(recording, LOG_WARN, "record_dropped", "not enough memory");
   else
     (*recording)->rests = false;
 }
 
-static void add(struct recording **recording, struct session *session, enum kind kind,
-                struct span bytes) {
-  add_of(recording, session, kind, 0, bytes);
+static void add(struct recording **recording, enum kind kind, struct span bytes) {
+  add_of(recording, kind, 0, bytes);
 }
 
 /* ---- other servers ------------------------------------------------------------------------- */
@@ -170,12 +181,12 @@ static struct recording *of_tap(struct tap *tap) {
 static uint32_t on_connect(struct tap *tap, const char *address) {
   struct recording *recording = of_tap(tap);
   uint32_t number = (uint32_t)recording->connections++;
+  if (recording->is_dropped) return number;
   if (number >= RECORDING_CONNECTIONS)
-    drop(recording->place, recording->session, LOG_WARN, "record_dropped",
+    drop(recording->place, LOG_WARN, "record_dropped",
          "the conversation has too many connections to other servers");
   else
-    add_of(recording->place, recording->session, CONNECTS, number,
-           (struct span){address, strlen(address)});
+    add_of(recording->place, CONNECTS, number, (struct span){address, strlen(address)});
   return number;
 }
 
@@ -186,7 +197,7 @@ static void on_event(struct tap *tap, uint32_t connection, enum tap_event event,
       [TAP_ENDS] = STOPS,  [TAP_BREAKS] = BREAKS, [TAP_LAPSES] = LAPSES};
   struct recording *recording = of_tap(tap);
   if (event == TAP_SENDS && bytes.length == 0) return;
-  add_of(recording->place, recording->session, kinds[event], connection, bytes);
+  add_of(recording->place, kinds[event], connection, bytes);
 }
 
 /* ---- what happens -------------------------------------------------------------------------- */
@@ -207,7 +218,7 @@ static void catch_up(struct recording **recording, struct session *session) {
   (*recording)->ahead = waiting.length;
   waiting.data += ahead;
   waiting.length -= ahead;
-  if (waiting.length > 0) add(recording, session, ANSWERS, waiting);
+  if (waiting.length > 0) add(recording, ANSWERS, waiting);
 }
 
 void recording_look(struct recording **recording, struct session *session) {
@@ -231,57 +242,55 @@ static void catch_up_all(struct recording **recording, struct session *session) 
   catch_up(recording, session);
   if (!*recording || (*recording)->half_closed || !session_has_said_all(session)) return;
   (*recording)->half_closed = true;
-  add(recording, session, HALF_CLOSES, (struct span){NULL, 0});
+  add(recording, HALF_CLOSES, (struct span){NULL, 0});
 }
 
 void recording_receives(struct recording **recording, struct session *session, struct span bytes) {
   catch_up_all(recording, session);
   if (*recording) (*recording)->received += bytes.length;
-  if (*recording) add(recording, session, SENDS, bytes);
+  if (*recording) add(recording, SENDS, bytes);
 }
 
 void recording_receives_end(struct recording **recording, struct session *session) {
   catch_up_all(recording, session);
   if (!*recording) return;
   (*recording)->ends = true;
-  add(recording, session, ENDS, (struct span){NULL, 0});
+  add(recording, ENDS, (struct span){NULL, 0});
 }
 
 void recording_expired(struct recording **recording, struct session *session) {
   enum reason reason = session_reason(session);
   if (reason == REASON_IDLE_TIMEOUT || reason == REASON_REQUEST_TIMEOUT)
-    add(recording, session, EXPIRES, (struct span){NULL, 0});
+    add(recording, EXPIRES, (struct span){NULL, 0});
 }
 
 void recording_secures(struct recording **recording, struct session *session) {
   struct span texts;
-  if (session_describe_tls(session, &texts)) add(recording, session, SECURES, texts);
+  if (session_describe_tls(session, &texts)) add(recording, SECURES, texts);
 }
 
 void recording_fails_to_secure(struct recording *recording) { recording->is_unsecured = true; }
 
 /* Records a part of a file. The kernel has sent it from the disk, so that it is read here again. */
-static void add_file(struct recording **recording, struct session *session, int file,
-                     int64_t offset, size_t length) {
+static void add_file(struct recording **recording, int file, int64_t offset, size_t length) {
   char chunk[FILE_CHUNK];
   while (length > 0 && *recording) {
     ssize_t got = pread(file, chunk, length < sizeof chunk ? length : sizeof chunk, offset);
     if (got < 0 && errno == EINTR) continue;
     if (got <= 0) {
-      drop(recording, session, LOG_ERROR, "record_failed",
-           "a file of an answer could not be read again");
+      drop(recording, LOG_ERROR, "record_failed", "a file of an answer could not be read again");
       return;
     }
-    add(recording, session, ANSWERS, (struct span){chunk, (size_t)got});
+    add(recording, ANSWERS, (struct span){chunk, (size_t)got});
     offset += got;
     length -= (size_t)got;
   }
 }
 
-void recording_sends(struct recording **recording, struct session *session,
-                     const struct span *spans, const struct session_output *output, size_t sent) {
+void recording_sends(struct recording **recording, const struct span *spans,
+                     const struct session_output *output, size_t sent) {
   if (output->count == 0) {
-    add_file(recording, session, output->file, output->offset, sent);
+    add_file(recording, output->file, output->offset, sent);
     return;
   }
   size_t known = (*recording)->ahead < sent ? (*recording)->ahead : sent;
@@ -292,7 +301,7 @@ void recording_sends(struct recording **recording, struct session *session,
     sent -= length;
     known -= skipped;
     if (length > skipped)
-      add(recording, session, ANSWERS, (struct span){spans[i].data + skipped, length - skipped});
+      add(recording, ANSWERS, (struct span){spans[i].data + skipped, length - skipped});
   }
 }
 
@@ -303,21 +312,44 @@ static void discard(struct recording_job *job) {
   free(recording);
 }
 
+static void submit(struct recording *recording) {
+  struct recording_job *job = &recording->job;
+  recording->ended = script_time(recording);
+  job->render = recording_render;
+  job->discard = discard;
+  job->began = recording->began_real;
+  job->memory = buffer_bytes(recording->steps).length;
+  recording_begin_text(recording);
+  recording_writer_submit(writer_of(recording), job);
+}
+
 void recording_finish(struct recording **recording, struct session *session) {
   struct recording *finished = *recording;
-  struct recording_job *job = &finished->job;
-  struct session_identity who;
   *recording = NULL;
   session_set_tap(session, NULL);
   finished->reason = session_reason(session);
-  finished->ended = script_time(finished);
-  job->render = recording_render;
-  job->discard = discard;
-  job->began = finished->began_real;
-  job->memory = buffer_bytes(finished->steps).length;
-  session_identify(session, &who);
-  snprintf(job->peer, sizeof job->peer, "%s", who.host);
-  job->port = who.port;
-  recording_begin_text(finished);
-  recording_writer_submit(writer_of(finished), job);
+  submit(finished);
+}
+
+/* ---- datagrams ----------------------------------------------------------------------------- */
+
+bool recording_begin_datagrams(struct recording **place, struct service *service,
+                               const struct session *session) {
+  return create(place, service, session) != NULL;
+}
+
+struct tap *recording_tap(struct recording *recording) {
+  return &recording->tap;
+}
+
+void recording_datagram(struct recording **recording, bool is_peers, struct span datagram) {
+  if (is_peers) (*recording)->received += datagram.length;
+  add(recording, is_peers ? SENDS : ANSWERS, datagram);
+}
+
+void recording_finish_datagrams(struct recording *recording) {
+  if (recording->is_dropped)
+    discard(&recording->job);
+  else
+    submit(recording);
 }

@@ -25,8 +25,8 @@ void recording_receives(struct recording **recording, struct session *session, s
 void recording_receives_end(struct recording **recording, struct session *session);
 
 /* To be called when `sent` bytes of this output were sent, before session_sent(). */
-void recording_sends(struct recording **recording, struct session *session,
-                     const struct span *spans, const struct session_output *output, size_t sent);
+void recording_sends(struct recording **recording, const struct span *spans,
+                     const struct session_output *output, size_t sent);
 
 /* To be called when as much was sent as the peer takes for now. What the session says after it had
  * nothing more to say, and before it gets input, is a push: it has its own time. */
@@ -45,6 +45,25 @@ void recording_secures(struct recording **recording, struct session *session);
  * secured.
  */
 void recording_fails_to_secure(struct recording *recording);
+
+/* ---- datagrams ----------------------------------------------------------------------------- */
+
+/* Starts the recording of what a peer, that of this session, and the service send each other, and
+ * stores it at `place`, which must not move. False: it is not recorded. Unlike one of a session, it
+ * stays valid when it is dropped. */
+bool recording_begin_datagrams(struct recording **place, struct service *service,
+                               const struct session *session);
+
+/* For the sessions of the datagrams. */
+struct tap *recording_tap(struct recording *recording);
+
+/* Records a datagram of the peer, or one of the service. */
+void recording_datagram(struct recording **recording, bool is_peers, struct span datagram);
+
+/* Writes the transcript, and frees. No session may have the tap. */
+void recording_finish_datagrams(struct recording *recording);
+
+/* ---- the end ------------------------------------------------------------------------------- */
 
 /* Writes the transcript. To be called when the session has ended, before it is destroyed. */
 void recording_finish(struct recording **recording, struct session *session);

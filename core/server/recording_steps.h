@@ -14,9 +14,9 @@
 struct service;
 
 enum kind {
-  SENDS,       /* The client sends bytes. */
+  SENDS,       /* The client sends bytes. Of datagrams, each is a step. */
   ENDS,        /* The client stops sending. */
-  ANSWERS,     /* The server sends bytes. */
+  ANSWERS,     /* The server sends bytes, likewise. */
   HALF_CLOSES, /* The server stops sending: a tunnel does. */
   EXPIRES,     /* A limit of time ends the session. */
   SECURES,     /* TLS has begun: the bytes are the texts of session_describe_tls(). */
@@ -52,7 +52,7 @@ struct look {
 struct recording {
   struct recording_job job; /* The first member: its address is the recording's. */
   struct tap tap;           /* Of the session. */
-  struct session *session;
+  struct session *session;  /* NULL: it is of datagrams. */
   struct recording **place; /* The owner's pointer to it. */
   struct service *service;  /* The writer's thread must not use it. */
   struct buffer *steps;
@@ -69,6 +69,7 @@ struct recording {
   bool half_closed;   /* HALF_CLOSES is in `steps`. */
   bool ends;          /* The client has stopped sending. */
   bool is_unsecured;  /* The session ended while it was to be secured. */
+  bool is_dropped;    /* It is of datagrams, and is not written. */
   struct look look;   /* The last look. */
   enum reason reason; /* Set at the end. */
   int64_t ended;      /* In ms since the beginning. Set at the end. */

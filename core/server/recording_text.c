@@ -25,19 +25,17 @@ static void put_setting(void *visitor, struct span name, struct span value) {
 }
 
 void recording_begin_text(struct recording *recording) {
-  struct session *session = recording->session;
   struct transcript *out = &recording->job.text;
   char *service = recording->job.service;
-  struct session_identity who;
+  const struct recording_job *job = &recording->job;
   char peer[ADDRESS_TEXT_MAX], line[ADDRESS_TEXT_MAX + 128];
   make_plain(recording->service->name, service, sizeof recording->job.service);
-  session_identify(session, &who);
-  if (who.port == 0)
-    snprintf(peer, sizeof peer, "%s", who.host);
+  if (job->port == 0)
+    snprintf(peer, sizeof peer, "%s", job->peer);
   else
-    address_format(who.host, who.port, peer);
+    address_format(job->peer, job->port, peer);
   snprintf(line, sizeof line, "# Recorded from %s, with %s: %s.", service, peer,
-           reason_name(session_reason(session)));
+           recording->session ? reason_name(recording->reason) : "datagrams");
   transcript_line(out, line);
   transcript_line(out, "# What the script kept from other conversations is not in here.");
   if (recording->reloads != recording->service->reloads)
@@ -46,6 +44,7 @@ void recording_begin_text(struct recording *recording) {
   if (provider && provider->each_setting)
     provider->each_setting(provider->context, put_setting, out);
   transcript_line(out, "fresh");
+  if (!recording->session) transcript_line(out, "udp");
   transcript_time(out, recording->began_real);
 }
 
@@ -71,9 +70,12 @@ struct link {
   bool is_open;
 };
 
-/* A client is there from the first line on that names it. */
+static bool has_datagrams(const struct text *text) { return !text->recording->session; }
+
+/* A client is there from the first line on that names it. One that sends datagrams need not be. */
 static void write_client(struct text *text) {
-  if (!text->has_client) transcript_line(text->out, "< \"\"  # the client is there");
+  if (!text->has_client && !has_datagrams(text))
+    transcript_line(text->out, "< \"\"  # the client is there");
   text->has_client = true;
 }
 
@@ -201,6 +203,7 @@ static bool takes_time(const struct text *text, const struct step *step) {
   int64_t began = text->recording->began_real;
   bool is_of_client =
       step->kind == SENDS || step->kind == ENDS || step->kind == EXPIRES || step->kind == SECURES;
+  if (has_datagrams(text)) return is_of_client || step->when - text->clock >= ANSWER_TIME;
   return is_of_client || step->when - text->clock >= ANSWER_TIME ||
          (began + step->when) / 1000 != (began + text->clock) / 1000;
 }
@@ -245,7 +248,7 @@ static void write_steps(struct text *text, size_t unseen) {
     if (step.kind == SENDS) {
       if (bytes.length > seen) bytes.length = seen;
       seen -= bytes.length;
-      if (bytes.length == 0) continue;
+      if (bytes.length == 0 && !has_datagrams(text)) continue;
     }
     if (place > 0) write_lapses(text, place);
     if (step.kind == CONNECTS || step.kind == OPENS || step.kind == FAILS || step.kind == LAPSES)
@@ -260,6 +263,8 @@ static void write_steps(struct text *text, size_t unseen) {
     }
     if (step.kind == ENDS)
       transcript_line(text->out, "> end");
+    else if (has_datagrams(text))
+      transcript_datagram(text->out, step.kind == SENDS ? ">" : "<", bytes);
     else if (step.kind == SENDS)
       transcript_bytes(text->out, ">", bytes);
     else if (step.kind == SECURES)
@@ -319,6 +324,6 @@ void recording_render(struct recording_job *job) {
   write_upstreams(&text);
   transcript_line(text.out, "");
   write_steps(&text, is_break(recording->reason) ? recording->look.unseen : 0);
-  write_end(&text);
+  if (!has_datagrams(&text)) write_end(&text);
   free(text.links);
 }

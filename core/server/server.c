@@ -20,6 +20,7 @@
 #include "server/notify.h"
 #include "server/peer_rates.h"
 #include "server/preflight.h"
+#include "server/recorded_senders.h"
 #include "server/recording_writer.h"
 #include "server/reloads.h"
 
@@ -397,6 +398,7 @@ void server_destroy(struct server *server) {
   timer_cancel(timers, &server->idle.timer);
   timer_cancel(timers, &server->retry);
   timer_cancel(timers, &server->drain);
+  recorded_senders_finish(server);
   while (server->services) {
     struct service *service = server->services;
     server->services = service->next;

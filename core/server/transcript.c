@@ -243,3 +243,39 @@ void transcript_bytes(struct transcript *transcript, const char *side, struct sp
   }
   put_strings(transcript, side, bytes);
 }
+
+/* ---- datagrams ----------------------------------------------------------------------------- */
+
+/* Adds bytes in one string, or behind one word `hex`. */
+static void put_run(struct transcript *transcript, struct span bytes, bool is_hex) {
+  char text[8];
+  put(transcript, is_hex ? " hex" : " \"", is_hex ? 4 : 2);
+  for (; bytes.length > 0; bytes = behind(bytes, 1)) {
+    int length =
+        is_hex ? sprintf(text, " %02x", (unsigned char)bytes.data[0]) : escape(bytes, text);
+    put(transcript, text, (size_t)length);
+  }
+  if (!is_hex) put(transcript, "\"", 1);
+}
+
+void transcript_datagram(struct transcript *transcript, const char *side, struct span bytes) {
+  bool is_hex = bytes.length > 0 && count_raw(bytes) * RAW_SHARE >= bytes.length;
+  struct span plain = {bytes.data, 0}; /* What is not written yet. */
+  char text[32];
+  put(transcript, side, strlen(side));
+  if (bytes.length == 0) put_run(transcript, bytes, false);
+  while (bytes.length > 0) {
+    size_t run = run_length(bytes, bytes.length);
+    if (run < RUN_MIN) {
+      plain.length += run;
+    } else {
+      if (plain.length > 0) put_run(transcript, plain, is_hex);
+      put_run(transcript, (struct span){bytes.data, 1}, is_hex);
+      put(transcript, text, (size_t)sprintf(text, " * %zu", run));
+      plain = (struct span){bytes.data + run, 0};
+    }
+    bytes = behind(bytes, run);
+  }
+  if (plain.length > 0) put_run(transcript, plain, is_hex);
+  put(transcript, "\n", 1);
+}

@@ -42,4 +42,7 @@ void transcript_upstream(struct transcript *transcript, const char *name, struct
  * same lines. */
 void transcript_bytes(struct transcript *transcript, const char *side, struct span bytes);
 
+/* Adds a datagram, which is one line however long it is. */
+void transcript_datagram(struct transcript *transcript, const char *side, struct span bytes);
+
 #endif

@@ -69,8 +69,7 @@ static enum status send_next(struct connection *connection, size_t *budget) {
   }
   if (status == STATUS_OK) {
     connection->has_sent = true;
-    if (connection->recording)
-      recording_sends(&connection->recording, session, spans, &output, sent);
+    if (connection->recording) recording_sends(&connection->recording, spans, &output, sent);
     session_sent(session, sent, now);
     *budget -= sent < *budget ? sent : *budget;
     return sent < wanted ? STATUS_AGAIN : STATUS_OK;
