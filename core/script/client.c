@@ -5,6 +5,8 @@
 
 #include "framing/proxy.h"
 #include "script/client_tls.h"
+#include "script/script_internal.h"
+#include "session/datagram.h"
 #include "session/session.h"
 
 /* The registry's key of a table that has the session of each `self`. The session is not a field of
@@ -220,17 +222,25 @@ static void push_sessions(lua_State *state) {
   lua_rawsetp(state, LUA_REGISTRYINDEX, &sessions_key);
 }
 
-/* All that may raise comes first: after an error, the session has no `self`, and no table leads to
+/* Returns a reference of a value that is no table. */
+static int take_reference(lua_State *state) {
+  struct script *script = script_of_state(state);
+  int spare = script->spare_client;
+  script->spare_client = 0;
+  if (spare != 0) return spare;
+  lua_pushboolean(state, true);
+  return luaL_ref(state, LUA_REGISTRYINDEX);
+}
+
+/* The core sets two fields in the `self` of each datagram. In that of a connection it may set none.
+ * All that may raise comes first: after an error, the session has no `self`, and no table leads to
  * the session. */
 static void make_client(lua_State *state, struct session *session, int metatable) {
   push_sessions(state);
-  lua_newtable(state);
+  lua_createtable(state, 0, session_is_datagram(session) ? 2 : 0);
   lua_rawgeti(state, LUA_REGISTRYINDEX, metatable);
   lua_setmetatable(state, -2);
-  if (session_client(session) == 0) {
-    lua_pushboolean(state, true);
-    session_set_client(session, luaL_ref(state, LUA_REGISTRYINDEX));
-  }
+  if (session_client(session) == 0) session_set_client(session, take_reference(state));
   lua_pushvalue(state, -1);
   lua_pushlightuserdata(state, session);
   lua_rawset(state, -4);
@@ -260,8 +270,10 @@ void client_adopt(lua_State *state, const struct session *session, int from, int
   lua_settop(state, top);
 }
 
-/* Cannot raise, because it only changes fields that exist. */
+/* Cannot raise, because it only changes fields that exist. One reference is kept for the next
+ * `self`: each datagram needs one. */
 void client_forget(lua_State *state, struct session *session) {
+  struct script *script = script_of_state(state);
   int reference = session_client(session);
   if (reference == 0) return;
   lua_rawgetp(state, LUA_REGISTRYINDEX, &sessions_key);
@@ -269,6 +281,12 @@ void client_forget(lua_State *state, struct session *session) {
   lua_pushnil(state);
   lua_rawset(state, -3);
   lua_pop(state, 1);
-  luaL_unref(state, LUA_REGISTRYINDEX, reference);
   session_set_client(session, 0);
+  if (script->spare_client != 0) {
+    luaL_unref(state, LUA_REGISTRYINDEX, reference);
+    return;
+  }
+  lua_pushboolean(state, true);
+  lua_rawseti(state, LUA_REGISTRYINDEX, reference);
+  script->spare_client = reference;
 }

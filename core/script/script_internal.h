@@ -61,6 +61,7 @@ struct script {
   struct datagrams *datagrams; /* All of them: see datagrams.h. */
   struct subprocesses subprocesses;
   struct kept_list kept;  /* Channels that streams have given back. */
+  int spare_client;       /* See client_forget(); 0: there is none. */
   bool has_warned_of_tls; /* That it does not verify certificates. */
   bool has_taps;          /* A session of it has, or had, a tap: see stream_tap.h. */
   struct script_asked asked;

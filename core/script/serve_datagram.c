@@ -12,10 +12,10 @@
 
 /* ---- the request --------------------------------------------------------------------------- */
 
-/* Takes the value from the top. */
+/* Sets a field of `self` to the value on the top, which stays there. */
 static void set_field(lua_State *state, const char *name) {
   lua_pushstring(state, name);
-  lua_insert(state, -2);
+  lua_pushvalue(state, -2);
   lua_rawset(state, SELF);
 }
 
@@ -42,13 +42,13 @@ static bool decode(lua_State *state, const struct generation *generation, struct
   lua_rawgeti(state, LUA_REGISTRYINDEX, generation->functions[FUNCTION_DATAGRAM]);
   value->push_request(state, lua_gettop(state), &value->framing, &answer);
   set_field(state, "request");
+  lua_settop(state, TOP);
   return true;
 }
 
 /* The function sees the bytes in both fields, and answers like request_complete. */
 static bool ask(lua_State *state, const struct generation *generation, struct session *session) {
   struct gate *gate = &generation->script->gate;
-  lua_settop(state, TOP);
   lua_rawgeti(state, LUA_REGISTRYINDEX, generation->functions[FUNCTION_DATAGRAM]);
   lua_pushvalue(state, SELF);
   gate->no_wait = "in datagram: wait in make_response";
@@ -66,9 +66,9 @@ bool serve_datagram_request(lua_State *state, const struct generation *generatio
     return session_set_verdict(session, SESSION_MALFORMED, 0,
                                "this version of the protocol takes no requests");
   lua_pushlstring(state, input.data, input.length);
-  lua_pushvalue(state, -1);
   set_field(state, "request");
   set_field(state, "incoming");
+  lua_settop(state, TOP);
   if (generation->datagram) return decode(state, generation, session);
   if (generation->functions[FUNCTION_DATAGRAM] == LUA_NOREF) return true;
   return ask(state, generation, session);

@@ -9,10 +9,9 @@
 #include "session/session_list.h"
 
 struct session *session_create(struct handler *handler, struct session_owner *owner, int64_t now) {
-  struct session *session = calloc(1, sizeof *session);
+  struct session *session = malloc(sizeof *session);
   if (!session) return NULL;
-  session->handler = handler;
-  session->owner = owner;
+  *session = (struct session){.handler = handler, .owner = owner};
   handler->sessions++;
   if (handler->list) session_list_add(handler->list, session);
   session->state = handler->wants_on_connect ? STATE_OPENING : STATE_READING;
