@@ -163,14 +163,11 @@ static enum status load_all(struct tls_context *context, const struct tls_option
 /* Tickets alone resume sessions: nothing is kept for clients that come back. */
 static void set_rules(struct tls_context *context, const struct tls_options *options) {
   SSL_CTX *ssl = context->ssl;
-  SSL_CTX_set_min_proto_version(ssl, options->needs_tls_1_3 ? TLS1_3_VERSION : TLS1_2_VERSION);
+  tls_internal_set_rules(ssl);
+  if (options->needs_tls_1_3) SSL_CTX_set_min_proto_version(ssl, TLS1_3_VERSION);
   /* Our order of ciphers has the better ones first. A client that prefers ChaCha20 has no hardware
    * for AES. */
-  SSL_CTX_set_options(ssl, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
-                               SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
-  SSL_CTX_set_mode(ssl, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
-                            SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-  SSL_CTX_set_read_ahead(ssl, 1);
+  SSL_CTX_set_options(ssl, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
   SSL_CTX_set_session_cache_mode(ssl, SSL_SESS_CACHE_OFF);
   SSL_CTX_set_client_hello_cb(ssl, on_client_hello, context);
   SSL_CTX_set_tlsext_servername_callback(ssl, accept_name);

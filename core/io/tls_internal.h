@@ -44,6 +44,9 @@ enum status tls_certificates_use(const struct tls_certificate *certificates, siz
 struct tls;
 SSL *tls_internal_ssl(const struct tls *tls);
 
+/* What holds for both sides. */
+void tls_internal_set_rules(SSL_CTX *ssl);
+
 /* Without a context, and as neither side yet. NULL: there is no memory. */
 struct tls *tls_internal_create(SSL_CTX *ssl, int fd);
 
