@@ -31,12 +31,14 @@ void session_look_while_securing(struct session *session) {
     session_end_between(session);
 }
 
+/* Who has yielded has not looked yet whether bytes have come. */
 bool session_is_securing(const struct session *session) {
-  return session->state == STATE_SECURING && output_is_empty(&session->output);
+  return session->state == STATE_SECURING && output_is_empty(&session->output) &&
+         !session_wants_turn(session);
 }
 
 void session_secured(struct session *session, int64_t now) {
-  assert(session_is_securing(session));
+  assert(session->state == STATE_SECURING && session_buffered(session).length == 0);
   session->state = STATE_READING;
   session->read_since = now;
   session->noted = false;

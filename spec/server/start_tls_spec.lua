@@ -39,6 +39,11 @@ function answers.SHOW(self)
     self.incoming:sub(1, -3))
 end
 function answers.VERSION() return "1\r\n" end
+function answers.BUSY()
+  local began = os.clock()
+  while os.clock() - began < 0.05 do end
+  return "done\r\n"
+end
 return {
   close_when_done = false,
   request_complete = framing.line { max = 1000 },
@@ -215,6 +220,10 @@ server.for_each_poller(function(poller)
       check_refused(running, function(client) client:send_pieces { "SLEEP\r\n", "SHOW\r\n" } end)
       check_refused(running, function(client) client:send_pieces { "LARGE\r\n", "SHOW\r\n" } end)
       check_refused(running, function(client) client:send "STREAM\r\nSHOW\r\n" end)
+    end)
+
+    it("end the connection when the script has used its share of time", function()
+      check_refused(start(), function(client) client:send "BUSY\r\nSTARTTLS\r\nSHOW\r\n" end)
     end)
 
     it("end the connection with the answers to the requests before, and the response", function()
