@@ -15,6 +15,7 @@ enum tap_event {
   TAP_RECEIVES, /* The other server has sent bytes. */
   TAP_ENDS,     /* It has stopped sending. */
   TAP_BREAKS,   /* The connection is broken. */
+  TAP_ENCRYPTS, /* It has TLS from now on. Or it has failed: the bytes are as for TAP_FAILS. */
   TAP_LAPSES,   /* The connection, which was kept for later use, is over. */
   TAP_FAILS     /* There is no connection: the bytes are the code of net.connect, a zero and why. */
 };

@@ -80,7 +80,10 @@ static void undo_connect(struct task *task) {
 static int finish_connect(lua_State *state, struct stream *stream) {
   bool is_ready = !stream->tls || stream->tls_phase == STREAM_TLS_ON;
   if (stream->channel && !stream->is_closed && is_ready) {
-    stream_tap(stream, TAP_OPENS, (struct span){NULL, 0});
+    if (stream->is_reused)
+      stream_tap(stream, TAP_OPENS, (struct span){NULL, 0});
+    else
+      stream_tap_opened(stream);
     lua_settop(state, STREAM);
     return 1;
   }
@@ -88,7 +91,7 @@ static int finish_connect(lua_State *state, struct stream *stream) {
   const char *code = stream_tls_code(stream->error);
   const char *failure = stream->tls ? stream->tls->why : stream->why;
   const char *why = has_failed ? failure : code;
-  stream_tap_failure(stream, code, why);
+  stream_tap_failure(stream, TAP_FAILS, code, why);
   stream_drop(stream);
   return push_failure(state, why, code);
 }
@@ -123,7 +126,7 @@ static int net_connect(lua_State *state) {
   struct task *task = task_begin_wait(state, "net.connect");
   if (!task) return 3;
   struct network *network = check_network(state, "connect to", address);
-  if (stream->tls && !stream_tls_prepare(state, stream)) return 3;
+  if (stream->tls && !stream_tls_prepare(state, stream, task)) return 3;
   stream->asked.tls = stream->tls ? &stream->tls->options : NULL;
   if (options.reuses && reuse(stream, task)) {
     owned_give(&stream->owned, &task->owned);

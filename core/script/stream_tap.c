@@ -29,13 +29,19 @@ void stream_tap_use(struct stream *stream, const struct task *task) {
   stream->script->has_taps = true;
   stream->session = session;
   stream->number = tap->on_connect(tap, stream->address);
-  if (stream->channel) stream_tap(stream, TAP_OPENS, (struct span){NULL, 0});
+  if (stream->channel) stream_tap_opened(stream);
 }
 
-void stream_tap_failure(const struct stream *stream, const char *code, const char *why) {
-  char text[128];
-  int length = snprintf(text, sizeof text, "%.20s%c%.90s", code, '\0', why);
-  stream_tap(stream, TAP_FAILS, (struct span){text, (size_t)length});
+void stream_tap_opened(const struct stream *stream) {
+  stream_tap(stream, TAP_OPENS, (struct span){NULL, 0});
+  if (stream->tls_phase == STREAM_TLS_ON) stream_tap(stream, TAP_ENCRYPTS, (struct span){NULL, 0});
+}
+
+void stream_tap_failure(const struct stream *stream, enum tap_event event, const char *code,
+                        const char *why) {
+  char text[512];
+  int length = snprintf(text, sizeof text, "%.20s%c%.480s", code, '\0', why);
+  stream_tap(stream, event, (struct span){text, (size_t)length});
 }
 
 void stream_tap_forget(struct script *script, const struct session *session) {

@@ -27,8 +27,13 @@ void stream_tap(const struct stream *stream, enum tap_event event, struct span b
 void stream_tap_event(const struct session *session, uint32_t number, enum tap_event event,
                       struct span bytes);
 
-/* The stream is not connected: `code` as of net.connect, and why. */
-void stream_tap_failure(const struct stream *stream, const char *code, const char *why);
+/* The stream is not connected (TAP_FAILS), or has no TLS (TAP_ENCRYPTS): `code` as of net.connect,
+ * and why. */
+void stream_tap_failure(const struct stream *stream, enum tap_event event, const char *code,
+                        const char *why);
+
+/* The stream has a channel. */
+void stream_tap_opened(const struct stream *stream);
 
 /* The session ends, or has no tap any more. */
 void stream_tap_forget(struct script *script, const struct session *session);

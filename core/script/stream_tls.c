@@ -140,14 +140,17 @@ static int push_failure(lua_State *state, const char *why, const char *code) {
   return 3;
 }
 
-bool stream_tls_prepare(lua_State *state, struct stream *stream) {
+bool stream_tls_prepare(lua_State *state, struct stream *stream, const struct task *task) {
   struct network *network = stream->script->world->network;
   struct stream_tls *tls = stream->tls;
   char why[NETWORK_WHY_MAX];
   warn(stream->script, stream);
   if (network->prepare_tls(network, &tls->options, &tls->version, why) == STATUS_OK) return true;
+  const char *code = stream_tls_code(NETWORK_CERTIFICATE);
+  stream_tap_use(stream, task);
+  stream_tap_failure(stream, stream->channel ? TAP_ENCRYPTS : TAP_FAILS, code, why);
   stream_drop(stream);
-  push_failure(state, why, stream_tls_code(NETWORK_CERTIFICATE));
+  push_failure(state, why, code);
   return false;
 }
 
@@ -188,11 +191,13 @@ static int start_again(lua_State *state, int status, lua_KContext context) {
   task_check_cancel(state);
   if (stream->is_closed) return task_push_failure(state, "closed");
   if (stream->tls_phase == STREAM_TLS_ON) {
+    stream_tap(stream, TAP_ENCRYPTS, (struct span){NULL, 0});
     lua_settop(state, 1);
     return 1;
   }
   const char *code = stream_tls_code(stream->error);
   const char *why = stream->error == NETWORK_OK ? code : stream->tls->why;
+  stream_tap_failure(stream, TAP_ENCRYPTS, code, why);
   stream_drop(stream);
   return push_failure(state, why, code);
 }
@@ -212,7 +217,7 @@ int stream_tls_start(lua_State *state) {
     lua_replace(state, 2);
   }
   stream_tls_take(state, 2, 2, stream);
-  if (!stream_tls_prepare(state, stream)) return 3;
+  if (!stream_tls_prepare(state, stream, task)) return 3;
   stream_tap_use(stream, task);
   task_set_timeout(state, task,
                    stream->timeout == STREAM_NO_TIMEOUT_SET ? START_TIMEOUT

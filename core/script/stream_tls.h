@@ -10,6 +10,7 @@
 
 struct script;
 struct stream;
+struct task;
 
 /* Belongs to a stream, or to a channel that is kept. */
 struct stream_tls {
@@ -27,7 +28,7 @@ struct stream_tls {
 void stream_tls_take(lua_State *state, int index, int argument, struct stream *stream);
 
 /* Reads the files. False: nil, why and a code were pushed. */
-bool stream_tls_prepare(lua_State *state, struct stream *stream);
+bool stream_tls_prepare(lua_State *state, struct stream *stream, const struct task *task);
 
 /* Whether a connection with the one can be used for the other. NULL: it is plain. */
 bool stream_tls_is_same(const struct stream_tls *one, const struct stream_tls *other);

@@ -193,8 +193,8 @@ static uint32_t on_connect(struct tap *tap, const char *address) {
 static void on_event(struct tap *tap, uint32_t connection, enum tap_event event,
                      struct span bytes) {
   static const enum kind kinds[] = {
-      [TAP_OPENS] = OPENS, [TAP_FAILS] = FAILS,   [TAP_SENDS] = ASKS,   [TAP_RECEIVES] = REPLIES,
-      [TAP_ENDS] = STOPS,  [TAP_BREAKS] = BREAKS, [TAP_LAPSES] = LAPSES};
+      [TAP_OPENS] = OPENS, [TAP_FAILS] = FAILS,   [TAP_SENDS] = ASKS,    [TAP_RECEIVES] = REPLIES,
+      [TAP_ENDS] = STOPS,  [TAP_BREAKS] = BREAKS, [TAP_LAPSES] = LAPSES, [TAP_ENCRYPTS] = ENCRYPTS};
   struct recording *recording = of_tap(tap);
   if (event == TAP_SENDS && bytes.length == 0) return;
   add_of(recording->place, kinds[event], connection, bytes);

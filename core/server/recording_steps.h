@@ -28,6 +28,7 @@ enum kind {
   REPLIES,  /* The other server sends bytes. */
   STOPS,    /* It stops sending. */
   BREAKS,   /* The connection is broken. */
+  ENCRYPTS, /* It has TLS from now on; or it has failed, and the bytes are as of FAILS. */
   LAPSES    /* The connection, which the script has kept for later, is over. */
 };
 

@@ -68,6 +68,8 @@ struct link {
   size_t lapses;       /* The place of the step before which it is over; 0: it is not. */
   bool is_apart; /* Of the first one: each connection to the address is an upstream of its own. */
   bool is_open;
+  bool has_tls; /* From its beginning on. */
+  size_t begun; /* Behind its OPENS. */
 };
 
 static bool has_datagrams(const struct text *text) { return !text->recording->session; }
@@ -134,12 +136,19 @@ static void find_links(const struct text *text) {
     if (step.kind == CONNECTS) add_link(text->links, step.connection, bytes);
     first = &text->links[link->first];
     if (step.kind == FAILS) link->failure = bytes;
-    if (step.kind == OPENS) link->is_open = true;
+    size_t next = place + sizeof step + step.length;
+    if (step.kind == OPENS) {
+      if (!link->is_open) link->begun = next;
+      link->is_open = true;
+    }
+    if (step.kind == ENCRYPTS && link->begun == place) link->has_tls = true;
     if (step.kind == LAPSES)
       link->lapses = find_request(recording, link->active, place);
     else
-      link->active = place + sizeof step + step.length;
-    if (step.kind == FAILS || first->latest != step.connection) first->is_apart = true;
+      link->active = next;
+    if (step.kind == FAILS || (step.kind == ENCRYPTS && link->has_tls != first->has_tls) ||
+        first->latest != step.connection)
+      first->is_apart = true;
   }
 }
 
@@ -152,7 +161,8 @@ static void write_upstreams(const struct text *text) {
     if (link->first != i && !text->links[link->first].is_apart) continue;
     name_upstream(text, i, "", name);
     struct span why = {unknown, sizeof unknown - 1};
-    const char *code = link->is_open ? NULL : unknown;
+    const char *code = !link->is_open ? unknown : link->has_tls ? "tls" : NULL;
+    if (link->is_open) why.length = 0;
     if (link->failure.length > 0) {
       code = link->failure.data;
       size_t length = strlen(code) + 1;
@@ -169,7 +179,7 @@ static void write_upstreams(const struct text *text) {
 static bool is_input(const struct step *step) {
   return step->kind == SENDS || step->kind == ENDS || step->kind == EXPIRES ||
          step->kind == SECURES || step->kind == REPLIES || step->kind == STOPS ||
-         step->kind == BREAKS;
+         step->kind == BREAKS || step->kind == ENCRYPTS;
 }
 
 /* Whether a push comes so late that it is written for itself, with a `wait` before it. */
@@ -213,12 +223,14 @@ static void write_of_upstream(struct text *text, size_t place, const struct step
   char name[NAME_SIZE];
   write_client(text);
   name_upstream(text, step->connection,
-                step->kind == ASKS      ? "<"
-                : step->kind == REPLIES ? ">"
-                : step->kind == STOPS   ? "> end"
-                                        : "> gone",
+                step->kind == ASKS || step->kind == ENCRYPTS ? "<"
+                : step->kind == REPLIES                      ? ">"
+                : step->kind == STOPS                        ? "> end"
+                                                             : "> gone",
                 name);
-  if (step->kind == ASKS)
+  if (step->kind == ENCRYPTS)
+    transcript_tls_of(text->out, name, bytes);
+  else if (step->kind == ASKS)
     text->links[step->connection].written = write_said(text, place, name);
   else if (step->kind == REPLIES)
     transcript_bytes(text->out, name, bytes);
@@ -253,6 +265,7 @@ static void write_steps(struct text *text, size_t unseen) {
     if (place > 0) write_lapses(text, place);
     if (step.kind == CONNECTS || step.kind == OPENS || step.kind == FAILS || step.kind == LAPSES)
       continue;
+    if (step.kind == ENCRYPTS && text->links[step.connection].begun == place) continue;
     if (step.kind == ASKS && place < text->links[step.connection].written) continue;
     if (step.kind == ANSWERS && place < answered) continue;
     bool connects_so = step.kind == SECURES && place == 0;

@@ -150,7 +150,19 @@ void transcript_upstream(struct transcript *transcript, const char *name, struct
   if (failure) {
     put(transcript, " ", 1);
     put(transcript, failure, strlen(failure));
-    put_string(transcript, why);
+    if (why.length > 0) put_string(transcript, why);
+  }
+  put(transcript, "\n", 1);
+}
+
+void transcript_tls_of(struct transcript *transcript, const char *side, struct span failure) {
+  put(transcript, side, strlen(side));
+  put(transcript, " tls", 4);
+  if (failure.length > 0) {
+    size_t length = strlen(failure.data);
+    put(transcript, " ", 1);
+    put(transcript, failure.data, length);
+    put_string(transcript, behind(failure, length + 1));
   }
   put(transcript, "\n", 1);
 }

@@ -30,10 +30,14 @@ void transcript_setting(struct transcript *transcript, struct span name, struct 
 /* Adds a `> tls` line for the texts of session_describe_tls(). */
 void transcript_tls(struct transcript *transcript, struct span texts);
 
-/* Adds an `upstream` line; `failure` is the word for how connecting fails, with the text `why`;
- * NULL: it does not. */
+/* Adds an `upstream` line; `failure` is the word for how connecting fails, with the text `why`, or
+ * "tls"; NULL: neither. */
 void transcript_upstream(struct transcript *transcript, const char *name, struct span address,
                          const char *failure, struct span why);
+
+/* Adds a line that says that the script begins TLS with an upstream, where `side` is the name of
+ * this and "<". If it fails, the bytes are the word for that, a zero and why. */
+void transcript_tls_of(struct transcript *transcript, const char *side, struct span failure);
 
 /* Adds bytes that the client (">") or the server ("<") sends, or the same with the name of an
  * upstream, at most 20 bytes in all. A line feed ends a line, no line is

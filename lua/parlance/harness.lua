@@ -39,10 +39,11 @@ end
 --- Without it, connecting is an error of the script. The nth call with one address is for the nth connection to it; the
 --- last one serves all further connections.
 ---@param address string
+---@param options? parlance.harness.UpstreamOptions
 ---@return parlance.harness.Upstream
-function harness.upstream(address)
+function harness.upstream(address, options)
   begin()
-  return case:upstream(address)
+  return case:upstream(address, options)
 end
 
 --- Connects a client to the script of this path, which is relative to the current folder. The first call for a path

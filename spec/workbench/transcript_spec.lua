@@ -138,7 +138,8 @@ describe("workbench.transcript", function()
     { 'upstream 1st "a:1"', 1, 'upstream needs a name and an address: upstream NAME "HOST:PORT"' },
     { 'upstream store ""', 1, 'upstream needs a name and an address: upstream NAME "HOST:PORT"' },
     { 'upstream store "a:1"\nupstream store "b:2"', 2, "there is an upstream store already" },
-    { 'upstream store "a:1" busy', 1, '"busy" is no way to fail: refused, unreachable, name or timeout' },
+    { 'upstream store "a:1" busy', 1,
+      '"busy" is no way to fail: refused, unreachable, name, timeout, certificate or handshake' },
     { 'upstream store "a:1" refused now', 1, '"now" makes no sense here; a text stands in double quotes' },
     { '> "x"\nupstream store "a:1"', 2, "upstream must stand before the first step" },
 

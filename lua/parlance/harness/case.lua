@@ -51,6 +51,13 @@ local TYPES <const> = {
   memory_limit = "number", time = "number", environment = "table", settings = "table", allow_effects = "boolean",
 }
 
+---@class parlance.harness.UpstreamOptions
+---@field tls? boolean the script must connect with TLS
+---@field failure? "refused"|"unreachable"|"name"|"timeout"|"certificate"|"handshake" how each connect to it fails
+---@field why? string the reason that the script gets
+
+local UPSTREAM_TYPES <const> = { tls = "boolean", failure = "string", why = "string" }
+
 -- These events in the log mean that the script or its files have a fault.
 local FAULTS <const> = {
   script_error = true, script_overrun = true, out_of_memory = true, file_error = true, reload_failed = true,
@@ -75,9 +82,9 @@ function Case.new()
   }, Case)
 end
 
-local function check_options(options)
+local function check_options(options, types)
   for name, value in pairs(options) do
-    local expected <const> = TYPES[name]
+    local expected <const> = types[name]
     if not expected then complain(("there is no option %q"):format(tostring(name))) end
     if type(value) ~= expected then complain(("the option %s must be a %s"):format(name, expected)) end
   end
@@ -148,7 +155,7 @@ end
 
 local function open(self, name, class, path, options)
   if type(path) ~= "string" then complain(name .. "() takes the path of a script") end
-  check_options(options)
+  check_options(options, TYPES)
   local client <const> = class.new(self, find_script(self, path, options), options, #self.clients)
   client:pump()
   self:check()
@@ -219,19 +226,28 @@ function Case:pump()
   for _, upstream in ipairs(self.upstreams) do upstream:pump() end
 end
 
+local function party_of(upstream, nth)
+  local options <const> = upstream.options
+  return { name = tostring(nth), address = upstream.address, tls = options.tls, failure = options.failure,
+    why = options.why or options.failure }
+end
+
 -- The script meets the upstreams. Those are parties of the script that was opened last.
 function Case:join(script)
   local list <const> = {}
-  for i, upstream in ipairs(self.upstreams) do list[i] = { name = tostring(i), address = upstream.address } end
+  for i, upstream in ipairs(self.upstreams) do list[i] = party_of(upstream, i) end
   local parties <const> = play_upstreams(script, list)
   for i, upstream in ipairs(self.upstreams) do upstream:join(parties[tostring(i)]) end
 end
 
 ---@param address string
+---@param options? parlance.harness.UpstreamOptions
 ---@return parlance.harness.Upstream
-function Case:upstream(address)
+function Case:upstream(address, options)
   if type(address) ~= "string" then complain "upstream() takes an address, such as \"127.0.0.1:6379\"" end
-  local upstream <const> = Upstream.new(self, address)
+  options = options or {}
+  check_options(options, UPSTREAM_TYPES)
+  local upstream <const> = Upstream.new(self, address, options)
   self.upstreams[#self.upstreams + 1] = upstream
   if #self.scripts > 0 then self:join(self.scripts[#self.scripts].script) end
   return upstream

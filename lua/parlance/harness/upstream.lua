@@ -9,15 +9,17 @@ local report = require "parlance.workbench.report"
 ---@field private party table see parlance.workbench.upstreams
 ---@field private inbox string
 ---@field package address string
+---@field package options parlance.harness.UpstreamOptions
 local Upstream = {}
 Upstream.__index = Upstream
 
 ---@param case parlance.harness.Case
 ---@param address string
+---@param options parlance.harness.UpstreamOptions
 ---@return parlance.harness.Upstream
 ---@package
-function Upstream.new(case, address)
-  return setmetatable({ case = case, address = address, inbox = "" }, Upstream)
+function Upstream.new(case, address, options)
+  return setmetatable({ case = case, address = address, options = options, inbox = "" }, Upstream)
 end
 
 --- Each script that connects gets a party of its own; a spec usually has one.
@@ -130,6 +132,23 @@ end
 function Upstream:connections()
   settle(self)
   return #self.party.numbers
+end
+
+--- The script must begin TLS on the last connection (`stream:start_tls`), and have sent nothing before that was not yet
+--- received. While a task of the script waits, the time moves until it does. With a code the handshake fails. Returns
+--- the upstream.
+---@param failure? "certificate"|"handshake"
+---@param why? string
+---@return parlance.harness.Upstream
+function Upstream:start_tls(failure, why)
+  if failure and failure ~= "certificate" and failure ~= "handshake" then
+    complain "start_tls() takes nothing, \"certificate\" or \"handshake\""
+  end
+  await(self, function() return self.party:wants_tls() end)
+  if not self.party:wants_tls() then complain(("the script does not begin TLS with %s"):format(self.address)) end
+  self:expect ""
+  self.party:begin_tls(failure, why or failure)
+  return settle(self)
 end
 
 --- All further connects to upstreams are refused. Returns the upstream.

@@ -21,10 +21,16 @@ function Conversation:reply()
     local party = self.parties[name]
     local sent = party:take()
     self.sent[name] = (self.sent[name] or "") .. sent
-    if sent ~= "" and #self.exchanges < MOST_REPLIES then
-      local reply = self.replies[#self.exchanges % #self.replies + 1]
+    if sent ~= "" and self.replied < MOST_REPLIES then
+      local reply = self.replies[self.replied % #self.replies + 1]
+      self.replied = self.replied + 1
       self.exchanges[#self.exchanges + 1] = { name = name, sent = sent, reply = reply }
       party:receive(reply, 1, #reply)
+      has_replied = true
+    end
+    if party:wants_tls() then
+      self.exchanges[#self.exchanges + 1] = { name = name, is_tls = true }
+      party:begin_tls()
       has_replied = true
     end
   end
@@ -88,7 +94,7 @@ local function begin(script, open, replies)
   script:begin_play()
   local parties = play_upstreams(script, replies.upstreams)
   return setmetatable({
-    script = script, session = open(), answers = {}, replies = replies, parties = parties, exchanges = {},
+    script = script, session = open(), answers = {}, replies = replies, parties = parties, exchanges = {}, replied = 0,
     sent = {}, -- all bytes that were sent to an upstream, by its name
   }, Conversation)
 end

@@ -251,8 +251,9 @@ local function transcript_of(fault, self)
     expect(greeting)
     if fault.bytes ~= "" then add("send", fault.bytes) end
     for _, exchange in ipairs(outcome.exchanges) do
-      steps[#steps + 1] = { kind = "expect", client = exchange.name, items = { { text = exchange.sent } } }
-      if exchange.reply ~= "" then
+      steps[#steps + 1] = exchange.is_tls and { kind = "expect_tls", client = exchange.name }
+        or { kind = "expect", client = exchange.name, items = { { text = exchange.sent } } }
+      if not exchange.is_tls and exchange.reply ~= "" then
         steps[#steps + 1] = { kind = "send", client = exchange.name, text = exchange.reply }
       end
     end

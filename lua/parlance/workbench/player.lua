@@ -368,6 +368,17 @@ function STEPS.expect_end(self, client, step)
   client.is_over, client.is_in_turn = true, false
 end
 
+-- The script begins TLS with an upstream, and has sent nothing but what the steps before say.
+function STEPS.expect_tls(self, client, step)
+  flow(client)
+  self:move_until(client, function() return client.session:wants_tls() or client.pending ~= "" end)
+  client.is_in_turn = false
+  begin_turn(client, step)
+  if not client.session:wants_tls() then fail { kind = "no_tls", line = step.line, upstream = client.upstream } end
+  client.session:begin_tls(step.failure, step.why)
+  client.is_in_turn = false
+end
+
 -- A request that no time limit ends waits for ever.
 function Play:check_hanging()
   if self.script:response_timeout() > 0 and self.script:task_deadline() then return end
@@ -376,11 +387,25 @@ function Play:check_hanging()
   end
 end
 
+-- Whether a request waits for its answer.
+local function is_awaited(self)
+  for _, client in ipairs(self.order) do
+    if client.session and client.session:waits() then return true end
+  end
+  return false
+end
+
 -- A step after the fault of an upstream: what the script says then is free. An upstream that was not asked does not
 -- answer.
 local function play_freely(self, client, step)
-  if client.is_unasked and step.kind ~= "expect" then
+  if client.is_unasked and step.kind ~= "expect" and step.kind ~= "expect_tls" then
     return
+  elseif step.kind == "expect_tls" then
+    self:move_until(client, function() return client.session:wants_tls() or not is_awaited(self) end)
+    client.is_unasked = not client.session:wants_tls()
+    if client.is_unasked then return self:check_hanging() end
+    client.pending = ""
+    client.session:begin_tls(step.failure, step.why)
   elseif step.kind == "send" or step.kind == "send_end" then
     client.is_in_turn, client.pending = true, ""
     STEPS[step.kind](self, client, step)
@@ -390,9 +415,7 @@ local function play_freely(self, client, step)
     if client.session and client.opened_by ~= step then client.session:start_tls(step.tls) end
   else
     self:move_until(client, function()
-      local waits = false
-      for _, other in ipairs(self.order) do waits = waits or other.session and other.session:waits() end
-      return not waits or client.upstream and client.pending ~= ""
+      return not is_awaited(self) or client.upstream and client.pending ~= ""
     end)
     local is_asked = client.upstream and client.pending ~= ""
     client.is_unasked, client.pending = client.upstream and not is_asked, ""
@@ -407,11 +430,11 @@ local function play_steps(self, steps)
       self.is_free = true
       if step.kind == "send" then self:client(step.client, step).session:hold(step.text) end
     end
-    if step.is_upstream and self.is_free and not self.way.refused and not self.way.network then
+    if step.is_upstream and self.is_free and not self.way.has_refused and not self.way.network then
       goto continue -- It is down, or silent.
     elseif step.kind == "wait" then
       advance(self.script, step.seconds, function() self:flow() end)
-    elseif self.is_free or self.way.refused then
+    elseif self.is_free or self.way.has_refused then
       play_freely(self, self:client(step.client, step), step)
     else
       STEPS[step.kind](self, self:client(step.client, step), step)
@@ -419,7 +442,7 @@ local function play_steps(self, steps)
     ::continue::
     if self.is_left then return end
   end
-  if self.is_free or self.way.refused then return end
+  if self.is_free or self.way.has_refused then return end
   if self.way.network then
     for _, client in ipairs(self.order) do
       self.step = { line = self.step.line, client = client.name }
@@ -459,11 +482,11 @@ local function end_tasks(self)
   return not left and { kind = "left", line = self.step.line, count = self.script:left_tasks() } or nil
 end
 
--- Returns how many connects there were in the play.
+-- Returns how many connects, and how many handshakes of TLS, there were in the play.
 local function connects(script)
-  local number, count
-  repeat number, count = script:accept() until not number
-  return count
+  local number, count, handshakes
+  repeat number, count, handshakes = script:accept() until not number
+  return count, handshakes
 end
 
 -- Adds to the fault the error or the warning that was logged. An error alone is a fault, too. A response that waited
@@ -490,9 +513,9 @@ end
 ---   gone     the client disconnects after so many bytes; `breaks`: by a reset
 ---   has_one_port   all clients have the same port
 ---   upstream_cuts  the same as `cuts` for what upstreams send
----   breaks_at, refused, silent_from   the fault of an upstream: it resets the connection after so many bytes, the
----            connect of this number is refused, or nothing more is sent by upstreams from the step of this number on.
----            Then any answer is right
+---   breaks_at, refused, distrusted, silent_from   the fault of an upstream: it resets the connection after so many
+---            bytes, the connect of this number is refused, the certificate is refused in the handshake of this number,
+---            or nothing more is sent by upstreams from the step of this number on. Then any answer is right
 ---   keeps    connections to upstreams live on after the play
 ---   before   the `kept` of the way of the play before: this play goes on with its connections
 ---   late     see upstreams.lua
@@ -506,7 +529,8 @@ end
 ---
 --- Returns nil, or the fault: its `kind` is "answer" (with `expected` and `got`),
 --- "plain" (the server does not begin TLS), "injected" (it takes bytes that are not secure, or ends for this `reason`),
---- "closed" (it should not, with the `reason`), "open" (it should have closed), "hang" (a request still waits), "left"
+--- "no_tls" (the script does not begin TLS with an upstream), "closed" (it should not, with the `reason`),
+--- "open" (it should have closed), "hang" (a request still waits), "left"
 --- (`count` tasks are left), or "raise" (with the log's text as `raised`); `upstream` is the name of the party that it
 --- is about; `line` is the transcript's. `notes` gets the places at which the script printed.
 function player.play(script, transcript, way, notes)
@@ -515,6 +539,7 @@ function player.play(script, transcript, way, notes)
     next_cut = 1, upstream_position = 0, next_upstream_cut = 1,
   }, Play)
   local is_plain = not next(way)
+  way.has_refused = way.refused or way.distrusted
   script:begin_play()
   self.began, self.is_free = script:now(), way.is_free
   self:add_upstreams()
@@ -524,12 +549,12 @@ function player.play(script, transcript, way, notes)
   if not is_well and type(fault) ~= "table" then error(fault, 0) end
   close_all(self)
   fault = not is_well and fault or end_tasks(self)
-  if is_plain then transcript.connects = connects(script) end
+  if is_plain then transcript.connects, transcript.handshakes = connects(script) end
   way.has_sent_late, way.unread = self.parties.has_sent_late, self.parties:unread()
   if way.keeps then way.kept = self.parties else script:play_upstreams {} end
   script:end_play()
   local tolerated
-  fault, tolerated = explain(fault, notes, way.breaks_at or way.refused or way.silent_from)
+  fault, tolerated = explain(fault, notes, way.breaks_at or way.has_refused or way.silent_from)
   if fault then
     fault.line, fault.client = fault.line or self.step.line, self.step.client
     fault.position = self.position

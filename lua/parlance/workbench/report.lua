@@ -74,6 +74,7 @@ local KINDS <const> = {
   streams = function(fault)
     return ("a connection to %s stays open: nothing closes it"):format(fault.address)
   end,
+  no_tls = function(fault) return ("the script does not begin TLS with %s"):format(fault.upstream) end,
   unread = function(fault)
     return ("a reply of %s is left unread in a connection that the script uses again"):format(fault.upstream)
   end,
@@ -116,12 +117,15 @@ local function leaving(fault)
   return ("%s the connection after %s"):format(fault.breaks and "resets" or "closes", plural(fault.gone, "byte"))
 end
 
---- Returns the fault of an upstream as text: `breaks_at`, `refused` or `silent_line` tells what it is.
+--- Returns the fault of an upstream as text: `breaks_at`, `refused`, `distrusted` or `silent_line` tells what it is.
 function report.upstream_fault(fault)
   if fault.breaks_at then
     return ("the connection to an upstream breaks after %s from upstreams"):format(plural(fault.breaks_at, "byte"))
   end
   if fault.refused then return ("the connect with the number %d is refused"):format(fault.refused) end
+  if fault.distrusted then
+    return ("the certificate is refused in the handshake with the number %d"):format(fault.distrusted)
+  end
   return ("upstreams say nothing from line %d on"):format(fault.silent_line)
 end
 

@@ -388,7 +388,7 @@ local function play_fault(self, way, what)
   end
   if not after then return find_left_streams(self, way), what end
   return after, { is_after = true, is_late = is_late, breaks_at = what.breaks_at, refused = what.refused,
-    silent_line = what.silent_line }
+    distrusted = what.distrusted, silent_line = what.silent_line }
 end
 
 local function line_of(fault, transcript)
@@ -396,8 +396,8 @@ local function line_of(fault, transcript)
   return fault
 end
 
--- For each byte of the upstreams the connection breaks once, each connect is refused once, and from each step on
--- upstreams are silent once: one fault a play.
+-- For each byte of the upstreams the connection breaks once, each connect is refused once, each certificate is refused
+-- once, and from each step on upstreams are silent once: one fault a play.
 local function try_upstream_faults(self)
   local transcript = self.transcript
   if #(transcript.upstreams or {}) == 0 then return end
@@ -405,7 +405,7 @@ local function try_upstream_faults(self)
   self.streams = self.script:left_streams()
   local total, silences = transcript.upstream_bytes, {}
   for nth, step in ipairs(transcript.steps) do
-    if step.is_upstream and step.kind:find "^send" then silences[#silences + 1] = nth end
+    if step.is_upstream and (step.kind:find "^send" or step.kind == "expect_tls") then silences[#silences + 1] = nth end
   end
   local most = positions.most(transcript.bytes + total, #transcript.steps)
   local bytes = positions.choose(0, total, positions.ends(transcript, true), most)
@@ -415,6 +415,8 @@ local function try_upstream_faults(self)
       function(place) return { breaks_at = place }, { breaks_at = place } end },
     { "connects to refuse", connects, transcript.connects,
       function(nth) return { refused = nth }, { refused = nth } end },
+    { "certificates to refuse", positions.choose(1, transcript.handshakes, {}, most), transcript.handshakes,
+      function(nth) return { distrusted = nth }, { distrusted = nth } end },
     { "steps from which upstreams are silent", silences, #silences,
       function(nth) return { silent_from = nth }, { silent_line = transcript.steps[nth].line } end },
   } do
@@ -493,9 +495,9 @@ end
 ---              "injected" (bytes that are not secure follow a request for TLS),
 ---              "network" (with `network`, see datagrams.deliver(), and the `network_lines` of the datagrams),
 ---              "after_network" (in the play after such faults),
----              "upstream_cut" (with `upstream_cut` or byte by byte), "upstream" (with `breaks_at`, `refused` or
----              `silent_line`; `is_after`: in the play after that; `is_late`: what was not said comes in that
----              play). `seed` is options.seed
+---              "upstream_cut" (with `upstream_cut` or byte by byte), "upstream" (with `breaks_at`, `refused`,
+---              `distrusted` or `silent_line`; `is_after`: in the play after that; `is_late`: what was not said comes
+---              in that play). `seed` is options.seed
 ---   plays      the number of plays
 ---   slow       the slowest request, if any is slow: its `length`, `calls`, `bytes`; or nil
 ---   printed    a set of the places at which the script printed

@@ -7,8 +7,9 @@
 --   fresh, time, udp      the headers of these names
 --   variables, settings   the headers `set` and `setting`: lists of { name =, text =, value = }. `text` is as written;
 --                         in `value` ${HERE} is replaced
---   upstreams             the headers `upstream`: a list of { name =, address =, failure =, why = }, in which each name
---                         stands once. `failure` is nil or the code of net.connect for a connect that fails
+--   upstreams             the headers `upstream`: a list of { name =, address =, failure =, why =, tls = }, in which
+--                         each name stands once. `failure` is nil or the code of net.connect for a connect that fails;
+--                         `tls`: the script connects with TLS
 --   bytes                 how many bytes all clients send
 --   upstream_bytes        how many bytes all upstreams send
 --   clients               how many clients there are
@@ -26,6 +27,7 @@
 --   "gone"         the client resets the connection
 --   "expect_end"   the server closes the connection
 --   "tls"          the client begins TLS, and shows `tls` (see tls.lua): as its first step it connects so
+--   "expect_tls"   the script begins TLS with an upstream; `failure` and `why`: it fails, with this code
 --   "wait"         `seconds`
 --
 -- With `udp`, the clients send datagrams, and the steps of clients have `is_datagram`: each "send" is one datagram, and
@@ -95,7 +97,8 @@ end
 -- Why a connect may fail, as the codes of net.connect, and what it says if the transcript does not.
 local FAILURES <const> = {
   refused = "connection refused", unreachable = "No route to host", name = "Domain name not found",
-  timeout = "timeout",
+  timeout = "timeout", certificate = "the certificate is refused: self-signed certificate",
+  handshake = "TLS: the peer has closed the connection",
 }
 
 -- Reads how connecting fails, from `at` on. Returns the code and the text, or nil if nothing stands there.
@@ -103,7 +106,7 @@ local function read_failure(rest, at)
   local code, behind = rest:match("^%s*([^%s#]+)()", at)
   if not code then return nil end
   if not FAILURES[code] then
-    complain("%s is no way to fail: refused, unreachable, name or timeout", shown(code))
+    complain("%s is no way to fail: refused, unreachable, name, timeout, certificate or handshake", shown(code))
   end
   return code, literal.read_text(rest, behind) or FAILURES[code]
 end
@@ -115,6 +118,10 @@ function HEADERS.upstream(self, rest)
   if not address or address == "" then complain 'upstream needs a name and an address: upstream NAME "HOST:PORT"' end
   if self.upstreams[name] then complain("there is an upstream %s already", name) end
   local upstream = { name = name, address = address }
+  local behind_tls = rest:match("^%s*tls%f[%W]()", behind)
+  upstream.tls = behind_tls and true
+  if behind_tls and rest:find("^%s*[^%s#]", behind_tls) then complain "tls is the last word of an upstream" end
+  if behind_tls then behind = #rest + 1 end
   upstream.failure, upstream.why = read_failure(rest, behind)
   self.upstreams[#self.upstreams + 1], self.upstreams[name] = upstream, upstream
 end
@@ -160,6 +167,15 @@ local function add_expect(self, client, items)
   end
 end
 
+-- The script begins TLS.
+local function read_tls(self, client, rest)
+  local failure, why = read_failure(rest, 4)
+  if failure and failure ~= "certificate" and failure ~= "handshake" then
+    complain("%s is no way for TLS to fail: certificate or handshake", shown(failure))
+  end
+  add(self, { kind = "expect_tls", client = client, failure = failure, why = why })
+end
+
 local function read_arrow(self, client, arrow, rest)
   local word = rest:match "^([%a]+)%s*$" or rest:match "^([%a]+)%s*#"
   if arrow == ">" and word == "end" then
@@ -167,10 +183,13 @@ local function read_arrow(self, client, arrow, rest)
   elseif arrow == ">" and word == "gone" then
     add(self, { kind = "gone", client = client })
   elseif arrow == ">" and rest:find "^tls%f[%W]" then
-    if self.upstreams[client] then complain "an upstream does not begin TLS" end
+    if self.upstreams[client] then complain "an upstream does not begin TLS: the script does, with < tls" end
     add(self, { kind = "tls", client = client, tls = tls.read(rest, 4) })
   elseif arrow == "<" and word == "end" then
     add(self, { kind = "expect_end", client = client })
+  elseif arrow == "<" and rest:find "^tls%f[%W]" then
+    if not self.upstreams[client] then complain "the server does not begin TLS: the client does, with > tls" end
+    read_tls(self, client, rest)
   else
     local items = literal.read(rest, 1, arrow == "<")
     if #items == 0 then
@@ -288,6 +307,11 @@ end
 
 local WORDS <const> = { send_end = "> end", gone = "> gone", expect_end = "< end" }
 
+-- How it fails, as it stands behind an upstream's address or behind `tls`.
+local function failing(self)
+  return self.failure and (" %s %s"):format(self.failure, literal.quote(self.why)) or ""
+end
+
 --- Returns a transcript as text.
 function transcript.write(self)
   local out = {}
@@ -302,8 +326,8 @@ function transcript.write(self)
     out[#out + 1] = ("setting %s %s"):format(setting.name, literal.quote(setting.text))
   end
   for _, upstream in ipairs(self.upstreams or {}) do
-    local why = upstream.failure and (" %s %s"):format(upstream.failure, literal.quote(upstream.why)) or ""
-    out[#out + 1] = ("upstream %s %s%s"):format(upstream.name, literal.quote(upstream.address), why)
+    local how = upstream.tls and " tls" or failing(upstream)
+    out[#out + 1] = ("upstream %s %s%s"):format(upstream.name, literal.quote(upstream.address), how)
   end
   for _, variable in ipairs(self.variables or {}) do
     out[#out + 1] = ("set %s %s"):format(variable.name, literal.quote(variable.text))
@@ -313,6 +337,8 @@ function transcript.write(self)
       write_datagrams(out, step.client .. (step.kind == "send" and ">" or "<"), step)
     elseif step.kind == "send" then
       literal.write(out, step.client .. ">", step.text)
+    elseif step.kind == "expect_tls" then
+      out[#out + 1] = ("%s< tls%s"):format(step.client, failing(step))
     elseif step.kind == "wait" then
       out[#out + 1] = "wait " .. write_seconds(step.seconds)
     elseif step.kind == "expect" then

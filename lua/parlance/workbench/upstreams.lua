@@ -95,6 +95,17 @@ function Upstream:hold(text)
   if number then self.all.held = { number = number, text = text } end
 end
 
+--- Returns whether the script has begun TLS behind plain bytes on the last connection, and waits for the party.
+function Upstream:wants_tls()
+  local number = last(self)
+  return number ~= nil and self.script:upstream_wants_tls(number)
+end
+
+--- Begins TLS on the last connection, or lets the handshake fail with this code of stream:start_tls.
+function Upstream:begin_tls(failure, why)
+  self.script:upstream_begin_tls(last(self), failure, why)
+end
+
 --- Returns whether the script has ended the connection that the party has last sent on, or its side of it. (It may have
 --- made the next one already.)
 function Upstream:has_ended()
@@ -138,9 +149,10 @@ function Upstreams:unread()
   end
 end
 
---- Begins a play of these parties, a list of { name =, address =, failure =, why = }. Options are
+--- Begins a play of these parties, a list of { name =, address =, failure =, why =, tls = }. Options are
 ---
 ---   refused   the number of a connect that fails; nil: none
+---   distrusted  the number of a handshake of TLS in which the certificate is refused; nil: none
 ---   before    the parties of the play before: the connections that the script still has to them live on, and are for
 ---             the next upstream of their address when the script uses them. nil: they are dropped
 ---   late      when what a party of that play has held back is sent: "idle": now; "in_use": when the script uses the
@@ -160,7 +172,7 @@ return function(script, list, options)
     parties[#parties + 1], self.parties[upstream.address] = party, parties
     named[upstream.name] = party
   end
-  script:play_upstreams(list, options.refused, before ~= nil)
+  script:play_upstreams(list, options.refused, before ~= nil, options.distrusted)
   if options.late == "idle" then send_late(self) end
   return named, self
 end
