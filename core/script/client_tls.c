@@ -40,10 +40,11 @@ static const char *set_names(lua_State *state, const char *text, const char *end
  */
 void client_tls_push(lua_State *state, struct session *session) {
   struct span all;
-  if (session_describe_tls(session, &all))
-    client_tls_push_texts(state, all);
-  else
-    lua_pushnil(state);
+  switch (session_describe_tls(session, &all)) {
+  case STATUS_OK: client_tls_push_texts(state, all); break;
+  case STATUS_NO_MEMORY: gate_raise_no_memory(state); break;
+  default: lua_pushnil(state); break;
+  }
 }
 
 void client_tls_push_texts(lua_State *state, struct span all) {

@@ -237,9 +237,11 @@ void stream_tls_push(lua_State *state, const struct stream *stream) {
   const struct channel *channel = stream->channel;
   struct stream_tls *tls = stream->tls;
   bool is_on = tls && channel && !stream->is_closed && stream->tls_phase == STREAM_TLS_ON;
-  if (is_on && !tls->description)
-    (void)channel->class->describe_tls(channel, &tls->description, &tls->description_length);
-  if (is_on && tls->description)
+  if (is_on && !tls->description &&
+      channel->class->describe_tls(channel, &tls->description, &tls->description_length) !=
+          STATUS_OK)
+    gate_raise_no_memory(state);
+  if (is_on)
     client_tls_push_texts(state, (struct span){tls->description, tls->description_length});
   else
     lua_pushnil(state);

@@ -67,14 +67,14 @@ static void identify(struct session_owner *owner, struct session_identity *ident
 }
 
 /* The text is the server's until it is asked for the next one. */
-static bool describe_tls(struct session_owner *owner, struct span *text) {
+static enum status describe_tls(struct session_owner *owner, struct span *text) {
   const struct connection *connection = connection_of_owner(owner);
   struct server *server = connection_server(connection);
-  if (!has_tls(connection)) return false;
+  if (!has_tls(connection)) return STATUS_CLOSED;
   free(server->tls_text);
   enum status status = tls_describe(connection->transport.tls, &server->tls_text, &text->length);
   text->data = server->tls_text;
-  return status == STATUS_OK;
+  return status;
 }
 
 void hooks_set(struct service *service) {

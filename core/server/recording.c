@@ -266,7 +266,7 @@ void recording_expired(struct recording **recording, struct session *session) {
 
 void recording_secures(struct recording **recording, struct session *session) {
   struct span texts;
-  if (session_describe_tls(session, &texts)) add(recording, SECURES, texts);
+  if (session_describe_tls(session, &texts) == STATUS_OK) add(recording, SECURES, texts);
 }
 
 void recording_fails_to_secure(struct recording *recording) { recording->is_unsecured = true; }

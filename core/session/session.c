@@ -433,9 +433,9 @@ void session_identify(struct session *session, struct session_identity *identity
   session->owner->hooks->identify(session->owner, identity);
 }
 
-bool session_describe_tls(struct session *session, struct span *text) {
+enum status session_describe_tls(struct session *session, struct span *text) {
   const struct session_hooks *hooks = session->owner->hooks;
-  return hooks->describe_tls && hooks->describe_tls(session->owner, text);
+  return hooks->describe_tls ? hooks->describe_tls(session->owner, text) : STATUS_CLOSED;
 }
 
 uint64_t session_requests(const struct session *session) { return session->requests; }

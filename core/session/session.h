@@ -78,9 +78,9 @@ struct session_hooks {
    * turn. NULL: the owner looks at the output of all its sessions. Called from within Lua. */
   void (*on_output)(struct session_owner *owner);
   /* What is known of TLS: texts with a zero byte behind each of them, in the order of
-   * io/tls.h. The bytes are valid until this is called again, for any session. False: the
-   * connection has no TLS, or there is no memory. NULL: no connection has TLS. */
-  bool (*describe_tls)(struct session_owner *owner, struct span *text);
+   * io/tls.h. The bytes are valid until this is called again, for any session. STATUS_CLOSED: the
+   * connection has no TLS. STATUS_NO_MEMORY. NULL: no connection has TLS. */
+  enum status (*describe_tls)(struct session_owner *owner, struct span *text);
   /* Queues a datagram to the peer of a session of datagram.h. STATUS_ERROR: it is too large for
    * this peer. STATUS_FULL: too many wait. STATUS_NO_MEMORY. NULL: the owner has no such sessions.
    * Called from within Lua. */
@@ -248,7 +248,7 @@ const char *session_reason_text(const struct session *session);
 void session_identify(struct session *session, struct session_identity *identity);
 
 /* See describe_tls of struct session_hooks. */
-bool session_describe_tls(struct session *session, struct span *text);
+enum status session_describe_tls(struct session *session, struct span *text);
 
 /* How many requests were answered. */
 uint64_t session_requests(const struct session *session);

@@ -49,7 +49,7 @@ struct simulated_connection *simulated_check(lua_State *L);
 void simulated_set_tls(lua_State *L, struct simulated_connection *connection, int index, int table);
 
 /* See describe_tls of struct session_hooks. */
-bool simulated_describe_tls(struct session_owner *owner, struct span *texts);
+enum status simulated_describe_tls(struct session_owner *owner, struct span *texts);
 
 /* connection:start_tls(tls) */
 int simulated_start_tls(lua_State *L);

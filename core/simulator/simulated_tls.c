@@ -58,9 +58,9 @@ void simulated_set_tls(lua_State *L, struct simulated_connection *connection, in
   connection->who.can_secure = false;
 }
 
-bool simulated_describe_tls(struct session_owner *owner, struct span *texts) {
+enum status simulated_describe_tls(struct session_owner *owner, struct span *texts) {
   *texts = ((struct simulated_connection *)owner)->tls;
-  return texts->data != NULL;
+  return texts->data ? STATUS_OK : STATUS_CLOSED;
 }
 
 int simulated_start_tls(lua_State *L) {

@@ -1,11 +1,13 @@
 /* failing_server.c: parlance, where a script can have allocations fail. os.setlocale "fail N COUNT"
  * has the Nth one from now on fail, and those behind it until COUNT have failed. os.setlocale
  * "seen" ends that, and returns how many there were. (Whatever else a script would load has
- * allocations of its own.) */
+ * allocations of its own.) Those of OpenSSL are counted, too. */
 #include <locale.h>
+#include <openssl/crypto.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* See spec_memory.c. */
@@ -69,4 +71,28 @@ char *__wrap_setlocale(int category, const char *locale) {
   plan.last = first + count - 1;
   plan.counts = true;
   return answer;
+}
+
+static void *allocate(size_t size, const char *file, int line) {
+  (void)file;
+  (void)line;
+  return __wrap_malloc(size);
+}
+
+static void *reallocate(void *block, size_t size, const char *file, int line) {
+  (void)file;
+  (void)line;
+  if (size > 0) return __wrap_realloc(block, size);
+  free(block);
+  return NULL;
+}
+
+static void release(void *block, const char *file, int line) {
+  (void)file;
+  (void)line;
+  free(block);
+}
+
+__attribute__((constructor)) static void count_openssl(void) {
+  if (CRYPTO_set_mem_functions(allocate, reallocate, release) != 1) abort();
 }
