@@ -80,8 +80,8 @@ server.for_each_poller(function(poller)
   it("exchanges keys by elliptic curves, and not by finite fields, which would keep all others waiting", function()
     local running = start { made:certificate "web" }
     for group, fact in pairs { ["P-384"] = "New, TLSv1.3", ffdhe2048 = "New, %(NONE%)", ffdhe8192 = "New, %(NONE%)" } do
-      pcall(tls.run, { "openssl", "s_client", "-connect", "127.0.0.1:" .. running.addresses[1].port, "-groups", group },
-        made.path)
+      local command = "openssl s_client -connect 127.0.0.1:%d -groups %s </dev/null || true"
+      tls.run({ "sh", "-c", command:format(running.addresses[1].port, group) }, made.path)
       assert.matches(fact, server.read_file(made.path .. "/openssl.log"))
     end
   end)
