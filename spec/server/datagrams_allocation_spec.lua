@@ -63,7 +63,7 @@ server.for_each_poller(function(poller)
       end
       local answered, lost = 0, 0
       for count = 1, 2 do
-        local n, last = 0, nil
+        local n, last = 0
         repeat
           n = n + 1
           local peer = luasocket.udp4()
