@@ -87,10 +87,10 @@ static enum push_result queued(struct session *session, bool was_empty, enum sta
   return PUSH_QUEUED;
 }
 
-/* What is pushed waits behind a response that has begun, unless its step listens to the peer, and
- * until the connection is secure. */
+/* What is pushed waits behind a response that has begun, unless its step listens to the peer. From
+ * session_secure() on it waits until the connection is secure. */
 static bool is_responding(const struct session *session) {
-  return (session->queueing && session->awaits != SESSION_AWAIT_INPUT) ||
+  return (session->queueing && session->awaits != SESSION_AWAIT_INPUT) || session->secures ||
          session->state == STATE_SECURING;
 }
 
@@ -172,7 +172,7 @@ void session_obey_close(struct session *session) {
   session->closes = CLOSES_NOT;
   if (session->state >= STATE_CLOSING) return;
   if (how == CLOSES_GENTLY) {
-    if (session->state != STATE_SECURING) session_join_later(session);
+    if (session->state != STATE_SECURING && !session->secures) session_join_later(session);
     struct piece *streams = output_take_streams(&session->output);
     session_begin_close(session, REASON_CLOSED);
     session_release_pieces(session, streams);

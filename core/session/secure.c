@@ -12,10 +12,18 @@ bool session_will_secure(const struct session *session) { return session->secure
 
 void session_secure(struct session *session) { session->secures = session->noted = true; }
 
-bool session_begin_securing(struct session *session) {
-  bool goes_on = session->state == STATE_ANSWERING && !session->closes_after;
+void session_give_up_securing(struct session *session) {
+  if (!session->secures) return;
   session->secures = false;
-  if (!goes_on) return false;
+  session_drop_later(session);
+}
+
+bool session_begin_securing(struct session *session) {
+  if (session->state != STATE_ANSWERING || session->closes_after) {
+    session_give_up_securing(session);
+    return false;
+  }
+  session->secures = false;
   session_consume_request(session);
   session_end_request(session);
   session_end_body(session);

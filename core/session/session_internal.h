@@ -132,6 +132,9 @@ enum status session_hold(struct session *session, struct output *output, struct 
 void session_join_later(struct session *session);
 void session_drop_later(struct session *session);
 
+/* There will be no security: drops what was to be sent by it. */
+void session_give_up_securing(struct session *session);
+
 /* The response is queued. True: the state is STATE_SECURING, and what is pushed from now on waits
  * until the connection is secure. False: the session ends with the response. */
 bool session_begin_securing(struct session *session);

@@ -425,6 +425,7 @@ void session_fail(struct session *session, enum reason reason, const char *detai
   bool has_last_words =
       is_between && session->handler->wants_on_error && session->state < STATE_FAILING;
   session_end_body(session);
+  session_give_up_securing(session);
   session->queueing = session->has_waited = false;
   session->stream_retry_at = session->stream_pause = 0;
   if (!has_last_words) {

@@ -44,6 +44,17 @@ function answers.BUSY()
   while os.clock() - began < 0.05 do end
   return "done\r\n"
 end
+function answers.SEND(self) self:start_tls() self:send "* pushed\r\n" return "220 go\r\n" end
+local function wait_with(self, seconds)
+  waiting = self
+  self:start_tls()
+  parlance.sleep(seconds)
+  return "220 go\r\n"
+end
+function answers.SLOW(self) return wait_with(self, 0.3) end
+function answers.LONG(self) return wait_with(self, 30) end
+function answers.FAIL(self) self:start_tls() self:send "* pushed\r\n" error "no" end
+function answers.END(self) self:start_tls() self:send "* pushed\r\n" self:close() return "220 go\r\n" end
 return {
   close_when_done = false,
   request_complete = framing.line { max = 1000 },
@@ -299,6 +310,30 @@ server.for_each_poller(function(poller)
       assert(tls.wrap(client, { server_name = "web" }))
       assert.equal("* pushed\r\n", client:receive(10))
       assert.equal(SHOWN, client:exchange("SHOW\r\n", #SHOWN))
+    end)
+
+    it("comes before what was pushed behind self:start_tls(), also while the response waits", function()
+      local running = start()
+      local client, other = running:connect(), running:connect()
+      client:send "SLOW\r\n"
+      running:turn()
+      assert.equal("true\r\n", other:exchange("PUSH\r\n", 6))
+      assert.equal("220 go\r\n", client:receive(8))
+      for _, one in ipairs { assert(tls.wrap(client, { server_name = "web" })), assert(begin(running, "SEND")) } do
+        assert.equal("* pushed\r\n", one:receive(10))
+        assert.equal(SHOWN, one:exchange("SHOW\r\n", #SHOWN))
+      end
+    end)
+
+    it("does not come, and what was pushed is not sent, when the response fails or ends the connection", function()
+      local running = start()
+      assert.equal("script_error: 50: no\r\n", running:connect():send("FAIL\r\n"):receive_all())
+      assert.equal("220 go\r\n", running:connect():send("END\r\n"):receive_all())
+      local client, other = running:connect(), running:connect()
+      client:send "LONG\r\n"
+      running:turn()
+      assert.equal("true\r\ntrue\r\n", other:exchange("PUSH\r\nKICK\r\n", 12))
+      assert.equal("", client:receive_all())
     end)
 
     it("ends when the script closes the connection", function()
