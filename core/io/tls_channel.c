@@ -13,11 +13,17 @@ static const struct socket_channel *socket_of_const(const struct channel *channe
   return (const struct socket_channel *)polled_channel_of_const(channel);
 }
 
+/* There is no TLS before the turn in which it begins, nor if it could not begin; but the poller may
+ * report the socket then. */
+static bool has_tls(const struct socket_channel *socket) {
+  return socket->polled.fd >= 0 && socket->tls;
+}
+
 /* ---- bytes --------------------------------------------------------------------------------- */
 
 static enum status receive(struct channel *channel, char *into, size_t capacity, size_t *length) {
   const struct socket_channel *socket = socket_of(channel);
-  if (socket->polled.fd >= 0) return tls_read(socket->tls, into, capacity, length);
+  if (has_tls(socket)) return tls_read(socket->tls, into, capacity, length);
   errno = ECONNRESET;
   return STATUS_ERROR;
 }
@@ -26,19 +32,19 @@ static enum status send_bytes(struct channel *channel, const char *bytes, size_t
                               size_t *sent) {
   const struct socket_channel *socket = socket_of(channel);
   const struct span span = {bytes, length};
-  if (socket->polled.fd >= 0) return tls_write(socket->tls, &span, 1, false, sent);
+  if (has_tls(socket)) return tls_write(socket->tls, &span, 1, false, sent);
   errno = EPIPE;
   return STATUS_ERROR;
 }
 
 static void shut(struct channel *channel) {
   const struct socket_channel *socket = socket_of(channel);
-  if (socket->polled.fd >= 0) tls_shutdown_write(socket->tls);
+  if (has_tls(socket)) tls_shutdown_write(socket->tls);
 }
 
 static size_t held(const struct channel *channel) {
   const struct socket_channel *socket = socket_of_const(channel);
-  return socket->polled.fd >= 0 ? tls_held(socket->tls) : 0;
+  return has_tls(socket) ? tls_held(socket->tls) : 0;
 }
 
 /* ---- events -------------------------------------------------------------------------------- */
@@ -47,22 +53,21 @@ static size_t held(const struct channel *channel) {
 static void watch(struct channel *channel, unsigned interest) {
   struct socket_channel *socket = socket_of(channel);
   polled_channel_watch(channel, interest);
-  if ((interest & CHANNEL_READ) && socket->polled.fd >= 0 && tls_has_pending(socket->tls))
+  if ((interest & CHANNEL_READ) && has_tls(socket) && tls_has_pending(socket->tls))
     ready_add(socket->turn_queue, &socket->turn);
 }
 
 /* The user may write when all that is held was sent. */
 static void on_event(struct event_handler *event_handler, unsigned events) {
   struct socket_channel *socket = (struct socket_channel *)event_handler;
-  if (socket->polled.fd < 0) return;
-  if ((events & POLLER_WRITE) && tls_flush(socket->tls) == STATUS_AGAIN)
+  if ((events & POLLER_WRITE) && has_tls(socket) && tls_flush(socket->tls) == STATUS_AGAIN)
     events &= ~(unsigned)POLLER_WRITE;
   polled_channel_on_event(event_handler, events);
 }
 
 static void tell_pending(const struct socket_channel *socket) {
   struct channel_user *user = socket->polled.channel.user;
-  bool is_told = socket->polled.fd >= 0 && (socket->polled.interest & CHANNEL_READ);
+  bool is_told = has_tls(socket) && (socket->polled.interest & CHANNEL_READ);
   if (is_told && user && tls_has_pending(socket->tls)) user->on_ready(user, CHANNEL_READ);
 }
 
@@ -106,7 +111,7 @@ static void go_on(struct socket_channel *socket) {
 static void on_handshake_event(struct event_handler *event_handler, unsigned events) {
   struct socket_channel *socket = (struct socket_channel *)event_handler;
   (void)events;
-  if (socket->polled.fd >= 0) go_on(socket);
+  if (has_tls(socket)) go_on(socket);
 }
 
 static void begin(struct socket_channel *socket) {
@@ -153,7 +158,7 @@ static enum status describe(const struct channel *channel, char **text, size_t *
 
 static const char *find_reason(const struct channel *channel) {
   const struct socket_channel *socket = socket_of_const(channel);
-  return socket->polled.fd >= 0 ? tls_why(socket->tls) : NULL;
+  return has_tls(socket) ? tls_why(socket->tls) : NULL;
 }
 
 void tls_channel_begin(struct socket_channel *socket, struct ready_queue *queue,
