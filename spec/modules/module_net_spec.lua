@@ -124,6 +124,7 @@ server.for_each_poller(function(poller)
         ["'x'"] = "the port is missing",
         ["'127.0.0.1:0'"] = "the port is 0",
         ["':80'"] = "the host is missing",
+        ["'udp:127.0.0.1:1'"] = "udp: is for datagrams, which have no connection",
         ["{}"] = "bad argument #1",
         ["UP, { tiemout = 1 }"] = "net.connect has no option tiemout",
         ["UP, { timeout = -1 }"] = "timeout must be a number of seconds",
