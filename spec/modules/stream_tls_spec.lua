@@ -524,6 +524,21 @@ server.for_each_poller(function(poller)
         assert.equal("nil timeout timeoutnil closed closed", answer(client))
       end)
 
+      it("fails where the other server resets before the handshake begins", function()
+        local go, busy = made.path .. "/go" .. poller, made.path .. "/busy" .. poller
+        local client, peer = begin_plain(([[
+          io.open(%q, "w"):close()
+          local file
+          repeat file = io.open %q until file
+          file:close()
+          return listed(s:start_tls { ca = CA })]]):format(busy, go))
+        peer:send "go\n"
+        server.wait_until("the script", function() return io.open(busy) end):close()
+        upstream.reset(peer)
+        server.write_file(go, "")
+        assert.matches("^nil TLS: ", answer(client))
+      end)
+
       it("is an error twice, for a pipe, and while another task uses the stream", function()
         local client, peer = begin_plain [[
           local t = parlance.spawn(function() return why(function() sleep(0) s:read() end) end)
