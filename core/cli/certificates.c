@@ -176,7 +176,12 @@ bool certificates_refresh(struct certificates *certificates, bool is_forced) {
   if (seen == certificates->seen && !is_forced) return false;
   certificates->seen = seen;
   if (make(certificates, &made, why) != STATUS_OK) {
-    log_event(LOG_ERROR, "certificates_refused", "detail", why);
+    struct log_line line;
+    if (log_begin(&line, LOG_ERROR, "certificates_refused")) {
+      log_text(&line, "service", certificates->service);
+      log_text(&line, "detail", why);
+      log_end(&line);
+    }
     return false;
   }
   tls_context_release(certificates->tls);

@@ -205,7 +205,7 @@ server.for_each_poller(function(poller)
       local pair = made:certificate "web"
       local running = start { pair }
       server.write_file(pair.key, server.read_file(made:certificate("other").key))
-      running:wait_for_log "certificates_refused .-web.key: the key does not fit"
+      running:wait_for_log "certificates_refused service=%S+ .-web.key: the key does not fit"
       assert.equal("web", (named(running)))
       server.write_file(pair.certificate, server.read_file(made.path .. "/other.pem"))
       server.wait_until("the new certificate", function() return named(running) == "other" end)
