@@ -75,7 +75,7 @@ enum push_result session_send_datagram(struct session *session, const char *byte
   if (result == PUSH_QUEUED && session->allowance != SIZE_MAX) session->allowance -= length;
   if (result == PUSH_TOO_LARGE) log_drop(session, length, datagram_too_large);
   if (result == PUSH_AMPLIFIES)
-    log_drop(session, length, "the answers would be over amplification times the request");
+    log_drop(session, length, "the answers would be longer than `amplification` allows");
   if (result == PUSH_OVERLOADED) log_drop(session, length, "too many datagrams wait to be sent");
   return result;
 }

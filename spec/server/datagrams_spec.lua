@@ -200,7 +200,7 @@ server.for_each_poller(function(poller)
       local peer = peer_to()
       assert.same({ "after" }, { ask(peer, "large 500", 1) })
       assert.equal(100, #ask(peer, "large 100" .. (" "):rep(20), 2))
-      assert.truthy(running:log():find 'bytes=500 detail="the answers would be over amplification times the request"')
+      assert.truthy(running:log():find 'bytes=500 detail="the answers would be longer than `amplification` allows"')
     end)
 
     it("drops what a peer sends over --max-datagrams-per-peer", function()

@@ -88,6 +88,7 @@ describe("a transcript of datagrams", function()
     ['> "a"\nudp'] = "2: udp must stand before the first step",
     ['udp\n> end'] = "2: datagrams have no connection that could end",
     ['udp\n> "a"\n< end'] = "3: datagrams have no connection that could end",
+    ['udp\n> tls'] = "2: datagrams have no TLS",
     ['udp\n> gone'] = "2: datagrams have no connection that could break",
     ['udp\n> "x" * 65508'] = "2: a datagram has at most 65507 bytes",
   } do

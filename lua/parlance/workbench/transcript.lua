@@ -219,6 +219,7 @@ local function read_client_line(self, client, arrow, rest)
   read_arrow(self, client, arrow, rest)
   local kind = self.steps[#self.steps].kind
   if self.udp and kind ~= "send" and kind ~= "expect" then
+    if kind == "tls" then complain "datagrams have no TLS" end
     complain("datagrams have no connection that could %s", kind == "gone" and "break" or "end")
   end
   if ended[kind] then complain("%s", ended[kind]) end
