@@ -24,6 +24,13 @@ static void put_setting(void *visitor, struct span name, struct span value) {
   transcript_setting(visitor, name, value);
 }
 
+static void write_proxy(const struct recording *recording, struct transcript *out) {
+  struct session_identity who;
+  if (!recording->session) return; /* It is of datagrams. */
+  session_identify(recording->session, &who);
+  if (who.proxy) transcript_proxy(out, who.proxy);
+}
+
 void recording_begin_text(struct recording *recording) {
   struct transcript *out = &recording->job.text;
   char *service = recording->job.service;
@@ -44,6 +51,7 @@ void recording_begin_text(struct recording *recording) {
   if (provider && provider->each_setting)
     provider->each_setting(provider->context, put_setting, out);
   transcript_line(out, "fresh");
+  write_proxy(recording, out);
   if (!recording->session) transcript_line(out, "udp");
   transcript_time(out, recording->began_real);
 }

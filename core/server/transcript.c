@@ -124,6 +124,13 @@ void transcript_setting(struct transcript *transcript, struct span name, struct 
   put(transcript, "\n", 1);
 }
 
+static void put_word(struct transcript *transcript, const char *word, struct span text) {
+  if (text.length == 0) return;
+  put(transcript, " ", 1);
+  put(transcript, word, strlen(word));
+  put_string(transcript, text);
+}
+
 void transcript_tls(struct transcript *transcript, struct span texts) {
   static const char *const words[] = {"version", "cipher", "server_name", "alpn",
                                       "subject", "issuer", "fingerprint", "name"};
@@ -131,14 +138,32 @@ void transcript_tls(struct transcript *transcript, struct span texts) {
   put(transcript, "> tls", 5);
   while (texts.length > 0) {
     struct span text = {texts.data, strlen(texts.data)};
-    if (text.length > 0) {
-      put(transcript, " ", 1);
-      put(transcript, words[nth], strlen(words[nth]));
-      put_string(transcript, text);
-    }
+    put_word(transcript, words[nth], text);
     texts = behind(texts, text.length + 1);
     if (nth < last) nth++;
   }
+  put(transcript, "\n", 1);
+}
+
+static void put_flag(struct transcript *transcript, const char *word, bool flag) {
+  static const char no[] = "false", yes[] = "true";
+  put_word(transcript, word,
+           flag ? (struct span){yes, sizeof yes - 1} : (struct span){no, sizeof no - 1});
+}
+
+void transcript_proxy(struct transcript *transcript, const struct proxy_header *header) {
+  put(transcript, "proxy", 5);
+  put_word(transcript, "authority", header->authority);
+  put_word(transcript, "alpn", header->alpn);
+  put_word(transcript, "unique_id", header->unique_id);
+  const struct proxy_ssl *ssl = &header->ssl;
+  put_word(transcript, "version", ssl->version);
+  put_word(transcript, "cipher", ssl->cipher);
+  put_word(transcript, "common_name", ssl->common_name);
+  put_word(transcript, "signature", ssl->signature);
+  put_word(transcript, "key", ssl->key);
+  if (ssl->is_used) put_flag(transcript, "has_certificate", ssl->has_certificate);
+  if (ssl->is_used) put_flag(transcript, "verified", ssl->is_verified);
   put(transcript, "\n", 1);
 }
 

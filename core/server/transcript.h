@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "base/buffer.h"
+#include "framing/proxy.h"
 
 /* All zeros at first. The caller frees it with buffer_free(&transcript.text). */
 struct transcript {
@@ -26,6 +27,9 @@ void transcript_wait(struct transcript *transcript, int64_t milliseconds);
 
 /* Adds a `setting` line. */
 void transcript_setting(struct transcript *transcript, struct span name, struct span value);
+
+/* Adds a `proxy` line. */
+void transcript_proxy(struct transcript *transcript, const struct proxy_header *header);
 
 /* Adds a `> tls` line for the texts of session_describe_tls(). */
 void transcript_tls(struct transcript *transcript, struct span texts);

@@ -122,7 +122,7 @@ struct simulated_connection *simulated_create(lua_State *L, struct simulation *s
   arguments_take_table(L, is_datagram ? 3 : 2);
   arguments_identity(L, lua_gettop(L), script_name(simulation->script), &who);
   if (is_datagram) who.transport = "udp";
-  struct simulated_connection *connection = lua_newuserdatauv(L, sizeof *connection, 3);
+  struct simulated_connection *connection = lua_newuserdatauv(L, sizeof *connection, 4);
   *connection = (struct simulated_connection){.owner = {&connection->hooks},
                                               .hooks = {.identify = identify,
                                                         .failures = &connection->failures,
@@ -144,6 +144,9 @@ struct simulated_connection *simulated_create(lua_State *L, struct simulation *s
   connection->who.can_secure = !is_datagram;
   bool has_tls = !is_datagram && lua_getfield(L, self - 1, "tls") != LUA_TNIL;
   if (has_tls) simulated_set_tls(L, connection, self, table);
+  lua_settop(L, self);
+  bool has_proxy = !is_datagram && lua_getfield(L, self - 1, "proxy") != LUA_TNIL;
+  if (has_proxy) simulated_set_proxy(L, connection, self, table);
   lua_settop(L, self);
   return connection;
 }

@@ -54,6 +54,13 @@ enum status simulated_describe_tls(struct session_owner *owner, struct span *tex
 /* connection:start_tls(tls) */
 int simulated_start_tls(lua_State *L);
 
+/* ---- simulated_proxy.c --------------------------------------------------------------------- */
+
+/* A proxy has told of the connection, whose userdata stands at index, what the table has, which has
+ * the fields of `self.proxy`. May raise. */
+void simulated_set_proxy(lua_State *L, struct simulated_connection *connection, int index,
+                         int table);
+
 /* ---- datagrams.c --------------------------------------------------------------------------- */
 
 /* Keeps an answer to a datagram until it is taken; see send_datagram of struct session_hooks. */

@@ -37,8 +37,9 @@
  * Methods of a script:
  *
  *   open(options)        returns a connection; handle_connect has run. Options are `host`, `name`,
- *                        `port`, `server_host`, `server_port`, and `tls` for a connection that
- *                        begins with TLS: a table of what is to stand in `self.tls`
+ *                        `port`, `server_host`, `server_port`, `tls` for a connection that begins
+ *                        with TLS, and `proxy`: tables of what is to stand in `self.tls` and
+ *                        `self.proxy`
  *   datagram(bytes, options)
  *                        somebody sends this datagram: returns what stands for it, with the methods
  *                        of a connection but for those that send and receive; nil: max_tasks

@@ -94,6 +94,28 @@ server.for_each_poller(function(poller)
         ask(running:connect(2), v2_from(1, record(0x20, "\3\0\0\0\1")) .. "x\n"))
     end)
 
+    it("is recorded, and check plays it", function()
+      local records = record(2, "example.org") .. record(0x20, "\7\0\0\0\0" .. record(0x21, "TLSv1.3"))
+      local running = start("127.0.0.1", { "--record", folder }, [[
+        P.make_response = function(self) return text(self.proxy) .. "\n" end]])
+      assert.matches("authority=example.org", ask(running:connect(), v2_from(1, records) .. "x\n"))
+      running:close_clients()
+      assert.equal(0, running:stop())
+      running:expect_end()
+      local found = 0
+      for name in require("lfs").dir(folder) do
+        if name:find "^script1.*%.transcript$" then
+          local path = folder .. "/" .. name
+          local status, said, complaint = server.run { "check", running.folder .. "/script1.lua", path }
+          assert.equal(0, status, said .. complaint)
+          assert.is_truthy(server.read_file(path):find('\nproxy authority "example.org" version "TLSv1.3" '
+            .. 'has_certificate "true" verified "true"\n', 1, true), server.read_file(path))
+          found = found + 1
+        end
+      end
+      assert.equal(1, found)
+    end)
+
     it("takes Unix sockets as the two ends", function()
       local running = start "127.0.0.1"
       local path = "/run/a.sock"

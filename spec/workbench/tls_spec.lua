@@ -1,4 +1,4 @@
--- TLS in transcripts: clients that begin with it, and STARTTLS as a step.
+-- TLS in transcripts: clients that begin with it, and STARTTLS as a step; and what a proxy has told.
 
 local run = require "parlance.workbench.run"
 local server = require "support.server"
@@ -149,6 +149,55 @@ return {
       ['> tls\n> tls\n'] = "the client has begun TLS in line 1",
       ['> end\n> tls\n'] = "the client has stopped sending in line 1",
       ['upstream up "a:1"\n> "x"\nup> tls\n'] = "an upstream does not begin TLS",
+    } do
+      local transcript, failure = transcripts.read(text, "t")
+      assert.is_nil(transcript)
+      assert.is_truthy(failure:find(why, 1, true), failure)
+    end
+  end)
+end)
+
+describe("proxy at the top of a transcript", function()
+  local TOLD <const> = [[
+return {
+  close_when_done = false,
+  request_complete = require("parlance.framing").line {},
+  make_response = function(self)
+    local p = self.proxy
+    local s = p and p.ssl
+    return ("%s %s %s|%s %s %s %s %s %s %s\n"):format(p and p.authority, p and p.alpn, p and p.unique_id,
+      s and s.version, s and s.cipher, s and s.common_name, s and s.signature, s and s.key,
+      s and s.has_certificate, s and s.verified)
+  end,
+}
+]]
+  local WHOLE <const> = 'proxy authority "a#b" alpn "h2" unique_id "7" version "TLSv1.3" cipher "C" common_name "ann" '
+    .. 'signature "S" key "K" has_certificate "true" verified "false"\n'
+
+  it("is what the script finds in self.proxy", function()
+    assert_holds(WHOLE .. '> "x\\n"\n< "a#b h2 7|TLSv1.3 C ann S K true false\\n"\n', TOLD)
+    assert_holds('proxy alpn "h2"  # no more\n> "x\\n"\n< "nil h2 nil|nil nil nil nil nil nil nil\\n"\n', TOLD)
+    assert_holds('> "x\\n"\n< "nil nil nil|nil nil nil nil nil nil nil\\n"\n', TOLD)
+  end)
+
+  it("is written as it is read", function()
+    local text = WHOLE .. '> "a"\n'
+    assert.equal(text, transcripts.write(read(text)))
+  end)
+
+  it("is the same for transcripts that are played together", function()
+    local one, same, other = read(WHOLE .. '> "a"\n'), read(WHOLE .. '> "b"\n'), read '> "c"\n'
+    assert.is_true(variants.are_compatible(one, same))
+    assert.is_false(variants.are_compatible(one, other))
+  end)
+
+  it("is refused when it makes no sense", function()
+    for text, why in pairs {
+      ['proxy verified "yes"\n> "x"\n'] = 'verified is "true" or "false"',
+      ['proxy alpn "a"\nproxy alpn "a"\n'] = "proxy stands twice",
+      ['proxy color "a"\n'] = 'proxy has no "color": it has authority, alpn',
+      ['> "x"\nproxy alpn "a"\n'] = "proxy must stand before the first step",
+      ['udp\n> tls\n'] = "datagrams have no TLS",
     } do
       local transcript, failure = transcripts.read(text, "t")
       assert.is_nil(transcript)

@@ -128,12 +128,12 @@ describe("workbench.transcript", function()
     { "", 1, "there is no step in it" },
     { "# only words\n\n", 1, "there is no step in it" },
     { "fresh\n", 1, "there is no step in it" },
-    { "> end\nhello", 2, '"hello" is no step: a line begins with > or <, or with wait, fresh, udp, time, set, '
+    { "> end\nhello", 2, '"hello" is no step: a line begins with > or <, or with wait, fresh, udp, proxy, time, set, '
       .. "setting or upstream" },
-    { "\n\27[31m", 2, '"\\x1B[31m" is no step: a line begins with > or <, or with wait, fresh, udp, time, set, '
+    { "\n\27[31m", 2, '"\\x1B[31m" is no step: a line begins with > or <, or with wait, fresh, udp, proxy, time, set, '
       .. "setting or upstream" },
     { ("x"):rep(1000), 1, '"' .. ("x"):rep(40) .. '"... is no step: a line begins with > or <, or with wait, fresh, '
-      .. "udp, time, set, setting or upstream" },
+      .. "udp, proxy, time, set, setting or upstream" },
     { 'upstream store', 1, 'upstream needs a name and an address: upstream NAME "HOST:PORT"' },
     { 'upstream 1st "a:1"', 1, 'upstream needs a name and an address: upstream NAME "HOST:PORT"' },
     { 'upstream store ""', 1, 'upstream needs a name and an address: upstream NAME "HOST:PORT"' },

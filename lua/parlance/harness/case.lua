@@ -18,6 +18,7 @@ local temp = require "parlance.workbench.temp"
 ---@field name? string the client's, as the server looks it up (`self.host`)
 ---@field server? { host?: string, port?: integer } where it connects to; default 127.0.0.1:8888
 ---@field tls? parlance.Tls the client connects with TLS: what the script is to find in `self.tls`
+---@field proxy? parlance.Proxy what a proxy has told: what the script is to find in `self.proxy`
 ---@field read_ahead? integer how much the client's machine takes in before it is received; default 1 MiB
 ---@field may_fail? boolean errors of the script in this conversation are logged, as in the server, not raised
 ---@field max_request? integer bytes; this and what follows is for the script: the first open() counts
@@ -44,7 +45,8 @@ local FOR_SCRIPTS <const> = {
 }
 
 local TYPES <const> = {
-  host = "string", port = "number", name = "string", server = "table", tls = "table", read_ahead = "number",
+  host = "string", port = "number", name = "string", server = "table", tls = "table", proxy = "table",
+  read_ahead = "number",
   may_fail = "boolean",
   max_request = "number", max_tasks = "number", max_unsent = "number", request_timeout = "number",
   idle_timeout = "number", write_timeout = "number", response_timeout = "number", call_timeout = "number",

@@ -50,7 +50,7 @@ function Client.new(case, script, options, number)
   case.clients[#case.clients + 1] = self -- This comes first: handle_connect may fail.
   self.session = script:open {
     host = self.host, port = self.port, name = options.name, server_host = at.host, server_port = at.port,
-    tls = options.tls,
+    tls = options.tls, proxy = options.proxy,
   }
   return self
 end

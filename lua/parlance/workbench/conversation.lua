@@ -114,7 +114,7 @@ end
 --- Plays a conversation over a connection. `cuts` is a sorted list of places, or nil; `gone`: the client resets the
 --- connection. With `replies.tls` the client connects with TLS, and shows this.
 function conversation.streams(script, bytes, cuts, gone, replies)
-  local who = { port = 50001, tls = replies.tls } -- as in a play
+  local who = { port = 50001, tls = replies.tls, proxy = replies.proxy } -- as in a play
   local self = begin(script, function() return script:open(who) end, replies)
   local session = self.session
   self.ends = not gone

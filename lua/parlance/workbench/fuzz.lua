@@ -147,7 +147,7 @@ end
 -- Returns a copy of the replies with one of them mutated.
 function Fuzz:mutate_replies()
   local copy = table.move(self.replies, 1, #self.replies, 1, { names = self.replies.names })
-  copy.upstreams, copy.tls = self.replies.upstreams, self.replies.tls
+  copy.upstreams, copy.tls, copy.proxy = self.replies.upstreams, self.replies.tls, self.replies.proxy
   copy[math.random(#copy)] = mutate.next(self.reply_pool)
   return copy
 end
@@ -264,7 +264,8 @@ local function transcript_of(fault, self)
     end
   end
   return transcripts.write {
-    fresh = self.keeps_state, variables = self.surroundings.variables, settings = self.surroundings.settings,
+    fresh = self.keeps_state, proxy = self.replies.proxy,
+    variables = self.surroundings.variables, settings = self.surroundings.settings,
     upstreams = #outcome.exchanges > 0 and self.replies.upstreams or nil, steps = steps,
   }
 end
@@ -351,6 +352,7 @@ local function replies_of(list)
         replies.upstreams[#replies.upstreams + 1] = { name = name, address = upstream.address }
       end
     end
+    replies.proxy = replies.proxy or transcript.proxy
     for _, step in ipairs(transcript.steps) do
       if step.is_upstream and step.kind == "send" then replies[#replies + 1] = step.text end
     end

@@ -111,7 +111,7 @@ function Play:client(name, step)
     self.connected = self.connected + 1
     client = { name = name, pending = "", unread = {}, first = 1, last = 0, sends_datagrams = step.is_datagram,
       opened_by = step }
-    local who = { port = port, tls = step.tls }
+    local who = { port = port, tls = step.tls, proxy = self.transcript.proxy }
     client.session = client.sends_datagrams and datagrams.sender(self.script, who) or self.script:open(who)
     self.clients[name] = client
     self.order[#self.order + 1] = client

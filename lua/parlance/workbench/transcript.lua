@@ -5,6 +5,7 @@
 --
 --   path                  the path of the file
 --   fresh, time, udp      the headers of these names
+--   proxy                 the header of this name, as a table like `self.proxy`
 --   variables, settings   the headers `set` and `setting`: lists of { name =, text =, value = }. `text` is as written;
 --                         in `value` ${HERE} is replaced
 --   upstreams             the headers `upstream`: a list of { name =, address =, failure =, why =, tls = }, in which
@@ -35,6 +36,7 @@
 
 local LONGEST <const> = require("parlance.workbench.datagrams").LONGEST
 local literal = require "parlance.workbench.literal"
+local proxy = require "parlance.workbench.proxy"
 local tls = require "parlance.workbench.tls"
 
 local transcript = { quote = literal.quote }
@@ -69,6 +71,11 @@ end
 function HEADERS.udp(self, rest)
   if rest ~= "" then complain("%s makes no sense after udp", shown(rest)) end
   self.udp = true
+end
+
+function HEADERS.proxy(self, rest)
+  if self.proxy then complain "proxy stands twice" end
+  self.proxy = proxy.read(rest)
 end
 
 function HEADERS.time(self, rest)
@@ -184,6 +191,7 @@ local function read_arrow(self, client, arrow, rest)
     add(self, { kind = "gone", client = client })
   elseif arrow == ">" and rest:find "^tls%f[%W]" then
     if self.upstreams[client] then complain "an upstream does not begin TLS: the script does, with < tls" end
+    if self.udp then complain "datagrams have no TLS" end
     add(self, { kind = "tls", client = client, tls = tls.read(rest, 4) })
   elseif arrow == "<" and word == "end" then
     add(self, { kind = "expect_end", client = client })
@@ -228,12 +236,15 @@ local function read_client_line(self, client, arrow, rest)
   end
 end
 
+-- The headers with texts, in which a # is no comment.
+local HAS_TEXT <const> = { set = true, setting = true, upstream = true, proxy = true }
+
 local function read_line(self, text)
   local client, arrow, at = text:match "^%s*(%w*)([<>])%s*()"
   if client then return read_client_line(self, client, arrow, text:sub(at)) end
   local word, rest = text:match "^%s*([^%s#]+)%s*(.-)%s*$"
   if not word then return end -- an empty line, or a comment
-  if word ~= "set" and word ~= "setting" and word ~= "upstream" then rest = rest:gsub("%s*#.*$", "") end
+  if not HAS_TEXT[word] then rest = rest:gsub("%s*#.*$", "") end
   if word == "wait" then
     local seconds = tonumber(rest)
     if not seconds or not rest:find "^%d+%.?%d*$" or seconds > 1e6 then complain "wait needs a number of seconds" end
@@ -243,7 +254,8 @@ local function read_line(self, text)
       complain("no blank may stand between a client's name and its arrow: %s", shown(word .. rest:sub(1, 1)))
     end
     if word:find "[<>]" then complain("%s: a client's name has letters and digits only", shown(word)) end
-    complain("%s is no step: a line begins with > or <, or with wait, fresh, udp, time, set, setting or upstream",
+    complain("%s is no step: a line begins with > or <, or with wait, fresh, udp, proxy, time, set, "
+      .. "setting or upstream",
       shown(word))
   elseif #self.steps > 0 then
     complain("%s must stand before the first step", word)
@@ -318,6 +330,7 @@ function transcript.write(self)
   local out = {}
   if self.fresh then out[#out + 1] = "fresh" end
   if self.udp then out[#out + 1] = "udp" end
+  if self.proxy then out[#out + 1] = "proxy" .. proxy.write(self.proxy) end
   if self.time then
     local whole = math.floor(self.time)
     local part = write_seconds(self.time - whole):match "%.%d+" or ""

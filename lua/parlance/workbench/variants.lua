@@ -1,5 +1,7 @@
 -- Makes variants of a transcript: conversations that the script must answer in the same way.
 
+local proxy = require "parlance.workbench.proxy"
+
 local variants = {}
 
 local function derived(self, steps)
@@ -112,7 +114,8 @@ end
 
 --- Whether two transcripts can be played against each other: they meet the same script at the same time.
 function variants.are_compatible(one, other)
-  return is_independent(one) and is_independent(other) and one.time == other.time
+  local told, other_told = one.proxy and proxy.write(one.proxy), other.proxy and proxy.write(other.proxy)
+  return is_independent(one) and is_independent(other) and one.time == other.time and told == other_told
     and is_same_list(one.variables, other.variables) and is_same_list(one.settings, other.settings)
 end
 
