@@ -169,10 +169,11 @@ struct tls *tls_accept(struct tls_context *context, int fd) {
   return tls;
 }
 
-/* The alert stands in the buffer of the socket, or is held. */
+/* The alert stands in the buffer of the socket, or is held. It goes with the end of the socket,
+ * which is to follow at once. */
 static void say_end(struct tls *tls) {
   if (tls->is_shut || tls->has_failed || SSL_in_init(tls->ssl)) return;
-  tls->is_shut = true;
+  tls->is_shut = tls->more = true;
   ERR_clear_error();
   SSL_shutdown(tls->ssl);
   ERR_clear_error();

@@ -53,7 +53,7 @@ void tls_shutdown_write(struct tls *tls);
 enum status tls_describe(const struct tls *tls, char **text, size_t *length);
 
 /* Frees. The socket is not touched, unless `says_end`: then the peer is told that nothing more
- * comes, if the socket takes it. NULL is ignored. */
+ * comes, if the socket takes it, when the socket is closed. NULL is ignored. */
 void tls_destroy(struct tls *tls, bool says_end);
 
 #endif
