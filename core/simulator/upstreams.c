@@ -133,7 +133,7 @@ static enum status begin_connect(struct network *network, const char *address,
   *why = "a simulation has no network, and nobody plays this upstream; a transcript names it in a "
          "line `upstream NAME \"ADDRESS\"`, a spec calls harness.upstream(address)";
   if (!party) return STATUS_ERROR;
-  *why = "the transcript says that this upstream has TLS, and the script connects without";
+  *why = "this upstream has TLS, and the script connects without";
   if (party->has_tls && !asked->tls) return STATUS_ERROR;
   struct upstream *upstream = calloc(1, sizeof *upstream + size);
   if (!upstream) return STATUS_NO_MEMORY;

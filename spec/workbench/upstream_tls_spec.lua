@@ -176,6 +176,7 @@ describe("harness.upstream", function()
     client:send "k\n"
     client:expect "certificate: expired\n"
     harness.close()
+    assert.error_matches(function() harness.upstream("a:1", { failure = "gone" }) end, '"gone" is no way to fail')
   end)
 
   it("begins TLS behind plain bytes, or lets it fail", function()

@@ -59,6 +59,9 @@ local TYPES <const> = {
 ---@field why? string the reason that the script gets
 
 local UPSTREAM_TYPES <const> = { tls = "boolean", failure = "string", why = "string" }
+local UPSTREAM_FAILURES <const> = {
+  refused = true, unreachable = true, name = true, timeout = true, certificate = true, handshake = true,
+}
 
 -- These events in the log mean that the script or its files have a fault.
 local FAULTS <const> = {
@@ -249,6 +252,10 @@ function Case:upstream(address, options)
   if type(address) ~= "string" then complain "upstream() takes an address, such as \"127.0.0.1:6379\"" end
   options = options or {}
   check_options(options, UPSTREAM_TYPES)
+  local failure <const> = options.failure
+  if failure and not UPSTREAM_FAILURES[failure] then
+    complain(("%q is no way to fail: refused, unreachable, name, timeout, certificate or handshake"):format(failure))
+  end
   local upstream <const> = Upstream.new(self, address, options)
   self.upstreams[#self.upstreams + 1] = upstream
   if #self.scripts > 0 then self:join(self.scripts[#self.scripts].script) end
