@@ -44,23 +44,31 @@ bool certificates_set_key(const char *name, const char *text, void *field) {
 }
 
 bool certificates_set_client_ca(const char *name, const char *text, void *field) {
-  ((struct certificate_options *)field)->tls.client_ca = text;
+  struct certificate_options *options = field;
+  options->tls.client_ca = text;
+  options->needs_pair = name;
   return *text != '\0' || option_complain(name, text, "a file");
 }
 
 bool certificates_set_client_verify(const char *name, const char *text, void *field) {
-  ((struct certificate_options *)field)->tls.client_may_omit = strcmp(text, "optional") == 0;
+  struct certificate_options *options = field;
+  options->tls.client_may_omit = strcmp(text, "optional") == 0;
+  options->needs_pair = options->needs_client_ca = name;
   return strcmp(text, "optional") == 0 || strcmp(text, "required") == 0 ||
          option_complain(name, text, "optional or required");
 }
 
 bool certificates_set_alpn(const char *name, const char *text, void *field) {
-  ((struct certificate_options *)field)->tls.alpn = text;
+  struct certificate_options *options = field;
+  options->tls.alpn = text;
+  options->needs_pair = name;
   return alpn_is_valid(text) || option_complain(name, text, "a list, such as h2,http/1.1");
 }
 
 bool certificates_set_tls_min(const char *name, const char *text, void *field) {
-  ((struct certificate_options *)field)->tls.needs_tls_1_3 = strcmp(text, "1.3") == 0;
+  struct certificate_options *options = field;
+  options->tls.needs_tls_1_3 = strcmp(text, "1.3") == 0;
+  options->needs_pair = name;
   return strcmp(text, "1.2") == 0 || strcmp(text, "1.3") == 0 ||
          option_complain(name, text, "1.2 or 1.3");
 }
@@ -151,15 +159,29 @@ static enum status make(const struct certificates *certificates, struct tls_cont
   return tls_context_create(&tls, made, why);
 }
 
+/* An option that would do nothing is a mistake: somebody may believe that clients are verified. */
+static bool are_whole(const struct certificate_options *options, const char *script,
+                      bool needs_one) {
+  if (options->needs_client_ca && !options->tls.client_ca)
+    fprintf(stderr, "parlance: %s: --%s needs --client-ca FILE\n", script,
+            options->needs_client_ca);
+  else if (options->tls.pair_count > 0)
+    return true;
+  else if (options->needs_pair)
+    fprintf(stderr, "parlance: %s: --%s needs --certificate FILE\n", script, options->needs_pair);
+  else if (needs_one)
+    fprintf(stderr, "parlance: %s: an address with tls: needs --certificate FILE\n", script);
+  else
+    return true;
+  return false;
+}
+
 bool certificates_load(struct certificates *certificates, const struct certificate_options *options,
                        const char *script, const char *service, bool needs_one,
                        struct world *world) {
   char why[TLS_WHY_MAX];
   *certificates = (struct certificates){.options = options, .service = service, .world = world};
-  if (options->tls.pair_count == 0 && needs_one) {
-    fprintf(stderr, "parlance: %s: an address with tls: needs --certificate FILE\n", script);
-    return false;
-  }
+  if (!are_whole(options, script, needs_one)) return false;
   if (options->tls.pair_count == 0) return true;
   certificates->seen = look(certificates);
   if (make(certificates, &certificates->tls, why) == STATUS_OK) return true;

@@ -12,7 +12,9 @@
 
 struct certificate_options {
   struct tls_options tls;
-  struct tls_pair *pairs; /* tls.pairs points to them. */
+  struct tls_pair *pairs;      /* tls.pairs points to them. */
+  const char *needs_pair;      /* An option of no meaning without a certificate; NULL: none. */
+  const char *needs_client_ca; /* The same without tls.client_ca. */
 };
 
 option_setter certificates_add, certificates_set_key, certificates_set_client_ca,

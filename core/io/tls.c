@@ -221,6 +221,8 @@ static const char *explain(const struct tls *tls) {
   switch (ERR_GET_REASON(error)) {
   case SSL_R_HTTP_REQUEST: return "the peer speaks HTTP without TLS";
   case SSL_R_WRONG_VERSION_NUMBER: return "the peer does not speak TLS";
+  case SSL_R_CERTIFICATE_VERIFY_FAILED:
+    return X509_verify_cert_error_string(SSL_get_verify_result(tls->ssl));
   default: break;
   }
   if (tls->error != EPROTO) return strerror(tls->error);

@@ -164,9 +164,9 @@ static enum status load_authorities(SSL_CTX *ssl, const char *file, char why[NET
     SSL_CTX_set_default_verify_paths(ssl);
     return STATUS_OK;
   }
-  FILE *readable = fopen(file, "re");
-  if (!readable) return refuse(file, strerror(errno), why);
-  fclose(readable);
+  BIO *readable = tls_certificate_open(file, why);
+  if (!readable) return STATUS_ERROR;
+  BIO_free(readable);
   if (SSL_CTX_load_verify_file(ssl, file) == 1) return STATUS_OK;
   return refuse(file, "it has no certificate in the PEM format", why);
 }

@@ -326,7 +326,7 @@ server.for_each_poller(function(poller)
         assert.is_nil(client)
       end
       running:wait_for_log "handshake_failed.-peer did not return a certificate"
-      running:wait_for_log "handshake_failed.-certificate verify failed"
+      running:wait_for_log "handshake_failed.-self%-signed certificate"
     end)
 
     it("may be missing with --client-verify optional, but not be a stranger's", function()
@@ -523,6 +523,17 @@ describe("parlance with TLS", function()
 
   it("needs a certificate", function()
     assert.matches("an address with tls: needs %-%-certificate FILE", complaint("-l", "tls:127.0.0.1:0", ECHO))
+  end)
+
+  it("refuses options that would do nothing", function()
+    local pair = made:certificate "web"
+    for _, given in ipairs { { "alpn", "h2" }, { "tls-min", "1.3" }, { "client-ca", pair.certificate } } do
+      assert.matches("--" .. given[1] .. " needs --certificate FILE",
+        complaint("--" .. given[1], given[2], "-l", "127.0.0.1:0", ECHO), 1, true)
+    end
+    for _, verify in ipairs { "required", "optional" } do
+      assert.matches("--client-verify needs --client-ca FILE", with(pair, "--client-verify", verify, ECHO), 1, true)
+    end
   end)
 
   it("refuses files that it cannot use", function()
