@@ -32,10 +32,11 @@ struct tls {
   bool more : 1;     /* Other bytes follow at once those that are being written. */
   bool gathers : 1;  /* What is written is held, and sent later. */
   bool has_heard : 1;
-  bool has_ended : 1;   /* The socket has ended. */
-  bool has_failed : 1;  /* Nothing more can be read or written. */
-  bool has_pending : 1; /* tls_read() has more. */
-  bool is_shut : 1;     /* The peer was told that nothing more comes. */
+  bool has_ended : 1;    /* The socket has ended. */
+  bool has_failed : 1;   /* Nothing more can be read or written. */
+  bool cannot_write : 1; /* What the peer has sent before may still be read. */
+  bool has_pending : 1;  /* tls_read() has more. */
+  bool is_shut : 1;      /* The peer was told that nothing more comes. */
 };
 
 /* ---- the socket ---------------------------------------------------------------------------- */
@@ -120,7 +121,7 @@ enum status tls_flush(struct tls *tls) {
     tls->held_from += sent;
     if (sent < rest.length) return STATUS_AGAIN;
   } else {
-    tls->has_failed = true;
+    tls->cannot_write = true;
     tls->error = errno;
   }
   free(tls->held);
@@ -172,7 +173,7 @@ struct tls *tls_accept(struct tls_context *context, int fd) {
 /* The alert stands in the buffer of the socket, or is held. It goes with the end of the socket,
  * which is to follow at once. */
 static void say_end(struct tls *tls) {
-  if (tls->is_shut || tls->has_failed || SSL_in_init(tls->ssl)) return;
+  if (tls->is_shut || tls->has_failed || tls->cannot_write || SSL_in_init(tls->ssl)) return;
   tls->is_shut = tls->more = true;
   ERR_clear_error();
   SSL_shutdown(tls->ssl);
@@ -209,7 +210,6 @@ static enum status judge(struct tls *tls, int result) {
   case SSL_ERROR_ZERO_RETURN: return STATUS_CLOSED;
   default: break;
   }
-  tls->has_failed = true;
   if (tls->error == 0) tls->error = tls->has_ended ? ECONNRESET : EPROTO;
   errno = tls->error;
   return STATUS_ERROR;
@@ -258,6 +258,7 @@ enum status tls_handshake(struct tls *tls) {
   }
   status = judge(tls, result);
   if (status == STATUS_ERROR) {
+    tls->has_failed = true;
     tls->why = explain(tls);
     if (tls->has_ended) status = STATUS_CLOSED;
     ERR_clear_error();
@@ -286,9 +287,11 @@ enum status tls_read(struct tls *tls, char *into, size_t capacity, size_t *lengt
       status = judge(tls, result);
   } while (status == STATUS_OK && *length < capacity && !tls->has_failed &&
            SSL_has_pending(tls->ssl) == 1);
-  if (status == STATUS_ERROR)
+  if (status == STATUS_ERROR) {
+    tls->has_failed = true;
     tls->why =
         tls->has_ended ? "the connection has ended without TLS's close_notify" : explain(tls);
+  }
   ERR_clear_error();
   errno = tls->error;
   if (*length == 0) return status;
@@ -308,7 +311,9 @@ static enum status write_record(struct tls *tls, const char *bytes, size_t lengt
   if (result != 1) {
     enum status status = judge(tls, result);
     ERR_clear_error();
-    return status == STATUS_CLOSED ? STATUS_ERROR : status;
+    if (status == STATUS_AGAIN) return status;
+    tls->cannot_write = true;
+    return STATUS_ERROR;
   }
   *sent += done;
   return STATUS_OK;
@@ -337,7 +342,7 @@ static struct span gather(const struct span *spans, size_t count, size_t from,
 /* STATUS_OK: the socket takes more. */
 static enum status begin_writing(struct tls *tls) {
   errno = tls->error != 0 ? tls->error : EPIPE;
-  if (tls->has_failed || tls->is_shut) return STATUS_ERROR;
+  if (tls->has_failed || tls->cannot_write || tls->is_shut) return STATUS_ERROR;
   return tls_flush(tls);
 }
 

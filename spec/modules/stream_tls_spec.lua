@@ -290,6 +290,32 @@ server.for_each_poller(function(poller)
         assert.equal([[nil "closed" "closed"]], answer(client))
       end)
 
+      it("reads what has come before a reset that writing finds", function()
+        local client = start()
+        send(client, [[
+          local s <close> = assert(net.connect(UP, { tls = { ca = CA } }))
+          s:write "large\n"
+          sleep(0.01)
+          assert(io.open(CA .. ".busy", "w")):close()
+          local file
+          repeat file = io.open(CA .. ".gone") until file
+          file:close()
+          s:write "more\n"
+          sleep(0.01)
+          return show(#(s:read() or ""), s:write "x")]])
+        local accepted = lines.up:accept()
+        accepted:setoption("tcp-nodelay", true)
+        local peer = tls.serve(accepted, web)
+        assert.equal("large", peer:receive "*l")
+        local busy, gone = authority.certificate .. ".busy", authority.certificate .. ".gone"
+        server.wait_until("the script", function() return os.remove(busy) end)
+        assert(peer:send(("x"):rep(20000) .. "\n"))
+        tls.reset(peer)
+        server.write_file(gone, "")
+        assert.equal([[20000 nil "the connection was reset" "reset"]], answer(client))
+        os.remove(gone)
+      end)
+
       it("loses nothing when the time is over", function()
         local client, peer = stream [[
           s:set_timeout(0.05)

@@ -127,4 +127,13 @@ function tls.cut(served)
   plain:setfd(-1)
 end
 
+--- Says that nothing more comes from what serve() has returned, and resets the socket under it.
+function tls.reset(served)
+  local plain = under[served]
+  plain:setfd(served:getfd())
+  assert(plain:setoption("linger", { on = true, timeout = 0 }))
+  plain:setfd(-1)
+  served:close()
+end
+
 return tls
