@@ -24,30 +24,37 @@ function datagrams.sender(script, who)
   return setmetatable({
     script = script, who = who,
     sent = {}, -- { step =, session =, answers = } in the order in which they were sent; `session`: until it has ended
+    in_hand = {}, -- those of them that have not ended
+    of_step = {}, -- lists of them by their steps
     waiting = {}, -- the steps of those that the script has no room for yet
     received = {}, -- { text =, number =, sent = } of which the `<` lines have not told yet
     count = 0, requests_of_ended = 0, last_reason = "none",
   }, Sender)
 end
 
--- Reads the answers to all that was sent, in the order in which they came.
+-- Reads the answers to all that is in hand. What comes now was sent later than what was read before.
 local function read(self)
-  for _, one in ipairs(self.sent) do
-    local session = one.session
-    while session do
-      local text, number = session:take_datagram()
+  local new, left = {}, {}
+  for _, one in ipairs(self.in_hand) do
+    while true do
+      local text, number = one.session:take_datagram()
       if not text then break end
       one.answers[#one.answers + 1] = text
-      self.received[#self.received + 1] = { text = text, number = number, sent = one }
-      self.count = self.count + 1
+      new[#new + 1] = { text = text, number = number, sent = one }
     end
-    if session and session:finished() then
-      self.requests_of_ended = self.requests_of_ended + session:requests()
-      self.last_reason, one.session = session:reason(), nil
-      session:close()
+    if one.session:finished() then
+      self.requests_of_ended = self.requests_of_ended + one.session:requests()
+      self.last_reason = one.session:reason()
+      one.session:close()
+      one.session = nil
+    else
+      left[#left + 1] = one
     end
   end
-  table.sort(self.received, function(a, b) return a.number < b.number end)
+  self.in_hand = left
+  table.sort(new, function(a, b) return a.number < b.number end)
+  table.move(new, 1, #new, #self.received + 1, self.received)
+  self.count = self.count + #new
 end
 
 -- Gives the script the datagrams that it had no room for.
@@ -55,7 +62,11 @@ local function give(self)
   while self.waiting[1] do
     local session = self.script:datagram(self.waiting[1].text, self.who)
     if not session then return end
-    self.sent[#self.sent + 1] = { step = table.remove(self.waiting, 1), session = session, answers = {} }
+    local step = table.remove(self.waiting, 1)
+    local one = { step = step, session = session, answers = {} }
+    self.sent[#self.sent + 1], self.in_hand[#self.in_hand + 1] = one, one
+    self.of_step[step] = self.of_step[step] or {}
+    table.insert(self.of_step[step], one)
     read(self)
   end
 end
@@ -75,17 +86,15 @@ end
 
 function Sender:waits()
   if self.waiting[1] then return true end
-  for _, one in ipairs(self.sent) do
-    if one.session and one.session:waits() then return true end
+  for _, one in ipairs(self.in_hand) do
+    if one.session:waits() then return true end
   end
   return false
 end
 
 function Sender:requests()
   local count = self.requests_of_ended
-  for _, one in ipairs(self.sent) do
-    if one.session then count = count + one.session:requests() end
-  end
+  for _, one in ipairs(self.in_hand) do count = count + one.session:requests() end
   return count
 end
 
@@ -98,10 +107,8 @@ function Sender:finished() return false end
 function Sender:has_ended() return false end
 
 function Sender:close()
-  for _, one in ipairs(self.sent) do
-    if one.session then one.session:close() end
-    one.session = nil
-  end
+  for _, one in ipairs(self.in_hand) do one.session:close() end
+  self.in_hand = {}
 end
 
 -- ---- as it is written ---------------------------------------------------------------------------
@@ -234,8 +241,8 @@ end
 function datagrams.has_answers(step, senders)
   for _, owed in ipairs(step.owes or {}) do
     for _, sender in ipairs(senders) do
-      for _, one in ipairs(sender.sent) do
-        if one.step == owed.step and #one.answers < owed.count and one.session then return false end
+      for _, one in ipairs(sender.of_step[owed.step] or {}) do
+        if #one.answers < owed.count and one.session then return false end
       end
       for _, waiting in ipairs(sender.waiting) do
         if waiting == owed.step then return false end
@@ -247,8 +254,8 @@ end
 
 --- Whether all that was sent has all answers that it has in the play as it is written.
 function Sender:has_all_answers()
-  for _, one in ipairs(self.sent) do
-    if one.session and #one.answers < #one.step.answers then return false end
+  for _, one in ipairs(self.in_hand) do
+    if #one.answers < #one.step.answers then return false end
   end
   return not self.waiting[1]
 end
