@@ -101,12 +101,12 @@ static void await_header(struct connection *connection) {
     opening_refuse(connection, "not enough memory");
 }
 
-/* A handshake has the rest of the time. */
+/* The handshake of a listener with TLS has the rest of the time. */
 static void stop_time(struct connection *connection) {
   struct server *server = connection_server(connection);
   struct timer *timer = &connection->timer;
   timer_cancel(&server->world->timers, timer);
-  if (timer->when > 0)
+  if (timer->when > 0 && connection->listener->is_tls)
     connection->time_left = timer->when > server->now ? timer->when - server->now : 1;
 }
 

@@ -13,6 +13,7 @@ return {
   close_when_done = false, request_timeout = %d, idle_timeout = 60,
   request_complete = require("parlance.framing").line {},
   make_response = function(self)
+    if self.request == "starttls" then self:start_tls() return "go\n" end
     return self.client_address.host .. " " .. self.transport .. " " .. self.tls.server_name .. "\n"
   end,
 }
@@ -71,7 +72,7 @@ server.for_each_poller(function(poller)
       made = tls.folder()
       local pair = made:certificate "web.example"
       running = server.start(WHO, {
-        poller = poller, listen = { "tls:127.0.0.1:0" }, turns = true,
+        poller = poller, listen = { "tls:127.0.0.1:0", "127.0.0.1:0" }, turns = true,
         "--accept-proxy", "127.0.0.1", "--certificate", pair.certificate, "--key", pair.key,
       })
     end)
@@ -115,6 +116,17 @@ server.for_each_poller(function(poller)
       assert.equal("", (client:receive_rest()))
       assert.is_true(socket.gettime() - began < SECONDS * 1.6)
       running:wait_for_log " warn handshake_failed [^\n]*request_timeout"
+    end)
+
+    it("gives the handshake behind STARTTLS all of request_timeout", function()
+      local client = running:connect(2)
+      client:send(HEADER:sub(1, 20))
+      assert.is_true(client:is_quiet(SECONDS * 0.7))
+      client:send(HEADER:sub(21) .. "starttls\n")
+      assert.equal("go\n", client:receive(3))
+      assert.is_true(client:is_quiet(SECONDS * 0.6))
+      assert.equal("192.0.2.1 tls web.example",
+        assert(tls.wrap(client, { server_name = "web.example" })):send("x\n"):receive_until("\n"):sub(1, -2))
     end)
   end)
 end)
