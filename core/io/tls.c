@@ -291,9 +291,9 @@ enum status tls_read(struct tls *tls, char *into, size_t capacity, size_t *lengt
     tls->has_failed = true;
     tls->why =
         tls->has_ended ? "the connection has ended without TLS's close_notify" : explain(tls);
+    ERR_clear_error();
+    errno = tls->error;
   }
-  ERR_clear_error();
-  errno = tls->error;
   if (*length == 0) return status;
   tls->has_pending = tls->has_failed || status == STATUS_CLOSED ||
                      (status == STATUS_OK && SSL_has_pending(tls->ssl) == 1);
