@@ -177,10 +177,16 @@ server.for_each_poller(function(poller)
       end)
 
       it("where a file cannot be used, before it connects", function()
+        tls.run({ "mkfifo", made.path .. "/pipe" }, made.path)
+        finally(function() os.remove(made.path .. "/pipe") end)
         local client = start()
         for _, case in ipairs {
           { "ca = '/nowhere'", "/nowhere: No such file or directory" },
           { ("ca = %q"):format(authority.key), authority.key .. ": it has no certificate in the PEM format" },
+          { ("ca = %q"):format(made.path), made.path .. ": Is a directory" },
+          { ("ca = %q"):format(made.path .. "/pipe"), made.path .. "/pipe: it is not a regular file" },
+          { ("certificate = %q"):format(web.certificate), web.certificate
+            .. ": it has no private key in the PEM format" },
           { ("certificate = %q, key = %q"):format(web.certificate, authority.key),
             authority.key .. ": the key does not fit the certificate" },
         } do
