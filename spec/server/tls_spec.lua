@@ -1,3 +1,4 @@
+-- timeout 300
 -- Listeners with TLS.
 
 local io_room = require("parlance_spec").io
