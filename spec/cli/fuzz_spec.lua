@@ -98,6 +98,28 @@ store> "value 1\n"
     assert.is_truthy(said:find(shown, 1, true), said)
   end)
 
+  it("lets an upstream speak first that does so in its transcript", function()
+    local status, said = fuzz_with([[
+upstream mail "127.0.0.1:25"
+> "hi\n"
+mail> "220 mail\n"
+< "mail\n"
+]], [[
+      local framing = require "parlance.framing"
+      local net = require "parlance.net"
+      local Ask = { close_when_done = false, request_complete = framing.line { max = 100 } }
+      function Ask:make_response()
+        local mail <close> = net.connect "127.0.0.1:25"
+        local line = mail:read "l"
+        if not line then return "none\n" end
+        return line:match "^220 (%w+)" .. "\n"
+      end
+      return Ask]])
+    assert.equal(1, status, said)
+    assert.is_truthy(said:find("fuzzed.lua:8: attempt to concatenate a nil value", 1, true), said)
+    assert.is_truthy(said:find('upstream mail "127.0.0.1:25"\n> "\\n"\nmail> "\\n"\n', 1, true), said)
+  end)
+
   it("finds nothing in a script that takes whatever an upstream says", function()
     local path = server.SOURCE .. "/spec/fixtures/ask_store.lua"
     local status, said = server.run { "fuzz", "--seconds", "2", "--seed", "1", path }

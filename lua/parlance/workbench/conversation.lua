@@ -14,14 +14,23 @@ Conversation.__index = Conversation
 -- The most replies of upstreams in a conversation. Then they are silent.
 local MOST_REPLIES <const> = 100
 
+-- Whether the script has connected to an upstream that speaks first, which has not spoken yet.
+function Conversation:must_greet(upstream)
+  local count = self.parties[upstream.name]:connections()
+  local is_new = upstream.speaks_first and count > (self.greeted[upstream.name] or 0)
+  self.greeted[upstream.name] = count
+  return is_new
+end
+
 -- An upstream replies to what the script has sent to it. Returns whether one did.
 function Conversation:reply()
   local has_replied = false
-  for _, name in ipairs(self.replies.names) do
+  for _, upstream in ipairs(self.replies.upstreams) do
+    local name = upstream.name
     local party = self.parties[name]
     local sent = party:take()
     self.sent[name] = (self.sent[name] or "") .. sent
-    if sent ~= "" and self.replied < MOST_REPLIES then
+    if (self:must_greet(upstream) or sent ~= "") and self.replied < MOST_REPLIES then
       local reply = self.replies[self.replied % #self.replies + 1]
       self.replied = self.replied + 1
       self.exchanges[#self.exchanges + 1] = { name = name, sent = sent, reply = reply }
@@ -88,14 +97,15 @@ function Conversation:send_end()
   self:take()
 end
 
--- Begins a conversation of this client. `replies` is a list of what upstreams say one after the other, with their
--- `names` and `upstreams`, a list as in a transcript.
+-- Begins a conversation of this client. `replies` is a list of what upstreams say one after the other, with
+-- `upstreams`, a list as in a transcript, in which some have `speaks_first`.
 local function begin(script, open, replies)
   script:begin_play()
   local parties = play_upstreams(script, replies.upstreams)
   return setmetatable({
     script = script, session = open(), answers = {}, replies = replies, parties = parties, exchanges = {}, replied = 0,
     sent = {}, -- all bytes that were sent to an upstream, by its name
+    greeted = {}, -- how many connections an upstream had when it last could greet, by its name
   }, Conversation)
 end
 

@@ -146,8 +146,8 @@ end
 
 -- Returns a copy of the replies with one of them mutated.
 function Fuzz:mutate_replies()
-  local copy = table.move(self.replies, 1, #self.replies, 1, { names = self.replies.names })
-  copy.upstreams, copy.tls, copy.proxy = self.replies.upstreams, self.replies.tls, self.replies.proxy
+  local copy = table.move(self.replies, 1, #self.replies, 1, { upstreams = self.replies.upstreams })
+  copy.tls, copy.proxy = self.replies.tls, self.replies.proxy
   copy[math.random(#copy)] = mutate.next(self.reply_pool)
   return copy
 end
@@ -251,8 +251,11 @@ local function transcript_of(fault, self)
     expect(greeting)
     if fault.bytes ~= "" then add("send", fault.bytes) end
     for _, exchange in ipairs(outcome.exchanges) do
-      steps[#steps + 1] = exchange.is_tls and { kind = "expect_tls", client = exchange.name }
-        or { kind = "expect", client = exchange.name, items = { { text = exchange.sent } } }
+      if exchange.is_tls then
+        steps[#steps + 1] = { kind = "expect_tls", client = exchange.name }
+      elseif exchange.sent ~= "" then
+        steps[#steps + 1] = { kind = "expect", client = exchange.name, items = { { text = exchange.sent } } }
+      end
       if not exchange.is_tls and exchange.reply ~= "" then
         steps[#steps + 1] = { kind = "send", client = exchange.name, text = exchange.reply }
       end
@@ -339,17 +342,27 @@ local function inputs_of(list, script)
   return inputs
 end
 
--- Returns what upstreams say in the transcripts, with the `upstreams` and their `names`.
+-- Whether the first step of an upstream is one of its own.
+local function speaks_first(transcript, upstream)
+  for _, step in ipairs(transcript.steps) do
+    if step.is_upstream and step.client == upstream.name then return step.kind == "send" end
+  end
+  return false
+end
+
+-- Returns what upstreams say in the transcripts, with the `upstreams`.
 local function replies_of(list)
-  local replies = { upstreams = {}, names = {} }
+  local replies = { upstreams = {} }
   local places = {}
   for _, transcript in ipairs(list) do
     for _, upstream in ipairs(transcript.upstreams) do
       if not places[upstream.address] then
         places[upstream.address] = true
-        local name = ("%s%s"):format(upstream.name, #replies.names > 0 and #replies.names + 1 or "")
-        replies.names[#replies.names + 1] = name
-        replies.upstreams[#replies.upstreams + 1] = { name = name, address = upstream.address }
+        local count = #replies.upstreams
+        replies.upstreams[count + 1] = {
+          name = ("%s%s"):format(upstream.name, count > 0 and count + 1 or ""), address = upstream.address,
+          speaks_first = speaks_first(transcript, upstream),
+        }
       end
     end
     replies.proxy = replies.proxy or transcript.proxy

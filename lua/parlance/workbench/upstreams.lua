@@ -60,6 +60,12 @@ function Upstream:take()
   return table.concat(pieces)
 end
 
+--- Returns how many connections the script has made to this party.
+function Upstream:connections()
+  accept(self.all)
+  return #self.numbers
+end
+
 -- The number of the last connection.
 local function last(self)
   accept(self.all)
