@@ -13,9 +13,18 @@ describe("parlance.connections", function()
       return table.concat(all, ' ')
     end]]
 
+  -- Opens connections from 192.0.2.3 to 192.0.2.LAST. One that nothing refers to would be collected.
+  local function open_more(script, last)
+    local open = setmetatable({}, { __close = function(list)
+      for _, one in ipairs(list) do one:close() end
+    end })
+    for i = 3, last do open[#open + 1] = script:open { host = "192.0.2." .. i } end
+    return open
+  end
+
   it("are in the order in which they came, also those that have said nothing", function()
     local script = start(NAMES)
-    for i = 3, 6 do script:open { host = "192.0.2." .. i } end
+    local _ <close> = open_more(script, 6)
     assert.equal("1 3 4 5 6", ask "return names()")
   end)
 
@@ -52,11 +61,11 @@ describe("parlance.connections", function()
 
   it("keep their order over versions, and while some of them are in an old one", function()
     local script = start(NAMES)
-    local two = script:open { host = "192.0.2.2" }
-    script:open { host = "192.0.2.3" }
-    send("sleep(1)", two)
+    local opened = {}
+    for i = 2, 3 do opened[i] = script:open { host = "192.0.2." .. i } end
+    send("sleep(1)", opened[2])
     assert.equal("reloaded", lines.edit(NAMES, "second"))
-    script:open { host = "192.0.2.4" }
+    opened[4] = script:open { host = "192.0.2.4" }
     assert.equal("1 2 3 4", ask "return names()")
     lines.advance(1)
     assert.equal("1 2 3 4", ask "return names()")
@@ -70,7 +79,7 @@ describe("parlance.connections", function()
 
   it("survive finalizers that ask for them", function()
     local script = start(NAMES)
-    for i = 3, 60 do script:open { host = "192.0.2." .. i } end
+    local _ <close> = open_more(script, 60)
     assert.equal("59", ask [[
       local function trap()
         setmetatable({}, { __gc = function() parlance.connections() if not stopped then trap() end end })
