@@ -53,6 +53,9 @@ static const char *check_text(lua_State *state, enum field field, int argument) 
                   lua_pushfstring(state, "tls.%s must not be empty or hold a zero", names[field]));
   luaL_argcheck(state, field != SERVER_NAME || length <= HOST_MAX, argument,
                 "tls.server_name must have at most 253 bytes");
+  /* OpenSSL would take it for all names below that. */
+  luaL_argcheck(state, field != SERVER_NAME || *text != '.', argument,
+                "tls.server_name must not begin with a dot");
   luaL_argcheck(state, field != ALPN || (length <= NETWORK_ALPN_MAX && alpn_is_valid(text)),
                 argument, "tls.alpn must be a list, such as h2,http/1.1");
   return text;

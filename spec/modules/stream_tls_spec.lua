@@ -207,6 +207,7 @@ server.for_each_poller(function(poller)
           ["{ key = 'a' }"] = "tls.key needs tls.certificate",
           ["{ alpn = 'a,,b' }"] = "tls.alpn must be a list, such as h2,http/1.1",
           ["{ server_name = ('x'):rep(254) }"] = "tls.server_name must have at most 253 bytes",
+          ["{ server_name = '.example' }"] = "tls.server_name must not begin with a dot",
         } do
           local got = ask(client, ("return why(function() net.connect(UP, { tls = %s }) end)"):format(options))
           assert.matches(":1: bad argument #2 to 'connect' %(" .. complaint:gsub("%p", "%%%0"), got)
